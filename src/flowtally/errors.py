@@ -1,0 +1,209 @@
+"""Every error flowtally raises on purpose, as one tree.
+
+    FlowtallyError
+    ├── BadRequest (400)            the request cannot be understood
+    │   ├── MalformedBody           not JSON, not CloudEvents, a broken line; carries the position
+    │   ├── UnknownZone             not an IANA time zone
+    │   └── BadRange                reversed, absurd or too finely cut range
+    ├── Unauthenticated (401)       no credential, or one we do not know
+    ├── Forbidden (403)             a known credential that may not do this
+    │   └── SourceNotYours          the source belongs to another credential
+    ├── NotFound (404)
+    │   └── UnknownAccount
+    ├── Conflict (409)              the request is fine, the present state does not allow it
+    │   ├── IdempotencyMismatch     same Idempotency-Key, other body
+    │   ├── SequenceGap             numbered events that do not continue at mark + 1
+    │   └── SourceKindMismatch      numbered events for a named source, or the reverse
+    ├── TooLarge (413)              body or batch beyond the limits
+    ├── UnsupportedMedia (415)
+    ├── Unprocessable (422)         understood, and wrong: carries the field
+    │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
+    ├── RateLimited (429)
+    └── Unavailable (503)           try again later: carries retry_after_s
+        ├── QueueFull               more waiting than the bounded queue holds
+        ├── StorageFull             no room on the disk; reads go on
+        └── Settling                a write is in doubt and is being settled
+
+    Damage (not an answer to a request: the start refuses)
+    ├── MissingRows, DetachedParts, KeysOlderThanAllowed, BrokenRollup, WriterBusy
+    ConfigError                     a setting that cannot be used
+
+The message carries the values. `code` is stable and documented; texts may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class FlowtallyError(Exception):
+    """Base of all answers that are errors. `extra` is added to the problem document."""
+
+    status = 500
+    code = "internal"
+    title = "Internal error"
+
+    def __init__(self, detail: str, **extra: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra: Mapping[str, object] = extra
+
+
+class BadRequest(FlowtallyError):
+    status = 400
+    code = "bad_request"
+    title = "Bad request"
+
+
+class MalformedBody(BadRequest):
+    code = "malformed_body"
+    title = "The body cannot be read"
+
+
+class UnknownZone(BadRequest):
+    code = "unknown_zone"
+    title = "Unknown time zone"
+
+
+class BadRange(BadRequest):
+    code = "bad_range"
+    title = "The range cannot be answered"
+
+
+class Unauthenticated(FlowtallyError):
+    status = 401
+    code = "unauthenticated"
+    title = "Who is asking?"
+
+
+class Forbidden(FlowtallyError):
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class SourceNotYours(Forbidden):
+    code = "source_not_yours"
+    title = "The source belongs to another credential"
+
+
+class NotFound(FlowtallyError):
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class UnknownAccount(NotFound):
+    code = "unknown_account"
+    title = "Unknown account"
+
+
+class MethodNotAllowed(FlowtallyError):
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+
+class Conflict(FlowtallyError):
+    status = 409
+    code = "conflict"
+    title = "Conflict with the present state"
+
+
+class IdempotencyMismatch(Conflict):
+    code = "idempotency_mismatch"
+    title = "Idempotency-Key was used with another body"
+
+
+class SequenceGap(Conflict):
+    code = "sequence_gap"
+    title = "The numbers do not continue at the mark"
+
+
+class SourceKindMismatch(Conflict):
+    code = "source_kind_mismatch"
+    title = "A source is either numbered or named"
+
+
+class TooLarge(FlowtallyError):
+    status = 413
+    code = "too_large"
+    title = "Too large"
+
+
+class UnsupportedMedia(FlowtallyError):
+    status = 415
+    code = "unsupported_media"
+    title = "Unsupported media type or encoding"
+
+
+class Unprocessable(FlowtallyError):
+    status = 422
+    code = "unprocessable"
+    title = "Understood, but wrong"
+
+
+class AtomicRefused(Unprocessable):
+    code = "atomic_refused"
+    title = "Nothing was stored: some events cannot be"
+
+
+class RateLimited(FlowtallyError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+
+class Unavailable(FlowtallyError):
+    """Try again after `retry_after_s` seconds; nothing that was acknowledged is affected."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1, **extra: object) -> None:
+        super().__init__(detail, **extra)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Unavailable):
+    code = "queue_full"
+    title = "More is waiting than the queue holds"
+
+
+class StorageFull(Unavailable):
+    code = "storage_full"
+    title = "No room to store usage"
+
+
+class Settling(Unavailable):
+    code = "settling"
+    title = "A write is being settled"
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; the message names the setting and the value."""
+
+
+class Damage(Exception):
+    """The stored data is not what was acknowledged. The start refuses and says which (law 9)."""
+
+
+class MissingRows(Damage):
+    pass
+
+
+class DetachedParts(Damage):
+    pass
+
+
+class KeysBroken(Damage):
+    pass
+
+
+class BrokenRollup(Damage):
+    pass
+
+
+class WriterBusy(Damage):
+    """Another process owns this installation's writing."""

@@ -1,0 +1,236 @@
+"""The HTTP messages of our own API, shared by `api/`, `client.py`, `agents/` and `cli/`.
+
+Instants are RFC 3339 text, quantities whole numbers (bytes, requests), money never appears here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from flowtally.events import PlainEvent
+
+__all__ = ["PlainEvent"]
+
+MAX_EVENTS: Final = 100_000  # per request
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request
+
+ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
+Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
+Scope = Literal["ingest", "account", "admin"]
+GrantState = Literal["pending", "active", "spent", "expired", "voided"]
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one event of a request; `index` counts from 0 within the request."""
+
+    index: int
+    source: str
+    id: str
+    status: ReceiptStatus
+    code: str = ""
+    detail: str = ""
+
+
+class EventsAnswer(msgspec.Struct, frozen=True):
+    """Counts over all events of the request; `receipts` lists all but the stored ones unless asked for."""
+
+    stored: int
+    duplicate: int
+    conflict: int
+    refused: int
+    receipts: list[Receipt]
+
+
+class SourceAnswer(msgspec.Struct, frozen=True):
+    """Where to resume a numbered source: `sequence` is its mark (0 before the first), None for a named source."""
+
+    source: str
+    sequence: int | None
+    position: str | None
+
+
+class EventAnswer(msgspec.Struct, frozen=True):
+    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes."""
+
+    source: str
+    id: str
+    sequence: int | None
+    status: ReceiptStatus
+    code: str
+    detail: str
+    series: str
+    account: str
+    user: str
+    user_id: str
+    product: str
+    time: str | None
+    received_at: str | None
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    http_status: int
+    labels: dict[str, str]
+    block: int | None
+
+
+class Totals(msgspec.Struct, frozen=True):
+    bytes_up: int
+    bytes_down: int
+    bytes: int
+    requests: int
+
+
+class UsageAnswer(msgspec.Struct, frozen=True):
+    """`rows` carry `start`, `end` (end excluded, RFC 3339 in the asked zone), quantities and what `by` named."""
+
+    account: str
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    timezone: str
+    bucket: Bucket
+    rows: list[dict[str, str | int | None]]
+    total: Totals
+
+
+class PoolBalance(msgspec.Struct, frozen=True):
+    """One pool of an account: granted = spent + left + pending + expired + voided, all in `unit`."""
+
+    unit: Literal["bytes", "requests"]
+    granted: int
+    spent: int
+    left: int
+    pending: int
+    expired: int
+    voided: int
+    overage: int
+    credit: int
+
+
+class GrantAnswer(msgspec.Struct, frozen=True):
+    """A grant as given; `spent`, `left` and `state` are only known where a balance was computed."""
+
+    id: str
+    account: str
+    pool: str
+    amount: int
+    source: str
+    reference: str
+    priority: int
+    starts_at: str
+    expires_at: str | None
+    created_at: str
+    voided_at: str | None
+    spent: int | None = None
+    left: int | None = None
+    state: GrantState | None = None
+
+
+class BalanceAnswer(msgspec.Struct, frozen=True):
+    account: str
+    at: str
+    pools: dict[str, PoolBalance]
+    grants: list[GrantAnswer]
+
+
+class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`id` is made when missing; `carry_from` defaults to now; `overage` is fixed at creation."""
+
+    id: str | None = None
+    name: str = ""
+    timezone: str = "UTC"
+    carry_from: str | None = None
+    overage: Literal["carry", "forgive"] = "carry"
+
+
+class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What may change later: nothing that would alter past balances."""
+
+    name: str | None = None
+    timezone: str | None = None
+    status: Literal["active", "suspended", "closed"] | None = None
+
+
+class AccountAnswer(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    timezone: str
+    status: str
+    carry_from: str
+    overage: str
+    created_at: str
+
+
+class GrantRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` in the pool's unit; `starts_at` defaults to now, back-dating needs an admin credential."""
+
+    amount: int
+    pool: str = "traffic"
+    source: str = "manual"
+    reference: str = ""
+    priority: int = 100
+    starts_at: str | None = None
+    expires_at: str | None = None
+
+
+class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True):
+    scope: Scope = "account"
+    name: str = ""
+
+
+class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`token` and `key` are present only in the answer that creates the credential."""
+
+    id: str
+    scope: Scope
+    account: str | None
+    name: str
+    created_at: str
+    revoked_at: str | None
+    token: str | None = None
+    key: str | None = None
+
+
+class UserAnswer(msgspec.Struct, frozen=True):
+    id: str
+    account: str
+    name: str
+    created_at: str
+
+
+class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):
+    charge: Literal["bytes", "requests", "nothing"]
+
+
+class PoolAnswer(msgspec.Struct, frozen=True):
+    name: str
+    charge: Literal["bytes", "requests", "nothing"]
+    products: list[str]
+
+
+class ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
+    pool: str
+
+
+class ProductAnswer(msgspec.Struct, frozen=True):
+    product: str
+    pool: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457 problem details; `code` is stable, texts may change. Other members depend on the code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+class PageAnswer(msgspec.Struct, frozen=True):
+    """A page of a list: ask again with `cursor=next`; `next` is None on the last page."""
+
+    items: list[object]
+    next: str | None
