@@ -10,6 +10,8 @@
     │   └── SourceNotYours          the source belongs to another credential
     ├── NotFound (404)
     │   └── UnknownAccount
+    ├── MethodNotAllowed (405)
+    ├── SlowBody (408)              the body stood still or took too long
     ├── Conflict (409)              the request is fine, the present state does not allow it
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
@@ -27,6 +29,7 @@
     Damage (not an answer to a request: the start refuses)
     ├── MissingRows, DetachedParts, KeysOlderThanAllowed, BrokenRollup, WriterBusy
     ConfigError                     a setting that cannot be used
+    └── LedgerTooNew                the ledger was written by a later flowtally
 
 The message carries the values. `code` is stable and documented; texts may change.
 """
@@ -102,6 +105,12 @@ class MethodNotAllowed(FlowtallyError):
     status = 405
     code = "method_not_allowed"
     title = "Method not allowed"
+
+
+class SlowBody(FlowtallyError):
+    status = 408
+    code = "slow_body"
+    title = "The body did not arrive in time"
 
 
 class Conflict(FlowtallyError):
@@ -183,6 +192,10 @@ class Settling(Unavailable):
 
 class ConfigError(Exception):
     """A setting that cannot be used; the message names the setting and the value."""
+
+
+class LedgerTooNew(ConfigError):
+    """The ledger's schema has a version this code does not know; nothing was changed."""
 
 
 class Damage(Exception):

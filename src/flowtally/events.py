@@ -1,43 +1,133 @@
-"""UsageEvent: one observed use, as every door hands it in.
+"""UsageEvent: one observed use, as every door hands it in, and the limits of its fields.
 
-Owns the shape and the limits of an event. Leaves to `ingest.admission` whether it may be stored now.
-Instants are whole milliseconds since 1970-01-01T00:00:00Z.
+Owns the shape. Leaves to `ingest` whether it may be stored now. Instants are whole milliseconds since 1970 UTC.
+Sources: CloudEvents 1.0.2 (attributes), its Sequence extension (`sequence`), RFC 9562 (UUIDv7), the ULID specification.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 MAX_QUANTITY: Final = 2**53 - 1  # the largest whole number every JSON reader keeps exactly
+MAX_SEQUENCE: Final = 2**63 - 1
 MAX_LABELS: Final = 16
 MAX_LABEL_NAME_BYTES: Final = 64
 MAX_LABEL_VALUE_BYTES: Final = 256
-MAX_POSITION_BYTES: Final = 4096
-MAX_NAME_BYTES: Final = 256  # source, id, account, user, product
-
-Kind = Literal["use", "correction", "adjustment"]
+MAX_POSITION_CHARS: Final = 4096
+MAX_NAME_CHARS: Final = 256  # source, id, account, user, product
 METERED: Final = "metered"  # the series of our own measurements
 
+Kind = Literal["use", "correction", "adjustment"]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
+MaybeName = Annotated[str, Meta(max_length=MAX_NAME_CHARS)]
+Quantity = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
+Status = Annotated[int, Meta(ge=0, le=65_535)]
+Position = Annotated[str, Meta(max_length=MAX_POSITION_CHARS)]
+Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | Annotated[str, Meta(max_length=19)]
 
-class PlainEvent(msgspec.Struct, gc=False, omit_defaults=True):
-    """A usage event as JSON: flat, times RFC 3339, quantities whole numbers from 0 to 2^53 - 1.
 
-    `sequence` is the source's own running number (canonical decimal, as CloudEvents' `sequence` extension is text;
-    a JSON number is taken too); when present it is the key. `position` is opaque and only kept with a `sequence`.
+class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """A usage event as plain JSON: flat, times RFC 3339, quantities whole numbers from 0 to 2^53 - 1.
+
+    `sequence` is the source's own running number from 1 (canonical decimal text as CloudEvents' Sequence extension has
+    it; a JSON number is taken too); when present it is the key and `id` is only kept. `position` is opaque to us.
+    Without `time` the `id` must be a UUIDv7 or a ULID, which carry it. Unknown fields are refused: a misspelt quantity
+    must not silently count as nothing.
     """
 
-    source: str
-    account: str
-    id: str = ""
-    sequence: int | str | None = None
-    position: str | None = None
+    source: Name
+    account: Name
+    id: MaybeName = ""
+    sequence: Sequence | None = None
+    position: Position | None = None
     time: str | None = None
-    user: str = ""
-    product: str = ""
-    bytes_up: int = 0
-    bytes_down: int = 0
-    requests: int = 1
-    status: int = 0
+    user: MaybeName = ""
+    product: MaybeName = ""
+    bytes_up: Quantity = 0
+    bytes_down: Quantity = 0
+    requests: Quantity = 1
+    status: Status = 0
     labels: dict[str, str] | None = None
+
+
+class UsageData(msgspec.Struct, forbid_unknown_fields=True):
+    """The `data` of a CloudEvent: what a plain event has beside the context attributes."""
+
+    user: MaybeName = ""
+    product: MaybeName = ""
+    bytes_up: Quantity = 0
+    bytes_down: Quantity = 0
+    requests: Quantity = 1
+    status: Status = 0
+    labels: dict[str, str] | None = None
+
+
+class CloudEvent(msgspec.Struct):
+    """A CloudEvent in JSON; `subject` is the account. Other extension attributes are allowed and not kept."""
+
+    specversion: Literal["1.0"]
+    id: Name
+    source: Name
+    type: Name
+    subject: Name
+    time: str | None = None
+    datacontenttype: str | None = None
+    data: UsageData = msgspec.field(default_factory=UsageData)
+    data_base64: Any = None
+    sequence: Sequence | None = None
+    position: Position | None = None
+
+    def plain(self) -> UsageEvent:
+        """The same event, flat. Raises `ValueError` where the data is not JSON."""
+        kind = (self.datacontenttype or "application/json").partition(";")[0].strip().lower()
+        if self.data_base64 is not None or not (kind.endswith(("/json", "+json"))):
+            raise ValueError(f"data must be JSON, not {'data_base64' if self.data_base64 is not None else kind}")
+        data = self.data
+        return UsageEvent(
+            self.source,
+            self.subject,
+            self.id,
+            self.sequence,
+            self.position,
+            self.time,
+            data.user,
+            data.product,
+            data.bytes_up,
+            data.bytes_down,
+            data.requests,
+            data.status,
+            data.labels,
+        )
+
+
+_UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_CROCKFORD: Final = {char: value for value, char in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+
+
+def time_of_id(id: str) -> int | None:
+    """The instant that a UUIDv7 or a ULID carries; None for any other id."""
+    if _UUID7.fullmatch(id):
+        return int(id[:8] + id[9:13], 16)
+    if _ULID.fullmatch(id):
+        value = 0
+        for char in id[:10].upper():
+            value = value * 32 + _CROCKFORD[char]
+        return value
+    return None
+
+
+def labels_fault(labels: dict[str, str]) -> str | None:
+    """Why these labels cannot be kept, or None."""
+    if len(labels) > MAX_LABELS:
+        return f"{len(labels)} labels; at most {MAX_LABELS}"
+    for name, value in labels.items():
+        if not 0 < len(name.encode()) <= MAX_LABEL_NAME_BYTES:
+            return f"the label name {name[:80]!r} must have 1 to {MAX_LABEL_NAME_BYTES} bytes"
+        if len(value.encode()) > MAX_LABEL_VALUE_BYTES:
+            return f"the value of label {name!r} has {len(value.encode())} bytes; at most {MAX_LABEL_VALUE_BYTES}"
+    return None

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.events import PlainEvent
+from flowtally.events import UsageEvent as PlainEvent
 
 __all__ = ["PlainEvent"]
 

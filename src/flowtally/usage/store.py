@@ -54,9 +54,49 @@ class Block(msgspec.Struct, frozen=True):
     rows: Any
 
 
-class UsageStore(Protocol):
-    def append(self, block: Block) -> None:
-        """Store all rows of the block, durably, or raise; after a raise the caller settles with `block_rows`."""
+class Totals(msgspec.Struct, frozen=True):
+    """All rows of the store: how many, the highest block, the latest instant of receipt (0 when empty)."""
+
+    rows: int
+    last_block: int
+    last_received_at: int
+
+
+class ClaimedRow(msgspec.Struct, frozen=True):
+    """What the keys database must know of one row; `sequence` is 0 for a named event."""
+
+    source: str
+    id: str
+    sequence: int
+    digest: int
+    mark: int
+    position: str
+    received_at: int
+    product: str
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """One event as stored; `user` is the immutable id, `sequence` is 0 for a named event."""
+
+    series: str
+    account: str
+    user: str
+    product: str
+    source: str
+    id: str
+    sequence: int
+    time: int
+    status: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    labels: dict[str, str]
+    block: int
+    received_at: int
+
+
+class UsageReader(Protocol):
+    """What those may do who answer questions."""
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> list[Sum]:
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
@@ -64,3 +104,35 @@ class UsageStore(Protocol):
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         """Who changed in blocks after `cursor` (0: from the beginning); at most about `limit` accounts."""
+
+    def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
+        """The event of this key; the block, where known, makes it quick."""
+
+
+class UsageStore(UsageReader, Protocol):
+    """What the one writer may do, besides."""
+
+    def append(self, block: Block) -> None:
+        """Store all rows of the block, durably, or raise; after a raise the writer settles with the verbs below."""
+
+    def end_append(self, block: int) -> None:
+        """Make sure that no insert of this block is still under way."""
+
+    def totals(self) -> Totals: ...
+
+    def blocks_after(self, block: int) -> list[int]:
+        """Numbers of the blocks above this one that have rows, ascending."""
+
+    def claims(self, block: int) -> list[ClaimedRow]:
+        """Everything the keys database must know of a block's rows."""
+
+    def damage(self) -> list[str]:
+        """In words, what the store itself knows to be missing; empty when whole."""
+
+    def repair_rollups(self, since_block: int) -> list[str]:
+        """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ."""
+
+    def measures(self) -> dict[str, float]:
+        """Gauges for /metrics."""
+
+    def close(self) -> None: ...

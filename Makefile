@@ -1,0 +1,68 @@
+# One place for what people do with this tree. Every target sets up .venv by itself, once per change of
+# pyproject.toml or constraints.txt; all it needs is make, git and Python 3.11 or newer.
+#
+#   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
+#   make test               all tests                                         (ARGS='-k balance' passes options on)
+#   make check              format, lint, types, import contract, generated docs
+#   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
+#   make fmt docs clean     write what `check` would complain about; forget .venv
+#   make PYTHON=python3.12  takes another interpreter than the first one found that is new enough
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# An absolute path would bind the tree to this machine: whatever name answers first with a Python that is new enough.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
+ARGS ?=
+
+.PHONY: help demo test check bench fmt docs clean setup
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '4,9s/^# *//p' Makefile
+
+demo: setup
+	@$(BIN)/flowtally demo $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/docs.py --check
+
+bench: setup
+	$(BIN)/python -m bench $(ARGS)
+
+fmt: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup
+	$(BIN)/python scripts/docs.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+setup: $(READY)
+
+# The stamp is written last, so an interrupted set-up is simply done again.
+$(READY): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo 'flowtally needs Python 3.11 or newer, and none was found. Say where it is: make PYTHON=/path/to/python3' >&2; exit 1; fi
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "flowtally needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Say another: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo 'Setting up $(VENV): a minute or two, once.'
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 \
+		|| { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; } || { rm -rf $(VENV); \
+		echo '$(PYTHON) cannot make virtual environments (its "venv" or "ensurepip" module is missing).' >&2; \
+		echo 'On Debian and Ubuntu: apt-get install python3-venv. Or say another Python: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
+		echo 'Set-up failed; what pip said is above. `make` tries again from here.' >&2; exit 1; }
+	@touch $(READY)

@@ -1,0 +1,136 @@
+"""Writes the pages of docs/reference/ from the code: settings, command line, error codes, routes.
+
+`python scripts/docs.py` writes them; `--check` says which are stale and exits with 1. Nothing on these pages is kept
+by hand: a description that reads badly is mended where it stands in the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flowtally import errors
+from flowtally.api import application  # noqa: F401  importing it declares the operations
+from flowtally.api.operation import OPERATIONS
+from flowtally.cli.app import EXIT_CODES, helps
+from flowtally.config import settings
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+MADE = "<!-- Made by scripts/docs.py from {source}: change it there, then `make docs`. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every setting of `serve`, from `config.Config`."""
+    lines = [
+        "# Settings",
+        "",
+        "A variable of the environment, or an argument of `flowtally serve`, which wins. Empty means not set. "
+        "The command line's own two, `FLOWTALLY_URL` and `FLOWTALLY_TOKEN`, are in [the command line](cli.md).",
+        "",
+        "| variable | meaning | default |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{one.variable}` | {cell(one.description)} | {_default(one.name, one.default)} |" for one in settings()
+    ]
+    return MADE.format(source="`config.Config`") + "\n".join(lines) + "\n"
+
+
+def _default(name: str, value: object) -> str:
+    inside = {"data": "by platform", "usage_url": "chdb, in the data directory"}
+    inside |= {"ledger_url": "SQLite, in the data directory", "keys_url": "SQLite, in the data directory"}
+    if name in inside:
+        return inside[name]
+    if value is None:
+        return "none"
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def errors_page() -> str:
+    """Every error class with a code, the tree in order."""
+    lines = [
+        "# Error codes",
+        "",
+        "Errors are problem details (RFC 9457), `application/problem+json`. `code` is stable, texts may change; "
+        "the other members depend on the code. A code below another is a case of it.",
+        "",
+        "| status | code | title | meaning |",
+        "|---|---|---|---|",
+    ]
+    for depth, error in _tree(errors.FlowtallyError, 0):
+        meaning = cell((error.__dict__.get("__doc__") or "").split("\n\n")[0])
+        lines.append(f"| {error.status} | {'&nbsp;&nbsp;' * depth}`{error.code}` | {cell(error.title)} | {meaning} |")
+    return MADE.format(source="`errors.py`") + "\n".join(lines) + "\n"
+
+
+def _tree(error: type[errors.FlowtallyError], depth: int) -> Iterator[tuple[int, type[errors.FlowtallyError]]]:
+    yield depth, error
+    for below in error.__subclasses__():
+        if below.__module__ == errors.__name__:
+            yield from _tree(below, depth + 1 if error is not errors.FlowtallyError else 0)
+
+
+def cli_page() -> str:
+    """The help text of every command, as the terminal shows it."""
+    lines = ["# Command line", ""]
+    lines += ["| exit code | meaning |", "|---|---|"]
+    lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    for name, text in helps():
+        lines += ["", f"## {name}", "", "```text", text.rstrip(), "```"]
+    return MADE.format(source="the commands in `cli/`") + "\n".join(lines) + "\n"
+
+
+def routes_page() -> str:
+    """Every operation of the API, and which scopes may ask it."""
+    lines = [
+        "# Routes",
+        "",
+        "A server gives the whole contract, with messages and examples, as OpenAPI 3.1 at `/schema/openapi.json`. "
+        "Writes take an `Idempotency-Key`.",
+        "",
+        "| route | does | scopes |",
+        "|---|---|---|",
+    ]
+    for one in OPERATIONS:
+        scopes = ", ".join(one.may) or "open to all"
+        lines.append(f"| `{one.method} {one.path}` | {cell(one.summary)} | {scopes} |")
+    return MADE.format(source="the operations in `api/`") + "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """`text` on one line of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "cli.md": cli_page,
+    "routes.md": routes_page,
+}
+
+
+def stale() -> list[str]:
+    """The names of the pages that are not what the code says now."""
+    return [name for name, make in MAKERS.items() if not _same(PAGES / name, make())]
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def main() -> int:
+    if "--check" in sys.argv[1:]:
+        old = stale()
+        if old:
+            sys.stderr.write(f"stale: {', '.join(old)} in docs/reference; run `make docs`\n")
+        return 1 if old else 0
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, make in MAKERS.items():
+        (PAGES / name).write_text(make(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

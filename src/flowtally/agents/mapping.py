@@ -1,0 +1,130 @@
+"""Whose use a line is: from a `Reading` to account, user and product by the operator's options. Pure.
+
+    --account NAME                     every line is this account's
+    --user-from user|client|url|none   which field of the line names the user (default `user`)
+    --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
+                                       a regular expression over the whole field; groups account, user, product
+    --pattern REGEX                    searched in the raw line; groups account, user, product, client, time, bytes_up,
+                                       bytes_down, requests, status replace what the format read. With a group `time`
+                                       the pattern is the format and the named one is not asked.
+
+The pattern comes first and only replaces fields; --user-from then looks at the fields. Account: --account, else what
+the line or the pattern says, else the group of --user-from. Product: line or pattern, group, --product. A line that
+ends without an account cannot be read (`no_account`): usage of nobody is never invented. `skip_status` leaves lines out
+on purpose, e.g. 407: Squid's challenges to clients that have not said, or not proved, who they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from flowtally.agents.reading import Line, Reading, Unreadable, any_time_at, quantity, text_of
+from flowtally.errors import ConfigError
+
+FIELDS: Final = ("user", "client", "url", "none")
+NAME_GROUPS: Final = frozenset({"account", "user", "product"})
+PATTERN_GROUPS: Final = NAME_GROUPS | {"client", "time", "bytes_up", "bytes_down", "requests", "status"}
+_NUMBERS: Final = ("bytes_up", "bytes_down", "requests", "status")
+
+
+class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The options as given; kept in the source's position, so that a resumed import is mapped as it began."""
+
+    account: str = ""
+    user_from: str = "user"
+    pattern: str = ""
+    product: str = ""
+    skip_status: tuple[int, ...] = ()
+
+
+class Mapper:
+    """`mapping` made ready: regular expressions compiled and checked once. Raises ConfigError for options of no use."""
+
+    def __init__(self, mapping: Mapping, read_line: Callable[[bytes], Line]) -> None:
+        self.mapping = mapping
+        self._read_line = read_line
+        field, colon, expression = mapping.user_from.partition(":")
+        if field not in FIELDS or (field == "none" and colon):
+            raise ConfigError(f"--user-from {mapping.user_from!r}: the field must be one of {', '.join(FIELDS)}")
+        self._field = field
+        self._names = _compiled("--user-from", expression, NAME_GROUPS) if colon else None
+        self._pattern = _compiled("--pattern", mapping.pattern, PATTERN_GROUPS) if mapping.pattern else None
+        self._skip = frozenset(mapping.skip_status)
+
+    def read(self, line: bytes) -> Line:
+        """The line as an entry with an account, None where it is left out on purpose, or why it cannot be read."""
+        reading = self._line(line)
+        if not isinstance(reading, Reading):
+            return reading
+        if reading.status in self._skip:
+            return None
+        return self._named(reading)
+
+    def _line(self, line: bytes) -> Line:
+        """What format and pattern make of the line; names the pattern found are already in their places."""
+        if self._pattern is None:
+            return self._read_line(line)
+        if not line.strip():
+            return None
+        found = self._pattern.search(text_of(line))
+        if found is None:
+            return Unreadable("no_match", "the pattern does not match")
+        groups = {name: text for name, text in found.groupdict().items() if text is not None}
+        base = Reading(time_at=0) if "time" in self._pattern.groupindex else self._read_line(line)
+        return _replaced(base, groups) if isinstance(base, Reading) else base
+
+    def _named(self, reading: Reading) -> Line:
+        names = self._names_in(reading)
+        if isinstance(names, Unreadable):
+            return names
+        account = self.mapping.account or reading.account or names.get("account", "")
+        if not account:
+            return Unreadable("no_account", f"no account: the line's user is {reading.user[:80] or '-'}")
+        product = reading.product or names.get("product", "") or self.mapping.product
+        return msgspec.structs.replace(reading, account=account, user=names["user"], product=product)
+
+    def _names_in(self, reading: Reading) -> dict[str, str] | Unreadable:
+        """Names the field gives; without a regular expression, or without its group `user`, the user is as read."""
+        text = getattr(reading, self._field, "")
+        if self._names is None:
+            return {"user": text}
+        found = self._names.fullmatch(text) if text else None
+        if text and found is None:
+            return Unreadable("no_match", f"{self._field} {text[:80]!r} does not match --user-from")
+        names = {name: part or "" for name, part in found.groupdict().items()} if found else {}
+        return {"user": reading.user, **names}
+
+
+def _compiled(option: str, expression: str, known: frozenset[str]) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(expression)
+    except re.error as error:
+        raise ConfigError(f"{option}: not a regular expression: {error}") from None
+    groups = set(pattern.groupindex)
+    if not groups:
+        raise ConfigError(f"{option}: no named group; known are {', '.join(sorted(known))}")
+    if unknown := groups - known:
+        raise ConfigError(f"{option}: unknown group {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    return pattern
+
+
+def _replaced(base: Reading, groups: dict[str, str]) -> Line:
+    changes: dict[str, str | int] = {
+        name: text for name, text in groups.items() if name in NAME_GROUPS or name == "client"
+    }
+    for name in _NUMBERS:
+        number = quantity(groups.get(name, ""))
+        if number is None or (name == "status" and number > 999):
+            return Unreadable("bad_size", f"{name} is no quantity: {groups[name][:40]!r}")
+        if name in groups:
+            changes[name] = number
+    if "time" in groups:
+        time_at = any_time_at(groups["time"])
+        if time_at is None:
+            return Unreadable("bad_time", f"no instant: {groups['time'][:60]!r}")
+        changes["time_at"] = time_at
+    return msgspec.structs.replace(base, **changes)

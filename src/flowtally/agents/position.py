@@ -1,0 +1,81 @@
+"""Where an import stands, kept by the server as the source's opaque position: the importer has no state of its own.
+
+Invariants: numbers are given to events, not lines; `sequence` is the number of the last event of the lines before
+`offset`. So a mark beyond `sequence` (a batch stored in part) only means that some events are sent again and answered
+as duplicates. `check` is the digest of up to 4 KiB before `offset`: a rewritten log is refused instead of drifting.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.reader import digest
+from flowtally.events import MAX_POSITION_CHARS
+
+VERSION: Final = 1
+# Options that may differ between two runs over one source: they move no number and change no one's account or user.
+HARMLESS: Final = ("product",)
+
+
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """JSON text of less than 4096 characters. `mapping` is the options' own text, or its digest where that is long."""
+
+    offset: int = 0
+    lines: int = 0
+    sequence: int = 0
+    check: str = digest(b"")
+    mapping: str = ""
+    version: int = VERSION
+
+
+class CannotResume(Exception):
+    """The source stands where this import cannot go on; the message says why and what to do."""
+
+
+def mapping_text(format_name: str, mapping: Mapping) -> str:
+    """The options that decide what the lines of a source become, in one canonical text."""
+    options = {"format": format_name, **msgspec.to_builtins(mapping)}
+    for name in HARMLESS:
+        options.pop(name, None)
+    text = msgspec.json.encode(options, order="sorted").decode()
+    return text if len(text.encode()) <= MAX_POSITION_CHARS // 4 else digest(text.encode())
+
+
+def encoded(position: Position) -> str:
+    return msgspec.json.encode(position).decode()
+
+
+def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Position:
+    """The position to go on from; raises CannotResume for a source this import must not continue."""
+    if mark is None:
+        raise CannotResume(
+            f"{source} is a source of named events; an import needs a numbered one: choose another --source"
+        )
+    if mark == 0 and text is None:
+        return Position(mapping=mapping)
+    try:
+        position = msgspec.json.decode(text or "", type=Position)
+    except msgspec.DecodeError:
+        raise CannotResume(
+            f"{source} was not written by an import (its position is not ours): choose another --source"
+        ) from None
+    if position.version != VERSION or position.sequence > mark:
+        raise CannotResume(f"{source}: position at event {position.sequence} does not fit the mark {mark}")
+    if position.mapping != mapping:
+        raise CannotResume(
+            f"{source} was imported with other options: {position.mapping}; now: {mapping}. "
+            "Use the same, or choose another --source to count the log again"
+        )
+    return position
+
+
+def source_name(format_name: str, head: bytes) -> str:
+    """The default source of a log file: its format and what its first line says.
+
+    Not its name or path: a copied, renamed, rotated or compressed log is still the same log and must not be counted
+    twice, and a growing one keeps its first line. Two logs that begin with the same line need --source.
+    """
+    return f"import:{format_name}:{digest(head)}"

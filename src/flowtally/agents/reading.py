@@ -1,0 +1,108 @@
+"""What one log line says, before it is known whose use it was. Pure values and the small parsers formats share.
+
+A format is one function `read_line(line: bytes) -> Line`: a `Reading`, `Unreadable` with the reason, or None where
+there is nothing to read (a blank line). Formats never raise. One readable line is one event with `requests` = 1, errors
+and refusals included (they moved bytes too, and `status` keeps them apart). A format never guesses an account.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from flowtally.edges import parse_instant
+from flowtally.errors import BadRange
+from flowtally.events import MAX_QUANTITY
+
+Reason = Literal["too_long", "not_this_format", "bad_time", "bad_size", "no_match", "no_account"]
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+END_OF_TIME_AT: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
+_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """`time_at` in ms since 1970 UTC (None: the event's `id` carries it). Empty text: the line does not say."""
+
+    time_at: int | None
+    bytes_up: int = 0
+    bytes_down: int = 0
+    requests: int = 1
+    status: int = 0
+    client: str = ""
+    user: str = ""
+    url: str = ""
+    account: str = ""
+    product: str = ""
+    id: str = ""
+    labels: dict[str, str] | None = None
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """Why a line gives no event; `reason` is stable, `detail` is for people."""
+
+    reason: Reason
+    detail: str
+
+
+Line = Reading | Unreadable | None
+
+
+def text_of(raw: bytes) -> str:
+    """Log bytes as text. Bytes that are no UTF-8 stay distinguishable (`\\xff`), so two names never become one."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def quantity(raw: bytes | str) -> int | None:
+    """A whole number of bytes or requests; `-` and nothing are 0. None: not a quantity we can keep."""
+    if raw in (b"-", "-", b"", ""):
+        return 0
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 16):
+        return None
+    number = int(raw)
+    return number if number <= MAX_QUANTITY else None
+
+
+def epoch_at(seconds: bytes | str, fraction: bytes | str) -> int | None:
+    """`1795173252`, `544` -> ms. Digits after the third are cut: an event never moves to a later bucket."""
+    if len(seconds) > 12:
+        return None
+    text = fraction.decode("ascii") if isinstance(fraction, bytes) else fraction
+    at = int(seconds) * 1000 + int(text[:3].ljust(3, "0"))
+    return at if at < END_OF_TIME_AT else None
+
+
+def clf_at(day: str, month: str, year: str, clock: tuple[int, int, int], offset: str) -> int | None:
+    """Apache's and nginx's time with its offset: `17/May/2015:10:05:03 +0200` -> ms. Second 60 is a leap second."""
+    hours, minutes, seconds = clock
+    if hours > 23 or minutes > 59 or seconds > 60 or int(offset[3:]) > 59:
+        return None
+    try:
+        date = datetime(int(year), MONTHS[month], int(day), tzinfo=UTC)
+    except (KeyError, ValueError):
+        return None
+    east_s = (int(offset[1:3]) * 60 + int(offset[3:])) * 60 * (-1 if offset[0] == "-" else 1)
+    at = (date - EPOCH) // timedelta(milliseconds=1) + (hours * 3600 + minutes * 60 + seconds - east_s) * 1000
+    return at if 0 <= at < END_OF_TIME_AT else None
+
+
+def rfc3339_at(text: str) -> int | None:
+    """RFC 3339 with Z or an offset -> ms. A time without a zone is no instant: None."""
+    try:
+        at = parse_instant(text)
+    except BadRange:
+        return None
+    return at if at >= 0 else None
+
+
+def any_time_at(text: str) -> int | None:
+    """A time as logs write it: epoch seconds with or without a fraction, RFC 3339, or Apache's."""
+    if match := re.fullmatch(r"(\d+)(?:\.(\d+))?", text, re.ASCII):
+        return epoch_at(match[1], match[2] or "0")
+    if match := re.fullmatch(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})", text, re.ASCII):
+        return clf_at(match[1], match[2], match[3], (int(match[4]), int(match[5]), int(match[6])), match[7])
+    return rfc3339_at(text)

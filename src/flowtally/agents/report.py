@@ -1,0 +1,106 @@
+"""What an import did: counts, and the first lines that gave trouble, with number and reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from flowtally.agents.reading import Unreadable, text_of
+from flowtally.protocol import EventsAnswer, Receipt
+
+SHOWN: Final = 10
+EXCERPT_CHARS: Final = 160
+
+
+class LineProblem(msgspec.Struct, frozen=True):
+    """`line` counts from 1 over the whole log, resumed runs included. `reason` is a stable code."""
+
+    line: int
+    reason: str
+    detail: str
+    excerpt: str = ""
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """Counts of this run: lines = events + unreadable + skipped; events = stored + duplicate + conflict + refused.
+
+    `resumed_at` is the byte offset where it began (0: at the beginning), after `resumed_lines` lines read by earlier
+    runs. `skipped` are blank lines and those left out on purpose. `reasons` counts the unreadable ones by reason.
+    """
+
+    source: str
+    lines: int
+    events: int
+    stored: int
+    duplicate: int
+    conflict: int
+    refused: int
+    unreadable: int
+    skipped: int
+    resumed_at: int
+    resumed_lines: int
+    sequence: int
+    reasons: dict[str, int]
+    first_unreadable: tuple[LineProblem, ...]
+    first_refused: tuple[LineProblem, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Every line was read and every event is kept."""
+        return not (self.unreadable or self.refused or self.conflict)
+
+
+class Tally:
+    """The running counts behind an ImportReport; the only thing in an import that changes in place."""
+
+    def __init__(self) -> None:
+        self.lines = self.events = self.stored = self.duplicate = self.conflict = self.refused = self.skipped = 0
+        self.reasons: dict[str, int] = {}
+        self._unreadable: list[LineProblem] = []
+        self._refused: list[LineProblem] = []
+
+    def count_unreadable(self, line: int, why: Unreadable, text: bytes | None) -> None:
+        self.reasons[why.reason] = self.reasons.get(why.reason, 0) + 1
+        if len(self._unreadable) < SHOWN:
+            self._unreadable.append(LineProblem(line, why.reason, why.detail, excerpt(text or b"")))
+
+    def count_answer(self, answer: EventsAnswer, lines: list[int]) -> None:
+        """`lines[i]` is the number of the line that event i of the request came from."""
+        self.stored += answer.stored
+        self.duplicate += answer.duplicate
+        self.conflict += answer.conflict
+        self.refused += answer.refused
+        for receipt in answer.receipts:
+            if receipt.status in ("refused", "conflict") and len(self._refused) < SHOWN:
+                self._refused.append(_problem(receipt, lines))
+
+    def report(self, source: str, sequence: int, resumed_at: int, resumed_lines: int) -> ImportReport:
+        return ImportReport(
+            source=source,
+            lines=self.lines,
+            events=self.events,
+            stored=self.stored,
+            duplicate=self.duplicate,
+            conflict=self.conflict,
+            refused=self.refused,
+            unreadable=sum(self.reasons.values()),
+            skipped=self.skipped,
+            resumed_at=resumed_at,
+            resumed_lines=resumed_lines,
+            sequence=sequence,
+            reasons=dict(self.reasons),
+            first_unreadable=tuple(self._unreadable),
+            first_refused=tuple(self._refused),
+        )
+
+
+def excerpt(text: bytes) -> str:
+    """The beginning of a line, fit for a terminal: control characters are written out."""
+    shown = text_of(text[: 4 * EXCERPT_CHARS])[:EXCERPT_CHARS]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def _problem(receipt: Receipt, lines: list[int]) -> LineProblem:
+    line = lines[receipt.index] if 0 <= receipt.index < len(lines) else 0
+    return LineProblem(line, receipt.code or receipt.status, receipt.detail)

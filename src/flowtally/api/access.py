@@ -1,0 +1,85 @@
+"""What is the same for every request, known route or not: its id, its log line, its numbers and the security headers.
+
+An ASGI layer around the whole application, because the framework answers unknown paths before its own middleware. The
+log has the path only: query strings and headers may carry secrets.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+import uuid_utils
+from litestar.datastructures import MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowtally.api.metrics import Metrics
+from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+
+log = structlog.get_logger("flowtally.access")
+
+SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
+SECURITY: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Access:
+    """Wraps the application: `Access(app.asgi_handler)`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = request_id_of(scope["headers"])
+        scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
+        path, status = scope["path"], 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableScopeHeaders.from_message(message)
+                headers["X-Request-Id"] = request_id
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        finally:
+            self._note(scope, path, status, time.perf_counter() - started, request_id)
+
+    def _note(self, scope: Scope, path: str, status: int, seconds: float, request_id: str) -> None:
+        said = str(scope.get("method"))
+        method = said if said in METHODS else "other"
+        route = scope.get("path_template") or "unmatched"
+        metrics: Metrics = scope["litestar_app"].state.house.metrics
+        metrics.answered(method, route, status, seconds)
+        say = log.debug if path in QUIET and status < 400 else log.info
+        who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[literal-required]
+        ms = round(seconds * 1000, 1)
+        say("request", method=method, path=path, status=status, ms=ms, request_id=request_id, **who)
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's X-Request-Id if it is short and plain, else a new UUIDv7."""
+    for name, value in headers:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            if SANE_ID.fullmatch(text):
+                return text
+    return str(uuid_utils.uuid7())

@@ -1,0 +1,107 @@
+"""Accounts: the customers of whoever runs flowtally."""
+
+from __future__ import annotations
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import PageQuery, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.edges import format_instant, parse_instant
+from flowtally.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
+from flowtally.ledger import accounts
+from flowtally.ledger.accounts import Account
+from flowtally.ledger.pages import Page
+from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
+
+EXAMPLE = AccountAnswer(
+    "acme", "Acme Ltd", "Europe/Berlin", "active", "2026-03-01T00:00:00Z", "carry", "2026-03-01T09:30:00Z"
+)
+
+
+@operation(
+    "POST",
+    "/v1/accounts",
+    may=auth.ADMIN,
+    summary="Create an account",
+    body=AccountRequest,
+    answer=AccountAnswer,
+    status=201,
+    errors=(Conflict, UnknownZone, BadRange, Unprocessable),
+    body_example={"id": "acme", "name": "Acme Ltd", "timezone": "Europe/Berlin", "carry_from": "2026-03-01T00:00:00Z"},
+    example=EXAMPLE,
+)
+def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
+    """`id` is yours to choose, or made. `timezone` is where its days begin by default. `carry_from` (default: now)
+    keeps imported history from eating later grants: unpaid use before it is reported, never carried. `carry_from`
+    and `overage` cannot be changed later."""
+    return show(
+        accounts.create_account(
+            call.tx,
+            body.id,
+            now=call.now,
+            name=body.name,
+            timezone=body.timezone,
+            carry_from=None if body.carry_from is None else parse_instant(body.carry_from),
+            overage=body.overage,
+        )
+    )
+
+
+@operation(
+    "GET",
+    "/v1/accounts",
+    may=auth.ADMIN,
+    summary="List accounts",
+    query=PageQuery,
+    answer=Listed(AccountAnswer),
+    example={"items": [EXAMPLE], "next": None},
+)
+def list_accounts(call: Call, query: PageQuery) -> Page[AccountAnswer]:
+    """In order of id."""
+    return show_page(accounts.list_accounts(call.tx, query.cursor, query.limit), show)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}",
+    may=auth.READERS,
+    summary="Read an account",
+    answer=AccountAnswer,
+    errors=(UnknownAccount,),
+    example=EXAMPLE,
+)
+def read_account(call: Call, account: str) -> AccountAnswer:
+    """An account that is not yours answers like one that does not exist."""
+    return show(accounts.read_account(call.tx, account))
+
+
+@operation(
+    "PATCH",
+    "/v1/accounts/{account}",
+    may=auth.ADMIN,
+    summary="Change an account",
+    body=AccountChange,
+    answer=AccountAnswer,
+    errors=(UnknownAccount, UnknownZone, Conflict, Unprocessable),
+    body_example={"name": "Acme Group", "status": "active"},
+    example=EXAMPLE,
+)
+def change_account(call: Call, account: str, body: AccountChange) -> AccountAnswer:
+    """Name, zone and status; nothing that would alter a past balance. Closed is for ever."""
+    return show(
+        accounts.change_account(
+            call.tx, account, now=call.now, name=body.name, timezone=body.timezone, status=body.status
+        )
+    )
+
+
+def show(account: Account) -> AccountAnswer:
+    return AccountAnswer(
+        account.id,
+        account.name,
+        account.timezone,
+        account.status,
+        format_instant(account.carry_from),
+        account.overage,
+        format_instant(account.created_at),
+    )

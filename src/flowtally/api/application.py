@@ -1,0 +1,39 @@
+"""The application: every operation as a route, one shape for errors, one layer around all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+
+from flowtally.api import accounts, balance, credentials, events, grants, health, pools, usage, users
+from flowtally.api.access import Access
+from flowtally.api.openapi import describe
+from flowtally.api.operation import OPERATIONS, route
+from flowtally.api.problems import answer_problem
+from flowtally.errors import FlowtallyError
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+# Importing a module declares its operations.
+MODULES = (events, usage, balance, accounts, users, grants, credentials, pools, health)
+
+
+def build_application(lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """Routes over `app.state.house`, which whoever starts it sets (a lifespan, or `server.run`)."""
+    app = Litestar(
+        [route(op) for op in OPERATIONS],
+        exception_handlers={FlowtallyError: answer_problem, HTTPException: answer_problem, Exception: answer_problem},
+        lifespan=list(lifespan),
+        openapi_config=None,  # ours says more, and strictly what is enforced
+        logging_config=None,
+        debug=False,
+        request_max_body_size=None,  # every body is read by api.inputs, which bounds size and time
+    )
+    app.state.openapi = msgspec.json.encode(describe(OPERATIONS))
+    # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
+    app.asgi_handler = Access(app.asgi_handler)
+    return app

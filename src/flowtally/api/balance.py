@@ -1,0 +1,59 @@
+"""What an account has left, by pool and grant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.grants import EXAMPLE as GRANT
+from flowtally.api.operation import operation
+from flowtally.balance import make_balance
+from flowtally.edges import parse_instant
+from flowtally.errors import BadRange, UnknownAccount
+from flowtally.protocol import BalanceAnswer, PoolBalance
+
+
+class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at: Annotated[
+        str | None,
+        Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
+    ] = None
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/balance",
+    may=auth.READERS,
+    summary="What is left",
+    query=BalanceQuery,
+    answer=BalanceAnswer,
+    errors=(BadRange, UnknownAccount),
+    example=BalanceAnswer(
+        "acme",
+        "2026-03-15T00:00:00Z",
+        {
+            "traffic": PoolBalance(
+                unit="bytes",
+                granted=100_000_000_000,
+                spent=51_200,
+                left=99_999_948_800,
+                pending=0,
+                expired=0,
+                voided=0,
+                overage=0,
+                credit=0,
+            )
+        },
+        [msgspec.structs.replace(GRANT, spent=51_200, left=99_999_948_800, state="active")],
+    ),
+)
+def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer:
+    """granted = spent + left + pending + expired + voided, in bytes or requests by the pool. `at` cuts event time with
+    today's knowledge: use that arrived late is in it. In the future it tells what would be there if nothing more
+    was used."""
+    at = call.now if query.at is None else parse_instant(query.at)
+    return make_balance(call.tx, call.house.usage, account, at)

@@ -1,0 +1,39 @@
+"""Call and Reply: one request on its way through an operation, and an answer that is not simply JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from flowtally.api.house import House
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Tx
+
+JSON: Final = "application/json"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer as bytes of a media type other than JSON, or with headers."""
+
+    content: bytes
+    media_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request on its way through an operation. `tx` is its ledger transaction."""
+
+    house: House
+    credential: Credential
+    request_id: str
+    now: int
+    accept: str
+    _tx: Tx | None = None
+
+    @property
+    def tx(self) -> Tx:
+        assert self._tx is not None, "an asynchronous operation has no transaction"
+        return self._tx

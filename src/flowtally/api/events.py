@@ -1,0 +1,181 @@
+"""Events in, and what became of them. The body is read as a bounded stream; everything else is ingest's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.inputs import read_body
+from flowtally.api.operation import AnyRequest, operation
+from flowtally.errors import (
+    AtomicRefused,
+    MalformedBody,
+    NotFound,
+    QueueFull,
+    SequenceGap,
+    Settling,
+    SlowBody,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    TooLarge,
+    UnsupportedMedia,
+)
+from flowtally.protocol import EventAnswer, EventsAnswer, Receipt, SourceAnswer
+
+PLAIN = {
+    "source": "gateway-1",
+    "id": "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",
+    "account": "acme",
+    "time": "2026-03-01T12:00:00Z",
+    "user": "alice",
+    "product": "residential",
+    "bytes_up": 1200,
+    "bytes_down": 50_000,
+    "status": 200,
+    "labels": {"country": "de"},
+}
+CLOUD = {
+    "specversion": "1.0",
+    "type": "flowtally.usage",
+    "source": "gateway-1",
+    "id": "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",
+    "subject": "acme",
+    "time": "2026-03-01T12:00:00Z",
+    "data": {"user": "alice", "product": "residential", "bytes_up": 1200, "bytes_down": 50_000, "status": 200},
+}
+
+
+class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    atomic: Annotated[bool, Meta(description="Store all or nothing: 422 if any is refused or in conflict.")] = False
+    receipts: Annotated[
+        Literal["notable", "all"], Meta(description="`notable`: receipts of all but the stored events.")
+    ] = "notable"
+
+
+class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: Annotated[str, Meta(description="Name of the source.", examples=["gateway-1"])]
+
+
+class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: Annotated[str, Meta(description="Source of the event.", examples=["gateway-1"])]
+    id: Annotated[str, Meta(description="Its id, or its number if the source is numbered.", examples=["4711"])]
+
+
+@operation(
+    "POST",
+    "/v1/events",
+    may=auth.SENDERS,
+    summary="Send events",
+    query=EventsQuery,
+    answer=EventsAnswer,
+    errors=(
+        MalformedBody,
+        SourceNotYours,
+        SlowBody,
+        SequenceGap,
+        SourceKindMismatch,
+        TooLarge,
+        UnsupportedMedia,
+        AtomicRefused,
+        QueueFull,
+        StorageFull,
+        Settling,
+    ),
+    raw_body={
+        "application/json": [PLAIN],
+        "application/x-ndjson": '{"source":"gateway-1","sequence":1,"account":"acme","time":"2026-03-01T12:00:00Z"}\n',
+        "application/cloudevents+json": CLOUD,
+        "application/cloudevents-batch+json": [CLOUD],
+    },
+    example=EventsAnswer(
+        stored=998,
+        duplicate=1,
+        conflict=0,
+        refused=1,
+        receipts=[
+            Receipt(17, "gateway-1", "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607", "duplicate"),
+            Receipt(
+                20,
+                "gateway-1",
+                "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f608",
+                "refused",
+                "unknown_account",
+                "there is no account 'amce'",
+            ),
+        ],
+    ),
+)
+async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> EventsAnswer:
+    """A plain event, an array of them, newline-delimited JSON (plain or CloudEvents), a CloudEvent or a CloudEvents
+    batch; bodies may be compressed with gzip or zstd. At most 100,000 events and 64 MiB decompressed.
+
+    The answer is 200 as soon as every event has a receipt and all `stored` ones would survive a power cut: send
+    anything else again, as often as needed; `(source, id)`, or the number of a numbered source, counts once for ever.
+    503 says when to come back."""
+    body = await read_body(request, call.house.config.max_body_bytes, call.house.config)
+    taken = await call.house.ingest.take(
+        body,
+        request.headers.get("content-type", ""),
+        request.headers.get("content-encoding"),
+        call.credential,
+        atomic=query.atomic,
+        receipts_all=query.receipts == "all",
+    )
+    call.house.metrics.events(taken)
+    return taken
+
+
+@operation(
+    "GET",
+    "/v1/events",
+    may=auth.ANYONE,
+    summary="Look up an event",
+    query=EventQuery,
+    answer=EventAnswer,
+    errors=(NotFound,),
+    example=EventAnswer(
+        source="gateway-1",
+        id="0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",
+        sequence=None,
+        status="stored",
+        code="",
+        detail="",
+        series="metered",
+        account="acme",
+        user="alice",
+        user_id="usr_0199f2c47b3a7c11a1f0b2c3d4e5f607",
+        product="residential",
+        time="2026-03-01T12:00:00Z",
+        received_at="2026-03-01T12:00:01.500Z",
+        bytes_up=1200,
+        bytes_down=50_000,
+        requests=1,
+        http_status=200,
+        labels={"country": "de"},
+        block=12,
+    ),
+)
+async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> EventAnswer:
+    """The event and what happened to it. Events of others answer like events that do not exist."""
+    return await call.house.in_thread(call.house.ingest.event, query.source, query.id, call.credential)
+
+
+@operation(
+    "GET",
+    "/v1/sources",
+    may=auth.SENDERS,
+    summary="Where a source stands",
+    query=SourceQuery,
+    answer=SourceAnswer,
+    errors=(NotFound,),
+    example=SourceAnswer("squid-1", 2107, "184467"),
+)
+async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer:
+    """The number and position to go on after: a sender needs no memory of its own. `sequence` is null for a source
+    whose events are named, not numbered."""
+    return await call.house.in_thread(call.house.ingest.source, query.source, call.credential)

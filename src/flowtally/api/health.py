@@ -1,0 +1,97 @@
+"""What machines ask: is the process up, can it write and read, how is it doing; and what this is at all."""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from flowtally import auth
+from flowtally.api.call import JSON, Reply
+from flowtally.api.house import House
+from flowtally.api.metrics import MEDIA_TYPE
+from flowtally.api.operation import AnyRequest, operation
+from flowtally.errors import FlowtallyError, Forbidden, Unauthenticated, Unavailable
+from flowtally.ledger import credentials
+from flowtally.usage.store import Where
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str
+
+
+class About(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+    openapi: str
+
+
+@operation("GET", "/", may=(), summary="What this is", answer=About, example=About("flowtally", "0.1.0", "/x"))
+async def about(house: House, request: AnyRequest) -> About:
+    """Name, version, and where the description of the API is."""
+    return About("flowtally", version("flowtally"), "/schema/openapi.json")
+
+
+@operation("GET", "/healthz", may=(), summary="Is the process up?", answer=Health, example=Health("ok"))
+async def healthz(house: House, request: AnyRequest) -> Health:
+    """Asks no database: failing it is a reason to restart."""
+    return Health("ok")
+
+
+@operation(
+    "GET",
+    "/readyz",
+    may=(),
+    summary="Can it write and read?",
+    answer=Health,
+    errors=(Unavailable,),
+    example=Health("ok"),
+)
+async def readyz(house: House, request: AnyRequest) -> Health:
+    """Asks both databases, and ingest whether its door is open: failing it is a reason to send traffic elsewhere."""
+    writes, why = house.ingest.ready()
+    if not writes:
+        raise Unavailable(f"Usage cannot be written: {why}.")
+    await house.in_thread(check_reads, house)
+    return Health("ok")
+
+
+@operation("GET", "/metrics", may=(), summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
+async def metrics(house: House, request: AnyRequest) -> Reply:
+    """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with an admin
+    credential. A request that came through a proxy is not from the same machine."""
+    if house.config.metrics == "admin" or (house.config.metrics == "loopback" and not from_here(request)):
+        auth.require_scope(await house.who(request.headers.get("authorization")), auth.ADMIN)
+    return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
+
+
+@operation("GET", "/schema/openapi.json", may=(), summary="This description", answer=dict[str, Any])
+async def schema(house: House, request: AnyRequest) -> Reply:
+    """OpenAPI 3.1."""
+    return Reply(request.app.state.openapi, JSON)
+
+
+def check_reads(house: House) -> None:
+    """Unavailable unless both databases answer."""
+    try:
+        with house.ledger.read() as tx:
+            credentials.has_admin(tx)
+        house.usage.sums([0, 1], Where(account=""))
+    except FlowtallyError:
+        raise
+    except Exception as error:  # whatever a driver raises: it is not ready
+        raise Unavailable(f"A store does not answer ({type(error).__name__}).") from error
+
+
+def from_here(request: AnyRequest) -> bool:
+    """Whether the caller is a process of this machine, as far as can be told."""
+    if any(name in request.headers for name in FORWARDED) or request.client is None:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,68 @@
+"""House: everything the handlers stand on, built once by `server.py` and handed in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from flowtally.api.metrics import Metrics
+from flowtally.auth import Doorkeeper
+from flowtally.config import Config
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.protocol import EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.usage.store import UsageStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class EventsDoor(Protocol):
+    """What the API asks of ingest; `flowtally.ingest.door.Ingest` is it."""
+
+    async def take(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        *,
+        atomic: bool,
+        receipts_all: bool,
+    ) -> EventsAnswer: ...
+
+    def source(self, name: str, credential: Credential) -> SourceAnswer: ...
+
+    def event(self, source: str, id: str, credential: Credential) -> EventAnswer: ...
+
+    def ready(self) -> tuple[bool, str]: ...
+
+    def metrics(self) -> Mapping[str, float]: ...
+
+    def close(self) -> None: ...
+
+
+class House(msgspec.Struct, frozen=True):
+    """Stores and doors of one server. `clock` gives whole milliseconds since 1970 UTC."""
+
+    config: Config
+    clock: Callable[[], int]
+    usage: UsageStore
+    ledger: Ledger
+    ingest: EventsDoor
+    doorkeeper: Doorkeeper
+    metrics: Metrics
+    pool: ThreadPoolExecutor
+
+    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*args, **kwargs))
+
+    async def who(self, header: str | None) -> Credential:
+        """The credential behind an Authorization header."""
+        known = self.doorkeeper.remembered(header)
+        return known if known is not None else await self.in_thread(self.doorkeeper.look_up, header)

@@ -1,0 +1,44 @@
+"""Writes that can be repeated safely: the same Idempotency-Key and request by the same credential happen once.
+
+Owns the header. Leaves what is kept to `ledger.idempotency`; key and work share one transaction, so an answer is
+remembered exactly when its work is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from litestar import Request
+
+from flowtally.api.call import Call, Reply
+from flowtally.ledger import idempotency
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+
+
+class Key(msgspec.Struct, frozen=True):
+    """The header's text, and what makes two requests the same one."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, request: Request[Any, Any, Any], body: bytes) -> Key | None:
+        """The key of a request that has one; BadRequest if it is not 1 to 255 printable ASCII characters."""
+        text = request.headers.get(HEADER)
+        if text is None:
+            return None
+        return cls(idempotency.check_key(text), idempotency.request_digest(request.method, request.scope["path"], body))
+
+
+def once(call: Call, key: Key, status: int, work: Callable[[], Any]) -> Any:
+    """The work's answer, or the one given before (without its secrets)."""
+    before = idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest)
+    if before is not None:
+        return Reply(before.body, status=before.status, headers=REPLAYED)
+    made = work()
+    idempotency.remember(call.tx, call.credential.id, key.text, key.digest, status=status, answer=made, now=call.now)
+    return made

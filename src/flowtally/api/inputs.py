@@ -1,0 +1,158 @@
+"""What a request says, turned into our types once: query parameters, JSON bodies, bodies as bounded streams.
+
+Nothing is guessed: an unknown or repeated parameter is an error, not an answer to another question; "5" is no number in
+a body. Every error names the field and the value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request
+
+from flowtally.config import Config
+from flowtally.errors import BadRequest, MalformedBody, SlowBody, TooLarge, Unprocessable, UnsupportedMedia
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+MAX_SHOWN_CHARS: Final = 100
+MAX_PARAMETERS: Final = 200
+_PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
+_FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An operation without query parameters."""
+
+
+def parse_query(raw: bytes, into: type[S]) -> S:
+    """The query string as `into`; BadRequest names an unknown, repeated or unreadable parameter."""
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(into)}
+    values: dict[str, Any] = {}
+    for name, value in _pairs(raw):
+        if name not in known:
+            raise BadRequest(f"There is no parameter {_shown(name)}; known: {_listed(known)}.", parameter=_cut(name))
+        if "list[" in str(known[name]):
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise BadRequest(f"The parameter {name} is given twice.", parameter=name)
+        else:
+            values[name] = value
+    return _convert_query(values, into)
+
+
+def has_control(text: str) -> bool:
+    """Whether a control character is in it: no name of ours holds one, and PostgreSQL cannot be asked about NUL."""
+    return _CONTROL.search(text) is not None
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), True, False, "utf-8", "strict", MAX_PARAMETERS)
+    except ValueError:
+        raise BadRequest(f"The query string is no UTF-8, or has more than {MAX_PARAMETERS} parameters.") from None
+    for name, value in pairs:
+        if has_control(name + value):
+            raise BadRequest(f"The parameter {_shown(name)} holds a control character.", parameter=_cut(name))
+    return pairs
+
+
+def _convert_query(values: dict[str, Any], into: type[S]) -> S:
+    try:
+        return msgspec.convert(values, into, strict=False)
+    except msgspec.ValidationError as error:
+        reason, name = _taken_apart(error)
+        if not name:
+            raise BadRequest(f"{reason}.") from None
+        value = _cut(str(values.get(name, "")))
+        raise BadRequest(f"{name} = {value!r}: {reason}.", parameter=name, value=value) from None
+
+
+def parse_body(body: bytes, content_type: str, into: type[S]) -> S:
+    """A JSON body as `into`: 415 for another media type, 400 if it is no JSON, 422 naming the field if it is wrong."""
+    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMedia(f"The body is {_shown(content_type)}; send application/json.")
+    if not body.strip():
+        raise MalformedBody("The body is empty; a JSON object is expected.")
+    try:
+        return msgspec.json.decode(body, type=into)
+    except msgspec.ValidationError as error:
+        reason, field = _taken_apart(error)
+        value = _value_at(body, field)
+        told = f"{field} = {_shown(value)}: {reason}." if field else f"{reason}."
+        raise Unprocessable(told, field=field, value=value) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is no JSON: {error}.") from None
+
+
+async def read_body(request: Request[Any, Any, Any], limit: int, config: Config) -> bytes:
+    """The body, given up as soon as it is larger than `limit` (413) or arrives too slowly (408)."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise TooLarge(f"The body has {_cut(announced)} bytes; {limit} are allowed.", limit=limit)
+    try:
+        async with asyncio.timeout(config.body_total_s):
+            return await _collect(request, limit, config.body_idle_s)
+    except TimeoutError:
+        raise SlowBody(
+            f"The body stood still for {config.body_idle_s} s or took more than {config.body_total_s} s."
+        ) from None
+
+
+async def _collect(request: Request[Any, Any, Any], limit: int, idle_s: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    stream = request.stream()
+    while True:
+        async with asyncio.timeout(idle_s):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
+        chunks.append(chunk)
+
+
+def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
+    """msgspec says "reason - at `$.field`"; the reason, and the field as people would write it."""
+    text = str(error)
+    found = _PATH.search(text)
+    path = found["path"].removeprefix("$").removeprefix(".") if found else ""
+    reason = text[: found.start()] if found else text
+    named = _FIELD.search(reason)
+    if named is not None:
+        return reason, f"{path}.{named['name']}".removeprefix(".")
+    return reason, re.sub(r"\[(\.\.\.|\d+)\]", "", path)
+
+
+def _value_at(body: bytes, field: str) -> object:
+    """The value that was refused, as far as it is short enough to be repeated."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    for name in field.split(".") if field else ():
+        if not isinstance(value, dict) or name not in value:
+            return None
+        value = value[name]
+    if isinstance(value, (dict, list)):
+        return type(value).__name__
+    return _cut(value) if isinstance(value, str) else value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
+def _shown(value: object) -> str:
+    return repr(_cut(value) if isinstance(value, str) else value)
+
+
+def _listed(names: dict[str, Any]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,216 @@
+"""The OpenAPI 3.1 document, made from the operations and the structs they name: it cannot say what is not enforced."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+
+from flowtally import errors
+from flowtally.api.call import JSON
+from flowtally.api.idempotent import HEADER
+from flowtally.api.operation import Listed, Operation
+from flowtally.api.problems import MEDIA_TYPE, problem_body
+from flowtally.protocol import PlainEvent, Problem
+
+Document = dict[str, Any]
+
+REF: Final = "#/components/schemas/{name}"
+EXAMPLE_ID: Final = "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f600"
+DESCRIPTION: Final = """\
+The meter, the prepaid ledger and the usage API for metered traffic.
+
+Instants are RFC 3339 text, quantities whole numbers (bytes, requests). Every error is a problem document (RFC 9457)
+whose `code` is stable. Unknown query parameters and unknown members of a body are errors, so that a typo never silently
+changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that.
+
+Scopes of credentials: `ingest` writes events and reads its own sources and events; `account` reads one account; `admin`
+does everything. An account that is not yours answers like one that does not exist.
+"""
+TAGS: Final = {
+    "events": "Events in, receipts out.",
+    "usage": "What was used, by calendar span.",
+    "balance": "What is left.",
+    "accounts": "Customers.",
+    "users": "Who inside an account.",
+    "grants": "Amounts given.",
+    "credentials": "Who may ask.",
+    "pools": "Which products are paid from the same grants.",
+    "health": "For machines that watch.",
+}
+
+
+def describe(operations: Sequence[Operation]) -> Document:
+    """The whole document."""
+    schemas, components = _schemas(operations)
+    paths: dict[str, Document] = defaultdict(dict)
+    for op in operations:
+        paths[op.path][op.method.lower()] = _operation(op, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "flowtally",
+            "version": version("flowtally"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": dict(paths),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a credential."}
+            },
+        },
+    }
+
+
+def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict[str, Document]]:
+    types: dict[Any, None] = {PlainEvent: None, Problem: None}
+    for op in operations:
+        types[_item(op.answer)] = None
+        if op.body is not None:
+            types[op.body] = None
+    found, components = msgspec.json.schema_components(list(types), ref_template=REF)
+    return dict(zip(types, found, strict=True)), components
+
+
+def _item(answer: Any) -> Any:
+    return answer.item if isinstance(answer, Listed) else answer
+
+
+def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
+    described: Document = {
+        "operationId": op.work.__name__ if op.tag in op.work.__name__ else f"{op.tag}_{op.work.__name__}",
+        "tags": [op.tag],
+        "summary": op.summary,
+        "description": _described(op),
+        "parameters": [*_path_parameters(op), *_query_parameters(op), *_header_parameters(op)],
+        "responses": {str(op.status): _answer(op, schemas), **_problems(op)},
+        "security": [{"bearer": []}] if op.may else [],
+    }
+    if op.body is not None:
+        content = {JSON: {"schema": schemas[op.body], "example": _plain(op.body_example)}}
+        described["requestBody"] = {"required": True, "content": content}
+    if op.raw_body:
+        content = {kind: {"schema": {}, "example": example} for kind, example in op.raw_body.items()}
+        content[JSON]["schema"] = {"anyOf": [schemas[PlainEvent], {"type": "array", "items": schemas[PlainEvent]}]}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _described(op: Operation) -> str:
+    text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (op.work.__doc__ or "").strip())
+    return f"{text}\n\nScopes: {', '.join(f'`{scope}`' for scope in op.may)}." if op.may else text
+
+
+def _path_parameters(op: Operation) -> list[Document]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The {name}'s {'name' if name in ('pool', 'product') else 'id'}.",
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for name in re.findall(r"\{(\w+)\}", op.path)
+    ]
+
+
+def _query_parameters(op: Operation) -> list[Document]:
+    return [_query_parameter(field) for field in msgspec.structs.fields(op.query)]
+
+
+def _query_parameter(field: msgspec.structs.FieldInfo) -> Document:
+    schema = _without_null(msgspec.json.schema(field.type))
+    described: Document = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
+    described["description"] = schema.pop("description", "")
+    if "examples" in schema:
+        described["example"] = schema.pop("examples")[0]
+    if not field.required and field.default not in (None, msgspec.NODEFAULT):
+        schema["default"] = field.default
+    return described
+
+
+def _without_null(schema: Document) -> Document:
+    """A parameter is left out rather than null."""
+    options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
+    if options:
+        schema |= options[0]
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
+    return schema
+
+
+def _header_parameters(op: Operation) -> list[Document]:
+    if not op.writes:
+        return []
+    return [
+        {
+            "name": HEADER,
+            "in": "header",
+            "required": False,
+            "description": "The same key and request by the same credential happen once; a repeated request "
+            "is answered with the first answer, without its secrets and with `Idempotent-Replayed: true`. Kept for "
+            "ever.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+        }
+    ]
+
+
+def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
+    if op.answer is str:
+        return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    schema = schemas[_item(op.answer)]
+    if isinstance(op.answer, Listed):
+        schema = {
+            "type": "object",
+            "required": ["items", "next"],
+            "properties": {
+                "items": {"type": "array", "items": schema},
+                "next": {"type": ["string", "null"], "description": "Cursor of the next page; null on the last."},
+            },
+        }
+    content: Document = {JSON: {"schema": schema}}
+    if op.example is not None:
+        content[JSON]["example"] = _plain(op.example)
+    content |= {kind: {"schema": {"type": "string"}} for kind in op.also}
+    return {"description": "Created" if op.status == 201 else "The answer", "content": content}
+
+
+def _problems(op: Operation) -> Document:
+    """Every error by status, with its codes; an error may have several."""
+    by_status: dict[int, dict[str, type[errors.FlowtallyError]]] = defaultdict(dict)
+    for kind in (*_always(op), *op.errors):
+        by_status[kind.status][kind.code] = kind
+    return {str(status): _problem(by_status[status].values()) for status in sorted(by_status)}
+
+
+def _always(op: Operation) -> Iterable[type[errors.FlowtallyError]]:
+    """What any operation of this kind may answer, in the order it is checked."""
+    if op.may:
+        yield from (errors.Unauthenticated, errors.Forbidden, errors.Unavailable)
+        yield errors.BadRequest
+    if "{account}" in op.path:
+        yield errors.UnknownAccount
+    if op.writes:
+        yield from (errors.MalformedBody, errors.SlowBody, errors.TooLarge, errors.IdempotencyMismatch)
+    if op.body is not None:
+        yield from (errors.UnsupportedMedia, errors.Unprocessable)
+
+
+def _problem(kinds: Iterable[type[errors.FlowtallyError]]) -> Document:
+    listed = list(kinds)
+    examples = {kind.code: {"value": problem_body(kind(f"{kind.title}."), EXAMPLE_ID)} for kind in listed}
+    return {
+        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in listed),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name=Problem.__name__)}, "examples": examples}},
+    }
+
+
+def _plain(example: Any) -> Any:
+    return msgspec.to_builtins(example)

@@ -1,0 +1,141 @@
+"""Operation: one line of the API's contract. What it declares is what is enforced and what is documented.
+
+    @operation("GET", "/v1/pools", may=auth.READERS, answer=Listed(PoolAnswer), summary="List pools")
+    def list_pools(call: Call) -> list[PoolAnswer]: ...
+
+The order is always the same, and each step tells no more than the ones before: who (401), may they (403), is it theirs
+(404), is the query sound (400), is the body (408, 413, 415, 400, 422), then the work: in a worker thread and in one
+ledger transaction, committed when the work returns and rolled back when it raises.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from litestar import HttpMethod, Request, Response
+from litestar.handlers import HTTPRouteHandler
+
+from flowtally import auth
+from flowtally.api.call import Call, Reply
+from flowtally.api.house import House
+from flowtally.api.idempotent import Key, once
+from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
+from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.errors import BadRequest, FlowtallyError
+from flowtally.protocol import Scope
+
+Method = Literal["GET", "POST", "PATCH", "PUT"]
+AnyRequest = Request[Any, Any, Any]
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An answer that is one page of a list of `item`."""
+
+    item: type
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """The declaration; `work` is the handler, its docstring the description."""
+
+    method: Method
+    path: str
+    work: Callable[..., Any]
+    may: tuple[Scope, ...]  # none: open to all; `work` is then asynchronous and called with house and request
+    summary: str
+    answer: Any
+    tag: str
+    status: int = 200
+    query: type[Any] = NoQuery
+    body: type[Any] | None = None
+    errors: tuple[type[FlowtallyError], ...] = ()
+    example: Any = None
+    body_example: Any = None
+    changes_credentials: bool = False
+    also: tuple[str, ...] = ()  # other media types of the answer
+    raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes the ledger (and so takes an Idempotency-Key)."""
+        return self.method != "GET" and not self.raw_body
+
+
+OPERATIONS: Final[list[Operation]] = []  # in order of declaration: the contract, for the routes and for OpenAPI
+
+
+def operation(method: Method, path: str, **declared: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the decorated function as an operation. It is called with `call`, then `query`, `body` and the path's
+    parameters by name, those it has."""
+
+    def declare(work: Callable[..., Any]) -> Callable[..., Any]:
+        tag = work.__module__.rpartition(".")[2]
+        OPERATIONS.append(Operation(method=method, path=path, work=work, tag=tag, **declared))
+        return work
+
+    return declare
+
+
+def route(op: Operation) -> HTTPRouteHandler:
+    """The operation as a route of the framework."""
+
+    async def handle(request: AnyRequest) -> Response[bytes]:
+        return await answer(op, request)
+
+    handle.__name__ = op.work.__name__
+    path = op.path.replace("}", ":str}")
+    return HTTPRouteHandler(path, http_method=HttpMethod(op.method), status_code=op.status)(handle)
+
+
+async def answer(op: Operation, request: AnyRequest) -> Response[bytes]:
+    """Everything that happens between the door and the work."""
+    house: House = request.app.state.house
+    if not op.may:
+        return respond(op, await op.work(house, request))
+    credential = await house.who(request.headers.get("authorization"))
+    request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+    auth.require_scope(credential, op.may)
+    given = _path(request)
+    if "account" in given:
+        auth.require_account(credential, given["account"])
+    query = parse_query(request.scope["query_string"], op.query)
+    if op.query is not NoQuery:
+        given["query"] = query
+    call = Call(house, credential, str(request.scope.get(REQUEST_ID, "")), house.clock(), _accept(request))
+    if inspect.iscoroutinefunction(op.work):
+        return respond(op, await op.work(call, request, **given))
+    raw = await read_body(request, house.config.max_json_bytes, house.config) if op.method != "GET" else b""
+    if op.body is not None:
+        given["body"] = parse_body(raw, request.headers.get("content-type", ""), op.body)
+    elif raw.strip() not in (b"", b"{}"):
+        raise BadRequest("This takes no body.")
+    key = Key.of(request, raw) if op.writes else None
+    return await house.in_thread(_in_transaction, op, call, given, key)
+
+
+def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[bytes]:
+    ledger = call.house.ledger
+    with ledger.begin() if op.writes else ledger.read() as tx:
+        own = msgspec.structs.replace(call, _tx=tx)
+        made = once(own, key, op.status, lambda: op.work(own, **given)) if key else op.work(own, **given)
+    if op.changes_credentials:
+        call.house.doorkeeper.forget()  # after the commit, before the answer
+    return respond(op, made)
+
+
+def respond(op: Operation, made: Any) -> Response[bytes]:
+    """What the work gave, as a response; structs and lists become JSON."""
+    reply = made if isinstance(made, Reply) else Reply(msgspec.json.encode(made), status=op.status)
+    return Response(reply.content, status_code=reply.status, media_type=reply.media_type, headers=dict(reply.headers))
+
+
+def _path(request: AnyRequest) -> dict[str, Any]:
+    if has_control(request.scope["path"]):
+        raise BadRequest("The path holds a control character.")
+    return dict(request.path_params)
+
+
+def _accept(request: AnyRequest) -> str:
+    return str(request.headers.get("accept", ""))

@@ -1,0 +1,125 @@
+"""What an account has left at an instant, and which grant paid.
+
+Owns how the two stores come together: grants and pools from the ledger give edges, one `sums` call gives the use
+between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
+
+* One `sums` call serves all pools, so a balance is one moment of usage. Each pool is then burnt over its own edges:
+  those of another pool would not matter, except where free adjustments make part of a span negative.
+* A pool that charges nothing has no balance. The others appear when they have grants or use; `traffic` always does.
+* `at` in the future is allowed: what would be there if nothing more was used.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Literal
+
+from msgspec import structs
+
+from flowtally import burndown
+from flowtally.edges import format_instant
+from flowtally.ledger import accounts, grants, pools
+from flowtally.ledger.database import Tx
+from flowtally.ledger.grants import Grant
+from flowtally.ledger.pools import DEFAULT_POOL, Pools
+from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
+from flowtally.usage.store import Sum, UsageReader, Where
+
+Unit = Literal["bytes", "requests"]
+
+
+def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int) -> BalanceAnswer:
+    """The balance at `at`, with today's knowledge. UnknownAccount; BadRange when `at` is not after 1970 began."""
+    account = accounts.read_account(tx, account_id)
+    known = pools.read_pools(tx)
+    given = grants.grants_of(tx, account_id)
+    units = _units(known)
+    payers = {name: [_payer(grant) for grant in given if grant.pool == name] for name in units}
+    plans = {name: burndown.plan_edges(payers[name], (), account.carry_from, at) for name in units}
+    merged = sorted(set(chain.from_iterable(plans.values())))
+    sums = usage.sums(merged, Where(account=account_id), ("product",))
+    used = _use_by_pool(sums, merged, plans, known, units)
+    balances = {
+        name: burndown.burn(
+            payers[name],
+            (),
+            plans[name],
+            used[name],
+            at,
+            carry_from=account.carry_from,
+            overage=account.overage,
+        )
+        for name in units
+        if name == DEFAULT_POOL or any(used[name]) or payers[name]
+    }
+    return BalanceAnswer(
+        account_id,
+        format_instant(at),
+        {name: _show_pool(balance, units[name]) for name, balance in balances.items()},
+        _show_grants(given, balances.values()),
+    )
+
+
+def show_grant(grant: Grant) -> GrantAnswer:
+    """A grant as it was given; what is left of it is a balance's to say."""
+    return GrantAnswer(
+        id=grant.id,
+        account=grant.account,
+        pool=grant.pool,
+        amount=grant.amount,
+        source=grant.source,
+        reference=grant.reference,
+        priority=grant.priority,
+        starts_at=format_instant(grant.starts_at),
+        expires_at=None if grant.expires_at is None else format_instant(grant.expires_at),
+        created_at=format_instant(grant.created_at),
+        voided_at=None if grant.voided_at is None else format_instant(grant.voided_at),
+    )
+
+
+def _units(known: Pools) -> dict[str, Unit]:
+    return {name: charge for name, charge in known.charges.items() if charge != "nothing"}
+
+
+def _payer(grant: Grant) -> burndown.Grant:
+    return burndown.Grant(grant.id, grant.amount, grant.priority, grant.starts_at, grant.expires_at, grant.voided_at)
+
+
+def _use_by_pool(
+    sums: Sequence[Sum], merged: Sequence[int], plans: Mapping[str, list[int]], known: Pools, units: Mapping[str, Unit]
+) -> dict[str, list[int]]:
+    """What each pool charges for, over the spans of its own plan."""
+    used = {name: [0] * (len(plan) - 1) for name, plan in plans.items()}
+    for found in sums:
+        pool = known.pool_of(found.by[0])
+        if pool not in units:
+            continue
+        span = bisect_right(plans[pool], merged[found.span]) - 1
+        used[pool][span] += found.requests if units[pool] == "requests" else found.bytes_up + found.bytes_down
+    return used
+
+
+def _show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
+    return PoolBalance(
+        unit=unit,
+        granted=balance.granted,
+        spent=balance.spent,
+        left=balance.left,
+        pending=balance.pending,
+        expired=balance.expired,
+        voided=balance.voided,
+        overage=balance.overage,
+        credit=balance.credit,
+    )
+
+
+def _show_grants(given: Sequence[Grant], balances: Iterable[burndown.Balance]) -> list[GrantAnswer]:
+    burnt = {found.grant.id: found for balance in balances for found in balance.grants}
+    return [_show_burnt(grant, burnt[grant.id]) for grant in given]
+
+
+def _show_burnt(grant: Grant, found: burndown.GrantBalance) -> GrantAnswer:
+    shown = show_grant(grant)
+    return structs.replace(shown, spent=found.spent, left=found.left, state=found.state)

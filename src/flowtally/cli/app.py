@@ -1,0 +1,76 @@
+"""The program `flowtally`: its commands put together, and every way it can end.
+
+Owns exit codes and what a person reads when something fails: one line, never a trace. The commands are in the files
+beside this one, one per noun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import typer
+
+from flowtally.cli import account, balance, demo, failures, grant, imports, key, output, pool, serve, usage, user
+
+EXIT_CODES: Final = {
+    0: "done",
+    1: "failed or refused; stderr says why",
+    2: "wrong usage: an unknown option, a value that cannot be read, a setting that cannot be used",
+    3: "partly done: an import with lines it could not read or events that were refused",
+    4: "the server cannot be reached",
+    130: "stopped by Ctrl-C",
+}
+_EPILOG: Final = """\
+\b
+All commands but serve and demo ask a server, named by two variables:
+  FLOWTALLY_URL    where it listens, default http://127.0.0.1:8120
+  FLOWTALLY_TOKEN  the bearer token of a credential
+
+\b
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 partly done (import), 4 server not reachable.
+"""
+
+# No markup: help is the same text in a terminal, in a pipe and in the documentation. Failures are told in `main`.
+app = typer.Typer(
+    name="flowtally",
+    help="The meter, the prepaid ledger and the usage API for metered traffic.",
+    epilog=_EPILOG,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.command("import", epilog=imports.EXAMPLES)(imports.import_log)
+app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
+app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
+for noun in (account.commands, grant.commands, key.commands, user.commands, pool.commands):
+    app.add_typer(noun)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = app(list(arguments) if arguments is not None else None, prog_name="flowtally", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except Exception as error:
+        failure = failures.explain(error)
+        if failure is None:
+            raise
+        output.note(failure.line, style="red")
+        return failure.exit_code
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Name and help text of every command, in order: for the documentation."""
+    yield from _helps(typer.main.get_command(app), "flowtally")
+
+
+def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    context = command.context_class(command, info_name=name, terminal_width=100, max_content_width=100)
+    context.help_option_names = ["-h", "--help"]
+    yield name, command.get_help(context)
+    for below, one in getattr(command, "commands", {}).items():
+        yield from _helps(one, f"{name} {below}")

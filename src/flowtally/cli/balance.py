@@ -1,0 +1,94 @@
+"""`flowtally balance`: what is left, per pool and per grant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask, chart, output
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, printable, say
+from flowtally.cli.quantities import human
+from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally balance acme
+  flowtally balance acme --at 2026-07-01T00:00:00Z --json
+"""
+GAUGE: Final = 20
+POOL_FIGURES: Final = ("granted", "spent", "pending", "expired", "voided", "overage", "credit")
+STYLES: Final = {"active": "", "spent": "dim", "expired": "dim", "voided": "dim", "pending": "cyan"}
+
+
+def balance(
+    account: Account,
+    at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    json: Json = False,
+) -> None:
+    """What an account has left in each pool, and of each grant."""
+    with ask.client() as client:
+        answer = client.balance(account, at=at)
+    if json:
+        document(answer)
+        return
+    show_balance(answer)
+
+
+def show_balance(answer: BalanceAnswer) -> None:
+    """Pools with a bar of what is left, their grants below them."""
+    say(f"{printable(answer.account)} at {answer.at}", style="bold")
+    if not answer.pools:
+        say("No grants and no use.")
+    for name, pool in answer.pools.items():
+        say()
+        say(_headline(name, pool), style="yellow" if pool.overage else "green")
+        say("  " + _figures(pool))
+        grants = [one for one in answer.grants if one.pool == name]
+        for one, line in zip(grants, grant_lines(grants, pool.unit, output.width()), strict=True):
+            say(line, style=STYLES.get(one.state or "", ""))
+
+
+def _headline(name: str, pool: PoolBalance) -> str:
+    live = pool.left + pool.spent
+    bar = chart.gauge(pool.left, live, GAUGE, unicode=output.unicode_blocks())
+    line = f"{printable(name)}  {bar}  {human(pool.left, pool.unit)} left"
+    return line + (f", {human(pool.overage, pool.unit)} over" if pool.overage else "")
+
+
+def _figures(pool: PoolBalance) -> str:
+    """`granted 5 GB, spent 1 GB`: granted and spent always, the others when there is something to say."""
+    values = [(name, getattr(pool, name)) for name in POOL_FIGURES]
+    return ", ".join(f"{name} {human(value, pool.unit)}" for name, value in values if value or name in POOL_FIGURES[:2])
+
+
+def grant_lines(grants: list[GrantAnswer], unit: str, width: int) -> list[str]:
+    """One line per grant with a gauge of what is left of it, aligned, at most `width` columns where names allow."""
+    rows = [
+        (
+            one.id,
+            printable(one.reference or one.source),
+            one.state or "",
+            f"{human(one.left or 0, unit)} of {human(one.amount, unit)}",
+            f"until {one.expires_at}" if one.expires_at else "",
+        )
+        for one in grants
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
+    gauge = min(GAUGE, width - sum(widths) - max((len(row[4]) for row in rows), default=0) - 16)
+    lines = []
+    for one, row in zip(grants, rows, strict=True):
+        name, what, state, left, until = row
+        bar = chart.gauge(one.left or 0, one.amount, gauge, unicode=output.unicode_blocks()) if gauge >= 4 else ""
+        cells = [
+            name.ljust(widths[0]),
+            what.ljust(widths[1]),
+            state.ljust(widths[2]),
+            bar,
+            left.rjust(widths[3]),
+            until,
+        ]
+        lines.append(("  " + "  ".join(cell for cell in cells if cell)).rstrip())
+    return lines

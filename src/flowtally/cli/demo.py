@@ -1,0 +1,156 @@
+"""`flowtally demo`: a server of its own, a real proxy log, and what comes of it; then it stays up to be asked."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli.balance import show_balance
+from flowtally.cli.imports import show_report
+from flowtally.cli.output import Json, document, note, say, table
+from flowtally.cli.progress import meter
+from flowtally.cli.quantities import human
+from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_by_user
+from flowtally.cli.usage import show_usage
+from flowtally.client import Client
+from flowtally.config import Config, load_config
+from flowtally.protocol import BalanceAnswer
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally demo                   shows everything and goes on serving until Ctrl-C
+  flowtally demo --exit            ends after showing
+  flowtally demo --data ./demo     keeps the data
+"""
+
+
+def demo(
+    data: Annotated[str | None, typer.Option("--data", help="Keep the data here; default: thrown away.")] = None,
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 0,
+    exit_after: Annotated[bool, typer.Option("--exit", help="End after showing.")] = False,
+    json: Json = False,
+) -> None:
+    """Meter a real Squid log, show usage and balances, and serve them."""
+    kept = data or tempfile.mkdtemp(prefix="flowtally-demo-")
+    try:
+        config = load_config(
+            os.environ,
+            data=kept,
+            port=port,
+            admin_token=os.environ.get("FLOWTALLY_ADMIN_TOKEN") or "ft_demo_" + secrets.token_urlsafe(24),
+            log_level=os.environ.get("FLOWTALLY_LOG_LEVEL") or "warning",
+        )
+        Show(config, exit_after, json).run()
+    finally:
+        if data is None:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+class Show:
+    """Serves in this thread and tells the story in another one; the story's failure ends the server and is raised."""
+
+    def __init__(self, config: Config, exit_after: bool, json: bool) -> None:
+        self._config = config
+        self._exit_after = exit_after
+        self._json = json
+        self._failure: Exception | None = None
+
+    def run(self) -> None:
+        from flowtally import server  # noqa: PLC0415  as in `serve`: the engine is for the process that serves
+
+        note("Starting ...")
+        server.prepare(self._config)
+        server.run(self._config, on_ready=lambda url: threading.Thread(target=self._tell, args=(url,)).start())
+        if self._failure is not None:
+            raise self._failure
+
+    def _tell(self, url: str) -> None:
+        try:
+            tell_story(url, self._config, self._json)
+        except Exception as error:  # it belongs to the main thread, which tells it like any other failure
+            self._failure = error
+        if self._failure is not None or self._exit_after:
+            os.kill(os.getpid(), signal.SIGTERM)  # the server's own way to end
+        elif not self._json:
+            say()
+            say("Serving until Ctrl-C.", style="bold")
+
+
+def tell_story(url: str, config: Config, json: bool) -> None:
+    token = config.admin_token or ""
+    with Client(url, token) as client:
+        seed(client)
+        before = balances(client)
+        with meter(LOG) as shown:
+            imported = import_demo_log(client, shown.show)
+        told = Told(url, config.data, token, imported, before, balances(client), usage_by_user(client))
+    if json:
+        document(told)
+    else:
+        show(told)
+
+
+def show(told: Told) -> None:
+    """The whole story for people."""
+    heading("A real Squid log, imported")
+    show_report(told.imported)
+    heading("What was used, by user")
+    for usage in told.usage:
+        show_usage(usage)
+        say()
+    heading("Balances moved")
+    show_moves(told.before, told.after)
+    for balance in told.after:
+        say()
+        show_balance(balance)
+    heading("Go on from here")
+    for line in invitation(told):
+        say(line)
+
+
+def heading(text: str) -> None:
+    say()
+    say(text, style="bold cyan")
+    say()
+
+
+def show_moves(before: list[BalanceAnswer], after: list[BalanceAnswer]) -> None:
+    """Left before, used, left after, and what no grant paid for."""
+    rows = []
+    for was, now in zip(before, after, strict=True):
+        for name, pool in now.pools.items():
+            left = was.pools[name].left if name in was.pools else 0
+            quantities = (left, pool.spent + pool.overage, pool.left, pool.overage)
+            rows.append((now.account, name, *(human(quantity, pool.unit) for quantity in quantities)))
+    table(("account", "pool", "left before", "used", "left now", "over"), rows, right=frozenset({2, 3, 4, 5}))
+
+
+def invitation(told: Told) -> list[str]:
+    """Address, key, and commands to paste. They use the shell's variables, so each stays one short line."""
+    auth = '-H "Authorization: Bearer $FLOWTALLY_TOKEN"'
+    base = "$FLOWTALLY_URL/v1/accounts"
+    what = '"source":"shell","id":"1","account":"acme","user":"ana","bytes_down":5000000'
+    event = "{" + what + ',"time":"\'$(date -u +%FT%TZ)\'"}'
+    grant = '{"amount":1000000000,"source":"order"}'
+    return [
+        f"  address    {told.url}",
+        f"  admin key  {told.admin_token}",
+        "",
+        "In another terminal:",
+        "",
+        f"  export FLOWTALLY_URL={told.url} FLOWTALLY_TOKEN={told.admin_token}",
+        f'  curl {auth} "{base}/acme/usage?from={BEGINS}&to={ENDS}&bucket=total&by=user"',
+        f'  curl {auth} "{base}/globex/balance"',
+        f"  curl {auth} -H 'Content-Type: application/json' -H 'Idempotency-Key: more-1' \\",
+        f"    -d '{grant}' \"{base}/initech/grants\"",
+        f"  curl {auth} -H 'Content-Type: application/json' \\",
+        f"    -d '{event}' \"$FLOWTALLY_URL/v1/events\"",
+    ]

@@ -1,0 +1,78 @@
+"""What went wrong, as one line a person can act on, and the exit code that says so to a script. Pure.
+
+The line carries the stable code of `errors` and what to do; never a trace, never a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import typer
+
+from flowtally.agents.position import CannotResume
+from flowtally.agents.reader import LogChanged, LogDamaged
+from flowtally.client import ApiError
+from flowtally.errors import ConfigError, Damage
+
+FAILED: Final = 1
+USAGE: Final = 2
+PARTLY: Final = 3
+UNREACHABLE: Final = 4
+
+# What to do about a code, where it is not plain from the message.
+HINTS: Final = {
+    "unreachable": "Is it running, and is FLOWTALLY_URL right?",
+    "unauthenticated": "Set FLOWTALLY_TOKEN to the token of a credential of this server.",
+    "forbidden": "Use a credential of a wider scope: an admin makes one with `flowtally key create`.",
+    "source_not_yours": "Use the credential that first wrote this source, an admin's, or another --source.",
+    "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",
+    "unknown_zone": "Use an IANA name such as Europe/Berlin.",
+    "source_kind_mismatch": "Choose another --source.",
+    "sequence_gap": "Ask the server where to go on and run the same command again.",
+    "queue_full": "Nothing is lost; run the same command again in a moment.",
+    "storage_full": "Make room on the server's disk; writing resumes by itself.",
+    "settling": "Run the same command again in a moment.",
+}
+LOG_HINTS: Final = {
+    "LogChanged": "If it is another log now, choose another --source.",
+    "LogDamaged": "What came before was imported.",
+}
+
+
+class Failure(msgspec.Struct, frozen=True):
+    line: str
+    exit_code: int
+
+
+def explain(error: Exception) -> Failure | None:
+    """The failure as shown, or None for an error nobody foresaw: a bug, which may show its trace."""
+    match error:
+        case ApiError():
+            code = UNREACHABLE if error.code == "unreachable" else FAILED
+            return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), code)
+        case ConfigError():
+            return Failure(_line(str(error), "config_error", ""), USAGE)
+        case CannotResume() | LogChanged() | LogDamaged():
+            return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
+        case Damage():
+            return Failure(_line(f"The start is refused: {error}", _snake(error), ""), FAILED)
+        case typer.TyperException():
+            return Failure(_line(error.format_message(), "usage", "See --help."), error.exit_code)
+        case typer.Abort():
+            return Failure("stopped", FAILED)
+        case OSError():
+            name = f"{error.filename}: " if error.filename else ""
+            return Failure(_line(f"{name}{error.strerror or error}", "system", ""), FAILED)
+    return None
+
+
+def _line(message: str, code: str, hint: str) -> str:
+    """`error: what (code). What to do` on one line, whatever a server sent."""
+    what = " ".join(message.split()).rstrip(".")
+    return f"error: {what} ({code})." + (f" {hint}" if hint else "")
+
+
+def _snake(error: Exception) -> str:
+    name = type(error).__name__
+    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")

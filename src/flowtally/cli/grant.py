@@ -1,0 +1,105 @@
+"""`flowtally grant`: amounts given to an account, to be used up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, facts, table
+from flowtally.cli.quantities import amount as parse
+from flowtally.cli.quantities import human
+from flowtally.client import Client
+from flowtally.protocol import GrantAnswer, GrantRequest
+
+commands = typer.Typer(name="grant", help="Grants: give, list and void them.", no_args_is_help=True)
+
+COLUMNS: Final = ("id", "pool", "amount", "source", "reference", "priority", "starts", "expires", "voided")
+GIVE: Final = """\
+\b
+Examples:
+  flowtally grant give acme 100GB --reference order-4711
+  flowtally grant give acme 5GiB --source sign --priority 10 --expires 2027-01-01T00:00:00Z
+  flowtally grant give acme 100000 --pool api
+"""
+
+
+@commands.command("give", epilog=GIVE)
+def give(
+    account: Account,
+    amount: Annotated[
+        str, typer.Argument(metavar="AMOUNT", help="100GB, 1.5GiB, or a plain number in the pool's unit.")
+    ],
+    pool: Annotated[str, typer.Option("--pool", help="Whose products it pays.")] = "traffic",
+    source: Annotated[str, typer.Option("--source", help="order, sign, cdk, manual or any text.")] = "manual",
+    reference: Annotated[str, typer.Option("--reference", help="Your order number or any text.")] = "",
+    priority: Annotated[int, typer.Option("--priority", help="Lower is used first.")] = 100,
+    starts: Annotated[str | None, typer.Option("--starts", help="RFC 3339; default now.")] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="RFC 3339; default never.")] = None,
+    json: Json = False,
+) -> None:
+    """Give an amount to an account."""
+    request = GrantRequest(
+        amount=parse(amount),
+        pool=pool,
+        source=source,
+        reference=reference,
+        priority=priority,
+        starts_at=starts,
+        expires_at=expires,
+    )
+    with ask.client() as client:
+        made = client.give_grant(account, request)
+        _show(made, _units(client, account).get(made.pool), json)
+
+
+@commands.command("list", epilog="Example: flowtally grant list acme")
+def list_all(account: Account, json: Json = False) -> None:
+    """All grants of an account as given; `flowtally balance` says what is left of them."""
+    with ask.client() as client:
+        found = list(client.grants(account))
+        units = _units(client, account) if found and not json else {}
+    if json:
+        document(found)
+        return
+    table(COLUMNS, [_row(one, units.get(one.pool)) for one in found], right=frozenset({2, 5}))
+
+
+@commands.command("void", epilog="Example: flowtally grant void acme gr_0198c0ffee")
+def void(
+    account: Account,
+    grant: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id, from `flowtally grant list`.")],
+    json: Json = False,
+) -> None:
+    """Take back what is left of a grant, from now on. What it paid stays paid."""
+    with ask.client() as client:
+        gone = client.void_grant(account, grant)
+        _show(gone, _units(client, account).get(gone.pool), json)
+
+
+def _units(client: Client, account: str) -> dict[str, str]:
+    """The unit of each pool the account has grants or use in."""
+    return {name: pool.unit for name, pool in client.balance(account).pools.items()}
+
+
+def _row(one: GrantAnswer, unit: str | None) -> tuple[str, ...]:
+    return (
+        one.id,
+        one.pool,
+        human(one.amount, unit),
+        one.source,
+        one.reference,
+        str(one.priority),
+        one.starts_at,
+        one.expires_at or "never",
+        one.voided_at or "",
+    )
+
+
+def _show(one: GrantAnswer, unit: str | None, json: bool) -> None:
+    if json:
+        document(one)
+        return
+    facts(dict(zip(("grant", *COLUMNS[1:]), _row(one, unit), strict=True)))

@@ -1,0 +1,118 @@
+"""`flowtally import`: a log file into usage, once and for ever."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.reader import LogFile
+from flowtally.agents.report import ImportReport, LineProblem
+from flowtally.agents.ship import BATCH_EVENTS, Importer
+from flowtally.cli import ask
+from flowtally.cli.failures import PARTLY
+from flowtally.cli.output import Json, document, note, printable, say
+from flowtally.cli.progress import meter
+from flowtally.protocol import MAX_EVENTS
+from flowtally.units import human_count
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally import /var/log/squid/access.log --account acme --skip-status 407
+  flowtally import access.log.gz --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
+  flowtally import access.log --format combined --account web --user-from client --product api
+  flowtally import - --format cloudevents --source nightly < events.ndjson
+
+\b
+Stop it (Ctrl-C) and run the same command again: it goes on where it was, and nothing counts twice.
+It ends with 3 if a line could not be read or an event was refused.
+"""
+IMPORT_PATIENCE_S: Final = 60
+INTERRUPTED: Final = 130
+
+
+def import_log(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A log, plain or gzip; - reads standard input.")],
+    format_name: Annotated[
+        Literal["squid", "combined", "cloudevents"], typer.Option("--format", help="How its lines are written.")
+    ] = "squid",
+    account: Annotated[str, typer.Option("--account", help="Every line is this account's.")] = "",
+    user_from: Annotated[
+        str, typer.Option("--user-from", help="user, client, url or none, or FIELD:REGEX with groups account, user.")
+    ] = "user",
+    pattern: Annotated[
+        str, typer.Option("--pattern", help="REGEX over the whole line; its named groups replace what was read.")
+    ] = "",
+    product: Annotated[str, typer.Option("--product", help="The product of lines that name none.")] = "",
+    skip_status: Annotated[
+        list[int] | None, typer.Option("--skip-status", help="Leave out lines of this status; repeatable.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help="Name of the source; default made from the log's first line.")
+    ] = "",
+    batch: Annotated[int, typer.Option("--batch", help="Events in one request.", min=1, max=MAX_EVENTS)] = BATCH_EVENTS,
+    json: Json = False,
+) -> None:
+    """Read an access log and count every line once."""
+    mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
+    with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client, meter(Path(file).name) as shown:
+        run = Importer(client, log, format_name, mapping, source=source, progress=shown.show, batch_events=batch)
+        try:
+            run.run()
+        except KeyboardInterrupt:
+            note("Stopped. Run the same command again: it goes on where it was.")
+            _show(run.report(), json)
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception:
+            if run.report().lines:  # what was sent is stored, whatever came then
+                _show(run.report(), json)
+            raise
+    _show(run.report(), json)
+    if not run.report().clean:
+        raise typer.Exit(PARTLY)
+
+
+def _open(file: str) -> LogFile:
+    return (
+        LogFile(open(sys.stdin.fileno(), "rb", closefd=False), "standard input")
+        if file == "-"
+        else LogFile.open(Path(file))
+    )
+
+
+def _show(report: ImportReport, json: bool) -> None:
+    if json:
+        document(report)
+    else:
+        show_report(report)
+
+
+def show_report(report: ImportReport) -> None:
+    """What this run did, then the first lines that gave trouble."""
+    if report.resumed_at:
+        say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
+    say(f"{human_count(report.lines)} lines: {_counts(report)}")
+    say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
+    _show_problems("unreadable", report.unreadable, report.first_unreadable)
+    _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused)
+
+
+def _counts(report: ImportReport) -> str:
+    """`12 stored, 3 duplicate`: stored always, the others when there are any."""
+    names = ("stored", "duplicate", "conflict", "refused", "unreadable", "skipped")
+    counts = [(name, getattr(report, name)) for name in names]
+    return ", ".join(f"{human_count(count)} {name}" for name, count in counts if count or name == "stored")
+
+
+def _show_problems(what: str, count: int, first: tuple[LineProblem, ...]) -> None:
+    if not count:
+        return
+    say(f"{human_count(count)} {what}, the first:", style="yellow")
+    for one in first:
+        say(f"  line {human_count(one.line)}: {one.detail or one.reason} ({one.reason})")
+        if one.excerpt:
+            say(f"    {printable(one.excerpt)}", style="dim")

@@ -1,0 +1,116 @@
+"""Where words go: tables and lines for people, exactly one JSON document for programs.
+
+Owns the decision what stdout can show (colour, width, block characters). With `--json` nothing but the document is
+written to stdout; notes and progress go to stderr, so a pipe always carries the answer alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, Annotated, Final
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
+
+PIPE_WIDTH: Final = 100  # charts in a pipe, unless COLUMNS says otherwise
+MIN_WIDTH: Final = 20
+
+
+def plain(stream: IO[str] | None = None) -> bool:
+    """Whether to write text only: the stream is no terminal, or the user asked for no colour (https://no-color.org)."""
+    stream = stream or sys.stdout
+    return not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def width() -> int:
+    """Columns to fill: the terminal's, or COLUMNS, or a fair line for a pipe."""
+    return max(MIN_WIDTH, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
+
+
+def unicode_blocks() -> bool:
+    """Whether stdout can carry block characters."""
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
+def document(value: object) -> None:
+    """The answer as one JSON document, indented for the eye."""
+    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def say(text: str = "", *, style: str = "") -> None:
+    """One line of the answer, never wrapped or interpreted: names of customers may contain anything."""
+    _print(sys.stdout, text, style)
+
+
+def raw(text: str) -> None:
+    """The answer as the server wrote it (CSV), byte for byte."""
+    _write(sys.stdout, text)
+
+
+def note(text: str, *, style: str = "") -> None:
+    """A line beside the answer: progress, hints, warnings."""
+    _print(sys.stderr, text, style)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Rows under a header; columns in `right` are aligned there. Fits a terminal; complete lines in a pipe."""
+    if plain():
+        for line in aligned(columns, rows, right):
+            say(line)
+        return
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        drawn.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def facts(values: Mapping[str, str]) -> None:
+    """Names and values below each other; what is empty is left out. Values stay whole, to be copied."""
+    columns = max(len(name) for name in values)
+    for name, value in values.items():
+        if value:
+            say(f"{name.ljust(columns)}  {printable(value)}")
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
+    """The table as plain lines: two spaces between columns, nothing cut."""
+    cells = [[printable(cell) for cell in row] for row in [columns, *rows]]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    return ["  ".join(_cell(cell, widths[i], i in right) for i, cell in enumerate(row)).rstrip() for row in cells]
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: a user name must not be able to drive the terminal it is shown on."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _cell(text: str, columns: int, right: bool) -> str:
+    return text.rjust(columns) if right else text.ljust(columns)
+
+
+def _print(stream: IO[str], text: str, style: str) -> None:
+    if plain(stream) or not style:
+        _write(stream, text + "\n")
+        return
+    Console(file=stream, highlight=False, soft_wrap=True).print(Text(text, style=style))
+
+
+def _write(stream: IO[str], text: str) -> None:
+    """Write, and end quietly when the reader has seen enough (`flowtally usage acme | head`)."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter complains when it flushes
+        raise typer.Exit(0) from None

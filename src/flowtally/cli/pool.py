@@ -1,0 +1,61 @@
+"""`flowtally pool`: which products are paid from the same grants, and what they charge."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, facts, table
+from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
+
+commands = typer.Typer(name="pool", help="Pools: products that are paid from the same grants.", no_args_is_help=True)
+
+Pool = Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")]
+
+
+@commands.command("list")
+def list_all(json: Json = False) -> None:
+    """All pools with the products mapped to them."""
+    with ask.client() as client:
+        found = list(client.pools())
+    if json:
+        document(found)
+        return
+    table(("pool", "charges", "products"), [(one.name, one.charge, ", ".join(one.products)) for one in found])
+
+
+@commands.command("create", epilog="Example: flowtally pool create captcha --charge requests")
+def create(
+    pool: Pool,
+    charge: Annotated[
+        Literal["bytes", "requests", "nothing"], typer.Option("--charge", help="What its grants pay.")
+    ] = "bytes",
+    json: Json = False,
+) -> None:
+    """Make a pool. What it charges cannot be changed later."""
+    with ask.client() as client:
+        _show(client.create_pool(pool, PoolRequest(charge=charge)), json)
+
+
+@commands.command("map", epilog="Example: flowtally pool map captcha-solver captcha")
+def map_product(
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="The product as events name it.")],
+    pool: Pool,
+    json: Json = False,
+) -> None:
+    """Pay a product from a pool. A mapping that has been used is not changed."""
+    with ask.client() as client:
+        answer = client.map_product(product, ProductRequest(pool=pool))
+    if json:
+        document(answer)
+        return
+    facts({"product": answer.product, "pool": answer.pool})
+
+
+def _show(pool: PoolAnswer, json: bool) -> None:
+    if json:
+        document(pool)
+        return
+    facts({"pool": pool.name, "charges": pool.charge, "products": ", ".join(pool.products)})

@@ -1,0 +1,83 @@
+"""`flowtally serve`: the server, in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from flowtally.cli.output import Json, facts, note, raw, say
+from flowtally.config import load_config
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally serve --data ./data --port 8120
+  flowtally serve --usage-url clickhouse://db/flowtally --ledger-url postgresql+psycopg://db/flowtally
+
+\b
+Every setting is a variable too (FLOWTALLY_DATA, FLOWTALLY_PORT, FLOWTALLY_MAX_FUTURE_S ...), and an option wins.
+docs/reference/settings.md lists them all. The first start prints an admin token, once; or it takes the one in
+FLOWTALLY_ADMIN_TOKEN. Ctrl-C finishes what is under way and ends.
+"""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What `--json` prints on one line when the server can be connected to."""
+
+    url: str
+    data: str
+    admin_token: str | None
+
+
+def serve(
+    data: Annotated[str | None, typer.Option("--data", help="Data directory; default by platform.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen at; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port; default 8120, 0 takes a free one.")] = None,
+    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
+    ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
+    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    log_format: Annotated[str | None, typer.Option("--log-format", help="console or json.")] = None,
+    log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
+    json: Json = False,
+) -> None:
+    """Start the server and serve until Ctrl-C or SIGTERM."""
+    config = load_config(
+        os.environ,
+        data=data,
+        host=host,
+        port=port,
+        usage_url=usage_url,
+        ledger_url=ledger_url,
+        keys_url=keys_url,
+        log_format=log_format,
+        log_level=log_level,
+    )
+    # Imported here: the framework and the engine are for the process that serves, other commands start without them.
+    from flowtally import server  # noqa: PLC0415
+
+    first = server.prepare(config)
+    told: list[str] = []
+
+    def tell(url: str) -> None:
+        told.append(url)
+        announce(Ready(url, config.data, first.admin_token), json)
+
+    try:
+        server.run(config, on_ready=tell)
+    finally:
+        if first.admin_token and not told:  # it exists now, even if this start was refused
+            note(f"admin token, shown only this once: {first.admin_token}")
+
+
+def announce(ready: Ready, json: bool) -> None:
+    """Where it listens, where the data is, and, once, the secret of the first start."""
+    if json:
+        raw(msgspec.json.encode(ready).decode() + "\n")
+        return
+    facts({"listening": ready.url, "data": ready.data, "admin token": ready.admin_token or ""})
+    if ready.admin_token:
+        say("Keep the token now: it is stored hashed and never shown again. To use it from another terminal:")
+        say(f"  export FLOWTALLY_URL={ready.url} FLOWTALLY_TOKEN={ready.admin_token}")

@@ -1,0 +1,91 @@
+"""What the demo does and shows: three customers of a proxy seller, their grants, and one real log.
+
+Owns names and amounts, chosen for the packaged log (how it was recorded: `flowtally/demo/README.md`) so that one
+customer has plenty left, one is nearly used up and one is over. Asks the server like any program, through the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import as_file, files
+from typing import Final
+
+import msgspec
+
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.reader import LogFile
+from flowtally.agents.report import ImportReport
+from flowtally.agents.ship import Importer, Progress
+from flowtally.client import ApiError, Client
+from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, UsageAnswer
+from flowtally.units import parse_amount
+
+LOG: Final = "access.log.gz"
+# Squid wrote the proxy user as ACCOUNT-USER; 407 is its challenge to a client that has not said who it is.
+MAPPING: Final = Mapping(user_from="user:(?P<account>[^-]+)-(?P<user>.+)", product="residential", skip_status=(407,))
+BEGINS: Final = "2026-11-01"  # before the first line of the log
+ENDS: Final = "2026-12-01"  # after its last one
+STARTS_AT: Final = f"{BEGINS}T00:00:00Z"
+
+ACCOUNTS: Final = (
+    AccountRequest(id="acme", name="Acme Price Watch", timezone="Europe/Berlin", carry_from=STARTS_AT),
+    AccountRequest(id="globex", name="Globex Research", timezone="Asia/Kolkata", carry_from=STARTS_AT),
+    AccountRequest(id="initech", name="Initech", timezone="America/New_York", carry_from=STARTS_AT),
+)
+GRANTS: Final = {
+    "acme": (("order", "order-1001", "500MB", 100), ("sign", "check-in reward", "50MB", 10)),
+    "globex": (("order", "order-1002", "100MB", 100),),
+    "initech": (("cdk", "voucher WELCOME", "20MB", 100),),
+}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What happened, in the API's own words: the document of `flowtally demo --json`."""
+
+    url: str
+    data: str
+    admin_token: str
+    imported: ImportReport
+    before: list[BalanceAnswer]
+    after: list[BalanceAnswer]
+    usage: list[UsageAnswer]
+
+
+def seed(client: Client) -> None:
+    """Accounts and their grants. On a data directory that has them already nothing changes."""
+    for request in ACCOUNTS:
+        try:
+            account = client.create_account(request)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            continue
+        for source, reference, amount, priority in GRANTS[account.id]:
+            client.give_grant(
+                account.id,
+                GrantRequest(
+                    amount=parse_amount(amount),
+                    source=source,
+                    reference=reference,
+                    priority=priority,
+                    starts_at=STARTS_AT,
+                ),
+            )
+
+
+def balances(client: Client) -> list[BalanceAnswer]:
+    return [client.balance(str(account.id)) for account in ACCOUNTS]
+
+
+def import_demo_log(client: Client, progress: Callable[[Progress], None]) -> ImportReport:
+    """The packaged log, whole; running it again stores nothing twice."""
+    with as_file(files("flowtally") / "demo" / LOG) as path, LogFile.open(path) as log:
+        return Importer(client, log, "squid", MAPPING, progress=progress).run()
+
+
+def usage_by_user(client: Client) -> list[UsageAnswer]:
+    """What each account used, by user, over the days of the log."""
+    return [
+        client.usage(str(account.id), start=BEGINS, end=ENDS, bucket="total", by=["user"], fill="none")
+        for account in ACCOUNTS
+    ]

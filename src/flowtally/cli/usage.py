@@ -1,0 +1,100 @@
+"""`flowtally usage`: what an account used, as bars over a calendar, as JSON or as CSV."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import typer
+
+from flowtally.cli import ask, output
+from flowtally.cli.account import Account
+from flowtally.cli.chart import Bar, chart
+from flowtally.cli.output import Json, document, printable, say
+from flowtally.client import UsageQuestion
+from flowtally.protocol import Bucket, UsageAnswer
+from flowtally.units import human_bytes, human_count
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally usage acme --from 2026-07-01 --to 2026-08-01
+  flowtally usage acme --bucket hour --from 2026-07-01 --to 2026-07-02 --tz Asia/Kolkata
+  flowtally usage acme --bucket total --by user
+  flowtally usage acme --by product --by status --csv > usage.csv
+"""
+QUANTITIES: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests"})
+
+Row = dict[str, str | int | None]
+
+
+def usage(
+    account: Account,
+    start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    tz: Annotated[str | None, typer.Option("--tz", help="IANA zone of the days; default the account's.")] = None,
+    bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Split by user, product, status, source or label:NAME; repeatable.")
+    ] = None,
+    user: Annotated[list[str] | None, typer.Option("--user", help="Only this user; repeatable.")] = None,
+    product: Annotated[list[str] | None, typer.Option("--product", help="Only this product; repeatable.")] = None,
+    fill: Annotated[
+        Literal["zero", "none"], typer.Option("--fill", help="Whether spans without use get a row of zeros.")
+    ] = "zero",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Json = False,
+) -> None:
+    """What an account used, over a calendar in any zone."""
+    if csv and json:
+        raise typer.BadParameter("choose one of --csv and --json")
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), fill=fill)
+    question["users"], question["products"] = user or (), product or ()
+    with ask.client() as client:
+        if csv:
+            output.raw(client.usage_csv(account, **question).decode())
+            return
+        answer = client.usage(account, **question)
+    if json:
+        document(answer)
+    else:
+        show_usage(answer)
+
+
+def split_commas(values: list[str] | None) -> list[str]:
+    """`--by user,product` is `--by user --by product`."""
+    return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+
+
+def show_usage(answer: UsageAnswer) -> None:
+    """The rows as bars, as wide as there is room, and their total."""
+    say(f"{printable(answer.account)}  {answer.start} .. {answer.end}  {answer.timezone}", style="bold")
+    bars = [_bar(row, answer.bucket) for row in answer.rows]
+    for line in chart([*bars, _total(answer)] if bars else [], output.width(), unicode=output.unicode_blocks()):
+        say(line)
+    if not bars:
+        say("No usage.")
+
+
+def _bar(row: Row, bucket: str) -> Bar:
+    groups = [printable(str(value)) or "-" for name, value in row.items() if name not in QUANTITIES]
+    when = [] if bucket == "total" and groups else [label_of(str(row["start"]), bucket)]
+    size, requests = int(row["bytes"] or 0), int(row["requests"] or 0)
+    return Bar("  ".join(when + groups), size, (human_bytes(size), f"{human_count(requests)} req"))
+
+
+def _total(answer: UsageAnswer) -> Bar:
+    """The last line: figures without a bar."""
+    return Bar("total", 0, (human_bytes(answer.total.bytes), f"{human_count(answer.total.requests)} req"))
+
+
+def label_of(start: str, bucket: str) -> str:
+    """The beginning of a span as people write it: a date, or date and time; a time keeps its offset (DST)."""
+    if bucket in ("day", "week", "total"):
+        return start[:10]
+    if bucket == "month":
+        return start[:7]
+    return f"{start[:10]} {start[11:16]}{_offset(start)}"
+
+
+def _offset(start: str) -> str:
+    return "Z" if start.endswith("Z") else start[-6:]

@@ -1,0 +1,185 @@
+"""Every setting, with its meaning: read once from the environment and the command line, then handed down.
+
+Owns names, defaults and bounds. `FLOWTALLY_<NAME>` sets the field `<name>`; an argument wins over the environment.
+Nothing else in flowtally reads the environment. The documentation of settings is generated from `settings()`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+from flowtally.errors import ConfigError
+from flowtally.protocol import MAX_BODY_BYTES
+
+PREFIX: Final = "FLOWTALLY_"
+SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"})  # values never shown
+MIN_TOKEN_CHARS: Final = 20  # as ledger.credentials has it
+MAX_TOKEN_CHARS: Final = 1024
+
+PositiveInt = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one server. Lengths in bytes, durations in seconds."""
+
+    data: Annotated[str, Meta(description="Data directory. Default: the platform's place for user data.")]
+    usage_url: Annotated[
+        str, Meta(description="Where usage is kept: chdb:///DIR (in this process) or clickhouse://HOST/DATABASE.")
+    ]
+    ledger_url: Annotated[
+        str, Meta(description="Where promises are kept: sqlite:///FILE or postgresql+psycopg://HOST/DATABASE.")
+    ]
+    keys_url: Annotated[str, Meta(description="Where event keys and source marks are kept; as ledger_url.")]
+    host: Annotated[str, Meta(description="Address to listen at.", min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to listen at; 0 takes a free one and reports it.", ge=0, le=65535)] = (
+        8120
+    )
+    admin_token: Annotated[
+        str | None,
+        Meta(description="Bearer token of an admin credential to make at the first start, instead of a random one."),
+    ] = None
+    max_future_s: Annotated[
+        int, Meta(description="Events further in the future than this are refused.", ge=0, le=31_536_000)
+    ] = 300
+    create_unknown_users: Annotated[
+        bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
+    ] = True
+    max_body_bytes: Annotated[
+        PositiveInt, Meta(description="An events body, as received and decompressed; more is answered 413.")
+    ] = MAX_BODY_BYTES
+    max_json_bytes: Annotated[PositiveInt, Meta(description="Any other body; more is answered 413.")] = 64 * 1024
+    body_idle_s: Annotated[
+        PositiveInt, Meta(description="A body that stands still this long is given up and answered 408.")
+    ] = 10
+    body_total_s: Annotated[
+        PositiveInt, Meta(description="A body that is not complete after this long is answered 408.")
+    ] = 300
+    max_waiting_events: Annotated[
+        PositiveInt, Meta(description="Events that may wait to be written; when full the door answers 503.")
+    ] = 1_000_000
+    max_waiting_bytes: Annotated[PositiveInt, Meta(description="Bytes that may wait to be written; then 503.")] = (
+        256 * 1024 * 1024
+    )
+    block_rows: Annotated[int, Meta(description="Rows in one write to the usage store.", ge=1, le=200_000)] = 200_000
+    min_free_bytes: Annotated[
+        int,
+        Meta(description="Free room below which events are answered 503, so that what was begun can be ended.", ge=0),
+    ] = 64 * 1024 * 1024
+    rebuild_keys: Annotated[
+        bool,
+        Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),
+    ] = False
+    min_free_bytes: Annotated[
+        int, Meta(description="With less room on the data directory's disk events are answered 503.", ge=0)
+    ] = 64 * 1024 * 1024
+    rebuild_keys: Annotated[
+        bool, Meta(description="Make lost event keys anew from the stored rows at the start, instead of refusing it.")
+    ] = False
+    threads: Annotated[int, Meta(description="Threads that ask the databases.", ge=1, le=256)] = 8
+    metrics: Annotated[
+        Literal["loopback", "open", "admin"],
+        Meta(description="Who reads /metrics without an admin credential: callers of this machine, all, or nobody."),
+    ] = "loopback"
+    log_format: Annotated[Literal["console", "json"], Meta(description="Log lines for people or for programs.")] = (
+        "console"
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")] = "info"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={shown_value(name, getattr(self, name))!r}" for name in self.__struct_fields__)
+        return f"Config({shown})"
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.data)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as documented: the field, its variable, what it does and what it is when not set."""
+
+    name: str
+    variable: str
+    description: str
+    default: object
+
+
+def load_config(environment: Mapping[str, str], **arguments: object) -> Config:
+    """Settings from `FLOWTALLY_*` and arguments (None: not given), or ConfigError naming setting and value."""
+    given: dict[str, object] = dict(_from_environment(environment))
+    given.update({name: value for name, value in arguments.items() if value is not None})
+    given["data"] = str(given.get("data") or platformdirs.user_data_dir("flowtally", appauthor=False))
+    data = Path(str(given["data"])).expanduser().absolute()
+    values = {**default_urls(data), **given, "data": str(data)}
+    for name, value in values.items():
+        _check(name, value)
+    config = msgspec.convert(values, Config, strict=False)
+    _check_token(config.admin_token)
+    return config
+
+
+def default_urls(data: Path) -> dict[str, object]:
+    """The stores inside the data directory, used unless a URL is set."""
+    return {
+        "usage_url": f"chdb:///{data / 'usage'}",
+        "ledger_url": f"sqlite:///{data / 'ledger.db'}",
+        "keys_url": f"sqlite:///{data / 'keys.db'}",
+    }
+
+
+def settings() -> Iterator[Setting]:
+    """Every setting in order, for the documentation and the command line's help."""
+    for field in msgspec.structs.fields(Config):
+        schema: dict[str, Any] = msgspec.json.schema(field.type)
+        default = None if field.default is msgspec.NODEFAULT else field.default
+        yield Setting(field.name, PREFIX + field.name.upper(), str(schema.get("description", "")), default)
+
+
+def shown_value(name: str, value: object) -> object:
+    """The value, or dots where it may hold a secret."""
+    return "..." if name in SECRET and value is not None else value
+
+
+# FLOWTALLY_URL and FLOWTALLY_TOKEN belong to the command line client, FLOWTALLY_TEST_* to the tests; the others are
+# what Kubernetes sets in every pod beside a service called flowtally.
+_NOT_OURS: Final = re.compile(r"url|token|test_.*|service_.*|port_.*")
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for variable, value in environment.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or _NOT_OURS.fullmatch(name):
+            continue
+        if name not in Config.__struct_fields__:
+            raise ConfigError(f"{variable} is not a setting of flowtally.")
+        if value != "":
+            yield name, value
+
+
+_TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
+
+
+def _check(name: str, value: object) -> None:
+    if name not in _TYPES:
+        raise ConfigError(f"{name} is not a setting of flowtally.")
+    try:
+        msgspec.convert(value, _TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name} = {shown_value(name, value)!r}: {error}.") from None
+
+
+def _check_token(token: str | None) -> None:
+    if token is None:
+        return
+    fits = MIN_TOKEN_CHARS <= len(token) <= MAX_TOKEN_CHARS and token.isascii() and token.isprintable()
+    if not fits or " " in token:
+        raise ConfigError(
+            f"admin_token has {len(token)} characters: it needs {MIN_TOKEN_CHARS} to {MAX_TOKEN_CHARS}, printable "
+            "ASCII without spaces."
+        )

@@ -1,0 +1,286 @@
+"""The one writer: what waits becomes a block, a block becomes durable, then everyone is answered.
+
+    begin (keys) -> claim -> insert the rows as block n -> committer.block = n -> commit -> receipts
+
+Once the insert was sent, a block only goes forward. On any doubt the committer settles (`recovery`), door closed: its
+rows are there: claim and commit from them; they are not: its number is burnt and the callers are told to retry.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from flowtally.errors import FlowtallyError, Settling, StorageFull, Unavailable
+from flowtally.ingest import admission, recovery, rows
+from flowtally.ingest.block import Gathered, Key, Sorted, Sorter, check_source, gather, source_kinds
+from flowtally.ingest.directory import Directory
+from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.submission import NAMES, Outcome, Submission
+from flowtally.ingest.sync import BackgroundSync
+from flowtally.usage.keys import Keys, Moved, Refused, Source, key_of
+from flowtally.usage.store import Block, UsageStore
+
+log = structlog.get_logger(__name__)
+
+Answer = Outcome | FlowtallyError
+Answers = list[tuple[Submission, Answer]]
+
+SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0, 5.0)
+CLEAN_EVERY_S: Final = 300
+REMEMBERED_SOURCES: Final = 50_000
+BLOCK_BYTES: Final = 64 * 1024 * 1024
+
+
+class Committer:
+    """Owns the thread that writes. `stop` ends it after what waits is written."""
+
+    def __init__(
+        self,
+        *,
+        usage: UsageStore,
+        keys: Keys,
+        directory: Directory,
+        queue: WaitingQueue,
+        clock: Callable[[], int],
+        max_future_ms: int,
+        create_users: bool,
+        block_rows: int,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._usage = usage
+        self._keys = keys
+        self._directory = directory
+        self._queue = queue
+        self._clock = clock
+        self._max_future_ms = max_future_ms
+        self._create_users = create_users
+        self._block_rows = block_rows
+        self._has_room = has_room
+        self._sources: dict[str, Source] = {}
+        self._place = keys.committed()
+        self._next = max(self._place.block, self._place.burnt) + 1
+        self._stopping = threading.Event()
+        self._sync = BackgroundSync(CLEAN_EVERY_S)
+        self.doubt: Doubt | None = None  # while there is one nothing else is written
+        self.counts: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Write what waits, then end; when it returns nothing is being written."""
+        self._queue.close()
+        self._stopping.set()
+        self._thread.join()
+        self._sync.finish()
+        if self.doubt is None:
+            os.sync()
+            self._keys.mark_clean(self._place.block, stopped=True)
+
+    def _run(self) -> None:
+        while True:
+            submissions = self._queue.take(self._block_rows, BLOCK_BYTES)
+            if submissions is None:
+                return
+            if submissions:
+                self.commit(submissions)
+            if synced := self._sync.synced(self._place.block):
+                self._keys.mark_clean(synced)
+
+    def commit(self, submissions: list[Submission]) -> None:
+        """Answer every one of these, once. Whatever happens inside, nobody is left waiting."""
+        try:
+            answers = self._answers(submissions)
+        except FlowtallyError as error:
+            answers = [(one, error) for one in submissions]
+        except Exception:
+            log.exception("commit_failed", block=self._next, submissions=len(submissions))
+            answers = [(one, Unavailable("The events could not be stored; try again")) for one in submissions]
+        for _, answer in answers:
+            if isinstance(answer, Outcome):
+                self.counts.update(NAMES[status] for status in answer.statuses)
+        self._queue.answer(answers)
+
+    def _answers(self, submissions: list[Submission]) -> Answers:
+        if self.doubt is not None:
+            self._settle()
+        if not self._has_room():
+            raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
+        answers, admitted = self._with_sources(submissions)
+        if not admitted:
+            return answers
+        try:
+            return [*answers, *self._block(admitted)]
+        except _Burnt as burnt:
+            if len(admitted) == 1 or isinstance(burnt.__cause__, StorageFull):
+                raise _told(burnt) from burnt
+        # The engine refused the block: one bad request must not stand in the way of the others.
+        for one in admitted:
+            try:
+                answers += self._block([one])
+            except _Burnt as burnt:
+                answers.append((one, _told(burnt)))
+        return answers
+
+    def _with_sources(self, submissions: list[Submission]) -> tuple[Answers, list[Submission]]:
+        """Those whose sources are theirs, and the errors of the others."""
+        if len(self._sources) > REMEMBERED_SOURCES:
+            self._sources.clear()
+        answers: Answers = []
+        admitted: list[Submission] = []
+        for submission in submissions:
+            try:
+                self._check_sources(submission)
+                admitted.append(submission)
+            except FlowtallyError as error:
+                answers.append((submission, error))
+        return answers, admitted
+
+    def _check_sources(self, submission: Submission) -> None:
+        kinds = source_kinds(submission)
+        for name, kind in kinds.items():
+            source = self._sources.get(name) or self._keys.source(name)
+            if source is not None:
+                check_source(submission, source, kind)
+                self._sources[name] = source
+        for name, kind in kinds.items():
+            if name not in self._sources:
+                self._sources[name] = self._keys.register(name, kind, submission.writer.credential)
+
+    def _block(self, submissions: list[Submission]) -> Answers:
+        block = gather(submissions)
+        world = self._world(block)
+        known = self._known(block, [row for row in world if row not in block.faults]) if world else {}
+        sorted_ = self._sort(block, world, known)
+        if sorted_.claims or sorted_.stored or sorted_.advances:
+            sorted_ = self._write(block, world, sorted_)
+        return list(zip(submissions, sorted_.answers, strict=True))
+
+    def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
+        return Sorter(block, self._sources, self._keys.refusals, world, known).sort()
+
+    def _world(self, block: Gathered) -> admission.Reasons:
+        statuses = self._directory.statuses({event.account for event in block.events if event.account})
+        writers = [(one.writer, len(one.events)) for one in block.submissions]
+        latest_at = self._clock() + self._max_future_ms
+        reasons = admission.world_faults(block.events, block.times, writers, statuses, latest_at)
+        if not self._create_users:
+            unknown = self._directory.unknown_users({(event.account, event.user) for event in block.events})
+            for row, event in enumerate(block.events):
+                if (event.account, event.user) in unknown:
+                    reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {event.user!r}"))
+        return reasons
+
+    def _known(self, block: Gathered, asked: list[int]) -> dict[Key, int]:
+        """The digests of those of these rows whose keys are claimed."""
+        by_source: dict[int, list[bytes]] = {}
+        for row in asked:
+            event = block.events[row]
+            if event.sequence is None and row not in block.faults:
+                by_source.setdefault(self._sources[event.source].no, []).append(key_of(event.id))
+        return {
+            (no, key): digest
+            for no, keys in by_source.items()
+            for key, (digest, _) in self._keys.known(no, keys).items()
+        }
+
+    def _write(self, block: Gathered, world: admission.Reasons, sorted_: Sorted) -> Sorted:
+        """Carry a sorted block out. Most ids are new, so claiming is tried first and looked up only where it fails."""
+        number = self._next
+        received_at = max(self._clock(), self._place.received_at)
+        try:
+            with self._keys.begin(durable=bool(sorted_.refused)):
+                sorted_ = self._claim(block, world, sorted_, number)
+                if sorted_.stored:
+                    batch = self._batch(block, sorted_)
+                    self.doubt = Doubt(number, tuple(sorted_.refused))  # from here on the block only goes forward
+                    self._next = number + 1
+                    self._usage.append(Block(number, received_at, batch))
+                self._keys.move(_moved(number if sorted_.stored else self._place.block, received_at, sorted_))
+        except Exception as error:
+            self._sources.clear()
+            if self.doubt is None:
+                raise
+            log.warning("block_in_doubt", block=number, error=str(error)[:500])
+            if not self._settle():
+                raise _Burnt(f"block {number} was not written") from error
+            return sorted_  # the rows are there: it went forward, and the receipts are true
+        self.doubt = None
+        self._place = self._keys.committed()
+        for one in sorted_.advances:
+            before = self._sources[one.name]
+            self._sources[one.name] = Source(before.no, one.name, before.kind, before.owner, one.mark, one.position)
+        return sorted_
+
+    def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
+        self._keys.savepoint()
+        if self._keys.claim(sorted_.claims, number) == len(sorted_.claims):
+            return sorted_
+        self._keys.unclaim()
+        sorted_ = self._sort(block, world, self._known(block, list(range(len(block.events)))))
+        claimed = self._keys.claim(sorted_.claims, number)
+        assert claimed == len(sorted_.claims), "what was looked up and not found cannot be there"
+        return sorted_
+
+    def _settle(self) -> bool:
+        """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known."""
+        doubt = self.doubt
+        assert doubt is not None
+        for wait_s in (*SETTLE_AGAIN_S, None):
+            try:
+                present = recovery.settle_block(self._usage, self._keys, doubt.block, doubt.refused)
+            except Exception as error:
+                log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
+                if wait_s is None or self._stopping.wait(wait_s):
+                    raise Settling("A write is in doubt and is being settled", retry_after_s=5) from error
+            else:
+                self.doubt = None
+                self._place = self._keys.committed()
+                log.info("block_settled", block=doubt.block, present=present)
+                return present
+        raise AssertionError("the last wait is None")
+
+    def _batch(self, block: Gathered, sorted_: Sorted) -> object:
+        every = len(sorted_.stored) == len(block.events)
+        events = block.events if every else [block.events[row] for row in sorted_.stored]
+        times = block.times if every else block.times[sorted_.stored]
+        names = {(event.account, event.user) for event in events}
+        user_ids = self._directory.user_ids(names)
+        self._directory.use_products({event.product for event in events})
+        advances = {advance.name: advance for advance in sorted_.advances}
+        digests = sorted_.digests
+        kept = [digests.get(row, 0) for row in sorted_.stored] if digests else [0] * len(events)
+        return rows.batch(events, times, user_ids, kept, advances)
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """A block whose insert was sent and whose commit is not known, with what only memory knows of it."""
+
+    block: int
+    refused: tuple[Refused, ...]
+
+
+class _Burnt(Exception):
+    """The block is not there and never will be; its cause says why."""
+
+
+def _told(burnt: _Burnt) -> FlowtallyError:
+    cause = burnt.__cause__
+    if isinstance(cause, FlowtallyError):
+        return cause
+    return Unavailable("The events could not be stored; nothing of this request was kept, try again")
+
+
+def _moved(block: int, received_at: int, sorted_: Sorted) -> Moved:
+    return Moved(block, received_at, len(sorted_.stored), tuple(sorted_.advances), tuple(sorted_.refused))

@@ -1,0 +1,210 @@
+"""A request body as events: content types, compression, limits. Pure.
+
+A body that is no JSON is refused as a whole, with the position; a well-formed item that is no usage event is kept in
+its place with the reason, so that it gets its own receipt beside the stored ones.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import zstandard
+
+from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.events import MAX_SEQUENCE, CloudEvent, UsageEvent
+from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS
+
+PLAIN: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CLOUDEVENT: Final = "application/cloudevents+json"
+CLOUDEVENTS: Final = "application/cloudevents-batch+json"
+MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
+EXCERPT: Final = 200
+
+_lines = msgspec.json.Decoder(UsageEvent)
+_array = msgspec.json.Decoder(list[UsageEvent])
+_cloud_array = msgspec.json.Decoder(list[CloudEvent])
+_any = msgspec.json.Decoder()
+
+
+class Decoded(msgspec.Struct, gc=False):
+    """Events in the order of the request; where `faults` names an index, the event there is only a placeholder that
+    carries what could be read of source, id and sequence."""
+
+    events: list[UsageEvent]
+    faults: dict[int, str]
+
+
+def decode(body: bytes, media_type: str) -> Decoded:
+    """The events of a decompressed body. Raises MalformedBody, TooLarge, UnsupportedMedia."""
+    kind = media_type.partition(";")[0].strip().lower()
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        known = ", ".join(MEDIA_TYPES)
+        raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
+    decoded = decoder(body)
+    if len(decoded.events) > MAX_EVENTS:
+        raise TooLarge(f"{len(decoded.events)} events in one request; at most {MAX_EVENTS}", limit=MAX_EVENTS)
+    return decoded
+
+
+def decompress(body: bytes, encoding: str | None, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body without its Content-Encoding; never more than `limit` bytes are made."""
+    kind = (encoding or "identity").strip().lower()
+    if kind == "identity":
+        return _within(body, limit)
+    try:
+        if kind in ("gzip", "x-gzip"):
+            return _gunzip(body, limit)
+        if kind == "zstd":
+            return _unzstd(body, limit)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise MalformedBody(f"The body is not valid {kind}: {error}") from None
+    raise UnsupportedMedia(f"Content-Encoding {kind!r} is not one of gzip, zstd, identity", accepted=["gzip", "zstd"])
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes", limit=limit)
+    return body
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while body:  # a gzip file may have several members
+        inflater = zlib.decompressobj(wbits=31)
+        part = inflater.decompress(body, limit + 1 - size)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            _within(b"".join(parts), limit)
+        if not inflater.eof:
+            raise MalformedBody("The gzip body ends too early")
+        body = inflater.unused_data
+    return b"".join(parts)
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True)
+    plain = reader.read(limit + 1)
+    if len(plain) <= limit and not _ends_cleanly(body):
+        raise MalformedBody("The zstd body ends too early")
+    return _within(plain, limit)
+
+
+def _ends_cleanly(body: bytes) -> bool:
+    while body:
+        frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+        for start in range(0, len(body), 1 << 16):
+            frame.decompress(body[start : start + (1 << 16)])
+            if frame.eof:
+                body = frame.unused_data + body[start + (1 << 16) :]
+                break
+        else:
+            return False
+    return True
+
+
+def _decode_lines(body: bytes) -> Decoded:
+    try:
+        events = _lines.decode_lines(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _one_by_one(_values_of_lines(body))
+    if _one_per_line(body, len(events)):
+        return Decoded(events, {})
+    return _one_by_one(_values_of_lines(body))
+
+
+def _one_per_line(body: bytes, count: int) -> bool:
+    # The fast decoder takes any run of objects. Between two objects and nowhere else can `}`, newline, `{` stand, so
+    # as many of them as newlines means exactly one object on each line.
+    newlines = body.count(b"\n") - body.endswith(b"\n")
+    return newlines == count - 1 and body.count(b"}\n{") + body.count(b"}\r\n{") == newlines
+
+
+def _decode_plain(body: bytes) -> Decoded:
+    try:
+        if body.lstrip()[:1] == b"[":
+            return Decoded(_array.decode(body), {})
+        return Decoded([_lines.decode(body)], {})
+    except (msgspec.DecodeError, RecursionError):
+        return _one_by_one(_values_of_array(body, must_be_array=False))
+
+
+def _decode_cloudevents(body: bytes) -> Decoded:
+    try:
+        return Decoded([event.plain() for event in _cloud_array.decode(body)], {})
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return _one_by_one(_values_of_array(body, must_be_array=True), cloud=True)
+
+
+def _decode_cloudevent(body: bytes) -> Decoded:
+    return _one_by_one(iter([_json(body, "the body")]), cloud=True)
+
+
+def _values_of_lines(body: bytes) -> Iterator[Any]:
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if line.strip():
+            yield _json(line, f"line {number}", line=number)
+
+
+def _values_of_array(body: bytes, *, must_be_array: bool) -> Iterator[Any]:
+    value = _json(body, "the body")
+    if isinstance(value, list):
+        yield from value
+    elif must_be_array:
+        raise MalformedBody("A batch of CloudEvents is a JSON array")
+    else:
+        yield value
+
+
+def _json(text: bytes, where: str, **extra: object) -> Any:
+    try:
+        return _any.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        excerpt = text[:EXCERPT].decode("utf-8", "replace")
+        raise MalformedBody(f"{where} is not JSON: {error}", excerpt=excerpt, **extra) from None
+
+
+def _one_by_one(values: Iterator[Any], *, cloud: bool = False) -> Decoded:
+    decoded = Decoded([], {})
+    for index, value in enumerate(values):
+        if index >= MAX_EVENTS:
+            raise TooLarge(f"More than {MAX_EVENTS} events in one request", limit=MAX_EVENTS)
+        try:
+            decoded.events.append(_event(value, cloud or (isinstance(value, dict) and "specversion" in value)))
+        except (msgspec.ValidationError, ValueError) as error:
+            decoded.events.append(_placeholder(value))
+            decoded.faults[index] = str(error)
+    return decoded
+
+
+def _event(value: Any, cloud: bool) -> UsageEvent:
+    return msgspec.convert(value, CloudEvent).plain() if cloud else msgspec.convert(value, UsageEvent)
+
+
+def _placeholder(value: Any) -> UsageEvent:
+    fields = value if isinstance(value, dict) else {}
+    text = {name: str(fields.get(name) or "")[:256] for name in ("source", "id")}
+    sequence = fields.get("sequence")
+    if isinstance(sequence, str) and not (sequence.isascii() and sequence.isdigit() and len(sequence) <= 19):
+        sequence = None
+    if not isinstance(sequence, str | int) or isinstance(sequence, bool) or not 0 < int(sequence) <= MAX_SEQUENCE:
+        sequence = None
+    if not text["source"]:
+        sequence = None  # a number of nobody
+    position = fields.get("position")
+    return UsageEvent(text["source"], "", text["id"], sequence, position if isinstance(position, str) else None)
+
+
+_DECODERS: Final[dict[str, Callable[[bytes], Decoded]]] = {
+    PLAIN: _decode_plain,
+    NDJSON: _decode_lines,
+    "application/jsonl": _decode_lines,
+    CLOUDEVENT: _decode_cloudevent,
+    CLOUDEVENTS: _decode_cloudevents,
+}

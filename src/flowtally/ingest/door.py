@@ -1,0 +1,168 @@
+"""The door for usage: a request in, receipts out; and where a source stands.
+
+Owns the order of things: decode, wait for the committer, answer. Built once per process by the server, closed last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import structlog
+
+from flowtally.config import Config
+from flowtally.errors import ConfigError
+from flowtally.ingest import recovery
+from flowtally.ingest.admission import Writer
+from flowtally.ingest.committer import Committer
+from flowtally.ingest.decode import Decoded, decode, decompress
+from flowtally.ingest.directory import Directory
+from flowtally.ingest.lookup import Lookup
+from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.submission import NAMES, Outcome, Submission, answer_of
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.protocol import EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.usage.keys import Keys
+from flowtally.usage.store import UsageStore
+
+log = structlog.get_logger(__name__)
+
+SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Ingest:
+    """Everything that writes usage. `Ingest.open` recovers first and may raise errors.Damage."""
+
+    def __init__(self, config: Config, usage: UsageStore, ledger: Ledger, keys: Keys, clock: Callable[[], int]) -> None:
+        self._max_body_bytes = config.max_body_bytes
+        self._usage = usage
+        self._keys = keys
+        self._lookup = Lookup(usage, keys, ledger)
+        self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
+        self._has_room = _room_check(config)
+        self._committer = Committer(
+            usage=usage,
+            keys=keys,
+            directory=Directory(ledger, clock),
+            queue=self._queue,
+            clock=clock,
+            max_future_ms=config.max_future_s * 1000,
+            create_users=config.create_unknown_users,
+            block_rows=config.block_rows,
+            has_room=self._has_room,
+        )
+
+    @classmethod
+    def open(cls, config: Config, usage: UsageStore, ledger: Ledger, *, clock: Callable[[], int] = now_ms) -> Self:
+        """Take the lease, bring keys and rows together, start the committer."""
+        keys = Keys(keys_path(config.keys_url))
+        try:
+            holder = f"process {os.getpid()} on {socket.gethostname()}"
+            recovery.recover(usage, keys, holder=holder, rebuild=config.rebuild_keys, say=_say)
+            ingest = cls(config, usage, ledger, keys, clock)
+        except BaseException:
+            keys.close()
+            raise
+        ingest._committer.start()
+        return ingest
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._committer.stop()
+        self._keys.close()
+
+    async def take(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        *,
+        atomic: bool = False,
+        receipts_all: bool = False,
+    ) -> EventsAnswer:
+        """Decode, store durably, answer. Raises MalformedBody, TooLarge, UnsupportedMedia, SequenceGap, QueueFull…"""
+        decoded = await self._decoded(body, content_type, content_encoding)
+        if not decoded.events:
+            return EventsAnswer(0, 0, 0, 0, [])
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        writer = Writer(credential.id, credential.account, credential.scope == "admin")
+        submission = Submission(writer, decoded.events, decoded.faults, len(body), atomic, loop, answer)
+        self._queue.put(submission)
+        outcome: Outcome = await answer
+        return answer_of(submission, outcome, everything=receipts_all)
+
+    async def _decoded(self, body: bytes, content_type: str, content_encoding: str | None) -> Decoded:
+        def work() -> Decoded:
+            return decode(decompress(body, content_encoding, self._max_body_bytes), content_type)
+
+        plain = not content_encoding or content_encoding == "identity"
+        return work() if plain and len(body) <= SMALL else await asyncio.to_thread(work)
+
+    def source(self, name: str, credential: Credential) -> SourceAnswer:
+        """Where a source stands. A source of another credential is as unknown as one that does not exist."""
+        return self._lookup.source(name, credential)
+
+    def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
+        """An event and what happened to it. For a numbered source `id` is the number, or the id it kept."""
+        return self._lookup.event(source, id, credential)
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether events can be stored now, and why not."""
+        if not self._committer.alive():
+            return False, "the committer has stopped"
+        if self._committer.doubt is not None:
+            return False, "a write is being settled"
+        if not self._has_room():
+            return False, "there is no room left to store usage"
+        return True, "ready"
+
+    def metrics(self) -> dict[str, float]:
+        """Gauges and counters, by name."""
+        counts = {f"events_{name}": float(self._committer.counts[name]) for name in NAMES}
+        place = self._keys.committed()
+        return {
+            "waiting_events": float(self._queue.events),
+            "waiting_bytes": float(self._queue.bytes),
+            "last_block": float(place.block),
+            "rows_acknowledged": float(place.rows_total),
+            **counts,
+            **self._keys.measures(),
+            **self._usage.measures(),
+        }
+
+
+def keys_path(url: str) -> Path:
+    """The file of `sqlite:///FILE`."""
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite" or not parts.path.strip("/"):
+        raise ConfigError(f"keys_url must be sqlite:///FILE, not {parts.scheme or url!r}")
+    return Path("/" + parts.path.lstrip("/"))
+
+
+def _say(line: str) -> None:
+    log.warning("recovery", did=line)
+
+
+def _room_check(config: Config) -> Callable[[], bool]:
+    # Refusing early keeps room for what a commit needs besides its rows, and for the ledger.
+    place = config.data_dir
+    least = config.min_free_bytes
+
+    def has_room() -> bool:
+        return not place.exists() or shutil.disk_usage(place).free >= least
+
+    return has_room

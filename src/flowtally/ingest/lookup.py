@@ -1,0 +1,119 @@
+"""What became of one event, and where a source stands: the questions a writer asks.
+
+Answers only to whom it concerns; anything else is as unknown as what does not exist.
+"""
+
+from __future__ import annotations
+
+from flowtally.edges import format_instant
+from flowtally.errors import NotFound
+from flowtally.ledger import users
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.protocol import EventAnswer, SourceAnswer
+from flowtally.usage.keys import Keys, Refused, Source, key_of
+from flowtally.usage.store import StoredEvent, UsageReader
+
+
+class Lookup:
+    """Reads keys, rows and names; any thread."""
+
+    def __init__(self, usage: UsageReader, keys: Keys, ledger: Ledger) -> None:
+        self._usage = usage
+        self._keys = keys
+        self._ledger = ledger
+
+    def source(self, name: str, credential: Credential) -> SourceAnswer:
+        source = self._keys.source(name)
+        if source is None or not _writes(source, credential):
+            raise NotFound(f"There is no source {name!r}", source=name)
+        if source.kind == "named":
+            return SourceAnswer(name, None, None)
+        return SourceAnswer(name, source.mark, source.position)
+
+    def event(self, name: str, id: str, credential: Credential) -> EventAnswer:
+        source = self._keys.source(name)
+        if source is not None:
+            refused = self._refused(source, id)
+            if refused is not None and _writes(source, credential):
+                return _refused_answer(source, refused)
+            stored = None if refused else self._stored(source, id)
+            if stored is not None and (_writes(source, credential) or credential.account == stored.account):
+                return self._answer(source, stored)
+        raise NotFound(f"There is no event {id!r} of source {name!r}", source=name, id=id)
+
+    def _refused(self, source: Source, id: str) -> Refused | None:
+        if source.kind == "named":
+            return None
+        number = _number(id)
+        if number is None:
+            return self._keys.refusal_of(source.no, id)
+        return self._keys.refusals(source.no, number, number).get(number)
+
+    def _stored(self, source: Source, id: str) -> StoredEvent | None:
+        if source.kind == "named":
+            key = key_of(id)
+            claimed = self._keys.known(source.no, [key]).get(key)
+            return None if claimed is None else self._usage.find(source.name, id=id, sequence=None, block=claimed[1])
+        number = _number(id)
+        if number is None:
+            return self._usage.find(source.name, id=id, sequence=None, block=None)
+        return self._usage.find(source.name, id=None, sequence=number, block=None)
+
+    def _answer(self, source: Source, stored: StoredEvent) -> EventAnswer:
+        with self._ledger.read() as tx:
+            name = users.names_of(tx, [stored.user]).get(stored.user, "") if stored.user else ""
+        return EventAnswer(
+            source=stored.source,
+            id=stored.id or str(stored.sequence),
+            sequence=stored.sequence if source.kind == "numbered" else None,
+            status="stored",
+            code="",
+            detail="",
+            series=stored.series,
+            account=stored.account,
+            user=name,
+            user_id=stored.user,
+            product=stored.product,
+            time=format_instant(stored.time),
+            received_at=format_instant(stored.received_at),
+            bytes_up=stored.bytes_up,
+            bytes_down=stored.bytes_down,
+            requests=stored.requests,
+            http_status=stored.status,
+            labels=stored.labels,
+            block=stored.block,
+        )
+
+
+def _writes(source: Source, credential: Credential) -> bool:
+    return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.id)
+
+
+def _number(id: str) -> int | None:
+    """A sequence number as the API takes it: canonical decimal."""
+    return int(id) if id.isascii() and id.isdigit() and len(id) <= 19 and str(int(id)) == id else None
+
+
+def _refused_answer(source: Source, refused: Refused) -> EventAnswer:
+    return EventAnswer(
+        source=source.name,
+        id=refused.id or str(refused.sequence),
+        sequence=refused.sequence,
+        status="refused",
+        code=refused.code,
+        detail=refused.detail,
+        series="",
+        account="",
+        user="",
+        user_id="",
+        product="",
+        time=None,
+        received_at=None,
+        bytes_up=0,
+        bytes_down=0,
+        requests=0,
+        http_status=0,
+        labels={},
+        block=None,
+    )

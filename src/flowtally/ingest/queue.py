@@ -1,0 +1,91 @@
+"""What waits for the committer: bounded in events and in bytes, first come first served.
+
+Full means `QueueFull` (503) at once: a caller that waits holds memory, one that is told can come back.
+"""
+
+from __future__ import annotations
+
+import threading
+from asyncio import AbstractEventLoop, Future
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+from flowtally.errors import FlowtallyError, QueueFull, Unavailable
+from flowtally.ingest.submission import Outcome, Submission
+
+IDLE_S: Final = 1.0
+
+Answer = Outcome | FlowtallyError
+
+
+class WaitingQueue:
+    """Many put, one takes. Answers go back to each caller's own event loop, once."""
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._waiting: deque[Submission] = deque()
+        self._changed = threading.Condition()
+        self._open = True
+        self.events = 0
+        self.bytes = 0
+
+    def put(self, submission: Submission) -> None:
+        """Raises QueueFull; nothing was taken then."""
+        with self._changed:
+            if not self._open:
+                raise Unavailable("The server is stopping", retry_after_s=5)
+            events, size = self.events + len(submission.events), self.bytes + submission.size
+            # An empty queue takes whatever the door let in, or a large request could never be served.
+            if self._waiting and (events > self._max_events or size > self._max_bytes):
+                raise QueueFull(f"{self.events} events wait already; at most {self._max_events}", retry_after_s=1)
+            self._waiting.append(submission)
+            self.events, self.bytes = events, size
+            self._changed.notify()
+
+    def take(self, max_events: int, max_bytes: int) -> list[Submission] | None:
+        """As many as fit in one block, at least one; empty after a quiet second; None when closed and empty."""
+        with self._changed:
+            if not self._waiting and self._open:
+                self._changed.wait(IDLE_S)
+            if not self._waiting:
+                return [] if self._open else None
+            taken: list[Submission] = []
+            events = size = 0
+            while self._waiting:
+                one = self._waiting[0]
+                if taken and (events + len(one.events) > max_events or size + one.size > max_bytes):
+                    break
+                taken.append(self._waiting.popleft())
+                events += len(one.events)
+                size += one.size
+            self.events -= events
+            self.bytes -= size
+            return taken
+
+    def close(self) -> None:
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+    @staticmethod
+    def answer(answers: Iterable[tuple[Submission, Answer]]) -> None:
+        """Hand answers over, one call into each event loop."""
+        by_loop: dict[AbstractEventLoop, list[tuple[Future[Any], Answer]]] = {}
+        for submission, answer in answers:
+            if submission.loop is not None and submission.answer is not None:
+                by_loop.setdefault(submission.loop, []).append((submission.answer, answer))
+        for loop, pairs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _resolve(pairs: list[tuple[Future[Any], Answer]]) -> None:
+    for future, answer in pairs:
+        if future.done():  # the caller went away; its events are stored all the same
+            continue
+        if isinstance(answer, FlowtallyError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

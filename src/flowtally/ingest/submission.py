@@ -1,0 +1,60 @@
+"""What waits for the committer, and what it answers.
+
+A submission is one request: it is committed in one block or not at all, and answered exactly once.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from typing import Any, Final
+
+import msgspec
+
+from flowtally.events import UsageEvent
+from flowtally.ingest.admission import Reason, Writer
+from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
+
+STORED: Final = 0
+DUPLICATE: Final = 1
+CONFLICT: Final = 2
+REFUSED: Final = 3
+NAMES: Final[tuple[ReceiptStatus, ...]] = ("stored", "duplicate", "conflict", "refused")
+
+
+class Submission(msgspec.Struct, gc=True, eq=False):
+    """One request's events. `faults` are items that are no usage event, by index; `size` is the body's bytes."""
+
+    writer: Writer
+    events: list[UsageEvent]
+    faults: dict[int, str]
+    size: int
+    atomic: bool = False
+    loop: AbstractEventLoop | None = None
+    answer: Future[Any] | None = None
+
+
+class Outcome(msgspec.Struct, eq=False):
+    """What became of a submission: a status per event (STORED ... REFUSED) and a reason where it was not stored."""
+
+    statuses: list[int]
+    reasons: dict[int, Reason]
+
+
+def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = False) -> EventsAnswer:
+    """The receipts as the API gives them: all but the stored ones, unless `everything` is asked for."""
+    stored, duplicate, conflict, refused = (outcome.statuses.count(status) for status in range(len(NAMES)))
+    receipts: list[Receipt] = []
+    if everything or stored != len(outcome.statuses):
+        for index, status in enumerate(outcome.statuses):
+            if everything or status != STORED:
+                receipts.append(_receipt(submission, outcome, index, status))
+    return EventsAnswer(stored, duplicate, conflict, refused, receipts)
+
+
+def _receipt(submission: Submission, outcome: Outcome, index: int, status: int) -> Receipt:
+    event = submission.events[index]
+    name = event.id or ("" if event.sequence is None else str(event.sequence))
+    reason = outcome.reasons.get(index)
+    if reason is None:
+        return Receipt(index, event.source, name, NAMES[status])
+    return Receipt(index, event.source, name, NAMES[status], reason.code, reason.detail)

@@ -1,0 +1,127 @@
+"""Accounts: the customers of whoever runs flowtally.
+
+Owns who exists, under which zone they count their days, and whether they are active. `carry_from` and `overage` decide
+what past use does to later grants, so they are fixed at creation; nothing that would alter a past balance can change.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from flowtally.edges import load_zone
+from flowtally.errors import Conflict, UnknownAccount
+from flowtally.ledger.ids import new_id
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.tables import accounts
+from flowtally.ledger.texts import check_id, check_instant, check_text, is_text
+
+Status = Literal["active", "suspended", "closed"]
+Overage = Literal["carry", "forgive"]
+
+
+class Account(msgspec.Struct, frozen=True):
+    """`carry_from`: unpaid use before it is reported, never carried. `changed_at`: name, zone or status, last."""
+
+    id: str
+    name: str
+    timezone: str
+    status: Status
+    carry_from: int
+    overage: Overage
+    created_at: int
+    changed_at: int
+
+
+_COLUMNS = [accounts.c[field] for field in Account.__struct_fields__]
+
+
+def create_account(
+    tx: Connection,
+    account_id: str | None = None,
+    *,
+    now: int,
+    name: str = "",
+    timezone: str = "UTC",
+    carry_from: int | None = None,
+    overage: Overage = "carry",
+) -> Account:
+    """A new active account. `account_id` is the operator's choice, or made when None; `carry_from` defaults to now.
+
+    Conflict when the id is taken, UnknownZone, Unprocessable for a field that cannot be.
+    """
+    account = Account(
+        id=new_id("acc_") if account_id is None else check_id("id", account_id),
+        name=check_text("name", name),
+        timezone=_checked_zone(timezone),
+        status="active",
+        carry_from=check_instant("carry_from", now if carry_from is None else carry_from),
+        overage=overage,
+        created_at=now,
+        changed_at=now,
+    )
+    if _find(tx, account.id) is not None:
+        raise Conflict(f"account {account.id!r} exists already", account=account.id)
+    tx.execute(insert(accounts).values(msgspec.structs.asdict(account)))
+    return account
+
+
+def read_account(tx: Connection, account_id: str) -> Account:
+    """The account; UnknownAccount when there is none."""
+    account = _find(tx, account_id)
+    if account is None:
+        raise UnknownAccount(f"there is no account {account_id!r}", account=account_id)
+    return account
+
+
+def read_open_account(tx: Connection, account_id: str) -> Account:
+    """The account, to give it something new: Conflict when it is closed, UnknownAccount when there is none."""
+    account = read_account(tx, account_id)
+    if account.status == "closed":
+        raise Conflict(f"account {account_id!r} is closed", account=account_id)
+    return account
+
+
+def list_accounts(tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Account]:
+    """Accounts in order of id; `after` is the cursor of the page before."""
+    return read_page(tx, "accounts", select(*_COLUMNS), accounts.c.id, Account, after=after, limit=limit)
+
+
+def change_account(
+    tx: Connection,
+    account_id: str,
+    *,
+    now: int,
+    name: str | None = None,
+    timezone: str | None = None,
+    status: Status | None = None,
+) -> Account:
+    """Change what is given; returns the account as it is then. A closed account stays closed (Conflict)."""
+    account = read_account(tx, account_id)
+    if account.status == "closed" and status not in (None, "closed"):
+        raise Conflict(f"account {account_id!r} is closed and stays closed", account=account_id)
+    changed = msgspec.structs.replace(
+        account,
+        name=account.name if name is None else check_text("name", name),
+        timezone=account.timezone if timezone is None else _checked_zone(timezone),
+        status=account.status if status is None else status,
+    )
+    if changed == account:
+        return account
+    changed = msgspec.structs.replace(changed, changed_at=now)
+    tx.execute(update(accounts).where(accounts.c.id == account_id).values(msgspec.structs.asdict(changed)))
+    return changed
+
+
+def _find(tx: Connection, account_id: str) -> Account | None:
+    if not is_text(account_id):
+        return None
+    row = tx.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one_or_none()
+    return None if row is None else Account(*row)
+
+
+def _checked_zone(timezone: str) -> str:
+    load_zone(timezone)
+    return timezone

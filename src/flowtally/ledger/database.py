@@ -1,0 +1,146 @@
+"""The ledger's engine, and the only place where its transactions start and end.
+
+Callers are worker threads; `tx` is a SQLAlchemy Connection inside a transaction. Commands never commit: leaving
+`begin()` does, an exception on the way rolls everything back.
+
+**One writer at a time, on both databases.** SQLite knows nothing else; on PostgreSQL an advisory lock, released with
+the transaction, does the same across processes. So a command may look and then write, and nobody writes in between.
+Promises are few (grants, accounts, new users) next to usage, which does not come here: what this costs is not missed.
+Readers wait for nobody (law 7) and see one moment of the ledger, also over several queries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Self, TypeAlias
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from flowtally.errors import ConfigError, Unavailable
+from flowtally.ledger import faults, migrations
+
+Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
+
+BUSY_TIMEOUT_MS: Final = 10_000  # how long another process (a backup, a shell) may hold SQLite's write lock
+_WRITER_LOCK: Final = 0x666C6F777461_6C6C  # "flowtall": the key of PostgreSQL's advisory lock
+
+
+class Ledger:
+    """Accounts, users, pools, grants, credentials and answered requests, in SQLite or PostgreSQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing, self._reading = _facades(engine)
+        self._turn = threading.Lock()
+        self._writer: int | None = None  # the thread whose turn it is
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Connect and bring the schema up to date. ConfigError names a URL that cannot be used; LedgerTooNew (also a
+        ConfigError) a ledger written by a later flowtally."""
+        target = _parse(url)
+        ledger = cls(_engine(target))
+        try:
+            ledger._migrate()
+        except (DBAPIError, Unavailable) as error:
+            ledger.close()
+            raise ConfigError(f"ledger_url {target!r} cannot be opened: {_reason(error)}") from error
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Give back every connection. Transactions must be over."""
+        self._engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction; committed and durable when the block ends, rolled back when it raises."""
+        with self._my_turn(), faults.named(), self._writing.begin() as tx:
+            if tx.dialect.name == "postgresql":
+                tx.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction: one moment of the ledger. Writing in it fails."""
+        with faults.named(), self._reading.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        me = threading.get_ident()
+        assert self._writer != me, "begin() inside begin() would wait for itself"
+        with self._turn:
+            self._writer = me
+            try:
+                yield
+            finally:
+                self._writer = None
+
+    def _migrate(self) -> None:
+        with self.read() as tx:
+            if migrations.is_current(tx):
+                return
+        with self.begin() as tx:  # looked at again under the lock: another process may have been faster
+            if not migrations.is_current(tx):
+                migrations.upgrade(tx)
+
+
+def _parse(url: str) -> URL:
+    try:
+        target = make_url(url)
+    except ArgumentError:
+        raise ConfigError("ledger_url is no database URL (it is not shown: it may hold a password)") from None
+    if target.get_backend_name() == "postgresql":
+        return target.set(drivername="postgresql+psycopg")
+    if target.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ConfigError(f"ledger_url {target!r}: only sqlite:/// and postgresql:// are supported")
+    if target.database in (None, "", ":memory:") or "mode=memory" in str(target):
+        raise ConfigError(f"ledger_url {target!r} names no file: a ledger in memory would forget its promises")
+    return target
+
+
+def _engine(target: URL) -> Engine:
+    """Parameters stay out of error texts: they hold customers' names and hashes of secrets."""
+    if target.get_backend_name() == "postgresql":
+        return create_engine(target, pool_size=8, max_overflow=16, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(target, pool_size=8, max_overflow=-1, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _facades(engine: Engine) -> tuple[Engine, Engine]:
+    """Two views of one pool: writing, and reading a single moment."""
+    if engine.dialect.name == "postgresql":
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return engine.execution_options(isolation_level="READ COMMITTED"), engine.execution_options(**snapshot)
+    return engine.execution_options(flowtally_writes=True), engine.execution_options(flowtally_writes=False)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves; the driver would begin late, and not at all for DDL
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+    cursor.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, in WAL mode too
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the write lock at once: one that began by reading could be refused it later (SQLITE_BUSY)."""
+    writes = connection.get_execution_options().get("flowtally_writes", True)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, Unavailable) and error.__cause__ is not None else error
+    return str(getattr(cause, "orig", cause)).strip()

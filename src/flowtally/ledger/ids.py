@@ -1,0 +1,14 @@
+"""Made ids: a readable prefix and a UUIDv7 in hex, so that ids sort by when they were made and indexes stay cheap."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import uuid_utils
+
+Prefix = Literal["acc_", "grn_", "usr_", "crd_"]
+
+
+def new_id(prefix: Prefix) -> str:
+    """A new id like `grn_0199f2c4...`: the prefix says what it names wherever it turns up in a log."""
+    return prefix + uuid_utils.uuid7().hex

@@ -1,0 +1,41 @@
+"""Brings a ledger of any earlier version to the present one, inside the transaction it is given.
+
+Owns the steps in `versions/`, applied in order and never edited once released. Both databases change their schema
+within a transaction, so an upgrade is there wholly or not at all.
+"""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from flowtally.errors import LedgerTooNew
+
+
+def is_current(tx: Connection) -> bool:
+    """Whether nothing is to be done; LedgerTooNew when a later flowtally has written here."""
+    script = ScriptDirectory.from_config(_config())
+    present = set(MigrationContext.configure(tx).get_current_heads())
+    unknown = present - {step.revision for step in script.walk_revisions()}
+    if unknown:
+        raise LedgerTooNew(
+            f"the ledger is at version {', '.join(sorted(unknown))}, which this flowtally does not know: "
+            f"it knows up to {script.get_current_head()}. Start the version that wrote it, or a later one"
+        )
+    return present == set(script.get_heads())
+
+
+def upgrade(tx: Connection) -> None:
+    """Apply the steps that are missing. Does not commit."""
+    config = _config()
+    config.attributes["connection"] = tx
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "flowtally.ledger:migrations")
+    return config

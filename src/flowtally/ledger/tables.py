@@ -1,0 +1,184 @@
+"""The tables and their constraints, the same on SQLite and PostgreSQL.
+
+Owns the present shape only; `migrations/` says how an older ledger gets there, and a test holds the two together.
+The constraints repeat what the commands check: they are the last line against our own mistakes, not the error messages.
+Instants are BIGINT milliseconds since 1970 UTC, amounts BIGINT in the pool's unit.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from flowtally.events import MAX_QUANTITY
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# Compared byte by byte on both databases, whatever locale a PostgreSQL server was made with: pages have one order.
+Words = Text().with_variant(Text(collation="C"), "postgresql")
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("timezone", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("carry_from", BigInteger, nullable=False),
+    Column("overage", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    CheckConstraint("length(id) BETWEEN 1 AND 256", name="id"),
+    CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
+    CheckConstraint("overage IN ('carry', 'forgive')", name="overage"),
+    CheckConstraint("carry_from >= 0", name="carry_from"),
+)
+
+# A user is only an id: its names come and go in user_names.
+users = Table(
+    "users",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("account", "id"),  # pages of an account's users; what user_names refers to
+)
+
+# Who was called `name` from valid_from until valid_to (end excluded; NULL: still).
+user_names = Table(
+    "user_names",
+    metadata,
+    Column("account", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("user_id", Words, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    PrimaryKeyConstraint("account", "name", "valid_from"),
+    ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
+    CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
+    CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="valid"),
+)
+Index("ix_user_names_user_id", user_names.c.user_id)
+_STILL = text("valid_to IS NULL")
+Index(
+    "uq_user_names_one_holder",
+    user_names.c.account,
+    user_names.c.name,
+    unique=True,
+    sqlite_where=_STILL,
+    postgresql_where=_STILL,
+)
+Index("uq_user_names_one_name", user_names.c.user_id, unique=True, sqlite_where=_STILL, postgresql_where=_STILL)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("charge", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("length(name) BETWEEN 1 AND 64", name="name"),
+    CheckConstraint("charge IN ('bytes', 'requests', 'nothing')", name="charge"),
+)
+
+# Products not named here belong to the default pool.
+product_pools = Table(
+    "product_pools",
+    metadata,
+    Column("product", Words, primary_key=True),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("mapped_at", BigInteger, nullable=False),
+)
+
+products_used = Table(
+    "products_used",
+    metadata,
+    Column("product", Words, primary_key=True),
+    Column("first_used_at", BigInteger, nullable=False),
+)
+
+# Never updated, never deleted from: a void is a row of its own.
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("reference", Words, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+    CheckConstraint("length(source) BETWEEN 1 AND 64", name="source"),
+    CheckConstraint("length(reference) <= 256", name="reference"),
+    CheckConstraint("priority BETWEEN 0 AND 1000000", name="priority"),
+    CheckConstraint("starts_at >= 0 AND (expires_at IS NULL OR starts_at < expires_at)", name="life"),
+)
+Index("ix_grants_account_id", grants.c.account, grants.c.id)
+
+grant_voids = Table(
+    "grant_voids",
+    metadata,
+    Column("grant_id", Words, ForeignKey("grants.id"), primary_key=True),
+    Column("voided_at", BigInteger, nullable=False),
+    Column("reason", Words, nullable=False),
+)
+
+# Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("scope", Words, nullable=False),
+    Column("account", Words, ForeignKey("accounts.id")),
+    Column("name", Words, nullable=False),
+    Column("token_hash", Words, nullable=False),
+    Column("key_hash", Words),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("token_hash"),
+    CheckConstraint("scope IN ('ingest', 'account', 'admin')", name="scope"),
+    CheckConstraint(
+        "(scope = 'admin' AND account IS NULL) OR (scope = 'account' AND account IS NOT NULL) OR scope = 'ingest'",
+        name="belongs",
+    ),
+    CheckConstraint("length(token_hash) = 64 AND (key_hash IS NULL OR length(key_hash) = 64)", name="hashes"),
+)
+Index("ix_credentials_account_id", credentials.c.account, credentials.c.id)
+
+# Kept for ever: a retry is answered like the first time, however late it comes.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("credential_id", Words, ForeignKey("credentials.id"), nullable=False),
+    Column("key", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("response", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("credential_id", "key"),
+    CheckConstraint("length(key) BETWEEN 1 AND 255", name="key"),
+    CheckConstraint("length(digest) = 64", name="digest"),
+)

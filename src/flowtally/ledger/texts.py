@@ -1,0 +1,50 @@
+"""What a name, reference or instant may be, the same for every table. Pure: `ingest.admission` may ask here too.
+
+Control characters are refused everywhere: NUL cannot be stored by PostgreSQL, the others break logs and CSV. Half
+surrogates are no text at all. Lengths count characters, as `events` does: what an event may bear, the ledger can keep.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from flowtally.errors import Unprocessable
+from flowtally.events import MAX_NAME_CHARS
+
+MAX_INSTANT: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last RFC 3339 can say
+
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def is_text(text: str) -> bool:
+    """Whether this could have been stored. What could not need not be looked up (and PostgreSQL would refuse to)."""
+    return _FORBIDDEN.search(text) is None
+
+
+def check_text(field: str, text: str, *, least: int = 0, most: int = MAX_NAME_CHARS) -> str:
+    """The text, when it has `least` to `most` characters, none of them a control character; else Unprocessable."""
+    if not is_text(text):
+        raise Unprocessable(f"{field} holds a control character or half a surrogate pair", field=field)
+    if not least <= len(text) <= most:
+        raise Unprocessable(f"{field} has {len(text)} characters; {least} to {most} are allowed", field=field)
+    return text
+
+
+def check_id(field: str, text: str, *, most: int = MAX_NAME_CHARS) -> str:
+    """A name that becomes one segment of a URL path: no slash, and not what browsers fold away."""
+    if "/" in text or text in (".", ".."):
+        raise Unprocessable(f"{field} {text!r} cannot be part of a path", field=field)
+    return check_text(field, text, least=1, most=most)
+
+
+def check_number(field: str, value: int, *, least: int, most: int) -> int:
+    """The number, when it is within the limits (both included); else Unprocessable."""
+    if not least <= value <= most:
+        raise Unprocessable(f"{field} is {value}; {least} to {most} are allowed", field=field)
+    return value
+
+
+def check_instant(field: str, at: int) -> int:
+    """An instant from 1970 to the end of the year 9999, in milliseconds; else Unprocessable."""
+    return check_number(field, at, least=0, most=MAX_INSTANT)

@@ -1,0 +1,200 @@
+"""One server process: builds stores, ingest and doors in order, serves them, and closes them in the reverse order.
+
+Owns the order and the process: the data directory, the first admin credential, the listening socket, the signals.
+One process serves an installation; `import chdb` happens only here (behind `usage.open`), because after it a forked
+child would hang. Imported by nothing but `cli`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.net import SocketHolder
+from granian.server.embed import Server
+from litestar import Litestar
+
+from flowtally.api.application import build_application
+from flowtally.api.house import EventsDoor, House
+from flowtally.api.logs import set_up_logs
+from flowtally.api.metrics import Metrics
+from flowtally.auth import Doorkeeper
+from flowtally.config import Config
+from flowtally.errors import ConfigError
+from flowtally.ingest.door import Ingest
+from flowtally.ledger import credentials
+from flowtally.ledger.database import Ledger
+from flowtally.usage.open import open_usage
+from flowtally.usage.store import UsageStore
+
+BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in work at a time
+HEADER_READ_MS: Final = 10_000
+STOP_S: Final = 30  # what requests under way may still take after a signal to stop
+ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
+
+Clock = Callable[[], int]
+
+log = structlog.get_logger("flowtally.server")
+
+
+class FirstStart(msgspec.Struct, frozen=True):
+    """`admin_token`: made just now, to be shown once; None when there is an admin credential already."""
+
+    admin_token: str | None
+
+
+def now_ms() -> int:
+    """Whole milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def prepare(config: Config, clock: Clock = now_ms) -> FirstStart:
+    """Make the data directory and an admin credential where they are missing. ConfigError says what cannot be."""
+    make_data_dir(config.data_dir)
+    ledger = Ledger.open(config.ledger_url)
+    try:
+        return FirstStart(_first_admin(ledger, config.admin_token, clock()))
+    finally:
+        ledger.close()
+
+
+def make_data_dir(path: Path) -> None:
+    """For the owner alone: it holds everything."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data = {str(path)!r}: {error.strerror}.") from error
+
+
+def _first_admin(ledger: Ledger, chosen: str | None, now: int) -> str | None:
+    with ledger.begin() as tx:
+        if chosen is not None:
+            credentials.import_token(tx, chosen, name=ADMIN_SLOT, now=now)
+            return None
+        if credentials.has_admin(tx):
+            return None
+        return credentials.issue(tx, "admin", None, "first start", now)[1]
+
+
+@contextmanager
+def open_house(
+    config: Config,
+    *,
+    clock: Clock = now_ms,
+    usage: UsageStore | None = None,
+    ledger: Ledger | None = None,
+    ingest: EventsDoor | None = None,
+) -> Iterator[House]:
+    """Everything the API stands on. What is handed in stays open at the end; what is opened here is closed, writers
+    first. Damage and ConfigError end the start."""
+    with ExitStack() as closing:
+        if ledger is None:
+            ledger = Ledger.open(config.ledger_url)
+            closing.callback(ledger.close)
+        if usage is None:
+            opened = open_usage(config.usage_url)
+            closing.callback(opened.close)
+            usage = opened
+        if ingest is None:
+            ingest = Ingest.open(config, usage, ledger, clock=clock)
+            closing.callback(ingest.close)
+        pool = ThreadPoolExecutor(config.threads, thread_name_prefix="ask")
+        closing.callback(pool.shutdown, wait=True, cancel_futures=True)
+        metrics = Metrics()
+        metrics.watch("ingest", ingest.metrics)
+        yield House(config, clock, usage, ledger, ingest, Doorkeeper(ledger, clock), metrics, pool)
+
+
+def create_app(
+    config: Config,
+    *,
+    clock: Clock = now_ms,
+    usage: UsageStore | None = None,
+    ledger: Ledger | None = None,
+    ingest: EventsDoor | None = None,
+) -> Litestar:
+    """The application for an ASGI server or a test client: opens its house when it starts, closes it when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        with open_house(config, clock=clock, usage=usage, ledger=ledger, ingest=ingest) as house:
+            app.state.house = house
+            yield
+
+    return build_application(lifespan=[lifespan])
+
+
+def run(config: Config, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way and close. Call `prepare` before.
+
+    `on_ready` gets the address, e.g. `http://127.0.0.1:8120`, once it can be connected to. Raises Damage or ConfigError
+    before that if it must not start.
+    """
+    set_up_logs(config)
+    with listen(config.host, config.port) as listener, open_house(config) as house:
+        app = build_application()
+        app.state.house = house
+        asyncio.run(_serve(app, listener, on_ready))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket of our own: its port is known before anybody is told, and a port in use is an error (the
+    server's own sockets would share it silently)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"Cannot listen at {host} port {port}: {error.strerror or error}.") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(Server):  # type: ignore[misc]
+    """Granian in this process, on a socket it is given."""
+
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            websockets=False,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS),
+            log_enabled=False,
+        )
+        self.workers_kill_timeout = STOP_S
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # The holder owns the socket from here on: it is closed, once, when the server stops accepting.
+        self._ssp, self._shd = None, SocketHolder(self._listener.detach(), False, BACKLOG)
+
+
+async def _serve(app: Litestar, listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
+    server = _Server(app, listener)
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(wanted, server.stop)
+    address = address_of(listener)
+    log.info("listening", address=address)
+    if on_ready is not None:
+        server.on_startup(lambda: on_ready(address))
+    try:
+        await server.serve()
+    except TimeoutError:
+        log.warning("stopped with requests under way", after_s=STOP_S)
+    log.info("stopped", address=address)

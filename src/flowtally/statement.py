@@ -1,0 +1,164 @@
+"""What an account used, over the spans of a calendar: the only code that turns usage into a statement.
+
+Owns defaults of the range, filling with zeros, names of users, the cap on rows and the CSV form. Leaves the calendar to
+`edges` and the arithmetic to the usage store: one statement is one `sums` call, so its rows are one moment and add up
+to its total (law 4).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from flowtally.edges import calendar_edges, first_instant, format_instant, load_zone, parse_bound
+from flowtally.errors import BadRange, BadRequest
+from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
+from flowtally.ledger import accounts, users
+from flowtally.ledger.database import Tx
+from flowtally.protocol import Bucket, Totals, UsageAnswer
+from flowtally.usage.store import Sum, UsageReader, Where
+
+MAX_ROWS: Final = 100_000
+DEFAULT_DAYS: Final = 30
+DIMENSIONS: Final = ("user", "product", "status", "source")
+LABEL: Final = "label:"
+MAX_BY: Final = 4
+QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")
+
+Row = dict[str, str | int | None]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked about an account. `start`, `end`: dates or RFC 3339; `tz` None: the account's own zone.
+
+    `users` are names: who bears the name now, whatever their use was called then; "" is use without a user; a name
+    nobody bears has no use, which is no error (users come into being with their first event).
+    """
+
+    account: str
+    start: str | None = None
+    end: str | None = None
+    tz: str | None = None
+    bucket: Bucket = "day"
+    by: tuple[str, ...] = ()
+    users: tuple[str, ...] | None = None
+    products: tuple[str, ...] | None = None
+    series: str = METERED
+    fill: Literal["zero", "none"] = "zero"
+
+
+def make_statement(tx: Tx, usage: UsageReader, question: Question, now: int) -> UsageAnswer:
+    """The statement. UnknownAccount, UnknownZone, BadRange (reversed, or more than 100,000 rows), BadRequest (`by`)."""
+    account = accounts.read_account(tx, question.account)
+    zone = load_zone(question.tz if question.tz is not None else account.timezone)
+    by = check_by(question.by)
+    start, end = the_range(question.start, question.end, zone, now)
+    edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
+    where = Where(question.series, account.id, _user_ids(tx, question, now), question.products)
+    sums = usage.sums(edges, where, by)
+    if question.fill == "zero":
+        sums = fill_zero(sums, len(edges) - 1, by)
+    check_rows(len(sums), "rows")
+    rows = _rows(tx, sums, [format_instant(edge, zone) for edge in edges], by)
+    return UsageAnswer(
+        account.id, format_instant(start, zone), format_instant(end, zone), zone.key, question.bucket, rows, total(sums)
+    )
+
+
+def the_range(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
+    """The instants asked for. Without `end`: to the end of today; without `start`: the 30 calendar days up to `end`."""
+    until = parse_bound(end, zone) if end is not None else first_instant(_local_date(now, zone) + timedelta(1), zone)
+    if start is not None:
+        return parse_bound(start, zone), until
+    first_day = _local_date(until - 1, zone) - timedelta(DEFAULT_DAYS - 1)
+    return max(first_instant(first_day, zone), 0), until
+
+
+def check_by(by: Sequence[str]) -> tuple[str, ...]:
+    """The dimensions asked for; BadRequest names one that is unknown, repeated or too many."""
+    for name in by:
+        label = name.removeprefix(LABEL) if name.startswith(LABEL) else None
+        if name not in DIMENSIONS and (not label or len(label.encode()) > MAX_LABEL_NAME_BYTES):
+            raise BadRequest(f"by = {name[:100]!r}: one of {', '.join(DIMENSIONS)} or label:<name>.", parameter="by")
+    if len(set(by)) != len(by) or len(by) > MAX_BY:
+        raise BadRequest(f"by = {','.join(by)[:200]!r}: at most {MAX_BY}, each once.", parameter="by")
+    return tuple(by)
+
+
+def fill_zero(sums: Sequence[Sum], spans: int, by: Sequence[str]) -> list[Sum]:
+    """Every span for every group that has a row; without `by` every span, use or no use."""
+    groups = sorted({found.by for found in sums}) if by else [()]
+    check_rows(spans * len(groups), f"rows ({spans} spans of {len(groups)} groups)")
+    used = {(found.span, found.by): found for found in sums}
+    return [used.get((span, group)) or Sum(span, group, 0, 0, 0) for span in range(spans) for group in groups]
+
+
+def check_rows(rows: int, what: str) -> None:
+    if rows > MAX_ROWS:
+        raise BadRange(f"This makes {rows} {what}; at most {MAX_ROWS} are answered.", rows=rows, limit=MAX_ROWS)
+
+
+def total(sums: Iterable[Sum]) -> Totals:
+    """The sum of the parts."""
+    up = down = requests = 0
+    for part in sums:
+        up, down, requests = up + part.bytes_up, down + part.bytes_down, requests + part.requests
+    return Totals(up, down, up + down, requests)
+
+
+def to_csv(answer: UsageAnswer, by: Sequence[str]) -> bytes:
+    """The rows as CSV (RFC 4180, UTF-8) under one header line, without the total.
+
+    Text that a spreadsheet would run as a formula gets a leading apostrophe: names come from outside. JSON is exact.
+    """
+    columns = ("start", "end", *_columns(by), *QUANTITIES)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(harmless(name) for name in columns)
+    writer.writerows([harmless(row[name]) for name in columns] for row in answer.rows)
+    return text.getvalue().encode()
+
+
+def harmless(value: str | int | None) -> str | int | None:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def _columns(by: Sequence[str]) -> list[str]:
+    return [column for name in by for column in (("user", "user_id") if name == "user" else (name,))]
+
+
+def _user_ids(tx: Tx, question: Question, now: int) -> tuple[str, ...] | None:
+    if question.users is None:
+        return None
+    names = [(question.account, name) for name in question.users]
+    return tuple(sorted(users.resolve_users(tx, names, now).values()))
+
+
+def _rows(tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str]) -> list[Row]:
+    names: dict[str, str] = {}
+    if "user" in by:
+        place = by.index("user")
+        names = users.names_of(tx, {found.by[place] for found in sums})
+    return [_row(found, times, by, names) for found in sums]
+
+
+def _row(found: Sum, times: Sequence[str], by: Sequence[str], names: dict[str, str]) -> Row:
+    row: Row = {"start": times[found.span], "end": times[found.span + 1]}
+    for name, value in zip(by, found.by, strict=True):
+        if name == "user":
+            row |= {"user": names.get(value, ""), "user_id": value}
+        else:
+            row[name] = int(value) if name == "status" else value
+    up, down = found.bytes_up, found.bytes_down
+    return row | {"bytes_up": up, "bytes_down": down, "bytes": up + down, "requests": found.requests}
+
+
+def _local_date(at: int, zone: ZoneInfo) -> date:
+    return date.fromisoformat(format_instant(at, zone)[:10])

@@ -1,0 +1,163 @@
+"""Connections to the engine: chDB in this process or a ClickHouse server, behind the same client.
+
+Owns opening, the pool of clients (one per thread at a time), the settings every connection has and the meaning of the
+engine's errors. chDB allows one data path per process and one process per data path; many clients of it are fine.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from flowtally.errors import ConfigError, FlowtallyError, StorageFull, Unavailable
+
+CONNECTIONS: Final = 5  # one writes, the others read; the engine itself uses every core for one query
+QUERY_LIMIT_S: Final = 60
+NO_SPACE_CODES: Final = ("Code: 243", "Code: 1001", "No space left on device", "ENOSPC")
+SETTINGS: Final[Mapping[str, Any]] = {
+    "session_timezone": "UTC",
+    "max_execution_time": QUERY_LIMIT_S,
+    "async_insert": 0,
+    "output_format_native_use_flattened_dynamic_and_json_serialization": 0,
+}
+_DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+class Engine:
+    """A bounded pool of clients of one database of one engine."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.embedded = url.startswith("chdb:")
+        self.path, self.database, self._arguments = _read_url(url)
+        self._clients: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._prepare()
+        for _ in range(CONNECTIONS):
+            self._clients.put(self._connect(self.database))
+
+    def _prepare(self) -> None:
+        if self.path is not None:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _use_fast_temporary_files(self.path)
+        first = self._connect("default")
+        try:
+            first.command(f"CREATE DATABASE IF NOT EXISTS {self.database}")
+        finally:
+            first.close()
+
+    def _connect(self, database: str) -> Any:
+        try:
+            return clickhouse_connect.get_client(database=database, settings=dict(SETTINGS), **self._arguments)
+        except (ClickHouseError, OSError) as error:
+            raise Unavailable(f"The usage store at {_without_secret(self.url)} cannot be opened: {error}") from error
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client for one thread at a time; waits at most the query limit for a free one."""
+        try:
+            client = self._clients.get(timeout=QUERY_LIMIT_S)
+        except queue.Empty:
+            raise Unavailable(f"All {CONNECTIONS} connections to the usage store are busy", retry_after_s=2) from None
+        try:
+            yield client
+        except ClickHouseError as error:
+            known = meaning(error)
+            if known is None:
+                raise
+            raise known from error
+        finally:
+            self._clients.put(client)
+
+    def rows(self, text: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, decoded."""
+        with self.client() as client:
+            answer = client.query(text, parameters=dict(parameters or {}), settings=settings or None)
+            return list(answer.result_rows)
+
+    def command(self, text: str) -> None:
+        """DDL. Never with values from outside."""
+        with self.client() as client:
+            client.command(text)
+
+    def insert(self, table: str, rows: Any, query_id: str) -> None:
+        """All rows as one block, hence one part; durable when it returns."""
+        settings = {"query_id": query_id} if not self.embedded else {}
+        with self.client() as client:
+            client.insert_arrow(table, rows, settings=settings)
+
+    def end_insert(self, query_id: str) -> None:
+        """After this no insert of that query id is running any more. In the process there is none once it returned."""
+        if not self.embedded:
+            self.rows("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": query_id})
+
+    def close(self) -> None:
+        while not self._clients.empty():
+            self._clients.get().close()
+
+
+def meaning(error: Exception) -> FlowtallyError | None:
+    """What the engine's error means to a caller, where it means something to one."""
+    text = str(error)
+    if any(mark in text for mark in NO_SPACE_CODES):
+        return StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
+    if "Code: 159" in text:
+        return Unavailable(f"The question took longer than {QUERY_LIMIT_S} s; ask for a smaller range", retry_after_s=5)
+    return None
+
+
+def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
+    parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    if parts.scheme == "chdb":
+        path = Path("/" + parts.path.lstrip("/")).resolve()  # both chdb:///data and chdb:////data mean /data
+        database = options.get("database", ["default"])[0]
+        return path, _checked(database), {"interface": "chdb", "path": str(path)}
+    if parts.scheme in ("clickhouse", "clickhouses"):
+        secure = parts.scheme == "clickhouses" or options.get("secure", ["0"])[0] in ("1", "true")
+        arguments = {
+            "host": parts.hostname or "127.0.0.1",
+            "port": parts.port or (8443 if secure else 8123),
+            "username": parts.username or "default",
+            "password": parts.password or "",
+            "secure": secure,
+            "connect_timeout": 10,
+            "send_receive_timeout": QUERY_LIMIT_S + 10,
+            "autogenerate_session_id": False,  # a session allows one query at a time
+        }
+        return None, _checked(parts.path.strip("/") or "default"), arguments
+    raise ConfigError(f"usage_url must start with chdb:// or clickhouse://, not {parts.scheme or url!r}")
+
+
+def _checked(database: str) -> str:
+    if not _DATABASE.fullmatch(database):
+        raise ConfigError(f"usage_url names the database {database!r}; letters, digits and _ only")
+    return database
+
+
+def _without_secret(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _use_fast_temporary_files(path: Path) -> None:
+    # The client hands a block to the in-process engine as a temporary file: memory is the place for it, and what a
+    # killed process left behind is removed by the next one with the same data.
+    memory = Path("/dev/shm")  # noqa: S108
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+        return
+    place = memory / f"flowtally-{os.getuid()}-{path.stat().st_dev:x}-{path.stat().st_ino:x}"
+    if shutil.disk_usage(memory).free > 1 << 30:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o700, exist_ok=True)
+        tempfile.tempdir = str(place)

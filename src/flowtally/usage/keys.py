@@ -1,0 +1,321 @@
+"""Which events are already counted: keys, source marks and the committer's place, in a database of their own.
+
+SQLite beside the data. Claiming must never delay the ledger, hence not the ledger's database. The rows of the usage
+store are the log and this database follows them: a commit here may be lost in a power cut, except one that carries
+what only lives here (refused numbered events, the owner of a source, a burnt block), which is synced.
+
+One process owns it (`WriterBusy` otherwise); only the committer's thread writes. Reads may come from any thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final, Literal
+
+import msgspec
+
+from flowtally.errors import KeysBroken, StorageFull, WriterBusy
+
+SCHEMA_VERSION: Final = 1
+CACHE_KIB: Final = 131_072
+READER_CACHE_KIB: Final = 8_192
+CHUNK: Final = 900  # bound values in one statement; SQLite's old limit was 999
+
+# What SQLite says of a full disk; an I/O error is one too where the disk is full while the log is written.
+NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+SourceKind = Literal["named", "numbered"]
+
+_SCHEMA: Final = """
+CREATE TABLE committer (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,          -- counts the starts
+    holder TEXT NOT NULL,            -- who holds the lease, for people
+    block INTEGER NOT NULL,          -- the last committed block
+    burnt INTEGER NOT NULL,          -- the highest block number that must never be used again
+    received_at INTEGER NOT NULL,    -- of the last committed block, ms
+    rows_total INTEGER NOT NULL,     -- rows acknowledged, ever
+    clean_block INTEGER NOT NULL,    -- up to here the roll-ups are known to be on the disk
+    clean INTEGER NOT NULL           -- 1 after a clean stop
+);
+INSERT INTO committer VALUES (1, 0, '', 0, 0, 0, 0, 0, 1);
+CREATE TABLE sources (
+    no INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL CHECK (kind IN ('named', 'numbered')),
+    owner TEXT NOT NULL,             -- the credential that first wrote it; '' where only the rows tell of it
+    mark INTEGER NOT NULL DEFAULT 0,
+    position TEXT                    -- what the event numbered `mark` carried
+);
+CREATE TABLE keys (
+    source INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    digest INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    PRIMARY KEY (source, key)
+) WITHOUT ROWID;
+CREATE TABLE refused (
+    source INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (source, sequence)
+) WITHOUT ROWID;
+"""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """Where the committer stands."""
+
+    epoch: int
+    block: int
+    burnt: int
+    received_at: int
+    rows_total: int
+    clean_block: int
+    clean: bool
+
+
+class Source(msgspec.Struct, frozen=True):
+    no: int
+    name: str
+    kind: SourceKind
+    owner: str
+    mark: int
+    position: str | None
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """One named event's key."""
+
+    source: int
+    key: bytes
+    digest: int
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A numbered event that was refused: it consumed its number and lives only here."""
+
+    source: int
+    sequence: int
+    id: str
+    code: str
+    detail: str
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """A numbered source moves to a new mark."""
+
+    source: int
+    name: str
+    mark: int
+    position: str | None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What a block moves, besides keys."""
+
+    block: int
+    received_at: int
+    rows: int
+    advances: tuple[Advance, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+def key_of(id: str) -> bytes:
+    """The key's bytes: a canonical (lower case) UUID in 16 bytes, anything else as it is; the two never meet."""
+    if len(id) == 36 and id[8] == "-" and id[13] == "-" and id[18] == "-" and id[23] == "-":
+        digits = id.replace("-", "")
+        if len(digits) == 32 and digits == digits.lower():
+            try:
+                return b"\x00" + bytes.fromhex(digits)
+            except ValueError:
+                pass
+    return b"\x01" + id.encode()
+
+
+class Keys:
+    """The keys database. `begin()` opens the one write transaction; everything that writes happens inside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lease = _take_lease(path)
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        try:
+            self._db = self._connect()
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            self._lease.close()
+            raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
+
+    def _connect(self, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA cache_size = -{cache_kib}")
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
+
+    def _migrate(self) -> None:
+        [version] = self._db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise KeysBroken(
+                f"The keys database {self.path} has schema {version}; this flowtally knows {SCHEMA_VERSION}"
+            )
+        if version == 0:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+    # Writing: the committer's thread only
+
+    @contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[None]:
+        """One transaction; synced before it returns where `durable`."""
+        try:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in NO_ROOM:
+                raise StorageFull("There is no room left for event keys; reading goes on", retry_after_s=10) from error
+            raise
+
+    def start(self, holder: str) -> Committed:
+        """Count this start; from here on the stop is unclean until `mark_clean`. Answers how the last one ended."""
+        before = self.committed()
+        with self.begin(durable=True):
+            self._db.execute("UPDATE committer SET epoch = epoch + 1, holder = ?, clean = 0", (holder,))
+        return before
+
+    def mark_clean(self, block: int, *, stopped: bool = False) -> None:
+        """Everything up to `block` is on the disk, roll-ups too."""
+        with self.begin(durable=True):
+            self._db.execute("UPDATE committer SET clean_block = max(clean_block, ?), clean = ?", (block, stopped))
+
+    def burn(self, block: int) -> None:
+        with self.begin(durable=True):
+            self._db.execute("UPDATE committer SET burnt = max(burnt, ?)", (block,))
+
+    def register(self, name: str, kind: SourceKind, owner: str) -> Source:
+        """Fix a source's kind and owner, at its first use; synced, for the owner lives only here."""
+        with self.begin(durable=True):
+            insert = "INSERT INTO sources (name, kind, owner) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING"
+            self._db.execute(insert, (name, kind, owner))
+        found = _one_source(self._db, name)
+        assert found is not None
+        return found
+
+    def claim(self, claims: Sequence[Claim], block: int) -> int:
+        """Insert the keys that are not there yet; how many were new. Inside `begin`."""
+        before = self._db.total_changes
+        rows = [(claim.source, claim.key, claim.digest, block) for claim in claims]
+        self._db.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)", rows)
+        return self._db.total_changes - before
+
+    def unclaim(self) -> None:
+        """Go back to the savepoint."""
+        self._db.execute("ROLLBACK TO claims")
+
+    def savepoint(self) -> None:
+        self._db.execute("SAVEPOINT claims")
+
+    def move(self, moved: Moved) -> None:
+        """The committer and its sources move on. Inside `begin`."""
+        refused = [msgspec.structs.astuple(one) for one in moved.refused]
+        self._db.executemany("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?)", refused)
+        self._db.executemany(
+            "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
+            [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
+        )
+        self._db.execute(
+            "UPDATE committer SET block = ?, received_at = max(received_at, ?), rows_total = rows_total + ?",
+            (moved.block, moved.received_at, moved.rows),
+        )
+
+    # Reading: any thread
+
+    def committed(self) -> Committed:
+        query = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
+        epoch, block, burnt, received_at, rows, clean_block, clean = self._reader().execute(query).fetchone()
+        return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean))
+
+    def source(self, name: str) -> Source | None:
+        return _one_source(self._reader(), name)
+
+    def sources(self, names: Iterable[str]) -> dict[str, Source]:
+        found = (self.source(name) for name in names)
+        return {source.name: source for source in found if source is not None}
+
+    def known(self, source: int, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+        """Of these keys those that are claimed: (digest, block) each."""
+        found: dict[bytes, tuple[int, int]] = {}
+        reader = self._reader()
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            holes = ",".join("?" * len(chunk))
+            query = f"SELECT key, digest, block FROM keys WHERE source = ? AND key IN ({holes})"
+            found |= {key: (digest, block) for key, digest, block in reader.execute(query, (source, *chunk))}
+        return found
+
+    def refusals(self, source: int, first: int, last: int) -> dict[int, Refused]:
+        """The refused events of a numbered source, of these numbers (both included)."""
+        query = "SELECT source, sequence, id, code, detail FROM refused WHERE source = ? AND sequence BETWEEN ? AND ?"
+        rows = self._reader().execute(query, (source, first, last))
+        return {row[1]: Refused(*row) for row in rows}
+
+    def refusal_of(self, source: int, id: str) -> Refused | None:
+        query = "SELECT source, sequence, id, code, detail FROM refused WHERE source = ? AND id = ? LIMIT 1"
+        row = self._reader().execute(query, (source, id)).fetchone()
+        return Refused(*row) if row else None
+
+    def measures(self) -> dict[str, float]:
+        return {"keys_bytes_on_disk": float(self.path.stat().st_size)}
+
+    def _reader(self) -> sqlite3.Connection:
+        reader: sqlite3.Connection | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._connect(READER_CACHE_KIB)
+            reader.execute("PRAGMA query_only = ON")
+            self._local.reader = reader
+            self._readers.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Close everything and give the lease back."""
+        for reader in self._readers:
+            reader.close()
+        self._db.close()
+        self._lease.close()
+
+
+def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
+    row = db.execute("SELECT no, name, kind, owner, mark, position FROM sources WHERE name = ?", (name,)).fetchone()
+    return Source(*row) if row else None
+
+
+def _take_lease(path: Path) -> IO[str]:
+    # The kernel gives the lock back when the process ends, however it ends.
+    lease = path.with_suffix(".lock").open("a+")
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lease.seek(0)
+        holder = lease.read(200).strip() or "another process"
+        lease.close()
+        raise WriterBusy(f"{path.parent} is written by {holder}; one process writes an installation") from None
+    lease.truncate(0)
+    lease.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    lease.flush()
+    return lease

@@ -1,0 +1,20 @@
+"""Which usage store a URL means."""
+
+from __future__ import annotations
+
+from flowtally.usage.store import UsageStore
+
+
+def open_usage(url: str) -> UsageStore:
+    """`memory://` (forgets), `chdb:///directory` (in this process) or `clickhouse://host/database`.
+
+    The engine is imported only here and only when asked for: after a mere `import chdb` a forked child hangs.
+    """
+    if url.startswith("memory:"):
+        from flowtally.usage.memory import MemoryStore  # noqa: PLC0415
+
+        return MemoryStore()
+    from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
+    from flowtally.usage.engine import Engine  # noqa: PLC0415
+
+    return ClickHouseStore(Engine(url))

@@ -1,0 +1,116 @@
+"""The SQL of the usage store, as pure functions from a question to text and bound parameters.
+
+Owns the shape of the text, which decides whether the engine answers from the roll-up: it chooses a projection by what
+a query would read, so the raw `time`, `sumIf`, `sum(a + b)`, `status` and labels miss it. tests/usage/test_queries.py
+pins the text and asks EXPLAIN. Nothing from outside is ever put into the text; values are bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+from flowtally.errors import BadRequest
+from flowtally.usage.store import BUCKET_MS, DIMENSIONS, Where
+
+BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
+MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
+ROLLED_UP: Final = frozenset({"user", "product", "account"})  # what the projection keeps apart
+MAX_CUTS: Final = 5_000  # above this many cut buckets, reading rows alone is the simpler and the faster plan
+LABEL: Final = "label:"
+
+
+class Query(msgspec.Struct, frozen=True):
+    text: str
+    parameters: dict[str, Any]
+
+
+def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str]) -> Query:
+    """One statement: span start, group values, three sums. Buckets cut by an edge come from rows, the others from the
+    roll-up; everything comes from rows where the roll-up does not keep the groups apart."""
+    if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
+        raise AssertionError(f"edges must ascend and be at least two, got {len(edges)}")
+    cut = sorted({edge // BUCKET_MS for edge in edges if edge % BUCKET_MS})
+    parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1]}
+    conditions = _conditions(where, parameters)
+    groups = [_group(name, index, parameters) for index, name in enumerate(by)]
+    if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS:
+        return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
+    parameters |= {"first_bucket": edges[0] // BUCKET_MS, "last_bucket": -(-edges[-1] // BUCKET_MS), "cut": cut}
+    rolled_up = _from_rollup(conditions, groups, bool(cut))
+    if not cut:
+        return Query(_order(rolled_up, len(by)), parameters)
+    rows = _from_rows([*conditions, f"{BUCKET} IN {{cut:Array(Int64)}}"], groups)
+    return Query(_order(_both(rolled_up, rows, len(by)), len(by)), parameters)
+
+
+def _conditions(where: Where, parameters: dict[str, Any]) -> list[str]:
+    parameters["series"] = where.series
+    conditions = ["series = {series:String}"]
+    if where.account is not None:
+        parameters["account"] = where.account
+        conditions.append("account = {account:String}")
+    if where.users is not None:
+        parameters["users"] = list(where.users)
+        conditions.append("user IN {users:Array(String)}")
+    if where.products is not None:
+        parameters["products"] = list(where.products)
+        conditions.append("product IN {products:Array(String)}")
+    return conditions
+
+
+def _group(name: str, index: int, parameters: dict[str, Any]) -> str:
+    if name.startswith(LABEL):
+        parameters[f"label{index}"] = name.removeprefix(LABEL)
+        return f"labels[{{label{index}:String}}]"
+    if name not in DIMENSIONS:
+        raise BadRequest(f"cannot group by {name!r}; one of {', '.join(DIMENSIONS)} or label:<name>", field="by")
+    return "toString(status)" if name == "status" else f"toString({name})"
+
+
+def _select(span: str, conditions: Sequence[str], groups: Sequence[str]) -> str:
+    columns = ", ".join([f"{span} AS span", *(f"{group} AS by{index}" for index, group in enumerate(groups))])
+    keys = ", ".join(["span", *(f"by{index}" for index in range(len(groups)))])
+    sums = ", ".join(f"{m} AS {n}" for m, n in zip(MEASURES.split(", "), ("up", "down", "hits"), strict=True))
+    return f"SELECT {columns}, {sums} FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY {keys}"
+
+
+def _from_rollup(conditions: Sequence[str], groups: Sequence[str], cut: bool) -> str:
+    # A bucket that no edge cuts lies in one span, so its first instant tells which.
+    span = f"roundDown({BUCKET} * {BUCKET_MS}, {{edges:Array(Int64)}})"
+    bounds = [f"{BUCKET} >= {{first_bucket:Int64}}", f"{BUCKET} < {{last_bucket:Int64}}"]
+    without = [f"{BUCKET} NOT IN {{cut:Array(Int64)}}"] if cut else []
+    return _select(span, [*conditions, *bounds, *without], groups)
+
+
+def _from_rows(conditions: Sequence[str], groups: Sequence[str]) -> str:
+    span = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
+    bounds = [
+        "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')",
+        "time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')",
+    ]
+    return _select(span, [*conditions, *bounds], groups)
+
+
+def _both(rolled_up: str, rows: str, groups: int) -> str:
+    keys = ", ".join(["span", *(f"by{index}" for index in range(groups))])
+    sums = "sum(up) AS up, sum(down) AS down, sum(hits) AS hits"
+    return f"SELECT {keys}, {sums} FROM ({rolled_up} UNION ALL {rows}) GROUP BY {keys}"
+
+
+def _order(select: str, groups: int) -> str:
+    keys = ", ".join(["span", *(f"by{index}" for index in range(groups))])
+    names = ", ".join([keys, "up", "down", "hits"])
+    return f"SELECT {names} FROM ({select}) ORDER BY {keys}"
+
+
+def changed_since(cursor: int, blocks: int) -> Query:
+    """Who has rows in the next `blocks` blocks after the cursor, a row per block, in order."""
+    text = (
+        "SELECT block, groupUniqArray((toString(series), toString(account))) FROM usage_events"
+        " WHERE block > {cursor:UInt64} GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
+    )
+    return Query(text, {"cursor": cursor, "blocks": blocks})

@@ -1,0 +1,66 @@
+"""Are the roll-ups (the projection `buckets`) what their rows say?
+
+An insert syncs its rows but not its projection's files, so after an unclean stop a roll-up may be torn while its rows
+are whole. Owns the comparison and the rebuild; leaves to `ingest.recovery` when to ask.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from flowtally.errors import BrokenRollup
+from flowtally.usage.engine import Engine
+
+_MEASURES: Final = ("bytes_up", "bytes_down", "requests")
+
+
+def repair(engine: Engine, table: str, since_block: int) -> list[str]:
+    """Compare the roll-up of each part with rows after `since_block`, rebuild those that differ, compare again."""
+    parts = _parts_since(engine, table, since_block)
+    broken = [part for part in parts if not _agrees(engine, table, part)]
+    if not broken:
+        return []
+    for partition in sorted({part.split("_")[0] for part in broken}):
+        _rebuild(engine, table, partition)
+    # A rebuild makes parts of other names: look at all of them again.
+    still = [part for part in _parts_since(engine, table, since_block) if not _agrees(engine, table, part)]
+    if still:
+        raise BrokenRollup(f"The roll-up of part {', '.join(still)} differs from its rows and could not be rebuilt")
+    return [f"rebuilt the roll-up of part {part}" for part in broken]
+
+
+def _parts_since(engine: Engine, table: str, since_block: int) -> list[str]:
+    text = f"SELECT DISTINCT _part FROM {table} WHERE block > {{block:UInt64}} ORDER BY _part"
+    return [row[0] for row in engine.rows(text, {"block": since_block}, optimize_use_projections=0)]
+
+
+def _agrees(engine: Engine, table: str, part: str) -> bool:
+    merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in _MEASURES)
+    summed = ", ".join(f"sum(toInt128({name}))" for name in _MEASURES)
+    rolled = f"FROM mergeTreeProjection(currentDatabase(), {table}, buckets) WHERE _part = {{part:String}}"
+    keys = "toString(series), toString(account), {bucket}, toString(product), toString(user)"
+    by_roll = keys.format(bucket="`intDiv(toUnixTimestamp64Milli(time), 900000)`")
+    by_rows = keys.format(bucket="intDiv(toUnixTimestamp64Milli(time), 900000)")
+    # Every group must agree, not only the grand total: a hash over all groups is one number to compare.
+    groups = "SELECT ({keys}) AS k, ({sums}) AS s {source} GROUP BY {keys}"
+    shape = f"SELECT count(), groupBitXor(cityHash64(k, s)) FROM ({groups})"
+    try:
+        ours = _one(engine, shape.format(keys=by_roll, sums=merged, source=rolled), part)
+    except ClickHouseError:
+        return False  # unreadable: torn, zero-filled or missing
+    theirs = f"FROM {table} WHERE _part = {{part:String}}"
+    return ours == _one(engine, shape.format(keys=by_rows, sums=summed, source=theirs), part)
+
+
+def _one(engine: Engine, text: str, part: str) -> tuple[Any, ...]:
+    return engine.rows(text, {"part": part}, optimize_use_projections=0)[0]
+
+
+def _rebuild(engine: Engine, table: str, partition: str) -> None:
+    if not partition.isdigit():
+        raise AssertionError(f"partition {partition!r} is not a month")
+    wait = "SETTINGS mutations_sync = 2"
+    engine.command(f"ALTER TABLE {table} CLEAR PROJECTION buckets IN PARTITION {partition} {wait}")
+    engine.command(f"ALTER TABLE {table} MATERIALIZE PROJECTION buckets IN PARTITION {partition} {wait}")

@@ -1,0 +1,33 @@
+"""The usage schema: numbered .sql files, applied in order, each once. The file name is its number and its name.
+
+A migration may hold several statements, divided by a line that is only `;`. Applying is idempotent in the sense that
+matters: a statement that was applied before a crash but not recorded would fail, so files hold one statement wherever
+they can, and `CREATE` is recorded by the very existence of its table.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+
+ENGINE: Final = "MergeTree"  # the one place that names the table engine
+
+
+class Migration(msgspec.Struct, frozen=True):
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+def migrations() -> list[Migration]:
+    """All migrations of this version of flowtally, in order."""
+    found = [entry for entry in files(__name__).iterdir() if entry.name.endswith(".sql")]
+    return [_read(entry.name, entry.read_text()) for entry in sorted(found, key=lambda entry: entry.name)]
+
+
+def _read(file_name: str, text: str) -> Migration:
+    number, _, name = file_name.removesuffix(".sql").partition("_")
+    statements = tuple(part.strip() for part in text.replace("{engine}", ENGINE).split("\n;\n") if part.strip())
+    return Migration(int(number), name, statements)

@@ -1,0 +1,92 @@
+"""The events door of the server, small and obvious: what the contract says a numbered source does.
+
+A httpx.MockTransport stands on `handle`. Faults can be queued: `lose_answers` stores and then drops the connection,
+`busy` answers 503 first, `store_only` keeps just the first n events of a request, as a death between two blocks would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import msgspec
+import zstandard
+
+from flowtally.client import Client
+from flowtally.protocol import EventsAnswer, PlainEvent, Receipt, SourceAnswer
+
+
+class FakeServer:
+    def __init__(self, accounts: tuple[str, ...] = ("acme", "globex", "initech")) -> None:
+        self.accounts = accounts
+        self.events: dict[str, list[PlainEvent]] = {}  # by source, in order of their numbers, refused ones included
+        self.positions: dict[str, str] = {}
+        self.requests: list[httpx.Request] = []
+        self.lose_answers = 0
+        self.busy = 0
+        self.store_only: int | None = None
+        self.before_store: Callable[[], None] = lambda: None
+
+    def client(self, retry_s: float = 5) -> Client:
+        return Client("http://flowtally.test", "secret", retry_s=retry_s, transport=httpx.MockTransport(self.handle))
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.busy:
+            self.busy -= 1
+            return httpx.Response(503, headers={"Retry-After": "0"}, json={"code": "queue_full", "detail": "wait"})
+        if request.url.path == "/v1/sources":
+            return self._source(request.url.params["source"])
+        assert (request.method, request.url.path) == ("POST", "/v1/events")
+        return self._take(request)
+
+    def stored(self, source: str) -> list[PlainEvent]:
+        return [event for event in self.events.get(source, []) if event.account in self.accounts]
+
+    def all_stored(self) -> list[PlainEvent]:
+        return [event for source in self.events for event in self.stored(source)]
+
+    def _source(self, source: str) -> httpx.Response:
+        if source not in self.events:
+            return httpx.Response(404, json={"code": "not_found", "detail": f"no source {source}"})
+        answer = SourceAnswer(source, len(self.events[source]), self.positions.get(source))
+        return httpx.Response(200, content=msgspec.json.encode(answer))
+
+    def _take(self, request: httpx.Request) -> httpx.Response:
+        self.before_store()
+        body = request.content
+        if request.headers.get("Content-Encoding") == "zstd":
+            body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
+        events = msgspec.json.Decoder(PlainEvent).decode_lines(body)
+        if self.store_only is not None:
+            self._store(events[: self.store_only])
+            self.store_only = None
+            raise httpx.ReadError("the server died", request=request)
+        answer = self._store(events)
+        if isinstance(answer, httpx.Response):
+            return answer
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise httpx.ReadError("the answer was lost", request=request)
+        return httpx.Response(200, content=msgspec.json.encode(answer))
+
+    def _store(self, events: list[PlainEvent]) -> EventsAnswer | httpx.Response:
+        source = events[0].source
+        held = self.events.setdefault(source, [])
+        numbers = [int(event.sequence or 0) for event in events]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        if numbers[0] > len(held) + 1:
+            return httpx.Response(409, json={"code": "sequence_gap", "detail": "a gap", "sequence": len(held)})
+        receipts = []
+        counts = {"stored": 0, "duplicate": 0, "conflict": 0, "refused": 0}
+        for index, (number, event) in enumerate(zip(numbers, events, strict=True)):
+            known = number <= len(held)
+            status = "refused" if event.account not in self.accounts else "duplicate" if known else "stored"
+            counts[status] += 1
+            if status == "refused":
+                receipts.append(Receipt(index, source, str(number), "refused", "unknown_account", event.account))
+            if not known:
+                held.append(event)
+                if event.position is not None:
+                    self.positions[source] = event.position
+        return EventsAnswer(**counts, receipts=receipts)

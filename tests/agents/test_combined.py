@@ -1,0 +1,90 @@
+import gzip
+from pathlib import Path
+
+import pytest
+
+from flowtally.agents.combined import read_line
+from flowtally.agents.reading import Reading, Unreadable
+
+REAL_LOG = Path(__file__).parents[3] / "shared/data/apache_access.log.gz"
+COMMON = b'127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326'
+
+
+def read(line: bytes) -> Reading:
+    reading = read_line(line)
+    assert isinstance(reading, Reading), reading
+    return reading
+
+
+def test_a_common_line_is_read() -> None:
+    assert read(COMMON) == Reading(
+        time_at=971_211_336_000, bytes_down=2326, status=200, client="127.0.0.1", user="frank", url="/a.gif"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "user", "client", "down"),
+    [
+        (COMMON + b' "http://r/" "Mozilla/5.0 (X)"', "frank", "127.0.0.1", 2326),
+        (COMMON.replace(b"2326", b"-"), "frank", "127.0.0.1", 0),
+        (COMMON.replace(b"- frank", b"- -"), "", "127.0.0.1", 2326),
+        (COMMON.replace(b"- frank", b'- ""'), "", "127.0.0.1", 2326),
+        (COMMON.replace(b"frank", b"john smith"), "john smith", "127.0.0.1", 2326),
+        (COMMON.replace(b"frank", rb"j\xc3\xb6rg\""), 'jörg"', "127.0.0.1", 2326),
+        (COMMON.replace(b"127.0.0.1", b"2001:db8::1").replace(b"frank", b"a b"), "a b", "2001:db8::1", 2326),
+        (b"www.example.com:443 " + COMMON, "frank", "127.0.0.1", 2326),
+        (COMMON.replace(b"/a.gif", rb"/\" 200 99 \"x"), "frank", "127.0.0.1", 2326),
+        (COMMON.replace(b"/a.gif", b'/a"b"'), "frank", "127.0.0.1", 2326),
+        (COMMON.replace(b"GET /a.gif HTTP/1.0", rb"\x16\x03\x01"), "frank", "127.0.0.1", 2326),
+        (COMMON.replace(b"GET /a.gif HTTP/1.0", b"-").replace(b"200 2326", b"408 -"), "frank", "127.0.0.1", 0),
+        (COMMON + b' "-" "an "odd" agent\\" "extra" 0.002', "frank", "127.0.0.1", 2326),
+    ],
+)  # fmt: skip
+def test_the_odd_lines_of_real_logs_are_read(line: bytes, user: str, client: str, down: int) -> None:
+    reading = read(line)
+    assert (reading.user, reading.client, reading.bytes_down) == (user, client, down)
+
+
+def test_combinedio_gives_both_directions() -> None:
+    reading = read(COMMON + b' "-" "curl" 311 2701')
+    assert (reading.bytes_up, reading.bytes_down) == (311, 2701)
+
+
+@pytest.mark.parametrize(
+    ("time", "at"),
+    [
+        (b"01/Jan/1970:05:30:00 +0530", 0),
+        (b"31/Dec/1969:23:59:59 -0001", 59_000),
+        (b"31/Dec/2016:23:59:60 +0000", 1_483_228_800_000),
+    ],
+)
+def test_the_zone_offset_counts(time: bytes, at: int) -> None:
+    assert read(COMMON.replace(b"10/Oct/2000:13:55:36 -0700", time)).time_at == at
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"nonsense", "not_this_format"),
+        (COMMON.replace(b"10/Oct", b"31/Feb"), "bad_time"),
+        (COMMON.replace(b"Oct", b"Okt"), "bad_time"),
+        (COMMON.replace(b"13:55", b"25:55"), "bad_time"),
+        (COMMON.replace(b"2000", b"1950"), "bad_time"),
+        (COMMON.replace(b"2326", b"9" * 17), "bad_size"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_why(line: bytes, reason: str) -> None:
+    why = read_line(line)
+    assert isinstance(why, Unreadable)
+    assert why.reason == reason
+
+
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="../shared/data/apache_access.log.gz is not on this machine")
+def test_every_line_of_a_real_apache_log_is_read_and_its_sizes_add_up() -> None:
+    with gzip.open(REAL_LOG) as log:
+        lines = log.read().splitlines()
+    readings = [read(line) for line in lines]
+    # The reckoning of awk: the first number after the status, which ends the quoted request.
+    sizes = [line.split(b'" ')[1].split(b" ")[1] for line in lines]
+    assert len(readings) == 10_000
+    assert sum(reading.bytes_down for reading in readings) == sum(int(size) for size in sizes if size != b"-")

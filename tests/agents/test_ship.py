@@ -1,0 +1,307 @@
+import gzip
+import io
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.agents.fake import FakeServer
+
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.position import CannotResume, Position, encoded
+from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
+from flowtally.agents.report import ImportReport
+from flowtally.agents.ship import Importer, Progress
+from flowtally.client import ApiError, Unreachable
+from flowtally.errors import ConfigError
+from flowtally.protocol import PlainEvent
+
+SPLIT = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.+)")
+
+
+def line(number: int, user: str = "acme-bob") -> bytes:
+    return (
+        b"%d.000 5 10.0.0.1 TCP_MISS/200 %d GET http://n.test/%d %s HIER_DIRECT/10.0.0.2 text/html 7\n"
+        % (1_795_000_000 + number, number, number, user.encode())
+    )  # fmt: skip
+
+
+def lines(start: int, end: int) -> bytes:
+    return b"".join(line(number) for number in range(start, end))
+
+
+def run(
+    server: FakeServer, path: Path, mapping: Mapping = SPLIT, *, batch_events: int = 10, source: str = ""
+) -> ImportReport:
+    with LogFile.open(path) as log:
+        return Importer(server.client(), log, "squid", mapping, source=source, batch_events=batch_events).run()
+
+
+def down(server: FakeServer) -> list[int]:
+    return [event.bytes_down for event in server.all_stored()]
+
+
+def test_a_log_becomes_numbered_events(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(line(1))
+    report = run(server, path)
+    expected = PlainEvent(
+        source=report.source,
+        account="acme",
+        sequence=1,
+        time="2026-11-18T11:06:41Z",
+        user="bob",
+        bytes_up=7,
+        bytes_down=1,
+        status=200,
+        position=server.positions[report.source],
+    )
+    assert server.all_stored() == [expected]
+    assert (report.lines, report.events, report.stored, report.clean) == (1, 1, 1, True)
+
+
+def test_only_the_last_event_of_a_request_carries_a_position(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 25))
+    run(server, path)
+    assert [event.sequence for event in server.all_stored() if event.position] == [10, 20, 25]
+
+
+def test_the_same_log_again_reads_nothing(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 25))
+    run(server, path)
+    report = run(server, path)
+    assert (report.lines, report.stored, report.resumed_lines, report.resumed_at) == (0, 0, 25, path.stat().st_size)
+    assert down(server) == list(range(25))
+
+
+def test_a_growing_log_is_read_on(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    for end in (3, 25, 26, 60):
+        path.write_bytes(lines(0, end))
+        run(server, path)
+    assert down(server) == list(range(60))
+    assert len(server.events) == 1
+
+
+def test_a_copied_renamed_or_compressed_log_is_the_same_log(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 12))
+    run(server, path)
+    shutil.copy(path, tmp_path / "copy")
+    (tmp_path / "access.log.1.gz").write_bytes(gzip.compress(lines(0, 14)))
+    assert run(server, tmp_path / "copy").lines == 0
+    assert run(server, tmp_path / "access.log.1.gz").stored == 2
+    assert down(server) == list(range(14))
+
+
+def test_lines_that_cannot_be_read_are_counted_shown_and_never_stop_the_rest(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(line(0) + b"no\x1b[31msense\n" + line(1, "-") + b"\n" + b"x" * 70_000 + b"\n" + line(2))
+    report = run(server, path)
+    assert down(server) == [0, 2]
+    assert report.reasons == {"not_this_format": 1, "no_account": 1, "too_long": 1}
+    assert [(problem.line, problem.reason) for problem in report.first_unreadable] == [
+        (2, "not_this_format"),
+        (3, "no_account"),
+        (5, "too_long"),
+    ]
+    assert report.first_unreadable[0].excerpt == "no\\x1b[31msense"
+    assert (report.lines, report.events, report.unreadable, report.skipped, report.clean) == (6, 2, 3, 1, False)
+
+
+def test_only_the_first_ten_are_shown(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(b"nonsense\n" * 40)
+    report = run(server, path)
+    assert (report.unreadable, len(report.first_unreadable)) == (40, 10)
+    assert all(request.method == "GET" for request in server.requests)  # nothing to send, so nothing sent
+
+
+def test_refused_events_are_told_by_their_line(tmp_path: Path) -> None:
+    server, path = FakeServer(accounts=("acme",)), tmp_path / "access.log"
+    path.write_bytes(lines(0, 12) + b"nonsense\n" + line(12, "nobody-x") + line(13))
+    report = run(server, path)
+    assert (report.stored, report.refused, report.clean) == (13, 1, False)
+    assert [(problem.line, problem.reason) for problem in report.first_refused] == [(14, "unknown_account")]
+
+
+def test_numbers_count_events_and_line_numbers_count_lines_over_all_runs(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(b"bad\n" + lines(0, 10))
+    run(server, path)
+    path.write_bytes(b"bad\n" + lines(0, 10) + b"bad\n" + line(10))
+    report = run(server, path)
+    assert [problem.line for problem in report.first_unreadable] == [12]
+    assert [event.sequence for event in server.all_stored()] == list(range(1, 12))
+
+
+def test_a_lost_answer_is_repeated_and_counted_once(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 25))
+    server.lose_answers = 1
+    report = run(server, path)
+    assert down(server) == list(range(25))
+    assert (report.stored, report.duplicate) == (15, 10)
+
+
+def test_a_stopped_import_goes_on_where_the_server_is(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 35))
+
+    def stop() -> None:
+        if len(server.all_stored()) == 20:
+            raise KeyboardInterrupt
+
+    server.before_store = stop
+    with LogFile.open(path) as log:
+        importer = Importer(server.client(), log, "squid", SPLIT, batch_events=10)
+        with pytest.raises(KeyboardInterrupt):
+            importer.run()
+        assert (importer.report().stored, importer.report().sequence) == (20, 20)
+    server.before_store = lambda: None
+    assert run(server, path).stored == 15
+    assert down(server) == list(range(35))
+
+
+def test_a_batch_stored_in_part_is_completed_not_repeated(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 35))
+    run_of_ten = tmp_path / "begun.log"
+    run_of_ten.write_bytes(lines(0, 10))
+    run(server, run_of_ten)
+    server.store_only = 4
+    with pytest.raises(Unreachable), LogFile.open(path) as log:
+        Importer(server.client(retry_s=0), log, "squid", SPLIT, batch_events=10).run()
+    assert down(server) == list(range(14))
+    report = run(server, path)
+    assert (report.resumed_lines, report.stored, report.duplicate) == (10, 21, 4)
+    assert down(server) == list(range(35))
+
+
+def test_another_run_that_got_ahead_or_a_server_restored_makes_it_ask_again(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 35))
+
+    def forget() -> None:
+        if len(server.all_stored()) == 20:
+            server.events.clear()
+            server.positions.clear()
+            server.before_store = lambda: None
+
+    server.before_store = forget
+    report = run(server, path)
+    assert down(server) == list(range(35))
+    assert (report.lines, report.stored) == (35, 35)
+
+
+def test_a_busy_server_is_waited_for(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 5))
+    server.busy = 3
+    assert run(server, path).stored == 5
+
+
+def test_other_options_are_refused_because_they_would_change_whose_the_rest_is(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 5))
+    run(server, path)
+    with pytest.raises(CannotResume, match="other options"):
+        run(server, path, Mapping(account="globex"))
+    assert run(server, path, msgspec.structs.replace(SPLIT, product="mobile")).lines == 0
+    assert run(server, path, Mapping(account="globex"), source="again").stored == 5
+
+
+def test_a_rewritten_log_is_refused(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 5))
+    run(server, path)
+    path.write_bytes(lines(0, 4) + line(99) + line(6))
+    with pytest.raises(LogChanged):
+        run(server, path)
+    path.write_bytes(lines(0, 2))
+    with pytest.raises(LogChanged):
+        run(server, path)
+
+
+def test_a_source_that_is_not_an_imports_is_refused(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 5))
+    server.events["gw"] = [PlainEvent(source="gw", account="acme", sequence=1)]
+    with pytest.raises(CannotResume, match="not written by an import"):
+        run(server, path, source="gw")
+
+
+def test_a_damaged_log_is_imported_up_to_the_damage(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log.gz"
+    path.write_bytes(gzip.compress(lines(0, 5000))[:-3000])
+    with pytest.raises(LogDamaged):
+        run(server, path, batch_events=1000)
+    whole = len(down(server))
+    assert whole > 100
+    path.write_bytes(gzip.compress(lines(0, 5000)))
+    run(server, path)
+    assert down(server) == list(range(5000))
+
+
+def test_a_last_line_without_newline_is_read_once(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 3).rstrip(b"\n"))
+    run(server, path)
+    path.write_bytes(lines(0, 4))
+    assert run(server, path).stored == 1
+    assert down(server) == list(range(4))
+
+
+def test_of_a_log_still_written_half_a_line_waits_for_its_other_half(tmp_path: Path) -> None:
+    server, path, whole = FakeServer(), tmp_path / "access.log", lines(0, 3)
+    for end in (len(whole) - 1, len(whole)):  # the number of bytes up is all there, but who knows
+        path.write_bytes(whole[:end])
+        with LogFile.open(path) as log:
+            report = Importer(server.client(), log, "squid", SPLIT, finished=False).run()
+        assert report.unreadable == 0
+    assert down(server) == [0, 1, 2]
+
+
+def test_a_pipe_needs_a_name_and_then_resumes_like_a_file() -> None:
+    server = FakeServer()
+    for end in (10, 25):
+        readable, writable = os.pipe()
+        with os.fdopen(writable, "wb") as out:
+            out.write(lines(0, end))
+        with LogFile(io.BufferedReader(io.FileIO(readable)), "-") as log:
+            with pytest.raises(ConfigError, match="--source"):
+                Importer(server.client(), log, "squid", SPLIT)
+            Importer(server.client(), log, "squid", SPLIT, source="piped", batch_events=10).run()
+    assert down(server) == list(range(25))
+
+
+def test_progress_reaches_the_end(tmp_path: Path) -> None:
+    server, path, seen = FakeServer(), tmp_path / "access.log", list[Progress]()
+    path.write_bytes(lines(0, 25))
+    with LogFile.open(path) as log:
+        Importer(server.client(), log, "squid", SPLIT, progress=seen.append, batch_events=10).run()
+    assert [progress.events for progress in seen] == [10, 20, 25, 25]
+    assert (seen[-1].done_bytes, seen[-1].total_bytes) == (path.stat().st_size, path.stat().st_size)
+
+
+def test_a_refusal_of_the_server_is_passed_on(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 5))
+
+    def refuse() -> None:
+        raise ApiError("source_not_yours", 403, "not yours")
+
+    server.before_store = refuse
+    with pytest.raises(ApiError, match="not yours"):
+        run(server, path)
+
+
+def test_the_position_fits_whatever_the_options_are() -> None:
+    from flowtally.agents.position import mapping_text
+
+    for pattern in ("x" * 5000, '"' * 900, "\\" * 900, "\x01" * 900, "ü" * 900):
+        position = Position(2**60, 2**60, 2**60, mapping=mapping_text("squid", Mapping(pattern=pattern)))
+        assert len(encoded(position)) < 4096

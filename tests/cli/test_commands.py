@@ -1,0 +1,169 @@
+"""What each command asks of the server, and what it prints of the answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.fake import TOKEN, Program
+
+from flowtally.cli.app import helps
+
+ACCOUNT = {
+    "id": "acme",
+    "name": "Acme \x1b[31mLtd",
+    "timezone": "Asia/Kolkata",
+    "status": "active",
+    "carry_from": "2026-07-01T00:00:00Z",
+    "overage": "carry",
+    "created_at": "2026-07-01T00:00:00Z",
+}
+GRANT = {
+    "id": "gr_1",
+    "account": "acme",
+    "pool": "traffic",
+    "amount": 100_000_000_000,
+    "source": "order",
+    "reference": "order-1",
+    "priority": 100,
+    "starts_at": "2026-07-01T00:00:00Z",
+    "expires_at": None,
+    "created_at": "2026-07-01T00:00:00Z",
+    "voided_at": None,
+}
+POOL = {"unit": "bytes", "granted": 100_000_000_000, "spent": 25_000_000_000, "left": 75_000_000_000}
+POOL |= {"pending": 0, "expired": 0, "voided": 0, "overage": 0, "credit": 0}
+SPENT = {"spent": 25_000_000_000, "left": 75_000_000_000, "state": "active"}
+BALANCE = {"account": "acme", "at": "2026-07-02T00:00:00Z", "pools": {"traffic": POOL}, "grants": [GRANT | SPENT]}
+USED = {"bytes_up": 1, "bytes_down": 2_000_000_000, "bytes": 2_000_000_001, "requests": 7}
+NONE = {"bytes_up": 0, "bytes_down": 0, "bytes": 0, "requests": 0}
+USAGE = {
+    "account": "acme",
+    "from": "2026-07-01T00:00:00+05:30",
+    "to": "2026-07-03T00:00:00+05:30",
+    "timezone": "Asia/Kolkata",
+    "bucket": "day",
+    "rows": [
+        {"start": "2026-07-01T00:00:00+05:30", "end": "2026-07-02T00:00:00+05:30"} | USED | {"user": "ann"},
+        {"start": "2026-07-02T00:00:00+05:30", "end": "2026-07-03T00:00:00+05:30"} | NONE | {"user": "ann"},
+    ],
+    "total": USED,
+}
+KEY = {"id": "cr_1", "scope": "ingest", "account": None, "name": "", "created_at": "2026-07-01T00:00:00Z"}
+KEY |= {"revoked_at": None}
+
+
+def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, USAGE)
+    ran = flowtally("usage", "acme", "--from", "2026-07-01", "--tz", "Asia/Kolkata", "--by", "user", "--user", "ann")
+    asked = flowtally.fake.asked[0]
+    assert asked.query == {
+        "from": ["2026-07-01"],
+        "tz": ["Asia/Kolkata"],
+        "bucket": ["day"],
+        "by": ["user"],
+        "user": ["ann"],
+        "fill": ["zero"],
+    }
+    assert asked.authorization == f"Bearer {TOKEN}"
+    lines = ran.out.splitlines()
+    assert lines[1].startswith("2026-07-01  ann  ████")
+    assert lines[1].endswith("2 GB  7 req")
+    assert "█" not in lines[2]
+    assert lines[3].startswith("total")
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_usage_as_csv_is_what_the_server_wrote(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, b"start,bytes\r\n2026-07-01,5\r\n")
+    assert flowtally("usage", "acme", "--csv").out == "start,bytes\r\n2026-07-01,5\r\n"
+
+
+def test_a_balance_shows_pools_and_grants(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/balance"] = (200, BALANCE)
+    ran = flowtally("balance", "acme", "--at", "2026-07-02T00:00:00Z")
+    assert flowtally.fake.asked[0].query == {"at": ["2026-07-02T00:00:00Z"]}
+    assert "traffic  [███████████████     ]  75 GB left" in ran.out
+    assert "granted 100 GB, spent 25 GB" in ran.out
+    assert "gr_1  order-1  active" in ran.out
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+
+
+def test_an_amount_is_read_in_words_and_sent_as_a_whole_number(flowtally: Program) -> None:
+    flowtally.fake.answers["POST /v1/accounts/acme/grants"] = (201, GRANT)
+    flowtally.fake.answers["GET /v1/accounts/acme/balance"] = (200, BALANCE)
+    ran = flowtally("grant", "give", "acme", "100GB", "--reference", "order-1", "--source", "order")
+    assert flowtally.fake.asked[0].body["amount"] == 100_000_000_000
+    assert "amount     100 GB" in ran.out
+
+
+def test_an_amount_that_is_none_is_wrong_usage(flowtally: Program) -> None:
+    ran = flowtally("grant", "give", "acme", "plenty")
+    assert ran.code == 2
+    assert "'plenty' is not an amount" in ran.err
+    assert not flowtally.fake.asked
+
+
+def test_names_cannot_drive_the_terminal(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts"] = (200, {"items": [ACCOUNT], "next": None})
+    ran = flowtally("account", "list")
+    assert "\x1b" not in ran.out
+    assert ran.out.splitlines()[0].split() == ["id", "name", "timezone", "status", "overage", "created"]
+
+
+def test_lists_follow_their_pages(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/users"] = (200, {"items": [], "next": None})
+    assert flowtally("user", "list", "acme", "--json").document == []
+
+
+def test_changing_an_account_sends_only_what_was_said(flowtally: Program) -> None:
+    flowtally.fake.answers["PATCH /v1/accounts/acme"] = (200, ACCOUNT)
+    flowtally("account", "change", "acme", "--status", "suspended")
+    assert flowtally.fake.asked[0].body == {"status": "suspended"}
+
+
+def test_a_key_is_shown_once_with_its_secrets(flowtally: Program) -> None:
+    flowtally.fake.answers["POST /v1/credentials"] = (201, KEY | {"token": "ft_secret_token", "key": "ft_secret_key"})
+    ran = flowtally("key", "create", "--scope", "ingest")
+    assert "token    ft_secret_token" in ran.out
+    assert "never shown again" in ran.err
+
+
+def test_a_key_is_revoked_by_its_id(flowtally: Program) -> None:
+    gone = KEY | {"revoked_at": "2026-07-02T00:00:00Z"}
+    flowtally.fake.answers["POST /v1/credentials/cr_1/revoke"] = (200, gone)
+    assert "2026-07-02T00:00:00Z" in flowtally("key", "revoke", "cr_1").out
+
+
+def test_pools_are_made_and_mapped(flowtally: Program) -> None:
+    pool = {"name": "captcha", "charge": "requests", "products": []}
+    flowtally.fake.answers["PUT /v1/pools/captcha"] = (200, pool)
+    flowtally.fake.answers["PUT /v1/products/solver"] = (200, {"product": "solver", "pool": "captcha"})
+    assert flowtally("pool", "create", "captcha", "--charge", "requests").code == 0
+    assert flowtally("pool", "map", "solver", "captcha", "--json").document == {"product": "solver", "pool": "captcha"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "route", "answer"),
+    [
+        (("usage", "acme"), "GET /v1/accounts/acme/usage", USAGE),
+        (("balance", "acme"), "GET /v1/accounts/acme/balance", BALANCE),
+        (("account", "show", "acme"), "GET /v1/accounts/acme", ACCOUNT),
+        (("grant", "void", "acme", "gr_1"), "POST /v1/accounts/acme/grants/gr_1/void", GRANT),
+        (("key", "create"), "POST /v1/credentials", KEY | {"token": "t", "key": "k"}),
+    ],
+)
+def test_json_is_exactly_the_answer_of_the_api(
+    flowtally: Program, arguments: tuple[str, ...], route: str, answer: dict[str, object]
+) -> None:
+    flowtally.fake.answers[route] = (200, answer)
+    flowtally.fake.answers["GET /v1/accounts/acme/balance"] = (200, BALANCE)
+    got = flowtally(*arguments, "--json").document
+    assert {name: got[name] for name in answer} == json.loads(json.dumps(answer))
+
+
+def test_every_command_explains_itself() -> None:
+    for name, text in helps():
+        described = [line for line in text.splitlines() if line.strip() and not line.startswith("Usage:")]
+        assert described, name
+        assert max(len(line) for line in text.splitlines()) <= 120, name

@@ -1,0 +1,76 @@
+"""Every failure is one line with a code and what to do, and an exit code a script can trust."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from tests.cli.fake import TOKEN, Program
+
+
+def problem(code: str, detail: str, status: int) -> dict[str, object]:
+    return {"type": "about:blank", "title": "", "status": status, "detail": detail, "code": code, "request_id": "r"}
+
+
+def test_a_refusal_is_one_line_with_its_code_and_what_to_do(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (
+        404,
+        problem("unknown_account", "There is no account acme.", 404),
+    )
+    ran = flowtally("account", "show", "acme")
+    assert ran.code == 1
+    assert ran.out == ""
+    assert ran.err == (
+        "error: There is no account acme (unknown_account). "
+        "See `flowtally account list`, or make it: `flowtally account create`.\n"
+    )
+
+
+def test_a_server_that_does_not_answer_is_exit_4(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("FLOWTALLY_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setattr("flowtally.cli.ask.PATIENCE_S", 0)
+        ran = flowtally("account", "list")
+    assert ran.code == 4
+    assert "unreachable" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_missing_token_is_wrong_usage(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWTALLY_TOKEN")
+    ran = flowtally("account", "list")
+    assert ran.code == 2
+    assert "FLOWTALLY_TOKEN is not set" in ran.err
+
+
+@pytest.mark.parametrize("url", ["nowhere", "ftp://127.0.0.1", "http://user:secret@127.0.0.1"])
+def test_an_unusable_address_is_named_without_its_password(
+    flowtally: Program, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("FLOWTALLY_URL", url)
+    ran = flowtally("account", "list")
+    assert ran.code == 2
+    assert "FLOWTALLY_URL" in ran.err
+    assert "secret" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("usage",), ("usage", "acme", "--bucket", "fortnight"), ("acount", "list"), ("--what",)]
+)
+def test_wrong_usage_is_exit_2_in_one_line(flowtally: Program, arguments: tuple[str, ...]) -> None:
+    ran = flowtally(*arguments)
+    assert ran.code == 2
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_server_that_echoes_the_token_does_not_make_us_print_it(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (401, problem("unauthenticated", f"unknown {TOKEN}", 401))
+    assert TOKEN not in flowtally("account", "show", "acme").err
+
+
+def test_a_missing_file_is_named(flowtally: Program) -> None:
+    ran = flowtally("import", "/nowhere/access.log", "--account", "acme")
+    assert ran.code == 1
+    assert "/nowhere/access.log" in ran.err

@@ -1,0 +1,126 @@
+"""The real application, in this process: `client` speaks to it with `admin_token`; time stands still at NOW.
+
+The ledger is SQLite in a temporary directory, usage a MemoryStore, events come in through a fake door (tests of ingest
+bring their own). `make_client(...)` builds another application over settings of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from tests.fake_ingest import FakeIngest
+
+from flowtally.config import Config, load_config
+from flowtally.edges import parse_instant
+from flowtally.ledger import credentials
+from flowtally.ledger.database import Ledger
+from flowtally.usage.memory import MemoryStore
+
+NOW = parse_instant("2026-03-15T12:00:00Z")
+
+Client = TestClient[Litestar]
+
+
+class Clock:
+    """Time as the tests say."""
+
+    def __init__(self, at: int = NOW) -> None:
+        self.at = at
+
+    def __call__(self) -> int:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
+
+
+@pytest.fixture
+def app_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def usage() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def ingest(usage: MemoryStore, app_ledger: Ledger) -> FakeIngest:
+    return FakeIngest(usage, app_ledger)
+
+
+@pytest.fixture
+def admin_token(app_ledger: Ledger) -> str:
+    with app_ledger.begin() as tx:
+        return credentials.issue(tx, "admin", None, "tests", NOW)[1]
+
+
+@pytest.fixture
+def make_client(  # noqa: PLR0917
+    config: Config, clock: Clock, usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, admin_token: str
+) -> Iterator[Callable[..., Client]]:
+    """`make_client(max_json_bytes=10)`: a client of an application with these settings."""
+    from flowtally.server import create_app  # here, so that tests of pure code do not load the server
+
+    with ExitStack() as closing:
+
+        def make(**settings: Any) -> Client:
+            values = {name: getattr(config, name) for name in config.__struct_fields__} | settings
+            app = create_app(load_config({}, **values), clock=clock, usage=usage, ledger=app_ledger, ingest=ingest)
+            client = TestClient(app, raise_server_exceptions=False)
+            client.headers["Authorization"] = f"Bearer {admin_token}"
+            return closing.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: Callable[..., Client]) -> Client:
+    """Asks as admin."""
+    return make_client()
+
+
+@pytest.fixture
+def app(client: Client) -> Any:
+    return client.app
+
+
+@pytest.fixture
+def acme(client: Client) -> str:
+    """An account in Berlin with users alice and bob, 100 GB of traffic since 1 March, and some use on two days."""
+    client.post("/v1/accounts", json={"id": "acme", "timezone": "Europe/Berlin", "carry_from": "2026-03-01T00:00:00Z"})
+    client.post(
+        "/v1/accounts/acme/grants",
+        json={"amount": 100_000, "starts_at": "2026-03-01T00:00:00Z", "expires_at": "2026-04-01T00:00:00Z"},
+    )
+    send(client, "1", "2026-03-10T12:00:00Z", user="alice", product="residential", bytes_up=100, bytes_down=900)
+    send(client, "2", "2026-03-11T12:00:00Z", user="bob", product="mobile", bytes_up=1, bytes_down=2, status=404)
+    send(client, "3", "2026-03-11T13:00:00Z", product="residential", bytes_down=5, labels={"country": "=de"})
+    return "acme"
+
+
+def send(client: Client, id: str, time: str, account: str = "acme", **event: Any) -> None:
+    """One event through the door."""
+    body = [{"source": "gw", "id": id, "account": account, "time": time, **event}]
+    answer = client.post("/v1/events", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def token_of(client: Client, path: str, **wanted: str) -> dict[str, str]:
+    """The Authorization header of a new credential."""
+    return {"Authorization": f"Bearer {client.post(path, json=wanted).json()['token']}"}

@@ -1,0 +1,84 @@
+"""A door for events as small as can be: plain JSON arrays straight into a MemoryStore, once per (source, id).
+
+For tests of the API's own behaviour; what ingest really does is tested in tests/ingest. `hold` keeps `take` waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from flowtally import errors
+from flowtally.edges import parse_instant
+from flowtally.ledger import users
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.protocol import EventAnswer, EventsAnswer, PlainEvent, SourceAnswer
+from flowtally.usage.memory import MemoryStore
+
+
+class FakeIngest:
+    def __init__(self, usage: MemoryStore, ledger: Ledger) -> None:
+        self.usage, self.ledger = usage, ledger
+        self.seen: dict[tuple[str, str], tuple[PlainEvent, str]] = {}
+        self.fault: errors.FlowtallyError | None = None
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.open = True
+
+    async def take(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        *,
+        atomic: bool,
+        receipts_all: bool,
+    ) -> EventsAnswer:
+        await self.hold.wait()
+        if self.fault is not None:
+            raise self.fault
+        try:
+            events = msgspec.json.decode(body, type=list[PlainEvent])
+        except msgspec.DecodeError as error:
+            raise errors.MalformedBody(str(error)) from None
+        new = [event for event in events if (event.source, event.id) not in self.seen]
+        if new:
+            self.seen |= {(event.source, event.id): (event, credential.id) for event in new}
+            self.usage.rows = [*self.usage.rows, *(self._row(event) for event in new)]
+        return EventsAnswer(len(new), len(events) - len(new), 0, 0, [])
+
+    def _row(self, event: PlainEvent) -> dict[str, Any]:
+        with self.ledger.begin() as tx:
+            ids = users.ensure_users(tx, [(event.account, event.user)], 0)
+        row = msgspec.to_builtins(event) | {"series": "metered", "time": parse_instant(event.time or "")}
+        plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
+        counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
+        return {**row, **plain, **counts, "user": ids[event.account, event.user], "block": 1, "received_at": 0}
+
+    def source(self, name: str, credential: Credential) -> SourceAnswer:
+        owners = {owner for (source, _), (_, owner) in self.seen.items() if source == name}
+        if not owners or (credential.scope != "admin" and owners != {credential.id}):
+            raise errors.NotFound(f"there is no source {name!r}")
+        return SourceAnswer(name, None, None)
+
+    def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
+        event, _ = self.seen.get((source, id), (None, ""))
+        if event is None or (credential.scope == "account" and event.account != credential.account):
+            raise errors.NotFound(f"there is no event {id!r} of {source!r}")
+        return EventAnswer(
+            source, id, None, "stored", "", "", "metered", event.account, event.user, "", event.product, event.time,
+            None, event.bytes_up, event.bytes_down, event.requests, event.status, event.labels or {}, 1,
+        )  # fmt: skip
+
+    def ready(self) -> tuple[bool, str]:
+        return self.open, "" if self.open else "the disk is full"
+
+    def metrics(self) -> dict[str, float]:
+        return {"waiting_events": 0.0}
+
+    def close(self) -> None:
+        self.open = False

@@ -1,0 +1,121 @@
+"""The schema refuses by itself what the commands refuse: the last line against our own mistakes."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from flowtally.ledger import tables
+from flowtally.ledger.database import Ledger
+
+ROWS: dict[str, dict[str, object]] = {
+    "accounts": {
+        "id": "acme",
+        "name": "",
+        "timezone": "UTC",
+        "status": "active",
+        "carry_from": 0,
+        "overage": "carry",
+        "created_at": 0,
+        "changed_at": 0,
+    },
+    "users": {"id": "usr_1", "account": "acme", "created_at": 0},
+    "user_names": {"account": "acme", "name": "ann", "user_id": "usr_1", "valid_from": 0, "valid_to": None},
+    "pools": {"name": "gold", "charge": "bytes", "created_at": 0},
+    "product_pools": {"product": "isp", "pool": "gold", "mapped_at": 0},
+    "products_used": {"product": "isp", "first_used_at": 0},
+    "grants": {
+        "id": "grn_1",
+        "account": "acme",
+        "pool": "gold",
+        "amount": 1,
+        "source": "order",
+        "reference": "",
+        "priority": 100,
+        "starts_at": 5,
+        "expires_at": None,
+        "created_at": 0,
+    },
+    "grant_voids": {"grant_id": "grn_1", "voided_at": 0, "reason": ""},
+    "credentials": {
+        "id": "crd_1",
+        "scope": "ingest",
+        "account": None,
+        "name": "",
+        "token_hash": "a" * 64,
+        "key_hash": None,
+        "created_at": 0,
+        "revoked_at": None,
+    },
+    "idempotency": {
+        "credential_id": "crd_1",
+        "key": "k",
+        "digest": "d" * 64,
+        "status": 201,
+        "response": "{}",
+        "created_at": 0,
+    },
+}
+
+BAD: list[tuple[str, dict[str, object]]] = [
+    ("accounts", {}),  # the same row again
+    ("accounts", {"id": ""}),
+    ("accounts", {"id": "x" * 257}),
+    ("accounts", {"id": "b", "status": "gone"}),
+    ("accounts", {"id": "b", "overage": "maybe"}),
+    ("accounts", {"id": "b", "carry_from": -1}),
+    ("accounts", {"id": "b", "timezone": None}),
+    ("users", {"id": "usr_2", "account": "nobody"}),
+    ("user_names", {"valid_from": 7, "user_id": "usr_2"}),  # two bear the name at a time
+    ("user_names", {"name": "bob"}),  # two names at a time
+    ("user_names", {"name": "", "user_id": "usr_2"}),
+    ("user_names", {"name": "bob", "user_id": "usr_2", "valid_from": 5, "valid_to": 5}),
+    ("user_names", {"name": "bob", "user_id": "usr_2", "account": "beta"}),  # a name in another account
+    ("pools", {"name": "x", "charge": "hours"}),
+    ("pools", {"name": "x" * 65}),
+    ("product_pools", {"product": "p", "pool": "nowhere"}),
+    ("product_pools", {"pool": "traffic"}),
+    ("products_used", {}),
+    ("grants", {"id": "g", "amount": 0}),
+    ("grants", {"id": "g", "amount": 2**53}),
+    ("grants", {"id": "g", "source": ""}),
+    ("grants", {"id": "g", "reference": "x" * 257}),
+    ("grants", {"id": "g", "priority": 1_000_001}),
+    ("grants", {"id": "g", "priority": -1}),
+    ("grants", {"id": "g", "starts_at": -1}),
+    ("grants", {"id": "g", "expires_at": 5}),
+    ("grants", {"id": "g", "pool": "nowhere"}),
+    ("grants", {"id": "g", "account": "nobody"}),
+    ("grant_voids", {}),  # voided once
+    ("grant_voids", {"grant_id": "grn_2"}),
+    ("credentials", {"id": "c"}),  # the same token
+    ("credentials", {"id": "c", "token_hash": "b" * 63}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "key_hash": "plain"}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "root"}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "account"}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "admin", "account": "acme"}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "account": "nobody"}),
+    ("idempotency", {}),
+    ("idempotency", {"key": ""}),
+    ("idempotency", {"key": "x" * 256}),
+    ("idempotency", {"key": "l", "digest": "short"}),
+    ("idempotency", {"key": "l", "credential_id": "nobody"}),
+]
+
+
+def test_the_schema_refuses_what_cannot_be(ledger: Ledger) -> None:
+    by_name = tables.metadata.tables
+    with ledger.begin() as tx:
+        for name, row in ROWS.items():
+            tx.execute(insert(by_name[name]).values(row))
+        tx.execute(insert(tables.accounts).values(ROWS["accounts"] | {"id": "beta"}))
+        tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
+        for name, change in BAD:
+            with tx.begin_nested() as savepoint:
+                try:
+                    tx.execute(insert(by_name[name]).values(ROWS[name] | change))
+                except IntegrityError:
+                    savepoint.rollback()
+                else:
+                    pytest.fail(f"{name} took {change}")

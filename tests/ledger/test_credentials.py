@@ -1,0 +1,157 @@
+"""Credentials: secrets are shown once, work until revoked, and are nowhere in the database."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from flowtally.errors import Conflict, NotFound, UnknownAccount, Unprocessable
+from flowtally.ledger import accounts, credentials
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import credentials as credentials_table
+from flowtally.protocol import Scope
+
+ENV = "FLOWTALLY_ADMIN_TOKEN"
+TOKEN = "operators-own-token-1"
+
+
+@pytest.fixture(autouse=True)
+def _accounts(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        accounts.create_account(tx, "acme", now=1)
+        accounts.create_account(tx, "beta", now=1)
+
+
+@pytest.mark.parametrize(
+    ("scope", "account", "prefix"),
+    [
+        ("admin", None, "ft_adm_"),
+        ("account", "acme", "ft_acc_"),
+        ("ingest", None, "ft_ing_"),
+        ("ingest", "acme", "ft_"),
+    ],
+)
+def test_a_token_tells_whose_it_is(ledger: Ledger, scope: Scope, account: str | None, prefix: str) -> None:
+    with ledger.begin() as tx:
+        made, token, key = credentials.issue(tx, scope, account, "edge 1", 5)
+        assert token.startswith(prefix)
+        assert credentials.authenticate(tx, token) == made
+        assert (made.scope, made.account, made.name, made.created_at) == (scope, account, "edge 1", 5)
+        assert credentials.key_matches(tx, made.id, key)
+        assert not credentials.key_matches(tx, made.id, token)
+        assert not credentials.key_matches(tx, "crd_unknown", key)
+
+
+@pytest.mark.parametrize(("scope", "account"), [("admin", "acme"), ("account", None)])
+def test_scope_and_account_go_together(ledger: Ledger, scope: Scope, account: str | None) -> None:
+    with pytest.raises(Unprocessable) as caught, ledger.begin() as tx:
+        credentials.issue(tx, scope, account, "", 5)
+    assert caught.value.extra["field"] == "account"
+
+
+def test_a_credential_needs_an_account_that_is_open(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        with pytest.raises(UnknownAccount):
+            credentials.issue(tx, "account", "nobody", "", 5)
+        accounts.change_account(tx, "beta", status="closed", now=5)
+        with pytest.raises(Conflict, match="closed"):
+            credentials.issue(tx, "account", "beta", "", 5)
+
+
+def test_no_secret_is_in_the_database(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        _, token, key = credentials.issue(tx, "admin", None, "", 5)
+        credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        kept = str(tx.execute(select(credentials_table)).all())
+    for secret in (token, key, TOKEN):
+        assert secret not in kept
+        assert secret.rpartition("_")[2] not in kept
+
+
+def test_secrets_are_256_bits_and_never_the_same(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = [credentials.issue(tx, "ingest", None, "", 5) for _ in range(20)]
+    secrets = {secret for _, token, key in made for secret in (token, key)}
+    assert len(secrets) == 40
+    assert {len(secret) for secret in secrets} == {7 + 43}  # 43 base64 digits hold 32 bytes
+
+
+@pytest.mark.parametrize("token", ["", "ft_adm_", "ft_adm_" + "x" * 43, "\x00", "\ud800", "ü" * 1000, "crd_", "a" * 64])
+def test_a_token_of_nobody_is_nobody(ledger: Ledger, token: str) -> None:
+    with ledger.begin() as tx:
+        credentials.issue(tx, "admin", None, "", 5)
+        assert credentials.authenticate(tx, token) is None
+
+
+def test_the_hash_in_a_stolen_backup_is_no_token(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        credentials.issue(tx, "admin", None, "", 5)
+        stolen = tx.execute(select(credentials_table.c.token_hash)).scalar_one()
+        assert credentials.authenticate(tx, stolen) is None
+
+
+def test_a_revoked_token_is_refused_and_revoking_again_changes_nothing(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made, token, _ = credentials.issue(tx, "account", "acme", "", 5)
+        revoked = credentials.revoke(tx, made.id, 9, account="acme")
+        assert revoked.revoked_at == 9
+        assert credentials.revoke(tx, made.id, 12) == revoked == credentials.read_credential(tx, made.id)
+        assert credentials.authenticate(tx, token) is None
+
+
+def test_another_accounts_credential_is_not_found(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made, token, _ = credentials.issue(tx, "account", "acme", "", 5)
+        for credential_id, account in ((made.id, "beta"), ("crd_unknown", None), ("\x00", None)):
+            with pytest.raises(NotFound):
+                credentials.read_credential(tx, credential_id, account=account)
+            with pytest.raises(NotFound):
+                credentials.revoke(tx, credential_id, 9, account=account)
+        assert credentials.authenticate(tx, token) == made
+
+
+def test_credentials_are_listed_by_account_revoked_ones_too(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = [credentials.issue(tx, "account", account, "", 5)[0] for account in ("acme", "beta", "acme")]
+        admin, _, _ = credentials.issue(tx, "admin", None, "", 5)
+        first = credentials.revoke(tx, made[0].id, 6)
+        assert credentials.list_credentials(tx, "acme").items == [first, made[2]]
+        page = credentials.list_credentials(tx, limit=3)
+        assert page.items + credentials.list_credentials(tx, None, page.next).items == [first, *made[1:], admin]
+        with pytest.raises(UnknownAccount):
+            credentials.list_credentials(tx, "nobody")
+
+
+def test_the_operators_token_is_imported_once(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert not credentials.has_admin(tx)
+        made = credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        assert credentials.import_token(tx, TOKEN, name=ENV, now=6) == made == credentials.authenticate(tx, TOKEN)
+        assert (made.scope, made.account) == ("admin", None)
+        assert credentials.has_admin(tx)
+        assert not credentials.key_matches(tx, made.id, "")
+
+
+def test_another_token_in_the_setting_locks_out_the_one_before(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        issued, token, _ = credentials.issue(tx, "admin", None, ENV, 4)  # same name, but not imported
+        credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        credentials.import_token(tx, "another-token-of-theirs", name=ENV, now=6)
+        assert credentials.authenticate(tx, TOKEN) is None
+        assert credentials.authenticate(tx, token) == issued
+        with pytest.raises(Conflict, match="cannot be used"):
+            credentials.import_token(tx, TOKEN, name=ENV, now=7)
+        assert credentials.authenticate(tx, "another-token-of-theirs") is not None
+
+
+def test_an_issued_token_of_another_scope_does_not_become_admin_by_import(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        _, token, _ = credentials.issue(tx, "account", "acme", ENV, 5)
+        with pytest.raises(Conflict, match="cannot be used"):
+            credentials.import_token(tx, token, name=ENV, now=6)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 19, "x" * 1025, "x" * 30 + " ", "x" * 30 + "\n", "ü" * 30])
+def test_an_imported_token_must_be_long_and_fit_a_header(ledger: Ledger, token: str) -> None:
+    with pytest.raises(Unprocessable), ledger.begin() as tx:
+        credentials.import_token(tx, token, name=ENV, now=5)

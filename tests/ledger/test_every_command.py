@@ -1,0 +1,203 @@
+"""The laws of every command, over one list of all commands. A new command joins the list and inherits the laws."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from flowtally.errors import IdempotencyMismatch
+from flowtally.ledger import accounts, credentials, grants, idempotency, pools, users
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import metadata
+
+NOW = 1_700_000_000_000
+MODULES: list[ModuleType] = [accounts, users, pools, grants, credentials, idempotency]
+DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
+
+
+class World(msgspec.Struct, frozen=True):
+    """What the commands find: an account, a grant to void, a credential to revoke and one that asks."""
+
+    grant_id: str
+    revocable: str
+    asking: str
+
+
+Command = Callable[[Connection, World], object]
+
+COMMANDS: dict[str, Command] = {
+    "create_account": lambda tx, w: accounts.create_account(tx, "new", now=NOW),
+    "change_account": lambda tx, w: accounts.change_account(tx, "beta", name="Beta", status="suspended", now=NOW),
+    "ensure_users": lambda tx, w: users.ensure_users(tx, [("acme", "ann"), ("acme", "bob"), ("acme", "")], NOW),
+    "create_pool": lambda tx, w: pools.create_pool(tx, "gold", "requests", NOW),
+    "map_product": lambda tx, w: pools.map_product(tx, "isp", "mobile", NOW),
+    "mark_products_used": lambda tx, w: pools.mark_products_used(tx, ["residential", "mobile"], NOW),
+    "give_grant": lambda tx, w: grants.give_grant(tx, "acme", 10**9, source="order", reference="A-1", now=NOW),
+    "void_grant": lambda tx, w: grants.void_grant(tx, w.grant_id, "acme", NOW, reason="paid back"),
+    "issue": lambda tx, w: _issued(*credentials.issue(tx, "account", "acme", "page", NOW)),
+    "import_token": lambda tx, w: credentials.import_token(tx, "x" * 20, name="env", now=NOW),
+    "revoke": lambda tx, w: credentials.revoke(tx, w.revocable, NOW),
+    "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
+}
+every_command = pytest.mark.parametrize("name", COMMANDS)
+
+
+def _issued(credential: credentials.Credential, token: str, key: str) -> dict[str, object]:
+    return msgspec.structs.asdict(credential) | {"token": token, "key": key}
+
+
+def make_world(tx: Connection) -> World:
+    accounts.create_account(tx, "acme", now=1)
+    accounts.create_account(tx, "beta", now=1)
+    grant = grants.give_grant(tx, "acme", 500, now=2)
+    revocable, *_ = credentials.issue(tx, "ingest", None, "old", 3)
+    asking, *_ = credentials.issue(tx, "admin", None, "asks", 3)
+    return World(grant.id, revocable.id, asking.id)
+
+
+@pytest.fixture
+def world(ledger: Ledger) -> World:
+    with ledger.begin() as tx:
+        return make_world(tx)
+
+
+def rows(tx: Connection) -> dict[str, list[str]]:
+    """Every row of every table; what is random (made ids, hashes) is blotted out."""
+    blot = re.compile(r"\b(acc|usr|grn|crd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    return {
+        table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
+        for table in metadata.sorted_tables
+    }
+
+
+def ask(ledger: Ledger, world: World, command: Command, *, digest: str = DIGEST) -> tuple[bool, dict[str, Any]]:
+    """What a door does with a write: replay, or run and remember. Says whether it was a replay, and the answer."""
+    with ledger.begin() as tx:
+        stored = idempotency.replay_or_none(tx, world.asking, "key-1", digest)
+        if stored is not None:
+            return True, msgspec.json.decode(stored.body)
+        answer: dict[str, Any] = {"result": str(command(tx, world)), "token": "secret", "key": "secret"}
+        idempotency.remember(tx, world.asking, "key-1", digest, status=201, answer=answer, now=NOW)
+        return False, answer
+
+
+def test_the_list_has_every_function_that_takes_a_transaction_and_now() -> None:
+    found = {
+        name
+        for module in MODULES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+        if {"tx", "now"} <= inspect.signature(function).parameters.keys()
+    }
+    assert found == COMMANDS.keys()
+
+
+@every_command
+def test_a_command_leaves_no_trace_when_its_transaction_rolls_back(ledger: Ledger, world: World, name: str) -> None:
+    with ledger.read() as tx:
+        before = rows(tx)
+
+    def run_and_fail() -> None:
+        with ledger.begin() as tx:
+            COMMANDS[name](tx, world)
+            assert rows(tx) != before
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_and_fail()
+    with ledger.read() as tx:
+        assert rows(tx) == before
+
+
+@every_command
+def test_a_command_inside_a_savepoint_goes_with_it(ledger: Ledger, world: World, name: str) -> None:
+    with ledger.begin() as tx:
+        before = rows(tx)
+        with tx.begin_nested() as savepoint:
+            COMMANDS[name](tx, world)
+            savepoint.rollback()
+        assert rows(tx) == before
+
+
+@every_command
+def test_a_command_is_seen_after_the_commit_and_readers_do_not_wait_for_it(
+    ledger: Ledger, world: World, name: str
+) -> None:
+    with ledger.read() as reader:
+        before = rows(reader)
+        with ledger.begin() as tx:
+            COMMANDS[name](tx, world)
+            inside = rows(tx)
+            with ledger.read() as other:
+                assert rows(other) == before
+        assert rows(reader) == before  # one moment, as long as the reader looks
+    with ledger.read() as reader:
+        assert rows(reader) == inside != before
+
+
+@every_command
+def test_a_command_cannot_write_in_a_read_transaction(ledger: Ledger, world: World, name: str) -> None:
+    with ledger.read() as tx:
+        before = rows(tx)
+    with pytest.raises(DBAPIError), ledger.read() as tx:
+        COMMANDS[name](tx, world)
+    with ledger.read() as tx:
+        assert rows(tx) == before
+
+
+@every_command
+def test_two_commands_leave_the_same_ledger_in_either_order(ledger: Ledger, world: World, name: str) -> None:
+    def after(tx: Connection, *names: str) -> dict[str, list[str]]:
+        with tx.begin_nested() as savepoint:
+            for each in names:
+                COMMANDS[each](tx, world)
+            left = rows(tx)
+            savepoint.rollback()
+        return left
+
+    with ledger.begin() as tx:
+        for other in COMMANDS.keys() - {name}:
+            assert after(tx, name, other) == after(tx, other, name), other
+
+
+@every_command
+def test_the_same_idempotency_key_twice_is_once(ledger: Ledger, world: World, name: str) -> None:
+    replayed, first = ask(ledger, world, COMMANDS[name])
+    with ledger.read() as tx:
+        once = rows(tx)
+    again, second = ask(ledger, world, COMMANDS[name])
+    with ledger.read() as tx:
+        assert rows(tx) == once
+    assert (replayed, again) == (False, True)
+    assert second == {"result": first["result"]}  # the record without its secrets
+
+
+@every_command
+def test_the_same_idempotency_key_with_another_body_changes_nothing(ledger: Ledger, world: World, name: str) -> None:
+    ask(ledger, world, COMMANDS[name])
+    with ledger.read() as tx:
+        once = rows(tx)
+    with pytest.raises(IdempotencyMismatch):
+        ask(ledger, world, COMMANDS[name], digest="0" * 64)
+    with ledger.read() as tx:
+        assert rows(tx) == once
+
+
+@every_command
+def test_a_command_that_failed_can_be_sent_again_with_its_key(ledger: Ledger, world: World, name: str) -> None:
+    def fails(tx: Connection, world: World) -> object:
+        COMMANDS[name](tx, world)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask(ledger, world, fails)
+    replayed, _ = ask(ledger, world, COMMANDS[name])
+    assert not replayed

@@ -1,0 +1,97 @@
+"""An upgrade from nothing is what `tables.py` says, on both databases, and a later ledger is left alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+from tests.ledger.conftest import NewUrl
+
+from flowtally.errors import LedgerTooNew
+from flowtally.ledger import database, migrations
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import metadata
+
+
+def shape(tx: Connection) -> dict[str, Any]:
+    """Everything the database says about its tables, in an order of its own; types with their collation."""
+    look = inspect(tx)
+    return {
+        name: {
+            "columns": [(c["name"], repr(c["type"]), c["nullable"], c["default"]) for c in look.get_columns(name)],
+            "primary key": look.get_pk_constraint(name),
+            "foreign keys": sorted(look.get_foreign_keys(name), key=str),
+            "unique": sorted(look.get_unique_constraints(name), key=str),
+            "checks": sorted(look.get_check_constraints(name), key=str),
+            "indexes": [
+                {**i, "dialect_options": {k: str(v) for k, v in i.get("dialect_options", {}).items()}}
+                for i in sorted(look.get_indexes(name), key=lambda i: str(i["name"]))
+            ],
+        }
+        for name in look.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_an_upgrade_from_nothing_gives_the_tables_of_today(ledger: Ledger, new_url: NewUrl) -> None:
+    engine = create_engine(new_url())
+    metadata.create_all(engine)
+    with engine.connect() as fresh, ledger.read() as migrated:
+        assert shape(migrated) == shape(fresh)
+    engine.dispose()
+
+
+def test_alembic_finds_no_difference_either(ledger: Ledger) -> None:
+    with ledger.read() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+
+
+def test_a_ledger_opened_again_keeps_what_it_has(url: str) -> None:
+    for expected in (0, 1):
+        ledger = Ledger.open(url)
+        with ledger.begin() as tx:
+            assert tx.execute(text("SELECT count(*) FROM products_used")).scalar_one() == expected
+            if expected == 0:
+                tx.execute(text("INSERT INTO products_used VALUES ('isp', 1)"))
+        ledger.close()
+
+
+def test_a_ledger_newer_than_the_code_is_named_and_left_alone(url: str) -> None:
+    ledger = Ledger.open(url)
+    with ledger.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        before = shape(tx)
+    with pytest.raises(LedgerTooNew, match=r"version 9999.*knows up to 0"):
+        Ledger.open(url)
+    with ledger.read() as tx:
+        assert shape(tx) == before
+    ledger.close()
+
+
+def test_an_upgrade_that_fails_leaves_nothing(url: str) -> None:
+    ledger = Ledger(database._engine(database._parse(url)))
+
+    def upgrade_and_fail() -> None:
+        with ledger.begin() as tx:
+            migrations.upgrade(tx)
+            assert inspect(tx).get_table_names()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        upgrade_and_fail()
+    with ledger.read() as tx:
+        assert inspect(tx).get_table_names() == []
+    ledger.close()
+
+
+def test_several_starts_at_once_upgrade_once(url: str) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        ledgers = list(threads.map(lambda _: Ledger.open(url), range(6)))
+    with ledgers[0].read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM pools")).scalar_one() == 4
+    for ledger in ledgers:
+        ledger.close()

@@ -1,0 +1,76 @@
+"""Pages: whatever the size, all pages together are the list, in byte order on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from flowtally.errors import BadRequest
+from flowtally.ledger import accounts, pages
+from flowtally.ledger.database import Ledger
+
+names = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/"), min_size=1, max_size=8)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ids=st.sets(names.filter(lambda name: name not in (".", ".."))), limit=st.integers(1, 7))
+@example(ids={"b", "B", "a", "A", "_", "ä", "é", "z", "-", "10", "9", "😀", "～"}, limit=2)
+def test_all_pages_together_are_the_list_in_byte_order(ledger: Ledger, ids: set[str], limit: int) -> None:
+    with ledger.begin() as tx:
+        savepoint = tx.begin_nested()
+        for account_id in ids:
+            accounts.create_account(tx, account_id, now=1)
+        found: list[str] = []
+        page = accounts.list_accounts(tx, None, limit)
+        while page.next is not None:
+            assert len(page.items) == limit
+            found += [account.id for account in page.items]
+            page = accounts.list_accounts(tx, page.next, limit)
+        found += [account.id for account in page.items]
+        savepoint.rollback()
+    assert found == sorted(ids, key=str.encode)
+
+
+def test_what_is_made_between_two_pages_neither_repeats_nor_skips_the_others(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        for account_id in "bdf":
+            accounts.create_account(tx, account_id, now=1)
+        first = accounts.list_accounts(tx, limit=2)
+        for account_id in "ae":
+            accounts.create_account(tx, account_id, now=1)
+        second = accounts.list_accounts(tx, first.next, limit=2)
+    assert [account.id for account in first.items + second.items] == ["b", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("key", ["acme", "", 'ü/\\"', "x" * 256, "😀"])
+def test_a_cursor_holds_its_key_and_fits_a_query_string(key: str) -> None:
+    cursor = pages.encode_cursor("accounts", key)
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+    assert pages.decode_cursor("accounts", cursor) == key
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "acme",
+        "!!!",
+        "ü",
+        "A",
+        "\x00",
+        pages.encode_cursor("grants", "acme"),
+        pages.encode_cursor("accounts", "a\x00b"),
+        pages.encode_cursor("accounts", "acme") + "x",
+        "eyJhIjoxfQ",
+    ],
+)
+def test_a_cursor_not_made_here_is_a_bad_request(ledger: Ledger, cursor: str) -> None:
+    with pytest.raises(BadRequest, match="cursor"), ledger.read() as tx:
+        accounts.list_accounts(tx, cursor)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_a_page_has_1_to_1000_rows(ledger: Ledger, limit: int) -> None:
+    with pytest.raises(BadRequest, match="limit"), ledger.read() as tx:
+        accounts.list_accounts(tx, limit=limit)

@@ -1,0 +1,59 @@
+"""A real server on a free port with a data directory of its own, as `flowtally serve` starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+STOP_S = 30
+
+
+class Live(msgspec.Struct, frozen=True):
+    url: str
+    token: str
+    data: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a shell needs to ask it; `flowtally` is found beside this interpreter."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        ours = {"FLOWTALLY_URL": self.url, "FLOWTALLY_TOKEN": self.token, "PATH": path, "COLUMNS": "80"}
+        return {**clean_environment(), **ours}
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without any setting of flowtally."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FLOWTALLY_")}
+
+
+@contextmanager
+def live_server(data: Path, extra: Mapping[str, str] | None = None) -> Iterator[Live]:
+    """Serving; ends the server as Ctrl-C would and insists that it ends well."""
+    command = [sys.executable, "-m", "flowtally", "serve", "--data", str(data), "--port", "0", "--json"]
+    environment = {**clean_environment(), **(extra or {})}
+    with (data.parent / f"{data.name}.log").open("w+") as log:
+        server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            log.seek(0)
+            assert line, f"the server did not start: {log.read()}"
+            ready = json.loads(line)
+            yield Live(ready["url"], ready["admin_token"] or "", ready["data"])
+        finally:
+            server.terminate()
+            try:
+                code = server.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+                raise
+        log.seek(0)
+        assert code == 0, log.read()

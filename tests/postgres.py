@@ -1,0 +1,112 @@
+"""A private PostgreSQL for tests and benchmarks: its own cluster in a temporary directory, gone afterwards.
+
+PostgreSQL refuses to run as root, so there the programs run as the user `postgres`. Databases sort by the rules of
+English (ICU), not by bytes: what depends on byte order must say so, or its test fails here.
+
+A conftest takes the session fixture by importing it: `from tests.postgres import postgres`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+USER = "flowtally"
+
+
+def find_binaries() -> Path | None:
+    """The directory of initdb and pg_ctl, the newest installed; None without a PostgreSQL server."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if not found and (initdb := shutil.which("initdb")):
+        found = [Path(initdb).resolve().parent]
+    return max(found, key=lambda path: path.parent.name.zfill(4), default=None)
+
+
+class Postgres:
+    """A running cluster. `durable` keeps fsync on, for benchmarks; tests need no power-cut safety."""
+
+    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
+        self._binaries = binaries
+        self._directory = Path(tempfile.mkdtemp(prefix="flowtally-pg-", dir="/tmp"))  # short, and postgres may enter it
+        self._numbers = count(1)
+        self.port = 0
+        if os.geteuid() == 0:
+            shutil.chown(self._directory, "postgres", "postgres")
+        try:
+            self._initdb()
+            self._start(durable)
+        except BaseException:
+            self.stop()
+            raise
+
+    def new_database(self) -> str:
+        """An empty database; its URL as the ledger takes it."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def stop(self) -> None:
+        """Stop the server and remove its directory."""
+        if (self._directory / "data" / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self._directory / "data"))
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _initdb(self) -> None:
+        how = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en", "--no-sync"]
+        self._run("initdb", "-D", str(self._directory / "data"), "-U", USER, *how)
+
+    def _start(self, durable: bool) -> None:
+        self.port = _free_port()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self._directory,
+            "shared_buffers": "32MB",
+            "fsync": "on" if durable else "off",
+            "synchronous_commit": "on" if durable else "off",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        log = str(self._directory / "log")
+        self._run("pg_ctl", "start", "-w", "-D", str(self._directory / "data"), "-l", log, "-o", options)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._binaries / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        # The output goes to a file: the server inherits it, and a pipe would never end.
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False)
+            output.seek(0)
+            if done.returncode != 0:
+                raise RuntimeError(f"{program} failed: {output.read().decode(errors='replace')}")
+
+    def _dsn(self, database: str) -> str:
+        return f"host=127.0.0.1 port={self.port} user={USER} dbname={database}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One cluster for the whole run; skips where no PostgreSQL server is installed."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server here: initdb is neither in /usr/lib/postgresql/*/bin nor on the PATH")
+    server = Postgres(binaries)
+    yield server
+    server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,200 @@
+import json
+from collections.abc import Callable
+
+import httpx
+import msgspec
+import pytest
+import zstandard
+
+from flowtally import protocol as p
+from flowtally.client import ApiError, Client, Unreachable
+from flowtally.errors import ConfigError, FlowtallyError
+
+TOKEN = "ft_very-secret"
+ACCOUNT = {"id": "acme", "name": "", "timezone": "UTC", "status": "active", "carry_from": "x", "overage": "carry",
+           "created_at": "x"}  # fmt: skip
+GRANT = {"id": "g1", "account": "acme", "pool": "traffic", "amount": 1, "source": "manual", "reference": "",
+         "priority": 100, "starts_at": "x", "expires_at": None, "created_at": "x", "voided_at": None}  # fmt: skip
+CREDENTIAL = {"id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None}
+POOL = {"name": "mobile", "charge": "bytes", "products": []}
+PRODUCT = {"product": "m", "pool": "mobile"}
+USAGE = {"account": "acme", "from": "x", "to": "y", "timezone": "UTC", "bucket": "day", "rows": [],
+         "total": {"bytes_up": 0, "bytes_down": 0, "bytes": 0, "requests": 0}}  # fmt: skip
+
+
+class Recorder:
+    """Answers in order, and keeps what was asked."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+
+    def client(self, retry_s: float = 5) -> Client:
+        return Client("http://f.test:1/", TOKEN, retry_s=retry_s, transport=httpx.MockTransport(self))
+
+
+CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
+    ("POST", "/v1/accounts", lambda c: c.create_account(p.AccountRequest(id="acme")), ACCOUNT),
+    ("GET", "/v1/accounts/a%2F..%2Fb%20%C3%BC", lambda c: c.account("a/../b ü"), ACCOUNT),
+    ("GET", "/v1/accounts/%2E%2E", lambda c: c.account(".."), ACCOUNT),
+    ("PATCH", "/v1/accounts/acme", lambda c: c.change_account("acme", p.AccountChange(name="A")), ACCOUNT),
+    ("GET", "/v1/accounts/acme/usage", lambda c: c.usage("acme"), USAGE),
+    ("POST", "/v1/accounts/acme/grants", lambda c: c.give_grant("acme", p.GrantRequest(amount=1)), GRANT),
+    ("GET", "/v1/accounts/acme/grants/g1", lambda c: c.grant("acme", "g1"), GRANT),
+    ("POST", "/v1/accounts/acme/grants/g1/void", lambda c: c.void_grant("acme", "g1"), GRANT),
+    ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
+    ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),
+    ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),
+    ("POST", "/v1/credentials/c1/revoke", lambda c: c.revoke_credential("c1"), CREDENTIAL),
+    ("POST", "/v1/accounts/a/credentials/c1/revoke", lambda c: c.revoke_credential("c1", "a"), CREDENTIAL),
+    ("PUT", "/v1/pools/mobile", lambda c: c.create_pool("mobile", p.PoolRequest("bytes")), POOL),
+    ("PUT", "/v1/products/m", lambda c: c.map_product("m", p.ProductRequest("mobile")), PRODUCT),
+    ("GET", "/v1/sources?source=a+b%26", lambda c: c.source("a b&"), {"source": "a", "sequence": 1, "position": None}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "call", "answer"), CALLS)
+def test_every_call_asks_its_path_and_types_the_answer(
+    method: str, path: str, call: Callable[[Client], object], answer: object
+) -> None:
+    server = Recorder(answer)
+    got = call(server.client())
+    assert isinstance(got, msgspec.Struct)
+    asked = server.asked[0]
+    assert (asked.method, asked.url.raw_path.decode()) == (method, path)
+    assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert ("Idempotency-Key" in asked.headers) == (method != "GET")
+
+
+@pytest.mark.parametrize("method", ["accounts", "pools", "products", "credentials"])
+def test_lists_are_read_page_by_page(method: str) -> None:
+    item = {"accounts": ACCOUNT, "pools": POOL, "products": PRODUCT, "credentials": CREDENTIAL}[method]
+    server = Recorder({"items": [item, item], "next": "c2"}, {"items": [item], "next": None})
+    assert len(list(getattr(server.client(), method)())) == 3
+    assert [request.url.params.get("cursor") for request in server.asked] == [None, "c2"]
+
+
+def test_a_change_names_only_what_changes() -> None:
+    server = Recorder(ACCOUNT)
+    server.client().change_account("acme", p.AccountChange(status="closed"))
+    assert json.loads(server.asked[0].content) == {"status": "closed"}
+
+
+def test_a_usage_question_is_put_in_the_apis_words() -> None:
+    server = Recorder(USAGE)
+    server.client().usage("acme", start="2026-01-01", end=None, by=["user", "label:a"], users=["b,c"], bucket="day")
+    asked = server.asked[0].url.params.multi_items()
+    assert asked == [("from", "2026-01-01"), ("by", "user"), ("by", "label:a"), ("user", "b,c"), ("bucket", "day")]
+
+
+def test_usage_as_csv_is_handed_on_as_it_is() -> None:
+    server = Recorder(httpx.Response(200, content=b"start,end\r\n"))
+    assert server.client().usage_csv("acme", tz="UTC") == b"start,end\r\n"
+    assert server.asked[0].headers["Accept"] == "text/csv"
+
+
+def test_events_travel_as_compressed_lines() -> None:
+    server = Recorder({"stored": 50, "duplicate": 0, "conflict": 0, "refused": 0, "receipts": []})
+    events = [p.PlainEvent(source="s", account="a", sequence=number) for number in range(1, 51)]
+    server.client().send_events(events, atomic=True, all_receipts=True)
+    asked = server.asked[0]
+    body = zstandard.ZstdDecompressor().decompress(asked.content)
+    assert msgspec.json.Decoder(p.PlainEvent).decode_lines(body) == events
+    assert asked.headers["Content-Type"] == "application/x-ndjson"
+    assert dict(asked.url.params) == {"atomic": "true", "receipts": "all"}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx.Response(503, headers={"Retry-After": "0"}),
+        httpx.Response(429, headers={"Retry-After": "0"}),
+        httpx.Response(502),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+    ],
+)
+def test_passing_trouble_is_retried_with_the_same_key(trouble: object) -> None:
+    server = Recorder(trouble, trouble, ACCOUNT)
+    server.client().create_account(p.AccountRequest())
+    assert len(server.asked) == 3
+    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 1
+    assert len({request.content for request in server.asked}) == 1
+
+
+def test_two_calls_have_two_keys() -> None:
+    server = Recorder(ACCOUNT)
+    client = server.client()
+    client.create_account(p.AccountRequest())
+    client.create_account(p.AccountRequest())
+    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 2
+
+
+def test_retrying_ends() -> None:
+    with pytest.raises(Unreachable, match=r"http://f\.test:1 does not answer: ConnectError refused"):
+        Recorder(httpx.ConnectError("refused")).client(retry_s=0.2).pools().__next__()
+    server = Recorder(httpx.Response(503, json={"code": "storage_full", "detail": "no room"}))
+    with pytest.raises(ApiError, match="no room") as caught:
+        server.client(retry_s=0.2).balance("acme")
+    assert (caught.value.code, caught.value.status) == ("storage_full", 503)
+
+
+def test_a_server_that_asks_for_too_much_patience_is_not_waited_for() -> None:
+    server = Recorder(httpx.Response(503, headers={"Retry-After": "3600"}, json={"code": "x", "detail": "later"}))
+    with pytest.raises(ApiError) as caught:
+        server.client().balance("acme")
+    assert (len(server.asked), caught.value.retry_after_s) == (1, 3600)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500])
+def test_a_refusal_is_final_and_keeps_the_problem(status: int) -> None:
+    server = Recorder(httpx.Response(status, json={"code": "some_code", "detail": "why", "mark": 7}))
+    with pytest.raises(FlowtallyError) as caught:
+        server.client().balance("acme")
+    error = caught.value
+    assert isinstance(error, ApiError)
+    assert (error.code, error.status, error.detail, error.problem["mark"]) == ("some_code", status, "why", 7)
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_is_no_problem_document_still_is_an_error() -> None:
+    with pytest.raises(ApiError) as caught:
+        Recorder(httpx.Response(404, html="<h1>nginx</h1>")).client().balance("acme")
+    assert (caught.value.code, caught.value.detail) == ("http_404", "Not Found")
+
+
+def test_an_answer_of_another_shape_is_told() -> None:
+    with pytest.raises(ApiError) as caught:
+        Recorder({"hello": 1}).client().balance("acme")
+    assert caught.value.code == "unexpected_answer"
+
+
+def test_no_error_tells_the_token() -> None:
+    for answer in (httpx.Response(401, json={"code": "x", "detail": f"bad {TOKEN}"}), httpx.ConnectError(TOKEN)):
+        with pytest.raises(ApiError) as caught:
+            Recorder(answer).client(retry_s=0).balance("acme")
+        assert TOKEN not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [("http://x", "a\nb"), ("http://x", "x y"), ("http://x", "ä"), ("ftp://x", ""), ("x", ""), ("http://u:p@x", "")],
+)
+def test_a_url_or_token_of_no_use_is_refused_without_repeating_it(url: str, token: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Client(url, token)
+    assert token not in str(caught.value) or not token
+    assert "u:p" not in str(caught.value)
+
+
+def test_health_is_a_yes_or_no() -> None:
+    assert Recorder({"status": "ok"}).client().healthy()
+    assert not Recorder(httpx.ConnectError("refused")).client().healthy()
+    assert not Recorder(httpx.Response(503)).client().ready()

@@ -1,0 +1,68 @@
+"""Who may import whom: the contract of pyproject.toml holds, and libraries stay in their homes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# library -> the only places that may import it directly. One home each, so that a library can be left again.
+HOMES = {
+    "sqlalchemy": ("flowtally.ledger", "flowtally.usage.keys"),
+    "alembic": ("flowtally.ledger",),
+    "psycopg": ("flowtally.ledger", "flowtally.usage.keys"),
+    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys"),
+    "clickhouse_connect": ("flowtally.usage",),
+    "chdb": ("flowtally.usage",),
+    "litestar": ("flowtally.api", "flowtally.server"),
+    "granian": ("flowtally.server", "flowtally.cli.serve"),
+    "httpx": ("flowtally.client",),
+    "stamina": ("flowtally.client",),
+    "typer": ("flowtally.cli",),
+    "rich": ("flowtally.cli",),
+}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("flowtally", include_external_packages=True, cache_dir=None)
+
+
+def at_home(module: str, homes: tuple[str, ...]) -> bool:
+    return any(module == home or module.startswith(home + ".") or module.startswith(home + "_") for home in homes)
+
+
+def test_imports_point_down() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_stays_in_its_home(imports: grimp.ImportGraph, library: str) -> None:
+    if library not in imports.modules:
+        pytest.skip(f"nothing imports {library} yet")
+    strays = [m for m in imports.find_modules_that_directly_import(library) if not at_home(m, HOMES[library])]
+    assert not strays, f"{library} lives in {HOMES[library]}; ask there for what you need"
+
+
+def test_nothing_but_config_and_the_command_line_reads_the_environment() -> None:
+    """A setting that is read where it is used cannot be documented, tested or handed in."""
+    readers = {
+        path.relative_to(ROOT / "src/flowtally").as_posix()
+        for path in (ROOT / "src/flowtally").rglob("*.py")
+        if "environ" in path.read_text() or "getenv" in path.read_text()
+    }
+    assert {one for one in readers if not one.startswith(("cli/", "config.py"))} == set()
+
+
+@pytest.mark.parametrize("module", ["flowtally.client", "flowtally.cli.app", "flowtally.agents"])
+def test_what_only_asks_does_not_load_the_engine(module: str) -> None:
+    """The engine costs a second and 280 MB, and a process that imported it must not fork (decision 0001)."""
+    code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in ('chdb', 'clickhouse_connect', 'litestar')))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,78 @@
+"""Amounts as people write them, exactly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowtally.units import human_bytes, human_count, parse_amount
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0", 0),
+        ("250", 250),
+        ("250B", 250),
+        ("10k", 10_000),
+        ("100GB", 100 * 1000**3),
+        ("100 gb", 100 * 1000**3),
+        ("1.5 GiB", 3 * 512 * 1024**2),
+        ("1.5GB", 1_500_000_000),
+        ("0.001kB", 1),
+        (" 2 TiB ", 2 * 1024**4),
+        ("9007199254.740991 MB", 2**53 - 1),
+        ("9.007199254740993 PB", 9007199254740993),  # a float would lose the last unit
+        ("1234567890123456789012345678901 EB", 1234567890123456789012345678901 * 10**18),
+        ("3 Mi", 3 * 1024**2),
+    ],
+)
+def test_an_amount_is_read_exactly(text: str, amount: int) -> None:
+    assert parse_amount(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "GB", "-1", "+1", "1,5 GB", "1.GB", ".5GB", "1e9", "inf", "nan", "0x10", "1 Mbit", "1 XB", "iB", "1iB",
+     "١٢", "1 2", "9" * 1000, "1\x00", "1_000"],
+)  # fmt: skip
+def test_what_is_no_amount_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an amount"):
+        parse_amount(text)
+
+
+@pytest.mark.parametrize("text", ["0.5", "1.5 B", "0.0001 kB", "0.1 KiB", "1.0000000000000000000000000001 EB"])
+def test_an_amount_that_is_not_whole_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a whole number"):
+        parse_amount(text)
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (999_999, "999.99 kB"),  # not "1000 kB", and not more than there is
+        (1_500_000, "1.5 MB"),
+        (100 * 1000**3, "100 GB"),
+        (12_345_678_901, "12.34 GB"),
+        (1_050_000, "1.05 MB"),
+        (-1_500, "-1.5 kB"),
+        (12 * 1000**7, "12,000 EB"),
+    ],
+)
+def test_bytes_are_printed_for_people(n: int, text: str) -> None:
+    assert human_bytes(n) == text
+
+
+def test_counts_are_printed_whole() -> None:
+    assert human_count(1234567) == "1,234,567"
+
+
+@given(st.integers(min_value=0, max_value=10**21 - 1))
+def test_what_is_printed_reads_back_as_no_more_and_almost_as_much(n: int) -> None:
+    shown = parse_amount(human_bytes(n))
+    assert shown <= n
+    assert n - shown <= n // 100
