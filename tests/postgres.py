@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -24,7 +27,7 @@ USER = "flowtally"
 
 
 def find_binaries() -> Path | None:
-    """The directory of initdb and pg_ctl, the newest installed; None without a PostgreSQL server."""
+    """The directory of initdb and postgres, the newest installed; None without a PostgreSQL server."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if not found and (initdb := shutil.which("initdb")):
         found = [Path(initdb).resolve().parent]
@@ -38,6 +41,7 @@ class Postgres:
         self._binaries = binaries
         self._directory = Path(tempfile.mkdtemp(prefix="flowtally-pg-", dir="/tmp"))  # short, and postgres may enter it
         self._numbers = count(1)
+        self._server: subprocess.Popen[bytes] | None = None
         self.port = 0
         if os.geteuid() == 0:
             shutil.chown(self._directory, "postgres", "postgres")
@@ -57,8 +61,9 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop the server and remove its directory."""
-        if (self._directory / "data" / "postmaster.pid").exists():
-            self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self._directory / "data"))
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)  # at once: nothing in there is to be kept
+            self._server.wait(timeout=30)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _initdb(self) -> None:
@@ -75,20 +80,30 @@ class Postgres:
             "fsync": "on" if durable else "off",
             "synchronous_commit": "on" if durable else "off",
         }
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        log = str(self._directory / "log")
-        self._run("pg_ctl", "start", "-w", "-D", str(self._directory / "data"), "-l", log, "-o", options)
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        command = self._command("postgres", "-D", str(self._directory / "data"), *options)
+        with (self._directory / "log").open("wb") as log:
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        assert self._server is not None
+        end = time.monotonic() + 60
+        while self._server.poll() is None and time.monotonic() < end:
+            with suppress(psycopg.OperationalError), psycopg.connect(self._dsn("postgres")):
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL did not start: {(self._directory / 'log').read_text(errors='replace')}")
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._binaries / program), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", *command]
-        # The output goes to a file: the server inherits it, and a pipe would never end.
-        with tempfile.TemporaryFile() as output:
-            done = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False)
-            output.seek(0)
-            if done.returncode != 0:
-                raise RuntimeError(f"{program} failed: {output.read().decode(errors='replace')}")
+        done = subprocess.run(self._command(program, *arguments), capture_output=True, text=True, cwd="/", check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """As the user postgres when we are root, and ended with us however we end: a killed run leaves no server."""
+        become = ["--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+        return ["setpriv", *become, "--pdeathsig=QUIT", str(self._binaries / program), *arguments]
 
     def _dsn(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user={USER} dbname={database}"

@@ -104,7 +104,8 @@ class Client:
             with contextlib.suppress(httpx.HTTPError, OSError, subprocess.TimeoutExpired):
                 action()
             actions += 1
-            time.sleep(min(self.chance.expovariate(1 / self.persona.pause_s), 5 * self.persona.pause_s))
+            pause_s = min(self.chance.expovariate(1 / self.persona.pause_s), 5 * self.persona.pause_s)
+            time.sleep(max(0, min(pause_s, started + seconds - time.monotonic())))
         return actions
 
     # what customers do

@@ -8,6 +8,7 @@ Used by `agents/` and `cli/`; the buffered asynchronous client of applications i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack
@@ -31,8 +32,15 @@ RETRY_AFTER_MAX_S: Final = 30  # a server that asks for more patience is told to
 _COMPRESS_FROM_BYTES: Final = 1024
 _NO_RETRY: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
-# stamina would announce retries through structlog on standard output, where the CLI prints JSON; logging uses stderr.
-stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
+_log = logging.getLogger(__name__)
+
+
+def _tell_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    _log.info("attempt %d failed, next in %.1f s: %s", details.retry_num, details.wait_for, details.caused_by)
+
+
+# By default stamina announces retries through structlog on standard output, where the CLI prints JSON.
+stamina.instrumentation.set_on_retry_hooks([_tell_retry])
 
 
 class ApiError(FlowtallyError):

@@ -76,12 +76,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool,
         Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),
     ] = False
-    min_free_bytes: Annotated[
-        int, Meta(description="With less room on the data directory's disk events are answered 503.", ge=0)
-    ] = 64 * 1024 * 1024
-    rebuild_keys: Annotated[
-        bool, Meta(description="Make lost event keys anew from the stored rows at the start, instead of refusing it.")
-    ] = False
     threads: Annotated[int, Meta(description="Threads that ask the databases.", ge=1, le=256)] = 8
     metrics: Annotated[
         Literal["loopback", "open", "admin"],

@@ -31,16 +31,18 @@ from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
 from flowtally.auth import Doorkeeper
 from flowtally.config import Config
-from flowtally.errors import ConfigError
-from flowtally.ingest.door import Ingest
+from flowtally.errors import ConfigError, Unavailable
+from flowtally.ingest.door import Ingest, keys_path
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 
 BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in work at a time
 HEADER_READ_MS: Final = 10_000
 STOP_S: Final = 30  # what requests under way may still take after a signal to stop
+AUTH_THREADS: Final = 2
 ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
 
 Clock = Callable[[], int]
@@ -102,6 +104,8 @@ def open_house(
         if ledger is None:
             ledger = Ledger.open(config.ledger_url)
             closing.callback(ledger.close)
+        if ingest is None:
+            refuse_second_writer(config)
         if usage is None:
             opened = open_usage(config.usage_url)
             closing.callback(opened.close)
@@ -109,11 +113,30 @@ def open_house(
         if ingest is None:
             ingest = Ingest.open(config, usage, ledger, clock=clock)
             closing.callback(ingest.close)
-        pool = ThreadPoolExecutor(config.threads, thread_name_prefix="ask")
-        closing.callback(pool.shutdown, wait=True, cancel_futures=True)
+        pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
+        for pool in pools:
+            closing.callback(pool.shutdown, wait=True, cancel_futures=True)
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
-        yield House(config, clock, usage, ledger, ingest, Doorkeeper(ledger, clock), metrics, pool)
+        metrics.watch("ledger", lambda: ledger_measures(ledger))
+        yield House(config, clock, usage, ledger, ingest, Doorkeeper(ledger, clock), metrics, *pools)
+
+
+def refuse_second_writer(config: Config) -> None:
+    """WriterBusy names the process that serves this installation already. Ingest asks again and keeps the lease; asking
+    before the engine opens gives the reason instead of the engine's own complaint."""
+    Keys(keys_path(config.keys_url)).close()
+
+
+def ledger_measures(ledger: Ledger) -> dict[str, float]:
+    """Whether the ledger answers, and how quickly."""
+    started = time.perf_counter()
+    try:
+        with ledger.read() as tx:
+            credentials.has_admin(tx)
+    except Unavailable:
+        return {"up": 0.0}
+    return {"up": 1.0, "read_seconds": time.perf_counter() - started}
 
 
 def create_app(
@@ -142,19 +165,22 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None) -> None:
     before that if it must not start.
     """
     set_up_logs(config)
-    with listen(config.host, config.port) as listener, open_house(config) as house:
+    with bind(config.host, config.port) as listener, open_house(config) as house:
         app = build_application()
         app.state.house = house
         asyncio.run(_serve(app, listener, on_ready))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket of our own: its port is known before anybody is told, and a port in use is an error (the
-    server's own sockets would share it silently)."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of our own, not listening yet: its port is known before anybody is told, and a port in use is an error
+    (the server's own sockets would share it silently)."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        return made
     except OSError as error:
+        made.close()
         raise ConfigError(f"Cannot listen at {host} port {port}: {error.strerror or error}.") from error
 
 
@@ -190,6 +216,7 @@ async def _serve(app: Litestar, listener: socket.socket, on_ready: Callable[[str
     for wanted in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(wanted, server.stop)
     address = address_of(listener)
+    listener.listen(BACKLOG)  # only now: the start may have refused, and what is not open should not seem so
     log.info("listening", address=address)
     if on_ready is not None:
         server.on_startup(lambda: on_ready(address))

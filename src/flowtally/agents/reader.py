@@ -1,8 +1,8 @@
 """A log file as lines with byte offsets: plain, gzip or a pipe, from any offset, in bounded memory.
 
 Offsets count bytes of the DEcompressed stream, so `access.log` and the `access.log.1.gz` made of it agree. A line ends
-with a newline; a last one without is read too unless the log is still being written. A line longer than `MAX_LINE_BYTES` is
-given without its text and skipped in pieces. Leaves waiting for more lines to a follower.
+with a newline; a last one without is read too, unless the log is still being written. A line longer than
+`MAX_LINE_BYTES` is given without its text and skipped in pieces. Leaves waiting for more lines to a follower.
 """
 
 from __future__ import annotations

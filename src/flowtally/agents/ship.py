@@ -69,7 +69,7 @@ class Importer:
         batch_events: int = BATCH_EVENTS,
         finished: bool = True,
     ) -> None:
-        """`finished` False: somebody still writes to the log, so a last line without newline is left for the next run."""
+        """`finished` False: the log is still written to, so a last line without newline is left for the next run."""
         if format_name not in FORMATS:
             raise ConfigError(f"--format {format_name!r}: known are {', '.join(FORMATS)}")
         if not source and not log.seekable:

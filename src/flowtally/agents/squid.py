@@ -14,45 +14,43 @@ from urllib.parse import unquote_to_bytes
 
 from flowtally.agents.reading import Line, Reading, Unreadable, epoch_at, quantity, text_of
 
-# The URL is matched lazily and everything right of it by its shape, because `uri_whitespace allow` lets blanks into it.
-_NATIVE = re.compile(
-    rb"\s*(?P<seconds>\d+)(?:\.(?P<fraction>\d+))?"
-    rb"\s+-?\d+"  # elapsed: negative after a step of the clock, and of no interest to a meter
-    rb"\s+(?P<client>\S+)"
-    rb"\s+[A-Za-z_]+/(?P<status>\d{3}|-)"
-    rb"\s+(?P<down>\S+)"
-    rb"\s+\S+"  # method
-    rb"\s+(?P<url>\S.*?)"
-    rb"\s+(?P<user>\S+)"
-    rb"\s+(?:[A-Z][A-Z0-9_]*|-)/\S+"  # how the origin was reached
-    rb"\s+\S+"  # media type, `-` if unknown
-    rb"(?:\s+(?P<up>-|-?\d+))?\s*"
-)
+# time elapsed client action/status size method | url, which may hold blanks (`uri_whitespace allow`) | user hierarchy ..
+_HEAD = re.compile(rb"(\d+)(?:\.(\d+))? -?\d+ (\S+) [A-Za-z_]+/(\d{3}|-) (\S+) \S+")
+_HIERARCHY = re.compile(rb"(?:[A-Z][A-Z0-9_]*|-)/\S+")  # how the origin was reached: HIER_DIRECT/10.0.0.1
+_COUNT = re.compile(rb"-|-?\d+")
+_HEAD_FIELDS = 6
+_NOT_OURS = Unreadable("not_this_format", "not a line of Squid's native log")
 
 
 def read_line(line: bytes) -> Line:
     """One line of the log; never raises."""
-    if not line.strip():
+    fields = line.split()
+    if not fields:
         return None
-    match = _NATIVE.fullmatch(line)
-    if match is None:
-        return Unreadable("not_this_format", "not a line of Squid's native log")
-    time_at = epoch_at(match["seconds"], match["fraction"] or b"0")
+    # Head and tail are known by their shape and the URL is what remains; one regular expression over all of it would
+    # try quadratically many splits of a hostile line.
+    head = _HEAD.fullmatch(b" ".join(fields[:_HEAD_FIELDS]))
+    tail = fields[_HEAD_FIELDS:]
+    up_raw = b"-"
+    if len(tail) >= 5 and _COUNT.fullmatch(tail[-1]) and _HIERARCHY.fullmatch(tail[-3]):
+        up_raw = tail.pop()
+    if head is None or len(tail) < 4 or not _HIERARCHY.fullmatch(tail[-2]):
+        return _NOT_OURS
+    seconds, fraction, client, status, down_raw = head.groups()
+    time_at = epoch_at(seconds, fraction or b"0")
     if time_at is None:
-        return Unreadable("bad_time", f"no instant: {text_of(match['seconds'][:40])}")
-    up, down = quantity(match["up"] or b"-"), quantity(match["down"])
+        return Unreadable("bad_time", f"no instant: {text_of(seconds[:40])}")
+    up, down = quantity(up_raw), quantity(down_raw)
     if up is None or down is None:
-        return Unreadable(
-            "bad_size", f"no quantity: {text_of(match['down'][:40])} {text_of((match['up'] or b'-')[:40])}"
-        )
+        return Unreadable("bad_size", f"no quantity: {text_of(down_raw[:40])} {text_of(up_raw[:40])}")
     return Reading(
         time_at=time_at,
         bytes_up=up,
         bytes_down=down,
-        status=quantity(match["status"]) or 0,
-        client=text_of(match["client"]),
-        user=_name(match["user"]),
-        url=text_of(match["url"]),
+        status=quantity(status) or 0,
+        client=text_of(client),
+        user=_name(tail[-3]),
+        url=text_of(b" ".join(tail[:-3])),
     )
 
 

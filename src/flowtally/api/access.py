@@ -70,7 +70,7 @@ class Access:
         metrics: Metrics = scope["litestar_app"].state.house.metrics
         metrics.answered(method, route, status, seconds)
         say = log.debug if path in QUIET and status < 400 else log.info
-        who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[literal-required]
+        who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[typeddict-item]
         ms = round(seconds * 1000, 1)
         say("request", method=method, path=path, status=status, ms=ms, request_id=request_id, **who)
 

@@ -57,6 +57,7 @@ class House(msgspec.Struct, frozen=True):
     doorkeeper: Doorkeeper
     metrics: Metrics
     pool: ThreadPoolExecutor
+    auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""
@@ -65,4 +66,6 @@ class House(msgspec.Struct, frozen=True):
     async def who(self, header: str | None) -> Credential:
         """The credential behind an Authorization header."""
         known = self.doorkeeper.remembered(header)
-        return known if known is not None else await self.in_thread(self.doorkeeper.look_up, header)
+        if known is not None:
+            return known
+        return await asyncio.get_running_loop().run_in_executor(self.auth_pool, self.doorkeeper.look_up, header)

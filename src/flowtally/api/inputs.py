@@ -15,10 +15,19 @@ import msgspec
 from litestar import Request
 
 from flowtally.config import Config
-from flowtally.errors import BadRequest, MalformedBody, SlowBody, TooLarge, Unprocessable, UnsupportedMedia
+from flowtally.errors import (
+    BadRequest,
+    FlowtallyError,
+    MalformedBody,
+    SlowBody,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMedia,
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_SHOWN_CHARS: Final = 100
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
@@ -82,12 +91,21 @@ def parse_body(body: bytes, content_type: str, into: type[S]) -> S:
     try:
         return msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        reason, field = _taken_apart(error)
-        value = _value_at(body, field)
-        told = f"{field} = {_shown(value)}: {reason}." if field else f"{reason}."
-        raise Unprocessable(told, field=field, value=value) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _wrong(body, error) from None
+    except _NO_JSON as error:
         raise MalformedBody(f"The body is no JSON: {error}.") from None
+
+
+def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
+    """What is wrong with a body that was not read to its end: it may still be no JSON at all."""
+    try:
+        value = msgspec.json.decode(body)
+    except _NO_JSON as worse:
+        return MalformedBody(f"The body is no JSON: {worse}.")
+    reason, field = _taken_apart(error)
+    value = _value_at(value, field)
+    told = f"{field} = {_shown(value)}: {reason}." if field else f"{reason}."
+    return Unprocessable(told, field=field, value=value)
 
 
 async def read_body(request: Request[Any, Any, Any], limit: int, config: Config) -> bytes:
@@ -131,12 +149,8 @@ def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
     return reason, re.sub(r"\[(\.\.\.|\d+)\]", "", path)
 
 
-def _value_at(body: bytes, field: str) -> object:
+def _value_at(value: Any, field: str) -> object:
     """The value that was refused, as far as it is short enough to be repeated."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
     for name in field.split(".") if field else ():
         if not isinstance(value, dict) or name not in value:
             return None

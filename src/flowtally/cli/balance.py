@@ -19,6 +19,7 @@ Examples:
   flowtally balance acme --at 2026-07-01T00:00:00Z --json
 """
 GAUGE: Final = 20
+MIN_GAUGE: Final = 4  # narrower says nothing
 POOL_FIGURES: Final = ("granted", "spent", "pending", "expired", "voided", "overage", "credit")
 STYLES: Final = {"active": "", "spent": "dim", "expired": "dim", "voided": "dim", "pending": "cyan"}
 
@@ -65,30 +66,27 @@ def _figures(pool: PoolBalance) -> str:
 
 
 def grant_lines(grants: list[GrantAnswer], unit: str, width: int) -> list[str]:
-    """One line per grant with a gauge of what is left of it, aligned, at most `width` columns where names allow."""
-    rows = [
-        (
-            one.id,
-            printable(one.reference or one.source),
-            one.state or "",
-            f"{human(one.left or 0, unit)} of {human(one.amount, unit)}",
-            f"until {one.expires_at}" if one.expires_at else "",
-        )
-        for one in grants
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
-    gauge = min(GAUGE, width - sum(widths) - max((len(row[4]) for row in rows), default=0) - 16)
+    """One line per grant with a gauge of what is left of it, aligned, at most `width` columns where names allow.
+
+    A grant goes by its reference here; `flowtally grant list` has the ids."""
+    rows = [_cells(one, unit) for one in grants]
+    names, lefts, states, untils = (max((len(row[column]) for row in rows), default=0) for column in range(4))
+    gauge = min(GAUGE, width - names - lefts - states - untils - 12)
     lines = []
-    for one, row in zip(grants, rows, strict=True):
-        name, what, state, left, until = row
-        bar = chart.gauge(one.left or 0, one.amount, gauge, unicode=output.unicode_blocks()) if gauge >= 4 else ""
-        cells = [
-            name.ljust(widths[0]),
-            what.ljust(widths[1]),
-            state.ljust(widths[2]),
-            bar,
-            left.rjust(widths[3]),
-            until,
-        ]
+    for one, (name, left, state, until) in zip(grants, rows, strict=True):
+        bar = (
+            chart.gauge(one.left or 0, one.amount, gauge, unicode=output.unicode_blocks()) if gauge >= MIN_GAUGE else ""
+        )
+        cells = (name.ljust(names), bar, left.rjust(lefts), state.ljust(states), until)
         lines.append(("  " + "  ".join(cell for cell in cells if cell)).rstrip())
     return lines
+
+
+def _cells(one: GrantAnswer, unit: str) -> tuple[str, str, str, str]:
+    """Name, what is left, state and end of a grant."""
+    return (
+        printable(one.reference or one.source),
+        f"{human(one.left or 0, unit)} of {human(one.amount, unit)}",
+        one.state or "",
+        f"until {one.expires_at}" if one.expires_at else "",
+    )

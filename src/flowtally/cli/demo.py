@@ -17,7 +17,7 @@ from flowtally.cli.imports import show_report
 from flowtally.cli.output import Json, document, note, say, table
 from flowtally.cli.progress import meter
 from flowtally.cli.quantities import human
-from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_by_user
+from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_of_all
 from flowtally.cli.usage import show_usage
 from flowtally.client import Client
 from flowtally.config import Config, load_config
@@ -91,7 +91,7 @@ def tell_story(url: str, config: Config, json: bool) -> None:
         before = balances(client)
         with meter(LOG) as shown:
             imported = import_demo_log(client, shown.show)
-        told = Told(url, config.data, token, imported, before, balances(client), usage_by_user(client))
+        told = Told(url, config.data, token, imported, before, balances(client), usage_of_all(client))
     if json:
         document(told)
     else:
@@ -101,8 +101,8 @@ def tell_story(url: str, config: Config, json: bool) -> None:
 def show(told: Told) -> None:
     """The whole story for people."""
     heading("A real Squid log, imported")
-    show_report(told.imported)
-    heading("What was used, by user")
+    show_report(told.imported, most=3)
+    heading("What was used, by user, and by the quarter hour")
     for usage in told.usage:
         show_usage(usage)
         say()
@@ -147,10 +147,10 @@ def invitation(told: Told) -> list[str]:
         "In another terminal:",
         "",
         f"  export FLOWTALLY_URL={told.url} FLOWTALLY_TOKEN={told.admin_token}",
-        f'  curl {auth} "{base}/acme/usage?from={BEGINS}&to={ENDS}&bucket=total&by=user"',
-        f'  curl {auth} "{base}/globex/balance"',
-        f"  curl {auth} -H 'Content-Type: application/json' -H 'Idempotency-Key: more-1' \\",
+        f'  curl -sS {auth} "{base}/acme/usage?from={BEGINS}&to={ENDS}&bucket=total&by=user"',
+        f'  curl -sS {auth} "{base}/globex/balance"',
+        f"  curl -sS {auth} -H 'Content-Type: application/json' -H 'Idempotency-Key: more-1' \\",
         f"    -d '{grant}' \"{base}/initech/grants\"",
-        f"  curl {auth} -H 'Content-Type: application/json' \\",
+        f"  curl -sS {auth} -H 'Content-Type: application/json' \\",
         f"    -d '{event}' \"$FLOWTALLY_URL/v1/events\"",
     ]

@@ -10,11 +10,12 @@ import typer
 
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
-from flowtally.agents.report import ImportReport, LineProblem
+from flowtally.agents.report import SHOWN, ImportReport, LineProblem
 from flowtally.agents.ship import BATCH_EVENTS, Importer
 from flowtally.cli import ask
+from flowtally.cli.chart import fit
 from flowtally.cli.failures import PARTLY
-from flowtally.cli.output import Json, document, note, printable, say
+from flowtally.cli.output import Json, document, note, printable, say, width
 from flowtally.cli.progress import meter
 from flowtally.protocol import MAX_EVENTS
 from flowtally.units import human_count
@@ -91,14 +92,14 @@ def _show(report: ImportReport, json: bool) -> None:
         show_report(report)
 
 
-def show_report(report: ImportReport) -> None:
-    """What this run did, then the first lines that gave trouble."""
+def show_report(report: ImportReport, most: int = SHOWN) -> None:
+    """What this run did, then the first lines that gave trouble, `most` of each kind."""
     if report.resumed_at:
         say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
     say(f"{human_count(report.lines)} lines: {_counts(report)}")
     say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
-    _show_problems("unreadable", report.unreadable, report.first_unreadable)
-    _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused)
+    _show_problems("unreadable", report.unreadable, report.first_unreadable[:most])
+    _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused[:most])
 
 
 def _counts(report: ImportReport) -> str:
@@ -115,4 +116,4 @@ def _show_problems(what: str, count: int, first: tuple[LineProblem, ...]) -> Non
     for one in first:
         say(f"  line {human_count(one.line)}: {one.detail or one.reason} ({one.reason})")
         if one.excerpt:
-            say(f"    {printable(one.excerpt)}", style="dim")
+            say("    " + fit(printable(one.excerpt), width() - 4).rstrip(), style="dim")

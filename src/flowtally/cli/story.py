@@ -16,7 +16,7 @@ from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, Progress
-from flowtally.client import ApiError, Client
+from flowtally.client import ApiError, Client, UsageQuestion
 from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, UsageAnswer
 from flowtally.units import parse_amount
 
@@ -33,9 +33,9 @@ ACCOUNTS: Final = (
     AccountRequest(id="initech", name="Initech", timezone="America/New_York", carry_from=STARTS_AT),
 )
 GRANTS: Final = {
-    "acme": (("order", "order-1001", "500MB", 100), ("sign", "check-in reward", "50MB", 10)),
-    "globex": (("order", "order-1002", "100MB", 100),),
-    "initech": (("cdk", "voucher WELCOME", "20MB", 100),),
+    "acme": (("order", "order-1001", "350MB", 100), ("sign", "check-in reward", "50MB", 10)),
+    "globex": (("order", "order-1002", "215MB", 100),),
+    "initech": (("cdk", "voucher WELCOME", "80MB", 100),),
 }
 
 
@@ -83,9 +83,9 @@ def import_demo_log(client: Client, progress: Callable[[Progress], None]) -> Imp
         return Importer(client, log, "squid", MAPPING, progress=progress).run()
 
 
-def usage_by_user(client: Client) -> list[UsageAnswer]:
-    """What each account used, by user, over the days of the log."""
-    return [
-        client.usage(str(account.id), start=BEGINS, end=ENDS, bucket="total", by=["user"], fill="none")
-        for account in ACCOUNTS
-    ]
+def usage_of_all(client: Client) -> list[UsageAnswer]:
+    """What each account used, by user, over the month of the log; and the first one once more, by the quarter hour."""
+    by_user = UsageQuestion(start=BEGINS, end=ENDS, bucket="total", by=["user"])
+    by_time = UsageQuestion(start=BEGINS, end=ENDS, bucket="15m", fill="none")
+    of_each = [client.usage(str(account.id), **by_user) for account in ACCOUNTS]
+    return [*of_each, client.usage(str(ACCOUNTS[0].id), **by_time)]

@@ -22,7 +22,8 @@ Examples:
   flowtally usage acme --bucket total --by user
   flowtally usage acme --by product --by status --csv > usage.csv
 """
-QUANTITIES: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests"})
+# What is no group of a row. `user_id` comes with `user` for programs: names can be used again, ids cannot.
+NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id"})
 
 Row = dict[str, str | int | None]
 
@@ -67,7 +68,8 @@ def split_commas(values: list[str] | None) -> list[str]:
 
 def show_usage(answer: UsageAnswer) -> None:
     """The rows as bars, as wide as there is room, and their total."""
-    say(f"{printable(answer.account)}  {answer.start} .. {answer.end}  {answer.timezone}", style="bold")
+    when = f"{short(answer.start)} to {short(answer.end)}"
+    say(f"{printable(answer.account)}  {when}  {answer.timezone}", style="bold")
     bars = [_bar(row, answer.bucket) for row in answer.rows]
     for line in chart([*bars, _total(answer)] if bars else [], output.width(), unicode=output.unicode_blocks()):
         say(line)
@@ -76,7 +78,7 @@ def show_usage(answer: UsageAnswer) -> None:
 
 
 def _bar(row: Row, bucket: str) -> Bar:
-    groups = [printable(str(value)) or "-" for name, value in row.items() if name not in QUANTITIES]
+    groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
     when = [] if bucket == "total" and groups else [label_of(str(row["start"]), bucket)]
     size, requests = int(row["bytes"] or 0), int(row["requests"] or 0)
     return Bar("  ".join(when + groups), size, (human_bytes(size), f"{human_count(requests)} req"))
@@ -94,6 +96,11 @@ def label_of(start: str, bucket: str) -> str:
     if bucket == "month":
         return start[:7]
     return f"{start[:10]} {start[11:16]}{_offset(start)}"
+
+
+def short(instant: str) -> str:
+    """Midnights as dates: the zone is named beside them."""
+    return instant[:10] if instant[11:19] == "00:00:00" else instant
 
 
 def _offset(start: str) -> str:

@@ -17,7 +17,8 @@ import xxhash
 
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import FlowtallyError
-from flowtally.events import UsageEvent, labels_fault, time_of_id
+from flowtally.events import labels_fault, time_of_id
+from flowtally.ingest.columns import Columns
 from flowtally.ledger.texts import is_text
 
 
@@ -46,47 +47,49 @@ _MICROS: Final = pa.timestamp("us", "UTC")
 _UNDATED: Final = 0
 
 
-def faults(events: Sequence[UsageEvent], unreadable: Mapping[int, str]) -> tuple[Times, Reasons]:
+def faults(columns: Columns, unreadable: Mapping[int, str]) -> tuple[Times, Reasons]:
     """When each event happened, and why some can never be stored; an event at fault has the time 0."""
-    reasons = {index: Reason("invalid_event", detail) for index, detail in unreadable.items()}
-    for index, detail in _name_faults(events):
-        reasons.setdefault(index, Reason("invalid_event", detail))
-    for index, event in enumerate(events):
-        if not event.id and event.sequence is None:
-            reasons.setdefault(index, Reason("no_id", "an event needs an id or a sequence"))
-    for index, labels in enumerate([event.labels for event in events]):
-        if labels and (fault := labels_fault(labels)):
-            reasons.setdefault(index, Reason("bad_labels", fault))
-    return _times(events, reasons), reasons
+    reasons = {row: Reason("invalid_event", detail) for row, detail in unreadable.items()}
+    for row, detail in _name_faults(columns):
+        reasons.setdefault(row, Reason("invalid_event", detail))
+    if None in columns.sequence and "" in columns.id:
+        for row, (id, sequence) in enumerate(zip(columns.id, columns.sequence, strict=True)):
+            if not id and sequence is None:
+                reasons.setdefault(row, Reason("no_id", "an event needs an id or a sequence"))
+    if any(columns.labels):
+        for row, labels in enumerate(columns.labels):
+            if labels and (fault := labels_fault(labels)):
+                reasons.setdefault(row, Reason("bad_labels", fault))
+    return _times(columns, reasons), reasons
 
 
-def _name_faults(events: Sequence[UsageEvent]) -> list[tuple[int, str]]:
-    # Names repeat: look at each distinct one once, and at the events only where one is bad.
+def _name_faults(columns: Columns) -> list[tuple[int, str]]:
+    # Names repeat: look at each distinct one once, and at the rows only where one is bad.
     found: list[tuple[int, str]] = []
     for field in ("source", "account", "user", "product"):
-        names = {getattr(event, field) for event in events}
-        bad = {name for name in names if not is_text(name)}
+        column: list[str] = getattr(columns, field)
+        bad = {name for name in set(column) if not is_text(name)}
         if bad:
-            rows = [(index, getattr(event, field)) for index, event in enumerate(events)]
-            found += [(index, f"{field} {name!r} has control characters") for index, name in rows if name in bad]
+            found += [
+                (row, f"{field} {name!r} has control characters") for row, name in enumerate(column) if name in bad
+            ]
     return found
 
 
-def _times(events: Sequence[UsageEvent], reasons: Reasons) -> Times:
-    texts = [event.time for event in events]
-    times = _plain_times(texts)
+def _times(columns: Columns, reasons: Reasons) -> Times:
+    times = _plain_times(columns.time)
     if times is None:
-        times = np.zeros(len(events), dtype=np.int64)
-        for index, (event, text) in enumerate(zip(events, texts, strict=True)):
-            if index in reasons:
+        times = np.zeros(len(columns), dtype=np.int64)
+        for row, (id, text) in enumerate(zip(columns.id, columns.time, strict=True)):
+            if row in reasons:
                 continue
             try:
-                times[index] = _time(event, text)
+                times[row] = _time(id, text)
             except FlowtallyError as error:
-                reasons[index] = Reason("bad_time", error.detail)
-    for index in np.flatnonzero(times < 0).tolist():
-        reasons.setdefault(index, Reason("bad_time", "time is before 1970"))
-        times[index] = _UNDATED
+                reasons[row] = Reason("bad_time", error.detail)
+    for row in np.flatnonzero(times < 0).tolist():
+        reasons.setdefault(row, Reason("bad_time", "time is before 1970"))
+        times[row] = _UNDATED
     return times
 
 
@@ -105,17 +108,17 @@ def _plain_times(texts: list[str | None]) -> Times | None:
     return values // 1000
 
 
-def _time(event: UsageEvent, text: str | None) -> int:
+def _time(id: str, text: str | None) -> int:
     if text is not None:
         return parse_instant(text)
-    carried = time_of_id(event.id)
+    carried = time_of_id(id)
     if carried is None:
-        raise FlowtallyError(f"no time, and the id {event.id[:64]!r} is no UUIDv7 or ULID that carries one")
+        raise FlowtallyError(f"no time, and the id {id[:64]!r} is no UUIDv7 or ULID that carries one")
     return carried
 
 
 def world_faults(
-    events: Sequence[UsageEvent],
+    columns: Columns,
     times: Times,
     writers: Sequence[tuple[Writer, int]],
     statuses: Mapping[str, str],
@@ -125,31 +128,37 @@ def world_faults(
 
     `writers` are (writer, how many events) in order; `statuses` the status of every account that exists."""
     reasons: Reasons = {}
-    for index in np.flatnonzero(times > latest_at).tolist():
-        at, limit = format_instant(int(times[index])), format_instant(latest_at)
-        reasons[index] = Reason("time_in_future", f"time {at} is after {limit}, the latest the clock rule allows")
-    if any(statuses.get(account) not in ("active", "suspended") for account in {event.account for event in events}):
-        for index, event in enumerate(events):
-            status = statuses.get(event.account)
+    for row in np.flatnonzero(times > latest_at).tolist():
+        at, limit = format_instant(int(times[row])), format_instant(latest_at)
+        reasons[row] = Reason("time_in_future", f"time {at} is after {limit}, the latest the clock rule allows")
+    if any(statuses.get(account) not in ("active", "suspended") for account in set(columns.account)):
+        for row, account in enumerate(columns.account):
+            status = statuses.get(account)
             if status is None:
-                reasons[index] = Reason("unknown_account", f"there is no account {event.account!r}")
+                reasons[row] = Reason("unknown_account", f"there is no account {account!r}")
             elif status == "closed":
-                reasons[index] = Reason("account_closed", f"account {event.account!r} is closed")
+                reasons[row] = Reason("account_closed", f"account {account!r} is closed")
     start = 0
     for writer, count in writers:
         if writer.account is not None:
-            for index in range(start, start + count):
-                if events[index].account != writer.account:  # said like this, whether the other exists or not
-                    detail = f"this credential writes for account {writer.account!r} only"
-                    reasons[index] = Reason("not_your_account", detail)
+            detail = f"this credential writes for account {writer.account!r} only"
+            for row in range(start, start + count):
+                if columns.account[row] != writer.account:  # said alike, whether the other account exists or not
+                    reasons[row] = Reason("not_your_account", detail)
         start += count
     return reasons
 
 
-def digest(event: UsageEvent) -> int:
+def digests(columns: Columns) -> list[int]:
     """What must be equal for a retry to be a retry: account, user, product, quantities and status as received; not
     time, not labels. 64 bits, signed, as both databases have it."""
-    e = event
-    text = f"{e.account}\x00{e.user}\x00{e.product}\x00{e.bytes_up}\x00{e.bytes_down}\x00{e.requests}\x00{e.status}"
-    value: int = xxhash.xxh3_64_intdigest(text.encode())
-    return value - (1 << 64) if value >> 63 else value
+    c = columns
+    hashed = xxhash.xxh3_64_intdigest
+    values = [
+        hashed(f"{account}\0{user}\0{product}\0{up}\0{down}\0{requests}\0{status}".encode())
+        for account, user, product, up, down, requests, status in zip(
+            c.account, c.user, c.product, c.bytes_up, c.bytes_down, c.requests, c.status, strict=True
+        )
+    ]
+    signed: list[int] = np.array(values, dtype=np.uint64).astype(np.int64).tolist()
+    return signed

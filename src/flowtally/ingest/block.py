@@ -7,41 +7,40 @@ stored. A submission that breaks a rule of its source (a gap, a foreign source) 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from typing import Final
 
 import msgspec
 
 from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
 from flowtally.events import UsageEvent
-from flowtally.ingest import admission
-from flowtally.ingest.admission import Reason, Reasons, Times
+from flowtally.ingest.admission import Reason, Reasons
+from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
-from flowtally.usage.keys import Advance, Claim, Refused, Source, SourceKind, key_of
+from flowtally.usage.keys import Advance, Refused, Source, SourceKind
 
-Key = tuple[int, bytes]
+OTHER_CONTENT: Final = Reason(
+    "other_content", "this id was stored with another account, user, product, quantity or status"
+)
 _LISTED = 100  # receipts inside an error document
 
 
 class Gathered(msgspec.Struct):
-    """The events of all submissions as one list, with what can be said before any key is looked up."""
+    """All submissions of a block as one `Prepared`; `starts` are their first rows in it."""
 
     submissions: list[Submission]
     starts: list[int]
-    events: list[UsageEvent]
-    times: Times
-    faults: Reasons
+    rows: Prepared
 
 
 class Sorted(msgspec.Struct):
-    """What becomes of a block. `stored` are rows of `Gathered.events`; `marks` the mark of each numbered one's source
-    once this block is committed; `digests` of the named ones, by row."""
+    """What becomes of a block: `stored` are rows of the block, `claims` the keys of the named ones among them
+    with their rows, `advances` where the numbered sources stand once it is committed."""
 
     answers: list[Outcome | FlowtallyError]
     stored: list[int]
-    claims: list[Claim]
-    digests: dict[int, int]
+    claims: dict[Key, int]
     advances: list[Advance]
     refused: list[Refused]
 
@@ -54,16 +53,35 @@ class Running(msgspec.Struct):
     moved: bool = False
 
 
+class Part(msgspec.Struct):
+    """What one submission adds, kept apart until it is known whether it counts (`atomic`)."""
+
+    outcome: Outcome
+    stored: list[int]
+    claims: dict[Key, int]
+    refused: list[Refused]
+
+
 def gather(submissions: list[Submission]) -> Gathered:
     starts: list[int] = []
-    events: list[UsageEvent] = []
+    parts: list[Prepared] = []
+    events: list[UsageEvent] = []  # of submissions that nobody has prepared yet, a run of them at a time
     unreadable: dict[int, str] = {}
+    count = 0
     for submission in submissions:
-        starts.append(len(events))
-        unreadable |= {len(events) + index: fault for index, fault in submission.faults.items()}
-        events += submission.events
-    times, faults = admission.faults(events, unreadable)
-    return Gathered(submissions, starts, events, times, faults)
+        starts.append(count)
+        count += len(submission.events)
+        if submission.prepared is None:
+            unreadable |= {len(events) + index: fault for index, fault in submission.faults.items()}
+            events += submission.events
+            continue
+        if events:
+            parts.append(prepare(events, unreadable))
+            events, unreadable = [], {}
+        parts.append(submission.prepared)
+    if events:
+        parts.append(prepare(events, unreadable))
+    return Gathered(submissions, starts, join(parts))
 
 
 def source_kinds(submission: Submission) -> dict[str, SourceKind]:
@@ -107,14 +125,15 @@ class Sorter:
         known: Mapping[Key, int],
     ) -> None:
         self._block = block
+        self._rows = block.rows
         self._sources = sources
         self._refusals = refusals
         self._world = world
         self._known = known
-        self._clean = not block.faults and not world
+        self._clean = not block.rows.faults and not world
         self._claimed: dict[Key, int] = {}
         self._running: dict[str, Running] = {}
-        self._sorted = Sorted([], [], [], {}, [], [])
+        self._sorted = Sorted([], [], {}, [], [])
 
     def sort(self) -> Sorted:
         for submission, start in zip(self._block.submissions, self._block.starts, strict=True):
@@ -123,65 +142,61 @@ class Sorter:
             except FlowtallyError as error:
                 self._sorted.answers.append(error)
         moved = [(name, one) for name, one in self._running.items() if one.moved]
+        self._sorted.stored.sort()
         self._sorted.advances += [Advance(self._sources[name].no, name, one.mark, one.position) for name, one in moved]
         return self._sorted
 
     def _one(self, submission: Submission, start: int) -> Outcome:
-        outcome = Outcome([REFUSED] * len(submission.events), {})
-        numbered = [index for index, event in enumerate(submission.events) if event.sequence is not None]
-        new: list[int] = []
-        refused: list[Refused] = []
-        running: Running | None = None
-        if numbered:
-            running = self._numbered(submission, start, numbered, outcome, new, refused)
-        claims: dict[Key, Claim] = {}
-        digests: dict[int, int] = {}
-        if len(numbered) < len(submission.events):
-            self._named(submission, start, outcome, new, claims, digests)
-        if submission.atomic and any(status in (CONFLICT, REFUSED) for status in outcome.statuses):
-            raise _atomic_refused(submission, outcome)
+        count = len(submission.events)
+        part = Part(Outcome([REFUSED] * count, {}), [], {}, [])
+        sequences = self._rows.columns.sequence[start : start + count]
+        numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
+        running = self._numbered(start, numbered, part) if numbered else None
+        if len(numbered) < count:
+            self._named(
+                start, [i for i, one in enumerate(sequences) if one is None] if numbered else range(count), part
+            )
+        if submission.atomic and any(status in (CONFLICT, REFUSED) for status in part.outcome.statuses):
+            raise _atomic_refused(submission, part.outcome)
         if running is not None:
-            self._running[submission.events[numbered[0]].source] = running
-        self._claimed |= {key: claim.digest for key, claim in claims.items()}
-        self._sorted.stored += new
-        self._sorted.claims += claims.values()
-        self._sorted.digests |= digests
-        self._sorted.refused += refused
-        return outcome
+            self._running[self._rows.columns.source[start + numbered[0]]] = running
+        self._claimed |= part.claims
+        self._sorted.stored += part.stored
+        self._sorted.claims |= part.claims
+        self._sorted.refused += part.refused
+        return part.outcome
 
     def _fault(self, row: int) -> Reason | None:
-        return self._block.faults.get(row) or self._world.get(row)
+        return self._rows.faults.get(row) or self._world.get(row)
 
-    def _numbered(
-        self,
-        submission: Submission,
-        start: int,
-        numbered: list[int],
-        outcome: Outcome,
-        new: list[int],
-        refused: list[Refused],
-    ) -> Running:
-        events = submission.events
-        source = self._sources[events[numbered[0]].source]
+    def _numbered(self, start: int, numbered: Sequence[int], part: Part) -> Running:
+        columns = self._rows.columns
+        last = start + numbered[-1]
+        source = self._sources[columns.source[last]]
         before = self._running.get(source.name) or Running(source.mark, source.position)
-        first = _first_number([events[index] for index in numbered], source.name, before.mark)
+        asked = [columns.sequence[start + index] for index in numbered]
+        first = _first_number(asked, source.name, before.mark)
         overlap = max(0, min(len(numbered), before.mark + 1 - first))
-        self._overlap(source, first, numbered[:overlap], outcome)
-        if self._clean and len(numbered) - overlap == len(events):  # by far the usual case
-            outcome.statuses = [STORED] * len(events)
-            new += range(start, start + len(events))
-            return Running(first + len(numbered) - 1, events[-1].position, moved=True)
-        for number, index in enumerate(numbered[overlap:], start=first + overlap):
-            reason = self._fault(start + index)
-            if reason is None:
-                outcome.statuses[index] = STORED
-                new.append(start + index)
-            else:
-                outcome.reasons[index] = reason
-                refused.append(Refused(source.no, number, events[index].id, reason.code, reason.detail))
+        self._overlap(source, first, numbered[:overlap], part.outcome)
         if overlap == len(numbered):
             return before
-        return Running(first + len(numbered) - 1, events[numbered[-1]].position, moved=True)
+        if self._clean and len(numbered) - overlap == len(part.outcome.statuses):  # by far the usual case
+            part.outcome.statuses = [STORED] * len(numbered)
+            part.stored += range(start, last + 1)
+        else:
+            self._new_numbers(source, start, first + overlap, numbered[overlap:], part)
+        return Running(first + len(numbered) - 1, columns.position[last], moved=True)
+
+    def _new_numbers(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:
+        for number, index in enumerate(indices, start=first):
+            reason = self._fault(start + index)
+            if reason is None:
+                part.outcome.statuses[index] = STORED
+                part.stored.append(start + index)
+            else:
+                part.outcome.reasons[index] = reason
+                id = self._rows.columns.id[start + index]
+                part.refused.append(Refused(source.no, number, id, reason.code, reason.detail))
 
     def _overlap(self, source: Source, first: int, indices: Sequence[int], outcome: Outcome) -> None:
         # At or below the mark: counted already, unless it was refused then; so it is refused again, for that reason.
@@ -195,50 +210,44 @@ class Sorter:
             else:
                 outcome.statuses[index] = DUPLICATE
 
-    def _named(
-        self,
-        submission: Submission,
-        start: int,
-        outcome: Outcome,
-        new: list[int],
-        claims: dict[Key, Claim],
-        digests: dict[int, int],
-    ) -> None:
-        numbers = {name: source.no for name, source in self._sources.items()}
-        for index, event in enumerate(submission.events):
-            row = start + index
-            if event.sequence is not None:
-                continue
-            if row in self._block.faults:
-                outcome.reasons[index] = self._block.faults[row]
-                continue
-            key = (numbers[event.source], key_of(event.id))
-            ours = admission.digest(event)
-            theirs = self._seen(key, claims)
-            if theirs is not None:
-                outcome.statuses[index] = DUPLICATE if theirs == ours else CONFLICT
-                if theirs != ours:
-                    detail = "this id was stored with another account, user, product, quantity or status"
-                    outcome.reasons[index] = Reason("other_content", detail)
-            elif row in self._world:
-                outcome.reasons[index] = self._world[row]
-            else:
-                claims[key] = Claim(key[0], key[1], ours)
-                digests[row] = ours
-                outcome.statuses[index] = STORED
-                new.append(row)
+    def _named(self, start: int, named: Sequence[int], part: Part) -> None:
+        if self._clean and not self._known and len(named) == len(part.outcome.statuses):  # by far the usual case
+            rows = range(start, start + len(named))
+            claims = dict(zip(self._rows.keys[start : rows.stop], rows, strict=True))
+            if len(claims) == len(named) and self._claimed.keys().isdisjoint(claims):
+                part.outcome.statuses = [STORED] * len(named)
+                part.stored += rows
+                part.claims |= claims
+                return
+        for index in named:
+            self._one_named(start + index, index, part)
 
-    def _seen(self, key: Key, claims: Mapping[Key, Claim]) -> int | None:
-        if key in claims:
-            return claims[key].digest
-        if key in self._claimed:
-            return self._claimed[key]
-        return self._known.get(key)
+    def _one_named(self, row: int, index: int, part: Part) -> None:
+        if row in self._rows.faults:
+            part.outcome.reasons[index] = self._rows.faults[row]
+            return
+        key = self._rows.keys[row]
+        theirs = self._seen(key, part)
+        if theirs is not None:
+            same = theirs == self._rows.digests[row]
+            part.outcome.statuses[index] = DUPLICATE if same else CONFLICT
+            if not same:
+                part.outcome.reasons[index] = OTHER_CONTENT
+        elif row in self._world:
+            part.outcome.reasons[index] = self._world[row]
+        else:
+            part.claims[key] = row
+            part.outcome.statuses[index] = STORED
+            part.stored.append(row)
+
+    def _seen(self, key: Key, part: Part) -> int | None:
+        """The digest this key was claimed with: before this block, or earlier in it."""
+        row = part.claims.get(key, self._claimed.get(key))
+        return self._known.get(key) if row is None else self._rows.digests[row]
 
 
-def _first_number(events: Sequence[UsageEvent], source: str, mark: int) -> int:
+def _first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:
     """The first number of a run without holes that continues at the mark or overlaps it. Raises SequenceGap."""
-    asked = [event.sequence for event in events]
     try:
         first = int(asked[0] or 0)
     except ValueError:
@@ -270,7 +279,3 @@ def _atomic_refused(submission: Submission, outcome: Outcome) -> AtomicRefused:
     return AtomicRefused(
         f"Nothing was stored: {len(bad)} of {len(outcome.statuses)} events cannot be", receipts=receipts
     )
-
-
-def all_sources(submissions: Sequence[Submission]) -> set[str]:
-    return set(chain.from_iterable((event.source for event in one.events) for one in submissions))

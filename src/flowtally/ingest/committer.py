@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -19,12 +19,13 @@ import structlog
 
 from flowtally.errors import FlowtallyError, Settling, StorageFull, Unavailable
 from flowtally.ingest import admission, recovery, rows
-from flowtally.ingest.block import Gathered, Key, Sorted, Sorter, check_source, gather, source_kinds
+from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, gather, source_kinds
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.ingest.sync import BackgroundSync
-from flowtally.usage.keys import Keys, Moved, Refused, Source, key_of
+from flowtally.usage.keys import Claim, Keys, Moved, Refused, Source
 from flowtally.usage.store import Block, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -161,7 +162,7 @@ class Committer:
     def _block(self, submissions: list[Submission]) -> Answers:
         block = gather(submissions)
         world = self._world(block)
-        known = self._known(block, [row for row in world if row not in block.faults]) if world else {}
+        known = self._known(block, world)
         sorted_ = self._sort(block, world, known)
         if sorted_.claims or sorted_.stored or sorted_.advances:
             sorted_ = self._write(block, world, sorted_)
@@ -171,28 +172,29 @@ class Committer:
         return Sorter(block, self._sources, self._keys.refusals, world, known).sort()
 
     def _world(self, block: Gathered) -> admission.Reasons:
-        statuses = self._directory.statuses({event.account for event in block.events if event.account})
+        statuses = self._directory.statuses(set(block.rows.columns.account))
         writers = [(one.writer, len(one.events)) for one in block.submissions]
         latest_at = self._clock() + self._max_future_ms
-        reasons = admission.world_faults(block.events, block.times, writers, statuses, latest_at)
+        reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, latest_at)
         if not self._create_users:
-            unknown = self._directory.unknown_users({(event.account, event.user) for event in block.events})
-            for row, event in enumerate(block.events):
-                if (event.account, event.user) in unknown:
-                    reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {event.user!r}"))
+            names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
+            unknown = self._directory.unknown_users(set(names))
+            for row, name in enumerate(names):
+                if name in unknown:
+                    reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {name[1]!r}"))
         return reasons
 
-    def _known(self, block: Gathered, asked: list[int]) -> dict[Key, int]:
+    def _known(self, block: Gathered, rows_asked: Iterable[int]) -> dict[Key, int]:
         """The digests of those of these rows whose keys are claimed."""
-        by_source: dict[int, list[bytes]] = {}
-        for row in asked:
-            event = block.events[row]
-            if event.sequence is None and row not in block.faults:
-                by_source.setdefault(self._sources[event.source].no, []).append(key_of(event.id))
+        by_source: dict[str, list[bytes]] = {}
+        for row in rows_asked:
+            if block.rows.keys and block.rows.columns.sequence[row] is None and row not in block.rows.faults:
+                source, key = block.rows.keys[row]
+                by_source.setdefault(source, []).append(key)
         return {
-            (no, key): digest
-            for no, keys in by_source.items()
-            for key, (digest, _) in self._keys.known(no, keys).items()
+            (source, key): digest
+            for source, keys in by_source.items()
+            for key, (digest, _) in self._keys.known(self._sources[source].no, keys).items()
         }
 
     def _write(self, block: Gathered, world: admission.Reasons, sorted_: Sorted) -> Sorted:
@@ -225,13 +227,17 @@ class Committer:
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
         self._keys.savepoint()
-        if self._keys.claim(sorted_.claims, number) == len(sorted_.claims):
+        if self._keys.claim(self._claims(block, sorted_), number) == len(sorted_.claims):
             return sorted_
         self._keys.unclaim()
-        sorted_ = self._sort(block, world, self._known(block, list(range(len(block.events)))))
-        claimed = self._keys.claim(sorted_.claims, number)
+        sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
+        claimed = self._keys.claim(self._claims(block, sorted_), number)
         assert claimed == len(sorted_.claims), "what was looked up and not found cannot be there"
         return sorted_
+
+    def _claims(self, block: Gathered, sorted_: Sorted) -> list[Claim]:
+        numbers = {name: source.no for name, source in self._sources.items()}
+        return [(numbers[source], key, block.rows.digests[row]) for (source, key), row in sorted_.claims.items()]
 
     def _settle(self) -> bool:
         """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known."""
@@ -252,16 +258,17 @@ class Committer:
         raise AssertionError("the last wait is None")
 
     def _batch(self, block: Gathered, sorted_: Sorted) -> object:
-        every = len(sorted_.stored) == len(block.events)
-        events = block.events if every else [block.events[row] for row in sorted_.stored]
-        times = block.times if every else block.times[sorted_.stored]
-        names = {(event.account, event.user) for event in events}
-        user_ids = self._directory.user_ids(names)
-        self._directory.use_products({event.product for event in events})
-        advances = {advance.name: advance for advance in sorted_.advances}
-        digests = sorted_.digests
-        kept = [digests.get(row, 0) for row in sorted_.stored] if digests else [0] * len(events)
-        return rows.batch(events, times, user_ids, kept, advances)
+        columns = block.rows.columns.only(sorted_.stored)
+        names = list(zip(columns.account, columns.user, strict=True))
+        user_ids = self._directory.user_ids(set(names))
+        self._directory.use_products(set(columns.product))
+        return rows.batch(
+            columns,
+            block.rows.times[sorted_.stored],
+            [user_ids[name] for name in names],
+            [block.rows.digests[row] for row in sorted_.stored] if block.rows.digests else [],
+            {advance.name: advance for advance in sorted_.advances},
+        )
 
 
 class Doubt(msgspec.Struct, frozen=True):

@@ -112,7 +112,7 @@ def _ends_cleanly(body: bytes) -> bool:
 def _decode_lines(body: bytes) -> Decoded:
     try:
         events = _lines.decode_lines(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return _one_by_one(_values_of_lines(body))
     if _one_per_line(body, len(events)):
         return Decoded(events, {})
@@ -131,7 +131,7 @@ def _decode_plain(body: bytes) -> Decoded:
         if body.lstrip()[:1] == b"[":
             return Decoded(_array.decode(body), {})
         return Decoded([_lines.decode(body)], {})
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return _one_by_one(_values_of_array(body, must_be_array=False))
 
 

@@ -25,6 +25,7 @@ from flowtally.ingest.committer import Committer
 from flowtally.ingest.decode import Decoded, decode, decompress
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import Lookup
+from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Outcome, Submission, answer_of
 from flowtally.ledger.credentials import Credential
@@ -94,23 +95,25 @@ class Ingest:
         receipts_all: bool = False,
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, TooLarge, UnsupportedMedia, SequenceGap, QueueFull…"""
-        decoded = await self._decoded(body, content_type, content_encoding)
+        decoded, prepared = await self._read(body, content_type, content_encoding)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         writer = Writer(credential.id, credential.account, credential.scope == "admin")
-        submission = Submission(writer, decoded.events, decoded.faults, len(body), atomic, loop, answer)
+        submission = Submission(writer, decoded.events, decoded.faults, len(body), atomic, loop, answer, prepared)
         self._queue.put(submission)
         outcome: Outcome = await answer
         return answer_of(submission, outcome, everything=receipts_all)
 
-    async def _decoded(self, body: bytes, content_type: str, content_encoding: str | None) -> Decoded:
-        def work() -> Decoded:
-            return decode(decompress(body, content_encoding, self._max_body_bytes), content_type)
+    async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None]:
+        if len(body) <= SMALL and (not encoding or encoding == "identity"):
+            return decode(body, kind), None
+        return await asyncio.to_thread(self._read_large, body, kind, encoding)
 
-        plain = not content_encoding or content_encoding == "identity"
-        return work() if plain and len(body) <= SMALL else await asyncio.to_thread(work)
+    def _read_large(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None]:
+        decoded = decode(decompress(body, encoding, self._max_body_bytes), kind)
+        return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         """Where a source stands. A source of another credential is as unknown as one that does not exist."""

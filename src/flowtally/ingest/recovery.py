@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from flowtally.errors import DetachedParts, KeysBroken, MissingRows
-from flowtally.usage.keys import Advance, Claim, Keys, Moved, Refused, Source, key_of
+from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source, key_of
 from flowtally.usage.store import ClaimedRow, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
 
 def _commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow], refused: tuple[Refused, ...]) -> None:
     sources = {row.source: _source(keys, row) for row in rows}
-    claims = [Claim(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
+    claims = [(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
     advances, holes = _advances(sources, rows)
     with keys.begin(durable=True):
         keys.claim(claims, block)

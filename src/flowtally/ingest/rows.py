@@ -8,51 +8,65 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from flowtally.events import METERED, UsageEvent
+from flowtally.events import METERED
 from flowtally.ingest.admission import Times
-from flowtally.ingest.directory import Name
+from flowtally.ingest.columns import Columns
 from flowtally.usage.keys import Advance
 
 _LABELS: Final = pa.map_(pa.string(), pa.string())
-_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
+
+Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 def batch(
-    events: Sequence[UsageEvent],
+    columns: Columns,
     times: Times,
-    user_ids: Mapping[Name, str],
+    users: list[str],
     digests: Sequence[int],
     advances: Mapping[str, Advance],
 ) -> Any:
-    """The rows of a block. `digests` has 0 for a numbered event; `advances` say, by source, where its mark will be."""
-    count = len(events)
-    accounts = [event.account for event in events]
-    sources = _dictionary([event.source for event in events])
-    users = [user_ids[account, event.user] for account, event in zip(accounts, events, strict=True)]
-    sequences = [0 if event.sequence is None else int(event.sequence) for event in events]
-    marks = [advances[event.source].mark if event.sequence is not None else 0 for event in events]
-    columns = {
+    """The rows of a block. `users` are ids; `digests` may be empty where all are numbered; `advances` say, by source,
+    where its mark will be."""
+    count = len(columns)
+    source = _dictionary(columns.source)
+    sequence = np.array([0 if one is None else int(one) for one in columns.sequence], dtype=np.uint64)
+    fields = {
         "series": _constant(METERED, count),
-        "account": _dictionary(accounts),
+        "account": _dictionary(columns.account),
         "user": _dictionary(users),
-        "product": _dictionary([event.product for event in events]),
-        "source": sources,
-        "id": pa.array([event.id for event in events], pa.string()),
-        "sequence": pa.array(sequences, pa.uint64()),
+        "product": _dictionary(columns.product),
+        "source": source,
+        "id": pa.array(columns.id, pa.string()),
+        "sequence": pa.array(sequence),
         "time": pa.array(times, pa.int64()),
-        "status": pa.array([event.status for event in events], pa.uint16()),
-        "bytes_up": pa.array([event.bytes_up for event in events], pa.int64()),
-        "bytes_down": pa.array([event.bytes_down for event in events], pa.int64()),
-        "requests": pa.array([event.requests for event in events], pa.int64()),
-        "labels": _labels(events),
+        "status": pa.array(columns.status, pa.uint16()),
+        "bytes_up": pa.array(columns.bytes_up, pa.int64()),
+        "bytes_down": pa.array(columns.bytes_down, pa.int64()),
+        "requests": pa.array(columns.requests, pa.int64()),
+        "labels": _labels(columns.labels),
         "kind": _constant("use", count),
         "refers_to": _constant("", count),
-        "key_source": sources,
-        "digest": pa.array(digests, pa.int64()),
-        "mark": pa.array(marks, pa.uint64()),
-        "position": _positions(events, advances),
+        "key_source": source,
+        "digest": pa.array(_of_named(digests, sequence)),
+        "mark": pa.array(_marks(columns, sequence, advances)),
+        "position": _positions(columns, sequence, advances),
     }
-    return pa.RecordBatch.from_pydict(columns)
+    return pa.RecordBatch.from_pydict(fields)
+
+
+def _of_named(digests: Sequence[int], sequence: Numbers) -> Any:
+    # A numbered event's key is its number; it has no digest.
+    values = np.array(digests, dtype=np.int64) if digests else np.zeros(len(sequence), dtype=np.int64)
+    values[sequence != 0] = 0
+    return values
+
+
+def _marks(columns: Columns, sequence: Numbers, advances: Mapping[str, Advance]) -> Any:
+    if len(advances) == 1 and sequence.all():
+        [advance] = advances.values()
+        return np.full(len(sequence), advance.mark, dtype=np.uint64)
+    pairs = zip(columns.source, sequence.tolist(), strict=True)
+    return np.array([advances[name].mark if number else 0 for name, number in pairs], dtype=np.uint64)
 
 
 def _dictionary(values: list[str]) -> Any:
@@ -63,22 +77,23 @@ def _constant(value: str, count: int) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
 
 
-def _labels(events: Sequence[UsageEvent]) -> Any:
-    if not any([event.labels for event in events]):  # noqa: C419 - a list is faster, and this is every event's path
+def _labels(labels: list[dict[str, str] | None]) -> Any:
+    if not any(labels):
         empty = pa.array([], pa.string())
-        return pa.MapArray.from_arrays(pa.array(np.zeros(len(events) + 1, dtype=np.int32)), empty, empty)
-    return pa.array([list(event.labels.items()) if event.labels else [] for event in events], _LABELS)
+        return pa.MapArray.from_arrays(pa.array(np.zeros(len(labels) + 1, dtype=np.int32)), empty, empty)
+    return pa.array([list(one.items()) if one else [] for one in labels], _LABELS)
 
 
-def _positions(events: Sequence[UsageEvent], advances: Mapping[str, Advance]) -> Any:
+def _positions(columns: Columns, sequence: Numbers, advances: Mapping[str, Advance]) -> Any:
     # The last stored row of a source carries where the source stands after this block, so that mark and position can
     # be derived together from the rows even where the very last numbers were refused.
-    positions = [""] * len(events)
     wanted = {name: one.position for name, one in advances.items() if one.position}
-    for row in range(len(events) - 1, -1, -1):
-        if not wanted:
-            break
-        event = events[row]
-        if event.sequence is not None and event.source in wanted:
-            positions[row] = wanted.pop(event.source) or ""
+    if not wanted:
+        return _constant("", len(columns))
+    positions = [""] * len(columns)
+    for row in range(len(columns) - 1, -1, -1):
+        if sequence[row] and columns.source[row] in wanted:
+            positions[row] = wanted.pop(columns.source[row]) or ""
+            if not wanted:
+                break
     return pa.array(positions, pa.string())

@@ -12,6 +12,7 @@ import msgspec
 
 from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Writer
+from flowtally.ingest.prepare import Prepared
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
 
 STORED: Final = 0
@@ -22,7 +23,8 @@ NAMES: Final[tuple[ReceiptStatus, ...]] = ("stored", "duplicate", "conflict", "r
 
 
 class Submission(msgspec.Struct, gc=True, eq=False):
-    """One request's events. `faults` are items that are no usage event, by index; `size` is the body's bytes."""
+    """One request's events. `faults` are items that are no usage event, by index; `size` is the body's bytes;
+    `prepared` where its own thread did that already."""
 
     writer: Writer
     events: list[UsageEvent]
@@ -31,6 +33,7 @@ class Submission(msgspec.Struct, gc=True, eq=False):
     atomic: bool = False
     loop: AbstractEventLoop | None = None
     answer: Future[Any] | None = None
+    prepared: Prepared | None = None
 
 
 class Outcome(msgspec.Struct, eq=False):

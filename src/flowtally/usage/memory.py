@@ -41,7 +41,8 @@ class MemoryStore:
             if len(accounts) >= limit:
                 break
             cursor = block
-            accounts |= {(row["series"], row["account"]): None for row in self.rows if row["block"] == block}
+            changed = {(row["series"], row["account"]) for row in self.rows if row["block"] == block}
+            accounts |= dict.fromkeys(sorted(changed))
         return Changes(cursor, tuple(accounts))
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:

@@ -1,0 +1,34 @@
+"""What a whole run of tests obeys: a program that must be there may not be missing.
+
+A test marked `system` drives a program of the machine (Squid, nginx, PostgreSQL) and skips where it is not installed.
+With FLOWTALLY_TEST_REQUIRE_SYSTEM=1, which `.ci/run` sets, such a skip is a failure: a test that never runs proves
+nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+SYSTEM_FIXTURES = frozenset({"postgres"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SYSTEM_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    required = os.environ.get("FLOWTALLY_TEST_REQUIRE_SYSTEM") == "1" and item.get_closest_marker("system") is not None
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} must not be skipped here: {report.longrepr}"
+    return report

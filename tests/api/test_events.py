@@ -1,0 +1,91 @@
+"""The events door: what it reads, how much, how long it waits, and who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.conftest import Client, send, token_of
+from tests.fake_ingest import FakeIngest
+
+from flowtally import errors
+
+EVENT = {"source": "gw", "id": "9", "account": "acme", "time": "2026-03-10T00:00:00Z"}
+
+
+def test_receipts_come_back_and_are_counted(client: Client, acme: str) -> None:
+    assert client.post("/v1/events", json=[EVENT, EVENT | {"id": "1"}]).json() == {
+        "stored": 1,
+        "duplicate": 1,
+        "conflict": 0,
+        "refused": 0,
+        "receipts": [],
+    }
+    metrics = client.get("/metrics").text
+    assert 'flowtally_events_total{outcome="stored"} 4.0' in metrics
+    assert 'flowtally_events_total{outcome="duplicate"} 1.0' in metrics
+
+
+def test_an_account_credential_may_not_write(client: Client, acme: str) -> None:
+    mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
+    assert client.post("/v1/events", json=[EVENT], headers=mine).status_code == 403
+
+
+def test_an_event_can_be_looked_up_by_those_it_concerns(client: Client, acme: str) -> None:
+    mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
+    assert client.get("/v1/events?source=gw&id=1", headers=mine).json()["user"] == "alice"
+    client.post("/v1/accounts", json={"id": "other"})
+    send(client, "7", "2026-03-10T00:00:00Z", account="other")
+    assert client.get("/v1/events?source=gw&id=7", headers=mine).status_code == 404
+
+
+def test_where_a_source_stands(client: Client, acme: str) -> None:
+    assert client.get("/v1/sources?source=gw").json() == {"source": "gw", "sequence": None, "position": None}
+    theirs = token_of(client, "/v1/credentials", scope="ingest")
+    assert client.get("/v1/sources?source=gw", headers=theirs).status_code == 404
+
+
+def test_a_body_is_given_up_as_soon_as_it_is_too_large(make_client: Callable[..., Client], ingest: FakeIngest) -> None:
+    client = make_client(max_body_bytes=1000)
+    told = client.post("/v1/events", content=b" " * 1001, headers={"Content-Type": "application/json"})
+    assert (told.status_code, told.json()["limit"], told.headers["connection"]) == (413, 1000, "close")
+
+    def untold() -> Iterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    assert client.post("/v1/events", content=untold()).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "retry_after"),
+    [
+        (errors.QueueFull("full", retry_after_s=2), 503, "2"),
+        (errors.StorageFull("no room"), 503, "1"),
+        (errors.SequenceGap("gap", sequence=5), 409, None),
+        (errors.AtomicRefused("no", receipts=[]), 422, None),
+    ],
+)
+def test_what_ingest_raises_is_answered_with_its_own_status(
+    client: Client, ingest: FakeIngest, fault: errors.FlowtallyError, status: int, retry_after: str | None
+) -> None:
+    ingest.fault = fault
+    answer = client.post("/v1/events", json=[])
+    assert (answer.status_code, answer.json()["code"]) == (status, fault.code)
+    assert answer.headers.get("retry-after") == retry_after
+    assert dict(fault.extra).items() <= answer.json().items()
+
+
+def test_options_reach_ingest(client: Client, ingest: FakeIngest, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    take = ingest.take
+
+    async def watched(*args: Any, **options: Any) -> Any:
+        seen.update(options)
+        return await take(*args, **options)
+
+    monkeypatch.setattr(ingest, "take", watched)
+    client.post("/v1/events?atomic=true&receipts=all", json=[])
+    assert seen == {"atomic": True, "receipts_all": True}
+    assert client.post("/v1/events?receipts=some", json=[]).status_code == 400

@@ -1,0 +1,218 @@
+"""The program against a real server: everything a new operator does, in order, and what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.live import Live, clean_environment, live_server
+
+FLOWTALLY = [sys.executable, "-m", "flowtally"]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live_server(tmp_path_factory.mktemp("live") / "data") as one:
+        yield one
+
+
+def run(live: Live, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*FLOWTALLY, *arguments],
+        env=live.environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def ask(live: Live, *arguments: str) -> Any:
+    done = run(live, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def squid_line(second: int, user: str, size: int) -> str:
+    return (
+        f"{1_740_000_000 + second}.123    42 10.0.0.1 TCP_MISS/200 {size} GET http://example.test/ {user} "
+        "HIER_DIRECT/10.0.0.9 text/html\n"
+    )
+
+
+def make_account(live: Live, account: str, amount: str = "1GB") -> None:
+    begins = "2025-01-01T00:00:00Z"
+    ask(live, "account", "create", account, "--tz", "Asia/Kolkata", "--carry-from", begins)
+    ask(live, "grant", "give", account, amount, "--starts", begins)
+
+
+def test_a_log_is_counted_once_however_often_it_is_imported(live: Live, tmp_path: Path) -> None:
+    make_account(live, "once")
+    log = tmp_path / "access.log"
+    log.write_text("".join(squid_line(i, "ann", 1000) for i in range(250)))
+    command = ("import", str(log), "--account", "once", "--product", "residential", "--batch", "100")
+    assert ask(live, *command)["stored"] == 250
+    assert ask(live, *command)["stored"] == 0
+    with log.open("a") as growing:
+        growing.write(squid_line(251, "bob", 500))
+    assert ask(live, *command)["stored"] == 1
+    usage = ask(
+        live, "usage", "once", "--from", "2025-02-01", "--to", "2025-03-01", "--bucket", "total", "--by", "user"
+    )
+    assert {row["user"]: row["bytes_down"] for row in usage["rows"]} == {"ann": 250_000, "bob": 500}
+    assert ask(live, "balance", "once")["pools"]["traffic"]["left"] == 1_000_000_000 - usage["total"]["bytes"]
+
+
+def test_lines_that_cannot_be_read_are_shown_and_the_exit_says_so(live: Live, tmp_path: Path) -> None:
+    make_account(live, "partly")
+    log = tmp_path / "access.log"
+    log.write_text(squid_line(1, "ann", 10) + "what is this\n" + squid_line(2, "ann", 10))
+    done = run(live, "import", str(log), "--account", "partly")
+    assert done.returncode == 3
+    assert "3 lines: 2 stored, 1 unreadable" in done.stdout
+    assert "line 2:" in done.stdout
+    assert "what is this" in done.stdout
+
+
+def test_a_pipe_needs_a_source_and_then_goes_on_too(live: Live) -> None:
+    make_account(live, "piped")
+    lines = squid_line(1, "ann", 10) + squid_line(2, "ann", 10)
+    refused = run(live, "import", "-", "--account", "piped", stdin=lines)
+    assert refused.returncode == 2
+    assert "--source" in refused.stderr
+    command = ("import", "-", "--account", "piped", "--source", "nightly", "--json")
+    first, second = (json.loads(run(live, *command, stdin=lines).stdout) for _ in range(2))
+    assert (first["stored"], second["stored"]) == (2, 0)
+
+
+def test_ctrl_c_stops_an_import_that_goes_on_later(live: Live, tmp_path: Path) -> None:
+    make_account(live, "stopped")
+    log = tmp_path / "access.log"
+    log.write_text("".join(squid_line(i, "eve", 1000) for i in range(20_000)))
+    command = ["import", str(log), "--account", "stopped"]
+    running = subprocess.Popen(
+        [*FLOWTALLY, *command, "--batch", "10"],
+        env=live.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    assert "10%" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    told, warned = running.communicate(timeout=60)
+    assert running.returncode == 130, warned
+    assert "Run the same command again" in warned
+    stored = int(re.findall(r"([\d,]+) stored", told)[0].replace(",", ""))
+    rest = ask(live, *command)
+    assert 0 < stored < 20_000
+    # The request under way when Ctrl-C came may have been stored without its answer being heard.
+    assert 20_000 - 10 <= stored + rest["stored"] <= 20_000
+    assert ask(live, "usage", "stopped", "--from", "2025-02-01", "--to", "2025-03-01")["total"]["requests"] == 20_000
+
+
+def test_everything_a_terminal_shows_fits_it_and_pipes_carry_no_escapes(live: Live) -> None:
+    make_account(live, "wide", "5GB")
+    for command in (("usage", "wide"), ("balance", "wide")):
+        done = run(live, *command)
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout
+        assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_a_grant_is_voided_and_the_balance_says_so(live: Live) -> None:
+    make_account(live, "void", "1GB")
+    (grant,) = ask(live, "grant", "list", "void")
+    ask(live, "grant", "void", "void", grant["id"])
+    balance = ask(live, "balance", "void")
+    assert balance["pools"]["traffic"]["voided"] == 1_000_000_000
+    assert balance["grants"][0]["state"] == "voided"
+    assert "voided" in run(live, "balance", "void").stdout
+
+
+def test_a_revoked_key_is_refused_with_what_to_do(live: Live) -> None:
+    make_account(live, "keys")
+    made = ask(live, "key", "create", "keys", "--scope", "account")
+    theirs = Live(live.url, made["token"], live.data)
+    assert ask(theirs, "balance", "keys")["account"] == "keys"
+    assert run(theirs, "account", "list").returncode == 1
+    ask(live, "key", "revoke", made["id"])
+    refused = run(theirs, "balance", "keys")
+    assert refused.returncode == 1
+    assert "FLOWTALLY_TOKEN" in refused.stderr
+    assert made["token"] not in refused.stderr
+
+
+def test_pools_and_products_are_listed_and_mapped(live: Live) -> None:
+    ask(live, "pool", "create", "captcha", "--charge", "requests")
+    ask(live, "pool", "map", "solver", "captcha")
+    assert "solver" in next(one for one in ask(live, "pool", "list") if one["name"] == "captcha")["products"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(live: Live) -> None:
+    command = f"{sys.executable} -m flowtally usage once --bucket 15m --from 2025-01-01 --to 2025-02-01 | head -1"
+    done = subprocess.run(["bash", "-c", command], env=live.environment, capture_output=True, text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_a_second_server_on_the_same_data_is_refused_in_one_line(live: Live) -> None:
+    done = run(live, "serve", "--data", live.data, "--port", "0", "--log-level", "error")
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_shows_a_real_log_and_balances_that_moved(tmp_path: Path) -> None:
+    command = [*FLOWTALLY, "demo", "--exit", "--json", "--data", str(tmp_path / "demo")]
+    for imported_anew in (True, False):
+        done = subprocess.run(
+            command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=180
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["imported"]["stored"] >= 2000) is imported_anew
+    pools = {one["account"]: one["pools"]["traffic"] for one in told["after"]}
+    assert pools["initech"]["overage"] > 0
+    assert 0 < pools["globex"]["left"] < pools["globex"]["granted"] // 5
+    assert pools["acme"]["left"] > pools["acme"]["granted"] // 5
+    for usage in told["usage"]:
+        assert usage["total"]["bytes"] == pools[usage["account"]]["spent"] + pools[usage["account"]]["overage"]
+
+
+def test_the_demo_stays_up_and_its_commands_can_be_pasted(tmp_path: Path) -> None:
+    """As a person would: wait for the invitation, paste it into a shell, press Ctrl-C."""
+    environment = {**clean_environment(), "TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen(
+        [*FLOWTALLY, "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert demo.stdout is not None
+        told = "".join(iter(demo.stdout.readline, "Serving until Ctrl-C.\n"))
+        commands = "set -euo pipefail\n" + told.split("In another terminal:")[1]
+        pasted = subprocess.run(["bash", "-c", commands], env=environment, capture_output=True, text=True, check=False)
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(60)
+    assert code == 0
+    assert pasted.returncode == 0, pasted.stderr
+    decoder, answers, rest = json.JSONDecoder(), [], pasted.stdout
+    while rest:
+        answer, end = decoder.raw_decode(rest)
+        answers.append(answer)
+        rest = rest[end:].lstrip()
+    usage, balance, grant, sent = answers
+    assert {row["user"] for row in usage["rows"]} == {"ana", "bob", "ci"}
+    assert balance["account"] == "globex"
+    assert grant["amount"] == 1_000_000_000
+    assert sent["stored"] == 1
+    assert list(tmp_path.iterdir()) == []

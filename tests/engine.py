@@ -1,0 +1,34 @@
+"""One chDB directory for a whole test session, one database per test.
+
+chDB allows one data path per process, so tests that share a process share a directory. A test that needs a path of its
+own, or wants to kill the engine, is a subprocess. Import the fixtures into a conftest:
+`from tests.engine import chdb_directory, database_url  # noqa: F401`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+_numbers: Final = count(1)
+
+
+@pytest.fixture(scope="session")
+def chdb_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory; the engine is kept open for the whole session, since opening it anew takes a second."""
+    from flowtally.usage.engine import Engine
+
+    place = tmp_path_factory.mktemp("chdb")
+    kept: Any = Engine(f"chdb://{place}")
+    yield place
+    kept.close()
+
+
+@pytest.fixture
+def database_url(chdb_directory: Path) -> str:
+    """A database that no other test uses."""
+    return f"chdb://{chdb_directory}?database=test_{next(_numbers)}"
