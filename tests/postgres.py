@@ -41,6 +41,7 @@ class Postgres:
         self._binaries = binaries
         self._directory = Path(tempfile.mkdtemp(prefix="flowtally-pg-", dir="/tmp"))  # short, and postgres may enter it
         self._numbers = count(1)
+        self._spare: list[str] = []
         self._server: subprocess.Popen[bytes] | None = None
         self.port = 0
         if os.geteuid() == 0:
@@ -54,10 +55,16 @@ class Postgres:
 
     def new_database(self) -> str:
         """An empty database; its URL as the ledger takes it."""
+        if self._spare:
+            return self._spare.pop()
         name = f"test_{next(self._numbers)}"
-        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        self._execute("postgres", f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{name}"
+
+    def give_back(self, url: str) -> None:
+        """Empty a database nobody is connected to any more, for the next who wants one: much faster than a new one."""
+        self._execute(url.rpartition("/")[2], "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        self._spare.append(url)
 
     def stop(self) -> None:
         """Stop the server and remove its directory."""
@@ -77,9 +84,9 @@ class Postgres:
             "port": self.port,
             "unix_socket_directories": self._directory,
             "shared_buffers": "32MB",
-            "fsync": "on" if durable else "off",
-            "synchronous_commit": "on" if durable else "off",
         }
+        if not durable:
+            settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes", "wal_init_zero"), "off")
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = self._command("postgres", "-D", str(self._directory / "data"), *options)
         with (self._directory / "log").open("wb") as log:
@@ -104,6 +111,10 @@ class Postgres:
         """As the user postgres when we are root, and ended with us however we end: a killed run leaves no server."""
         become = ["--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
         return ["setpriv", *become, "--pdeathsig=QUIT", str(self._binaries / program), *arguments]
+
+    def _execute(self, database: str, sql: str) -> None:
+        with psycopg.connect(self._dsn(database), autocommit=True) as connection:
+            connection.execute(sql.encode())
 
     def _dsn(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user={USER} dbname={database}"

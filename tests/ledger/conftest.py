@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tests.postgres import postgres
+from tests.postgres import Postgres, postgres
 
 from flowtally.ledger.database import Ledger
 
@@ -17,13 +17,22 @@ NewUrl = Callable[[], str]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewUrl]:
     """Makes URLs of empty databases."""
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgres")
-        return lambda: str(server.new_database())
-    numbers = count(1)
-    return lambda: f"sqlite:///{tmp_path}/ledger{next(numbers)}.db"
+    if request.param == "sqlite":
+        numbers = count(1)
+        yield lambda: f"sqlite:///{tmp_path}/ledger{next(numbers)}.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    given: list[str] = []
+
+    def give() -> str:
+        given.append(server.new_database())
+        return given[-1]
+
+    yield give
+    for url in given:
+        server.give_back(url)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from flowtally.agents.reading import Line, Reading, Unreadable, epoch_at, quantity, text_of
 
-# time elapsed client action/status size method | url, which may hold blanks (`uri_whitespace allow`) | user hierarchy ..
+# time elapsed client action/status size method | url, perhaps with blanks (`uri_whitespace`) | user hierarchy type
 _HEAD = re.compile(rb"(\d+)(?:\.(\d+))? -?\d+ (\S+) [A-Za-z_]+/(\d{3}|-) (\S+) \S+")
 _HIERARCHY = re.compile(rb"(?:[A-Z][A-Z0-9_]*|-)/\S+")  # how the origin was reached: HIER_DIRECT/10.0.0.1
 _COUNT = re.compile(rb"-|-?\d+")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -41,18 +42,24 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_query(raw: bytes, into: type[S]) -> S:
     """The query string as `into`; BadRequest names an unknown, repeated or unreadable parameter."""
-    known = {field.encode_name: field.type for field in msgspec.structs.fields(into)}
+    known = _parameters(into)
     values: dict[str, Any] = {}
     for name, value in _pairs(raw):
         if name not in known:
             raise BadRequest(f"There is no parameter {_shown(name)}; known: {_listed(known)}.", parameter=_cut(name))
-        if "list[" in str(known[name]):
+        if known[name]:
             values.setdefault(name, []).append(value)
         elif name in values:
             raise BadRequest(f"The parameter {name} is given twice.", parameter=name)
         else:
             values[name] = value
     return _convert_query(values, into)
+
+
+@lru_cache
+def _parameters(into: type[msgspec.Struct]) -> dict[str, bool]:
+    """The parameters' names, and whether each may be repeated."""
+    return {field.encode_name: "list[" in str(field.type) for field in msgspec.structs.fields(into)}
 
 
 def has_control(text: str) -> bool:
@@ -114,27 +121,26 @@ async def read_body(request: Request[Any, Any, Any], limit: int, config: Config)
     if announced.isdecimal() and int(announced) > limit:
         raise TooLarge(f"The body has {_cut(announced)} bytes; {limit} are allowed.", limit=limit)
     try:
-        async with asyncio.timeout(config.body_total_s):
-            return await _collect(request, limit, config.body_idle_s)
+        return await _collect(request, limit, config)
     except TimeoutError:
         raise SlowBody(
             f"The body stood still for {config.body_idle_s} s or took more than {config.body_total_s} s."
         ) from None
 
 
-async def _collect(request: Request[Any, Any, Any], limit: int, idle_s: int) -> bytes:
+async def _collect(request: Request[Any, Any, Any], limit: int, config: Config) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    stream = request.stream()
-    while True:
-        async with asyncio.timeout(idle_s):
-            chunk = await anext(stream, None)
-        if chunk is None:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
-        chunks.append(chunk)
+    now = asyncio.get_running_loop().time
+    end = now() + config.body_total_s
+    async with asyncio.timeout_at(min(now() + config.body_idle_s, end)) as patience:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
+            chunks.append(chunk)
+            patience.reschedule(min(now() + config.body_idle_s, end))
+    return b"".join(chunks)
 
 
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -168,5 +174,5 @@ def _shown(value: object) -> str:
     return repr(_cut(value) if isinstance(value, str) else value)
 
 
-def _listed(names: dict[str, Any]) -> str:
+def _listed(names: dict[str, bool]) -> str:
     return ", ".join(sorted(names)) or "none"

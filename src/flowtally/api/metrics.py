@@ -53,16 +53,16 @@ class Metrics:
             registry=self.registry,
         )
         self._events = Counter("flowtally_events", "Events by receipt", ("outcome",), registry=self.registry)
-        for outcome in OUTCOMES:
-            self._events.labels(outcome)
+        self._outcomes = {outcome: self._events.labels(outcome) for outcome in OUTCOMES}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
     def events(self, answer: EventsAnswer) -> None:
-        for outcome in OUTCOMES:
-            self._events.labels(outcome).inc(getattr(answer, outcome))
+        for outcome, counter in self._outcomes.items():
+            if count := getattr(answer, outcome):
+                counter.inc(count)
 
     def watch(self, prefix: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Show the numbers `read` gives at the time of asking."""

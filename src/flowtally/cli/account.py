@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.output import Json, document, facts, table
+from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 
 commands = typer.Typer(name="account", help="Accounts: make, list, show and change them.", no_args_is_help=True)
@@ -48,7 +48,7 @@ def list_all(json: Json = False) -> None:
     if json:
         document(found)
         return
-    table(COLUMNS, [(one.id, one.name, one.timezone, one.status, one.overage, one.created_at) for one in found])
+    table(COLUMNS, [(one.id, one.name, one.timezone, one.status, one.overage, when(one.created_at)) for one in found])
 
 
 @commands.command("show")

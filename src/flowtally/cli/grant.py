@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, facts, table
+from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
 from flowtally.client import Client
@@ -16,7 +16,7 @@ from flowtally.protocol import GrantAnswer, GrantRequest
 
 commands = typer.Typer(name="grant", help="Grants: give, list and void them.", no_args_is_help=True)
 
-COLUMNS: Final = ("id", "pool", "amount", "source", "reference", "priority", "starts", "expires", "voided")
+COLUMNS: Final = ("id", "pool", "amount", "source", "reference", "priority", "starts", "ends")
 GIVE: Final = """\
 \b
 Examples:
@@ -92,9 +92,8 @@ def _row(one: GrantAnswer, unit: str | None) -> tuple[str, ...]:
         one.source,
         one.reference,
         str(one.priority),
-        one.starts_at,
-        one.expires_at or "never",
-        one.voided_at or "",
+        when(one.starts_at),
+        f"voided {when(one.voided_at)}" if one.voided_at else when(one.expires_at) or "never",
     )
 
 

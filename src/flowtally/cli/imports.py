@@ -16,7 +16,7 @@ from flowtally.cli import ask
 from flowtally.cli.chart import fit
 from flowtally.cli.failures import PARTLY
 from flowtally.cli.output import Json, document, note, printable, say, width
-from flowtally.cli.progress import meter
+from flowtally.cli.progress import Meter, meter
 from flowtally.protocol import MAX_EVENTS
 from flowtally.units import human_count
 
@@ -60,21 +60,30 @@ def import_log(
 ) -> None:
     """Read an access log and count every line once."""
     mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
-    with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client, meter(Path(file).name) as shown:
+    with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
+        shown = meter(Path(file).name)
         run = Importer(client, log, format_name, mapping, source=source, progress=shown.show, batch_events=batch)
-        try:
-            run.run()
-        except KeyboardInterrupt:
-            note("Stopped. Run the same command again: it goes on where it was.")
-            _show(run.report(), json)
-            raise typer.Exit(INTERRUPTED) from None
-        except Exception:
-            if run.report().lines:  # what was sent is stored, whatever came then
-                _show(run.report(), json)
-            raise
+        stopped = _run(run, shown, json)
     _show(run.report(), json)
+    if stopped:
+        note("Stopped. Run the same command again: it goes on where it was.")
+        raise typer.Exit(INTERRUPTED)
     if not run.report().clean:
         raise typer.Exit(PARTLY)
+
+
+def _run(run: Importer, shown: Meter, json: bool) -> bool:
+    """Import to the end, or until Ctrl-C: whether it was stopped."""
+    try:
+        with shown:
+            run.run()
+    except KeyboardInterrupt:
+        return True
+    except Exception:
+        if run.report().lines:  # what was sent is stored, whatever came then
+            _show(run.report(), json)
+        raise
+    return False
 
 
 def _open(file: str) -> LogFile:

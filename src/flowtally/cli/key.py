@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.output import Json, document, facts, note, table
+from flowtally.cli.output import Json, document, facts, note, table, when
 from flowtally.protocol import CredentialAnswer, CredentialRequest, Scope
 
 commands = typer.Typer(name="key", help="Keys (credentials): make, list and revoke them.", no_args_is_help=True)
@@ -68,4 +68,4 @@ def revoke(
 
 
 def _row(one: CredentialAnswer) -> tuple[str, ...]:
-    return one.id, one.scope, one.account or "", one.name, one.created_at, one.revoked_at or ""
+    return one.id, one.scope, one.account or "", one.name, when(one.created_at), when(one.revoked_at)

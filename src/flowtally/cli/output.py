@@ -14,9 +14,7 @@ from typing import IO, Annotated, Final
 
 import msgspec
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
@@ -62,17 +60,17 @@ def note(text: str, *, style: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
-    """Rows under a header; columns in `right` are aligned there. Fits a terminal; complete lines in a pipe."""
-    if plain():
-        for line in aligned(columns, rows, right):
+    """Rows under a header; columns in `right` are aligned there. Complete lines in a pipe; where a terminal is too
+    narrow for them each row is a block of names and values instead, so that what is copied stays whole."""
+    lines = aligned(columns, rows, right)
+    if plain() or max(len(line) for line in lines) <= width():
+        say(lines[0], style="bold")
+        for line in lines[1:]:
             say(line)
         return
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(columns):
-        drawn.add_column(name, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+        facts(dict(zip(columns, row, strict=True)))
+        say()
 
 
 def facts(values: Mapping[str, str]) -> None:
@@ -93,6 +91,13 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozen
 def printable(text: str) -> str:
     """`text` without control characters: a user name must not be able to drive the terminal it is shown on."""
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def when(instant: str | None) -> str:
+    """An instant for a table: midnight UTC as a date, others to the minute."""
+    if not instant or not instant.endswith("Z"):
+        return instant or ""
+    return instant[:10] if instant.endswith("T00:00:00Z") else f"{instant[:16]}Z"
 
 
 def _cell(text: str, columns: int, right: bool) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, table
+from flowtally.cli.output import Json, document, table, when
 
 commands = typer.Typer(name="user", help="Users of an account.", no_args_is_help=True)
 
@@ -19,4 +19,4 @@ def list_all(account: Account, json: Json = False) -> None:
     if json:
         document(found)
         return
-    table(("id", "name", "created"), [(one.id, one.name, one.created_at) for one in found])
+    table(("id", "name", "created"), [(one.id, one.name, when(one.created_at)) for one in found])

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from flowtally.agents.ship import Progress
+from flowtally.cli import output
+from flowtally.cli.progress import MovingBar, meter
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_plain_table_is_aligned_and_cuts_nothing() -> None:
+    rows = [("a", "1"), ("a long name " * 20, "1,000")]
+    lines = output.aligned(("name", "bytes"), rows, frozenset({1}))
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].endswith("    1")
+    assert ("a long name " * 20).strip() in lines[2]
+
+
+def test_where_a_terminal_is_too_narrow_a_row_is_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    output.table(("id", "name", "created"), [("grn_01a1f8c711c27722a28983e63947e91c", "Acme", "2026-11-01")])
+    assert screen.getvalue() == (
+        "id       grn_01a1f8c711c27722a28983e63947e91c\nname     Acme\ncreated  2026-11-01\n\n"
+    )
+
+
+def test_no_colour_is_respected_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert not output.plain(Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.plain(Terminal())
+    assert output.plain(io.StringIO())
+
+
+def test_control_characters_are_replaced() -> None:
+    assert output.printable("a\x1b[31m\nb\u202e") == "a�[31m�b�"
+
+
+@pytest.mark.parametrize(
+    ("instant", "shown"),
+    [
+        ("2026-11-01T00:00:00Z", "2026-11-01"),
+        ("2026-11-01T12:30:00Z", "2026-11-01T12:30Z"),
+        ("2026-11-01T00:00:00.123Z", "2026-11-01T00:00Z"),
+        (None, ""),
+    ],
+)
+def test_instants_in_tables_are_short(instant: str | None, shown: str) -> None:
+    assert output.when(instant) == shown
+
+
+def test_outside_a_terminal_progress_is_a_line_per_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    with meter("access.log") as shown:
+        for done in range(0, 101, 5):
+            shown.show(Progress(done, 100, done, done))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines()[0] == "access.log 10%, 10 events"
+    assert len(told.err.splitlines()) == 10
+
+
+def test_a_pipe_without_end_tells_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with meter("standard input") as shown:
+        shown.show(Progress(10, None, 99_999, 5))
+        shown.show(Progress(20, None, 200_000, 10))
+    assert capsys.readouterr().err == "standard input 200,000 lines, 10 events\n"
+
+
+def test_in_a_terminal_progress_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = meter("access.log")
+    assert isinstance(shown, MovingBar)
+    with shown:
+        shown.show(Progress(50, 100, 10, 10))
+    assert screen.getvalue().endswith("\x1b[2K")
