@@ -22,7 +22,7 @@ from flowtally.config import load_config
 from flowtally.errors import ConfigError
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
-from flowtally.server import address_of, bind, prepare
+from flowtally.server import address_of, bind, open_house, prepare
 
 TOKEN = "a-token-for-the-tests-only"
 SERVE = """
@@ -159,8 +159,7 @@ def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) -> None:
-    server.HEADER_READ_MS = 1000
-config = load_config({}, data=str(tmp_path))
+    config = load_config({}, data=str(tmp_path))
     token = prepare(config).admin_token
     assert token is not None
     assert prepare(config).admin_token is None
@@ -190,3 +189,10 @@ def test_a_port_in_use_is_an_error_and_port_0_is_told_truthfully() -> None:
         assert port > 0
         with pytest.raises(ConfigError, match=f"Cannot listen at 127.0.0.1 port {port}"):
             bind("127.0.0.1", port)
+
+
+def test_a_usage_store_that_does_not_answer_ends_the_start_with_its_reason(tmp_path: Path) -> None:
+    config = load_config({}, data=str(tmp_path), usage_url="clickhouse://127.0.0.1:1/flowtally")
+    prepare(config)
+    with pytest.raises(ConfigError, match="usage_url: The usage store at"), open_house(config):
+        pass

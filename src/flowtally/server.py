@@ -107,7 +107,7 @@ def open_house(
         if ingest is None:
             refuse_second_writer(config)
         if usage is None:
-            opened = open_usage(config.usage_url)
+            opened = _open_usage(config.usage_url)
             closing.callback(opened.close)
             usage = opened
         if ingest is None:
@@ -120,6 +120,13 @@ def open_house(
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
         yield House(config, clock, usage, ledger, ingest, Doorkeeper(ledger, clock), metrics, *pools)
+
+
+def _open_usage(url: str) -> UsageStore:
+    try:
+        return open_usage(url)
+    except Unavailable as error:  # nobody to answer 503 yet: the start ends
+        raise ConfigError(f"usage_url: {error.detail}") from error
 
 
 def refuse_second_writer(config: Config) -> None:

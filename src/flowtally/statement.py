@@ -28,7 +28,7 @@ MAX_ROWS: Final = 100_000
 DEFAULT_DAYS: Final = 30
 DIMENSIONS: Final = ("user", "product", "status", "source")
 LABEL: Final = "label:"
-MAX_BY: Final = 4
+MAX_BY: Final = 8
 QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")
 
 Row = dict[str, str | int | None]

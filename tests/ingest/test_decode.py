@@ -165,7 +165,13 @@ def test_a_fault_carries_no_more_than_an_event_may() -> None:
     [event] = decode(lines(bad), NDJSON).events
     assert len(event.source) <= 256
     assert len(event.id) <= 256
-    assert len(event.position or "") <= 4096
+    assert event.position is None
+
+
+@pytest.mark.parametrize("source", ["s" * 257, 5, [], {"a": 1}, None, ""])
+def test_a_number_at_fault_is_not_put_down_to_another_source(source: Any) -> None:
+    [event] = decode(lines(EVENT | {"source": source, "sequence": 1}), NDJSON).events
+    assert event.sequence is None
 
 
 # -- bodies that are no JSON ------------------------------------------------------------------------------------------
@@ -294,6 +300,13 @@ def test_a_bomb_is_refused_before_it_goes_off(encoding: str, pack: Any) -> None:
     with pytest.raises(TooLarge):
         decompress(pack(bytes(600_000)) * 2, encoding, 1_000_000)
     assert len(decompress(pack(bytes(1_000_000)), encoding, 1_000_000)) == 1_000_000
+
+
+@pytest.mark.parametrize(("encoding", "pack"), PACKERS)
+def test_many_small_members_do_not_keep_the_door_busy(encoding: str, pack: Any) -> None:
+    assert decompress(pack(b"{}") * 1000, encoding) == b"{}" * 1000
+    with pytest.raises(MalformedBody, match="more than"):
+        decompress(pack(b"") * 2_000_000, encoding)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])

@@ -34,4 +34,6 @@ def set_up_logs(config: Config) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=shape, foreign_pre_chain=shared))
+    for chatty in ("urllib3", "clickhouse_connect"):  # what they warn of is raised too, and told by whoever asked
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)

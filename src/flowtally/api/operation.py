@@ -117,11 +117,13 @@ async def answer(op: Operation, request: AnyRequest) -> Response[bytes]:
 
 def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[bytes]:
     ledger = call.house.ledger
-    with ledger.begin() if op.writes else ledger.read() as tx:
-        own = msgspec.structs.replace(call, _tx=tx)
-        made = once(own, key, op.status, lambda: op.work(own, **given)) if key else op.work(own, **given)
-    if op.changes_credentials:
-        call.house.doorkeeper.forget()  # after the commit, before the answer
+    try:
+        with ledger.begin() if op.writes else ledger.read() as tx:
+            own = msgspec.structs.replace(call, _tx=tx)
+            made = once(own, key, op.status, lambda: op.work(own, **given)) if key else op.work(own, **given)
+    finally:
+        if op.changes_credentials:
+            call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
     return respond(op, made)
 
 

@@ -43,7 +43,7 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: Annotated[
         list[str],
         Meta(
-            description="Split by up to four of `user`, `product`, `status`, `source`, `label:<name>`: commas between "
+            description="Split by up to eight of `user`, `product`, `status`, `source`, `label:<name>`: commas between "
             "them, or the parameter repeated.",
             examples=[["user"], ["product", "label:country"]],
         ),

@@ -33,9 +33,9 @@ ACCOUNTS: Final = (
     AccountRequest(id="initech", name="Initech", timezone="America/New_York", carry_from=STARTS_AT),
 )
 GRANTS: Final = {
-    "acme": (("order", "order-1001", "350MB", 100), ("sign", "check-in reward", "50MB", 10)),
-    "globex": (("order", "order-1002", "215MB", 100),),
-    "initech": (("cdk", "voucher WELCOME", "80MB", 100),),
+    "acme": (("order", "order-1001", "450MB", 100), ("sign", "check-in reward", "50MB", 10)),
+    "globex": (("order", "order-1002", "280MB", 100),),
+    "initech": (("cdk", "voucher WELCOME", "100MB", 100),),
 }
 
 

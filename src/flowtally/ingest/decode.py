@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 
 from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
-from flowtally.events import MAX_SEQUENCE, CloudEvent, UsageEvent
+from flowtally.events import MAX_POSITION_CHARS, MAX_SEQUENCE, CloudEvent, UsageEvent
 from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS
 
 PLAIN: Final = "application/json"
@@ -23,6 +23,8 @@ CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
 EXCERPT: Final = 200
+MAX_MEMBERS: Final = 10_000  # of one compressed body: each takes time of its own, however little is in it
+WINDOW: Final = 1 << 16  # compressed bytes taken at a time
 
 _lines = msgspec.json.Decoder(UsageEvent)
 _array = msgspec.json.Decoder(list[UsageEvent])
@@ -68,45 +70,57 @@ def decompress(body: bytes, encoding: str | None, limit: int = MAX_BODY_BYTES) -
 
 def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes", limit=limit)
+        raise _too_large(limit)
     return body
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes", limit=limit)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    while body:  # a gzip file may have several members
+    size = at = 0
+    for _ in range(MAX_MEMBERS):  # a gzip file may have several members
+        if at == len(body):
+            return b"".join(parts)
         inflater = zlib.decompressobj(wbits=31)
-        part = inflater.decompress(body, limit + 1 - size)
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            _within(b"".join(parts), limit)
-        if not inflater.eof:
-            raise MalformedBody("The gzip body ends too early")
-        body = inflater.unused_data
-    return b"".join(parts)
+        while not inflater.eof:
+            window = body[at : at + WINDOW]
+            if not window:
+                raise MalformedBody("The gzip body ends too early")
+            parts.append(inflater.decompress(window, limit + 1 - size))
+            at += len(window) - len(inflater.unused_data)
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+    raise MalformedBody(f"The gzip body has more than {MAX_MEMBERS} members")
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True)
     plain = reader.read(limit + 1)
-    if len(plain) <= limit and not _ends_cleanly(body):
-        raise MalformedBody("The zstd body ends too early")
-    return _within(plain, limit)
+    if len(plain) > limit:
+        raise _too_large(limit)
+    _check_frames(body)
+    return plain
 
 
-def _ends_cleanly(body: bytes) -> bool:
-    while body:
-        frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-        for start in range(0, len(body), 1 << 16):
-            frame.decompress(body[start : start + (1 << 16)])
-            if frame.eof:
-                body = frame.unused_data + body[start + (1 << 16) :]
-                break
-        else:
-            return False
-    return True
+def _check_frames(body: bytes) -> None:
+    """The reader takes the end of the bytes for the end of the body; it must be the end of a frame."""
+    at = 0
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    for _ in range(MAX_MEMBERS):
+        if at == len(body):
+            return
+        frame = unpacker.decompressobj()
+        while not frame.eof:
+            window = body[at : at + WINDOW]
+            if not window:
+                raise MalformedBody("The zstd body ends too early")
+            frame.decompress(window)
+            at += len(window) - len(frame.unused_data)
+    raise MalformedBody(f"The zstd body has more than {MAX_MEMBERS} frames")
 
 
 def _decode_lines(body: bytes) -> Decoded:
@@ -195,10 +209,12 @@ def _placeholder(value: Any) -> UsageEvent:
         sequence = None
     if not isinstance(sequence, str | int) or isinstance(sequence, bool) or not 0 < int(sequence) <= MAX_SEQUENCE:
         sequence = None
-    if not text["source"]:
-        sequence = None  # a number of nobody
+    if not text["source"] or text["source"] != fields["source"]:
+        sequence = None  # a number of nobody, or of a source whose name was cut
     position = fields.get("position")
-    return UsageEvent(text["source"], "", text["id"], sequence, position if isinstance(position, str) else None)
+    if not isinstance(position, str) or len(position) > MAX_POSITION_CHARS:
+        position = None
+    return UsageEvent(text["source"], "", text["id"], sequence, position)
 
 
 _DECODERS: Final[dict[str, Callable[[bytes], Decoded]]] = {
