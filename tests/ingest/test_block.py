@@ -1,0 +1,320 @@
+"""Sorting a block: against a model that takes one event at a time and remembers everything in dicts."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
+from flowtally.events import UsageEvent
+from flowtally.ingest import admission
+from flowtally.ingest.admission import Writer
+from flowtally.ingest.block import Sorter, check_source, gather, source_kinds
+from flowtally.ingest.prepare import prepare
+from flowtally.ingest.submission import NAMES, Submission
+from flowtally.usage.keys import Refused, Source
+
+WRITER: Final = Writer("c1")
+TIME: Final = "2026-01-01T00:00:00Z"
+NUMBERED: Final = ("n1", "n2")
+NAMED: Final = ("a", "b")
+Answer = str | list[tuple[str, str]]  # an error's name, or (status, code) per event
+Content = tuple[str, int]
+
+
+# -- the real thing, with the memory that the keys database gives it --------------------------------------------------
+
+
+class Book:
+    """Sources, keys and refusals between blocks, as the committer carries them."""
+
+    def __init__(self) -> None:
+        names = [*((name, "numbered") for name in NUMBERED), *((name, "named") for name in NAMED)]
+        self.sources = {name: Source(no, name, kind, "c1", 0, None) for no, (name, kind) in enumerate(names)}  # type: ignore[arg-type]
+        self.known: dict[Any, int] = {}
+        self.refused: dict[tuple[int, int], Refused] = {}
+        self.stored: list[tuple[str, str, int]] = []
+
+    def refusals(self, source: int, first: int, last: int) -> dict[int, Refused]:
+        return {number: one for (no, number), one in self.refused.items() if no == source and first <= number <= last}
+
+    def take(self, submissions: list[Submission]) -> list[Answer]:
+        """One block. Sorted first with a guess of what is known, then again if the guess was wrong."""
+        block = gather(submissions)
+        columns = block.rows.columns
+        writers = [(one.writer, len(one.events)) for one in submissions]
+        world = admission.world_faults(columns, block.rows.times, writers, {"acme": "active"}, 2**50)
+        guess = {key: self.known[key] for row in world if (key := (*block.rows.keys, None)[row]) in self.known} if (
+            block.rows.keys
+        ) else {}
+        found = Sorter(block, self.sources, self.refusals, world, guess).sort()
+        if any(key in self.known for key in found.claims):
+            found = Sorter(block, self.sources, self.refusals, world, self.known).sort()
+        assert not any(key in self.known for key in found.claims)
+        assert found.stored == sorted(set(found.stored))
+        self.known |= {key: block.rows.digests[row] for key, row in found.claims.items()}
+        self.refused |= {(one.source, one.sequence): one for one in found.refused}
+        for one in found.advances:
+            before = self.sources[one.name]
+            assert one.mark > before.mark
+            self.sources[one.name] = Source(before.no, one.name, before.kind, "c1", one.mark, one.position)
+        for row in found.stored:
+            name = columns.id[row] if columns.sequence[row] is None else str(columns.sequence[row])
+            self.stored.append((columns.source[row], name, columns.bytes_up[row]))
+        return [
+            type(answer).__name__
+            if isinstance(answer, FlowtallyError)
+            else [
+                (NAMES[status], answer.reasons[index].code if index in answer.reasons else "")
+                for index, status in enumerate(answer.statuses)
+            ]
+            for answer in found.answers
+        ]
+
+
+# -- the model --------------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """One event at a time."""
+
+    def __init__(self) -> None:
+        self.named: dict[tuple[str, str], Content] = {}
+        self.marks = dict.fromkeys(NUMBERED, 0)
+        self.positions: dict[str, str | None] = dict.fromkeys(NUMBERED)
+        self.refused: dict[tuple[str, int], str] = {}
+        self.stored: list[tuple[str, str, int]] = []
+
+    def take(self, submission: Submission) -> Answer:
+        before = deepcopy(self.__dict__)
+        answer = self._take(submission)
+        if isinstance(answer, str) or (
+            submission.atomic and any(status in ("conflict", "refused") for status, _ in answer)
+        ):
+            self.__dict__ = before
+            return answer if isinstance(answer, str) else "AtomicRefused"
+        return answer
+
+    def _take(self, submission: Submission) -> Answer:
+        numbers = [int(event.sequence) for event in submission.events if event.sequence is not None]
+        source = next((event.source for event in submission.events if event.sequence is not None), "")
+        if numbers and (numbers != list(range(numbers[0], numbers[0] + len(numbers)))):
+            return "SequenceGap"
+        if numbers and numbers[0] > self.marks[source] + 1:
+            return "SequenceGap"
+        return [self._one(event, index in submission.faults) for index, event in enumerate(submission.events)]
+
+    def _one(self, event: UsageEvent, fault: bool) -> tuple[str, str]:
+        bad = "invalid_event" if fault else "no_id" if not event.id and event.sequence is None else ""
+        world = "unknown_account" if event.account != "acme" else ""
+        return self._named(event, bad, world) if event.sequence is None else self._numbered(event, bad or world)
+
+    def _numbered(self, event: UsageEvent, reason: str) -> tuple[str, str]:
+        key = (event.source, int(event.sequence or 0))
+        if key in self.refused:
+            return ("refused", self.refused[key])
+        if key[1] <= self.marks[event.source]:
+            return ("duplicate", "")
+        self.marks[event.source], self.positions[event.source] = key[1], event.position
+        if reason:
+            self.refused[key] = reason
+            return ("refused", reason)
+        self.stored.append((event.source, str(event.sequence), event.bytes_up))
+        return ("stored", "")
+
+    def _named(self, event: UsageEvent, bad: str, world: str) -> tuple[str, str]:
+        key, content = (event.source, event.id), (event.account, event.bytes_up)
+        if bad:
+            return ("refused", bad)
+        if key in self.named:
+            return ("duplicate", "") if self.named[key] == content else ("conflict", "other_content")
+        if world:
+            return ("refused", world)
+        self.named[key] = content
+        self.stored.append((event.source, event.id, event.bytes_up))
+        return ("stored", "")
+
+
+# -- any submissions --------------------------------------------------------------------------------------------------
+
+accounts = st.sampled_from(["acme", "acme", "acme", "nobody"])
+ups = st.sampled_from([1, 1, 2])
+named_events = st.builds(
+    UsageEvent,
+    source=st.sampled_from(NAMED),
+    account=accounts,
+    id=st.sampled_from(["1", "2", "3", "0190f3e0-7b1a-7abc-8def-0123456789ab", ""]),
+    time=st.just(TIME),
+    bytes_up=ups,
+)
+
+
+@st.composite
+def numbered_events(draw: st.DrawFn) -> list[UsageEvent]:
+    source = draw(st.sampled_from(NUMBERED))
+    first = draw(st.integers(1, 6))
+    numbers = list(range(first, first + draw(st.integers(1, 5))))
+    if draw(st.integers(0, 9)) == 0:
+        numbers[-1] += draw(st.sampled_from([-1, 1]))
+    as_text = draw(st.booleans())
+    return [
+        UsageEvent(source, draw(accounts), f"kept {number}", str(number) if as_text else number, f"p{number}", TIME)
+        for number in numbers
+        if number > 0
+    ]
+
+
+@st.composite
+def submissions(draw: st.DrawFn) -> Submission:
+    numbered = draw(st.one_of(st.just([]), numbered_events()))
+    events = numbered + draw(st.lists(named_events, min_size=0 if numbered else 1, max_size=5))
+    if draw(st.booleans()):  # numbered ones keep their order, named ones may stand anywhere between them
+        places = sorted(draw(st.permutations(range(len(events))))[: len(numbered)])
+        rest = iter(events[len(numbered) :])
+        mine = iter(numbered)
+        events = [next(mine) if index in places else next(rest) for index in range(len(events))]
+    faults = {index: "bad" for index in range(len(events)) if draw(st.integers(0, 7)) == 0}
+    prepared = prepare(events, faults) if draw(st.booleans()) else None
+    return Submission(WRITER, events, faults, 1, draw(st.integers(0, 3)) == 0, prepared=prepared)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(submissions(), min_size=1, max_size=6), st.lists(st.integers(1, 4), max_size=6))
+def test_a_block_is_sorted_as_if_its_events_came_one_at_a_time(sent: list[Submission], sizes: list[int]) -> None:
+    book, model = Book(), Model()
+    while sent:
+        size = sizes.pop() if sizes else len(sent)
+        block, sent = sent[:size], sent[size:]
+        assert book.take(block) == [model.take(one) for one in block]
+    assert sorted(book.stored) == sorted(model.stored)
+    assert {name: book.sources[name].mark for name in NUMBERED} == model.marks
+    assert {name: book.sources[name].position for name in NUMBERED} == model.positions
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(submissions(), min_size=1, max_size=6))
+def test_one_block_is_the_same_as_a_block_for_each_submission(sent: list[Submission]) -> None:
+    together, apart = Book(), Book()
+    assert together.take(sent) == [answer for one in sent for answer in apart.take([one])]
+    assert together.sources == apart.sources
+    assert together.known == apart.known
+    assert {key: one.code for key, one in together.refused.items()} == {
+        key: one.code for key, one in apart.refused.items()
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(submissions(), min_size=1, max_size=5))
+def test_sending_everything_again_stores_nothing(sent: list[Submission]) -> None:
+    book = Book()
+    answers = book.take(sent)
+    before = list(book.stored)
+    taken = [one for one, answer in zip(sent, answers, strict=True) if not isinstance(answer, str)]
+    for answer in book.take(taken) if taken else []:
+        # A named event that was refused may be stored by another submission meanwhile, never twice.
+        assert isinstance(answer, str) or all(status != "stored" for status, _ in answer)
+    assert book.stored == before
+
+
+# -- worked examples --------------------------------------------------------------------------------------------------
+
+
+def numbered(first: int, last: int, source: str = "n1", **more: Any) -> Submission:
+    events = [UsageEvent(source, "acme", "", number, None, TIME, **more) for number in range(first, last + 1)]
+    return Submission(WRITER, events, {}, 1)
+
+
+def named(*ids: str, source: str = "a", up: int = 1, atomic: bool = False) -> Submission:
+    return Submission(WRITER, [UsageEvent(source, "acme", id, time=TIME, bytes_up=up) for id in ids], {}, 1, atomic)
+
+
+STORED: Final = ("stored", "")
+DUPLICATE: Final = ("duplicate", "")
+CONFLICT: Final = ("conflict", "other_content")
+
+
+def test_numbers_go_on_from_one_submission_to_the_next_of_the_same_block() -> None:
+    assert Book().take([numbered(1, 2), numbered(3, 3), numbered(2, 4)]) == [
+        [STORED, STORED],
+        [STORED],
+        [DUPLICATE, DUPLICATE, STORED],
+    ]
+
+
+def test_a_gap_is_told_with_the_mark_and_stops_nobody_else() -> None:
+    book = Book()
+    assert book.take([numbered(1, 3), numbered(5, 6), numbered(1, 1, "n2")]) == [[STORED] * 3, "SequenceGap", [STORED]]
+    assert book.sources["n1"].mark == 3
+    block = gather([numbered(7, 7)])
+    [answer] = Sorter(block, book.sources, book.refusals, {}, {}).sort().answers
+    assert isinstance(answer, SequenceGap)
+    assert answer.extra["sequence"] == 3
+
+
+@pytest.mark.parametrize("sequence", ["01", "1.0", "+1", " 1", "x", "", "１", "1_0"])
+def test_a_number_that_is_not_canonical_is_a_gap(sequence: str) -> None:
+    event = UsageEvent("n1", "acme", "", sequence, None, TIME)
+    assert Book().take([Submission(WRITER, [event], {}, 1)]) == ["SequenceGap"]
+
+
+def test_the_same_id_with_other_content_is_a_conflict_and_changes_nothing() -> None:
+    book = Book()
+    assert book.take([named("1"), named("1", up=2), named("1", "1", up=1)]) == [
+        [STORED],
+        [CONFLICT],
+        [DUPLICATE, DUPLICATE],
+    ]
+    assert book.stored == [("a", "1", 1)]
+
+
+def test_an_id_twice_in_one_submission_counts_once() -> None:
+    assert Book().take([named("1", "2", "1")]) == [[STORED, STORED, DUPLICATE]]
+
+
+def test_an_atomic_submission_that_fails_leaves_its_keys_to_the_next() -> None:
+    book = Book()
+    book.take([named("1")])
+    assert book.take([named("9", "1", up=2, atomic=True), named("9")]) == ["AtomicRefused", [STORED]]
+
+
+def test_what_an_atomic_refusal_lists_is_what_was_wrong() -> None:
+    book = Book()
+    book.take([named("1")])
+    block = gather([named("9", "1", up=2, atomic=True)])
+    [answer] = Sorter(block, book.sources, book.refusals, {}, book.known).sort().answers
+    assert isinstance(answer, AtomicRefused)
+    [receipt] = answer.extra["receipts"]  # type: ignore[misc]
+    assert (receipt.index, receipt.id, receipt.status) == (1, "1", "conflict")
+
+
+def test_a_source_is_numbered_or_named_and_a_request_numbers_one_source() -> None:
+    mixed = Submission(WRITER, [*numbered(1, 1, "x").events, *named("1", source="x").events], {}, 1)
+    with pytest.raises(SourceKindMismatch):
+        source_kinds(mixed)
+    two = Submission(WRITER, [*numbered(1, 1, "x").events, *numbered(1, 1, "y").events], {}, 1)
+    with pytest.raises(SequenceGap, match="one source"):
+        source_kinds(two)
+    both = Submission(WRITER, [*numbered(1, 1, "x").events, *named("1", source="y").events], {}, 1)
+    assert source_kinds(both) == {"x": "numbered", "y": "named"}
+
+
+def test_an_item_at_fault_without_a_number_leaves_no_trace_of_its_source() -> None:
+    at_fault = Submission(WRITER, [UsageEvent("ghost", "", "1")], {0: "bad"}, 1)
+    assert source_kinds(at_fault) == {}
+
+
+def test_a_source_keeps_its_owner_and_an_admin_may_write_any() -> None:
+    source = Source(1, "x", "named", "c1", 0, None)
+    for writer, allowed in ((Writer("c1"), True), (Writer("c2"), False), (Writer("c2", admin=True), True)):
+        one = Submission(writer, named("1").events, {}, 1)
+        if allowed:
+            check_source(one, source, "named")
+        else:
+            with pytest.raises(SourceNotYours):
+                check_source(one, source, "named")
+    with pytest.raises(SourceKindMismatch):
+        check_source(named("1"), source, "numbered")
