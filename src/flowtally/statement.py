@@ -61,7 +61,7 @@ def make_statement(tx: Tx, usage: UsageReader, question: Question, now: int) -> 
     start, end = the_range(question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
     where = Where(question.series, account.id, _user_ids(tx, question, now), question.products)
-    sums = usage.sums(edges, where, by)
+    sums = usage.sums(edges, where, by, limit=MAX_ROWS)
     if question.fill == "zero":
         sums = fill_zero(sums, len(edges) - 1, by)
     check_rows(len(sums), "rows")

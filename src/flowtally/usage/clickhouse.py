@@ -14,7 +14,7 @@ import pyarrow as pa
 from flowtally.usage import queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.schema import migrations
-from flowtally.usage.store import Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
+from flowtally.usage.store import MAX_SUMS, Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
 
 TABLE = "usage_events"
 _MS = pa.timestamp("ms", "UTC")
@@ -36,10 +36,11 @@ class ClickHouseStore:
         table = table.append_column("received_at", pa.repeat(pa.scalar(block.received_at, _MS), count))
         self.engine.insert(TABLE, table, _query_id(block.number))
 
-    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> list[Sum]:
-        query = queries.plan_sums(edges, where, by)
+    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
+        query = queries.plan_sums(edges, where, by, limit)
         span_of = {edge: index for index, edge in enumerate(edges)}
         rows = self.engine.rows(query.text, query.parameters)
+        queries.check_limit(len(rows), limit)
         return [Sum(span_of[row[0]], tuple(row[1:-3]), *row[-3:]) for row in rows]
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:

@@ -133,6 +133,7 @@ def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
             "secure": secure,
             "connect_timeout": 10,
             "send_receive_timeout": QUERY_LIMIT_S + 10,
+            "form_encode_query_params": True,  # thousands of edges are too long for an address
             "autogenerate_session_id": False,  # a session allows one query at a time
         }
         return None, _checked(parts.path.strip("/") or "default"), arguments
@@ -154,7 +155,7 @@ def _use_fast_temporary_files(path: Path) -> None:
     # The client hands a block to the in-process engine as a temporary file: memory is the place for it, and what a
     # killed process left behind is removed by the next one with the same data.
     memory = Path("/dev/shm")  # noqa: S108
-    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+    if tempfile.gettempdir() != "/tmp" or not os.access(memory, os.W_OK):  # noqa: S108 - else somebody chose another
         return
     place = memory / f"flowtally-{os.getuid()}-{path.stat().st_dev:x}-{path.stat().st_ino:x}"
     if shutil.disk_usage(memory).free > 1 << 30:

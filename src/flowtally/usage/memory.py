@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowtally.usage.queries import LABEL
-from flowtally.usage.store import Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
+from flowtally.usage.queries import LABEL, check_limit
+from flowtally.usage.store import MAX_SUMS, Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
 
 
 class MemoryStore:
@@ -24,7 +24,7 @@ class MemoryStore:
         new = [{**row, "block": block.number, "received_at": block.received_at} for row in block.rows.to_pylist()]
         self.rows = [*self.rows, *new]
 
-    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> list[Sum]:
+    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         found: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
         for row in self.rows:
             if not _counts(row, where) or not edges[0] <= row["time"] < edges[-1]:
@@ -33,6 +33,7 @@ class MemoryStore:
             sums = found[span, tuple(_value(row, name) for name in by)]
             for index, quantity in enumerate(("bytes_up", "bytes_down", "requests")):
                 sums[index] += row[quantity]
+        check_limit(len(found), limit)
         return [Sum(span, group, *sums) for (span, group), sums in sorted(found.items())]
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.errors import BadRequest
-from flowtally.usage.store import BUCKET_MS, DIMENSIONS, Where
+from flowtally.errors import BadRange, BadRequest
+from flowtally.usage.store import BUCKET_MS, DIMENSIONS, MAX_SUMS, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
 MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
@@ -28,13 +28,13 @@ class Query(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str]) -> Query:
+def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int = MAX_SUMS) -> Query:
     """One statement: span start, group values, three sums. Buckets cut by an edge come from rows, the others from the
     roll-up; everything comes from rows where the roll-up does not keep the groups apart."""
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
         raise AssertionError(f"edges must ascend and be at least two, got {len(edges)}")
     cut = sorted({edge // BUCKET_MS for edge in edges if edge % BUCKET_MS})
-    parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1]}
+    parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit + 1}
     conditions = _conditions(where, parameters)
     groups = [_group(name, index, parameters) for index, name in enumerate(by)]
     if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS:
@@ -104,7 +104,13 @@ def _both(rolled_up: str, rows: str, groups: int) -> str:
 def _order(select: str, groups: int) -> str:
     keys = ", ".join(["span", *(f"by{index}" for index in range(groups))])
     names = ", ".join([keys, "up", "down", "hits"])
-    return f"SELECT {names} FROM ({select}) ORDER BY {keys}"
+    return f"SELECT {names} FROM ({select}) ORDER BY {keys} LIMIT {{limit:UInt64}}"
+
+
+def check_limit(found: int, limit: int) -> None:
+    """The engine stops one beyond the limit: that one is the sign that there is more."""
+    if found > limit:
+        raise BadRange(f"This makes more than {limit} sums; ask for fewer groups or spans", limit=limit)
 
 
 def changed_since(cursor: int, blocks: int) -> Query:

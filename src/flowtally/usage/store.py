@@ -15,6 +15,8 @@ from flowtally.events import METERED
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 
+MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
+
 # The dimensions a sum can be split by; `label:<name>` too. The first two are answered from the roll-up.
 DIMENSIONS = ("user", "product", "status", "source", "account")
 
@@ -98,9 +100,10 @@ class StoredEvent(msgspec.Struct, frozen=True):
 class UsageReader(Protocol):
     """What those may do who answer questions."""
 
-    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> list[Sum]:
+    def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
-        and group. One query, hence one moment. Group values are text (`status` in decimal, a missing label empty)."""
+        and group. One query, hence one moment. Group values are text (`status` in decimal, a missing label empty).
+        Raises BadRange where there are more than `limit` sums."""
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         """Who changed in blocks after `cursor` (0: from the beginning); at most about `limit` accounts."""
