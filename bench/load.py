@@ -149,9 +149,7 @@ def _drive(connections: list[_Connection]) -> None:
         while working:
             for key, _ in ready.select():
                 one = key.data
-                if not (one.send() and key.events & selectors.EVENT_READ and one.receive()):
-                    _follow(ready, key, one)
-                elif one.begin():
+                if not (one.send() and key.events & selectors.EVENT_READ and one.receive()) or one.begin():
                     _follow(ready, key, one)
                 else:
                     ready.unregister(one.socket)

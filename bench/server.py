@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from bench.events import ACCOUNTS, Ids, held_keys
-from bench.process import BenchError, cpu_seconds, end, read_json_line, resident_bytes, spawn
+from bench.process import BenchError, cpu_seconds, end, forget_temporary, read_json_line, resident_bytes, spawn
 from flowtally.client import Client
 from flowtally.protocol import AccountRequest
 
@@ -41,7 +41,17 @@ class Server:
 
     def start(self) -> float:
         """Seconds from the call until `/readyz` says yes."""
-        command = [sys.executable, "-m", "flowtally", "serve", "--data", self.data, "--port", "0", "--json"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "flowtally",
+            "serve",
+            "--data",
+            self.data,
+            "--port",
+            "0",
+            "--json",
+        ]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FLOWTALLY_")}
         started = time.perf_counter()
         with self._log.open("ab") as log:
@@ -61,10 +71,7 @@ class Server:
             return
         end(self._process)
         self._process = None
-        with suppress(FileNotFoundError):
-            place = (self.data / "usage").stat()
-            for left in Path("/dev/shm").glob(f"flowtally-*-{place.st_dev:x}-{place.st_ino:x}"):
-                shutil.rmtree(left, ignore_errors=True)
+        forget_temporary(self.data / "usage")
 
     def client(self) -> Client:
         return Client(self.url, TOKEN)

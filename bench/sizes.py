@@ -14,18 +14,19 @@ class Sizes(msgspec.Struct, frozen=True):
     bulk: int  # events per round in batches of 10,000 and 50,000
     hundreds: int  # events per round in batches of 100
     singles: int  # events per round, one per request
-    warm_up: int  # events before the first round of a bulk case
+    warm_up: int  # events before the first round: enough that nearly all users of the feed exist
     keys_held: int
     stages: tuple[int, ...]
     queries: int  # questions per round
     batch: int = 10_000
+    rest_s: float = 5  # the number of parts has not changed for so long: merges have come to rest
     large_batch: int = 50_000
 
 
 SIZES: Final = {
     "standard": Sizes(3, 200_000, 20_000, 6_400, 60_000, 10_000_000, (1_000_000, 10_000_000), 40),
     "full": Sizes(5, 300_000, 20_000, 12_800, 100_000, 10_000_000, (1_000_000, 10_000_000, 20_000_000), 100),
-    "quick": Sizes(3, 100_000, 4_000, 1_920, 20_000, 500_000, (100_000, 500_000), 15),
+    "quick": Sizes(3, 100_000, 4_000, 1_920, 60_000, 500_000, (100_000, 500_000), 15),
     # Proves that everything works, measures nothing: for tests/test_bench.py.
-    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 3_000), 2, batch=200, large_batch=500),
+    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 3_000), 2, batch=200, large_batch=500, rest_s=0),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,8 @@ def test_links_lead_somewhere(page: str) -> None:
     assert not dead
 
 
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_first_five_minutes_run_as_written(tmp_path: Path) -> None:
     script = "set -euo pipefail\n" + "\n".join(BLOCK.findall((ROOT / "README.md").read_text()))
     script = script.replace("/tmp/flowtally-events.json", str(tmp_path / "events.json"))

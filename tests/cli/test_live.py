@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,8 @@ def test_the_demo_shows_a_real_log_and_balances_that_moved(tmp_path: Path) -> No
         assert usage["total"]["bytes"] == pools[usage["account"]]["spent"] + pools[usage["account"]]["overage"]
 
 
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_demo_stays_up_and_its_commands_can_be_pasted(tmp_path: Path) -> None:
     """As a person would: wait for the invitation, paste it into a shell, press Ctrl-C."""
     environment = {**clean_environment(), "TMPDIR": str(tmp_path)}

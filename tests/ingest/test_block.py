@@ -48,9 +48,8 @@ class Book:
         columns = block.rows.columns
         writers = [(one.writer, len(one.events)) for one in submissions]
         world = admission.world_faults(columns, block.rows.times, writers, {"acme": "active"}, 2**50)
-        guess = {key: self.known[key] for row in world if (key := (*block.rows.keys, None)[row]) in self.known} if (
-            block.rows.keys
-        ) else {}
+        asked = [block.rows.keys[row] for row in world] if block.rows.keys else []
+        guess = {key: self.known[key] for key in asked if key in self.known}
         found = Sorter(block, self.sources, self.refusals, world, guess).sort()
         if any(key in self.known for key in found.claims):
             found = Sorter(block, self.sources, self.refusals, world, self.known).sort()
@@ -287,7 +286,8 @@ def test_what_an_atomic_refusal_lists_is_what_was_wrong() -> None:
     block = gather([named("9", "1", up=2, atomic=True)])
     [answer] = Sorter(block, book.sources, book.refusals, {}, book.known).sort().answers
     assert isinstance(answer, AtomicRefused)
-    [receipt] = answer.extra["receipts"]  # type: ignore[misc]
+    receipts: Any = answer.extra["receipts"]
+    [receipt] = receipts
     assert (receipt.index, receipt.id, receipt.status) == (1, "1", "conflict")
 
 

@@ -209,7 +209,7 @@ def test_an_event_over_several_lines_is_no_line() -> None:
 def test_concatenated_objects_do_not_pass_because_other_lines_are_blank() -> None:
     one = json.dumps(EVENT).encode()
     for body in (one + one + b"\n", one + one + b"\n\n", b"\n" + one + one, one + one + b"\n" + one + b"\n\n"):
-        with pytest.raises(MalformedBody, match="line [12]"):
+        with pytest.raises(MalformedBody, match=r"line [12]"):
             decode(body, NDJSON)
 
 
@@ -391,8 +391,8 @@ def test_the_fast_way_and_the_careful_way_agree_on_any_body(
     sent: list[UsageEvent], between: bytes, edits: list[tuple[int, int, bytes]]
 ) -> None:
     body = between.join(msgspec.json.encode(event) for event in sent)
-    for at, gone, put in edits:
-        at = min(at, len(body))
+    for place, gone, put in edits:
+        at = min(place, len(body))
         body = body[:at] + put + body[at + gone :]
     try:
         fast: Decoded | None = decode(body, NDJSON)

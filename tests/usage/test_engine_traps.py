@@ -88,7 +88,9 @@ def test_a_dictionary_with_values_that_no_row_uses_adds_nothing(clickhouse: Clic
 
 def test_the_largest_quantities_are_kept_to_the_last_unit(clickhouse: ClickHouseStore) -> None:
     most = 2**53 - 1
-    clickhouse.append(block(1, {"id": "x", "bytes_up": most, "bytes_down": most - 1, "requests": most, "status": 65535}))
+    clickhouse.append(
+        block(1, {"id": "x", "bytes_up": most, "bytes_down": most - 1, "requests": most, "status": 65535})
+    )
     found = clickhouse.find("gw", id="x", sequence=None, block=1)
     assert found is not None
     assert (found.bytes_up, found.bytes_down, found.requests, found.status) == (most, most - 1, most, 65535)

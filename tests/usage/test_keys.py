@@ -103,10 +103,15 @@ def test_an_unclaimed_key_is_free(keys: Keys) -> None:
 
 def test_a_failure_inside_leaves_nothing_claimed(keys: Keys) -> None:
     source = keys.register("gw", "named", "c")
-    with pytest.raises(RuntimeError), keys.begin():
-        keys.claim([(source.no, b"a", 1)], 1)
-        keys.move(Moved(1, 10, 1))
-        raise RuntimeError
+
+    def fail() -> None:
+        with keys.begin():
+            keys.claim([(source.no, b"a", 1)], 1)
+            keys.move(Moved(1, 10, 1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert keys.known(source.no, [b"a"]) == {}
     assert (keys.committed().block, keys.committed().rows_total) == (0, 0)
 
@@ -124,7 +129,9 @@ near_uuid = st.tuples(hexadecimal, st.integers(0, 35), st.sampled_from("gG \t\nF
     lambda given: given[0][: given[1]] + given[2] + given[0][given[1] + 1 :]
 )
 blanks = st.tuples(st.integers(0, 10**15), st.permutations(range(4))).map(
-    lambda given: "{}-0000-0000-0000-{}".format(*(("  000000", "000000000000"), ("000000  ", "000000000000"))[given[0] % 2])
+    lambda given: "{}-0000-0000-0000-{}".format(
+        *(("  000000", "000000000000"), ("000000  ", "000000000000"))[given[0] % 2]
+    )
 )
 sixteen = st.binary(min_size=15, max_size=18).map(lambda raw: raw.decode("latin-1"))
 ids = st.one_of(

@@ -40,7 +40,9 @@ def test_groups_come_in_order_of_span_and_then_of_values(store: UsageStore) -> N
     rows = [{"time": time, "user": user} for time in (BUCKET_MS, 0) for user in ("b", "ä", "a", "B")]
     store.append(block(1, *rows))
     found = store.sums([0, BUCKET_MS, 2 * BUCKET_MS], Where(), ("user",))
-    assert [(one.span, one.by) for one in found] == [(span, (user,)) for span in (0, 1) for user in ("B", "a", "b", "ä")]
+    assert [(one.span, one.by) for one in found] == [
+        (span, (user,)) for span in (0, 1) for user in ("B", "a", "b", "ä")
+    ]
 
 
 def test_status_is_text_and_a_missing_label_is_empty(store: UsageStore) -> None:

@@ -9,16 +9,16 @@ from flowtally.client import Client
 from flowtally.errors import ConfigError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8120"
-PATIENCE_S: Final = 5  # a person is waiting; an import is given a minute
+PATIENCE_S: Final[float] = 3  # seconds, unless said otherwise: a person is waiting; an import is given a minute
 
 
-def client(retry_s: float = PATIENCE_S) -> Client:
+def client(retry_s: float | None = None) -> Client:
     """A client of the server the environment names; ConfigError says what is missing."""
     token = os.environ.get("FLOWTALLY_TOKEN", "").strip()
     if not token:
         raise ConfigError("FLOWTALLY_TOKEN is not set: it holds the token of a credential (the first start prints one)")
     try:
-        return Client(url(), token, retry_s=retry_s)
+        return Client(url(), token, retry_s=PATIENCE_S if retry_s is None else retry_s)
     except (ValueError, ConfigError) as error:
         raise ConfigError(f"FLOWTALLY_URL or FLOWTALLY_TOKEN: {error}") from None
 

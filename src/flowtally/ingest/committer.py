@@ -12,6 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.ingest.sync import BackgroundSync
-from flowtally.usage.keys import Claim, Keys, Moved, Refused, Source
+from flowtally.usage.keys import Claim, Keys, Moved, Source
 from flowtally.usage.store import Block, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ class Committer:
         self._sync.finish()
         if self.doubt is None:
             os.sync()
-            self._keys.mark_clean(self._place.block, stopped=True)
+            self._mark_clean(self._place.block, stopped=True)
 
     def _run(self) -> None:
         while True:
@@ -96,8 +97,18 @@ class Committer:
                 return
             if submissions:
                 self.commit(submissions)
+            elif self.doubt is not None:  # who is not ready gets no requests: settling cannot wait for the next one
+                with suppress(Settling):
+                    self._settle()
             if synced := self._sync.synced(self._place.block):
-                self._keys.mark_clean(synced)
+                self._mark_clean(synced)
+
+    def _mark_clean(self, block: int, *, stopped: bool = False) -> None:
+        # It only saves work at the next start: a full disk here must not end the one thread that writes.
+        try:
+            self._keys.mark_clean(block, stopped=stopped)
+        except Exception as error:
+            log.warning("clean_mark_failed", block=block, error=str(error)[:500])
 
     def commit(self, submissions: list[Submission]) -> None:
         """Answer every one of these, once. Whatever happens inside, nobody is left waiting."""
@@ -106,6 +117,7 @@ class Committer:
         except FlowtallyError as error:
             answers = [(one, error) for one in submissions]
         except Exception:
+            self._sources.clear()  # whatever happened, marks are read anew
             log.exception("commit_failed", block=self._next, submissions=len(submissions))
             answers = [(one, Unavailable("The events could not be stored; try again")) for one in submissions]
         for _, answer in answers:
@@ -127,11 +139,14 @@ class Committer:
             if len(admitted) == 1 or isinstance(burnt.__cause__, StorageFull):
                 raise _told(burnt) from burnt
         # The engine refused the block: one bad request must not stand in the way of the others.
-        for one in admitted:
+        for index, one in enumerate(admitted):
             try:
-                answers += self._block([one])
+                refused, mine = self._with_sources([one])  # what was remembered of its sources went with the block
+                answers += refused or self._block(mine)
             except _Burnt as burnt:
                 answers.append((one, _told(burnt)))
+            except FlowtallyError as error:  # in doubt, or no room: nothing else is written now
+                return answers + [(late, error) for late in admitted[index:]]
         return answers
 
     def _with_sources(self, submissions: list[Submission]) -> tuple[Answers, list[Submission]]:
@@ -206,10 +221,13 @@ class Committer:
                 sorted_ = self._claim(block, world, sorted_, number)
                 if sorted_.stored:
                     batch = self._batch(block, sorted_)
-                    self.doubt = Doubt(number, tuple(sorted_.refused))  # from here on the block only goes forward
+                    moved = _moved(number, received_at, sorted_)
+                    self.doubt = Doubt(number, moved)  # from here on the block only goes forward
                     self._next = number + 1
                     self._usage.append(Block(number, received_at, batch))
-                self._keys.move(_moved(number if sorted_.stored else self._place.block, received_at, sorted_))
+                else:
+                    moved = _moved(self._place.block, received_at, sorted_)
+                self._keys.move(moved)
         except Exception as error:
             self._sources.clear()
             if self.doubt is None:
@@ -245,7 +263,7 @@ class Committer:
         assert doubt is not None
         for wait_s in (*SETTLE_AGAIN_S, None):
             try:
-                present = recovery.settle_block(self._usage, self._keys, doubt.block, doubt.refused)
+                present = recovery.settle_block(self._usage, self._keys, doubt.block, doubt.moved)
             except Exception as error:
                 log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
                 if wait_s is None or self._stopping.wait(wait_s):
@@ -272,10 +290,11 @@ class Committer:
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """A block whose insert was sent and whose commit is not known, with what only memory knows of it."""
+    """A block whose insert was sent and whose commit is not known, with all that it moves: of sources that have no row
+    in it, marks and refusals are only in memory."""
 
     block: int
-    refused: tuple[Refused, ...]
+    moved: Moved
 
 
 class _Burnt(Exception):

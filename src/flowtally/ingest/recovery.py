@@ -6,7 +6,7 @@ A block whose insert was sent is either there (then its claims are derived from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 LOST_REASON: Final = "reason_lost"
 
 
-def settle_block(usage: UsageStore, keys: Keys, block: int, refused: Iterable[Refused] = ()) -> bool:
-    """Make the keys say what the rows say of this block; whether it is there. `refused` is what memory still knows."""
+def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None = None) -> bool:
+    """Make the keys say what the rows say of this block; whether it is there. `moved` is what memory still knows."""
     usage.end_append(block)
     if keys.committed().block >= block:
         return True  # the commit had happened; only its answer was lost
@@ -29,7 +29,7 @@ def settle_block(usage: UsageStore, keys: Keys, block: int, refused: Iterable[Re
     if not rows:
         keys.burn(block)
         return False
-    _commit_from_rows(keys, block, rows, tuple(refused))
+    _commit_from_rows(keys, block, rows, moved)
     return True
 
 
@@ -39,6 +39,8 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
     if damage:
         raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
     before = keys.committed()
+    unsure = max(before.block, before.burnt) + 1  # the number of the insert that may outlive the process that sent it
+    usage.end_append(unsure)
     totals = usage.totals()
     if totals.last_block < before.block:
         raise MissingRows(
@@ -50,10 +52,11 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
             " with --rebuild-keys (what only it held is lost: owners of sources, reasons of refused numbered events)"
         )
     keys.start(holder)
-    usage.end_append(before.block + 1)
     for block in usage.blocks_after(before.block):
         settle_block(usage, keys, block)
         say(f"settled block {block} from its rows")
+    if not before.clean:
+        settle_block(usage, keys, unsure)  # absent: its number is burnt
     now = keys.committed()
     if totals.rows != now.rows_total:
         raise MissingRows(f"{now.rows_total} usage rows were acknowledged, {totals.rows} are there")
@@ -62,13 +65,12 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
             say(line)
 
 
-def _commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow], refused: tuple[Refused, ...]) -> None:
-    sources = {row.source: _source(keys, row) for row in rows}
+def _commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow], moved: Moved | None) -> None:
+    sources = {row.source: _source(keys, row) for row in {row.source: row for row in rows}.values()}
     claims = [(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
-    advances, holes = _advances(sources, rows)
     with keys.begin(durable=True):
         keys.claim(claims, block)
-        keys.move(Moved(block, max(row.received_at for row in rows), len(rows), tuple(advances), (*refused, *holes)))
+        keys.move(moved or _moved(block, sources, rows))
 
 
 def _source(keys: Keys, row: ClaimedRow) -> Source:
@@ -77,19 +79,25 @@ def _source(keys: Keys, row: ClaimedRow) -> Source:
     return keys.source(row.source) or keys.register(row.source, "numbered" if row.sequence else "named", "")
 
 
-def _advances(sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> tuple[list[Advance], list[Refused]]:
-    """Where numbered sources stand after these rows. A number that has no row was refused; why is not in the rows."""
-    advances: list[Advance] = []
-    holes: list[Refused] = []
-    for source in sources.values():
-        numbered = [row for row in rows if row.source == source.name and row.sequence]
-        if not numbered:
-            continue
-        mark = max(row.mark for row in numbered)
-        position = next((row.position for row in numbered if row.position), None)
-        advances.append(Advance(source.no, source.name, mark, position))
-        stored = {row.sequence for row in numbered}
-        lost = (number for number in range(source.mark + 1, mark + 1) if number not in stored)
-        detail = "refused before a crash; the reason was not kept"
-        holes += [Refused(source.no, number, "", LOST_REASON, detail) for number in lost]
-    return advances, holes
+def _moved(block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> Moved:
+    """What the block moves, from its rows alone: where its numbered sources stand, and which numbers have no row."""
+    numbered: dict[str, list[ClaimedRow]] = {}
+    for row in rows:
+        if row.sequence:
+            numbered.setdefault(row.source, []).append(row)
+    advances = tuple(_advance(sources[name], mine) for name, mine in numbered.items())
+    holes = tuple(hole for name, mine in numbered.items() for hole in _holes(sources[name], mine))
+    return Moved(block, max(row.received_at for row in rows), len(rows), advances, holes)
+
+
+def _advance(source: Source, rows: Sequence[ClaimedRow]) -> Advance:
+    position = next((row.position for row in rows if row.position), None)
+    return Advance(source.no, source.name, max(row.mark for row in rows), position)
+
+
+def _holes(source: Source, rows: Sequence[ClaimedRow]) -> Iterator[Refused]:
+    """A number that has no row was refused; why is not in the rows."""
+    stored = {row.sequence for row in rows}
+    for number in range(source.mark + 1, max(row.mark for row in rows) + 1):
+        if number not in stored:
+            yield Refused(source.no, number, "", LOST_REASON, "refused before a crash; the reason was not kept")

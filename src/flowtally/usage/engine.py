@@ -31,6 +31,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "async_insert": 0,
     "output_format_native_use_flattened_dynamic_and_json_serialization": 0,
 }
+# The engine in the process keeps its reason to itself but for what it prints on standard error.
+EMBEDDED_HINT: Final = " (another process has it open, or a part is broken: the engine says which on standard error)"
 _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -60,7 +62,10 @@ class Engine:
         try:
             return clickhouse_connect.get_client(database=database, settings=dict(SETTINGS), **self._arguments)
         except (ClickHouseError, OSError) as error:
-            raise Unavailable(f"The usage store at {_without_secret(self.url)} cannot be opened: {error}") from error
+            hint = EMBEDDED_HINT if self.embedded else ""
+            raise Unavailable(
+                f"The usage store at {_without_secret(self.url)} cannot be opened{hint}: {error}"
+            ) from error
 
     @contextmanager
     def client(self) -> Iterator[Any]:

@@ -1,0 +1,219 @@
+"""Ingest over HTTP beside the engine alone and PostgreSQL; single events beside a server that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from bench import load, targets
+from bench.events import BEGINS, STEP_MS, Ids, bodies
+from bench.postgres import Postgres, find_binaries
+from bench.process import Actor
+from bench.report import compare
+from bench.rounds import Feed, Run, engine_alone, insert, send, take_turns
+from bench.server import TOKEN, Server, hold_keys, serving, serving_nothing
+
+CONNECTIONS: Final = 64  # of those who send one event at a time
+RAW_SINGLES: Final = 100  # inserts of one row by the engine alone take milliseconds each: a few tell the rate
+SOURCE: Final = "gateway"
+
+
+class Case(msgspec.Struct, frozen=True):
+    """`batch` events a request, `width` requests at a time: as many numbered sources, or connections of a named one."""
+
+    batch: int
+    width: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.batch:,} x {self.width}"
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """Everybody who takes part, alive at the same time and taking turns."""
+
+    run: Run
+    ids: Ids
+    feed: Feed
+    server: Server
+    client: Actor
+    engine: Actor
+    postgres: Postgres | None
+
+    def lanes(self, case: Case) -> list[list[str]]:
+        """Fresh events: a lane per numbered source, or one lane that all connections share."""
+        if self.ids == "numbered":
+            sources = [f"{SOURCE}-{number}" for number in range(case.width)]
+            return [[self.feed.take(source, case.count // case.width)] for source in sources]
+        files = min(case.width, 2)
+        return [[self.feed.take(SOURCE, case.count // files) for _ in range(files)]]
+
+    def send(self, case: Case, lanes: list[list[str]]) -> load.Load:
+        connections = 1 if self.ids == "numbered" else case.width
+        return send(self.client, self.server, lanes, case.batch, connections, case.count)
+
+
+def measure_ingest(run: Run, ids: Ids) -> None:
+    """The part `ingest-<ids>`: every case against the engine, batches of 10,000 ids against PostgreSQL too."""
+    part, place = f"ingest-{ids}", run.place / f"ingest-{ids}"
+    place.mkdir()
+    with ExitStack() as closing:
+        server = closing.enter_context(serving(place / "data"))
+        client = closing.enter_context(Actor("load", run.place))
+        engine = closing.enter_context(engine_alone(run, place / "raw"))
+        postgres = None if ids == "numbered" else _postgres(run, ids, closing)
+        sides = Sides(run, ids, Feed(run, ids), server, client, engine, postgres)
+        _warm_up(sides)
+        if ids != "numbered":
+            _hold(sides)
+        for case in _cases(run, ids):
+            run.say(f"{part}, {case.name}")
+            _measure(part, case, sides)
+            sides.feed.forget()
+
+
+def _cases(run: Run, ids: Ids) -> list[Case]:
+    sizes = run.sizes
+    large = max(sizes.bulk, 4 * sizes.large_batch)
+    widths = (1, 2) if ids == "numbered" else (1, 4)
+    return [
+        Case(1, CONNECTIONS, sizes.singles),
+        Case(100, 1 if ids == "numbered" else 8, sizes.hundreds),
+        *(Case(sizes.batch, width, sizes.bulk) for width in widths),
+        *(Case(sizes.large_batch, width, large) for width in widths),
+    ]
+
+
+def _measure(part: str, case: Case, sides: Sides) -> None:
+    loads: list[load.Load] = []
+    cpu: list[float] = []
+    lanes: list[list[str]] = []  # of this round, the same for everybody
+
+    def prepare() -> None:
+        lanes[:] = sides.lanes(case)
+
+    def ours() -> float:
+        before = sides.server.cpu_seconds()
+        loads.append(sides.send(case, lanes))
+        cpu.append(sides.server.cpu_seconds() - before)
+        return case.count / loads[-1].seconds
+
+    subjects: dict[str, Callable[[], float]] = {"ours": ours, "raw": lambda: _raw_rate(sides, case, lanes)}
+    if sides.postgres is not None and case.batch == sides.run.sizes.batch and case.width > 1:
+        subjects["postgres"] = lambda: _postgres_rate(sides, case, lanes)
+        subjects["favoured"] = lambda: _postgres_rate(sides, case, sides.lanes(case), favoured=True)
+    rates = take_turns(sides.run.sizes.rounds, subjects, prepare)
+    notes = {
+        "median_ms": median(one.median_ms for one in loads),
+        "server_cpu_us_per_event": median(cpu) * 1e6 / case.count,
+        "server_cores": median(used / one.seconds for used, one in zip(cpu, loads, strict=True)),
+        "client_cores": median(one.cpu_seconds / one.seconds for one in loads),
+        "peak_MB": sides.server.resident_bytes(peak=True) / 1e6,
+    }
+    report = sides.run.report
+    report.rows.append(compare(part, case.name, "events/s", rates["ours"], targets.RAW, rates["raw"], **notes))
+    if "postgres" in rates:
+        for name, shown in (("postgres", targets.PG), ("favoured", targets.PG_FAVOURED)):
+            report.rows.append(compare(part, case.name, "events/s", rates["ours"], shown, rates[name]))
+
+
+def _raw_rate(sides: Sides, case: Case, lanes: list[list[str]]) -> float:
+    if case.batch == 1:
+        few = sides.feed.take("few", RAW_SINGLES)
+        return RAW_SINGLES / insert(sides.engine, [[few]], 1)
+    files = [file for lane in lanes for file in lane]
+    return case.count / insert(sides.engine, [[file] for file in files], case.batch)
+
+
+def _postgres_rate(sides: Sides, case: Case, lanes: list[list[str]], *, favoured: bool = False) -> float:
+    assert sides.postgres is not None
+    batches = bodies([Path(file) for file in lanes[0]], case.batch)
+    before = sides.postgres.count()
+    seconds = sides.postgres.store(batches, favoured=favoured)
+    assert sides.postgres.count() - before == case.count, "PostgreSQL stored every event"
+    return case.count / seconds
+
+
+def _warm_up(sides: Sides) -> None:
+    """Every side meets its code paths, accounts, users and the source once before anything is measured."""
+    case = Case(sides.run.sizes.batch, 1, sides.run.sizes.warm_up)
+    lanes = sides.lanes(case)
+    sides.send(case, lanes)
+    _raw_rate(sides, case, lanes)
+    if sides.postgres is not None:
+        _postgres_rate(sides, case, lanes)
+
+
+def _hold(sides: Sides) -> None:
+    """Ten million keys that came before, put there while the server is stopped; then the same warm-up again."""
+    sizes, server = sides.run.sizes, sides.server
+    sides.run.say(f"ingest-{sides.ids}: {sizes.keys_held:,} keys already held")
+    server.stop()
+    hold_keys(server.data / "keys.db", SOURCE, sides.ids, sizes.keys_held, sides.run.seed)
+    server.start()
+    _warm_up(sides)
+
+
+def _postgres(run: Run, ids: Ids, closing: ExitStack) -> Postgres | None:
+    binaries = find_binaries()
+    if binaries is None:
+        run.report.remarks.append(f"ingest-{ids}: no PostgreSQL server is installed, so its comparison is left out.")
+        return None
+    run.say(f"ingest-{ids}: {run.sizes.keys_held:,} rows in PostgreSQL")
+    postgres = closing.enter_context(Postgres(binaries, run.place))
+    postgres.hold_keys(SOURCE, ids, run.sizes.keys_held, BEGINS, STEP_MS)
+    return postgres
+
+
+def measure_single(run: Run) -> None:
+    """One event a request over 64 connections, beside the same bodies to a server that does nothing."""
+    run.say(f"single, 1 x {CONNECTIONS}")
+    feed, count = Feed(run, "v7"), run.sizes.singles
+    with (
+        serving(run.place / "single") as server,
+        serving_nothing(run.place) as noop,
+        Actor("load", run.place) as client,
+    ):
+        loads: dict[str, list[load.Load]] = {"ours": [], "noop": []}
+
+        def ours() -> float:
+            loads["ours"].append(send(client, server, [[feed.take(SOURCE, count)]], 1, CONNECTIONS, count))
+            return count / loads["ours"][-1].seconds
+
+        def nothing() -> float:
+            job = load.Job(noop, TOKEN, [[feed.take("noop", count)]], 1, CONNECTIONS, "/noop")
+            loads["noop"].append(client.ask(job, load.Load))
+            return count / loads["noop"][-1].seconds
+
+        # Users are made at their first event, which is rare in a day's traffic: not what is measured here.
+        warm_up = Feed(run, "v7").take("warm-up", run.sizes.warm_up)
+        send(client, server, [[warm_up]], run.sizes.batch, 1, run.sizes.warm_up)
+        take_turns(1, {"ours": ours, "noop": nothing})
+        rates = take_turns(run.sizes.rounds, {"ours": ours, "noop": nothing})
+    notes = {
+        "median_ms": median(one.median_ms for one in loads["ours"]),
+        "p95_ms": median(one.p95_ms for one in loads["ours"]),
+        "client_cores_at_no-op": median(one.cpu_seconds / one.seconds for one in loads["noop"]),
+    }
+    row = compare("single", f"1 x {CONNECTIONS}", "requests/s", rates["ours"], targets.NOOP, rates["noop"], **notes)
+    run.report.rows.append(row)
+
+
+def measure_client(run: Run) -> None:
+    """What the client could send if the server did nothing: it must be far above what is measured with it."""
+    feed = Feed(run, "v7")
+    cases = [Case(1, CONNECTIONS, run.sizes.singles), Case(run.sizes.batch, 2, run.sizes.bulk)]
+    with serving_nothing(run.place) as noop, Actor("load", run.place) as client:
+        for case in cases:
+            run.say(f"client, {case.name}")
+            job = load.Job(noop, TOKEN, [[feed.take(SOURCE, case.count)]], case.batch, case.width, "/noop")
+            done = [client.ask(job, load.Load) for _ in range(run.sizes.rounds)]
+            cores = median(one.cpu_seconds / one.seconds for one in done)
+            rates = [case.count / one.seconds for one in done]
+            run.report.rows.append(compare("client", case.name, "events/s", rates, client_cores=cores))

@@ -1,0 +1,150 @@
+"""An installation in a process of its own, to be killed, filled up and damaged: JSON lines in, JSON lines out.
+
+`python -m tests.ingest.child DATA [setting=value ...]` says `{"open": true}` or which damage it found, then obeys.
+chDB allows one path per process, so whatever needs another path than the test session's happens here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import structlog
+
+ROOT = Path(__file__).parents[2]
+
+
+class Child:
+    """The test's end of it."""
+
+    def __init__(self, data: Path, **settings: object) -> None:
+        self.data = data
+        command = [sys.executable, "-m", "tests.ingest.child", str(data)]
+        command += [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+        self._log = (data.parent / f"{data.name}.log").open("a+")
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        self.opened = self._read()
+
+    def __enter__(self) -> Self:
+        assert self.opened == {"open": True}, self.opened
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def ask(self, do: str, **more: object) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def send(self, *events: dict[str, Any]) -> Any:
+        return self.ask("send", events=events)
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {"died": self._process.wait(60)}
+
+    def stop(self) -> None:
+        """As it should be stopped."""
+        assert self.ask("stop") == {"stopped": True}
+        self._process.wait(60)
+        self.kill()
+
+    def kill(self) -> None:
+        """As a power cut stops it, but for what the system still keeps in memory."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                stream.close()
+
+
+def refusal(data: Path, **settings: object) -> dict[str, Any]:
+    """What a start says that must not open."""
+    child = Child(data, **settings)
+    child.kill()
+    found: dict[str, Any] = child.opened
+    return found
+
+
+def main(data: str, *arguments: str) -> None:
+    from flowtally.config import load_config
+    from flowtally.errors import Damage, FlowtallyError
+    from flowtally.ingest.door import Ingest, now_ms
+    from flowtally.ledger import accounts, credentials
+    from flowtally.ledger.database import Ledger
+    from flowtally.usage.clickhouse import ClickHouseStore
+    from flowtally.usage.open import open_usage
+    from flowtally.usage.store import BUCKET_MS, Where
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to stdout
+    settings = {name: json.loads(value) for name, _, value in (one.partition("=") for one in arguments)}
+    # The ledger stands outside the directory, so that it can be filled up and damaged without it.
+    config = load_config({}, **{"data": data, "ledger_url": f"sqlite:///{data}.ledger.db", **settings})
+    ledger = Ledger.open(config.ledger_url)
+    with ledger.begin() as tx:
+        if not credentials.has_admin(tx):
+            accounts.create_account(tx, "acme", now=now_ms())
+        credential = credentials.issue(tx, "admin", None, "tests", now_ms())[0]
+    try:
+        usage = open_usage(config.usage_url)
+        assert isinstance(usage, ClickHouseStore)
+        ingest = Ingest.open(config, usage, ledger)
+    except (Damage, FlowtallyError) as error:
+        say(damage=type(error).__name__, detail=str(error))
+        return
+    say(open=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        match asked["do"]:
+            case "send":
+                body = msgspec.json.encode(asked["events"])
+                try:
+                    say(**msgspec.to_builtins(asyncio.run(ingest.take(body, "application/json", None, credential))))
+                except FlowtallyError as error:
+                    say(error=error.code, **error.extra)
+            case "total":
+                ever = [0, 2**47 // BUCKET_MS * BUCKET_MS]  # aligned, so that the roll-up answers
+                by_user = [[one.by[0], one.bytes_up] for one in usage.sums(ever, Where(), ("user",))]
+                rows, acknowledged = usage.totals().rows, ingest._keys.committed().rows_total
+                bytes_up = sum(one.bytes_up for one in usage.sums([0, 2**47], Where()))
+                say(rows=rows, acknowledged=acknowledged, bytes_up=bytes_up, by_user=by_user)
+            case "source":
+                found = ingest.source(asked["source"], credential)
+                say(sequence=found.sequence, position=found.position)
+            case "sql":
+                say(rows=[[str(value) for value in row] for row in usage.engine.rows(asked["text"])])
+            case "command":
+                usage.engine.command(asked["text"])
+                say(done=True)
+            case "die_in_move":
+                ingest._keys.move = lambda moved: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+                say(done=True)
+            case "ready":
+                ready, why = ingest.ready()
+                say(ready=ready, why=why)
+            case "stop":
+                ingest.close()
+                usage.close()
+                ledger.close()
+                say(stopped=True)
+                return
+
+
+def say(**what: object) -> None:
+    print(json.dumps(what, default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

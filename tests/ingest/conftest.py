@@ -1,0 +1,225 @@
+"""An installation of ingest in this process, whose parts fail when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from tests.conftest import NOW, Clock
+from tests.engine import chdb_directory, database_url  # noqa: F401
+
+from flowtally.config import load_config
+from flowtally.ingest import committer
+from flowtally.ingest.door import Ingest
+from flowtally.ledger import accounts, credentials
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.protocol import EventsAnswer
+from flowtally.usage.memory import MemoryStore
+from flowtally.usage.store import Block, UsageStore
+
+TIME: Final = "2026-03-01T00:00:00Z"
+
+
+class Death(BaseException):
+    """The process ends here: nothing that handles errors may handle it."""
+
+
+class Faulty:
+    """A usage store that fails as told: `before` an insert, `after` it became visible, or when asked for claims.
+
+    Each fault is an error to raise, once; they are used up in order."""
+
+    def __init__(self, inner: UsageStore) -> None:
+        self.inner = inner
+        self.before: list[BaseException] = []
+        self.after: list[BaseException] = []
+        self.asking: list[BaseException] = []
+        self.poison: str | None = None  # a block with an event of this id is refused for its content
+        self.ended: list[int] = []
+        self.appended: list[Block] = []
+
+    def append(self, block: Block) -> None:
+        _raise_next(self.before)
+        if self.poison is not None and self.poison in block.rows.column("id").to_pylist():
+            raise ValueError(f"cannot parse {self.poison}")
+        self.inner.append(block)
+        self.appended.append(block)
+        _raise_next(self.after)
+
+    def end_append(self, block: int) -> None:
+        self.ended.append(block)
+        self.inner.end_append(block)
+
+    def claims(self, block: int) -> Any:
+        _raise_next(self.asking)
+        return self.inner.claims(block)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class FaultyConnection:
+    """A database connection that fails to do what a statement begins with, as often as told."""
+
+    def __init__(self, inner: sqlite3.Connection) -> None:
+        self.inner = inner
+        self.faults: dict[str, list[BaseException]] = {}
+
+    def execute(self, text: str, *values: Any) -> Any:
+        for start, errors in self.faults.items():
+            if text.startswith(start):
+                _raise_next(errors)
+        return self.inner.execute(text, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def _raise_next(errors: list[BaseException]) -> None:
+    if errors:
+        raise errors.pop(0)
+
+
+class House:
+    """One installation: its stores outlive the process that `open` and `die` stand for."""
+
+    def __init__(self, data: Path, store: UsageStore, ledger: Ledger, credential: Credential, clock: Clock) -> None:
+        self.data, self.ledger, self.credential, self.clock = data, ledger, credential, clock
+        self.store = Faulty(store)
+        self.ingest: Ingest | None = None
+        self.settings: dict[str, object] = {"min_free_bytes": 0}
+
+    def open(self, **settings: object) -> Ingest:
+        config = load_config({}, data=str(self.data), **(self.settings | settings))
+        self.ingest = Ingest.open(config, self.store, self.ledger, clock=self.clock)
+        return self.ingest
+
+    @property
+    def door(self) -> Ingest:
+        return self.ingest or self.open()
+
+    @property
+    def keys(self) -> Any:
+        return self.door._keys
+
+    def fail_keys(self, start: str, *errors: BaseException) -> None:
+        connection = FaultyConnection(self.keys._db)
+        connection.faults[start] = list(errors)
+        self.keys._db = connection
+
+    def send(self, *events: dict[str, Any], atomic: bool = False, credential: Credential | None = None) -> EventsAnswer:
+        async def ask() -> EventsAnswer:
+            body, who = msgspec.json.encode(events), credential or self.credential
+            taking = self.door.take(body, "application/json", None, who, atomic=atomic, receipts_all=True)
+            return await asyncio.wait_for(taking, 20)
+
+        return asyncio.run(ask())
+
+    def statuses(self, *events: dict[str, Any]) -> list[str]:
+        return [receipt.status for receipt in self.send(*events).receipts]
+
+    def die(self, *events: dict[str, Any]) -> None:
+        """Send these into the fault that was prepared; the committer's thread does not live through it."""
+
+        async def ask() -> None:
+            taking = self.door.take(msgspec.json.encode(events), "application/json", None, self.credential)
+            waiting = asyncio.ensure_future(taking)
+            await asyncio.to_thread(self.door._committer._thread.join, 20)
+            waiting.cancel()
+
+        asyncio.run(ask())
+        self.crash()
+
+    def crash(self) -> None:
+        """Let go of everything as a dead process does: no clean mark."""
+        if self.ingest is not None:
+            self.ingest._queue.close()
+            if self.ingest._committer.alive():
+                self.ingest._committer._keys = Unwritable(self.ingest._keys)  # type: ignore[assignment]
+                self.ingest._committer.stop()
+            self.ingest._keys.close()
+            self.ingest = None
+
+    def close(self) -> None:
+        if self.ingest is not None:
+            self.ingest.close()
+            self.ingest = None
+
+    def whole(self) -> None:
+        """What was acknowledged and what is there are the same."""
+        place, totals = self.keys.committed(), self.store.totals()
+        assert place.rows_total == totals.rows
+        assert place.block == totals.last_block
+
+
+class Unwritable:
+    """Keys that never learn of a clean stop."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def mark_clean(self, *_: object, **__: object) -> None:
+        """A dead process says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+@pytest.fixture(params=["memory", "chdb"])
+def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    from flowtally.usage.open import open_usage
+
+    opened = open_usage(request.getfixturevalue("database_url"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_house(
+    tmp_path: Path, app_ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[UsageStore], House]]:
+    monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
+    monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
+    with app_ledger.begin() as tx:
+        for name in ("acme", "beta"):
+            accounts.create_account(tx, name, now=NOW)
+        credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
+    made: list[House] = []
+
+    def make(store: UsageStore) -> House:
+        made.append(House(tmp_path / "data", store, app_ledger, credential, clock))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.crash()
+
+
+@pytest.fixture
+def house(make_house: Callable[[UsageStore], House], empty_store: UsageStore) -> House:
+    """Over both stores."""
+    return make_house(empty_store)
+
+
+@pytest.fixture
+def light(make_house: Callable[[UsageStore], House]) -> House:
+    """Over the list alone, where the engine makes no difference."""
+    return make_house(MemoryStore())
+
+
+def named(*ids: str, source: str = "gw", **more: Any) -> list[dict[str, Any]]:
+    return [{"source": source, "id": id, "account": "acme", "time": TIME, "bytes_up": 1, **more} for id in ids]
+
+
+def numbered(first: int, last: int, source: str = "log", **more: Any) -> list[dict[str, Any]]:
+    event = {"source": source, "account": "acme", "time": TIME, "bytes_up": 1, **more}
+    return [event | {"sequence": number, "position": f"p{number}"} for number in range(first, last + 1)]

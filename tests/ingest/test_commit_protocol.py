@@ -1,0 +1,585 @@
+"""The commit protocol under faults: what was acknowledged is there once, whatever failed and wherever."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from tests.ingest.conftest import Death, House, named, numbered
+
+from flowtally.errors import (
+    AtomicRefused,
+    FlowtallyError,
+    KeysBroken,
+    MissingRows,
+    QueueFull,
+    SequenceGap,
+    Settling,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    Unavailable,
+    WriterBusy,
+)
+from flowtally.ledger import accounts, credentials
+from flowtally.usage.store import Where
+
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def uses(house: House) -> int:
+    """How many events are counted."""
+    return sum(one.requests for one in house.store.sums([0, 2**47], Where()))
+
+
+# -- nothing goes wrong -----------------------------------------------------------------------------------------------
+
+
+def test_events_are_stored_once_and_a_retry_is_a_duplicate_even_with_a_new_time(house: House) -> None:
+    assert house.statuses(*named("1", "2", "1")) == ["stored", "stored", "duplicate"]
+    assert house.statuses(*named("1", time="2026-03-02T00:00:00Z", labels={"a": "b"})) == ["duplicate"]
+    assert house.statuses(*named("2", bytes_up=2)) == ["conflict"]
+    assert uses(house) == 2
+    house.whole()
+
+
+def test_numbers_are_counted_once_and_the_server_says_where_to_go_on(house: House) -> None:
+    assert house.statuses(*numbered(1, 3)) == ["stored"] * 3
+    assert house.statuses(*numbered(2, 5)) == ["duplicate", "duplicate", "stored", "stored"]
+    with pytest.raises(SequenceGap) as caught:
+        house.send(*numbered(7, 8))
+    assert caught.value.extra["sequence"] == 5
+    found = house.door.source("log", house.credential)
+    assert (found.sequence, found.position) == (5, "p5")
+    assert uses(house) == 5
+
+
+def test_everything_is_as_it_was_after_a_restart(house: House) -> None:
+    house.send(*named("1", "2"), *numbered(1, 3))
+    house.close()
+    house.open()
+    assert house.statuses(*named("1", "3"), *numbered(2, 4)) == [
+        "duplicate",
+        "stored",
+        "duplicate",
+        "duplicate",
+        "stored",
+    ]
+    assert uses(house) == 7
+    house.whole()
+
+
+def test_an_event_can_be_asked_for_with_what_happened_to_it(house: House) -> None:
+    house.send(*named("1", user="alice", labels={"k": "v"}), *numbered(1, 1), *numbered(2, 2, account="nobody"))
+    stored = house.door.event("gw", "1", house.credential)
+    assert (stored.status, stored.user, stored.labels, stored.block) == ("stored", "alice", {"k": "v"}, 1)
+    assert house.door.event("log", "1", house.credential).sequence == 1
+    refused = house.door.event("log", "2", house.credential)
+    assert (refused.status, refused.code) == ("refused", "unknown_account")
+    for source, id in (("gw", "2"), ("log", "3"), ("nobody", "1")):
+        with pytest.raises(FlowtallyError, match="no event"):
+            house.door.event(source, id, house.credential)
+
+
+def test_many_at_once_share_blocks_and_each_gets_its_own_answer(house: House) -> None:
+    async def ask(index: int) -> list[str]:
+        body = msgspec.json.encode(named(str(index), str(index // 2), source="many"))
+        found = await house.door.take(body, "application/json", None, house.credential, receipts_all=True)
+        return [receipt.id for receipt in found.receipts]
+
+    async def all_at_once() -> list[list[str]]:
+        return await asyncio.gather(*(ask(index) for index in range(200)))
+
+    assert asyncio.run(all_at_once()) == [[str(index), str(index // 2)] for index in range(200)]
+    assert uses(house) == 200
+    assert len(house.store.appended) < 200
+    house.whole()
+
+
+def test_atomic_stores_all_or_nothing(light: House) -> None:
+    light.send(*named("1"))
+    with pytest.raises(AtomicRefused):
+        light.send(*named("2"), *named("1", bytes_up=5), atomic=True)
+    assert light.statuses(*named("2")) == ["stored"]
+
+
+def test_a_source_belongs_to_who_wrote_it_first_and_keeps_its_kind(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
+    light.send(*named("1"), credential=mine)
+    with pytest.raises(SourceNotYours):
+        light.send(*named("1"), credential=yours)
+    with pytest.raises(SourceKindMismatch):
+        light.send(*numbered(1, 1, source="gw"), credential=mine)
+    assert light.send(*named("2")).stored == 1  # an admin
+    with pytest.raises(FlowtallyError, match="no source"):
+        light.door.source("gw", yours)
+
+
+# -- the insert or the commit fails -----------------------------------------------------------------------------------
+
+
+def test_an_insert_that_fails_after_it_became_visible_went_forward(house: House) -> None:
+    house.open()
+    house.store.after.append(TimeoutError("no answer"))
+    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    assert house.statuses(*named("1", "2"), *numbered(2, 3)) == ["duplicate", "stored", "duplicate", "stored"]
+    assert uses(house) == 5
+    house.whole()
+
+
+def test_an_insert_that_fails_before_leaves_nothing_claimed(house: House) -> None:
+    house.open()
+    house.store.before.append(ConnectionError("no engine"))
+    with pytest.raises(Unavailable):
+        house.send(*named("1"), *numbered(1, 2))
+    assert uses(house) == 0
+    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    house.whole()
+
+
+def test_a_commit_that_fails_after_the_insert_is_made_good_from_the_rows(house: House) -> None:
+    house.send(*named("0"))
+    house.fail_keys("COMMIT", io_error())
+    assert house.statuses(*named("1", "2")) == ["stored", "stored"]
+    assert house.statuses(*named("1", "2", "3")) == ["duplicate", "duplicate", "stored"]
+    house.whole()
+
+
+def test_while_it_cannot_be_known_nothing_else_is_written_and_then_all_goes_on(house: House) -> None:
+    house.send(*named("0"))
+    house.store.after.append(TimeoutError("no answer"))
+    house.store.asking += [ConnectionError("gone")] * 7
+    with pytest.raises(Settling):
+        house.send(*named("1"))
+    assert house.door.ready() == (False, "a write is being settled")
+    with pytest.raises(Settling):
+        house.send(*named("2"))
+    assert len(house.store.appended) == 2
+    assert house.statuses(*named("1", "2")) == ["duplicate", "stored"]
+    assert house.door.ready() == (True, "ready")
+    house.whole()
+
+
+def test_insert_and_commit_may_both_fail_several_times(house: House) -> None:
+    house.send(*named("0"))
+    for attempt in range(3):
+        house.store.before.append(ConnectionError("no engine"))
+        house.store.asking.append(ConnectionError("still not"))
+        house.fail_keys("COMMIT", io_error())
+        with pytest.raises(Unavailable):
+            house.send(*named("1"))
+        house.store.after.append(TimeoutError("no answer"))
+        house.fail_keys("COMMIT", io_error(), io_error())
+        assert house.statuses(*named(f"after {attempt}")) == ["stored"]
+    assert house.statuses(*named("1")) == ["stored"]
+    assert uses(house) == 5
+    house.whole()
+
+
+def test_a_doubt_is_settled_though_nobody_asks_again(light: House) -> None:
+    """A server that is not ready gets no requests: it must not wait for one."""
+    light.send(*named("0"))
+    light.store.after.append(TimeoutError("no answer"))
+    light.store.asking += [ConnectionError("gone")] * 4
+    with pytest.raises(Settling):
+        light.send(*named("1"))
+    for _ in range(300):
+        if light.door.ready()[0]:
+            break
+        time.sleep(0.02)
+    assert light.door.ready() == (True, "ready")
+    light.whole()
+
+
+def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_its_mark(house: House) -> None:
+    house.open()
+    house.store.after.append(TimeoutError("no answer"))
+    found = house.send(*numbered(1, 2, account="nobody"), *named("1"))
+    assert [receipt.status for receipt in found.receipts] == ["refused", "refused", "stored"]
+    assert house.door.source("log", house.credential).sequence == 2
+    assert house.statuses(*numbered(1, 3)) == ["refused", "refused", "stored"]
+    house.whole()
+
+
+def test_one_request_the_engine_refuses_does_not_block_the_others(light: House) -> None:
+    light.open()
+    light.store.poison = "bad"
+
+    async def all_at_once() -> list[Any]:
+        async def ask(id: str) -> Any:
+            body = msgspec.json.encode(named(id, source=f"source of {id}"))
+            return await light.door.take(body, "application/json", None, light.credential)
+
+        return await asyncio.gather(*map(ask, ["a", "bad", "b", "c"]), return_exceptions=True)
+
+    for _ in range(2):
+        answers = asyncio.run(all_at_once())
+        assert [isinstance(one, Unavailable) for one in answers] == [False, True, False, False]
+    assert uses(light) == 3
+    assert [one.duplicate for one in answers if not isinstance(one, Unavailable)] == [1, 1, 1]
+    light.whole()
+
+
+def test_a_burnt_number_is_never_used_again(house: House) -> None:
+    house.send(*named("0"))
+    for _ in range(2):
+        house.store.before.append(ConnectionError("no engine"))
+        with pytest.raises(Unavailable):
+            house.send(*named("1"))
+    house.close()
+    house.open()
+    house.send(*named("1"))
+    assert [block.number for block in house.store.appended] == [1, 4]
+    house.close()
+    house.open()
+    house.send(*named("2"))
+    assert [block.number for block in house.store.appended] == [1, 4, 5]
+    house.whole()
+
+
+# -- the process dies -------------------------------------------------------------------------------------------------
+
+
+@dies
+def test_death_between_insert_and_commit_loses_nothing_and_counts_nothing_twice(house: House) -> None:
+    house.send(*named("0"))
+    house.keys.move = _die
+    house.die(*named("1", "2"), *numbered(1, 2), *numbered(3, 4, account="nobody"), *named("3", account="nobody"))
+    assert house.store.totals().rows == 5
+    house.open()
+    house.whole()
+    assert house.door.source("log", house.credential).sequence == 4
+    assert house.door.source("log", house.credential).position == "p4"
+    sent = [*named("1", "2"), *numbered(1, 2), *numbered(3, 5), *named("3")]
+    wanted = ["duplicate"] * 4 + ["refused", "refused", "stored", "stored"]
+    assert house.statuses(*sent) == wanted
+    lost = house.door.event("log", "3", house.credential)
+    assert (lost.status, lost.code) == ("refused", "reason_lost")
+    house.whole()
+
+
+@dies
+def test_death_before_the_insert_leaves_everything_to_the_retry(house: House) -> None:
+    house.send(*named("0"))
+    house.store.before.append(Death())
+    house.die(*named("1"), *numbered(1, 2))
+    house.open()
+    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    house.whole()
+
+
+@dies
+def test_death_while_settling_is_settled_by_the_next_start(house: House) -> None:
+    house.send(*named("0"))
+    house.store.after.append(TimeoutError("no answer"))
+    house.store.asking.append(Death())
+    house.die(*named("1"))
+    house.open()
+    assert house.statuses(*named("1")) == ["duplicate"]
+    house.whole()
+
+
+@dies
+def test_a_start_ends_the_insert_that_may_still_be_running_whatever_was_burnt_before(light: House) -> None:
+    """On a server an insert outlives the process that sent it; its query id carries the block's number."""
+    light.send(*named("0"))
+    light.store.before.append(ConnectionError("no engine"))
+    with pytest.raises(Unavailable):
+        light.send(*named("1"))  # burns block 2
+    light.store.before.append(Death())
+    light.die(*named("1"))  # sends block 3
+    light.store.ended.clear()
+    light.open()
+    assert 3 in light.store.ended
+    assert light.statuses(*named("1")) == ["stored"]
+    assert light.store.appended[-1].number == 4  # not 3: an insert the server has yet to notice must stay alone
+    light.whole()
+
+
+def test_the_lease_keeps_a_second_writer_out(light: House) -> None:
+    light.open()
+    first = light.ingest
+    with pytest.raises(WriterBusy):
+        light.open()
+    light.ingest = first
+    assert light.send(*named("1")).stored == 1
+
+
+# -- keys and rows that do not belong together ------------------------------------------------------------------------
+
+
+def snapshot(house: House, name: str) -> None:
+    house.close()
+    shutil.copy(house.data / "keys.db", house.data / name)
+
+
+def restore(house: House, name: str) -> None:
+    house.crash()
+    for suffix in ("", "-wal", "-shm"):
+        (house.data / f"keys.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(house.data / name, house.data / "keys.db")
+
+
+def test_keys_older_than_the_rows_are_brought_up_to_them(house: House) -> None:
+    house.send(*named("1"), *numbered(1, 2))
+    snapshot(house, "older")
+    house.send(*named("2"), *numbered(3, 4))
+    house.send(*numbered(5, 5), *named("n", source="new"))
+    restore(house, "older")
+    house.open()
+    house.whole()
+    sent = [*named("1", "2", "3"), *named("n", source="new"), *numbered(4, 6)]
+    assert house.statuses(*sent) == [
+        "duplicate",
+        "duplicate",
+        "stored",
+        "duplicate",
+        "duplicate",
+        "duplicate",
+        "stored",
+    ]
+    assert house.door.source("log", house.credential).position == "p6"
+    house.whole()
+
+
+def test_keys_newer_than_the_rows_stop_the_start(make_house: Any) -> None:
+    from flowtally.usage.memory import MemoryStore
+
+    house = make_house(MemoryStore())
+    house.send(*named("1"))
+    kept = list(house.store.inner.rows)
+    house.send(*named("2"))
+    house.close()
+    house.store.inner.rows = kept
+    with pytest.raises(MissingRows, match="Block 2 was acknowledged"):
+        house.open()
+
+
+def test_fewer_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
+    light.send(*named("1", "2"))
+    light.send(*named("3"))
+    light.close()
+    inner: Any = light.store.inner
+    inner.rows = inner.rows[1:]
+    for _ in range(2):
+        with pytest.raises(MissingRows, match="3 usage rows were acknowledged, 2 are there"):
+            light.open()
+
+
+def test_more_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
+    light.send(*named("1", "2"))
+    light.close()
+    inner: Any = light.store.inner
+    inner.rows = [*inner.rows, inner.rows[0]]
+    with pytest.raises(MissingRows):
+        light.open()
+
+
+def test_new_keys_beside_rows_stop_the_start_and_can_be_made_from_the_rows(house: House) -> None:
+    house.send(*named("1"), *numbered(1, 2), *numbered(3, 3, account="nobody"))
+    house.send(*numbered(4, 4))
+    house.close()
+    for one in house.data.glob("keys.db*"):
+        one.unlink()
+    for _ in range(2):
+        with pytest.raises(KeysBroken, match="--rebuild-keys"):
+            house.open()
+    house.open(rebuild_keys=True)
+    house.whole()
+    assert house.statuses(*named("1"), *numbered(2, 5)) == ["duplicate", "duplicate", "refused", "duplicate", "stored"]
+    house.close()
+    house.open()
+    house.whole()
+
+
+@dies
+def test_a_rebuild_that_was_cut_short_goes_on_at_the_next_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for id in "123":
+        house.send(*named(id))
+    house.close()
+    for one in house.data.glob("keys.db*"):
+        one.unlink()
+    seen: list[int] = []
+
+    def claims(block: int, ask: Any = house.store.inner.claims) -> Any:
+        seen.append(block)
+        if len(seen) == 2:
+            raise Death
+        return ask(block)
+
+    monkeypatch.setattr(house.store, "claims", claims)
+    with pytest.raises(Death):
+        house.open(rebuild_keys=True)
+    house.open()
+    assert house.statuses(*named("1", "2", "3")) == ["duplicate"] * 3
+    house.whole()
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_number_stays_refused_for_its_first_reason_though_the_world_changes(house: House) -> None:
+    found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3))
+    assert [receipt.code for receipt in found.receipts] == ["", "unknown_account", ""]
+    with house.ledger.begin() as tx:
+        accounts.create_account(tx, "later", now=0)
+    for _ in range(2):
+        found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3))
+        assert [(receipt.status, receipt.code) for receipt in found.receipts] == [
+            ("duplicate", ""),
+            ("refused", "unknown_account"),
+            ("duplicate", ""),
+        ]
+        house.close()
+        house.open()
+
+
+def test_a_request_of_refused_numbers_alone_moves_the_mark_and_needs_no_block(house: House) -> None:
+    assert house.statuses(*numbered(1, 2, account="nobody")) == ["refused"] * 2
+    assert house.door.source("log", house.credential).sequence == 2
+    assert house.store.appended == []
+    assert house.statuses(*numbered(3, 3)) == ["stored"]
+    house.close()
+    house.open()
+    assert house.statuses(*numbered(1, 3)) == ["refused", "refused", "duplicate"]
+    house.whole()
+
+
+def test_a_refused_named_event_is_not_claimed(light: House) -> None:
+    assert light.statuses(*named("1", account="later")) == ["refused"]
+    with light.ledger.begin() as tx:
+        accounts.create_account(tx, "later", now=0)
+    assert light.statuses(*named("1", account="later")) == ["stored"]
+
+
+def test_a_known_event_is_a_duplicate_though_its_account_is_closed_now(light: House) -> None:
+    light.send(*named("1"))
+    with light.ledger.begin() as tx:
+        accounts.change_account(tx, "acme", status="closed", now=1)
+    assert light.statuses(*named("1", "2")) == ["duplicate", "refused"]
+    assert light.statuses(*named("1", bytes_up=9)) == ["conflict"]
+
+
+def test_the_clock_rule_refuses_the_future_and_not_the_past(light: House) -> None:
+    late, early = named("1", time="2026-03-15T12:05:00.001Z"), named("2", time="2026-03-15T12:05:00Z")
+    assert light.statuses(*late, *early, *named("3", time="1970-01-01T00:00:00Z")) == ["refused", "stored", "stored"]
+    light.clock.at += 1
+    assert light.statuses(*late) == ["stored"]
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_says_so_and_takes_nothing(light: House) -> None:
+    light.open(max_waiting_events=3)
+    slow = light.store.inner.append
+    light.store.inner.append = lambda block: (time.sleep(0.3), slow(block))  # type: ignore[assignment, func-returns-value]
+
+    async def ask(*ids: str) -> Any:
+        body = msgspec.json.encode(named(*ids))
+        return await light.door.take(body, "application/json", None, light.credential)
+
+    async def all_at_once() -> list[Any]:
+        first = asyncio.ensure_future(ask("a"))
+        await asyncio.sleep(0.1)  # it is being written; the next ones wait
+        return await asyncio.gather(first, *(ask(*ids) for ids in ("bc", "d", "e")), return_exceptions=True)
+
+    answers = asyncio.run(all_at_once())
+    assert [isinstance(one, QueueFull) for one in answers] == [False, False, False, True]
+    assert answers[3].retry_after_s >= 1
+    assert uses(light) == 4
+    light.whole()
+
+
+def test_an_empty_queue_takes_a_request_larger_than_itself(light: House) -> None:
+    light.open(max_waiting_events=3)
+    assert light.send(*named(*map(str, range(10)))).stored == 10
+
+
+def test_no_room_is_told_before_anything_is_written(light: House) -> None:
+    light.open(min_free_bytes=2**52)
+    with pytest.raises(StorageFull) as caught:
+        light.send(*named("1"))
+    assert caught.value.retry_after_s > 0
+    assert light.door.ready()[0] is False
+    assert light.store.appended == []
+
+
+def test_the_instant_of_receipt_never_goes_back(house: House) -> None:
+    start = house.clock.at
+    received = []
+    for id, at in (("1", start), ("2", start - 60_000), ("3", start + 5)):
+        house.clock.at = at
+        house.send(*named(id))
+        received.append(house.store.appended[-1].received_at)
+    assert received == [start, start, start + 5]
+    house.close()
+    house.clock.at = start - 60_000
+    house.open()
+    house.send(*named("4"))
+    assert house.store.appended[-1].received_at == start + 5
+
+
+def test_a_caller_that_went_away_leaves_its_events_stored(light: House) -> None:
+    async def go_away() -> None:
+        body = msgspec.json.encode(named("1"))
+        waiting = asyncio.ensure_future(light.door.take(body, "application/json", None, light.credential))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0.1)
+
+    light.open()
+    asyncio.run(go_away())
+    assert light.statuses(*named("1")) == ["duplicate"]
+
+
+def test_what_waits_is_written_before_a_stop_and_then_the_door_is_closed(light: House) -> None:
+    light.open()
+    door = light.door
+
+    async def close_while_waiting() -> Any:
+        body = msgspec.json.encode(named("1"))
+        waiting = asyncio.ensure_future(door.take(body, "application/json", None, light.credential))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(door.close)
+        with pytest.raises(Unavailable):
+            await door.take(body, "application/json", None, light.credential)
+        return await waiting
+
+    assert asyncio.run(close_while_waiting()).stored == 1
+    light.ingest = None
+    light.open()
+    assert light.statuses(*named("1")) == ["duplicate"]
+
+
+def test_a_clean_mark_that_cannot_be_written_does_not_stop_the_writer(light: House, monkeypatch: Any) -> None:
+    """The mark is only a saving at the next start; a full disk must not end the one thread that writes."""
+    light.send(*named("1"))
+    monkeypatch.setattr(light.door._committer._sync, "synced", lambda block: block)
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(light.keys, "mark_clean", full)
+    assert light.send(*named("2")).stored == 1
+    assert light.send(*named("3")).stored == 1
+    assert light.door.ready() == (True, "ready")
+    light.close()
+    light.open()
+    light.whole()
+
+
+def io_error() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    return error
+
+
+def _die(*_: object) -> None:
+    raise Death

@@ -1,0 +1,196 @@
+"""A real server, killed at random moments of ingest: nothing acknowledged is lost, nothing counted twice.
+
+Clients do what real ones do: they send, and where no answer comes they send the same again. Named clients make up an id
+per event, numbered ones count theirs. What the server sums up, event by event and in all, must then be what the clients
+were told. The seed is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from tests.live import clean_environment
+
+ROUNDS: Final = 20
+TOKEN: Final = "crash-test-token-of-no-value"
+TIME: Final = "2026-01-01T00:00:00Z"
+BATCHES: Final = (1, 3, 50, 2_000)
+
+
+class Server:
+    """One process after another over the same directory and the same port."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "flowtally", "serve", "--data", str(self._data), "--port", str(self._port)]
+        environment = {**clean_environment(), "FLOWTALLY_ADMIN_TOKEN": TOKEN}
+        with self._data.with_suffix(".log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, "--json"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the server did not start: {self._data.with_suffix('.log').read_text()[-2000:]}"
+        self.url = json.loads(line)["url"]
+        self._port = int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+
+class Client(threading.Thread):
+    """Sends batches until told to stop; remembers what was acknowledged, by id or number and quantity."""
+
+    def __init__(self, server: Server, name: str, seed: int) -> None:
+        super().__init__(name=name, daemon=True)
+        self.server, self.chance, self.done = server, random.Random(seed), threading.Event()
+        self.acknowledged: dict[str, int] = {}
+        self.made = 0
+        self.retried = 0
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        with httpx.Client(timeout=20, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+            while not self.done.is_set():
+                batch = self.batch(self.chance.choice(BATCHES))
+                while not self.send(http, batch):
+                    self.retried += 1
+                    time.sleep(0.02)
+
+    def batch(self, size: int) -> list[dict[str, Any]]:
+        self.made += size
+        return [
+            {"source": self.name, "account": "acme", "user": self.name, "time": TIME, "product": "residential"}
+            | {"bytes_up": self.chance.randrange(1, 1_000_000)}
+            | self.key(number)
+            for number in range(self.made - size + 1, self.made + 1)
+        ]
+
+    def key(self, number: int) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def send(self, http: httpx.Client, batch: list[dict[str, Any]]) -> bool:
+        body = "\n".join(map(json.dumps, batch)).encode()
+        try:
+            headers = {"Content-Type": "application/x-ndjson"}
+            answer = http.post(f"{self.server.url}/v1/events", content=body, headers=headers)
+        except httpx.TransportError:
+            return False
+        if answer.status_code == 503:
+            return False
+        found = answer.json()
+        if answer.status_code != 200 or found["stored"] + found["duplicate"] != len(batch):
+            self.faults.append(f"{answer.status_code} {answer.text[:500]}")
+            return True
+        self.acknowledged |= {str(event.get("id") or event["sequence"]): event["bytes_up"] for event in batch}
+        return True
+
+
+class Named(Client):
+    def key(self, number: int) -> dict[str, Any]:
+        return {"id": f"{number}-{self.chance.getrandbits(40):x}"}
+
+
+class Numbered(Client):
+    def key(self, number: int) -> dict[str, Any]:
+        return {"sequence": number, "position": f"after {number}"}
+
+
+@contextmanager
+def running(clients: list[Client]) -> Iterator[None]:
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.done.set()
+        for client in clients:
+            client.join(60)
+
+
+def ask(server: Server, path: str, **parameters: str) -> Any:
+    answer = httpx.get(
+        f"{server.url}{path}", params=parameters, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def counted(server: Server) -> dict[str, tuple[int, int]]:
+    """By client: events and bytes that are counted."""
+    day = {"from": "2026-01-01", "to": "2026-01-02", "tz": "UTC", "bucket": "total", "by": "user"}
+    rows = ask(server, "/v1/accounts/acme/usage", **day)["rows"]
+    return {row["user"]: (row["requests"], row["bytes_up"]) for row in rows}
+
+
+def check(server: Server, clients: list[Client]) -> None:
+    found = counted(server)
+    for client in clients:
+        assert client.faults == []
+        mine = client.acknowledged
+        assert found.get(client.name, (0, 0)) == (len(mine), sum(mine.values())), client.name
+        assert len(mine) == client.made
+        for id in client.chance.sample(sorted(mine), min(20, len(mine))):
+            event = ask(server, "/v1/events", source=client.name, id=id)
+            assert (event["status"], event["bytes_up"]) == ("stored", mine[id])
+        if isinstance(client, Numbered):
+            source = ask(server, "/v1/sources", source=client.name)
+            assert (source["sequence"], source["position"]) == (client.made, f"after {client.made}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_nothing_acknowledged_is_lost_and_nothing_counted_twice(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    server = Server(tmp_path / "data")
+    server.start()
+    try:
+        created = httpx.post(
+            f"{server.url}/v1/accounts", json={"id": "acme"}, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
+        )
+        assert created.status_code in (200, 201), created.text
+        clients: list[Client] = [
+            kind(server, f"{kind.__name__} {number}", chance.randrange(2**32))
+            for kind in (Named, Numbered)
+            for number in range(2)
+        ]
+        with running(clients):
+            for _ in range(ROUNDS):
+                time.sleep(chance.uniform(0.0, 1.5))
+                server.kill()
+                server.start()
+                assert all(client.is_alive() for client in clients)
+            time.sleep(0.5)
+        check(server, clients)
+        server.kill()
+        server.start()
+        check(server, clients)
+        print(f"{sum(client.made for client in clients)} events, {sum(client.retried for client in clients)} retries")
+        assert all(client.retried for client in clients)
+    finally:
+        server.kill()

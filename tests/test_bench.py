@@ -1,0 +1,146 @@
+"""The bench runs from end to end at a size that measures nothing. What it prints at real sizes: docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+from bench.__main__ import PARTS, main, run
+from bench.events import Slice, held_keys
+from bench.postgres import find_binaries
+from bench.report import Report, Row, compare
+from bench.rounds import take_turns
+from bench.sizes import SIZES
+from bench.targets import TARGETS, stand
+
+from flowtally.events import UsageEvent, time_of_id
+
+
+def test_the_same_seed_gives_the_same_events() -> None:
+    for ids in ("numbered", "v7", "random"):
+        assert Slice(ids, "s", 10, 5).lines() == Slice(ids, "s", 10, 5).lines()
+        assert Slice(ids, "s", 10, 5).lines() != Slice(ids, "s", 10, 5, seed=2).lines()
+
+
+def test_every_line_is_an_event_that_flowtally_takes_and_carries_its_own_key() -> None:
+    for ids in ("numbered", "v7", "random"):
+        events = [msgspec.json.decode(line, type=UsageEvent) for line in Slice(ids, "s", 7, 50).lines()]
+        assert len({(event.id, event.sequence) for event in events}) == 50
+    numbered = [msgspec.json.decode(line, type=UsageEvent) for line in Slice("numbered", "s", 7, 3).lines()]
+    assert [event.sequence for event in numbered] == ["8", "9", "10"]
+
+
+def test_version_7_ids_follow_the_time_of_their_events() -> None:
+    events = [msgspec.json.decode(line, type=UsageEvent) for line in Slice("v7", "s", 0, 20).lines()]
+    times = [time_of_id(event.id) for event in events]
+    assert None not in times
+    assert times == sorted(times, key=lambda at: at or 0)
+
+
+def test_a_history_fills_its_ninety_days_in_every_lap_and_half_of_it_is_one_account() -> None:
+    lines = Slice("numbered", "s", 0, 2000, lap=1000).lines()
+    events = [msgspec.json.decode(line, type=UsageEvent) for line in lines]
+    assert events[0].time == events[1000].time
+    assert (events[999].time or "")[:10] == "2026-03-31"
+    assert 800 < sum(event.account == "acc0" for event in events) < 1200
+
+
+def test_held_keys_are_all_different_and_older_than_the_first_event() -> None:
+    keys = [row.tobytes() for portion in held_keys("v7", 1000, 1) for row in portion]
+    assert len(set(keys)) == 1000
+    first = msgspec.json.decode(Slice("v7", "s", 0, 1).lines()[0], type=UsageEvent).id.replace("-", "")
+    assert max(key.hex() for key in keys) < first
+
+
+def test_sides_take_turns_and_go_first_in_turn() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> float:
+        order.append(name)
+        return 1.0
+
+    take_turns(2, {"a": lambda: side("a"), "b": lambda: side("b")})
+    assert order == ["a", "b", "b", "a"]
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    row = compare("p", "c", "events/s", [10, 30, 20], "other", [20, 30, 80])
+    assert (row.ours, row.base, row.ratio, row.low, row.high) == (20, 30, 0.5, 0.25, 1)
+
+
+def test_a_target_is_judged_at_the_largest_size_and_says_when_it_was_not_measured() -> None:
+    sizes = [Row("usage", f"middle, {n} stored", "ms", ours) for n, ours in ((1, 5.0), (2, 16.0))]
+    report = Report("tiny", 1, {}, 0.0, rows=sizes)
+    found = {one.work: one for one in stand(report)}
+    assert found["90 days, middle account: median"].met is False
+    assert found["start: ready"].met is None
+    assert len(found) == len(TARGETS)
+
+
+def test_an_unknown_part_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "ingest-numbered,coffee"]) == 2
+    assert "coffee" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """All parts, once: real servers, a real PostgreSQL where there is one, as few events as make sense."""
+    place = tmp_path_factory.mktemp("bench")
+    report = run("tiny", PARTS, beside=place)
+    assert list(place.iterdir()) == [], "it leaves nothing behind"
+    return report
+
+
+def test_each_part_finds_something(everything: Report) -> None:
+    assert {row.part for row in everything.rows} == set(PARTS)
+    assert all(row.ours > 0 for row in everything.rows)
+    assert all(row.ratio is None or row.ratio > 0 for row in everything.rows)
+
+
+def test_ingest_is_compared_with_the_engine_and_ids_with_postgresql_too(everything: Report) -> None:
+    def baselines(part: str) -> set[str]:
+        return {row.baseline for row in everything.rows if row.part == part}
+
+    assert baselines("ingest-numbered") == {"engine alone"}
+    if find_binaries() is None:
+        assert any("PostgreSQL" in remark for remark in everything.remarks)
+    else:
+        assert baselines("ingest-v7") == baselines("ingest-random")
+        assert baselines("ingest-v7") == {"engine alone", "PostgreSQL", "PostgreSQL, favoured"}
+
+
+def test_queries_start_and_memory_are_measured_at_every_stage(everything: Report) -> None:
+    for stored in SIZES["tiny"].stages:
+        for part, what in (("usage", "middle"), ("usage", "largest"), ("balance", "middle"), ("start", "ready")):
+            assert everything.find(part, f"{what}, {stored:,} stored") is not None
+
+
+def test_the_report_reads_back_from_json(everything: Report) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(everything), type=Report) == everything
+
+
+def test_ctrl_c_ends_every_server_and_removes_every_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "ingest-numbered", "--dir", str(tmp_path)]
+    bench = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert bench.stdout is not None
+    for line in bench.stdout:
+        if "ingest-numbered" in line:  # all its processes are alive now
+            break
+    bench.send_signal(signal.SIGINT)
+    _, errors = bench.communicate(timeout=60)
+    assert bench.returncode == 130, errors
+    assert list(tmp_path.iterdir()) == []
+    assert [line for line in _command_lines() if str(tmp_path) in line] == []
+
+
+def _command_lines() -> list[str]:
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
