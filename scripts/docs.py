@@ -92,7 +92,7 @@ def routes_page() -> str:
         "| route | does | scopes |",
         "|---|---|---|",
     ]
-    for one in OPERATIONS:
+    for one in sorted(OPERATIONS, key=lambda one: (one.path, one.method)):
         scopes = ", ".join(one.may) or "open to all"
         lines.append(f"| `{one.method} {one.path}` | {cell(one.summary)} | {scopes} |")
     return MADE.format(source="the operations in `api/`") + "\n".join(lines) + "\n"
