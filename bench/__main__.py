@@ -30,6 +30,7 @@ PARTS: Final = (
     "growth",
     "start",
 )
+CTRL_C: Final = "stopped by Ctrl-C"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,22 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := sorted(set(parts) - set(PARTS)):
         print(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    try:
-        report = run(sizes, parts, seed=options.seed, beside=options.dir)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: stopped; servers ended, files removed", file=sys.stderr)
-        return 130
+    report = run(sizes, parts, seed=options.seed, beside=options.dir)
     print_report(report)
     if options.json is not None:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    return 0
+    if report.stopped:
+        print(f"bench: {report.stopped}; servers ended, files removed", file=sys.stderr)
+    return 0 if not report.stopped else 130 if report.stopped == CTRL_C else 1
 
 
 def run(sizes: str, parts: Collection[str], *, seed: int = 1, beside: Path | None = None) -> Report:
-    """Measure these parts. Data lives in a temporary directory `beside`, which is gone afterwards."""
+    """Measure these parts. Data lives in a temporary directory `beside`, which is gone afterwards. A run that is
+    stopped keeps what it had found."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="flowtally-bench-", dir=beside) as made:
         place = Path(made).resolve()
@@ -64,7 +61,12 @@ def run(sizes: str, parts: Collection[str], *, seed: int = 1, beside: Path | Non
         print_header(report)
         if machine.filesystem(place) == "tmpfs":
             report.remarks.append(f"{place} is in memory: nothing was durable, no ratio here counts. Say --dir.")
-        _measure(Run(SIZES[sizes], seed, place, report), parts)
+        try:
+            _measure(Run(SIZES[sizes], seed, place, report), parts)
+        except KeyboardInterrupt:
+            report.stopped = CTRL_C
+        except BenchError as error:
+            report.stopped = str(error)
     report.standings = targets.stand(report)
     report.load_after = machine.load_average()
     report.seconds = time.monotonic() - started

@@ -52,6 +52,7 @@ class Report(msgspec.Struct):
     rows: list[Row] = []
     standings: list[Standing] = []
     remarks: list[str] = []
+    stopped: str = ""  # why it ended before its time
 
     def find(self, part: str, case: str, baseline: str | None = None) -> Row | None:
         fitting = (row for row in self.rows if row.part == part and row.case == case)

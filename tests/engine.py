@@ -15,16 +15,22 @@ from typing import Any, Final
 import pytest
 
 _numbers: Final = count(1)
+_places: Final[list[Path]] = []
 
 
 @pytest.fixture(scope="session")
 def chdb_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory; the engine is kept open for the whole session, since opening it anew takes a second."""
+    """The directory; the engine is kept open for the whole session, since opening it anew takes a second.
+
+    Each conftest that imports this has a fixture of its own, and still there can only be one directory."""
+    if _places:
+        yield _places[0]
+        return
     from flowtally.usage.engine import Engine
 
-    place = tmp_path_factory.mktemp("chdb")
-    kept: Any = Engine(f"chdb://{place}")
-    yield place
+    _places.append(tmp_path_factory.mktemp("chdb"))
+    kept: Any = Engine(f"chdb://{_places[0]}")
+    yield _places[0]
     kept.close()
 
 

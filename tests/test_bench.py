@@ -92,6 +92,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """All parts, once: real servers, a real PostgreSQL where there is one, as few events as make sense."""
     place = tmp_path_factory.mktemp("bench")
     report = run("tiny", PARTS, beside=place)
+    assert report.stopped == ""
     assert list(place.iterdir()) == [], "it leaves nothing behind"
     return report
 
@@ -132,8 +133,9 @@ def test_ctrl_c_ends_every_server_and_removes_every_file(tmp_path: Path) -> None
         if "ingest-numbered" in line:  # all its processes are alive now
             break
     bench.send_signal(signal.SIGINT)
-    _, errors = bench.communicate(timeout=60)
+    output, errors = bench.communicate(timeout=60)
     assert bench.returncode == 130, errors
+    assert "not measured in this run" in output
     assert list(tmp_path.iterdir()) == []
     assert [line for line in _command_lines() if str(tmp_path) in line] == []
 

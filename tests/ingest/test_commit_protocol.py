@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import sqlite3
 import time
@@ -494,6 +495,38 @@ def test_a_full_queue_says_so_and_takes_nothing(light: House) -> None:
     assert [isinstance(one, QueueFull) for one in answers] == [False, False, False, True]
     assert answers[3].retry_after_s >= 1
     assert uses(light) == 4
+    light.whole()
+
+
+def test_what_waits_is_bounded_by_its_bytes_before_compression(light: House) -> None:
+    light.open(max_waiting_bytes=100_000)
+    slow = light.store.inner.append
+    light.store.inner.append = lambda block: (time.sleep(0.5), slow(block))  # type: ignore[assignment, func-returns-value]
+
+    async def ask(id: str) -> Any:
+        body = gzip.compress(msgspec.json.encode(named(id, labels={"pad": "x" * 200})) + b" " * 60_000)
+        return await light.door.take(body, "application/json", "gzip", light.credential)
+
+    async def all_at_once() -> list[Any]:
+        first = asyncio.ensure_future(ask("a"))
+        await asyncio.sleep(0.2)
+        return list(await asyncio.gather(first, ask("b"), ask("c"), return_exceptions=True))
+
+    answers = asyncio.run(all_at_once())
+    assert sum(isinstance(one, QueueFull) for one in answers) == 1
+
+
+def test_names_with_control_characters_are_refused_one_by_one(light: House) -> None:
+    bad = [
+        *named("1", source="a\x00"),
+        *named("2", account="acme\x00"),
+        *named("3", user="\x1b"),
+        *named("4", product="\n"),
+    ]
+    found = light.send(*bad, *named("\x00 an id is opaque"))
+    assert [receipt.code for receipt in found.receipts] == ["invalid_event"] * 4 + [""]
+    with pytest.raises(FlowtallyError, match="control character"):
+        light.send(*numbered(1, 1, source="a\x00"))
     light.whole()
 
 

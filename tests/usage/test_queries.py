@@ -17,7 +17,7 @@ from flowtally.errors import BadRequest
 from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.queries import MAX_CUTS, plan_sums
-from flowtally.usage.store import BUCKET_MS, Where
+from flowtally.usage.store import BUCKET_MS, MAX_SUMS, Where
 
 DAY_MS: Final = 86_400_000
 BASE: Final = 1_767_225_600_000  # 2026-01-01
@@ -37,9 +37,10 @@ def test_aligned_edges_ask_the_roll_up_alone() -> None:
         " WHERE series = {series:String} AND account = {account:String}"
         " AND intDiv(toUnixTimestamp64Milli(time), 900000) >= {first_bucket:Int64}"
         " AND intDiv(toUnixTimestamp64Milli(time), 900000) < {last_bucket:Int64}"
-        " GROUP BY span, by0) ORDER BY span, by0"
+        " GROUP BY span, by0) ORDER BY span, by0 LIMIT {limit:UInt64}"
     )
     assert query.parameters["edges"] == [0, BUCKET_MS]
+    assert query.parameters["limit"] == MAX_SUMS + 1
     assert (query.parameters["first_bucket"], query.parameters["last_bucket"]) == (0, 1)
 
 

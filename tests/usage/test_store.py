@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.usage.blocks import block
 
-from flowtally.errors import BadRequest
+from flowtally.errors import BadRange
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import MAX_CUTS
@@ -102,11 +102,12 @@ def test_any_text_is_found_again_as_it_was(store: UsageStore, text: str) -> None
     assert (text, text) in {(row.id, row.position) for row in store.claims(1)}
 
 
-def test_an_unknown_dimension_is_refused(store: UsageStore) -> None:
-    if isinstance(store, MemoryStore):
-        pytest.skip("the reference trusts its caller")
-    with pytest.raises(BadRequest, match="cannot group by 'id'"):
-        store.sums([0, 1], Where(), ("id",))
+def test_more_sums_than_the_limit_are_refused_and_not_cut_off(store: UsageStore) -> None:
+    store.append(block(1, *({"time": index, "user": f"u{index}"} for index in range(6))))
+    for edges, by in (([0, BUCKET_MS], ("user",)), ([0, 1, 2, 3, 4, 5, 6], ()), ([0, 9], ("user", "status"))):
+        assert len(store.sums(edges, Where(), by, limit=6)) == 6
+        with pytest.raises(BadRange, match="more than 5"):
+            store.sums(edges, Where(), by, limit=5)
 
 
 # -- what changed, one event, what recovery asks ------------------------------------------------------------------

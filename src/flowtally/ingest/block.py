@@ -16,7 +16,7 @@ from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Reasons
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
-from flowtally.ledger.texts import check_text
+from flowtally.ledger.texts import check_text, is_text
 from flowtally.protocol import Receipt
 from flowtally.usage.keys import Advance, Refused, Source, SourceKind
 
@@ -91,7 +91,8 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     # An item that is no usage event and has no number leaves no trace, not even its source.
     faults = submission.faults
     named = {event.source for i, event in enumerate(submission.events) if event.sequence is None and i not in faults}
-    for name in numbered | named:
+    named = set(filter(is_text, named))  # the others are refused one by one; a number needs a source that can be kept
+    for name in numbered:
         check_text("source", name)
     if len(numbered) > 1:
         raise SequenceGap(

@@ -11,6 +11,7 @@ from typing import Final
 
 from flowtally.ledger import directory, pools, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.texts import is_text
 
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
 
@@ -29,7 +30,7 @@ class Directory:
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
         with self._ledger.read() as tx:
-            return directory.statuses(tx, accounts)
+            return directory.statuses(tx, filter(is_text, accounts))  # PostgreSQL fails over a NUL even in a question
 
     def unknown_users(self, names: set[Name]) -> set[Name]:
         """Those of these names that nobody bears."""

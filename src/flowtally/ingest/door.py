@@ -95,25 +95,27 @@ class Ingest:
         receipts_all: bool = False,
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, TooLarge, UnsupportedMedia, SequenceGap, QueueFull…"""
-        decoded, prepared = await self._read(body, content_type, content_encoding)
+        decoded, prepared, size = await self._read(body, content_type, content_encoding)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         writer = Writer(credential.id, credential.account, credential.scope == "admin")
-        submission = Submission(writer, decoded.events, decoded.faults, len(body), atomic, loop, answer, prepared)
+        submission = Submission(writer, decoded.events, decoded.faults, size, atomic, loop, answer, prepared)
         self._queue.put(submission)
         outcome: Outcome = await answer
         return answer_of(submission, outcome, everything=receipts_all)
 
-    async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None]:
+    async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
+        """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
-            return decode(body, kind), None
+            return decode(body, kind), None, len(body)
         return await asyncio.to_thread(self._read_large, body, kind, encoding)
 
-    def _read_large(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None]:
-        decoded = decode(decompress(body, encoding, self._max_body_bytes), kind)
-        return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None
+    def _read_large(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
+        plain = decompress(body, encoding, self._max_body_bytes)
+        decoded = decode(plain, kind)
+        return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         """Where a source stands. A source of another credential is as unknown as one that does not exist."""

@@ -23,8 +23,8 @@ NAMES: Final[tuple[ReceiptStatus, ...]] = ("stored", "duplicate", "conflict", "r
 
 
 class Submission(msgspec.Struct, gc=True, eq=False):
-    """One request's events. `faults` are items that are no usage event, by index; `size` is the body's bytes;
-    `prepared` where its own thread did that already."""
+    """One request's events. `faults` are items that are no usage event, by index; `size` is the bytes of the body, not
+    compressed; `prepared` where its own thread did that already."""
 
     writer: Writer
     events: list[UsageEvent]
