@@ -17,7 +17,7 @@ def ends(grant: Grant) -> int:
     return min(grant.expires_at or INFINITY, grant.voided_at or INFINITY)
 
 
-def balance(  # noqa: PLR0917  (what a purse is)
+def balance(
     grants: Sequence[Grant],
     draws: Sequence[Draw],
     events: Sequence[tuple[int, int]],

@@ -77,7 +77,7 @@ def sums_of(events: list[tuple[int, int]], edges: list[int]) -> list[int]:
     return sums
 
 
-def balance_of(  # noqa: PLR0917  (what a purse is)
+def balance_of(
     grants: list[Grant],
     draws: list[Draw],
     events: list[tuple[int, int]],

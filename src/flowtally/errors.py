@@ -27,7 +27,7 @@
         └── Settling                a write is in doubt and is being settled
 
     Damage (not an answer to a request: the start refuses)
-    ├── MissingRows, DetachedParts, KeysOlderThanAllowed, BrokenRollup, WriterBusy
+    ├── MissingRows, DetachedParts, KeysBroken, BrokenRollup, DoubleCounted, WriterBusy
     ConfigError                     a setting that cannot be used
     └── LedgerTooNew                the ledger was written by a later flowtally
 
@@ -216,6 +216,10 @@ class KeysBroken(Damage):
 
 class BrokenRollup(Damage):
     pass
+
+
+class DoubleCounted(Damage):
+    """Rows of one event are there twice."""
 
 
 class WriterBusy(Damage):

@@ -38,6 +38,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
+from flowtally.usage.temporary import fast_temporary_files
 
 BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in work at a time
 HEADER_READ_MS: Final = 10_000
@@ -107,6 +108,8 @@ def open_house(
         if ingest is None:
             refuse_second_writer(config)
         if usage is None:
+            if config.usage_url.startswith("chdb:"):
+                closing.enter_context(fast_temporary_files(config.data_dir))
             opened = _open_usage(config.usage_url)
             closing.callback(opened.close)
             usage = opened

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import DetachedParts, KeysBroken, MissingRows
+from flowtally.errors import DetachedParts, DoubleCounted, KeysBroken, MissingRows
 from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source, key_of
 from flowtally.usage.store import ClaimedRow, UsageStore
 
@@ -69,7 +69,9 @@ def _commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow], moved:
     sources = {row.source: _source(keys, row) for row in {row.source: row for row in rows}.values()}
     claims = [(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
     with keys.begin(durable=True):
-        keys.claim(claims, block)
+        new = keys.claim(claims, block)
+        if new != len(claims):
+            raise DoubleCounted(f"{len(claims) - new} of {len(claims)} events of block {block} were counted before it")
         keys.move(moved or _moved(block, sources, rows))
 
 

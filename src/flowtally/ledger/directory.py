@@ -18,5 +18,5 @@ def statuses(tx: Connection, ids: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(wanted), CHUNK):
         query = select(accounts.c.id, accounts.c.status).where(accounts.c.id.in_(wanted[start : start + CHUNK]))
-        found |= dict(tx.execute(query).tuples().all())
+        found |= {row.id: row.status for row in tx.execute(query)}
     return found

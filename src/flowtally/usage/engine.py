@@ -6,11 +6,8 @@ engine's errors. chDB allows one data path per process and one process per data 
 
 from __future__ import annotations
 
-import os
 import queue
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +48,6 @@ class Engine:
     def _prepare(self) -> None:
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _use_fast_temporary_files(self.path)
         first = self._connect("default")
         try:
             first.command(f"CREATE DATABASE IF NOT EXISTS {self.database}")
@@ -154,16 +150,3 @@ def _checked(database: str) -> str:
 def _without_secret(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-def _use_fast_temporary_files(path: Path) -> None:
-    # The client hands a block to the in-process engine as a temporary file: memory is the place for it, and what a
-    # killed process left behind is removed by the next one with the same data.
-    memory = Path("/dev/shm")  # noqa: S108
-    if tempfile.gettempdir() != "/tmp" or not os.access(memory, os.W_OK):  # noqa: S108 - else somebody chose another
-        return
-    place = memory / f"flowtally-{os.getuid()}-{path.stat().st_dev:x}-{path.stat().st_ino:x}"
-    if shutil.disk_usage(memory).free > 1 << 30:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-        tempfile.tempdir = str(place)
