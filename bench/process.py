@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Self, TypeVar
 
@@ -93,14 +92,6 @@ def serve_jobs(kind: type[Job], work: Callable[[Job], msgspec.Struct]) -> None:
     for line in sys.stdin.buffer:
         answers.write(msgspec.json.encode(work(msgspec.json.decode(line, type=kind))) + b"\n")
         answers.flush()
-
-
-def forget_temporary(engine: Path) -> None:
-    """Remove what the engine of this directory kept in memory for passing blocks: it outlives the process."""
-    with suppress(FileNotFoundError):
-        place = engine.stat()
-        for left in Path("/dev/shm").glob(f"flowtally-*-{place.st_dev:x}-{place.st_ino:x}"):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -25,6 +25,7 @@ from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import SETTINGS, Engine
 from flowtally.usage.queries import plan_sums
 from flowtally.usage.store import Where
+from flowtally.usage.temporary import fast_temporary_files
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -90,4 +91,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    serve_jobs(Job, Raw(Path(sys.argv[1])).work)
+    place = Path(sys.argv[1])
+    place.mkdir(exist_ok=True)
+    with fast_temporary_files(place):  # as the server has it
+        serve_jobs(Job, Raw(place).work)

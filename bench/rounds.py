@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from bench import load, raw
 from bench.events import Ids, Slice
-from bench.process import Actor, BenchError, forget_temporary
+from bench.process import Actor, BenchError
 from bench.report import Report
 from bench.server import TOKEN, Server
 from bench.sizes import Sizes
@@ -65,14 +64,9 @@ def take_turns(
     return found
 
 
-@contextmanager
-def engine_alone(run: Run, path: Path) -> Iterator[Actor]:
+def engine_alone(run: Run, path: Path) -> Actor:
     """The engine in a process of its own on this directory."""
-    try:
-        with Actor("raw", run.place, str(path)) as engine:
-            yield engine
-    finally:
-        forget_temporary(path)
+    return Actor("raw", run.place, str(path))
 
 
 def send(client: Actor, server: Server, lanes: list[list[str]], batch: int, connections: int, count: int) -> load.Load:

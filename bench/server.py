@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from bench.events import ACCOUNTS, Ids, held_keys
-from bench.process import BenchError, cpu_seconds, end, forget_temporary, read_json_line, resident_bytes, spawn
+from bench.process import BenchError, cpu_seconds, end, read_json_line, resident_bytes, spawn
 from flowtally.client import Client
 from flowtally.protocol import AccountRequest
 
@@ -66,12 +66,11 @@ class Server:
         raise BenchError(f"the server was not ready after {START_S} s")
 
     def stop(self) -> None:
-        """End it as its user would, and what it kept in memory beside its data."""
+        """End it as its user would."""
         if self._process is None:
             return
         end(self._process)
         self._process = None
-        forget_temporary(self.data / "usage")
 
     def client(self) -> Client:
         return Client(self.url, TOKEN)

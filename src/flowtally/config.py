@@ -64,9 +64,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_waiting_events: Annotated[
         PositiveInt, Meta(description="Events that may wait to be written; when full the door answers 503.")
     ] = 1_000_000
-    max_waiting_bytes: Annotated[PositiveInt, Meta(description="Bytes that may wait to be written; then 503.")] = (
-        256 * 1024 * 1024
-    )
+    max_waiting_bytes: Annotated[
+        PositiveInt, Meta(description="Bytes that may wait to be written, and of bodies in work; then 503.")
+    ] = 256 * 1024 * 1024
     block_rows: Annotated[int, Meta(description="Rows in one write to the usage store.", ge=1, le=200_000)] = 200_000
     min_free_bytes: Annotated[
         int,

@@ -29,6 +29,7 @@ from flowtally.api.application import build_application
 from flowtally.api.house import EventsDoor, House
 from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
+from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
@@ -122,7 +123,17 @@ def open_house(
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
-        yield House(config, clock, usage, ledger, ingest, Doorkeeper(ledger, clock), metrics, *pools)
+        yield House(
+            config,
+            clock,
+            usage,
+            ledger,
+            ingest,
+            Doorkeeper(ledger, clock),
+            metrics,
+            *pools,
+            BodyRoom(config.max_waiting_bytes),
+        )
 
 
 def _open_usage(url: str) -> UsageStore:

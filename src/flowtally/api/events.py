@@ -117,15 +117,16 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     The answer is 200 as soon as every event has a receipt and all `stored` ones would survive a power cut: send
     anything else again, as often as needed; `(source, id)`, or the number of a numbered source, counts once for ever.
     503 says when to come back."""
-    body = await read_body(request, call.house.config.max_body_bytes, call.house.config)
-    taken = await call.house.ingest.take(
-        body,
-        request.headers.get("content-type", ""),
-        request.headers.get("content-encoding"),
-        call.credential,
-        atomic=query.atomic,
-        receipts_all=query.receipts == "all",
-    )
+    with call.house.bodies.hold() as hold:
+        body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+        taken = await call.house.ingest.take(
+            body,
+            request.headers.get("content-type", ""),
+            request.headers.get("content-encoding"),
+            call.credential,
+            atomic=query.atomic,
+            receipts_all=query.receipts == "all",
+        )
     call.house.metrics.events(taken)
     return taken
 

@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import msgspec
 
 from flowtally.api.metrics import Metrics
+from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
@@ -58,6 +59,7 @@ class House(msgspec.Struct, frozen=True):
     metrics: Metrics
     pool: ThreadPoolExecutor
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)
+    bodies: BodyRoom
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 
+from flowtally.api.room import Hold
 from flowtally.config import Config
 from flowtally.errors import (
     BadRequest,
@@ -115,20 +116,21 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     return Unprocessable(told, field=field, value=value)
 
 
-async def read_body(request: Request[Any, Any, Any], limit: int, config: Config) -> bytes:
-    """The body, given up as soon as it is larger than `limit` (413) or arrives too slowly (408)."""
+async def read_body(request: Request[Any, Any, Any], limit: int, config: Config, hold: Hold | None = None) -> bytes:
+    """The body, given up as soon as it is larger than `limit` (413), arrives too slowly (408), or there is no room to
+    `hold` it (503)."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise TooLarge(f"The body has {_cut(announced)} bytes; {limit} are allowed.", limit=limit)
     try:
-        return await _collect(request, limit, config)
+        return await _collect(request, limit, config, hold)
     except TimeoutError:
         raise SlowBody(
             f"The body stood still for {config.body_idle_s} s or took more than {config.body_total_s} s."
         ) from None
 
 
-async def _collect(request: Request[Any, Any, Any], limit: int, config: Config) -> bytes:
+async def _collect(request: Request[Any, Any, Any], limit: int, config: Config, hold: Hold | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     now = asyncio.get_running_loop().time
@@ -138,6 +140,8 @@ async def _collect(request: Request[Any, Any, Any], limit: int, config: Config) 
             size += len(chunk)
             if size > limit:
                 raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
+            if hold is not None:
+                hold.add(len(chunk))
             chunks.append(chunk)
             patience.reschedule(min(now() + config.body_idle_s, end))
     return b"".join(chunks)
