@@ -28,8 +28,9 @@ def test_a_body_alone_is_never_without_room() -> None:
 
 def test_room_comes_back_when_a_request_fails() -> None:
     room = BodyRoom(10)
-    with pytest.raises(QueueFull), room.hold() as hold, room.hold() as other:
+    with room.hold() as hold:
         hold.add(10)
-        other.add(1)
+        with room.hold() as other, pytest.raises(QueueFull):
+            other.add(1)
     with room.hold() as next_one:
         next_one.add(10)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tests.small_disk import small_disk
 
 from flowtally.errors import KeysBroken, StorageFull, WriterBusy
-from flowtally.usage import keys as keys_module
-from flowtally.usage.keys import Advance, Keys, Moved, Refused, key_of, keys_of
+from flowtally.usage import key_index
+from flowtally.usage.key_bytes import key_of, keys_of
+from flowtally.usage.keys import Advance, Keys, Moved, Refused
 
 HOLD = "import sys, pathlib\nfrom flowtally.usage.keys import Keys\nkeys = Keys(pathlib.Path(sys.argv[1]))\n"
 HOLD += "print('held', flush=True)\nsys.stdin.read()\n"
@@ -118,7 +119,7 @@ def test_a_failure_inside_leaves_nothing_claimed(keys: Keys) -> None:
 
 def test_many_keys_are_found_in_chunks(keys: Keys) -> None:
     source = keys.register("gw", "named", "c")
-    wanted = [str(index).encode() for index in range(3 * keys_module.CHUNK + 1)]
+    wanted = [str(index).encode() for index in range(3 * key_index.CHUNK + 1)]
     with keys.begin():
         assert keys.claim([(source.no, key, index) for index, key in enumerate(wanted)], 1) == len(wanted)
     assert keys.known(source.no, wanted) == {key: (index, 1) for index, key in enumerate(wanted)}

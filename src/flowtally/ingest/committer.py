@@ -26,7 +26,8 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.ingest.sync import BackgroundSync
-from flowtally.usage.keys import Claim, Keys, Moved, Source
+from flowtally.usage.key_index import Claim
+from flowtally.usage.keys import Keys, Moved, Source
 from flowtally.usage.store import Block, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -209,7 +210,7 @@ class Committer:
         return {
             (source, key): digest
             for source, keys in by_source.items()
-            for key, (digest, _) in self._keys.known(self._sources[source].no, keys).items()
+            for key, (digest, _) in self._keys.claimed(self._sources[source].no, keys).items()
         }
 
     def _write(self, block: Gathered, world: admission.Reasons, sorted_: Sorted) -> Sorted:

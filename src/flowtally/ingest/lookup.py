@@ -11,7 +11,8 @@ from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import EventAnswer, SourceAnswer
-from flowtally.usage.keys import Keys, Refused, Source, key_of
+from flowtally.usage.key_bytes import key_of
+from flowtally.usage.keys import Keys, Refused, Source
 from flowtally.usage.store import StoredEvent, UsageReader
 
 

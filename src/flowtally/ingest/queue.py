@@ -6,6 +6,7 @@ Full means `QueueFull` (503) at once: a caller that waits holds memory, one that
 from __future__ import annotations
 
 import threading
+import time
 from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from flowtally.errors import FlowtallyError, QueueFull, Unavailable
 from flowtally.ingest.submission import Outcome, Submission
 
 IDLE_S: Final = 1.0
+LINGER_S: Final = 0.001  # at a time, LINGERS times at most
+LINGERS: Final = 4
 
 Answer = Outcome | FlowtallyError
 
@@ -28,6 +31,7 @@ class WaitingQueue:
         self._waiting: deque[Submission] = deque()
         self._changed = threading.Condition()
         self._open = True
+        self._usual = 1  # submissions in the block before
         self.events = 0
         self.bytes = 0
 
@@ -51,6 +55,8 @@ class WaitingQueue:
                 self._changed.wait(IDLE_S)
             if not self._waiting:
                 return [] if self._open else None
+        self._linger()
+        with self._changed:
             taken: list[Submission] = []
             events = size = 0
             while self._waiting:
@@ -62,7 +68,16 @@ class WaitingQueue:
                 size += one.size
             self.events -= events
             self.bytes -= size
+            self._usual = len(taken)
             return taken
+
+    def _linger(self) -> None:
+        # Those who were answered together come back together. Taking the first of them alone would make two groups of
+        # callers that wait for each other's blocks, each half as large as it could be.
+        for _ in range(LINGERS):
+            if len(self._waiting) >= self._usual or not self._open:
+                return
+            time.sleep(LINGER_S)
 
     def close(self) -> None:
         with self._changed:

@@ -12,7 +12,8 @@ from typing import Final
 import structlog
 
 from flowtally.errors import DetachedParts, DoubleCounted, KeysBroken, MissingRows
-from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source, key_of
+from flowtally.usage.key_bytes import key_of
+from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source
 from flowtally.usage.store import ClaimedRow, UsageStore
 
 log = structlog.get_logger(__name__)

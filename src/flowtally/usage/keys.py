@@ -20,22 +20,22 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 import msgspec
-import numpy as np
 
 from flowtally.errors import KeysBroken, StorageFull, WriterBusy
+from flowtally.usage import key_index
+from flowtally.usage.key_index import Claim, KeyIndex, Known
 
 SCHEMA_VERSION: Final = 1
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
-CHUNK: Final = 900  # bound values in one statement; SQLite's old limit was 999
+LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
 
 # What SQLite says of a full disk; an I/O error is one too where the disk is full while the log is written.
 NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
-Claim = tuple[int, bytes, int]  # a named event's key: number of its source, bytes, digest
 SourceKind = Literal["named", "numbered"]
 
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE committer (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch INTEGER NOT NULL,          -- counts the starts
@@ -56,13 +56,7 @@ CREATE TABLE sources (
     mark INTEGER NOT NULL DEFAULT 0,
     position TEXT                    -- what the event numbered `mark` carried
 );
-CREATE TABLE keys (
-    source INTEGER NOT NULL,
-    key BLOB NOT NULL,
-    digest INTEGER NOT NULL,
-    block INTEGER NOT NULL,
-    PRIMARY KEY (source, key)
-) WITHOUT ROWID;
+{key_index.SCHEMA}
 CREATE TABLE refused (
     source INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
@@ -124,41 +118,6 @@ class Moved(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
 
 
-_DASHES: Final = [8, 13, 18, 23]
-_DIGITS: Final = [place for place in range(36) if place not in _DASHES]
-_HEX: Final = np.full(256, 255, dtype=np.uint8)
-_HEX[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16, dtype=np.uint8)
-
-
-def key_of(id: str) -> bytes:
-    """The key's bytes: a canonical (lower case) UUID in 16 bytes, anything else as it is; the two never meet."""
-    if len(id) == 36 and id[8] == "-" and id[13] == "-" and id[18] == "-" and id[23] == "-":
-        digits = id.replace("-", "")
-        if len(digits) == 32 and digits == digits.lower():
-            try:
-                packed = bytes.fromhex(digits)
-            except ValueError:
-                packed = b""
-            if len(packed) == 16:  # fewer where blanks stood among the digits: fromhex passes over them
-                return b"\x00" + packed
-    return b"\x01" + id.encode()
-
-
-def keys_of(ids: Sequence[str]) -> list[bytes]:
-    """`key_of` of each, much faster where all are canonical UUIDs, which is the usual case."""
-    text = "".join(ids).encode("utf-8", "surrogatepass")
-    if len(text) != 36 * len(ids) or any(len(id) != 36 for id in ids):
-        return [key_of(id) for id in ids]
-    chars = np.frombuffer(text, dtype=np.uint8).reshape(len(ids), 36)
-    digits = _HEX[chars[:, _DIGITS]]
-    if (chars[:, _DASHES] != ord("-")).any() or (digits > 15).any():
-        return [key_of(id) for id in ids]
-    raw = np.zeros((len(ids), 17), dtype=np.uint8)
-    raw[:, 1:] = digits[:, 0::2] << 4 | digits[:, 1::2]
-    packed = raw.tobytes()
-    return [packed[start : start + 17] for start in range(0, len(packed), 17)]
-
-
 class Keys:
     """The keys database. `begin()` opens the one write transaction; everything that writes happens inside it."""
 
@@ -171,6 +130,7 @@ class Keys:
         try:
             self._db = self._connect()
             self._migrate()
+            self._index = KeyIndex(self._db)
         except BaseException as error:
             self._lease.close()
             if isinstance(error, sqlite3.DatabaseError):
@@ -183,6 +143,7 @@ class Keys:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
         db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         return db
 
     def _migrate(self) -> None:
@@ -237,10 +198,12 @@ class Keys:
         return found
 
     def claim(self, claims: Sequence[Claim], block: int) -> int:
-        """Insert the keys that are not there yet; how many were new. Inside `begin`."""
-        before = self._db.total_changes
-        self._db.executemany(f"INSERT OR IGNORE INTO keys VALUES (?, ?, ?, {block:d})", claims)
-        return self._db.total_changes - before
+        """Put those keys there that are not yet; how many were new. Inside `begin`; if fewer than asked, `unclaim`."""
+        return self._index.claim(claims, block)
+
+    def claimed(self, source: int, keys: Sequence[bytes]) -> Known:
+        """`known`, for the committer's thread: quick for many keys."""
+        return self._index.known(source, keys)
 
     def unclaim(self) -> None:
         """Go back to the savepoint."""
@@ -276,16 +239,9 @@ class Keys:
         found = (self.source(name) for name in names)
         return {source.name: source for source in found if source is not None}
 
-    def known(self, source: int, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+    def known(self, source: int, keys: Sequence[bytes]) -> Known:
         """Of these keys those that are claimed: (digest, block) each."""
-        found: dict[bytes, tuple[int, int]] = {}
-        reader = self._reader()
-        for start in range(0, len(keys), CHUNK):
-            chunk = keys[start : start + CHUNK]
-            holes = ",".join("?" * len(chunk))
-            query = f"SELECT key, digest, block FROM keys WHERE source = ? AND key IN ({holes})"
-            found |= {key: (digest, block) for key, digest, block in reader.execute(query, (source, *chunk))}
-        return found
+        return key_index.known(self._reader(), source, keys)
 
     def refusals(self, source: int, first: int, last: int) -> dict[int, Refused]:
         """The refused events of a numbered source, of these numbers (both included)."""
