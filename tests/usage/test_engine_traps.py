@@ -110,6 +110,7 @@ def test_the_table_is_made_as_designed(clickhouse: ClickHouseStore) -> None:
         "min_age_to_force_merge_seconds = 3600",
         "min_age_to_force_merge_on_partition_only = 1",
         "PROJECTION buckets",
+        "PROJECTION account_buckets",
         "`time` DateTime64(3, 'UTC')",
         "`received_at` DateTime64(3, 'UTC')",
         f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS}) AS bucket",

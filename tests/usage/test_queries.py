@@ -17,13 +17,14 @@ from flowtally.errors import BadRequest
 from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.queries import MAX_CUTS, plan_sums
+from flowtally.usage.rollup import ROLLUPS
 from flowtally.usage.store import BUCKET_MS, MAX_SUMS, Where
 
 DAY_MS: Final = 86_400_000
 BASE: Final = 1_767_225_600_000  # 2026-01-01
 ROWS: Final = 5_000_000
 STEP_MS: Final = 1_500  # 5 M rows over 87 days
-ROLLED_UP: Final = "ReadFromMergeTree (buckets)"
+ROLLED_UP: Final = re.compile(r"ReadFromMergeTree \((buckets|account_buckets)\)")
 FROM_ROWS: Final = re.compile(r"ReadFromMergeTree \(\w+\.usage_events\)")
 
 
@@ -102,7 +103,9 @@ class Explained:
         query = plan_sums(edges, where, by)
         rows = store.engine.rows(f"EXPLAIN indexes = 1 {query.text}", query.parameters)
         self.text = "\n".join(row[0] for row in rows)
-        self.from_roll_up = ROLLED_UP in self.text
+        found = ROLLED_UP.search(self.text)
+        self.from_roll_up = found is not None
+        self.roll_up = found.group(1) if found else None
         self.from_rows = FROM_ROWS.search(self.text) is not None
         reads = [part.split("Granules: ")[1] for part in self.text.split("ReadFromMergeTree ")[1:]]
         self.granules = [int(read.split()[0]) for read in reads]
@@ -142,6 +145,13 @@ def test_aligned_edges_are_answered_from_the_roll_up_alone(
         assert not plan.from_rows, plan.text
 
 
+def test_what_does_not_ask_for_users_reads_the_roll_up_without_users(big: ClickHouseStore) -> None:
+    # Users are as many as events here, so the roll-up with users has a row for every event.
+    assert Explained(big, DAYS, Where()).roll_up == "account_buckets"
+    assert Explained(big, DAYS, Where(), ("account", "product")).roll_up == "account_buckets"
+    assert Explained(big, DAYS, ONE, ("user",)).roll_up == "buckets"
+
+
 def test_rows_are_read_for_the_cut_buckets_only(big: ClickHouseStore) -> None:
     plan = Explained(big, [BASE + 5, BASE + 80 * DAY_MS + 1], ONE)
     assert plan.from_roll_up, plan.text
@@ -172,6 +182,7 @@ def test_a_projection_is_there_after_every_insert_however_small(clickhouse: Clic
     clickhouse.append(block(1, {"time": 5}))
     plan = Explained(clickhouse, [0, BUCKET_MS], Where())
     # The engine may prefer one granule of rows to one granule of a roll-up; but the roll-up must be there.
-    found = clickhouse.engine.rows("SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, buckets)")
-    assert found == [(1,)]
+    for rollup in ROLLUPS:
+        text = f"SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, {rollup})"
+        assert clickhouse.engine.rows(text) == [(1,)]
     assert plan.from_roll_up or plan.from_rows

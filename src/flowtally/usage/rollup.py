@@ -1,4 +1,4 @@
-"""Are the roll-ups (the projection `buckets`) what their rows say?
+"""Are the roll-ups (the projections `buckets` and `account_buckets`) what their rows say?
 
 An insert syncs its rows but not its projection's files, so after an unclean stop a roll-up may be torn while its rows
 are whole. A merge does sync both (seen in a trace, under our settings), so only parts that no merge has made need a
@@ -8,6 +8,7 @@ look: a start stays quick whatever the size. Owns the comparison and the rebuild
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -15,7 +16,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from flowtally.errors import BrokenRollup
 from flowtally.usage.engine import Engine
 
+ROLLUPS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart, besides the bucket
+    "buckets": ("series", "account", "product", "user"),
+    "account_buckets": ("series", "account", "product"),
+}
 _MEASURES: Final = ("bytes_up", "bytes_down", "requests")
+_BUCKET: Final = "intDiv(toUnixTimestamp64Milli(time), 900000)"
 
 
 def repair(engine: Engine, table: str, since_block: int) -> list[str]:
@@ -50,21 +56,22 @@ def _merged(part: str) -> bool:
 
 
 def _agrees(engine: Engine, table: str, part: str) -> bool:
+    return all(_one_agrees(engine, table, part, rollup) for rollup in ROLLUPS)
+
+
+def _one_agrees(engine: Engine, table: str, part: str, rollup: str) -> bool:
     merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in _MEASURES)
     summed = ", ".join(f"sum(toInt128({name}))" for name in _MEASURES)
-    rolled = f"FROM mergeTreeProjection(currentDatabase(), {table}, buckets) WHERE _part = {{part:String}}"
-    keys = "toString(series), toString(account), {bucket}, toString(product), toString(user)"
-    by_roll = keys.format(bucket="`intDiv(toUnixTimestamp64Milli(time), 900000)`")
-    by_rows = keys.format(bucket="intDiv(toUnixTimestamp64Milli(time), 900000)")
+    names = ", ".join(f"toString({name})" for name in ROLLUPS[rollup])
     # Every group must agree, not only the grand total: a hash over all groups is one number to compare.
-    groups = "SELECT ({keys}) AS k, ({sums}) AS s {source} GROUP BY {keys}"
+    groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}} GROUP BY {keys}"
     shape = f"SELECT count(), groupBitXor(cityHash64(k, s)) FROM ({groups})"
+    rolled = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})"
     try:
-        ours = _one(engine, shape.format(keys=by_roll, sums=merged, source=rolled), part)
+        ours = _one(engine, shape.format(keys=f"{names}, `{_BUCKET}`", sums=merged, source=rolled), part)
     except ClickHouseError:
         return False  # unreadable: torn, zero-filled or missing
-    theirs = f"FROM {table} WHERE _part = {{part:String}}"
-    return ours == _one(engine, shape.format(keys=by_rows, sums=summed, source=theirs), part)
+    return ours == _one(engine, shape.format(keys=f"{names}, {_BUCKET}", sums=summed, source=table), part)
 
 
 def _one(engine: Engine, text: str, part: str) -> tuple[Any, ...]:
@@ -75,5 +82,6 @@ def _rebuild(engine: Engine, table: str, partition: str) -> None:
     if not partition.isdigit():
         raise AssertionError(f"partition {partition!r} is not a month")
     wait = "SETTINGS mutations_sync = 2"
-    engine.command(f"ALTER TABLE {table} CLEAR PROJECTION buckets IN PARTITION {partition} {wait}")
-    engine.command(f"ALTER TABLE {table} MATERIALIZE PROJECTION buckets IN PARTITION {partition} {wait}")
+    for rollup in ROLLUPS:
+        engine.command(f"ALTER TABLE {table} CLEAR PROJECTION {rollup} IN PARTITION {partition} {wait}")
+        engine.command(f"ALTER TABLE {table} MATERIALIZE PROJECTION {rollup} IN PARTITION {partition} {wait}")

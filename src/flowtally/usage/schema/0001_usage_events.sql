@@ -40,6 +40,19 @@ CREATE TABLE usage_events
             sum(toInt128(bytes_down)),
             sum(toInt128(requests))
         GROUP BY series, account, bucket, product, user
+    ),
+    -- The same without users: an account of many users has as many buckets as rows, its statement and balance need few.
+    PROJECTION account_buckets
+    (
+        SELECT
+            series,
+            account,
+            intDiv(toUnixTimestamp64Milli(time), 900000) AS bucket,
+            product,
+            sum(toInt128(bytes_up)),
+            sum(toInt128(bytes_down)),
+            sum(toInt128(requests))
+        GROUP BY series, account, bucket, product
     )
 )
 ENGINE = {engine}
