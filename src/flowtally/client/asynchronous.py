@@ -1,0 +1,138 @@
+"""AsyncClient: the same as Client, on asyncio. Every method is awaited; lists are read with `async for`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import httpx
+import stamina
+
+from flowtally.client import calls
+from flowtally.client.call import Call, Listing, as_method
+from flowtally.client.wire import NO_ANSWER, Wire, pause_s
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
+    async def asked(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.do(call(*args, **kwargs))
+
+    return as_method(asked, call, "Awaitable[{}]")
+
+
+def _list(listing: Callable[P, Listing[T]]) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]:
+    def listed(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return self.each(listing(*args, **kwargs))
+
+    return as_method(listed, listing, "AsyncIterator[{}]")
+
+
+class AsyncClient:
+    """As `Client`; it belongs to the event loop that uses it."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30,
+        retry_s: float = 60,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._wire = Wire(url, token, retry_s)
+        self._http = httpx.AsyncClient(timeout=timeout_s, headers=self._wire.headers, transport=transport)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    # ── the server
+
+    async def healthy(self) -> bool:
+        """Whether the process answers; not retried."""
+        return await self._is_ok("/healthz")
+
+    async def ready(self) -> bool:
+        """Whether it takes writes; not retried."""
+        return await self._is_ok("/readyz")
+
+    # ── every operation of the API, as `calls` describes it
+
+    send_events = _ask(calls.send_events)
+    event = _ask(calls.event)
+    source = _ask(calls.source)
+
+    usage = _ask(calls.usage)
+    usage_csv = _ask(calls.usage_csv)
+    balance = _ask(calls.balance)
+
+    create_account = _ask(calls.create_account)
+    account = _ask(calls.account)
+    accounts = _list(calls.accounts)
+    change_account = _ask(calls.change_account)
+    users = _list(calls.users)
+
+    give_grant = _ask(calls.give_grant)
+    grant = _ask(calls.grant)
+    grants = _list(calls.grants)
+    void_grant = _ask(calls.void_grant)
+
+    create_credential = _ask(calls.create_credential)
+    credential = _ask(calls.credential)
+    credentials = _list(calls.credentials)
+    revoke_credential = _ask(calls.revoke_credential)
+
+    pools = _list(calls.pools)
+    create_pool = _ask(calls.create_pool)
+    products = _list(calls.products)
+    map_product = _ask(calls.map_product)
+
+    # ── how
+
+    async def do(self, call: Call[T]) -> T:
+        """Carry a call out, with retries."""
+        try:
+            async for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
+                with attempt:
+                    return await self._attempt(call)
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    async def once(self, call: Call[T]) -> T:
+        """Carry a call out, without retries."""
+        try:
+            return await self._attempt(call)
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+
+    async def each(self, listing: Listing[T]) -> AsyncIterator[T]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            got = await self.do(listing.page(cursor))
+            for item in got.items:
+                yield item
+            if got.next is None or got.next == cursor:
+                return
+            cursor = got.next
+
+    async def _attempt(self, call: Call[T]) -> T:
+        return self._wire.answer(call, await self._http.send(self._wire.request(self._http, call)))
+
+    async def _is_ok(self, path: str) -> bool:
+        try:
+            return (await self._http.get(self._wire.base + path)).is_success
+        except NO_ANSWER:
+            return False

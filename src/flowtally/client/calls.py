@@ -1,0 +1,172 @@
+"""Every question a client can ask, each as a pure function that makes a Call or a Listing.
+
+A new operation is a function here and a line in `sync.py` and `asynchronous.py`; a test says which one was forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypedDict, Unpack
+
+import msgspec
+
+from flowtally import protocol as p
+from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
+
+
+class UsageQuestion(TypedDict, total=False):
+    """`start` and `end` (excluded) are dates or RFC 3339; `by` any of user, product, status, source, label:<name>."""
+
+    start: str | None
+    end: str | None
+    tz: str | None
+    bucket: p.Bucket
+    by: Iterable[str]
+    users: Iterable[str]
+    products: Iterable[str]
+    series: str
+    fill: Literal["zero", "none"]
+
+
+# ── usage in
+
+
+def send_events(
+    events: Iterable[p.PlainEvent] | bytes, *, atomic: bool = False, all_receipts: bool = False
+) -> Call[p.EventsAnswer]:
+    """Send at most 100,000 events as one request; bytes are taken as NDJSON as they are."""
+    body = events if isinstance(events, bytes) else msgspec.json.Encoder().encode_lines(events)
+    query: Query = {}
+    if atomic:
+        query["atomic"] = "true"
+    if all_receipts:
+        query["receipts"] = "all"
+    return write("POST", "/v1/events", p.EventsAnswer, body, query=query, media_type="application/x-ndjson")
+
+
+def event(source: str, id: str) -> Call[p.EventAnswer]:
+    """What became of one event."""
+    return read("/v1/events", p.EventAnswer, {"source": source, "id": id})
+
+
+def source(source: str) -> Call[p.SourceAnswer]:
+    """Where a numbered source stands."""
+    return read("/v1/sources", p.SourceAnswer, {"source": source})
+
+
+# ── questions
+
+
+def usage(account: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
+    """What the account used, over a calendar."""
+    return read(f"/v1/accounts/{segment(account)}/usage", p.UsageAnswer, _usage_query(question))
+
+
+def usage_csv(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
+    """The same answer as CSV, as the server wrote it."""
+    return read(f"/v1/accounts/{segment(account)}/usage", bytes, _usage_query(question), "text/csv")
+
+
+def balance(account: str, at: str | None = None) -> Call[p.BalanceAnswer]:
+    """What is left, now or `at` an instant (RFC 3339)."""
+    return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, {"at": at} if at else {})
+
+
+# ── accounts, users, grants
+
+
+def create_account(request: p.AccountRequest) -> Call[p.AccountAnswer]:
+    return write("POST", "/v1/accounts", p.AccountAnswer, request)
+
+
+def account(account: str) -> Call[p.AccountAnswer]:
+    return read(f"/v1/accounts/{segment(account)}", p.AccountAnswer)
+
+
+def accounts() -> Listing[p.AccountAnswer]:
+    return Listing("/v1/accounts", Page[p.AccountAnswer])
+
+
+def change_account(account: str, change: p.AccountChange) -> Call[p.AccountAnswer]:
+    """Only what `change` names is changed."""
+    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    return write("PATCH", f"/v1/accounts/{segment(account)}", p.AccountAnswer, given)
+
+
+def users(account: str) -> Listing[p.UserAnswer]:
+    return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer])
+
+
+def give_grant(account: str, request: p.GrantRequest) -> Call[p.GrantAnswer]:
+    return write("POST", f"/v1/accounts/{segment(account)}/grants", p.GrantAnswer, request)
+
+
+def grant(account: str, grant: str) -> Call[p.GrantAnswer]:
+    return read(f"/v1/accounts/{segment(account)}/grants/{segment(grant)}", p.GrantAnswer)
+
+
+def grants(account: str) -> Listing[p.GrantAnswer]:
+    return Listing(f"/v1/accounts/{segment(account)}/grants", Page[p.GrantAnswer])
+
+
+def void_grant(account: str, grant: str) -> Call[p.GrantAnswer]:
+    return write("POST", f"/v1/accounts/{segment(account)}/grants/{segment(grant)}/void", p.GrantAnswer)
+
+
+# ── credentials: of an account, or (account None) of the operator
+
+
+def create_credential(account: str | None, request: p.CredentialRequest) -> Call[p.CredentialAnswer]:
+    """The answer is the only one that ever holds `token` and `key`."""
+    return write("POST", _credentials(account), p.CredentialAnswer, request)
+
+
+def credential(id: str) -> Call[p.CredentialAnswer]:
+    return read(f"/v1/credentials/{segment(id)}", p.CredentialAnswer)
+
+
+def credentials(account: str | None = None) -> Listing[p.CredentialAnswer]:
+    return Listing(_credentials(account), Page[p.CredentialAnswer])
+
+
+def revoke_credential(id: str, account: str | None = None) -> Call[p.CredentialAnswer]:
+    """Takes effect at once. An admin needs no `account`."""
+    return write("POST", f"{_credentials(account)}/{segment(id)}/revoke", p.CredentialAnswer)
+
+
+# ── pools and products
+
+
+def pools() -> Listing[p.PoolAnswer]:
+    return Listing("/v1/pools", Page[p.PoolAnswer])
+
+
+def create_pool(pool: str, request: p.PoolRequest) -> Call[p.PoolAnswer]:
+    return write("PUT", f"/v1/pools/{segment(pool)}", p.PoolAnswer, request)
+
+
+def products() -> Listing[p.ProductAnswer]:
+    return Listing("/v1/products", Page[p.ProductAnswer])
+
+
+def map_product(product: str, request: p.ProductRequest) -> Call[p.ProductAnswer]:
+    return write("PUT", f"/v1/products/{segment(product)}", p.ProductAnswer, request)
+
+
+# ── in the API's words
+
+
+def _credentials(account: str | None) -> str:
+    return "/v1/credentials" if account is None else f"/v1/accounts/{segment(account)}/credentials"
+
+
+def _usage_query(question: UsageQuestion) -> Query:
+    """Lists become repeated parameters, what is not said is left out."""
+    words = {"start": "from", "end": "to", "users": "user", "products": "product"}
+    query: Query = {}
+    for name, value in question.items():
+        if isinstance(value, str):
+            query[words.get(name, name)] = value
+        elif isinstance(value, Iterable) and (values := list(value)):
+            query[words.get(name, name)] = values
+    return query

@@ -1,0 +1,157 @@
+"""Client: asking a flowtally server from ordinary code. Typed answers, retries, one error class.
+
+Named events must have their own `id` from the caller to be safe to send again; `Meter` makes them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
+
+import httpx
+import stamina
+
+from flowtally.client import calls
+from flowtally.client.call import Call, Listing, as_method
+from flowtally.client.wire import NO_ANSWER, Wire, pause_s
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    def asked(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.do(call(*args, **kwargs))
+
+    return as_method(asked, call, "{}")
+
+
+def _list(listing: Callable[P, Listing[T]]) -> Callable[Concatenate[Client, P], Iterator[T]]:
+    def listed(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return self.each(listing(*args, **kwargs))
+
+    return as_method(listed, listing, "Iterator[{}]")
+
+
+class Client:
+    """`retry_s` 0: every call is tried once. `transport` is the seam of httpx: a MockTransport, or the app itself.
+
+    Threads may share it. A forked child gets connections of its own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float = 30,
+        retry_s: float = 60,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._wire = Wire(url, token, retry_s)
+        self._timeout_s = timeout_s
+        self._transport = transport
+        self._connect()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # ── the server
+
+    def healthy(self) -> bool:
+        """Whether the process answers; not retried."""
+        return self._is_ok("/healthz")
+
+    def ready(self) -> bool:
+        """Whether it takes writes; not retried."""
+        return self._is_ok("/readyz")
+
+    # ── every operation of the API, as `calls` describes it
+
+    send_events = _ask(calls.send_events)
+    event = _ask(calls.event)
+    source = _ask(calls.source)
+
+    usage = _ask(calls.usage)
+    usage_csv = _ask(calls.usage_csv)
+    balance = _ask(calls.balance)
+
+    create_account = _ask(calls.create_account)
+    account = _ask(calls.account)
+    accounts = _list(calls.accounts)
+    change_account = _ask(calls.change_account)
+    users = _list(calls.users)
+
+    give_grant = _ask(calls.give_grant)
+    grant = _ask(calls.grant)
+    grants = _list(calls.grants)
+    void_grant = _ask(calls.void_grant)
+
+    create_credential = _ask(calls.create_credential)
+    credential = _ask(calls.credential)
+    credentials = _list(calls.credentials)
+    revoke_credential = _ask(calls.revoke_credential)
+
+    pools = _list(calls.pools)
+    create_pool = _ask(calls.create_pool)
+    products = _list(calls.products)
+    map_product = _ask(calls.map_product)
+
+    # ── how
+
+    def do(self, call: Call[T]) -> T:
+        """Carry a call out, with retries."""
+        return self.do_counted(call)[0]
+
+    def do_counted(self, call: Call[T]) -> tuple[T, int]:
+        """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
+        try:
+            for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
+                with attempt:
+                    return self._attempt(call), attempt.num
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def once(self, call: Call[T]) -> T:
+        """Carry a call out, without retries."""
+        try:
+            return self._attempt(call)
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+
+    def each(self, listing: Listing[T]) -> Iterator[T]:
+        """All items of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            got = self.do(listing.page(cursor))
+            yield from got.items
+            if got.next is None or got.next == cursor:
+                return
+            cursor = got.next
+
+    def _attempt(self, call: Call[T]) -> T:
+        if self._pid != os.getpid():
+            self._connect()
+        return self._wire.answer(call, self._http.send(self._wire.request(self._http, call)))
+
+    def _is_ok(self, path: str) -> bool:
+        try:
+            return self._http.get(self._wire.base + path).is_success
+        except NO_ANSWER:
+            return False
+
+    def _connect(self) -> None:
+        # Two processes on one connection would read each other's answers, so a child forgets its parent's pool.
+        self._pid = os.getpid()
+        self._http = httpx.Client(timeout=self._timeout_s, headers=self._wire.headers, transport=self._transport)
