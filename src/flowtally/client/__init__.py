@@ -1,9 +1,44 @@
 """Asking a flowtally server, and handing it usage. Used by `agents/`, `cli/` and anybody's programs."""
 
+from flowtally.client.async_meter import AsyncMeter
 from flowtally.client.asynchronous import AsyncClient
 from flowtally.client.call import Page
 from flowtally.client.calls import UsageQuestion
-from flowtally.client.errors import ApiError, Unreachable
+from flowtally.client.errors import (
+    ApiError,
+    BufferFull,
+    InDoubt,
+    MeterClosed,
+    SendingError,
+    SpoolBusy,
+    TwoWriters,
+    Undelivered,
+    Unreachable,
+)
+from flowtally.client.meter import Meter
+from flowtally.client.numbered import NumberedSource
+from flowtally.client.outbox import Counts, Limits
+from flowtally.client.pen import Use
 from flowtally.client.sync import Client
 
-__all__ = ["ApiError", "AsyncClient", "Client", "Page", "Unreachable", "UsageQuestion"]
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AsyncMeter",
+    "BufferFull",
+    "Client",
+    "Counts",
+    "InDoubt",
+    "Limits",
+    "Meter",
+    "MeterClosed",
+    "NumberedSource",
+    "Page",
+    "SendingError",
+    "SpoolBusy",
+    "TwoWriters",
+    "Undelivered",
+    "Unreachable",
+    "UsageQuestion",
+    "Use",
+]

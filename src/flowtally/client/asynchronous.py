@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
 import stamina
@@ -17,7 +17,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
+def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
     async def asked(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.do(call(*args, **kwargs))
 
