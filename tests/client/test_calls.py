@@ -1,5 +1,10 @@
+"""Both clients: what is asked, what is answered, what is retried."""
+
+import asyncio
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -7,9 +12,11 @@ import pytest
 import zstandard
 
 from flowtally import protocol as p
-from flowtally.client import ApiError, Client, Unreachable
+from flowtally.client import ApiError, AsyncClient, Client, Unreachable, calls
+from flowtally.client.wire import retry_after_s
 from flowtally.errors import ConfigError, FlowtallyError
 
+T = TypeVar("T")
 TOKEN = "ft_very-secret"
 ACCOUNT = {"id": "acme", "name": "", "timezone": "UTC", "status": "active", "carry_from": "x", "overage": "carry",
            "created_at": "x"}  # fmt: skip
@@ -38,6 +45,9 @@ class Recorder:
 
     def client(self, retry_s: float = 5) -> Client:
         return Client("http://f.test:1/", TOKEN, retry_s=retry_s, transport=httpx.MockTransport(self))
+
+    def async_client(self, retry_s: float = 5) -> AsyncClient:
+        return AsyncClient("http://f.test:1/", TOKEN, retry_s=retry_s, transport=httpx.MockTransport(self))
 
 
 CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
@@ -73,11 +83,58 @@ def test_every_call_asks_its_path_and_types_the_answer(
     assert ("Idempotency-Key" in asked.headers) == (method != "GET")
 
 
+@pytest.mark.parametrize(("method", "path", "call", "answer"), CALLS)
+def test_the_asynchronous_client_asks_and_answers_the_same(
+    method: str, path: str, call: Callable[[Any], Any], answer: object
+) -> None:
+    server, other = Recorder(answer), Recorder(answer)
+    assert asyncio.run(awaited(call(server.async_client()))) == call(other.client())
+    asked, same = server.asked[0], other.asked[0]
+    assert (asked.method, asked.url, asked.content) == (same.method, same.url, same.content)
+    ignored = {"idempotency-key"}
+    assert {**asked.headers, **dict.fromkeys(ignored)} == {**same.headers, **dict.fromkeys(ignored)}
+
+
+def test_every_operation_is_in_both_clients_under_its_name() -> None:
+    names = {name for name, one in vars(calls).items() if is_operation(name, one)}
+    assert len(names) > 20
+    for client in (Client, AsyncClient):
+        missing = {name for name in names if getattr(getattr(client, name, None), "__name__", "") != name}
+        assert not missing, f"{client.__name__}: add a line for each"
+        strays = {
+            name for name, one in vars(client).items() if name in names and one.__doc__ != vars(calls)[name].__doc__
+        }
+        assert not strays
+
+
+def is_operation(name: str, one: object) -> bool:
+    return inspect.isfunction(one) and one.__module__ == calls.__name__ and not name.startswith("_")
+
+
+def test_help_shows_what_a_method_takes() -> None:
+    assert str(inspect.signature(Client("http://x").balance)).endswith("-> 'p.BalanceAnswer'")
+    assert list(inspect.signature(AsyncClient.balance).parameters) == ["self", "account", "at"]
+
+
+async def awaited(answer: Awaitable[T]) -> T:
+    return await answer
+
+
 @pytest.mark.parametrize("method", ["accounts", "pools", "products", "credentials"])
 def test_lists_are_read_page_by_page(method: str) -> None:
     item = {"accounts": ACCOUNT, "pools": POOL, "products": PRODUCT, "credentials": CREDENTIAL}[method]
     server = Recorder({"items": [item, item], "next": "c2"}, {"items": [item], "next": None})
     assert len(list(getattr(server.client(), method)())) == 3
+    assert [request.url.params.get("cursor") for request in server.asked] == [None, "c2"]
+
+
+def test_lists_are_read_page_by_page_on_an_event_loop_too() -> None:
+    server = Recorder({"items": [ACCOUNT, ACCOUNT], "next": "c2"}, {"items": [ACCOUNT], "next": None})
+
+    async def read() -> list[p.AccountAnswer]:
+        return [account async for account in server.async_client().accounts()]
+
+    assert len(asyncio.run(read())) == 3
     assert [request.url.params.get("cursor") for request in server.asked] == [None, "c2"]
 
 
@@ -127,6 +184,34 @@ def test_passing_trouble_is_retried_with_the_same_key(trouble: object) -> None:
     assert len(server.asked) == 3
     assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 1
     assert len({request.content for request in server.asked}) == 1
+
+
+def test_passing_trouble_is_retried_on_an_event_loop_too() -> None:
+    server = Recorder(httpx.Response(503, headers={"Retry-After": "0"}), httpx.ReadError("reset"), ACCOUNT)
+    asyncio.run(awaited(server.async_client().create_account(p.AccountRequest())))
+    assert len(server.asked) == 3
+    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 1
+    with pytest.raises(Unreachable):
+        asyncio.run(awaited(Recorder(httpx.ConnectError("refused")).async_client(retry_s=0).balance("acme")))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        ("Sun, 01 Mar 2026 00:00:30 GMT", 30),
+        ("Sun, 01 Mar 2026 00:00:00 GMT", 0),
+        ("Sat, 28 Feb 2026 00:00:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: int | None) -> None:
+    assert retry_after_s(header, 1772323200.0) == seconds
 
 
 def test_two_calls_have_two_keys() -> None:
@@ -198,3 +283,5 @@ def test_health_is_a_yes_or_no() -> None:
     assert Recorder({"status": "ok"}).client().healthy()
     assert not Recorder(httpx.ConnectError("refused")).client().healthy()
     assert not Recorder(httpx.Response(503)).client().ready()
+    assert asyncio.run(Recorder({"status": "ok"}).async_client().healthy())
+    assert not asyncio.run(Recorder(httpx.ConnectError("refused")).async_client().ready())
