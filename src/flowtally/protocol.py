@@ -1,4 +1,4 @@
-"""The HTTP messages of our own API, shared by `api/`, `client.py`, `agents/` and `cli/`.
+"""The HTTP messages of our own API, shared by `api/`, `client/`, `agents/` and `cli/`.
 
 Instants are RFC 3339 text, quantities whole numbers (bytes, requests), money never appears here.
 """

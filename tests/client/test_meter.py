@@ -257,6 +257,15 @@ def test_a_bug_in_sending_loses_nothing(caplog: pytest.LogCaptureFixture) -> Non
     assert "a bug" in caplog.text
 
 
+def test_recording_costs_microseconds() -> None:
+    """About 5 on a quiet machine; the bound is for busy ones, and for whoever puts a request into `record`."""
+    with Meter(ModelServer().client(), "gw", limits=PATIENT) as meter:
+        start = time.thread_time()
+        for _ in range(4_000):
+            meter.record(account="acme", user="ann", product="residential", bytes_up=1, bytes_down=2, status=200)
+        assert (time.thread_time() - start) / 4_000 < 0.000_1
+
+
 def test_a_closed_meter_records_nothing() -> None:
     meter = Meter(ModelServer().client(), "gw")
     meter.close()

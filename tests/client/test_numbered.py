@@ -52,6 +52,8 @@ def test_two_senders_of_one_source_are_noticed_and_nothing_is_taken_for_counted(
     one.send(USES[:3])
     with pytest.raises(TwoWriters, match="numbers up to 2 of 'log'"):
         other.send(USES[5:7])
+    with pytest.raises(TwoWriters, match="numbers up to 3 of 'log'"):
+        other.send(USES[5:8])  # as many as the other sent: mark and position would be the same
     other.resume()
     assert other.send(USES[5:7]).stored == 2
 

@@ -28,6 +28,8 @@ ENDS = {
     "exits": "sys.exit(3)",
     "raises": "raise RuntimeError('a bug')",
     "is interrupted": "raise KeyboardInterrupt",
+    "handles SIGTERM": "import signal, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit())\n"
+    "os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)",
 }
 
 
