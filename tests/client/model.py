@@ -7,6 +7,7 @@ per request, then it is well; `down` lasts.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ from flowtally.client import AsyncClient, Client
 from flowtally.protocol import EventsAnswer, PlainEvent, Receipt, SourceAnswer
 
 Fault = Literal[
-    "well", "request lost", "answer lost", "timed out", "busy", "bad gateway", "out of order", "key revoked",
+    "well", "slow", "request lost", "answer lost", "timed out", "busy", "bad gateway", "out of order", "key revoked",
     "garbled answer", "answer miscounts", "too large", "proxy says too large", "redirected",
 ]  # fmt: skip
 FAULTS: Final = get_args(Fault)
@@ -61,6 +62,8 @@ class ModelServer:
 
     def _misbehave(self, request: httpx.Request, fault: Fault) -> httpx.Response:
         match fault:
+            case "slow":
+                time.sleep(0.005)
             case "request lost":
                 raise httpx.ConnectError("refused", request=request)
             case "timed out":

@@ -71,7 +71,8 @@ def test_an_event_may_bring_its_own_id_and_time() -> None:
         ({"account": "acme", "labels": {"": "x"}}, ValueError),
         ({"account": "acme", "time": datetime(2026, 1, 1)}, ValueError),
         ({"account": "acme", "time": 12}, TypeError),
-        ({"bytes_up": 1}, KeyError),
+        ({"bytes_up": 1}, TypeError),
+        ({"account": "acme", "byte_up": 1}, TypeError),
     ],
 )
 def test_what_can_be_no_event_is_refused_at_the_callers_line(use: Any, error: type[Exception]) -> None:
@@ -140,6 +141,27 @@ def test_a_buffer_is_bounded_in_bytes() -> None:
         with pytest.raises(BufferFull):
             meter.record(account="acme", user="u" * 200)
     assert len(server.named) == 3
+
+
+def test_a_buffer_smaller_than_a_batch_is_sent_when_it_is_full() -> None:
+    server = ModelServer()
+    with Meter(server.client(), "gw", full_wait_s=5, limits=msgspec.structs.replace(PATIENT, max_events=3)) as meter:
+        for _ in range(10):
+            meter.record(account="acme")
+        assert len(server.named) == 9
+
+
+def test_a_flush_that_a_close_cuts_short_says_so() -> None:
+    server = ModelServer()
+    server.down = True
+    meter, said = Meter(server.client(), "gw", limits=QUICK), list[bool]()
+    meter.record(account="acme")
+    flushing = threading.Thread(target=lambda: said.append(meter.flush(10)))
+    flushing.start()
+    with pytest.raises(Undelivered):
+        meter.close(0.05)
+    flushing.join(5)
+    assert said == [False]
 
 
 def test_a_full_buffer_is_waited_for() -> None:

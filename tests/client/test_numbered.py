@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.client.model import ModelServer
 
-from flowtally.client import ApiError, InDoubt, NumberedSource, TwoWriters, Unreachable, Use
+from flowtally.client import ApiError, AsyncNumberedSource, InDoubt, NumberedSource, TwoWriters, Unreachable, Use
+from flowtally.protocol import EventsAnswer
 
 USES = [Use(account="acme", bytes_up=number) for number in range(10)]
 
@@ -56,6 +59,41 @@ def test_two_senders_of_one_source_are_noticed_and_nothing_is_taken_for_counted(
         other.send(USES[5:8])  # as many as the other sent: mark and position would be the same
     other.resume()
     assert other.send(USES[5:7]).stored == 2
+
+
+def test_a_request_given_up_that_is_heard_after_resuming_changes_nothing() -> None:
+    server = ModelServer()
+    source = NumberedSource(server.client(), "log")
+    server.faults = ["timed out"]
+    with pytest.raises(Unreachable):
+        source.send(USES[:3], position="3")
+    late = server.requests[-1]
+    assert source.resume() == 0
+    server.handle(late)
+    assert source.send(USES[:5], position="5").duplicate == 3
+    assert [event.bytes_up for event in server.numbered["log"]] == [0, 1, 2, 3, 4]
+
+
+def test_it_works_the_same_on_an_event_loop() -> None:
+    async def live() -> None:
+        source = await AsyncNumberedSource.open(server.async_client(), "log")
+        assert (await source.send(USES[:3], position="3")).stored == 3
+        server.faults = ["answer lost"]
+        with pytest.raises(Unreachable):
+            await source.send(USES[3:5], position="5")
+        with pytest.raises(InDoubt):
+            await source.send(USES[3:5])
+        assert (await source.settle()).duplicate == 2
+        other = await AsyncNumberedSource.open(server.async_client(), "log")
+        assert (other.mark, other.position) == (5, "5")
+        await other.send(USES[5:7])
+        with pytest.raises(TwoWriters):
+            await source.send(USES[5:7])
+        assert (await source.resume(), await source.settle()) == (7, EventsAnswer(0, 0, 0, 0, []))
+
+    server = ModelServer()
+    asyncio.run(live())
+    assert [event.bytes_up for event in server.numbered["log"]] == list(range(7))
 
 
 def test_two_senders_are_noticed_after_a_lost_answer_too() -> None:

@@ -16,7 +16,7 @@ from flowtally.client.errors import (
     Unreachable,
 )
 from flowtally.client.meter import Meter
-from flowtally.client.numbered import NumberedSource
+from flowtally.client.numbered import AsyncNumberedSource, NumberedSource
 from flowtally.client.outbox import Counts, Limits
 from flowtally.client.pen import Use
 from flowtally.client.sync import Client
@@ -25,6 +25,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AsyncMeter",
+    "AsyncNumberedSource",
     "BufferFull",
     "Client",
     "Counts",

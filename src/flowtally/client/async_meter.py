@@ -25,6 +25,7 @@ from flowtally.client.outbox import Batch, Limits
 from flowtally.client.pen import Use
 from flowtally.protocol import EventsAnswer
 
+_END_S: Final = 1.0  # for a request that was cut off to close its connection
 _log = logging.getLogger("flowtally.client")
 
 
@@ -69,6 +70,7 @@ class AsyncMeter(Metering):
         id, line = self._written(use)
         self._check_open()
         if not self._outbox.fits(line):
+            self._hurry()
             raise self._full()
         self._add(line)
         return id
@@ -77,6 +79,8 @@ class AsyncMeter(Metering):
         """As `record`, but a full buffer is waited for, up to `full_wait_s`."""
         id, line = self._written(use)
         self._check_open()
+        if not self._outbox.fits(line):
+            self._hurry()
         if not await self._wait_for(lambda: bool(self._closed) or self._outbox.fits(line), self._full_wait_s):
             raise self._full()
         self._check_open()
@@ -85,9 +89,7 @@ class AsyncMeter(Metering):
 
     async def flush(self, timeout_s: float | None = None) -> bool:
         """Deliver now. Whether everything recorded before has its receipt; False: time was up, and it is tried on."""
-        upto = self._outbox.recorded
-        self._hurry_upto = max(self._hurry_upto, upto)
-        self._work.set()
+        upto = self._hurry()
         return await self._wait_for(lambda: self._leftover is None and self._outbox.settled >= upto, timeout_s)
 
     async def close(self, timeout_s: float | None = None) -> None:
@@ -104,7 +106,10 @@ class AsyncMeter(Metering):
         finally:
             self._task.cancel()
             atexit.unregister(self._at_exit)
-            self._end()
+            try:
+                await asyncio.wait({self._task}, timeout=_END_S)
+            finally:
+                self._end()
 
     # ── waiting
 
@@ -118,6 +123,12 @@ class AsyncMeter(Metering):
             except TimeoutError:
                 return is_so()
         return True
+
+    def _hurry(self) -> int:
+        """Send now whatever was recorded until now."""
+        self._hurry_upto = self._outbox.recorded
+        self._work.set()
+        return self._hurry_upto
 
     def _tell_moved(self) -> None:
         self._moved.set()

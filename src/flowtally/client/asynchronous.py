@@ -102,10 +102,14 @@ class AsyncClient:
 
     async def do(self, call: Call[T]) -> T:
         """Carry a call out, with retries."""
+        return (await self.do_counted(call))[0]
+
+    async def do_counted(self, call: Call[T]) -> tuple[T, int]:
+        """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
         try:
             async for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
                 with attempt:
-                    return await self._attempt(call)
+                    return await self._attempt(call), attempt.num
         except NO_ANSWER as error:
             raise self._wire.unreachable(error) from None
         raise AssertionError("the last attempt returns or raises")

@@ -77,4 +77,5 @@ class InDoubt(SendingError):
 
 
 class TwoWriters(SendingError):
-    """The server holds numbers of this source that were not sent from here: two processes share its name."""
+    """The server has other events under these numbers: two processes share the source's name, or a request of this one
+    that was given up was heard after `resume`. Nothing of the batch is taken for counted: `resume` and read again."""

@@ -93,9 +93,10 @@ class Meter(Metering):
         Not to be called from `on_receipt`."""
         with self._lock:
             upto = self._outbox.recorded
-            self._hurry_upto = max(self._hurry_upto, upto)
+            self._hurry_upto = upto
             self._work.notify()
-            return self._moved.wait_for(lambda: self._delivered(upto), timeout_s)
+            self._moved.wait_for(lambda: self._over or self._delivered(upto), timeout_s)
+            return self._delivered(upto)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Deliver what waits, for at most `timeout_s` (default `close_s`), and end. Undelivered carries what has no
@@ -119,14 +120,15 @@ class Meter(Metering):
     # ── waiting, with the lock
 
     def _wait_for_room(self, line: bytes) -> None:
+        self._hurry_upto = self._outbox.recorded  # more is not coming, so the batch need not wait for company
+        self._work.notify()
         if self._full_wait_s:
-            self._work.notify()
             self._moved.wait_for(lambda: self._closed or self._outbox.fits(line), self._full_wait_s)
         if not self._closed and not self._outbox.fits(line):
             raise self._full()
 
     def _delivered(self, upto: int) -> bool:
-        return self._over or (self._leftover is None and self._outbox.settled >= upto)
+        return self._leftover is None and self._outbox.settled >= upto
 
     def _idle(self) -> bool:
         return self._leftover is None and self._outbox.counts.pending == 0

@@ -35,8 +35,11 @@ class Use(TypedDict, total=False):
     id: str
 
 
+_NAMES: Final = frozenset(Use.__annotations__)
+
+
 class Pen:
-    """Writes for one source. `now_ns` is the clock, for tests."""
+    """Writes for one source."""
 
     def __init__(self, source: str) -> None:
         if not 0 < len(source) <= MAX_NAME_CHARS:
@@ -47,6 +50,9 @@ class Pen:
 
     def event(self, use: Use, *, named: bool = True) -> PlainEvent:
         """ValueError or TypeError where `use` cannot be an event. `named` False: its number will be its key."""
+        if not use.keys() <= _NAMES or "account" not in use:
+            # A misspelt quantity must not silently count as nothing.
+            raise TypeError(f"a use has account and any of {', '.join(sorted(_NAMES))}; not {', '.join(use)}")
         at = use.get("time")
         event = PlainEvent(
             self.source,
