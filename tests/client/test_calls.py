@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ import pytest
 import zstandard
 
 from flowtally import protocol as p
+from flowtally.api.application import MODULES
+from flowtally.api.operation import OPERATIONS
 from flowtally.client import ApiError, AsyncClient, Client, Unreachable, calls
 from flowtally.client.wire import retry_after_s
 from flowtally.errors import ConfigError, FlowtallyError
@@ -109,6 +112,27 @@ def test_every_operation_is_in_both_clients_under_its_name() -> None:
 
 def is_operation(name: str, one: object) -> bool:
     return inspect.isfunction(one) and one.__module__ == calls.__name__ and not name.startswith("_")
+
+
+def made(name: str) -> set[tuple[str, str]]:
+    """Method and path of an operation's calls, with `x` for every name; without an account, where it may be None."""
+    operation = vars(calls)[name]
+    asked: dict[str, object] = {"events": b"", "request": {}, "change": p.AccountChange()}
+    shown = inspect.signature(operation).parameters
+    given = {one.name: asked.get(one.name, "x") for one in shown.values() if one.kind is one.POSITIONAL_OR_KEYWORD}
+    made = [operation(**given)]
+    if "account" in shown and "None" in str(shown["account"].annotation):
+        made.append(operation(**given | {"account": None}))
+    return {(getattr(one, "method", "GET"), one.path) for one in made}
+
+
+def test_every_operation_of_the_api_is_a_call() -> None:
+    names = [name for name, one in vars(calls).items() if is_operation(name, one)]
+    assert MODULES, "the import declares the operations"
+    known = set[tuple[str, str]]().union(*map(made, names))
+    offered = {(one.method, re.sub(r"\{[^}]*\}", "x", one.path)) for one in OPERATIONS if one.path.startswith("/v1")}
+    assert offered - known == set(), "add a function to client/calls.py"
+    assert known - offered == set(), "nobody answers this"
 
 
 def test_help_shows_what_a_method_takes() -> None:
