@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
@@ -236,6 +236,47 @@ def test_passing_trouble_is_retried_on_an_event_loop_too() -> None:
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: int | None) -> None:
     assert retry_after_s(header, 1772323200.0) == seconds
+
+
+class Breaking(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that breaks off."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"start,"
+        raise httpx.ReadError("reset")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+def test_a_large_answer_is_read_as_it_comes_and_a_broken_one_is_not_taken_for_whole() -> None:
+    call = calls.usage_csv("acme")
+    server = Recorder(httpx.ReadError("reset"), httpx.Response(200, content=b"start,end\r\n", headers={"X-Rows": "0"}))
+    with server.client().stream(call) as answer:
+        assert (answer.headers["x-rows"], b"".join(answer.pieces)) == ("0", b"start,end\r\n")
+    with (
+        Recorder(httpx.Response(200, stream=Breaking())).client().stream(call) as answer,
+        pytest.raises(Unreachable, match="broke its answer off: ReadError reset"),
+    ):
+        list(answer.pieces)
+    refusing = Recorder(httpx.Response(404, json={"code": "unknown_account", "detail": "who?"})).client()
+    with pytest.raises(ApiError, match="who"), refusing.stream(call):
+        pass
+
+
+def test_a_large_answer_is_read_as_it_comes_on_an_event_loop_too() -> None:
+    async def read(server: Recorder) -> bytes:
+        async with server.async_client().stream(calls.usage_csv("acme")) as answer:
+            return b"".join([piece async for piece in answer.pieces])
+
+    assert (
+        asyncio.run(read(Recorder(httpx.ReadError("reset"), httpx.Response(200, content=b"start,end")))) == b"start,end"
+    )
+    with pytest.raises(Unreachable, match="broke its answer off"):
+        asyncio.run(read(Recorder(httpx.Response(200, stream=Breaking()))))
+    with pytest.raises(ApiError, match="who"):
+        asyncio.run(read(Recorder(httpx.Response(404, json={"code": "unknown_account", "detail": "who?"}))))
 
 
 def test_two_calls_have_two_keys() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
+import msgspec
 import stamina
 
 from flowtally.client import calls
@@ -29,6 +31,13 @@ def _list(listing: Callable[P, Listing[T]]) -> Callable[Concatenate[AsyncClient,
         return self.each(listing(*args, **kwargs))
 
     return as_method(listed, listing, "AsyncIterator[{}]")
+
+
+class AsyncStream(msgspec.Struct, frozen=True):
+    """As `sync.Stream`."""
+
+    headers: dict[str, str]
+    pieces: AsyncIterator[bytes]
 
 
 class AsyncClient:
@@ -106,13 +115,7 @@ class AsyncClient:
 
     async def do_counted(self, call: Call[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
-        try:
-            async for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
-                with attempt:
-                    return await self._attempt(call), attempt.num
-        except NO_ANSWER as error:
-            raise self._wire.unreachable(error) from None
-        raise AssertionError("the last attempt returns or raises")
+        return await self._with_retries(lambda: self._attempt(call))
 
     async def once(self, call: Call[T]) -> T:
         """Carry a call out, without retries."""
@@ -132,8 +135,43 @@ class AsyncClient:
                 return
             cursor = got.next
 
+    @asynccontextmanager
+    async def stream(self, call: Call[bytes]) -> AsyncIterator[AsyncStream]:
+        """As `Client.stream`."""
+        response, _ = await self._with_retries(lambda: self._open(call))
+        try:
+            yield AsyncStream(dict(response.headers), self._pieces(response))
+        finally:
+            await response.aclose()
+
+    async def _with_retries(self, send: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+        try:
+            async for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
+                with attempt:
+                    return await send(), attempt.num
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _open(self, call: Call[bytes]) -> httpx.Response:
+        response = await self._send(call, stream=True)
+        if not response.is_success:
+            await response.aread()
+        self._wire.check(response)
+        return response
+
+    async def _pieces(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.aiter_bytes():
+                yield piece
+        except NO_ANSWER as error:
+            raise self._wire.broken_off(error) from None
+
     async def _attempt(self, call: Call[T]) -> T:
-        return self._wire.answer(call, await self._http.send(self._wire.request(self._http, call)))
+        return self._wire.answer(call, await self._send(call))
+
+    async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+        return await self._http.send(self._wire.request(self._http, call), stream=stream)
 
     async def _is_ok(self, path: str) -> bool:
         try:

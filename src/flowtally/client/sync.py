@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx
+import msgspec
 import stamina
 
 from flowtally.client import calls
@@ -33,6 +35,13 @@ def _list(listing: Callable[P, Listing[T]]) -> Callable[Concatenate[Client, P], 
         return self.each(listing(*args, **kwargs))
 
     return as_method(listed, listing, "Iterator[{}]")
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """An answer on its way; names of headers are in small letters."""
+
+    headers: dict[str, str]
+    pieces: Iterator[bytes]
 
 
 class Client:
@@ -115,13 +124,7 @@ class Client:
 
     def do_counted(self, call: Call[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
-        try:
-            for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
-                with attempt:
-                    return self._attempt(call), attempt.num
-        except NO_ANSWER as error:
-            raise self._wire.unreachable(error) from None
-        raise AssertionError("the last attempt returns or raises")
+        return self._with_retries(lambda: self._attempt(call))
 
     def once(self, call: Call[T]) -> T:
         """Carry a call out, without retries."""
@@ -140,10 +143,45 @@ class Client:
                 return
             cursor = got.next
 
+    @contextmanager
+    def stream(self, call: Call[bytes]) -> Iterator[Stream]:
+        """Carry a call out and read its answer piece by piece, as it comes. Beginning is retried, going on is not:
+        Unreachable from `pieces` means the answer is not whole."""
+        response, _ = self._with_retries(lambda: self._open(call))
+        try:
+            yield Stream(dict(response.headers), self._pieces(response))
+        finally:
+            response.close()
+
+    def _with_retries(self, send: Callable[[], T]) -> tuple[T, int]:
+        try:
+            for attempt in stamina.retry_context(on=pause_s, **self._wire.patience):
+                with attempt:
+                    return send(), attempt.num
+        except NO_ANSWER as error:
+            raise self._wire.unreachable(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def _open(self, call: Call[bytes]) -> httpx.Response:
+        response = self._send(call, stream=True)
+        if not response.is_success:
+            response.read()
+        self._wire.check(response)
+        return response
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        try:
+            yield from response.iter_bytes()
+        except NO_ANSWER as error:
+            raise self._wire.broken_off(error) from None
+
     def _attempt(self, call: Call[T]) -> T:
+        return self._wire.answer(call, self._send(call))
+
+    def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         if self._pid != os.getpid():
             self._connect()
-        return self._wire.answer(call, self._http.send(self._wire.request(self._http, call)))
+        return self._http.send(self._wire.request(self._http, call), stream=stream)
 
     def _is_ok(self, path: str) -> bool:
         try:

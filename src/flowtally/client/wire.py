@@ -71,13 +71,22 @@ class Wire:
 
     def answer(self, call: Call[T], response: httpx.Response) -> T:
         """The typed answer, or the ApiError the server meant."""
-        if response.is_success:
-            return call.read(response.content, response.status_code)
-        raise self._error(response)
+        self.check(response)
+        return call.read(response.content, response.status_code)
+
+    def check(self, response: httpx.Response) -> None:
+        """The ApiError the server meant, if it is not a good answer; its body must have been read."""
+        if not response.is_success:
+            raise self._error(response)
 
     def unreachable(self, error: Exception) -> Unreachable:
-        detail = f"{self.base} does not answer: {type(error).__name__} {error}".rstrip()
-        return Unreachable(self._clean(detail))
+        return self._lost("does not answer", error)
+
+    def broken_off(self, error: Exception) -> Unreachable:
+        return self._lost("broke its answer off", error)
+
+    def _lost(self, what: str, error: Exception) -> Unreachable:
+        return Unreachable(self._clean(f"{self.base} {what}: {type(error).__name__} {error}".rstrip()))
 
     def _error(self, response: httpx.Response) -> ApiError:
         try:
