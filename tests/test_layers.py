@@ -16,7 +16,7 @@ HOMES = {
     "sqlalchemy": ("flowtally.ledger", "flowtally.usage.keys"),
     "alembic": ("flowtally.ledger",),
     "psycopg": ("flowtally.ledger", "flowtally.usage.keys"),
-    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys"),
+    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys", "flowtally.usage.key_index"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
     "litestar": ("flowtally.api", "flowtally.server"),
