@@ -21,6 +21,7 @@ HOMES = {
     "chdb": ("flowtally.usage",),
     "litestar": ("flowtally.api", "flowtally.server"),
     "granian": ("flowtally.server", "flowtally.cli.serve"),
+    "cryptography": ("flowtally.ledger.vault",),
     "httpx": ("flowtally.client",),
     "stamina": ("flowtally.client",),
     "typer": ("flowtally.cli",),

@@ -9,10 +9,13 @@
     ├── Forbidden (403)             a known credential that may not do this
     │   └── SourceNotYours          the source belongs to another credential
     ├── NotFound (404)
-    │   └── UnknownAccount
+    │   ├── UnknownAccount
+    │   └── UnknownUser             no such user in this account
     ├── MethodNotAllowed (405)
     ├── SlowBody (408)              the body stood still or took too long
     ├── Conflict (409)              the request is fine, the present state does not allow it
+    │   ├── NameTaken               a user's name is borne by another one
+    │   ├── NotCovered              more than the balance holds: carries what is left
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
     │   └── SourceKindMismatch      numbered events for a named source, or the reverse
@@ -101,6 +104,11 @@ class UnknownAccount(NotFound):
     title = "Unknown account"
 
 
+class UnknownUser(NotFound):
+    code = "unknown_user"
+    title = "Unknown user"
+
+
 class MethodNotAllowed(FlowtallyError):
     status = 405
     code = "method_not_allowed"
@@ -117,6 +125,16 @@ class Conflict(FlowtallyError):
     status = 409
     code = "conflict"
     title = "Conflict with the present state"
+
+
+class NameTaken(Conflict):
+    code = "name_taken"
+    title = "The name is in use"
+
+
+class NotCovered(Conflict):
+    code = "not_covered"
+    title = "The balance does not cover it"
 
 
 class IdempotencyMismatch(Conflict):

@@ -22,6 +22,19 @@ ROWS: dict[str, dict[str, object]] = {
     },
     "users": {"id": "usr_1", "account": "acme", "created_at": 0},
     "user_names": {"account": "acme", "name": "ann", "user_id": "usr_1", "valid_from": 0, "valid_to": None},
+    "managed_users": {
+        "user_id": "usr_1",
+        "account": "acme",
+        "name": "ann",
+        "product": None,
+        "status": "active",
+        "funded": 0,
+        "limit_amount": None,
+        "limit_unit": None,
+        "limit_window": None,
+        "password": None,
+        "changed_at": 0,
+    },
     "pools": {"name": "gold", "charge": "bytes", "created_at": 0},
     "product_pools": {"product": "isp", "pool": "gold", "mapped_at": 0},
     "products_used": {"product": "isp", "first_used_at": 0},
@@ -38,6 +51,15 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
     },
     "grant_voids": {"grant_id": "grn_1", "voided_at": 0, "reason": ""},
+    "allocations": {
+        "id": "alc_1",
+        "account": "acme",
+        "user_id": "usr_1",
+        "pool": "gold",
+        "amount": 1,
+        "created_at": 0,
+    },
+    "allocation_returns": {"id": "ret_1", "allocation_id": "alc_1", "amount": 1, "returned_at": 0},
     "credentials": {
         "id": "crd_1",
         "scope": "ingest",
@@ -57,6 +79,8 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
     },
 }
+
+LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
 
 BAD: list[tuple[str, dict[str, object]]] = [
     ("accounts", {}),  # the same row again
@@ -89,6 +113,23 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("grants", {"id": "g", "account": "nobody"}),
     ("grant_voids", {}),  # voided once
     ("grant_voids", {"grant_id": "grn_2"}),
+    ("managed_users", {"user_id": "usr_2"}),  # the same name
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "account": "beta"}),
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "status": "deleted"}),
+    ("managed_users", {"user_id": "usr_2", "name": None}),
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "status": "asleep"}),
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "funded": 2}),
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "limit_amount": 5}),
+    ("managed_users", {"user_id": "usr_2", "name": "bob", "limit_unit": "bytes", "limit_window": "day"}),
+    ("managed_users", LIMITED | {"limit_amount": -1}),
+    ("managed_users", LIMITED | {"limit_window": "week"}),
+    ("managed_users", LIMITED | {"limit_unit": "hours"}),
+    ("allocations", {"id": "a", "amount": 0}),
+    ("allocations", {"id": "a", "account": "beta"}),
+    ("allocations", {"id": "a", "user_id": "usr_9"}),
+    ("allocations", {"id": "a", "pool": "nowhere"}),
+    ("allocation_returns", {"id": "r", "amount": 0}),
+    ("allocation_returns", {"id": "r", "allocation_id": "alc_9"}),
     ("credentials", {"id": "c"}),  # the same token
     ("credentials", {"id": "c", "token_hash": "b" * 63}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "key_hash": "plain"}),

@@ -14,21 +14,24 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from flowtally.errors import IdempotencyMismatch
-from flowtally.ledger import accounts, credentials, grants, idempotency, pools, users
+from flowtally.ledger import accounts, allocations, credentials, grants, idempotency, managed, pools, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
-MODULES: list[ModuleType] = [accounts, users, pools, grants, credentials, idempotency]
+MODULES: list[ModuleType] = [accounts, users, managed, allocations, pools, grants, credentials, idempotency]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
-    """What the commands find: an account, a grant to void, a credential to revoke and one that asks."""
+    """What the commands find: an account, a grant to void, a credential to revoke and one that asks; users to change,
+    delete and allocate to, an allocation to take back."""
 
     grant_id: str
     revocable: str
     asking: str
+    funded: users.User
+    allocation: str
 
 
 Command = Callable[[Connection, World], object]
@@ -37,6 +40,11 @@ COMMANDS: dict[str, Command] = {
     "create_account": lambda tx, w: accounts.create_account(tx, "new", now=NOW),
     "change_account": lambda tx, w: accounts.change_account(tx, "beta", name="Beta", status="suspended", now=NOW),
     "ensure_users": lambda tx, w: users.ensure_users(tx, [("acme", "ann"), ("acme", "bob"), ("acme", "")], NOW),
+    "create_user": lambda tx, w: managed.create_user(tx, "acme", "cid", password="sealed", now=NOW),
+    "change_user": lambda tx, w: managed.change_user(tx, "acme", "dora", name="doro", limit=users.Limit(5), now=NOW),
+    "delete_user": lambda tx, w: managed.delete_user(tx, "acme", "eve", now=NOW),
+    "allocate": lambda tx, w: allocations.allocate(tx, w.funded, 50, pool="mobile", left=70, now=NOW),
+    "take_back": lambda tx, w: allocations.take_back(tx, w.funded, w.allocation, unspent=30, amount=10, now=NOW),
     "create_pool": lambda tx, w: pools.create_pool(tx, "gold", "requests", NOW),
     "map_product": lambda tx, w: pools.map_product(tx, "isp", "mobile", NOW),
     "mark_products_used": lambda tx, w: pools.mark_products_used(tx, ["residential", "mobile"], NOW),
@@ -60,7 +68,11 @@ def make_world(tx: Connection) -> World:
     grant = grants.give_grant(tx, "acme", 500, now=2)
     revocable, *_ = credentials.issue(tx, "ingest", None, "old", 3)
     asking, *_ = credentials.issue(tx, "admin", None, "asks", 3)
-    return World(grant.id, revocable.id, asking.id)
+    managed.create_user(tx, "acme", "dora", now=4)
+    users.ensure_users(tx, [("acme", "eve")], 4)
+    funded = managed.create_user(tx, "acme", "fay", funded=True, now=4)
+    allocation = allocations.allocate(tx, funded, 40, pool="traffic", left=500, now=5)
+    return World(grant.id, revocable.id, asking.id, funded, allocation.id)
 
 
 @pytest.fixture
@@ -71,7 +83,7 @@ def world(ledger: Ledger) -> World:
 
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out."""
-    blot = re.compile(r"\b(acc|usr|grn|crd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

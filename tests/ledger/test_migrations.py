@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
 
 from flowtally.errors import LedgerTooNew
-from flowtally.ledger import database, migrations
+from flowtally.ledger import database, managed, migrations, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
@@ -95,3 +96,20 @@ def test_several_starts_at_once_upgrade_once(url: str) -> None:
         assert tx.execute(text("SELECT count(*) FROM pools")).scalar_one() == 4
     for ledger in ledgers:
         ledger.close()
+
+
+def test_users_of_the_first_version_stay_who_they_were(url: str) -> None:
+    older = Ledger(database._engine(database._parse(url)))
+    with older.begin() as tx:
+        config = migrations._config()
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0001")
+        tx.execute(text("INSERT INTO accounts VALUES ('acme', '', 'UTC', 'active', 0, 'carry', 1, 1)"))
+        tx.execute(text("INSERT INTO users VALUES ('usr_1', 'acme', 2)"))
+        tx.execute(text("INSERT INTO user_names VALUES ('acme', 'ann', 'usr_1', 0, NULL)"))
+    older.close()
+    ledger = Ledger.open(url)
+    with ledger.begin() as tx:
+        assert users.read_user(tx, "acme", "ann") == users.User("usr_1", "acme", "ann", 2)
+        assert managed.create_user(tx, "acme", "ann", now=3).id == "usr_1"
+    ledger.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
 from flowtally.errors import NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import accounts, users
+from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.tables import user_names
 from flowtally.ledger.tables import users as users_table
 
 
@@ -22,9 +21,8 @@ def _accounts(ledger: Ledger) -> None:
 
 
 def give_up(tx: Connection, account: str, name: str, at: int) -> None:
-    """What a rename or removal will do to the old name."""
-    holding = (user_names.c.account == account) & (user_names.c.name == name) & user_names.c.valid_to.is_(None)
-    tx.execute(update(user_names).where(holding).values(valid_to=at))
+    """What a rename or removal does to the old name."""
+    names.give_up(tx, users.read_user(tx, account, name).id, at)
 
 
 def test_a_user_is_made_at_first_sight_and_found_afterwards(ledger: Ledger) -> None:
@@ -57,12 +55,12 @@ def test_a_name_used_again_is_somebody_else_from_where_the_first_ended(ledger: L
 def test_a_renamed_user_keeps_the_id_and_shows_the_latest_name(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         user_id = users.ensure_users(tx, [("acme", "ann")], 10)["acme", "ann"]
-        give_up(tx, "acme", "ann", at=20)
-        renamed = {"account": "acme", "name": "anna", "user_id": user_id, "valid_from": 20}
-        tx.execute(insert(user_names).values(renamed))
+        managed.change_user(tx, "acme", "ann", name="anna", now=20)
         assert users.names_of(tx, [user_id]) == {user_id: "anna"}
-        assert users.read_user(tx, "acme", user_id) == users.User(user_id, "acme", "anna", 10)
-        assert users.resolve_users(tx, [("acme", "ann"), ("acme", "anna")], 15) == {("acme", "ann"): user_id}
+        assert users.read_user(tx, "acme", user_id) == users.User(user_id, "acme", "anna", 10, managed=True)
+        both = [("acme", "ann"), ("acme", "anna")]
+        assert users.resolve_users(tx, both, 15) == dict.fromkeys(both, user_id)  # anna has had no other bearer
+        assert users.resolve_users(tx, both, 20) == {("acme", "anna"): user_id}
 
 
 def test_the_empty_name_is_nobody(ledger: Ledger) -> None:
@@ -89,11 +87,11 @@ def test_an_unknown_account_or_an_impossible_name_makes_nobody(ledger: Ledger) -
 
 
 def test_thousands_of_names_of_many_accounts_are_found_in_one_call(ledger: Ledger) -> None:
-    names = [("acme", f"user-{number}") for number in range(3000)] + [("beta", f"user-{n}") for n in range(1234)]
+    many = [("acme", f"user-{number}") for number in range(3000)] + [("beta", f"user-{n}") for n in range(1234)]
     with ledger.begin() as tx:
-        made = users.ensure_users(tx, names, 5)
-        assert made.keys() == set(names)
-        assert users.resolve_users(tx, names, 5) == made
+        made = users.ensure_users(tx, many, 5)
+        assert made.keys() == set(many)
+        assert users.resolve_users(tx, many, 5) == made
         assert users.names_of(tx, made.values()) == {user_id: name for (_, name), user_id in made.items()}
 
 

@@ -90,6 +90,38 @@ Index(
 )
 Index("uq_user_names_one_name", user_names.c.user_id, unique=True, sqlite_where=_STILL, postgresql_where=_STILL)
 
+# What somebody set about a user; one that ingest made at first sight has no row until then. `name` is what it bears
+# now, once in the installation; NULL once deleted. `password` is encrypted.
+managed_users = Table(
+    "managed_users",
+    metadata,
+    Column("user_id", Words, primary_key=True),
+    Column("account", Words, nullable=False),
+    Column("name", Words),
+    Column("product", Words),
+    Column("status", Words, nullable=False),
+    Column("funded", Integer, nullable=False),
+    Column("limit_amount", BigInteger),
+    Column("limit_unit", Words),
+    Column("limit_window", Words),
+    Column("password", Words),
+    Column("changed_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
+    UniqueConstraint("name"),
+    CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
+    CheckConstraint("status IN ('active', 'disabled', 'deleted')", name="status"),
+    CheckConstraint("(status = 'deleted') = (name IS NULL)", name="named"),
+    CheckConstraint("funded IN (0, 1)", name="funded"),
+    CheckConstraint(f"limit_amount BETWEEN 0 AND {MAX_QUANTITY}", name="limit_amount"),
+    CheckConstraint("limit_unit IN ('bytes', 'requests')", name="limit_unit"),
+    CheckConstraint("limit_window IN ('lifetime', 'day', 'month')", name="limit_window"),
+    CheckConstraint(
+        "(limit_amount IS NULL) = (limit_unit IS NULL) AND (limit_amount IS NULL) = (limit_window IS NULL)",
+        name="limit_whole",
+    ),
+)
+Index("ix_managed_users_account_funded", managed_users.c.account, managed_users.c.funded)
+
 pools = Table(
     "pools",
     metadata,
@@ -145,6 +177,33 @@ grant_voids = Table(
     Column("voided_at", BigInteger, nullable=False),
     Column("reason", Words, nullable=False),
 )
+
+# Never updated, never deleted from. One row is both sides: a draw on the account's purse and a grant to the user's.
+allocations = Table(
+    "allocations",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, nullable=False),
+    Column("user_id", Words, nullable=False),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+)
+Index("ix_allocations_account_id", allocations.c.account, allocations.c.id)
+Index("ix_allocations_user_id_id", allocations.c.user_id, allocations.c.id)
+
+allocation_returns = Table(
+    "allocation_returns",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("allocation_id", Words, ForeignKey("allocations.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("returned_at", BigInteger, nullable=False),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+)
+Index("ix_allocation_returns_allocation_id", allocation_returns.c.allocation_id)
 
 # Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key.
 credentials = Table(

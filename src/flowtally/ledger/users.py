@@ -1,148 +1,160 @@
-"""Users: who inside an account used something, and what they were called when.
+"""Users: who inside an account used something.
 
-A user is an immutable id; names are a history (`valid_from`, `valid_to`), so that a rename keeps the past and a name
-can be used again by someone else. The first holder of a name holds it from the beginning of time, the next from where
-the one before ended: an imported log of last year finds the same user as today's traffic.
-
-The empty name is nobody in particular: it stands for the account itself, resolves to the empty id and is never a row.
+A user is an immutable id; what it is called is a history (`names`), so that a rename keeps the past and a name can be
+used again by someone else. Most users come into being with their first event and are nothing but a name; what somebody
+set about one (a limit, a status, a password) is kept by `managed`, and read here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, or_, select
+from sqlalchemy import Connection, Select, func, insert, select
 
-from flowtally.errors import NotFound, UnknownAccount
+from flowtally.errors import UnknownAccount, UnknownUser
+from flowtally.ledger import names as history
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
-from flowtally.ledger.tables import accounts, user_names, users
-from flowtally.ledger.texts import check_text, is_text
+from flowtally.ledger.tables import accounts, managed_users, user_names, users
+from flowtally.ledger.texts import MAX_INSTANT, check_text, is_text
 
-Name = tuple[str, str]  # (account, name)
+__all__ = [
+    "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "ensure_users", "list_users", "names_of",
+    "read_user", "resolve_users",
+]  # fmt: skip
 
-CHUNK: Final = 500  # names per query: far below what a statement may bind, and no slower than more
-NOBODY: Final = ""
+Status = Literal["active", "disabled", "deleted"]
+LimitUnit = Literal["bytes", "requests"]
+LimitWindow = Literal["lifetime", "day", "month"]
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """At most `amount` in each window of the account's calendar. It never pays, it only refuses."""
+
+    amount: int
+    unit: LimitUnit = "bytes"
+    window: LimitWindow = "lifetime"
 
 
 class User(msgspec.Struct, frozen=True):
-    """`name` is what the user is called now."""
+    """`name` is what the user is called now, or was called last; `managed`: somebody set something about it.
+
+    A `funded` user's use is paid from its own purse only, and left out of the account's.
+    """
 
     id: str
     account: str
     name: str
     created_at: int
+    product: str | None = None
+    status: Status = "active"
+    funded: bool = False
+    limit: Limit | None = None
+    has_password: bool = False
+    managed: bool = False
 
 
 def resolve_users(tx: Connection, names: Iterable[Name], at: int) -> dict[Name, str]:
     """The ids of those who bore these names at that instant; names nobody bore are left out."""
     wanted = set(names)
     found = {name: NOBODY for name in wanted if name[1] == NOBODY}
-    asked = (name for name in wanted if name[1] != NOBODY and is_text(name[0] + name[1]))
-    then = (user_names.c.valid_from <= at) & or_(user_names.c.valid_to.is_(None), user_names.c.valid_to > at)
-    for account, chunk in _by_account(asked):
-        query = select(user_names.c.name, user_names.c.user_id)
-        query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk), then)
-        found.update(((account, name), user_id) for name, user_id in tx.execute(query))
+    for name, bearers in history.histories(tx, wanted).items():
+        if (user_id := history.bearer_at(bearers, at)) is not None:
+            found[name] = user_id
     return found
 
 
 def ensure_users(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, str]:
-    """The ids of all these names at `now`, making users for names nobody bears.
+    """The ids of those who bear these names, making users for names that are free.
 
     UnknownAccount when one of the accounts does not exist, Unprocessable for a name that cannot be: none is made then.
     """
     wanted = sorted(set(names))
-    found = resolve_users(tx, wanted, now)
+    found = {name: NOBODY for name in wanted if name[1] == NOBODY}
+    found |= history.present_bearers(tx, (name for name in wanted if name not in found))
     missing = [name for name in wanted if name not in found]
     _require_accounts(tx, {account for account, _ in wanted})
     for _, name in missing:
         check_text("user", name, least=1)
     made = {name: new_id("usr_") for name in missing}
-    _insert_users(tx, made, now)
+    if made:
+        tx.execute(insert(users), [{"id": made[name], "account": name[0], "created_at": now} for name in made])
+        history.take(tx, made)
     return found | made
 
 
-def read_user(tx: Connection, account: str, user_id: str) -> User:
-    """The user of that account; NotFound when there is none."""
+def read_user(tx: Connection, account: str, user: str) -> User:
+    """The user of that account by id (also one that was deleted) or else by present name.
+
+    UnknownUser, or UnknownAccount, when there is none.
+    """
     row = None
-    if is_text(account + user_id):
-        row = tx.execute(_users_of(account).where(users.c.id == user_id)).one_or_none()
+    if is_text(account + user):
+        row = tx.execute(_users_of(account).where(users.c.id == user)).one_or_none()
+        bearer = history.present_bearers(tx, [(account, user)]).get((account, user)) if row is None else None
+        if bearer is not None:
+            row = tx.execute(_users_of(account).where(users.c.id == bearer)).one()
     if row is None:
-        raise NotFound(f"account {account!r} has no user {user_id!r}")
-    return User(*row)
+        read_account(tx, account)
+        raise UnknownUser(f"account {account!r} has no user {user!r}", user=user)
+    return _user(*row)
 
 
-def list_users(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[User]:
-    """Users of the account in order of id, which is the order they were made in. UnknownAccount."""
+def list_users(
+    tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT, *, deleted: bool = False
+) -> Page[User]:
+    """Users of the account in order of id, which is the order they were made in; `deleted`: also those that were
+    deleted. UnknownAccount."""
     read_account(tx, account)
-    return read_page(tx, "users", _users_of(account), users.c.id, User, after=after, limit=limit)
+    query = _users_of(account)
+    if not deleted:
+        query = query.where(func.coalesce(managed_users.c.status, "active") != "deleted")
+    return read_page(tx, "users", query, users.c.id, _user, after=after, limit=limit)
 
 
 def names_of(tx: Connection, user_ids: Iterable[str]) -> dict[str, str]:
     """What these users are called now, or were called last; ids of nobody are left out."""
     wanted = set(user_ids)
     found = {NOBODY: NOBODY} if NOBODY in wanted else {}
-    for chunk in _chunks(user_id for user_id in wanted if user_id != NOBODY and is_text(user_id)):
+    for chunk in history.chunks(user_id for user_id in wanted if user_id != NOBODY and is_text(user_id)):
         query = select(user_names.c.user_id, user_names.c.name).where(user_names.c.user_id.in_(chunk))
-        found.update((user_id, name) for user_id, name in tx.execute(query.order_by(user_names.c.valid_from)))
+        found.update((user_id, name) for user_id, name in tx.execute(query.order_by(_end())))
     return found
 
 
+def _end() -> Any:
+    return func.coalesce(user_names.c.valid_to, MAX_INSTANT + 1)
+
+
 def _users_of(account: str) -> Select[Any]:
-    """Every user has one name without an end."""
-    still = (user_names.c.user_id == users.c.id) & user_names.c.valid_to.is_(None)
-    query = select(users.c.id, users.c.account, user_names.c.name, users.c.created_at).join(user_names, still)
-    return query.where(users.c.account == account)
+    """Columns in the order of `_user`'s arguments."""
+    m = managed_users.c
+    last = select(user_names.c.name).where(user_names.c.user_id == users.c.id).order_by(_end().desc()).limit(1)
+    name = func.coalesce(m.name, last.correlate(users).scalar_subquery())
+    query = select(
+        users.c.id, users.c.account, name, users.c.created_at, m.product, m.status, m.funded, m.limit_amount,
+        m.limit_unit, m.limit_window, m.password.is_not(None),
+    )  # fmt: skip
+    return query.outerjoin(managed_users, m.user_id == users.c.id).where(users.c.account == account)
+
+
+def _user(
+    id: str, account: str, name: str, created_at: int, product: str | None, status: Status | None, funded: int | None,
+    amount: int | None, unit: LimitUnit | None, window: LimitWindow | None, has_password: bool,
+) -> User:  # fmt: skip
+    if status is None:
+        return User(id, account, name, created_at)
+    limit = None if amount is None or unit is None or window is None else Limit(amount, unit, window)
+    return User(id, account, name, created_at, product, status, bool(funded), limit, bool(has_password), managed=True)
 
 
 def _require_accounts(tx: Connection, wanted: set[str]) -> None:
     known: set[str] = set()
-    for chunk in _chunks(account for account in wanted if is_text(account)):
+    for chunk in history.chunks(account for account in wanted if is_text(account)):
         known.update(tx.execute(select(accounts.c.id).where(accounts.c.id.in_(chunk))).scalars())
     for account in sorted(wanted - known):
         raise UnknownAccount(f"there is no account {account!r}", account=account)
-
-
-def _insert_users(tx: Connection, made: dict[Name, str], now: int) -> None:
-    if not made:
-        return
-    free_from = _last_ends(tx, made)
-    tx.execute(insert(users), [{"id": made[name], "account": name[0], "created_at": now} for name in made])
-    rows = [
-        {"account": name[0], "name": name[1], "user_id": made[name], "valid_from": free_from.get(name, 0)}
-        for name in made
-    ]
-    tx.execute(insert(user_names), rows)
-
-
-def _last_ends(tx: Connection, names: Iterable[Name]) -> dict[Name, int]:
-    """When the last holder of each name gave it up; names never held are left out."""
-    ends: dict[Name, int] = {}
-    for account, chunk in _by_account(names):
-        query = select(user_names.c.name, func.max(user_names.c.valid_to)).group_by(user_names.c.name)
-        query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk))
-        ends.update(((account, name), end) for name, end in tx.execute(query))
-    return ends
-
-
-def _by_account(names: Iterable[Name]) -> Iterator[tuple[str, Sequence[str]]]:
-    """One statement per account and chunk: an index search each. `(account, name) IN (...)` makes SQLite read the
-    whole table, and as a join it costs seven times as much."""
-    grouped: dict[str, list[str]] = {}
-    for account, name in names:
-        grouped.setdefault(account, []).append(name)
-    for account, mine in grouped.items():
-        for chunk in _chunks(mine):
-            yield account, chunk
-
-
-def _chunks(values: Iterable[Any]) -> Iterator[Sequence[Any]]:
-    """Small enough for one statement each."""
-    left = iter(values)
-    while chunk := list(islice(left, CHUNK)):
-        yield chunk

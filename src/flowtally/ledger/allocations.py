@@ -1,0 +1,131 @@
+"""Allocations: traffic passed on from an account to one of its funded users, and taken back.
+
+One row is both sides, so they cannot fall apart: a draw on the account's purse at `created_at`, and a grant to the
+user's purse from then on. What is taken back is a row of its own; it lessens the draw and the grant alike, as if they
+had been that much smaller from the beginning.
+
+Whether the account's balance covers an allocation, and how much of one is unspent, follow from usage, which the ledger
+does not know: callers say, in the same write transaction (`flowtally.funding`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, func, insert, select
+
+from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
+from flowtally.events import MAX_QUANTITY
+from flowtally.ledger.accounts import read_open_account
+from flowtally.ledger.ids import new_id
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pools import read_pools
+from flowtally.ledger.tables import allocation_returns, allocations
+from flowtally.ledger.texts import check_number, is_text
+from flowtally.ledger.users import User
+
+
+class Allocation(msgspec.Struct, frozen=True):
+    """`amount` as allocated, in the pool's unit; `returned` of it was taken back."""
+
+    id: str
+    account: str
+    user_id: str
+    pool: str
+    amount: int
+    created_at: int
+    returned: int = 0
+
+
+def allocate(tx: Connection, user: User, amount: int, *, now: int, pool: str, left: int) -> Allocation:
+    """Pass `amount` of the account's pool on to the user, when the `left` in the account's purse covers it.
+
+    NotCovered, NotFound (pool), Conflict (closed account; the user is not funded, or deleted), Unprocessable.
+    """
+    read_open_account(tx, user.account)
+    check_allocation(tx, user, amount, pool)
+    if amount > left:
+        detail = f"{amount} of pool {pool!r} are more than the {left} that account {user.account!r} has left"
+        raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
+    made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now)
+    tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in allocations.c}))
+    return made
+
+
+def check_allocation(tx: Connection, user: User, amount: int, pool: str) -> None:
+    """What can be refused without knowing the balance; the errors of `allocate` but NotCovered."""
+    check_number("amount", amount, least=1, most=MAX_QUANTITY)
+    if read_pools(tx).charge(pool) == "nothing":
+        raise Unprocessable(f"pool {pool!r} charges nothing: there is nothing to allocate", field="pool")
+    if user.status == "deleted":
+        raise Conflict(f"user {user.name!r} ({user.id}) was deleted", user=user.id)
+    if not user.funded:
+        raise Conflict(f"user {user.name!r} is not funded: the account pays for it", user=user.id)
+
+
+def take_back(
+    tx: Connection, user: User, allocation_id: str, *, now: int, unspent: int, amount: int | None = None
+) -> Allocation:
+    """Return `amount` (None: all) of the `unspent` part of the allocation to the account. Nothing unspent and no
+    amount asked for: nothing changes. NotCovered when it is more than is unspent, NotFound, Unprocessable."""
+    found = read_allocation(tx, user, allocation_id)
+    wanted = unspent if amount is None else check_number("amount", amount, least=1, most=MAX_QUANTITY)
+    if wanted > unspent:
+        detail = f"{wanted} are more than the {unspent} that are unspent of allocation {found.id!r}"
+        raise NotCovered(detail, allocation=found.id, pool=found.pool, amount=wanted, left=unspent)
+    if wanted == 0:
+        return found
+    row = {"id": new_id("ret_"), "allocation_id": found.id, "amount": wanted, "returned_at": now}
+    tx.execute(insert(allocation_returns).values(row))
+    return msgspec.structs.replace(found, returned=found.returned + wanted)
+
+
+def read_allocation(tx: Connection, user: User, allocation_id: str) -> Allocation:
+    """The allocation to that user; NotFound when there is none."""
+    row = None
+    if is_text(allocation_id):
+        query = _allocations().where(allocations.c.user_id == user.id, allocations.c.id == allocation_id)
+        row = tx.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"user {user.name!r} has no allocation {allocation_id!r}", allocation=allocation_id)
+    return _allocation(*row)
+
+
+def list_allocations(
+    tx: Connection, user: User, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Page[Allocation]:
+    """Allocations to the user in the order they were made, returned ones included."""
+    query = _allocations().where(allocations.c.user_id == user.id)
+    return read_page(tx, "allocations", query, allocations.c.id, _allocation, after=after, limit=limit)
+
+
+def allocations_of(tx: Connection, account: str) -> list[Allocation]:
+    """All that the account ever passed on, in order of id: the draws on its purses."""
+    query = _allocations().where(allocations.c.account == account).order_by(allocations.c.id)
+    return [_allocation(*row) for row in tx.execute(query)]
+
+
+def allocations_to(tx: Connection, user_id: str) -> list[Allocation]:
+    """All that the user ever got, in order of id: the grants of its purses."""
+    query = _allocations().where(allocations.c.user_id == user_id).order_by(allocations.c.id)
+    return [_allocation(*row) for row in tx.execute(query)]
+
+
+def last_allocated_at(tx: Connection, account: str) -> int:
+    """When the account last passed something on; 0 when it never did."""
+    query = select(func.coalesce(func.max(allocations.c.created_at), 0)).where(allocations.c.account == account)
+    return int(tx.execute(query).scalar_one())
+
+
+def _allocations() -> Select[Any]:
+    """Columns in the order of `_allocation`: PostgreSQL gives sums of BIGINT as decimals."""
+    mine = allocation_returns.c.allocation_id == allocations.c.id
+    returned = select(func.coalesce(func.sum(allocation_returns.c.amount), 0)).where(mine).scalar_subquery()
+    return select(*allocations.c, returned)
+
+
+def _allocation(
+    id: str, account: str, user_id: str, pool: str, amount: int, created_at: int, returned: int
+) -> Allocation:
+    return Allocation(id, account, user_id, pool, amount, created_at, int(returned))

@@ -1,0 +1,170 @@
+"""Users that somebody manages: made by hand or taken over from traffic, changed, renamed, deleted.
+
+Owns what is set about a user and the rule of names (decision 0021): the name of a managed user is borne once in the
+installation, so that who logs in with it is known without asking for an account; a name that only traffic brought is
+borne once in its account. `funded` decides who pays for past use, so it is fixed when the user is made. Passwords
+come here encrypted (`vault`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from sqlalchemy import Connection, insert, select, update
+
+from flowtally.errors import Conflict, NameTaken, UnknownUser
+from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import names
+from flowtally.ledger.accounts import read_open_account
+from flowtally.ledger.ids import new_id
+from flowtally.ledger.tables import managed_users, users
+from flowtally.ledger.texts import check_number, check_text, is_text
+from flowtally.ledger.users import Limit, User, read_user
+
+SetStatus = Literal["active", "disabled"]
+
+
+def create_user(
+    tx: Connection,
+    account: str,
+    name: str,
+    *,
+    now: int,
+    product: str | None = None,
+    limit: Limit | None = None,
+    funded: bool = False,
+    status: SetStatus = "active",
+    password: str | None = None,
+) -> User:
+    """A new user; or the one of this account that traffic brought under this name, managed from now on.
+
+    UnknownAccount, Conflict (closed account; a funded user that was seen in traffic already), NameTaken, Unprocessable.
+    """
+    read_open_account(tx, account)
+    check_text("name", name, least=1)
+    _check_unmanaged(tx, name)
+    user_id = names.present_bearers(tx, [(account, name)]).get((account, name))
+    if user_id is not None and funded:
+        detail = f"user {name!r} was seen in traffic already: its use is the account's and it cannot become funded"
+        raise Conflict(detail, user=user_id)
+    if user_id is None:
+        user_id = new_id("usr_")
+        tx.execute(insert(users).values(id=user_id, account=account, created_at=now))
+        names.take(tx, {(account, name): user_id})
+    before = read_user(tx, account, user_id)
+    after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)
+    return _keep(tx, before, after, password, now)
+
+
+def change_user(
+    tx: Connection,
+    account: str,
+    user: str,
+    *,
+    now: int,
+    name: str | UnsetType = UNSET,
+    product: str | UnsetType | None = UNSET,
+    limit: Limit | UnsetType | None = UNSET,
+    status: SetStatus | UnsetType = UNSET,
+    password: str | UnsetType | None = UNSET,
+) -> User:
+    """Change what is given (None takes it away); returns the user as it is then. A new name holds from `now` on, or
+    from the beginning of time where nobody ever bore it.
+
+    UnknownUser, Conflict (deleted; a new name in a closed account), NameTaken, Unprocessable.
+    """
+    before = read_user(tx, account, user)
+    if before.status == "deleted":
+        raise Conflict(f"user {before.name!r} ({before.id}) was deleted", user=before.id)
+    given = {"name": name, "product": product, "limit": limit, "status": status}
+    after = msgspec.structs.replace(before, **{field: value for field, value in given.items() if value is not UNSET})
+    if after == before and password is UNSET:
+        return before
+    if after.name != before.name or not before.managed:
+        _check_free(tx, after)
+    if after.name != before.name:
+        read_open_account(tx, account)
+        check_text("name", after.name, least=1)
+        names.give_up(tx, before.id, now)
+        names.take(tx, {(account, after.name): before.id})
+    return _keep(tx, before, after, password, now)
+
+
+def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
+    """From now on nobody bears its name and its password is gone; its use, history and limit stay on record.
+
+    A second time (by id) changes nothing. UnknownUser.
+    """
+    before = read_user(tx, account, user)
+    if before.status == "deleted":
+        return before
+    names.give_up(tx, before.id, now)
+    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now)
+
+
+def read_managed(tx: Connection, name: str) -> User:
+    """Whose name this is, in whichever account; UnknownUser when no managed user bears it."""
+    query = select(managed_users.c.account, managed_users.c.user_id).where(managed_users.c.name == name)
+    row = tx.execute(query).one_or_none() if is_text(name) else None
+    if row is None:
+        raise UnknownUser(f"nobody manages a user {name!r}", user=name)
+    return read_user(tx, row.account, row.user_id)
+
+
+def funded_users(tx: Connection, account: str) -> tuple[str, ...]:
+    """Ids of the account's funded users, deleted ones included, in order."""
+    query = select(managed_users.c.user_id).where(managed_users.c.account == account, managed_users.c.funded == 1)
+    return tuple(tx.execute(query.order_by(managed_users.c.user_id)).scalars())
+
+
+def sealed_password(tx: Connection, user_id: str) -> str | None:
+    """The encrypted password of the user; None when it has none."""
+    query = select(managed_users.c.password).where(managed_users.c.user_id == user_id)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def any_password(tx: Connection) -> str | None:
+    """One encrypted password of anybody: whoever holds the key must be able to open it. None when there is none."""
+    query = select(managed_users.c.password).where(managed_users.c.password.is_not(None))
+    return tx.execute(query.limit(1)).scalar_one_or_none()
+
+
+def _check_unmanaged(tx: Connection, name: str, but: str = "") -> None:
+    query = select(managed_users.c.user_id).where(managed_users.c.name == name, managed_users.c.user_id != but)
+    if is_text(name) and tx.execute(query).first() is not None:
+        raise NameTaken(f"the name {name!r} is in use", name=name)
+
+
+def _check_free(tx: Connection, user: User) -> None:
+    """Whether the user may bear its name: nobody else manages it, and nobody else in the account bears it."""
+    _check_unmanaged(tx, user.name, but=user.id)
+    bearer = names.present_bearers(tx, [(user.account, user.name)]).get((user.account, user.name), user.id)
+    if bearer != user.id:
+        raise NameTaken(f"the name {user.name!r} is in use", name=user.name)
+
+
+def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int) -> User:
+    if after.product is not None:
+        check_text("product", after.product, least=1)
+    if after.limit is not None:
+        check_number("limit.amount", after.limit.amount, least=0, most=MAX_QUANTITY)
+    row: dict[str, object] = {
+        "name": None if after.status == "deleted" else after.name,
+        "product": after.product,
+        "status": after.status,
+        "limit_amount": after.limit and after.limit.amount,
+        "limit_unit": after.limit and after.limit.unit,
+        "limit_window": after.limit and after.limit.window,
+        "changed_at": now,
+    }
+    if password is not UNSET:
+        row["password"] = password
+    if before.managed:
+        tx.execute(update(managed_users).where(managed_users.c.user_id == after.id).values(row))
+    else:
+        fixed = {"user_id": after.id, "account": after.account, "funded": int(after.funded)}
+        tx.execute(insert(managed_users).values(row | fixed))
+    has_password = before.has_password if password is UNSET else password is not None
+    return msgspec.structs.replace(after, has_password=has_password, managed=True)

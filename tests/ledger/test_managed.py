@@ -1,0 +1,187 @@
+"""Managed users: whose a name is, what can be set, what stays on record."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowtally.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.ledger import accounts, managed, names, users
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.users import Limit
+
+MONTHLY = Limit(5_000, "bytes", "month")
+
+
+@pytest.fixture(autouse=True)
+def _accounts(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        for name in ("acme", "beta"):
+            accounts.create_account(tx, name, now=1)
+
+
+def test_a_user_is_made_with_all_that_is_set_about_it(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = managed.create_user(
+            tx, "acme", "ann", product="residential", limit=MONTHLY, status="disabled", password="sealed", now=5
+        )
+        assert (made.name, made.product, made.limit, made.status) == ("ann", "residential", MONTHLY, "disabled")
+        assert (made.has_password, made.managed, made.funded, made.created_at) == (True, True, False, 5)
+        for asked in ("ann", made.id):
+            assert users.read_user(tx, "acme", asked) == made
+        assert users.list_users(tx, "acme").items == [made]
+        assert managed.read_managed(tx, "ann") == made
+        assert (managed.sealed_password(tx, made.id), managed.any_password(tx)) == ("sealed", "sealed")
+
+
+def test_a_user_that_traffic_brought_is_taken_over_with_its_use(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [("acme", "ann")], 5)["acme", "ann"]
+        assert managed.create_user(tx, "acme", "ann", limit=MONTHLY, now=9).id == seen
+        assert users.read_user(tx, "acme", "ann").created_at == 5
+
+
+def test_a_user_whose_use_the_account_paid_cannot_become_funded(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        users.ensure_users(tx, [("acme", "ann")], 5)
+        with pytest.raises(Conflict, match="seen in traffic"):
+            managed.create_user(tx, "acme", "ann", funded=True, now=9)
+
+
+def test_a_managed_name_is_borne_once_in_the_installation(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=5)
+        managed.create_user(tx, "acme", "bob", now=5)
+        for account in ("acme", "beta"):
+            with pytest.raises(NameTaken, match="'ann' is in use"):
+                managed.create_user(tx, account, "ann", now=6)
+        with pytest.raises(NameTaken):
+            managed.change_user(tx, "acme", "bob", name="ann", now=6)
+
+
+def test_traffic_may_bring_the_same_name_to_two_accounts_and_only_one_of_them_can_be_managed(ledger: Ledger) -> None:
+    """Two customers import logs that both know an `alice`: nothing is refused and nothing is mixed."""
+    with ledger.begin() as tx:
+        made = users.ensure_users(tx, [("acme", "alice"), ("beta", "alice")], 5)
+        assert len(set(made.values())) == 2
+        managed.change_user(tx, "acme", "alice", limit=MONTHLY, now=6)
+        with pytest.raises(NameTaken):
+            managed.change_user(tx, "beta", "alice", limit=MONTHLY, now=6)
+        renamed = managed.change_user(tx, "beta", "alice", name="alice@beta", limit=MONTHLY, now=7)
+        assert renamed.id == made["beta", "alice"]
+        assert users.ensure_users(tx, [("beta", "alice")], 8).keys() == {("beta", "alice")}  # traffic goes on
+
+
+def test_a_name_that_traffic_brought_to_this_account_cannot_be_taken_by_another_user(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=5)
+        users.ensure_users(tx, [("acme", "bob")], 5)
+        with pytest.raises(NameTaken):
+            managed.change_user(tx, "acme", "ann", name="bob", now=6)
+
+
+def test_use_before_a_rename_stays_with_the_old_bearer_and_the_name_can_be_borne_again(ledger: Ledger) -> None:
+    """
+    name ann   first until 10 | second from 10 until 20 | nobody until 30 | third from 20
+    """
+    name = ("acme", "ann")
+    with ledger.begin() as tx:
+        first = managed.create_user(tx, *name, now=5)
+        managed.change_user(tx, "acme", "ann", name="anna", now=10)
+        second = managed.create_user(tx, *name, now=12)
+        assert managed.delete_user(tx, "acme", "ann", now=20).id == second.id
+        assert users.resolve_users(tx, [name], 20) == {}
+        third = users.ensure_users(tx, [name], 30)[name]
+        who = {at: users.resolve_users(tx, [name], at)[name] for at in (0, 9, 10, 19, 20, 99)}
+        assert who == {0: first.id, 9: first.id, 10: second.id, 19: second.id, 20: third, 99: third}
+        assert users.resolve_users(tx, [("acme", "anna")], 10) == {("acme", "anna"): first.id}
+        assert [one.name for one in names.names_borne(tx, first.id)] == ["ann", "anna"]
+
+
+def test_names_given_up_within_one_millisecond_keep_their_order(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = managed.create_user(tx, "acme", "a", now=5)
+        for name in ("b", "c", "a", "d"):
+            managed.change_user(tx, "acme", made.id, name=name, now=5)
+        managed.delete_user(tx, "acme", made.id, now=4)  # the clock was set back
+        borne = names.names_borne(tx, made.id)
+        assert [one.name for one in borne] == ["a", "b", "c", "a", "d"]
+        assert sorted({one.end or 0 for one in borne}) == [one.end for one in borne]
+        assert users.names_of(tx, [made.id]) == {made.id: "d"}
+        assert managed.create_user(tx, "acme", "d", now=5).id != made.id
+
+
+def test_a_deleted_user_stays_on_record_under_its_id_without_its_password(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = managed.create_user(tx, "acme", "ann", limit=MONTHLY, password="sealed", now=5)
+        gone = managed.delete_user(tx, "acme", "ann", now=9)
+        assert (gone.status, gone.name, gone.limit, gone.has_password) == ("deleted", "ann", MONTHLY, False)
+        assert managed.delete_user(tx, "acme", made.id, now=10) == gone == users.read_user(tx, "acme", made.id)
+        assert managed.any_password(tx) is None
+        assert users.list_users(tx, "acme").items == []
+        assert users.list_users(tx, "acme", deleted=True).items == [gone]
+        assert users.names_of(tx, [made.id]) == {made.id: "ann"}
+        with pytest.raises(UnknownUser):
+            users.read_user(tx, "acme", "ann")
+        with pytest.raises(UnknownUser):
+            managed.read_managed(tx, "ann")
+        with pytest.raises(Conflict, match="was deleted"):
+            managed.change_user(tx, "acme", made.id, product="x", now=11)
+
+
+def test_a_user_that_only_traffic_knows_can_be_deleted(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [("acme", "ann")], 5)["acme", "ann"]
+        assert managed.delete_user(tx, "acme", "ann", now=9).id == seen
+        assert users.ensure_users(tx, [("acme", "ann")], 9)["acme", "ann"] != seen
+
+
+def test_what_is_left_out_of_a_change_stays_and_none_takes_away(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", product="isp", limit=MONTHLY, password="sealed", now=5)
+        changed = managed.change_user(tx, "acme", "ann", status="disabled", now=6)
+        assert (changed.product, changed.limit, changed.has_password) == ("isp", MONTHLY, True)
+        bare = managed.change_user(tx, "acme", "ann", product=None, limit=None, password=None, now=7)
+        assert (bare.product, bare.limit, bare.has_password, bare.status) == (None, None, False, "disabled")
+        assert users.read_user(tx, "acme", "ann") == bare
+
+
+def test_an_empty_change_leaves_a_user_of_traffic_unmanaged(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        users.ensure_users(tx, [("acme", "ann")], 5)
+        assert not managed.change_user(tx, "acme", "ann", now=6).managed
+
+
+def test_what_cannot_be_is_refused(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=5)
+        for change in ({"name": ""}, {"name": "a\x00"}, {"name": "x" * 257}, {"limit": Limit(-1)}, {"product": ""}):
+            with pytest.raises(Unprocessable):
+                managed.change_user(tx, "acme", "ann", now=6, **change)
+            with pytest.raises(Unprocessable):
+                managed.create_user(tx, "acme", **({"name": "new"} | change), now=6)
+        with pytest.raises(UnknownAccount):
+            managed.create_user(tx, "nobody", "bob", now=6)
+        with pytest.raises(UnknownAccount):
+            managed.delete_user(tx, "nobody", "bob", now=6)
+        with pytest.raises(UnknownUser):
+            managed.delete_user(tx, "beta", "ann", now=6)
+
+
+def test_a_closed_account_takes_no_new_user_or_name_but_lets_go(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=5)
+        accounts.change_account(tx, "acme", status="closed", now=6)
+        with pytest.raises(Conflict, match="is closed"):
+            managed.create_user(tx, "acme", "bob", now=7)
+        with pytest.raises(Conflict, match="is closed"):
+            managed.change_user(tx, "acme", "ann", name="anna", now=7)
+        assert managed.change_user(tx, "acme", "ann", status="disabled", now=7).status == "disabled"
+        assert managed.delete_user(tx, "acme", "ann", now=7).status == "deleted"
+
+
+def test_funded_users_are_found_deleted_ones_too(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        ids = [managed.create_user(tx, "acme", name, funded=True, now=5).id for name in ("ann", "bob")]
+        managed.create_user(tx, "beta", "cid", funded=True, now=5)
+        managed.delete_user(tx, "acme", "ann", now=6)
+        assert managed.funded_users(tx, "acme") == tuple(ids)
