@@ -194,10 +194,8 @@ class Committer:
         reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, latest_at)
         if not self._create_users:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
-            unknown = self._directory.unknown_users(set(names))
-            for row, name in enumerate(names):
-                if name in unknown:
-                    reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {name[1]!r}"))
+            for row in self._directory.unknown_users(names, block.rows.times):
+                reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {names[row][1]!r}"))
         return reasons
 
     def _known(self, block: Gathered, rows_asked: Iterable[int]) -> dict[Key, int]:
@@ -278,13 +276,13 @@ class Committer:
 
     def _batch(self, block: Gathered, sorted_: Sorted) -> object:
         columns = block.rows.columns.only(sorted_.stored)
-        names = list(zip(columns.account, columns.user, strict=True))
-        user_ids = self._directory.user_ids(set(names))
+        times = block.rows.times[sorted_.stored]
+        user_ids = self._directory.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
         self._directory.use_products(set(columns.product))
         return rows.batch(
             columns,
-            block.rows.times[sorted_.stored],
-            [user_ids[name] for name in names],
+            times,
+            user_ids,
             [block.rows.digests[row] for row in sorted_.stored] if block.rows.digests else [],
             {advance.name: advance for advance in sorted_.advances},
         )

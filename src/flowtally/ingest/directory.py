@@ -1,21 +1,23 @@
 """Names to ids while a block is sorted: accounts that exist, users, products seen for the first time.
 
-Owns a bounded memory of what never changes (a user id, a product that was used). Whether an account may be written is
-asked anew for every block. Only the committer's thread comes here.
+Owns a bounded memory of what seldom changes: whose a name is, which products were used. Whether an account may be
+written is asked anew for every block. Nearly every name has had one bearer, always, and is one look-up whatever the
+time; where a name has had several, each event is resolved by its own time. Only the committer's thread comes here, save
+for `forget`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from flowtally.ledger import directory, pools, users
+from flowtally.ingest.admission import Times
+from flowtally.ledger import directory, names, pools, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.texts import is_text
 
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
-
-Name = tuple[str, str]  # (account, user name)
 
 
 class Directory:
@@ -24,32 +26,36 @@ class Directory:
     def __init__(self, ledger: Ledger, clock: Callable[[], int]) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._users: dict[Name, str] = {}
+        self._users: dict[Name, str] = {}  # borne by one user, always
+        self._shared: dict[Name, History] = {}  # given up at least once
         self._products: set[str] = set()
+        self._forgotten = 0  # how often `forget` was called, and how often when the memory was last emptied
+        self._emptied = 0
 
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
         with self._ledger.read() as tx:
             return directory.statuses(tx, filter(is_text, accounts))  # PostgreSQL fails over a NUL even in a question
 
-    def unknown_users(self, names: set[Name]) -> set[Name]:
-        """Those of these names that nobody bears."""
-        asked = {name for name in names if name not in self._users and name[1]}
-        if not asked:
+    def unknown_users(self, events: Sequence[Name], times: Times) -> set[int]:
+        """The places of those of these events whose user nobody was at the time."""
+        wanted = set(events)
+        self._learn(wanted)
+        if not self._maybe_unknown(wanted):
             return set()
-        with self._ledger.read() as tx:
-            self._users |= users.resolve_users(tx, asked, self._clock())
-        return {name for name in asked if name not in self._users}
+        return {row for row, name in enumerate(events) if self._bearer(name, int(times[row])) is None}
 
-    def user_ids(self, names: set[Name]) -> dict[Name, str]:
-        """The ids of all these names; users are made for names that nobody bears. The accounts exist."""
-        if len(self._users) + len(names) > REMEMBERED:
-            self._users.clear()  # before, not while the block's own names are being gathered
-        missing = self.unknown_users(names)
-        if missing:
-            with self._ledger.begin() as tx:
-                self._users |= users.ensure_users(tx, missing, self._clock())
-        return {name: self._users[name] if name[1] else "" for name in names}
+    def user_ids(self, events: Sequence[Name], times: Times) -> list[str]:
+        """The user of each of these events; users are made for names that nobody bore at the time. The accounts
+        exist."""
+        wanted = set(events)
+        self._learn(wanted)
+        if self._maybe_unknown(wanted):
+            free = {name for row, name in enumerate(events) if self._bearer(name, int(times[row])) is None}
+            self._make(free)
+        if self._shared.keys().isdisjoint(wanted):  # by far the usual case
+            return [self._users[name] for name in events]
+        return [self._bearer(name, int(times[row])) or NOBODY for row, name in enumerate(events)]
 
     def use_products(self, products: set[str]) -> None:
         """From now on the mapping of these products to their pools is fixed."""
@@ -66,5 +72,43 @@ class Directory:
         self._products |= new
 
     def forget(self) -> None:
-        """A name was given another meaning: ask the ledger again."""
-        self._users.clear()
+        """Call after a commit that gave a name another bearer: the ledger is asked again from the next block on.
+        From any thread."""
+        self._forgotten += 1
+
+    def _learn(self, wanted: set[Name]) -> None:
+        """Ask the ledger for those of these names that are not remembered."""
+        forgotten = self._forgotten  # before the ledger is read: what is read now may be forgotten in the meantime
+        if forgotten != self._emptied or len(self._users) + len(self._shared) + len(wanted) > REMEMBERED:
+            self._users.clear()
+            self._shared.clear()
+            self._emptied = forgotten
+        asked = {name for name in wanted if name not in self._users and name not in self._shared}
+        self._users |= {name: NOBODY for name in asked if name[1] == NOBODY}
+        if asked := {name for name in asked if name[1] != NOBODY}:
+            with self._ledger.read() as tx:
+                self._remember(names.histories(tx, asked))
+
+    def _remember(self, found: dict[Name, History]) -> None:
+        for name, history in found.items():
+            if len(history) == 1 and history[0].until is None:
+                self._users[name] = history[0].user_id
+            else:
+                self._shared[name] = history
+
+    def _maybe_unknown(self, wanted: set[Name]) -> bool:
+        """Whether one of these names may be free: by far the usual case is that none is."""
+        return any(
+            name not in self._users and (name not in self._shared or self._shared[name][-1].until is not None)
+            for name in wanted
+        )
+
+    def _bearer(self, name: Name, at: int) -> str | None:
+        user_id = self._users.get(name)
+        return names.bearer_at(self._shared.get(name, ()), at) if user_id is None else user_id
+
+    def _make(self, free: set[Name]) -> None:
+        if free:
+            with self._ledger.begin() as tx:
+                users.ensure_users(tx, free, self._clock())
+                self._remember(names.histories(tx, free))

@@ -53,10 +53,11 @@ class Ingest:
         self._lookup = Lookup(usage, keys, ledger)
         self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
         self._has_room = _room_check(config)
+        self._directory = Directory(ledger, clock)
         self._committer = Committer(
             usage=usage,
             keys=keys,
-            directory=Directory(ledger, clock),
+            directory=self._directory,
             queue=self._queue,
             clock=clock,
             max_future_ms=config.max_future_s * 1000,
@@ -124,6 +125,10 @@ class Ingest:
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
         """An event and what happened to it. For a numbered source `id` is the number, or the id it kept."""
         return self._lookup.event(source, id, credential)
+
+    def forget_names(self) -> None:
+        """Call after a commit that gave a user's name to somebody else, or to nobody."""
+        self._directory.forget()
 
     def ready(self) -> tuple[bool, str]:
         """Whether events can be stored now, and why not."""

@@ -1,0 +1,142 @@
+"""Whose an event is: by the name at the event's own time, and without asking twice in the usual case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+from tests.conftest import NOW, Clock
+from tests.ingest.conftest import House, named, numbered
+
+from flowtally.edges import format_instant
+from flowtally.ingest.directory import Directory
+from flowtally.ledger import accounts, managed, users
+from flowtally.ledger.database import Ledger
+
+ANN = ("acme", "ann")
+
+
+@pytest.fixture
+def directory(app_ledger: Ledger, clock: Clock) -> Directory:
+    with app_ledger.begin() as tx:
+        accounts.create_account(tx, "acme", now=1)
+    return Directory(app_ledger, clock)
+
+
+def ids(directory: Directory, *events: tuple[str, int]) -> list[str]:
+    """The users of events of acme, given as (user, time)."""
+    return directory.user_ids([("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64))
+
+
+def unknown(directory: Directory, *events: tuple[str, int]) -> set[int]:
+    return directory.unknown_users([("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64))
+
+
+def rename(ledger: Ledger, user: str, name: str, now: int) -> str:
+    with ledger.begin() as tx:
+        return managed.change_user(tx, "acme", user, name=name, now=now).id
+
+
+def test_each_event_is_resolved_by_its_own_time(directory: Directory, app_ledger: Ledger) -> None:
+    """
+    ann   first until 10 | second from 10
+    anna  first
+    """
+    [first] = ids(directory, ("ann", 5))
+    assert rename(app_ledger, "ann", "anna", 10) == first
+    directory.forget()
+    found = ids(directory, ("ann", 9), ("ann", 10), ("", 9), ("anna", 10), ("ann", 3), ("ann", 11))
+    second = found[1]
+    assert found == [first, second, "", first, first, second]
+    assert second != first
+    with app_ledger.read() as tx:
+        assert users.resolve_users(tx, [ANN], 99) == {ANN: second}
+
+
+def test_a_late_event_of_a_deleted_user_is_its_own_and_makes_nobody(directory: Directory, app_ledger: Ledger) -> None:
+    [first] = ids(directory, ("ann", 5))
+    with app_ledger.begin() as tx:
+        managed.delete_user(tx, "acme", "ann", now=10)
+    directory.forget()
+    assert ids(directory, ("ann", 9)) == [first]
+    with app_ledger.read() as tx:
+        assert users.list_users(tx, "acme").items == []
+
+
+def test_where_users_are_not_made_only_the_events_of_nobody_are_unknown(
+    directory: Directory, app_ledger: Ledger
+) -> None:
+    ids(directory, ("ann", 5), ("bob", 5))
+    rename(app_ledger, "ann", "anna", 10)
+    directory.forget()
+    assert unknown(directory, ("ann", 9), ("ann", 10), ("bob", 99), ("eve", 5), ("", 5), ("anna", 3)) == {1, 3}
+
+
+def test_what_is_remembered_is_not_asked_again_until_it_is_forgotten(directory: Directory, app_ledger: Ledger) -> None:
+    asked: list[str] = []
+    event.listen(app_ledger._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    names = [("ann", 5), ("bob", 7), ("", 7)]
+    first = ids(directory, *names)
+    asked.clear()
+    assert ids(directory, *names) == first
+    assert asked == []
+    directory.forget()
+    assert ids(directory, *names) == first
+    assert asked
+
+
+def test_a_name_forgotten_while_the_ledger_is_read_is_asked_again(
+    directory: Directory, app_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename that commits after the ledger was read and before its answer is remembered."""
+    [first] = ids(directory, ("ann", 5))
+    directory.forget()
+    read = directory._remember
+
+    def remember_late(found: Any) -> None:
+        rename(app_ledger, "ann", "anna", 10)
+        directory.forget()
+        read(found)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(directory, "_remember", remember_late)
+    assert ids(directory, ("ann", 20)) == [first]  # both were under way: as if it had come before the rename
+    assert ids(directory, ("ann", 20)) != [first]
+
+
+def test_a_full_memory_starts_anew(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.ingest.directory.REMEMBERED", 2)
+    first = ids(directory, ("ann", 5), ("bob", 5))
+    assert ids(directory, ("cid", 5), ("ann", 5))[1] == first[0]
+    assert ids(directory, ("ann", 5), ("bob", 5)) == first
+
+
+def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: House) -> None:
+    """Numbered and named events, older and newer than the rename, arriving after it."""
+    before, after = format_instant(NOW - 1000), format_instant(NOW)
+    light.send(*named("a", user="ann", time=before))
+    first = rename(light.ledger, "ann", "anna", NOW)
+    light.door.forget_names()
+    light.send(*named("b", user="ann", time=before), *named("c", user="ann", time=after))
+    light.send(*numbered(1, 1, user="ann", time=before), *numbered(2, 2, user="anna", time=after))
+    who = {row["id"] or row["sequence"]: row["user"] for row in light.store.inner.rows}  # type: ignore[attr-defined]
+    assert (who["a"], who["b"], who[1], who[2]) == (first, first, first, first)
+    assert who["c"] != first
+
+
+def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: House) -> None:
+    with light.ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=NOW - 5000)
+    light.open(create_unknown_users=False)
+    assert light.statuses(*named("a", user="ann", time=format_instant(NOW - 10))) == ["stored"]
+    with light.ledger.begin() as tx:
+        managed.delete_user(tx, "acme", "ann", now=NOW)
+    light.door.forget_names()
+    late, new = format_instant(NOW - 10), format_instant(NOW)
+    assert light.statuses(*named("b", user="ann", time=late), *named("c", user="ann", time=new)) == [
+        "stored",
+        "refused",
+    ]
+    assert light.statuses(*named("a", user="ann", time=new)) == ["duplicate"]  # a known key meets no rule of today
