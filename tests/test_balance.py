@@ -73,7 +73,7 @@ def adds_up(pool: PoolBalance) -> bool:
 
 def test_an_account_without_anything_has_an_empty_traffic_pool(give: Any, ask: Any) -> None:
     answer = ask()
-    assert answer.pools == {"traffic": PoolBalance("bytes", 0, 0, 0, 0, 0, 0, 0, 0)}
+    assert answer.pools == {"traffic": PoolBalance("bytes", 0, 0, 0, 0, 0, 0, 0, 0, 0)}
     assert answer.grants == []
 
 

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from itertools import pairwise
-from typing import get_args
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -24,6 +24,7 @@ from flowtally.edges import (
     merge_edges,
     parse_bound,
     parse_instant,
+    window_of,
 )
 from flowtally.errors import BadRange, UnknownZone
 
@@ -481,3 +482,32 @@ def test_no_zone_changes_its_clock_twice_within_two_days() -> None:
     for name in ZONES:
         changes = [moment for moment in offset_changes(name) if moment > -86_400]
         assert all(later - sooner > 2 * 86_400 for sooner, later in pairwise(changes)), name
+
+
+@law
+@given(odd_ranges(), st.sampled_from(("day", "month")))
+def test_the_window_of_an_instant_is_the_span_of_the_calendar_that_holds_it(
+    odd: tuple[ZoneInfo, int, int], window: Literal["day", "month"]
+) -> None:
+    zone, at, _ = odd
+    start, end = window_of(window, at, zone)
+    assert start <= at < end
+    around = 40 * 24 * HOUR
+    edges = calendar_edges(window, max(start - around, -24 * HOUR), end + around, zone)
+    assert end in edges[1:-1]
+    assert start in edges or start < 0
+    assert not [edge for edge in edges if start < edge < end]
+
+
+def test_the_window_goes_on_where_the_clock_was_set_back_across_midnight() -> None:
+    """St John's, 2010-11-07: at 00:01 the clock went back to 23:01."""
+    zone = load_zone("America/St_Johns")
+    begun = parse_instant("2010-11-07T00:00:00-02:30")
+    again = begun + 30 * 60_000  # the clock shows 23:30 of the day before
+    assert format_instant(again, zone).startswith("2010-11-06T23:")
+    assert window_of("day", again, zone)[0] == begun
+
+
+def test_the_last_day_of_the_calendar_has_a_window() -> None:
+    start, end = window_of("month", parse_instant("9999-12-31T23:59:59Z"), load_zone("UTC"))
+    assert (format_instant(start), end) == ("9999-12-01T00:00:00Z", 253_402_300_800_000)

@@ -6,6 +6,7 @@ between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
 * One `sums` call serves all pools, so a balance is one moment of usage. Each pool is then burnt over its own edges:
   those of another pool would not matter, except where free adjustments make part of a span negative.
 * A pool that charges nothing has no balance. The others appear when they have grants or use; `traffic` always does.
+* Funded users have purses of their own: their use is left out, what was allocated to them is drawn.
 * `at` in the future is allowed: what would be there if nothing more was used.
 """
 
@@ -13,14 +14,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Literal
 
+import msgspec
 from msgspec import structs
 
 from flowtally import burndown
-from flowtally.edges import format_instant
-from flowtally.ledger import accounts, grants, pools
+from flowtally.edges import format_instant, merge_edges
+from flowtally.ledger import accounts, allocations, grants, managed, pools
+from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
@@ -30,36 +32,70 @@ from flowtally.usage.store import Sum, UsageReader, Where
 Unit = Literal["bytes", "requests"]
 
 
+class Purses(msgspec.Struct, frozen=True):
+    """The purses of one owner, by pool: what was given and passed on, and what becomes of use nobody pays."""
+
+    grants: Mapping[str, list[burndown.Grant]]
+    draws: Mapping[str, list[burndown.Draw]]
+    carry_from: int
+    overage: burndown.Overage
+
+    def plans(self, at: int) -> dict[str, list[int]]:
+        """Where the use of each pool must be cut."""
+        return {
+            name: burndown.plan_edges(grants, self.draws[name], self.carry_from, at)
+            for name, grants in self.grants.items()
+        }
+
+
 def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int) -> BalanceAnswer:
     """The balance at `at`, with today's knowledge. UnknownAccount; BadRange when `at` is not after 1970 began."""
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
     given = grants.grants_of(tx, account_id)
-    units = _units(known)
-    payers = {name: [_payer(grant) for grant in given if grant.pool == name] for name in units}
-    plans = {name: burndown.plan_edges(payers[name], (), account.carry_from, at) for name in units}
-    merged = sorted(set(chain.from_iterable(plans.values())))
-    sums = usage.sums(merged, Where(account=account_id), ("product",))
-    used = _use_by_pool(sums, merged, plans, known, units)
-    balances = {
-        name: burndown.burn(
-            payers[name],
-            (),
-            plans[name],
-            used[name],
-            at,
-            carry_from=account.carry_from,
-            overage=account.overage,
-        )
-        for name in units
-        if name == DEFAULT_POOL or any(used[name]) or payers[name]
-    }
+    passed_on = allocations.allocations_of(tx, account_id)
+    units = units_of(known)
+    purses = Purses(
+        {name: [_payer(grant) for grant in given if grant.pool == name] for name in units},
+        {name: [_draw(one) for one in passed_on if one.pool == name] for name in units},
+        account.carry_from,
+        account.overage,
+    )
+    plans = purses.plans(at)
+    merged = merge_edges(*plans.values())
+    where = Where(account=account_id, without_users=managed.funded_users(tx, account_id))
+    balances = burn_purses(purses, plans, merged, usage.sums(merged, where, ("product",)), known, at)
     return BalanceAnswer(
         account_id,
         format_instant(at),
-        {name: _show_pool(balance, units[name]) for name, balance in balances.items()},
+        {name: show_pool(balance, units[name]) for name, balance in balances.items()},
         _show_grants(given, balances.values()),
     )
+
+
+def burn_purses(
+    purses: Purses,
+    plans: Mapping[str, list[int]],
+    merged: Sequence[int],
+    sums: Sequence[Sum],
+    known: Pools,
+    at: int,
+) -> dict[str, burndown.Balance]:
+    """The balance of each pool that has something to say, from sums by product over the `merged` edges."""
+    used = _use_by_pool(sums, merged, plans, known, units_of(known))
+    return {
+        name: burndown.burn(
+            purses.grants[name],
+            purses.draws[name],
+            plans[name],
+            used[name],
+            at,
+            carry_from=purses.carry_from,
+            overage=purses.overage,
+        )
+        for name in plans
+        if name == DEFAULT_POOL or any(used[name]) or purses.grants[name] or purses.draws[name]
+    }
 
 
 def show_grant(grant: Grant) -> GrantAnswer:
@@ -79,12 +115,17 @@ def show_grant(grant: Grant) -> GrantAnswer:
     )
 
 
-def _units(known: Pools) -> dict[str, Unit]:
+def units_of(known: Pools) -> dict[str, Unit]:
+    """What each pool that has balances counts."""
     return {name: charge for name, charge in known.charges.items() if charge != "nothing"}
 
 
 def _payer(grant: Grant) -> burndown.Grant:
     return burndown.Grant(grant.id, grant.amount, grant.priority, grant.starts_at, grant.expires_at, grant.voided_at)
+
+
+def _draw(passed_on: Allocation) -> burndown.Draw:
+    return burndown.Draw(passed_on.id, passed_on.created_at, passed_on.amount, passed_on.returned)
 
 
 def _use_by_pool(
@@ -94,14 +135,14 @@ def _use_by_pool(
     used = {name: [0] * (len(plan) - 1) for name, plan in plans.items()}
     for found in sums:
         pool = known.pool_of(found.by[0])
-        if pool not in units:
+        if pool not in plans:
             continue
         span = bisect_right(plans[pool], merged[found.span]) - 1
         used[pool][span] += found.requests if units[pool] == "requests" else found.bytes_up + found.bytes_down
     return used
 
 
-def _show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
+def show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
     return PoolBalance(
         unit=unit,
         granted=balance.granted,
@@ -112,6 +153,7 @@ def _show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
         voided=balance.voided,
         overage=balance.overage,
         credit=balance.credit,
+        drawn=balance.drawn,
     )
 
 

@@ -210,6 +210,19 @@ def calendar_edges(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: 
     return edges
 
 
+def window_of(window: Literal["day", "month"], at: int, zone: ZoneInfo) -> tuple[int, int]:
+    """The day or month of the zone's calendar that holds the instant: its beginning, and where the next one begins."""
+    # Where the clock was set back across midnight the day that had already begun goes on, whatever the clock shows.
+    day = min(_local_day(at, zone) + 1, _LAST_DAY)
+    while first_instant(date.fromordinal(day), zone) > at:
+        day -= 1
+    found = date.fromordinal(day)
+    if window == "month":
+        found = found.replace(day=1)
+    edges = _date_edges(window, at, _MAX_MS, zone)
+    return first_instant(found, zone), next(edges, _MAX_MS)
+
+
 def _check_range(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: int) -> None:
     if start >= end:
         raise BadRange(f"The range is empty: from {format_instant(start, zone)} to {format_instant(end, zone)}")

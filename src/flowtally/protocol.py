@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from flowtally.events import UsageEvent as PlainEvent
 
@@ -106,6 +107,7 @@ class PoolBalance(msgspec.Struct, frozen=True):
     voided: int
     overage: int
     credit: int
+    drawn: int = 0  # passed on to funded users: paid like use, so part of spent (or of overage)
 
 
 class GrantAnswer(msgspec.Struct, frozen=True):
@@ -192,11 +194,111 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `amount` of `unit` in each `window` of the account's calendar. A limit never pays, it only refuses."""
+
+    amount: int
+    unit: Literal["bytes", "requests"] = "bytes"
+    window: Literal["lifetime", "day", "month"] = "lifetime"
+
+
+class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`funded` is fixed when the user is made: its use is paid from its own purse only."""
+
+    name: str
+    product: str | None = None
+    limit: LimitSetting | None = None
+    funded: bool = False
+    status: Literal["active", "disabled"] = "active"
+    password: str | None = None
+
+
+class UserChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays; null takes a product, limit or password away."""
+
+    name: str | UnsetType = UNSET
+    product: str | UnsetType | None = UNSET
+    limit: LimitSetting | UnsetType | None = UNSET
+    status: Literal["active", "disabled"] | UnsetType = UNSET
+    password: str | UnsetType | None = UNSET
+
+
 class UserAnswer(msgspec.Struct, frozen=True):
+    """`managed`: somebody made or changed it; the others are only known from traffic. Passwords are never shown."""
+
     id: str
     account: str
     name: str
     created_at: str
+    product: str | None = None
+    status: Literal["active", "disabled", "deleted"] = "active"
+    funded: bool = False
+    limit: LimitSetting | None = None
+    has_password: bool = False
+    managed: bool = False
+
+
+class NameAnswer(msgspec.Struct, frozen=True):
+    """What a user was called, and until when (excluded; null: still). Null `from`: since ever."""
+
+    name: str
+    start: str | None = msgspec.field(name="from")
+    end: str | None = msgspec.field(name="to")
+
+
+class AllocationRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` in the pool's unit."""
+
+    amount: int
+    pool: str = "traffic"
+
+
+class ReturnRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` in the pool's unit; left out: everything that is unspent."""
+
+    amount: int | None = None
+
+
+class AllocationAnswer(msgspec.Struct, frozen=True):
+    """Traffic passed on to a user; `returned` of it was taken back. `spent` and `left` are only known where a balance
+    was computed: amount = returned + spent + left."""
+
+    id: str
+    account: str
+    user: str
+    user_id: str
+    pool: str
+    amount: int
+    returned: int
+    created_at: str
+    spent: int | None = None
+    left: int | None = None
+
+
+class LimitState(msgspec.Struct, frozen=True):
+    """A limit at an instant; `exceeded`: nothing is left of it. `resets_at` is null for `lifetime`."""
+
+    unit: Literal["bytes", "requests"]
+    window: Literal["lifetime", "day", "month"]
+    limit: int
+    used: int
+    left: int
+    exceeded: bool
+    resets_at: str | None
+
+
+class UserBalanceAnswer(msgspec.Struct, frozen=True):
+    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them."""
+
+    account: str
+    user: str
+    user_id: str
+    at: str
+    status: Literal["active", "disabled", "deleted"]
+    funded: bool
+    limit: LimitState | None
+    pools: dict[str, PoolBalance]
+    allocations: list[AllocationAnswer]
 
 
 class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -49,6 +49,7 @@ class Question(msgspec.Struct, frozen=True):
     by: tuple[str, ...] = ()
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
+    user_ids: tuple[str, ...] | None = None  # instead of names: these users, whatever they are called
     series: str = METERED
     fill: Literal["zero", "none"] = "zero"
 
@@ -136,7 +137,7 @@ def _columns(by: Sequence[str]) -> list[str]:
 
 def _user_ids(tx: Tx, question: Question, now: int) -> tuple[str, ...] | None:
     if question.users is None:
-        return None
+        return question.user_ids
     names = [(question.account, name) for name in question.users]
     return tuple(sorted(users.resolve_users(tx, names, now).values()))
 

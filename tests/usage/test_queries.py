@@ -70,7 +70,7 @@ def test_too_many_cut_buckets_are_asked_from_rows() -> None:
 
 
 def test_nothing_from_outside_stands_in_the_text() -> None:
-    where = Where("it's a series", "it's an account", ("it's a user",), ("it's a product",))
+    where = Where("it's a series", "it's an account", ("it's a user",), ("it's a product",), ("it's another",))
     for by in (("user", "label:it's a label"), ("product",)):
         assert "it's" not in plan_sums([0, 1], where, by).text
 
@@ -132,10 +132,14 @@ def big(chdb_directory: str) -> Iterator[ClickHouseStore]:
 
 DAYS: Final = [BASE + day * DAY_MS for day in range(87)]
 ONE: Final = Where(account="acc3")
+SOME: Final = Where(account="acc3", users=("u3",), products=("residential",))
+OTHERS: Final = Where(account="acc3", without_users=("u3", "u53"))
 
 
 @pytest.mark.parametrize("by", [(), ("user",), ("product",), ("account", "user", "product")])
-@pytest.mark.parametrize("where", [Where(), ONE, Where(account="acc3", users=("u3",), products=("residential",))])
+@pytest.mark.parametrize(
+    "where", [Where(), ONE, Where(account="acc3", users=("u3",), products=("residential",)), OTHERS]
+)
 def test_aligned_edges_are_answered_from_the_roll_up_alone(
     big: ClickHouseStore, by: tuple[str, ...], where: Where
 ) -> None:

@@ -78,6 +78,8 @@ def test_filters_keep_other_series_accounts_users_and_products_out(store: UsageS
     cases: list[tuple[Where, int]] = [
         (Where(), 12),
         (Where(series="nobody"), 0),
+        (Where(without_users=("u1", "nobody")), 8),
+        (Where(without_users=("", "u1"), users=("u1", "u2")), 4),
         (Where(account="acme"), 6),
         (Where(account="acme", users=("u1", "")), 4),
         (Where(account="acme", users=()), 0),

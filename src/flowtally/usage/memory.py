@@ -89,6 +89,7 @@ def _counts(row: Mapping[str, Any], where: Where) -> bool:
         row["series"] == where.series
         and (where.account is None or row["account"] == where.account)
         and (where.users is None or row["user"] in where.users)
+        and row["user"] not in where.without_users
         and (where.products is None or row["product"] in where.products)
     )
 

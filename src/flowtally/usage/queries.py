@@ -56,6 +56,9 @@ def _conditions(where: Where, parameters: dict[str, Any]) -> list[str]:
     if where.users is not None:
         parameters["users"] = list(where.users)
         conditions.append("user IN {users:Array(String)}")
+    if where.without_users:
+        parameters["without_users"] = list(where.without_users)
+        conditions.append("user NOT IN {without_users:Array(String)}")
     if where.products is not None:
         parameters["products"] = list(where.products)
         conditions.append("product IN {products:Array(String)}")

@@ -22,12 +22,14 @@ DIMENSIONS = ("user", "product", "status", "source", "account")
 
 
 class Where(msgspec.Struct, frozen=True):
-    """Which rows count: one series, one account (None: all), and optionally only these user ids and products."""
+    """Which rows count: one series, one account (None: all), and optionally only these user ids and products,
+    or all users but these."""
 
     series: str = METERED
     account: str | None = None
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
+    without_users: tuple[str, ...] = ()
 
 
 class Sum(msgspec.Struct, frozen=True):

@@ -1,0 +1,186 @@
+"""Users' limits and purses: what a user has left, and the writes that depend on a balance.
+
+Owns how an allocation is covered: whoever passes traffic on is in the ledger's one write transaction, so no other
+allocation comes in between, and asks for the balance of that moment inside it. Leaves the quota rule to `burndown`,
+what a limit refuses to whoever stands at the gate: a limit never pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import structs
+
+from flowtally import burndown
+from flowtally.balance import Purses, burn_purses, make_balance, show_pool, units_of
+from flowtally.edges import format_instant, load_zone, merge_edges, window_of
+from flowtally.errors import BadRange
+from flowtally.ledger import accounts, allocations, managed, pools, users
+from flowtally.ledger.accounts import Account
+from flowtally.ledger.allocations import Allocation
+from flowtally.ledger.database import Tx
+from flowtally.ledger.grants import DEFAULT_PRIORITY
+from flowtally.ledger.users import Limit, User
+from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
+from flowtally.usage.store import Sum, UsageReader, Where
+
+
+def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at: int) -> UserBalanceAnswer:
+    """What the user (by id or name) has left at `at`, with today's knowledge, from one `sums`.
+
+    UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
+    """
+    account = accounts.read_account(tx, account_id)
+    found = users.read_user(tx, account_id, user)
+    known = pools.read_pools(tx)
+    got = allocations.allocations_to(tx, found.id)
+    balances, limit = _balances(tx, usage, account, found, got, at)
+    units = units_of(known)
+    return UserBalanceAnswer(
+        account=account_id,
+        user=found.name,
+        user_id=found.id,
+        at=format_instant(at),
+        status=found.status,
+        funded=found.funded,
+        limit=limit,
+        pools={name: show_pool(balance, units[name]) for name, balance in balances.items()},
+        allocations=_show_burnt(found, got, balances, at),
+    )
+
+
+def allocate(
+    tx: Tx, usage: UsageReader, account_id: str, user: str, amount: int, *, now: int, pool: str = "traffic"
+) -> Allocation:
+    """Pass `amount` of the account's pool on to a funded user: a draw there, a grant here. Call in a write
+    transaction, with a `now` read inside it.
+
+    NotCovered (with what is left), UnknownAccount, UnknownUser, NotFound (pool), Conflict, Unprocessable.
+    """
+    found = users.read_user(tx, account_id, user)
+    allocations.check_allocation(tx, found, amount, pool)
+    at = _at(tx, account_id, now)
+    purse = make_balance(tx, usage, account_id, at).pools.get(pool)
+    left = 0 if purse is None else purse.left + purse.credit
+    return allocations.allocate(tx, found, amount, now=at, pool=pool, left=left)
+
+
+def take_back(
+    tx: Tx, usage: UsageReader, account_id: str, user: str, allocation_id: str, *, now: int, amount: int | None = None
+) -> Allocation:
+    """Return `amount` (None: all that is unspent) of an allocation to the account: its draw and the user's grant were
+    that much smaller from the beginning. Call in a write transaction, with a `now` read inside it.
+
+    NotCovered (with what is unspent), UnknownAccount, UnknownUser, NotFound, Unprocessable.
+    """
+    found = users.read_user(tx, account_id, user)
+    allocations.read_allocation(tx, found, allocation_id)
+    at = _at(tx, account_id, now)
+    unspent = _unspent(tx, usage, found, at).get(allocation_id, 0)
+    return allocations.take_back(tx, found, allocation_id, now=at, unspent=unspent, amount=amount)
+
+
+def delete_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: int) -> User:
+    """Delete the user, taking back what is unspent in its purses first. UnknownAccount, UnknownUser."""
+    found = users.read_user(tx, account_id, user)
+    if found.funded and found.status != "deleted":
+        at = _at(tx, account_id, now)
+        for allocation_id, unspent in _unspent(tx, usage, found, at).items():
+            allocations.take_back(tx, found, allocation_id, now=at, unspent=unspent)
+    return managed.delete_user(tx, account_id, found.id, now=now)
+
+
+def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
+    """An allocation as it was made, to the user of that name; what is left of it is a balance's to say."""
+    return AllocationAnswer(
+        id=allocation.id,
+        account=allocation.account,
+        user=name,
+        user_id=allocation.user_id,
+        pool=allocation.pool,
+        amount=allocation.amount,
+        returned=allocation.returned,
+        created_at=format_instant(allocation.created_at),
+    )
+
+
+def _at(tx: Tx, account_id: str, now: int) -> int:
+    """Now, and not before the last allocation, were the clock set back: each must see all those before it."""
+    return max(now, allocations.last_allocated_at(tx, account_id))
+
+
+def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
+    """What is unspent of each allocation to the user of which anything is."""
+    account = accounts.read_account(tx, user.account)
+    balances, _ = _balances(tx, usage, account, user, allocations.allocations_to(tx, user.id), at)
+    return {one.grant.id: one.unspent for balance in balances.values() for one in balance.grants if one.unspent}
+
+
+def _balances(
+    tx: Tx, usage: UsageReader, account: Account, user: User, got: Sequence[Allocation], at: int
+) -> tuple[dict[str, burndown.Balance], LimitState | None]:
+    if at <= burndown.BEGINNING:
+        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(burndown.BEGINNING)}")
+    known = pools.read_pools(tx)
+    purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
+    plans = purses.plans(at)
+    start, resets_at = _window(user.limit, account, at)
+    edges = merge_edges(*plans.values(), () if user.limit is None else (start, at))
+    sums = usage.sums(edges, Where(account=account.id, users=(user.id,)), ("product",)) if len(edges) > 1 else []
+    limit = _limit_state(user.limit, [one for one in sums if edges[one.span] >= start], resets_at)
+    return burn_purses(purses, plans, edges, sums, known, at), limit
+
+
+def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequence[str]) -> Purses:
+    """A grant is what was allocated less what was taken back. Use from before the user was made is never carried: an
+    imported log must not eat what is allocated today."""
+    return Purses(
+        {
+            name: [
+                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.created_at)
+                for one in got
+                if one.pool == name and one.amount > one.returned
+            ]
+            for name in names
+        },
+        {name: [] for name in names},
+        max(account.carry_from, user.created_at),
+        account.overage,
+    )
+
+
+def _window(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:
+    """Where the window that holds `at` begins, and where the next one does."""
+    if limit is None or limit.window == "lifetime":
+        return burndown.BEGINNING, None
+    start, end = window_of(limit.window, at, load_zone(account.timezone))
+    return max(start, burndown.BEGINNING), end
+
+
+def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None) -> LimitState | None:
+    if limit is None:
+        return None
+    used = sum(one.requests if limit.unit == "requests" else one.bytes_up + one.bytes_down for one in sums)
+    return LimitState(
+        unit=limit.unit,
+        window=limit.window,
+        limit=limit.amount,
+        used=used,
+        left=max(0, limit.amount - used),
+        exceeded=used >= limit.amount,
+        resets_at=None if resets_at is None else format_instant(resets_at),
+    )
+
+
+def _show_burnt(
+    user: User, got: Sequence[Allocation], balances: Mapping[str, burndown.Balance], at: int
+) -> list[AllocationAnswer]:
+    """All that were made by then. Of one that was returned whole nothing can be spent."""
+    burnt = {one.grant.id: one for balance in balances.values() for one in balance.grants}
+    shown = []
+    for allocation in got:
+        if allocation.created_at <= at:
+            found = burnt.get(allocation.id)
+            spent, left = (found.spent, found.unspent) if found is not None else (0, 0)
+            shown.append(structs.replace(show_allocation(allocation, user.name), spent=spent, left=left))
+    return shown
