@@ -74,6 +74,9 @@ class FakeIngest:
             None, event.bytes_up, event.bytes_down, event.requests, event.status, event.labels or {}, 1,
         )  # fmt: skip
 
+    def forget_names(self) -> None:
+        """Nothing is remembered here."""
+
     def ready(self) -> tuple[bool, str]:
         return self.open, "" if self.open else "the disk is full"
 

@@ -20,8 +20,9 @@ import pytest
 
 from flowtally.config import load_config
 from flowtally.errors import ConfigError
-from flowtally.ledger import credentials
+from flowtally.ledger import accounts, credentials, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import address_of, bind, open_house, prepare
 
 TOKEN = "a-token-for-the-tests-only"
@@ -196,3 +197,18 @@ def test_a_usage_store_that_does_not_answer_ends_the_start_with_its_reason(tmp_p
     prepare(config)
     with pytest.raises(ConfigError, match="usage_url: The usage store at"), open_house(config):
         pass
+
+
+def test_a_start_without_the_key_of_its_passwords_is_refused(tmp_path: Path) -> None:
+    config = load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
+    prepare(config)
+    ledger = Ledger.open(config.ledger_url)
+    vault = Vault.open(config.data_dir / KEY_FILE, None)
+    with ledger.begin() as tx:
+        accounts.create_account(tx, "acme", now=1)
+        managed.create_user(tx, "acme", "ann", password=vault.seal("a secret"), now=2)
+    (config.data_dir / KEY_FILE).unlink()
+    with pytest.raises(ConfigError, match="is missing"), open_house(config, ledger=ledger):
+        pass
+    assert not (config.data_dir / KEY_FILE).exists()
+    ledger.close()

@@ -34,8 +34,9 @@ from flowtally.auth import Doorkeeper
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
-from flowtally.ledger import credentials
+from flowtally.ledger import credentials, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
@@ -106,6 +107,8 @@ def open_house(
         if ledger is None:
             ledger = Ledger.open(config.ledger_url)
             closing.callback(ledger.close)
+        with ledger.read() as tx:
+            vault = Vault.open(config.data_dir / KEY_FILE, managed.any_password(tx))
         if ingest is None:
             refuse_second_writer(config)
         if usage is None:
@@ -130,6 +133,7 @@ def open_house(
             ledger,
             ingest,
             Doorkeeper(ledger, clock),
+            vault,
             metrics,
             *pools,
             BodyRoom(config.max_waiting_bytes),

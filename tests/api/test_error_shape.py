@@ -13,6 +13,7 @@ from flowtally.api.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
 NAMES = {"account": "acme", "grant": "grn_x", "credential": "crd_x", "pool": "mobile", "product": "mobile"}
+NAMES |= {"user": "alice", "allocation": "alc_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}
 
 
@@ -121,6 +122,11 @@ def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op:
         ("GET", "/v1/accounts?cursor=abc", 400, "bad_request"),
         ("GET", "/v1/accounts/nobody/balance", 404, "unknown_account"),
         ("GET", "/v1/accounts/nobody/users", 404, "unknown_account"),
+        ("GET", "/v1/accounts/nobody/users/alice", 404, "unknown_account"),
+        ("GET", "/v1/accounts/acme/users/nobody", 404, "unknown_user"),
+        ("DELETE", "/v1/accounts/acme/users/nobody", 404, "unknown_user"),
+        ("GET", "/v1/accounts/acme/users/nobody/balance", 404, "unknown_user"),
+        ("GET", "/v1/accounts/acme/users/alice/usage?user=alice", 400, "bad_request"),
         ("GET", "/v1/events?source=gw", 400, "bad_request"),
         ("GET", "/v1/events?source=gw&id=none", 404, "not_found"),
         ("POST", "/v1/accounts/acme/grants/grn_x/void", 404, "not_found"),

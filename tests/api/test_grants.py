@@ -72,6 +72,7 @@ def test_the_balance_shows_pools_and_grants(client: Client, acme: str) -> None:
         "voided": 0,
         "overage": 0,
         "credit": 0,
+        "drawn": 0,
     }
     assert answer["pools"]["mobile"]["overage"] == 3
     assert [(grant["spent"], grant["left"], grant["state"]) for grant in answer["grants"]] == [(1005, 98_995, "active")]

@@ -32,7 +32,7 @@ GRANT = {
     "voided_at": None,
 }
 POOL = {"unit": "bytes", "granted": 100_000_000_000, "spent": 25_000_000_000, "left": 75_000_000_000}
-POOL |= {"pending": 0, "expired": 0, "voided": 0, "overage": 0, "credit": 0}
+POOL |= {"pending": 0, "expired": 0, "voided": 0, "overage": 0, "credit": 0, "drawn": 0}
 SPENT = {"spent": 25_000_000_000, "left": 75_000_000_000, "state": "active"}
 BALANCE = {"account": "acme", "at": "2026-07-02T00:00:00Z", "pools": {"traffic": POOL}, "grants": [GRANT | SPENT]}
 USED = {"bytes_up": 1, "bytes_down": 2_000_000_000, "bytes": 2_000_000_001, "requests": 7}

@@ -152,6 +152,53 @@ def test_a_revoked_key_is_refused_with_what_to_do(live: Live) -> None:
     assert made["token"] not in refused.stderr
 
 
+def test_users_are_made_limited_funded_renamed_and_deleted(live: Live, tmp_path: Path) -> None:
+    make_account(live, "people", "1GB")
+    limited = ask(live, "user", "create", "people", "ann", "--limit", "5MB", "--window", "month")
+    assert limited["limit"] == {"amount": 5_000_000, "unit": "bytes", "window": "month"}
+    made = run(live, "user", "create", "people", "p-shop", "--funded", "--password", "--json", stdin="a secret\n")
+    assert json.loads(made.stdout)["has_password"]
+    key = Path(live.data) / "passwords.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    allocation = ask(live, "user", "allocate", "people", "p-shop", "300MB")
+    refused = run(live, "user", "allocate", "people", "p-shop", "701MB")
+    assert refused.returncode == 1
+    assert "more than the 700000000" in refused.stderr
+    log = tmp_path / "access.log"
+    log.write_text(squid_line(1, "ann", 4_000_000) + squid_line(2, "ann", 1_000_000))
+    ask(live, "import", str(log), "--account", "people")
+    used = ask(live, "user", "usage", "people", "ann", "--from", "2025-02-01", "--to", "2025-03-01")
+    assert used["total"]["requests"] == 2
+    shown = run(live, "user", "balance", "people", "p-shop").stdout
+    assert "300 MB left" in shown
+    assert allocation["id"] in shown
+    assert ask(live, "user", "return", "people", "p-shop", allocation["id"], "100MB")["returned"] == 100_000_000
+    assert "300 MB" in run(live, "user", "return", "people", "p-shop", allocation["id"]).stdout
+    assert ask(live, "balance", "people")["pools"]["traffic"]["drawn"] == 0
+    assert ask(live, "user", "rename", "people", "ann", "anna")["name"] == "anna"
+    assert "called ann until" in run(live, "user", "show", "people", "anna").stdout
+    assert ask(live, "user", "change", "people", "anna", "--no-limit", "--status", "disabled")["limit"] is None
+    assert ask(live, "user", "delete", "people", "anna")["status"] == "deleted"
+    assert [one["name"] for one in ask(live, "user", "list", "people")] == ["p-shop"]
+    assert len(ask(live, "user", "list", "people", "--deleted")) == 2
+    assert "a secret" not in (Path(live.data).parent / f"{Path(live.data).name}.log").read_text()
+
+
+def test_a_rename_holds_for_events_from_then_on(live: Live, tmp_path: Path) -> None:
+    """Over the real stores: events of before, arriving after it, stay with the old bearer of the name."""
+    make_account(live, "renamed")
+    log = tmp_path / "access.log"
+    log.write_text(squid_line(1, "zoe", 10))
+    ask(live, "import", str(log), "--account", "renamed")
+    old = ask(live, "user", "rename", "renamed", "zoe", "zoe2")
+    with log.open("a") as growing:
+        growing.write(squid_line(2, "zoe", 20))  # of last year
+    ask(live, "import", str(log), "--account", "renamed")
+    total = ask(live, "user", "usage", "renamed", old["id"], "--from", "2025-02-01", "--to", "2025-03-01")["total"]
+    assert total["bytes_down"] == 30
+    assert [one["name"] for one in ask(live, "user", "list", "renamed")] == ["zoe2"]
+
+
 def test_pools_and_products_are_listed_and_mapped(live: Live) -> None:
     ask(live, "pool", "create", "captcha", "--charge", "requests")
     ask(live, "pool", "map", "solver", "captcha")

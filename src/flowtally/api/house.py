@@ -15,6 +15,7 @@ from flowtally.auth import Doorkeeper
 from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.vault import Vault
 from flowtally.protocol import EventAnswer, EventsAnswer, SourceAnswer
 from flowtally.usage.store import UsageStore
 
@@ -40,6 +41,8 @@ class EventsDoor(Protocol):
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer: ...
 
+    def forget_names(self) -> None: ...
+
     def ready(self) -> tuple[bool, str]: ...
 
     def metrics(self) -> Mapping[str, float]: ...
@@ -56,6 +59,7 @@ class House(msgspec.Struct, frozen=True):
     ledger: Ledger
     ingest: EventsDoor
     doorkeeper: Doorkeeper
+    vault: Vault
     metrics: Metrics
     pool: ThreadPoolExecutor
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)

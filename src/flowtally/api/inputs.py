@@ -31,6 +31,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_SHOWN_CHARS: Final = 100
+SECRET: Final = frozenset({"password"})  # members of bodies that are never repeated
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
@@ -111,6 +112,8 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     except _NO_JSON as worse:
         return MalformedBody(f"The body is no JSON: {worse}.")
     reason, field = _taken_apart(error)
+    if field in SECRET:
+        return Unprocessable(f"{field}: {reason}.", field=field)
     value = _value_at(value, field)
     told = f"{field} = {_shown(value)}: {reason}." if field else f"{reason}."
     return Unprocessable(told, field=field, value=value)

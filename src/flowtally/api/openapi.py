@@ -37,11 +37,13 @@ TAGS: Final = {
     "balance": "What is left.",
     "accounts": "Customers.",
     "users": "Who inside an account.",
+    "allocations": "Traffic passed on to users.",
     "grants": "Amounts given.",
     "credentials": "Who may ask.",
     "pools": "Which products are paid from the same grants.",
     "health": "For machines that watch.",
 }
+NAMED_BY: Final = {"pool": "name", "product": "name", "user": "id or present name"}  # the others: by id
 
 
 def describe(operations: Sequence[Operation]) -> Document:
@@ -114,7 +116,7 @@ def _path_parameters(op: Operation) -> list[Document]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": f"The {name}'s {'name' if name in ('pool', 'product') else 'id'}.",
+            "description": f"The {name}'s {NAMED_BY.get(name, 'id')}.",
             "schema": {"type": "string", "minLength": 1},
         }
         for name in re.findall(r"\{(\w+)\}", op.path)

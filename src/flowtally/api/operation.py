@@ -27,7 +27,7 @@ from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.protocol import Scope
 
-Method = Literal["GET", "POST", "PATCH", "PUT"]
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -54,6 +54,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
     body_example: Any = None
     changes_credentials: bool = False
+    holds_password: bool = False  # in its body: no plain digest of it may be kept
+    changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     also: tuple[str, ...] = ()  # other media types of the answer
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
 
@@ -112,6 +114,8 @@ async def answer(op: Operation, request: AnyRequest) -> Response[bytes]:
     elif raw.strip() not in (b"", b"{}"):
         raise BadRequest("This takes no body.")
     key = Key.of(request, raw) if op.writes else None
+    if key is not None and op.holds_password:
+        key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
     return await house.in_thread(_in_transaction, op, call, given, key)
 
 
@@ -124,6 +128,8 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
     finally:
         if op.changes_credentials:
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
+        if op.changes_names:
+            call.house.ingest.forget_names()  # likewise
     return respond(op, made)
 
 

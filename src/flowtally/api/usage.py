@@ -97,6 +97,13 @@ def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Rep
     zone's own calendar (a day may have 23 or 25 hours); the first and last are cut to the range. Rows carry what `by`
     named; `user` comes with `user_id`, which never changes. CSV has the rows only, and a leading apostrophe where a
     spreadsheet would take a name for a formula."""
+    return answer_usage(call, account, query)
+
+
+def answer_usage(
+    call: Call, account: str, query: UsageQuery, user_ids: tuple[str, ...] | None = None
+) -> UsageAnswer | Reply:
+    """The statement in the form asked for; `user_ids`: of these users only."""
     by = tuple(name for given in query.by for name in given.split(","))
     question = Question(
         account=account,
@@ -106,6 +113,7 @@ def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Rep
         bucket=query.bucket,
         by=by,
         users=tuple(query.user) or None,
+        user_ids=user_ids,
         products=tuple(query.product) or None,
         series=query.series,
         fill=query.fill,

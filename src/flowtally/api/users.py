@@ -1,19 +1,99 @@
-"""Users of an account: they come into being with their first event."""
+"""Users of an account: made by hand or with their first event, changed, renamed, deleted; their usage and balance."""
 
 from __future__ import annotations
 
-from flowtally import auth
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
-from flowtally.errors import UnknownAccount
-from flowtally.ledger import accounts, users
-from flowtally.ledger.pages import Page
-from flowtally.ledger.users import User
-from flowtally.protocol import UserAnswer
+from typing import Annotated
 
-EXAMPLE = UserAnswer("usr_0199f2c47b3a7c11a1f0b2c3d4e5f607", "acme", "alice", "2026-03-01T09:31:00Z")
+import msgspec
+from msgspec import Meta, UnsetType
+
+from flowtally import auth
+from flowtally.api.balance import BalanceQuery
+from flowtally.api.call import Call, Reply
+from flowtally.api.lists import Cursor, Limit, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.api.usage import CSV, UsageQuery, answer_usage
+from flowtally.edges import format_instant, parse_instant
+from flowtally.errors import (
+    BadRange,
+    BadRequest,
+    Conflict,
+    NameTaken,
+    UnknownAccount,
+    UnknownUser,
+    UnknownZone,
+    Unprocessable,
+)
+from flowtally.funding import delete_user as delete_funded_user
+from flowtally.funding import make_user_balance
+from flowtally.ledger import managed, names, users
+from flowtally.ledger.names import Borne
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.users import User
+from flowtally.protocol import (
+    AllocationAnswer,
+    LimitSetting,
+    LimitState,
+    NameAnswer,
+    PoolBalance,
+    Totals,
+    UsageAnswer,
+    UserAnswer,
+    UserBalanceAnswer,
+    UserChange,
+    UserRequest,
+)
+
+ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
+LIMIT = LimitSetting(5_000_000_000, "bytes", "month")
+EXAMPLE = UserAnswer(
+    ID, "acme", "alice", "2026-03-01T09:31:00Z", "residential", "active", False, LIMIT, has_password=True, managed=True
+)
+
+
+class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    deleted: Annotated[bool, Meta(description="Also those that were deleted.")] = False
+    cursor: Cursor = None
+    limit: Limit = DEFAULT_LIMIT
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/users",
+    may=auth.ADMIN,
+    summary="Create a user",
+    body=UserRequest,
+    answer=UserAnswer,
+    status=201,
+    errors=(UnknownAccount, Conflict, NameTaken, Unprocessable),
+    body_example={
+        "name": "alice",
+        "product": "residential",
+        "limit": {"amount": 5_000_000_000, "unit": "bytes", "window": "month"},
+        "password": "correct horse battery staple",
+    },
+    example=EXAMPLE,
+    holds_password=True,
+    changes_names=True,
+)
+def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
+    """Its name is borne once in the installation while it is in use. A user that traffic brought under this name to
+    this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
+    allocated to it, and left out of the account's balance. A `limit` never pays, it only refuses. The `password` is
+    kept encrypted and never answered here."""
+    return show(
+        managed.create_user(
+            call.tx,
+            account,
+            body.name,
+            now=call.house.clock(),
+            product=body.product,
+            limit=limit_of(body.limit),
+            funded=body.funded,
+            status=body.status,
+            password=None if body.password is None else call.house.vault.seal(body.password),
+        )
+    )
 
 
 @operation(
@@ -21,16 +101,193 @@ EXAMPLE = UserAnswer("usr_0199f2c47b3a7c11a1f0b2c3d4e5f607", "acme", "alice", "2
     "/v1/accounts/{account}/users",
     may=auth.READERS,
     summary="List users",
-    query=PageQuery,
+    query=UsersQuery,
     answer=Listed(UserAnswer),
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_users(call: Call, account: str, query: PageQuery) -> Page[UserAnswer]:
-    """In the order they were made. `id` never changes; `name` is what the user is called now."""
-    accounts.read_account(call.tx, account)
-    return show_page(users.list_users(call.tx, account, query.cursor, query.limit), show)
+def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
+    """In the order they were made. `id` never changes; `name` is what the user is called now, or was last."""
+    return show_page(users.list_users(call.tx, account, query.cursor, query.limit, deleted=query.deleted), show)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}",
+    may=auth.READERS,
+    summary="Read a user",
+    answer=UserAnswer,
+    errors=(UnknownUser,),
+    example=EXAMPLE,
+)
+def read_user(call: Call, account: str, user: str) -> UserAnswer:
+    """By id, also when it was deleted, or by present name."""
+    return show(users.read_user(call.tx, account, user))
+
+
+@operation(
+    "PATCH",
+    "/v1/accounts/{account}/users/{user}",
+    may=auth.ADMIN,
+    summary="Change or rename a user",
+    body=UserChange,
+    answer=UserAnswer,
+    errors=(UnknownAccount, UnknownUser, Conflict, NameTaken, Unprocessable),
+    body_example={"name": "alice.b", "limit": None, "status": "active"},
+    example=EXAMPLE,
+    holds_password=True,
+    changes_names=True,
+)
+def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAnswer:
+    """What is left out stays; null takes a product, limit or password away. Use under a new name is the user's from
+    now on, use dated before stays whose it was. The name given up is free at once: use dated from now on under it is
+    somebody else's."""
+    password = body.password
+    return show(
+        managed.change_user(
+            call.tx,
+            account,
+            user,
+            now=call.house.clock(),  # inside the transaction: it may have waited for its turn
+            name=body.name,
+            product=body.product,
+            limit=body.limit if isinstance(body.limit, UnsetType) else limit_of(body.limit),
+            status=body.status,
+            password=call.house.vault.seal(password) if isinstance(password, str) else password,
+        )
+    )
+
+
+@operation(
+    "DELETE",
+    "/v1/accounts/{account}/users/{user}",
+    may=auth.ADMIN,
+    summary="Delete a user",
+    answer=UserAnswer,
+    errors=(UnknownAccount, UnknownUser),
+    example=msgspec.structs.replace(EXAMPLE, status="deleted", has_password=False),
+    changes_names=True,
+)
+def delete_user(call: Call, account: str, user: str) -> UserAnswer:
+    """Its name is free from now on; its use stays in the account's history. What a funded user has not spent goes back
+    to the account. A second time, by id, changes nothing."""
+    return show(delete_funded_user(call.tx, call.house.usage, account, user, now=call.house.clock()))
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}/names",
+    may=auth.READERS,
+    summary="What a user was called",
+    answer=Listed(NameAnswer),
+    errors=(UnknownUser,),
+    example={"items": [NameAnswer("alice", None, "2026-04-01T00:00:00Z")], "next": None},
+)
+def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
+    """All of them, the last one last. An event belongs to whoever bore its user's name at the event's own time; the
+    first bearer of a name bore it since ever."""
+    borne = names.names_borne(call.tx, users.read_user(call.tx, account, user).id)
+    return Page([show_name(one) for one in borne], None)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}/usage",
+    may=auth.READERS,
+    summary="Usage of a user by calendar span",
+    query=UsageQuery,
+    answer=UsageAnswer,
+    errors=(BadRequest, BadRange, UnknownZone, UnknownAccount, UnknownUser),
+    also=(CSV,),
+    example=UsageAnswer(
+        "acme",
+        "2026-03-01T00:00:00+01:00",
+        "2026-03-02T00:00:00+01:00",
+        "Europe/Berlin",
+        "day",
+        [
+            {
+                "start": "2026-03-01T00:00:00+01:00",
+                "end": "2026-03-02T00:00:00+01:00",
+                "bytes_up": 1200,
+                "bytes_down": 50_000,
+                "bytes": 51_200,
+                "requests": 1,
+            }
+        ],
+        Totals(1200, 50_000, 51_200, 1),
+    ),
+)
+def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageAnswer | Reply:
+    """As the account's usage, of this user only, whatever it was called then. `user` as a parameter makes no sense
+    here and is refused."""
+    if query.user:
+        raise BadRequest("user: the path names the user already.", parameter="user")
+    found = users.read_user(call.tx, account, user)
+    return answer_usage(call, account, query, user_ids=(found.id,))
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}/balance",
+    may=auth.READERS,
+    summary="What a user has left",
+    query=BalanceQuery,
+    answer=UserBalanceAnswer,
+    errors=(BadRange, UnknownAccount, UnknownUser),
+    example=UserBalanceAnswer(
+        "acme",
+        "bob",
+        "usr_0199f2c47b3a7c11a1f0b2c3d4e5f608",
+        "2026-03-15T00:00:00Z",
+        "active",
+        True,
+        LimitState("bytes", "month", 5_000_000_000, 51_200, 4_999_948_800, False, "2026-04-01T00:00:00Z"),
+        {"traffic": PoolBalance("bytes", 10_000_000_000, 51_200, 9_999_948_800, 0, 0, 0, 0, 0, 0)},
+        [
+            AllocationAnswer(
+                id="alc_0199f2c47b3a7c11a1f0b2c3d4e5f609",
+                account="acme",
+                user="bob",
+                user_id="usr_0199f2c47b3a7c11a1f0b2c3d4e5f608",
+                pool="traffic",
+                amount=10_000_000_000,
+                returned=0,
+                created_at="2026-03-01T09:31:00Z",
+                spent=51_200,
+                left=9_999_948_800,
+            )
+        ],
+    ),
+)
+def read_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
+    """Where it stands with its limit, in the window that holds `at` (days and months of the account's zone); and, of a
+    funded user, its own purses, like the account's. The account pays for all others: they have none."""
+    at = call.now if query.at is None else parse_instant(query.at)
+    return make_user_balance(call.tx, call.house.usage, account, user, at)
 
 
 def show(user: User) -> UserAnswer:
-    return UserAnswer(user.id, user.account, user.name, format_instant(user.created_at))
+    return UserAnswer(
+        id=user.id,
+        account=user.account,
+        name=user.name,
+        created_at=format_instant(user.created_at),
+        product=user.product,
+        status=user.status,
+        funded=user.funded,
+        limit=None if user.limit is None else LimitSetting(user.limit.amount, user.limit.unit, user.limit.window),
+        has_password=user.has_password,
+        managed=user.managed,
+    )
+
+
+def show_name(borne: Borne) -> NameAnswer:
+    start, end = borne.start, borne.end
+    return NameAnswer(
+        borne.name, None if start == 0 else format_instant(start), None if end is None else format_instant(end)
+    )
+
+
+def limit_of(setting: LimitSetting | None) -> users.Limit | None:
+    return None if setting is None else users.Limit(setting.amount, setting.unit, setting.window)

@@ -20,7 +20,7 @@ Examples:
 """
 GAUGE: Final = 20
 MIN_GAUGE: Final = 4  # narrower says nothing
-POOL_FIGURES: Final = ("granted", "spent", "pending", "expired", "voided", "overage", "credit")
+POOL_FIGURES: Final = ("granted", "spent", "pending", "expired", "voided", "overage", "credit", "drawn")
 STYLES: Final = {"active": "", "spent": "dim", "expired": "dim", "voided": "dim", "pending": "cyan"}
 
 

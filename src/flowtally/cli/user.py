@@ -2,21 +2,305 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
+from typing import Annotated, Final, Literal
+
 import typer
+from msgspec import UNSET
 
-from flowtally.cli import ask
+from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, table, when
+from flowtally.cli.output import Json, document, facts, printable, say, table, when
+from flowtally.cli.quantities import amount as parse
+from flowtally.cli.quantities import human
+from flowtally.cli.usage import show_usage, split_commas
+from flowtally.client import Client, UsageQuestion
+from flowtally.protocol import (
+    AllocationAnswer,
+    AllocationRequest,
+    Bucket,
+    LimitSetting,
+    LimitState,
+    ReturnRequest,
+    UserAnswer,
+    UserBalanceAnswer,
+    UserChange,
+    UserRequest,
+)
 
-commands = typer.Typer(name="user", help="Users of an account.", no_args_is_help=True)
+commands = typer.Typer(
+    name="user", help="Users of an account: make, change, rename and delete them; their purses.", no_args_is_help=True
+)
+
+COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")
+ALLOCATIONS: Final = ("id", "pool", "amount", "returned", "spent", "left", "made")
+GAUGE: Final = 20
+CREATE: Final = """\
+\b
+Examples:
+  flowtally user create acme alice --limit 5GB --window month
+  flowtally user create acme shop-7 --funded
+  flowtally user create acme bob --product residential --password < bob.txt
+"""
+CHANGE: Final = """\
+\b
+Examples:
+  flowtally user change acme alice --limit 10GB --window month
+  flowtally user change acme alice --no-limit --status disabled
+"""
+
+User = Annotated[str, typer.Argument(metavar="USER", help="The user's id or present name.")]
+Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="10GB, 1.5GiB, or a plain number in the pool's unit.")]
+LimitAmount = Annotated[str | None, typer.Option("--limit", help="At most this much: 5GB, or a plain number.")]
+Unit = Annotated[Literal["bytes", "requests"], typer.Option("--unit", help="What the limit counts.")]
+Window = Annotated[
+    Literal["lifetime", "day", "month"],
+    typer.Option("--window", help="Since when it counts: ever, or the day or month of the account's zone."),
+]
+Product = Annotated[str | None, typer.Option("--product", help="What the user is for; any text.")]
+Status = Literal["active", "disabled"]
+Password = Annotated[
+    bool, typer.Option("--password", help="Set a password: asked for, or the first line of standard input.")
+]
+
+
+@commands.command("create", epilog=CREATE)
+def create(
+    account: Account,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Borne once in the installation while in use.")],
+    product: Product = None,
+    limit: LimitAmount = None,
+    unit: Unit = "bytes",
+    window: Window = "lifetime",
+    funded: Annotated[
+        bool, typer.Option("--funded", help="Paid only by what is allocated to it; cannot be changed later.")
+    ] = False,
+    password: Password = False,
+    json: Json = False,
+) -> None:
+    """Make a user, or manage from now on the one that traffic brought under this name."""
+    request = UserRequest(
+        name=name,
+        product=product,
+        limit=None if limit is None else LimitSetting(parse(limit), unit, window),
+        funded=funded,
+        password=_ask_password() if password else None,
+    )
+    with ask.client() as client:
+        _show(client.create_user(account, request), json)
 
 
 @commands.command("list", epilog="Example: flowtally user list acme")
-def list_all(account: Account, json: Json = False) -> None:
-    """All users of an account; a user is made the first time its name is seen."""
+def list_all(
+    account: Account,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")] = False,
+    json: Json = False,
+) -> None:
+    """All users of an account; most are made the first time their name is seen."""
     with ask.client() as client:
-        found = list(client.users(account))
+        found = list(client.users(account, deleted=deleted))
     if json:
         document(found)
         return
-    table(("id", "name", "created"), [(one.id, one.name, when(one.created_at)) for one in found])
+    table(COLUMNS, [_row(one) for one in found])
+
+
+@commands.command("show", epilog="Example: flowtally user show acme alice")
+def show(account: Account, user: User, json: Json = False) -> None:
+    """One user, and what it was called before."""
+    with ask.client() as client:
+        found = client.user(account, user)
+        if json:
+            document(found)
+            return
+        names = list(client.user_names(account, found.id))
+    _show(found, json)
+    for one in names[:-1]:
+        say(f"called {printable(one.name)} until {one.end}")
+
+
+@commands.command("change", epilog=CHANGE)
+def change(
+    account: Account,
+    user: User,
+    product: Product = None,
+    no_product: Annotated[bool, typer.Option("--no-product", help="Take the product away.")] = False,
+    limit: LimitAmount = None,
+    unit: Unit = "bytes",
+    window: Window = "lifetime",
+    no_limit: Annotated[bool, typer.Option("--no-limit", help="Take the limit away.")] = False,
+    status: Annotated[Status | None, typer.Option("--status", help="Whether it may go on.")] = None,
+    password: Password = False,
+    no_password: Annotated[bool, typer.Option("--no-password", help="Take the password away.")] = False,
+    json: Json = False,
+) -> None:
+    """Change what is given. A new limit replaces the old one, unit and window included."""
+    for given, taken, option in (
+        (product is not None, no_product, "product"),
+        (limit is not None, no_limit, "limit"),
+        (password, no_password, "password"),
+    ):
+        if given and taken:
+            raise typer.BadParameter(f"choose one of --{option} and --no-{option}")
+    wanted = UserChange(
+        product=None if no_product else UNSET if product is None else product,
+        limit=None if no_limit else UNSET if limit is None else LimitSetting(parse(limit), unit, window),
+        status=UNSET if status is None else status,
+        password=None if no_password else _ask_password() if password else UNSET,
+    )
+    with ask.client() as client:
+        _show(client.change_user(account, user, wanted), json)
+
+
+@commands.command("rename", epilog="Example: flowtally user rename acme alice alice.b")
+def rename(
+    account: Account,
+    user: User,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    json: Json = False,
+) -> None:
+    """Give a user another name from now on. Its use so far stays its own; the old name is free."""
+    with ask.client() as client:
+        _show(client.change_user(account, user, UserChange(name=name)), json)
+
+
+@commands.command("delete", epilog="Example: flowtally user delete acme alice")
+def delete(account: Account, user: User, json: Json = False) -> None:
+    """Free a user's name from now on. Its use stays on record; what a funded user has not spent goes back."""
+    with ask.client() as client:
+        _show(client.delete_user(account, user), json)
+
+
+@commands.command("allocate", epilog="Example: flowtally user allocate acme shop-7 10GB")
+def allocate(
+    account: Account,
+    user: User,
+    amount: Amount,
+    pool: Annotated[str, typer.Option("--pool", help="From which pool of the account.")] = "traffic",
+    json: Json = False,
+) -> None:
+    """Pass traffic of the account on to a funded user; refused when the account's balance does not cover it."""
+    with ask.client() as client:
+        made = client.allocate(account, user, AllocationRequest(amount=parse(amount), pool=pool))
+        _show_allocation(client, made, json)
+
+
+@commands.command("return", epilog="Example: flowtally user return acme shop-7 alc_0198c0ffee 4GB")
+def take_back(
+    account: Account,
+    user: User,
+    allocation: Annotated[str, typer.Argument(metavar="ALLOCATION", help="Its id, from `flowtally user balance`.")],
+    amount: Annotated[
+        str | None, typer.Argument(metavar="AMOUNT", help="How much; left out: all that is unspent.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Take back what a user has not spent of an allocation."""
+    with ask.client() as client:
+        request = ReturnRequest(amount=None if amount is None else parse(amount))
+        _show_allocation(client, client.take_back(account, user, allocation, request), json)
+
+
+@commands.command("usage", epilog="Example: flowtally user usage acme alice --from 2026-07-01 --bucket month")
+def usage(
+    account: Account,
+    user: User,
+    start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    tz: Annotated[str | None, typer.Option("--tz", help="IANA zone of the days; default the account's.")] = None,
+    bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Split by product, status, source or label:NAME; repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What a user used, whatever it was called then."""
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by))
+    with ask.client() as client:
+        answer = client.user_usage(account, user, **question)
+    if json:
+        document(answer)
+    else:
+        show_usage(answer)
+
+
+@commands.command("balance", epilog="Example: flowtally user balance acme alice")
+def balance(
+    account: Account,
+    user: User,
+    at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    json: Json = False,
+) -> None:
+    """Where a user stands with its limit, and what a funded user has left."""
+    with ask.client() as client:
+        answer = client.user_balance(account, user, at=at)
+    if json:
+        document(answer)
+        return
+    show_balance(answer)
+
+
+def show_balance(answer: UserBalanceAnswer) -> None:
+    """The limit with a bar of what is left of it, then the purses with their allocations."""
+    say(f"{printable(answer.user)} of {printable(answer.account)} at {answer.at}", style="bold")
+    if answer.status != "active":
+        say(answer.status, style="yellow")
+    if answer.limit is not None:
+        say(_limit_line(answer.limit), style="yellow" if answer.limit.exceeded else "green")
+    if not answer.funded:
+        say(f"{'' if answer.limit else 'No limit. '}{printable(answer.account)} pays for its use.")
+    for name, pool in answer.pools.items():
+        bar = chart.gauge(pool.left, pool.left + pool.spent, GAUGE, unicode=output.unicode_blocks())
+        over = f", {human(pool.overage, pool.unit)} over" if pool.overage else ""
+        line = f"{printable(name)}  {bar}  {human(pool.left, pool.unit)} left{over}"
+        say(line, style="yellow" if pool.overage else "green")
+    if answer.allocations:
+        units = {name: pool.unit for name, pool in answer.pools.items()}
+        rows = [_allocation(one, units.get(one.pool)) for one in answer.allocations]
+        table(ALLOCATIONS, rows, right=frozenset({2, 3, 4, 5}))
+
+
+def _limit_line(state: LimitState) -> str:
+    bar = chart.gauge(state.left, state.limit, GAUGE, unicode=output.unicode_blocks())
+    until = f", anew {state.resets_at}" if state.resets_at else ""
+    used, limit = human(state.used, state.unit), human(state.limit, state.unit)
+    return f"limit  {bar}  {human(state.left, state.unit)} left: {used} of {limit} per {state.window} used{until}"
+
+
+def _ask_password() -> str:
+    """Never an argument: those are seen by every user of the machine and kept by the shell."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Password: ")
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _limit(limit: LimitSetting | None) -> str:
+    return "" if limit is None else f"{human(limit.amount, limit.unit)} per {limit.window}"
+
+
+def _row(one: UserAnswer) -> tuple[str, ...]:
+    funded = "yes" if one.funded else ""
+    return one.id, one.name, one.status, one.product or "", _limit(one.limit), funded, when(one.created_at)
+
+
+def _show(one: UserAnswer, json: bool) -> None:
+    if json:
+        document(one)
+        return
+    row = dict(zip(("user", *COLUMNS[1:]), _row(one), strict=True))
+    facts(row | {"password": "set" if one.has_password else "", "managed": "" if one.managed else "not yet"})
+
+
+def _show_allocation(client: Client, one: AllocationAnswer, json: bool) -> None:
+    if json:
+        document(one)
+        return
+    pool = client.user_balance(one.account, one.user_id).pools.get(one.pool)
+    values = _allocation(one, pool.unit if pool else None)
+    facts({"user": one.user} | dict(zip(("allocation", *ALLOCATIONS[1:]), values, strict=True)))
+
+
+def _allocation(one: AllocationAnswer, unit: str | None) -> tuple[str, ...]:
+    counts = (one.amount, one.returned, one.spent, one.left)
+    return one.id, one.pool, *("" if count is None else human(count, unit) for count in counts), when(one.created_at)

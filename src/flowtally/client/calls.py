@@ -93,8 +93,58 @@ def change_account(account: str, change: p.AccountChange) -> Call[p.AccountAnswe
     return write("PATCH", f"/v1/accounts/{segment(account)}", p.AccountAnswer, given)
 
 
-def users(account: str) -> Listing[p.UserAnswer]:
-    return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer])
+def users(account: str, *, deleted: bool = False) -> Listing[p.UserAnswer]:
+    """`deleted`: also those that were deleted."""
+    query: Query = {"deleted": "true"} if deleted else {}
+    return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer], query)
+
+
+def create_user(account: str, request: p.UserRequest) -> Call[p.UserAnswer]:
+    return write("POST", f"/v1/accounts/{segment(account)}/users", p.UserAnswer, request)
+
+
+def user(account: str, user: str) -> Call[p.UserAnswer]:
+    """By id or present name, as in all calls about one user."""
+    return read(_user(account, user), p.UserAnswer)
+
+
+def user_names(account: str, user: str) -> Listing[p.NameAnswer]:
+    """What the user was called, and until when."""
+    return Listing(f"{_user(account, user)}/names", Page[p.NameAnswer])
+
+
+def change_user(account: str, user: str, change: p.UserChange) -> Call[p.UserAnswer]:
+    """Only what `change` names is changed; None takes away."""
+    return write("PATCH", _user(account, user), p.UserAnswer, change)
+
+
+def delete_user(account: str, user: str) -> Call[p.UserAnswer]:
+    return write("DELETE", _user(account, user), p.UserAnswer)
+
+
+def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
+    """What the user used, over a calendar, whatever it was called then."""
+    return read(f"{_user(account, user)}/usage", p.UsageAnswer, _usage_query(question))
+
+
+def user_balance(account: str, user: str, at: str | None = None) -> Call[p.UserBalanceAnswer]:
+    """Where the user stands with its limit, and what a funded user has left."""
+    return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, {"at": at} if at else {})
+
+
+def allocate(account: str, user: str, request: p.AllocationRequest) -> Call[p.AllocationAnswer]:
+    """Pass traffic of the account on to a funded user; ApiError `not_covered` says what is left."""
+    return write("POST", f"{_user(account, user)}/allocations", p.AllocationAnswer, request)
+
+
+def allocations(account: str, user: str) -> Listing[p.AllocationAnswer]:
+    return Listing(f"{_user(account, user)}/allocations", Page[p.AllocationAnswer])
+
+
+def take_back(account: str, user: str, allocation: str, request: p.ReturnRequest) -> Call[p.AllocationAnswer]:
+    """Return what the user has not spent of an allocation, or a part of it."""
+    path = f"{_user(account, user)}/allocations/{segment(allocation)}/return"
+    return write("POST", path, p.AllocationAnswer, request)
 
 
 def give_grant(account: str, request: p.GrantRequest) -> Call[p.GrantAnswer]:
@@ -154,6 +204,10 @@ def map_product(product: str, request: p.ProductRequest) -> Call[p.ProductAnswer
 
 
 # ── in the API's words
+
+
+def _user(account: str, user: str) -> str:
+    return f"/v1/accounts/{segment(account)}/users/{segment(user)}"
 
 
 def _credentials(account: str | None) -> str:

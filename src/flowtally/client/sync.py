@@ -99,7 +99,18 @@ class Client:
     account = _ask(calls.account)
     accounts = _list(calls.accounts)
     change_account = _ask(calls.change_account)
+
     users = _list(calls.users)
+    create_user = _ask(calls.create_user)
+    user = _ask(calls.user)
+    user_names = _list(calls.user_names)
+    change_user = _ask(calls.change_user)
+    delete_user = _ask(calls.delete_user)
+    user_usage = _ask(calls.user_usage)
+    user_balance = _ask(calls.user_balance)
+    allocate = _ask(calls.allocate)
+    allocations = _list(calls.allocations)
+    take_back = _ask(calls.take_back)
 
     give_grant = _ask(calls.give_grant)
     grant = _ask(calls.grant)

@@ -1,0 +1,251 @@
+"""Users and allocations over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from tests.conftest import NOW, Client, Clock, send, token_of
+
+from flowtally.ledger import managed
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.idempotency import request_digest
+from flowtally.ledger.tables import idempotency
+
+USERS = "/v1/accounts/acme/users"
+LIMIT = {"amount": 5000, "unit": "bytes", "window": "month"}
+
+
+def create(client: Client, name: str = "fay", **body: Any) -> Any:
+    return client.post(USERS, json={"name": name, **body})
+
+
+def allocate(client: Client, user: str = "fay", key: str | None = None, **body: Any) -> Any:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return client.post(f"{USERS}/{user}/allocations", json={"amount": 500, **body}, headers=headers)
+
+
+def test_a_user_is_made_read_by_name_and_id_changed_renamed_and_deleted(client: Client, acme: str) -> None:
+    made = create(client, product="residential", limit=LIMIT, password="a secret")
+    assert made.status_code == 201
+    user = made.json()
+    assert user == {
+        "id": user["id"],
+        "account": "acme",
+        "name": "fay",
+        "created_at": "2026-03-15T12:00:00Z",
+        "product": "residential",
+        "status": "active",
+        "funded": False,
+        "limit": LIMIT,
+        "has_password": True,
+        "managed": True,
+    }
+    by_id = f"{USERS}/{user['id']}"
+    assert client.get(by_id).json() == client.get(f"{USERS}/fay").json() == user
+    changed = client.patch(f"{USERS}/fay", json={"limit": None, "status": "disabled"}).json()
+    assert changed == user | {"limit": None, "status": "disabled"}
+    assert client.patch(by_id, json={"name": "faye"}).json()["name"] == "faye"
+    assert client.get(f"{USERS}/fay").json()["code"] == "unknown_user"
+    gone = client.delete(f"{USERS}/faye")
+    assert (gone.status_code, gone.json()["status"]) == (200, "deleted")
+    assert client.delete(by_id).json() == gone.json() == client.get(by_id).json()
+    assert [one["name"] for one in client.get(f"{by_id}/names").json()["items"]] == ["fay", "faye"]
+
+
+def test_the_list_shows_users_of_traffic_too_and_deleted_ones_when_asked(client: Client, acme: str) -> None:
+    create(client)
+    client.delete(f"{USERS}/bob")
+    listed = client.get(USERS).json()["items"]
+    assert [(one["name"], one["managed"]) for one in listed] == [("alice", False), ("fay", True)]
+    everyone = client.get(USERS, params={"deleted": "true", "limit": 2})
+    assert [one["name"] for one in everyone.json()["items"]] == ["alice", "bob"]
+    more = client.get(USERS, params={"deleted": "true", "cursor": everyone.json()["next"]}).json()
+    assert [one["name"] for one in more["items"]] == ["fay"]
+
+
+def test_a_name_in_use_is_409_wherever_it_is(client: Client, acme: str) -> None:
+    client.post("/v1/accounts", json={"id": "other"})
+    create(client)
+    for account in ("acme", "other"):
+        answer = client.post(f"/v1/accounts/{account}/users", json={"name": "fay"})
+        assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+    assert client.post("/v1/accounts/other/users", json={"name": "alice"}).status_code == 201  # traffic's, in acme
+
+
+def test_a_password_is_kept_encrypted_and_never_shown_or_logged(
+    client: Client, acme: str, app_ledger: Ledger, app: Any, capfd: Any
+) -> None:
+    user = create(client, password="hunter2 hunter2").json()
+    client.patch(f"{USERS}/fay", json={"password": "hunter3 hunter3"})
+    wrong = client.patch(f"{USERS}/fay", json={"password": ["hunter4"]})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "password")
+    with app_ledger.read() as tx:
+        sealed = managed.sealed_password(tx, user["id"])
+    assert sealed is not None
+    assert app.state.house.vault.reveal(sealed) == "hunter3 hunter3"
+    shown = client.get(USERS).text + client.get(f"{USERS}/fay").text + wrong.text + "".join(capfd.readouterr())
+    assert "hunter" not in shown + sealed
+    assert client.patch(f"{USERS}/fay", json={"password": None}).json()["has_password"] is False
+
+
+def test_what_is_kept_of_a_request_does_not_let_its_password_be_guessed(
+    client: Client, acme: str, app_ledger: Ledger
+) -> None:
+    body = b'{"name":"fay","password":"123456"}'
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    assert client.post(USERS, content=body, headers=headers).status_code == 201
+    with app_ledger.read() as tx:
+        digest = tx.execute(select(idempotency.c.digest)).scalar_one()
+    assert len(digest) == 64
+    assert digest != request_digest("POST", USERS, body)
+    other = client.post(USERS, content=body.replace(b"123456", b"123457"), headers=headers)
+    assert other.json()["code"] == "idempotency_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 422, "name"),
+        ({"name": ""}, 422, "name"),
+        ({"name": "x" * 257}, 422, "name"),
+        ({"name": "a", "limit": {}}, 422, "limit.amount"),
+        ({"name": "a", "limit": {"amount": -1}}, 422, "limit.amount"),
+        ({"name": "a", "limit": {"amount": 2**53}}, 422, "limit.amount"),
+        ({"name": "a", "limit": {"amount": 1, "window": "week"}}, 422, "limit.window"),
+        ({"name": "a", "limit": 5}, 422, "limit"),
+        ({"name": "a", "status": "deleted"}, 422, "status"),
+        ({"name": "a", "password": ""}, 422, "password"),
+        ({"name": "a", "funded": "yes"}, 422, "funded"),
+        ({"name": "alice", "funded": True}, 409, None),
+    ],
+)
+def test_a_user_that_cannot_be(client: Client, acme: str, body: Any, status: int, field: str | None) -> None:
+    answer = client.post(USERS, json=body)
+    assert (answer.status_code, answer.json().get("field")) == (status, field), answer.text
+
+
+def test_the_usage_of_a_user_follows_it_through_a_rename(client: Client, acme: str) -> None:
+    path = {"from": "2026-03-10", "to": "2026-03-12"}
+    before = client.get(f"{USERS}/alice/usage", params=path).json()
+    assert (before["total"]["bytes"], len(before["rows"])) == (1000, 2)
+    client.patch(f"{USERS}/alice", json={"name": "anna"})
+    assert client.get(f"{USERS}/anna/usage", params=path).json() == before
+    account = client.get("/v1/accounts/acme/usage", params=path | {"by": "user", "bucket": "total"}).json()
+    assert {row["user"]: row["bytes"] for row in account["rows"]} == {"": 5, "anna": 1000, "bob": 3}
+    csv = client.get(f"{USERS}/anna/usage", params=path, headers={"Accept": "text/csv"})
+    assert csv.text.splitlines()[0] == "start,end,bytes_up,bytes_down,bytes,requests"
+
+
+def test_the_balance_of_a_user_shows_where_it_stands_with_its_limit(client: Client, acme: str) -> None:
+    client.patch(f"{USERS}/alice", json={"limit": LIMIT})
+    answer = client.get(f"{USERS}/alice/balance").json()
+    assert answer["limit"] == {
+        "unit": "bytes",
+        "window": "month",
+        "limit": 5000,
+        "used": 1000,
+        "left": 4000,
+        "exceeded": False,
+        "resets_at": "2026-03-31T22:00:00Z",
+    }
+    assert (answer["user"], answer["funded"], answer["pools"], answer["allocations"]) == ("alice", False, {}, [])
+    then = client.get(f"{USERS}/alice/balance", params={"at": "2026-04-10T00:00:00Z"}).json()
+    assert (then["limit"]["used"], then["limit"]["resets_at"]) == (0, "2026-04-30T22:00:00Z")
+
+
+def test_traffic_is_allocated_spent_and_taken_back(client: Client, acme: str, clock: Clock) -> None:
+    create(client, funded=True)
+    left = client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]["left"]
+    made = allocate(client)
+    assert made.status_code == 201
+    assert client.get(f"{USERS}/fay/allocations").json()["items"] == [made.json()]
+    clock.at = NOW + 60_000
+    send(client, "f1", "2026-03-15T12:00:30Z", user="fay", bytes_down=120)
+    answer = client.get(f"{USERS}/fay/balance").json()
+    assert (answer["pools"]["traffic"]["spent"], answer["pools"]["traffic"]["left"]) == (120, 380)
+    account = client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]
+    assert (account["left"], account["drawn"]) == (left - 500, 500)
+    path = f"{USERS}/fay/allocations/{made.json()['id']}/return"
+    refused = client.post(path, json={"amount": 381})
+    assert (refused.status_code, refused.json()["code"], refused.json()["left"]) == (409, "not_covered", 380)
+    assert client.post(path, json={"amount": 80}).json()["returned"] == 80
+    assert client.post(path, json={}).json()["returned"] == 380
+    assert client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]["left"] == left - 120
+
+
+def test_more_than_the_account_has_is_409_with_what_is_left(client: Client, acme: str) -> None:
+    create(client, funded=True)
+    answer = allocate(client, amount=98_996)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_covered")
+    assert (answer.json()["left"], answer.json()["amount"], answer.json()["pool"]) == (98_995, 98_996, "traffic")
+    assert allocate(client, amount=98_995).status_code == 201
+
+
+def test_only_funded_users_are_given_to(client: Client, acme: str) -> None:
+    assert allocate(client, "alice").json()["code"] == "conflict"
+    assert allocate(client, "nobody").json()["code"] == "unknown_user"
+    create(client, funded=True)
+    assert allocate(client, pool="nowhere").json()["code"] == "not_found"
+    assert allocate(client, pool="unlimited").json()["field"] == "pool"
+    assert allocate(client, amount=0).json()["field"] == "amount"
+
+
+def test_a_user_and_its_allocations_are_unknown_to_other_accounts(client: Client, acme: str) -> None:
+    client.post("/v1/accounts", json={"id": "other"})
+    user = create(client, funded=True).json()["id"]
+    made = allocate(client).json()["id"]
+    theirs = f"/v1/accounts/other/users/{user}"
+    for method, path in [
+        ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/usage"), ("GET", "/balance"), ("GET", "/names"),
+        ("GET", "/allocations"), ("POST", "/allocations"), ("POST", f"/allocations/{made}/return"),
+    ]:  # fmt: skip
+        body = {"amount": 1} if method == "POST" else {} if method == "PATCH" else None
+        answer = client.request(method, theirs + path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_user"), (method, path)
+    other = token_of(client, "/v1/accounts/other/credentials", scope="account")
+    assert client.get(f"{USERS}/{user}", headers=other).json()["code"] == "unknown_account"
+    mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
+    assert client.get(f"{USERS}/fay/balance", headers=mine).status_code == 200
+    assert create(client, "new").status_code == 201
+    assert client.post(USERS, json={"name": "x"}, headers=mine).status_code == 403
+
+
+def test_every_write_sent_twice_with_its_key_happens_once(client: Client, acme: str) -> None:
+    def twice(method: str, path: str, body: Any = None) -> Any:
+        headers = {"Idempotency-Key": f"{method} {path} {body}"}
+        first, again = (client.request(method, USERS + path, json=body, headers=headers) for _ in range(2))
+        assert first.is_success, first.text
+        assert again.headers["idempotent-replayed"] == "true"
+        assert first.json() == again.json()
+        return first.json()
+
+    twice("POST", "", {"name": "fay", "funded": True, "password": "a secret"})
+    made = twice("POST", "/fay/allocations", {"amount": 500})["id"]
+    twice("POST", f"/fay/allocations/{made}/return", {"amount": 100})
+    assert client.get(f"{USERS}/fay/balance").json()["pools"]["traffic"]["left"] == 400
+    twice("PATCH", "/fay", {"name": "faye"})
+    twice("DELETE", "/faye")
+    assert client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]["drawn"] == 0
+
+
+def test_a_suspended_account_goes_on_and_a_closed_one_only_lets_go(client: Client, acme: str) -> None:
+    user = create(client, funded=True).json()["id"]
+    client.patch("/v1/accounts/acme", json={"status": "suspended"})
+    assert create(client, "guy").status_code == 201
+    made = allocate(client).json()["id"]
+    client.patch("/v1/accounts/acme", json={"status": "closed"})
+    assert (create(client, "new").status_code, allocate(client).status_code) == (409, 409)
+    assert client.post(f"{USERS}/fay/allocations/{made}/return", json={}).json()["returned"] == 500
+    assert client.delete(f"{USERS}/{user}").json()["status"] == "deleted"
+
+
+def test_a_write_that_moves_names_makes_ingest_ask_anew(client: Client, acme: str, ingest: Any) -> None:
+    told: list[int] = []
+    ingest.forget_names = lambda: told.append(1)
+    for number, (method, path, body) in enumerate(
+        [("POST", "", {"name": "x"}), ("PATCH", "/x", {"name": "y"}), ("DELETE", "/y", None)], start=1
+    ):
+        assert client.request(method, USERS + path, json=body).is_success
+        assert len(told) == number

@@ -1,0 +1,101 @@
+"""`flowtally user`: what each command asks, and what it prints."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from tests.cli.fake import Program
+
+PATH = "/v1/accounts/acme/users"
+USER: dict[str, Any] = {
+    "id": "usr_1",
+    "account": "acme",
+    "name": "ann\x1b[31m",
+    "created_at": "2026-07-01T00:00:00Z",
+    "product": "isp",
+    "status": "active",
+    "funded": False,
+    "limit": {"amount": 5_000_000_000, "unit": "bytes", "window": "month"},
+    "has_password": True,
+    "managed": True,
+}
+POOL = {"unit": "bytes", "granted": 300, "spent": 120, "left": 180, "pending": 0, "expired": 0, "voided": 0}
+POOL |= {"overage": 0, "credit": 0, "drawn": 0}
+ALLOCATION = {
+    "id": "alc_1", "account": "acme", "user": "ann", "user_id": "usr_1", "pool": "traffic", "amount": 300,
+    "returned": 0, "created_at": "2026-07-01T00:00:00Z",
+}  # fmt: skip
+BALANCE: dict[str, Any] = {
+    "account": "acme", "user": "ann", "user_id": "usr_1", "at": "2026-07-02T00:00:00Z", "status": "active",
+    "funded": True, "pools": {"traffic": POOL}, "allocations": [ALLOCATION | {"spent": 120, "left": 180}],
+    "limit": {"unit": "requests", "window": "day", "limit": 10, "used": 12, "left": 0, "exceeded": True,
+              "resets_at": "2026-07-03T00:00:00Z"},
+}  # fmt: skip
+
+
+def test_create_sends_the_limit_and_shows_the_user(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    flowtally.fake.answers[f"POST {PATH}"] = (201, USER)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a secret\nrest"))
+    ran = flowtally(
+        "user", "create", "acme", "ann", "--limit", "5GB", "--window", "month", "--product", "isp", "--password"
+    )
+    assert flowtally.fake.asked[0].body == {
+        "name": "ann",
+        "product": "isp",
+        "limit": {"amount": 5_000_000_000, "unit": "bytes", "window": "month"},
+        "funded": False,
+        "status": "active",
+        "password": "a secret",
+    }
+    assert ran.code == 0
+    assert "5 GB per month" in ran.out
+    assert "\x1b" not in ran.out
+    assert "a secret" not in ran.out + ran.err
+
+
+def test_change_says_only_what_is_given(flowtally: Program) -> None:
+    flowtally.fake.answers[f"PATCH {PATH}/ann"] = (200, USER)
+    for arguments, body in (
+        (("--no-limit", "--status", "disabled"), {"limit": None, "status": "disabled"}),
+        (("--product", "x", "--no-password"), {"product": "x", "password": None}),
+        (("--limit", "7", "--unit", "requests"), {"limit": {"amount": 7, "unit": "requests", "window": "lifetime"}}),
+    ):
+        assert flowtally("user", "change", "acme", "ann", *arguments).code == 0
+        assert flowtally.fake.asked[-1].body == body
+    assert flowtally("user", "change", "acme", "ann", "--limit", "7", "--no-limit").code == 2
+    assert flowtally("user", "rename", "acme", "ann", "bob").code == 0
+    assert flowtally.fake.asked[-1].body == {"name": "bob"}
+
+
+def test_delete_and_list_ask_for_what_they_say(flowtally: Program) -> None:
+    flowtally.fake.answers[f"DELETE {PATH}/ann"] = (200, USER | {"status": "deleted"})
+    flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER], "next": None})
+    assert flowtally("user", "delete", "acme", "ann", "--json").document["status"] == "deleted"
+    ran = flowtally("user", "list", "acme", "--deleted")
+    assert flowtally.fake.asked[-1].query == {"deleted": ["true"]}
+    assert "usr_1" in ran.out
+
+
+def test_balance_shows_the_limit_the_purses_and_the_allocations(flowtally: Program) -> None:
+    flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, BALANCE)
+    out = flowtally("user", "balance", "acme", "ann", "--at", "2026-07-02T00:00:00Z").out
+    assert flowtally.fake.asked[-1].query == {"at": ["2026-07-02T00:00:00Z"]}
+    for part in ("0 left: 12 of 10 per day used, anew 2026-07-03T00:00:00Z", "180 B left", "alc_1"):
+        assert part in out
+    plain = BALANCE | {"funded": False, "pools": {}, "allocations": [], "limit": None}
+    flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, plain)
+    assert "No limit. acme pays for its use." in flowtally("user", "balance", "acme", "ann").out
+
+
+def test_allocate_and_return_take_amounts_in_words(flowtally: Program) -> None:
+    flowtally.fake.answers[f"POST {PATH}/ann/allocations"] = (201, ALLOCATION)
+    flowtally.fake.answers[f"POST {PATH}/ann/allocations/alc_1/return"] = (200, ALLOCATION | {"returned": 180})
+    flowtally.fake.answers[f"GET {PATH}/usr_1/balance"] = (200, BALANCE)
+    assert "300 B" in flowtally("user", "allocate", "acme", "ann", "2GB", "--pool", "mobile").out
+    assert flowtally.fake.asked[0].body == {"amount": 2_000_000_000, "pool": "mobile"}
+    assert "180 B" in flowtally("user", "return", "acme", "ann", "alc_1").out
+    assert flowtally("user", "return", "acme", "ann", "alc_1", "1KB", "--json").document["returned"] == 180
+    bodies = [one.body for one in flowtally.fake.asked if one.path.endswith("return")]
+    assert bodies == [{"amount": None}, {"amount": 1000}]
