@@ -12,10 +12,12 @@ import msgspec
 
 from flowtally import errors
 from flowtally.edges import parse_instant
+from flowtally.ingest.correction_body import decode_corrections
+from flowtally.ingest.decode import decompress
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import EventAnswer, EventsAnswer, PlainEvent, SourceAnswer
+from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, EventAnswer, EventsAnswer, PlainEvent, SourceAnswer
 from flowtally.usage.memory import MemoryStore
 
 
@@ -58,6 +60,17 @@ class FakeIngest:
         plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
         counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
         return {**row, **plain, **counts, "user": ids[event.account, event.user], "block": 1, "received_at": 0}
+
+    async def correct(
+        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+    ) -> CorrectionsAnswer:
+        """Reads them as ingest does; knows no event."""
+        corrections = decode_corrections(decompress(body, content_encoding), content_type)
+        unknown = [
+            CorrectionReceipt(index, one.source, one.id, "refused", "unknown_event")
+            for index, one in enumerate(corrections)
+        ]
+        return CorrectionsAnswer(0, 0, 0, len(unknown), unknown)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         owners = {owner for (source, _), (_, owner) in self.seen.items() if source == name}

@@ -13,7 +13,7 @@ between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -48,8 +48,31 @@ class Purses(msgspec.Struct, frozen=True):
         }
 
 
+class Burnt(msgspec.Struct, frozen=True):
+    """One pool burnt down: `used[i]` was used in [edges[i], edges[i + 1])."""
+
+    unit: Unit
+    edges: list[int]
+    used: list[int]
+    balance: burndown.Balance
+
+
 def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int) -> BalanceAnswer:
     """The balance at `at`, with today's knowledge. UnknownAccount; BadRange when `at` is not after 1970 began."""
+    given, burnt = burn_pools(tx, account_id, at, lambda where, edges: usage.sums(edges, where, ("product",)))
+    return BalanceAnswer(
+        account_id,
+        format_instant(at),
+        {name: show_pool(one.balance, one.unit) for name, one in burnt.items()},
+        _show_grants(given, [one.balance for one in burnt.values()]),
+    )
+
+
+def burn_pools(
+    tx: Tx, account_id: str, at: int, ask: Callable[[Where, list[int]], Sequence[Sum]]
+) -> tuple[list[Grant], dict[str, Burnt]]:
+    """All grants of an account, and each of its pools burnt down. `ask` is the one question to the usage store: what
+    was used between these edges, by product. Funded users pay from purses of their own."""
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
     given = grants.grants_of(tx, account_id)
@@ -64,13 +87,10 @@ def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int) -> Balanc
     plans = purses.plans(at)
     merged = merge_edges(*plans.values())
     where = Where(account=account_id, without_users=managed.funded_users(tx, account_id))
-    balances = burn_purses(purses, plans, merged, usage.sums(merged, where, ("product",)), known, at)
-    return BalanceAnswer(
-        account_id,
-        format_instant(at),
-        {name: show_pool(balance, units[name]) for name, balance in balances.items()},
-        _show_grants(given, balances.values()),
-    )
+    sums = ask(where, merged)
+    used = _use_by_pool(sums, merged, plans, known, units)
+    balances = burn_purses(purses, plans, merged, sums, known, at)
+    return given, {name: Burnt(units[name], plans[name], used[name], one) for name, one in balances.items()}
 
 
 def burn_purses(
@@ -143,6 +163,7 @@ def _use_by_pool(
 
 
 def show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
+    """The figures of one pool."""
     return PoolBalance(
         unit=unit,
         granted=balance.granted,

@@ -17,6 +17,7 @@
     │   ├── NameTaken               a user's name is borne by another one
     │   ├── NotCovered              more than the balance holds: carries what is left
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
+    │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
     │   └── SourceKindMismatch      numbered events for a named source, or the reverse
     ├── TooLarge (413)              body or batch beyond the limits
@@ -140,6 +141,11 @@ class NotCovered(Conflict):
 class IdempotencyMismatch(Conflict):
     code = "idempotency_mismatch"
     title = "Idempotency-Key was used with another body"
+
+
+class NotAsExpected(Conflict):
+    code = "not_as_expected"
+    title = "The event does not stand at what the correction expects"
 
 
 class SequenceGap(Conflict):

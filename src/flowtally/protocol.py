@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from flowtally.corrections import EventRef, Quantities
 from flowtally.events import UsageEvent as PlainEvent
 
 __all__ = ["PlainEvent"]
@@ -52,8 +53,46 @@ class SourceAnswer(msgspec.Struct, frozen=True):
     position: str | None
 
 
+class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one correction of a request. `added` is what it adds to the event (negative: takes away), `before`
+    and `after` what the event stood at; a duplicate tells what it did the first time. An adjustment only adds."""
+
+    index: int
+    source: str
+    id: str
+    status: ReceiptStatus
+    code: str = ""
+    detail: str = ""
+    added: Quantities | None = None
+    before: Quantities | None = None
+    after: Quantities | None = None
+
+
+class CorrectionsAnswer(msgspec.Struct, frozen=True):
+    """Counts over all corrections of the request, and a receipt for each."""
+
+    stored: int
+    duplicate: int
+    conflict: int
+    refused: int
+    receipts: list[CorrectionReceipt]
+
+
+class EventCorrection(msgspec.Struct, frozen=True):
+    """One correction of an event, as stored: its own key, what it added, what the event stood at from then on."""
+
+    source: str
+    id: str
+    received_at: str
+    reason: str
+    block: int
+    added: Quantities
+    after: Quantities
+
+
 class EventAnswer(msgspec.Struct, frozen=True):
-    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes."""
+    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
+    `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order."""
 
     source: str
     id: str
@@ -74,6 +113,8 @@ class EventAnswer(msgspec.Struct, frozen=True):
     http_status: int
     labels: dict[str, str]
     block: int | None
+    corrections: list[EventCorrection] = []
+    sum: Quantities | None = None
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -93,6 +134,35 @@ class UsageAnswer(msgspec.Struct, frozen=True):
     bucket: Bucket
     rows: list[dict[str, str | int | None]]
     total: Totals
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What one commit did to one account: how many rows of each kind (`late`: use dated before `late_before`), from
+    when to when they are dated (both included), and what they add; negative takes away."""
+
+    block: int
+    received_at: str
+    series: str
+    account: str
+    use: int
+    late: int
+    corrections: int
+    adjustments: int
+    earliest: str
+    latest: str
+    bytes_up: int
+    bytes_down: int
+    bytes: int
+    requests: int
+
+
+class ChangesAnswer(msgspec.Struct, frozen=True):
+    """Changes in the order they were committed. Ask again with `since` = `next`, at once where there are `more`."""
+
+    late_before: str
+    items: list[Change]
+    next: str
+    more: bool
 
 
 class PoolBalance(msgspec.Struct, frozen=True):
@@ -134,6 +204,101 @@ class BalanceAnswer(msgspec.Struct, frozen=True):
     at: str
     pools: dict[str, PoolBalance]
     grants: list[GrantAnswer]
+
+
+class Paid(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`amount` paid at `at` for the use of a span, or for a draw. Among a grant's, `start` and `end` say for which
+    span; among a span's, `grant` says by which grant (none: by credit)."""
+
+    at: str
+    amount: int
+    grant: str = ""
+    start: str = ""
+    end: str = ""
+    draw: str = ""
+
+
+class Unpaid(msgspec.Struct, frozen=True):
+    """What no grant paid: `open` waits for the next grant, `before_carry` never will be paid, `forgiven`."""
+
+    fate: Literal["open", "before_carry", "forgiven"]
+    amount: int
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """One row behind a figure: an event, a correction of the event `corrects`, or an adjustment. `amount` is what it
+    adds, in the pool's unit."""
+
+    kind: str
+    source: str
+    id: str
+    corrects: EventRef | None
+    time: str
+    received_at: str
+    user: str
+    user_id: str
+    product: str
+    amount: int
+    reason: str
+    block: int
+
+
+class SpanExplained(msgspec.Struct, frozen=True):
+    """used = events + corrections + adjustments = what is `paid` + `unpaid`, or, where it is negative, minus what it
+    adds to the credit. `rows` counts all rows; `largest` lists those that count most, in the largest spans only."""
+
+    start: str
+    end: str
+    used: int
+    events: int
+    corrections: int
+    adjustments: int
+    rows: int
+    paid: list[Paid]
+    unpaid: list[Unpaid]
+    credit: int
+    largest: list[Behind]
+
+
+class DrawExplained(msgspec.Struct, frozen=True):
+    """Traffic that left without being used, and what paid for it."""
+
+    draw: str
+    at: str
+    amount: int
+    paid: list[Paid]
+    unpaid: list[Unpaid]
+
+
+class GrantExplained(msgspec.Struct, frozen=True):
+    """amount = spent + unspent, and spent = what it `paid`."""
+
+    grant: GrantAnswer
+    unspent: int
+    paid: list[Paid]
+
+
+class PoolExplained(msgspec.Struct, frozen=True):
+    """used + drawn = spent + overage + forgiven - credit; the spans' `used` add up to `used`, the grants' `spent` to
+    `spent`, the open and before_carry `unpaid` to `overage`. `overage_before_carry` is a part of it."""
+
+    balance: PoolBalance
+    used: int
+    drawn: int
+    forgiven: int
+    overage_before_carry: int
+    grants: list[GrantExplained]
+    spans: list[SpanExplained]
+    draws: list[DrawExplained]
+
+
+class ExplainAnswer(msgspec.Struct, frozen=True):
+    """How a balance came about, with all that was committed up to `block`."""
+
+    account: str
+    at: str
+    block: int
+    pools: dict[str, PoolExplained]
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):

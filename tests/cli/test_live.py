@@ -139,6 +139,37 @@ def test_a_grant_is_voided_and_the_balance_says_so(live: Live) -> None:
     assert "voided" in run(live, "balance", "void").stdout
 
 
+def test_a_correction_moves_usage_balance_changes_and_explanation(live: Live, tmp_path: Path) -> None:
+    make_account(live, "fixed")
+    log = tmp_path / "fixed.log"
+    log.write_text("".join(squid_line(i, "ann", 1000) for i in range(5)))
+    ask(live, "import", str(log), "--account", "fixed", "--product", "residential", "--source", "fixed-log")
+    cursor = ask(live, "changes", "--since", "today", "--limit", "1000")["next"]
+    done = ask(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000", "--id", "c1")
+    assert done["receipts"][0]["added"] == {"bytes_up": 0, "bytes_down": -1000, "requests": -1}
+    again = ask(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000", "--id", "c1")
+    assert again["duplicate"] == 1
+    refused = run(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000")
+    assert (refused.returncode, "not_as_expected" in refused.stderr) == (1, True)
+    adjusted = ("correction", "adjust", "fixed", "--down=-500", "--product", "residential")
+    ask(live, *adjusted, "--time", "2025-02-20T00:00:00Z", "--reason", "goodwill")
+    assert ask(live, "correction", "show", "fixed-log", "2")["sum"]["bytes_down"] == 0
+    spent = ask(live, "balance", "fixed")["pools"]["traffic"]["spent"]
+    assert spent == 3500
+    changed = ask(live, "changes", "--since", cursor)["items"]
+    assert [(one["account"], one["corrections"], one["adjustments"], one["bytes"]) for one in changed] == [
+        ("fixed", 1, 0, -1000),
+        ("fixed", 0, 1, -500),
+    ]
+    explained = ask(live, "explain", "fixed")["pools"]["traffic"]
+    assert explained["used"] == spent == explained["grants"][0]["paid"][0]["amount"]
+    book = run(live, "explain", "fixed", "--top", "10")
+    assert book.returncode == 0
+    for words in ("used 3,500 = spent 3,500", "of that corrections", "corrects fixed-log 2", "goodwill"):
+        assert words in book.stdout
+    assert "1 correction" in run(live, "changes", "--since", cursor).stdout
+
+
 def test_a_revoked_key_is_refused_with_what_to_do(live: Live) -> None:
     make_account(live, "keys")
     made = ask(live, "key", "create", "keys", "--scope", "account")

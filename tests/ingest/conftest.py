@@ -19,7 +19,7 @@ from flowtally.ingest.door import Ingest
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import EventsAnswer
+from flowtally.protocol import CorrectionsAnswer, EventsAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Block, UsageStore
 
@@ -124,12 +124,33 @@ class House:
     def statuses(self, *events: dict[str, Any]) -> list[str]:
         return [receipt.status for receipt in self.send(*events).receipts]
 
+    def correct(self, *asked: dict[str, Any], credential: Credential | None = None) -> CorrectionsAnswer:
+        async def ask() -> CorrectionsAnswer:
+            who = credential or self.credential
+            return await asyncio.wait_for(
+                self.door.correct(msgspec.json.encode(asked), "application/json", None, who), 20
+            )
+
+        return asyncio.run(ask())
+
     def die(self, *events: dict[str, Any]) -> None:
         """Send these into the fault that was prepared; the committer's thread does not live through it."""
 
         async def ask() -> None:
             taking = self.door.take(msgspec.json.encode(events), "application/json", None, self.credential)
             waiting = asyncio.ensure_future(taking)
+            await asyncio.to_thread(self.door._committer._thread.join, 20)
+            waiting.cancel()
+
+        asyncio.run(ask())
+        self.crash()
+
+    def die_correcting(self, *asked: dict[str, Any]) -> None:
+        """The same with corrections."""
+
+        async def ask() -> None:
+            correcting = self.door.correct(msgspec.json.encode(asked), "application/json", None, self.credential)
+            waiting = asyncio.ensure_future(correcting)
             await asyncio.to_thread(self.door._committer._thread.join, 20)
             waiting.cancel()
 

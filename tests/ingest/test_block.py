@@ -312,9 +312,9 @@ def test_a_source_keeps_its_owner_and_an_admin_may_write_any() -> None:
     for writer, allowed in ((Writer("c1"), True), (Writer("c2"), False), (Writer("c2", admin=True), True)):
         one = Submission(writer, named("1").events, {}, 1)
         if allowed:
-            check_source(one, source, "named")
+            check_source(one.writer, source, "named")
         else:
             with pytest.raises(SourceNotYours):
-                check_source(one, source, "named")
+                check_source(one.writer, source, "named")
     with pytest.raises(SourceKindMismatch):
-        check_source(named("1"), source, "numbered")
+        check_source(named("1").writer, source, "numbered")

@@ -113,6 +113,31 @@ class Named(Client):
         return {"id": f"{number}-{self.chance.getrandbits(40):x}"}
 
 
+class Corrected(Named):
+    """Halves some of what it sent, right after it; whatever is doubtful it sends again, events and corrections."""
+
+    def send(self, http: httpx.Client, batch: list[dict[str, Any]]) -> bool:
+        return super().send(http, batch) and self.correct(http, batch[::7])
+
+    def correct(self, http: httpx.Client, some: list[dict[str, Any]]) -> bool:
+        asked = [
+            {"source": f"fix {self.name}", "id": f"c {event['id']}", "bytes_up": event["bytes_up"] // 2}
+            | {"corrects": {"source": self.name, "id": event["id"]}}
+            for event in some
+        ]
+        try:
+            answer = http.post(f"{self.server.url}/v1/corrections", json=asked)
+        except httpx.TransportError:
+            return False
+        if answer.status_code == 503:
+            return False
+        found = answer.json()
+        if answer.status_code != 200 or found["stored"] + found["duplicate"] != len(asked):
+            self.faults.append(f"{answer.status_code} {answer.text[:500]}")
+        self.acknowledged |= {event["id"]: event["bytes_up"] // 2 for event in some}
+        return True
+
+
 class Numbered(Client):
     def key(self, number: int) -> dict[str, Any]:
         return {"sequence": number, "position": f"after {number}"}
@@ -155,7 +180,7 @@ def check(server: Server, clients: list[Client]) -> None:
         assert len(mine) == client.made
         for id in client.chance.sample(sorted(mine), min(20, len(mine))):
             event = ask(server, "/v1/events", source=client.name, id=id)
-            assert (event["status"], event["bytes_up"]) == ("stored", mine[id])
+            assert (event["status"], event["sum"]["bytes_up"]) == ("stored", mine[id])
         if isinstance(client, Numbered):
             source = ask(server, "/v1/sources", source=client.name)
             assert (source["sequence"], source["position"]) == (client.made, f"after {client.made}")
@@ -176,8 +201,8 @@ def test_nothing_acknowledged_is_lost_and_nothing_counted_twice(tmp_path: Path) 
         assert created.status_code in (200, 201), created.text
         clients: list[Client] = [
             kind(server, f"{kind.__name__} {number}", chance.randrange(2**32))
-            for kind in (Named, Numbered)
-            for number in range(2)
+            for kind in (Named, Numbered, Corrected)
+            for number in range(1 if kind is Corrected else 2)
         ]
         with running(clients):
             for _ in range(ROUNDS):

@@ -28,6 +28,8 @@ USUAL: Final[dict[str, Any]] = {
     "digest": 0,
     "mark": 0,
     "position": "",
+    "reason": "",
+    "place": 0,
 }
 _TYPES: Final[dict[str, Any]] = {
     "sequence": pa.uint64(),
@@ -39,6 +41,7 @@ _TYPES: Final[dict[str, Any]] = {
     "labels": pa.map_(pa.string(), pa.string()),
     "digest": pa.int64(),
     "mark": pa.uint64(),
+    "place": pa.uint32(),
 }
 _DICTIONARIES: Final = frozenset({"series", "account", "user", "product", "source", "kind", "refers_to", "key_source"})
 

@@ -136,7 +136,8 @@ def test_a_crash_between_the_table_and_its_record_is_made_good(database_url: str
     ClickHouseStore(engine)
     engine.command("TRUNCATE TABLE schema_migrations SYNC")
     again = ClickHouseStore(engine)
-    assert again.engine.rows("SELECT number FROM schema_migrations") == [(1,)]
+    numbers = [migration.number for migration in migrations()]
+    assert again.engine.rows("SELECT number FROM schema_migrations ORDER BY number") == [(one,) for one in numbers]
     again.close()
 
 

@@ -9,7 +9,21 @@ import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 
-from flowtally.api import accounts, allocations, balance, credentials, events, grants, health, pools, usage, users
+from flowtally.api import (
+    accounts,
+    allocations,
+    balance,
+    changes,
+    corrections,
+    credentials,
+    events,
+    explain,
+    grants,
+    health,
+    pools,
+    usage,
+    users,
+)
 from flowtally.api.access import Access
 from flowtally.api.openapi import describe
 from flowtally.api.operation import OPERATIONS, route
@@ -19,7 +33,10 @@ from flowtally.errors import FlowtallyError
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
-MODULES = (events, usage, balance, accounts, users, allocations, grants, credentials, pools, health)
+MODULES = (
+    *(events, corrections, changes, usage, balance, explain),
+    *(accounts, users, allocations, grants, credentials, pools, health),
+)
 
 
 def build_application(lifespan: Sequence[Lifespan] = ()) -> Litestar:

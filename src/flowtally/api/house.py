@@ -16,7 +16,7 @@ from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import Vault
-from flowtally.protocol import EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
 from flowtally.usage.store import UsageStore
 
 P = ParamSpec("P")
@@ -36,6 +36,10 @@ class EventsDoor(Protocol):
         atomic: bool,
         receipts_all: bool,
     ) -> EventsAnswer: ...
+
+    async def correct(
+        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+    ) -> CorrectionsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...
 

@@ -33,8 +33,11 @@ does everything. An account that is not yours answers like one that does not exi
 """
 TAGS: Final = {
     "events": "Events in, receipts out.",
+    "corrections": "What is right of them.",
+    "changes": "What moved whose past.",
     "usage": "What was used, by calendar span.",
     "balance": "What is left.",
+    "explain": "How it came about.",
     "accounts": "Customers.",
     "users": "Who inside an account.",
     "allocations": "Traffic passed on to users.",
@@ -77,6 +80,8 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict
         types[_item(op.answer)] = None
         if op.body is not None:
             types[op.body] = None
+        if op.raw_body:
+            types[op.raw_item] = None
     found, components = msgspec.json.schema_components(list(types), ref_template=REF)
     return dict(zip(types, found, strict=True)), components
 
@@ -100,7 +105,8 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
         described["requestBody"] = {"required": True, "content": content}
     if op.raw_body:
         content = {kind: {"schema": {}, "example": example} for kind, example in op.raw_body.items()}
-        content[JSON]["schema"] = {"anyOf": [schemas[PlainEvent], {"type": "array", "items": schemas[PlainEvent]}]}
+        item = schemas[op.raw_item]
+        content[JSON]["schema"] = {"anyOf": [item, {"type": "array", "items": item}]}
         described["requestBody"] = {"required": True, "content": content}
     return described
 

@@ -25,7 +25,7 @@ from flowtally.api.idempotent import Key, once
 from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
-from flowtally.protocol import Scope
+from flowtally.protocol import PlainEvent, Scope
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 AnyRequest = Request[Any, Any, Any]
@@ -58,6 +58,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     also: tuple[str, ...] = ()  # other media types of the answer
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
+    raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
 
     @property
     def writes(self) -> bool:

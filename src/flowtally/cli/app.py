@@ -11,7 +11,23 @@ from typing import Any, Final
 
 import typer
 
-from flowtally.cli import account, balance, demo, failures, grant, imports, key, output, pool, serve, usage, user
+from flowtally.cli import (
+    account,
+    balance,
+    changes,
+    correction,
+    demo,
+    explain,
+    failures,
+    grant,
+    imports,
+    key,
+    output,
+    pool,
+    serve,
+    usage,
+    user,
+)
 
 EXIT_CODES: Final = {
     0: "done",
@@ -46,7 +62,9 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=imports.EXAMPLES)(imports.import_log)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
-for noun in (account.commands, grant.commands, key.commands, user.commands, pool.commands):
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.command("changes", epilog=changes.EXAMPLES)(changes.changes)
+for noun in (account.commands, grant.commands, key.commands, user.commands, pool.commands, correction.commands):
     app.add_typer(noun)
 
 

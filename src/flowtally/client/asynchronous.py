@@ -81,10 +81,13 @@ class AsyncClient:
     send_events = _ask(calls.send_events)
     event = _ask(calls.event)
     source = _ask(calls.source)
+    send_corrections = _ask(calls.send_corrections)
 
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)
     balance = _ask(calls.balance)
+    explain = _ask(calls.explain)
+    changes = _ask(calls.changes)
 
     create_account = _ask(calls.create_account)
     account = _ask(calls.account)

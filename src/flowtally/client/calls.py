@@ -12,6 +12,7 @@ import msgspec
 
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
+from flowtally.corrections import Correction
 
 
 class UsageQuestion(TypedDict, total=False):
@@ -54,6 +55,11 @@ def source(source: str) -> Call[p.SourceAnswer]:
     return read("/v1/sources", p.SourceAnswer, {"source": source})
 
 
+def send_corrections(corrections: Iterable[Correction]) -> Call[p.CorrectionsAnswer]:
+    """Send at most 1,000 corrections as one request; their ids make repeating it safe."""
+    return write("POST", "/v1/corrections", p.CorrectionsAnswer, list(corrections))
+
+
 # ── questions
 
 
@@ -70,6 +76,20 @@ def usage_csv(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
 def balance(account: str, at: str | None = None) -> Call[p.BalanceAnswer]:
     """What is left, now or `at` an instant (RFC 3339)."""
     return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, {"at": at} if at else {})
+
+
+def explain(account: str, at: str | None = None, *, top: int | None = None) -> Call[p.ExplainAnswer]:
+    """How the balance came about, with `top` rows of each of its largest spans."""
+    return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top))
+
+
+def changes(
+    since: str = "0", *, account: str | None = None, late_before: str | None = None, limit: int | None = None
+) -> Call[p.ChangesAnswer]:
+    """A page of what changed since a cursor or an instant; the answer's `next` is the cursor to go on with."""
+    return read(
+        "/v1/changes", p.ChangesAnswer, _given(since=since, account=account, late_before=late_before, limit=limit)
+    )
 
 
 # ── accounts, users, grants
@@ -212,6 +232,13 @@ def _user(account: str, user: str) -> str:
 
 def _credentials(account: str | None) -> str:
     return "/v1/credentials" if account is None else f"/v1/accounts/{segment(account)}/credentials"
+
+
+def _given(**values: str | int | None) -> Query:
+    """What is not said is left out."""
+    query: Query = {}
+    query.update((name, str(value)) for name, value in values.items() if value is not None)
+    return query
 
 
 def _usage_query(question: UsageQuestion) -> Query:

@@ -13,7 +13,7 @@ import msgspec
 
 from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
 from flowtally.events import UsageEvent
-from flowtally.ingest.admission import Reason, Reasons
+from flowtally.ingest.admission import Reason, Reasons, Writer
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
 from flowtally.ledger.texts import check_text, is_text
@@ -105,9 +105,8 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     return kinds
 
 
-def check_source(submission: Submission, source: Source, kind: SourceKind) -> None:
+def check_source(writer: Writer, source: Source, kind: SourceKind) -> None:
     """A source keeps the kind and the owner of its first use."""
-    writer = submission.writer
     if source.owner != writer.credential and not writer.admin:
         raise SourceNotYours(f"Source {source.name!r} belongs to another credential")
     if source.kind != kind:

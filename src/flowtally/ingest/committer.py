@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -19,21 +19,25 @@ import msgspec
 import structlog
 
 from flowtally.errors import FlowtallyError, Settling, StorageFull, Unavailable
-from flowtally.ingest import admission, recovery, rows
+from flowtally.ingest import admission, correcting, recovery, rows
+from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, gather, source_kinds
+from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.submission import NAMES, Outcome, Submission
+from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Waiting
 from flowtally.ingest.sync import BackgroundSync
+from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
-from flowtally.usage.keys import Keys, Moved, Source
+from flowtally.usage.keys import Keys, Moved, Source, SourceKind
 from flowtally.usage.store import Block, UsageStore
 
 log = structlog.get_logger(__name__)
 
-Answer = Outcome | FlowtallyError
-Answers = list[tuple[Submission, Answer]]
+Answer = Outcome | CorrectionsAnswer | FlowtallyError
+Answers = list[tuple[Submission, Outcome | FlowtallyError]]
+Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
 SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0, 5.0)
 CLEAN_EVERY_S: Final = 300
@@ -66,6 +70,7 @@ class Committer:
         self._create_users = create_users
         self._block_rows = block_rows
         self._has_room = has_room
+        self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
         self._sources: dict[str, Source] = {}
         self._place = keys.committed()
         self._next = max(self._place.block, self._place.burnt) + 1
@@ -97,7 +102,7 @@ class Committer:
             if submissions is None:
                 return
             if submissions:
-                self.commit(submissions)
+                self.commit(submissions)  # corrections come alone
             elif self.doubt is not None:  # who is not ready gets no requests: settling cannot wait for the next one
                 with suppress(Settling):
                     self._settle()
@@ -111,10 +116,15 @@ class Committer:
         except Exception as error:
             log.warning("clean_mark_failed", block=block, error=str(error)[:500])
 
-    def commit(self, submissions: list[Submission]) -> None:
+    def commit(self, submissions: list[Waiting]) -> None:
         """Answer every one of these, once. Whatever happens inside, nobody is left waiting."""
+        answers: Sequence[tuple[Waiting, Answer]]
         try:
-            answers = self._answers(submissions)
+            self._check_door()
+            events = [one for one in submissions if isinstance(one, Submission)]
+            corrections = [one for one in submissions if isinstance(one, Correcting)]
+            assert not (events and corrections), "corrections are a block of their own"
+            answers = self._answers(events) if events else [(one, self._correct(one)) for one in corrections]
         except FlowtallyError as error:
             answers = [(one, error) for one in submissions]
         except Exception:
@@ -126,11 +136,32 @@ class Committer:
                 self.counts.update(NAMES[status] for status in answer.statuses)
         self._queue.answer(answers)
 
-    def _answers(self, submissions: list[Submission]) -> Answers:
+    def _check_door(self) -> None:
+        """Nothing is written while a block is in doubt, or where there is no room."""
         if self.doubt is not None:
             self._settle()
         if not self._has_room():
             raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
+
+    def _correct(self, asked: Correcting) -> CorrectionsAnswer:
+        """Corrections as a block of their own: planned on what is committed, carried out like any other block."""
+        self._open_sources(dict.fromkeys((one.source for one in asked.corrections), "named"), asked.writer)
+        plan = self.corrector.plan(asked, self._sources)
+        if plan.rows:
+            sorted_ = Sorted([], list(range(len(plan.rows))), {}, [], [])
+
+            def work(number: int) -> Written:
+                claimed = self._keys.claim(plan.claims, number)
+                assert claimed == len(plan.rows), "what was looked up and not found cannot be there"
+                return sorted_, correcting.batch(plan.rows)
+
+            try:
+                self._carry_out(work, sorted_)
+            except _Burnt as burnt:
+                raise _told(burnt) from burnt
+        return plan.answer
+
+    def _answers(self, submissions: list[Submission]) -> Answers:
         answers, admitted = self._with_sources(submissions)
         if not admitted:
             return answers
@@ -165,15 +196,17 @@ class Committer:
         return answers, admitted
 
     def _check_sources(self, submission: Submission) -> None:
-        kinds = source_kinds(submission)
+        self._open_sources(source_kinds(submission), submission.writer)
+
+    def _open_sources(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
         for name, kind in kinds.items():
             source = self._sources.get(name) or self._keys.source(name)
             if source is not None:
-                check_source(submission, source, kind)
+                check_source(writer, source, kind)
                 self._sources[name] = source
         for name, kind in kinds.items():
             if name not in self._sources:
-                self._sources[name] = self._keys.register(name, kind, submission.writer.credential)
+                self._sources[name] = self._keys.register(name, kind, writer.credential)
 
     def _block(self, submissions: list[Submission]) -> Answers:
         block = gather(submissions)
@@ -213,13 +246,21 @@ class Committer:
 
     def _write(self, block: Gathered, world: admission.Reasons, sorted_: Sorted) -> Sorted:
         """Carry a sorted block out. Most ids are new, so claiming is tried first and looked up only where it fails."""
+
+        def work(number: int) -> Written:
+            claimed = self._claim(block, world, sorted_, number)
+            return claimed, self._batch(block, claimed) if claimed.stored else None
+
+        return self._carry_out(work, sorted_)
+
+    def _carry_out(self, work: Callable[[int], Written], sorted_: Sorted) -> Sorted:
+        """One block, from claims to commit. `work` claims the keys and gives what became of the block, and its rows."""
         number = self._next
         received_at = max(self._clock(), self._place.received_at)
         try:
             with self._keys.begin(durable=bool(sorted_.refused)):
-                sorted_ = self._claim(block, world, sorted_, number)
-                if sorted_.stored:
-                    batch = self._batch(block, sorted_)
+                sorted_, batch = work(number)
+                if batch is not None:
                     moved = _moved(number, received_at, sorted_)
                     self.doubt = Doubt(number, moved)  # from here on the block only goes forward
                     self._next = number + 1

@@ -18,21 +18,23 @@ from urllib.parse import urlsplit
 import structlog
 
 from flowtally.config import Config
+from flowtally.corrections import Correction
 from flowtally.errors import ConfigError
 from flowtally.ingest import recovery
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.committer import Committer
+from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, decode, decompress
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.submission import NAMES, Outcome, Submission, answer_of
+from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, answer_of
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
 from flowtally.usage.keys import Keys
-from flowtally.usage.store import UsageStore
+from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +108,28 @@ class Ingest:
         self._queue.put(submission)
         outcome: Outcome = await answer
         return answer_of(submission, outcome, everything=receipts_all)
+
+    async def correct(
+        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+    ) -> CorrectionsAnswer:
+        """Corrections, stored durably. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
+        read = asyncio.to_thread(self._read_corrections, body, content_type, content_encoding)
+        corrections, found, size = await read
+        if not corrections:
+            return CorrectionsAnswer(0, 0, 0, 0, [])
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        writer = Writer(credential.id, credential.account, credential.scope == "admin")
+        self._queue.put(Correcting(writer, corrections, found, size, loop, answer))
+        done: CorrectionsAnswer = await answer
+        return done
+
+    def _read_corrections(
+        self, body: bytes, kind: str, encoding: str | None
+    ) -> tuple[list[Correction], dict[EventKey, StoredEvent], int]:
+        plain = decompress(body, encoding, self._max_body_bytes)
+        corrections = decode_corrections(plain, kind)
+        return corrections, self._committer.corrector.find(corrections), len(plain)
 
     async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""

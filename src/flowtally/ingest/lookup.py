@@ -5,12 +5,13 @@ Answers only to whom it concerns; anything else is as unknown as what does not e
 
 from __future__ import annotations
 
+from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.errors import NotFound
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import EventAnswer, SourceAnswer
+from flowtally.protocol import EventAnswer, EventCorrection, SourceAnswer
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Keys, Refused, Source
 from flowtally.usage.store import StoredEvent, UsageReader
@@ -46,7 +47,7 @@ class Lookup:
     def _refused(self, source: Source, id: str) -> Refused | None:
         if source.kind == "named":
             return None
-        number = _number(id)
+        number = as_number(id)
         if number is None:
             return self._keys.refusal_of(source.no, id)
         return self._keys.refusals(source.no, number, number).get(number)
@@ -56,7 +57,7 @@ class Lookup:
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
             return None if claimed is None else self._usage.find(source.name, id=id, sequence=None, block=claimed[1])
-        number = _number(id)
+        number = as_number(id)
         if number is None:
             return self._usage.find(source.name, id=id, sequence=None, block=None)
         return self._usage.find(source.name, id=None, sequence=number, block=None)
@@ -64,6 +65,7 @@ class Lookup:
     def _answer(self, source: Source, stored: StoredEvent) -> EventAnswer:
         with self._ledger.read() as tx:
             name = users.names_of(tx, [stored.user]).get(stored.user, "") if stored.user else ""
+        total, corrections = self._corrected(stored)
         return EventAnswer(
             source=stored.source,
             id=stored.id or str(stored.sequence),
@@ -84,14 +86,27 @@ class Lookup:
             http_status=stored.status,
             labels=stored.labels,
             block=stored.block,
+            corrections=corrections,
+            sum=total,
         )
+
+    def _corrected(self, stored: StoredEvent) -> tuple[Quantities, list[EventCorrection]]:
+        """What the event stands at, and how it came there."""
+        total = Quantities(stored.bytes_up, stored.bytes_down, stored.requests)
+        shown: list[EventCorrection] = []
+        for entry in self._usage.corrections_of([stored])[stored.reference]:
+            added = Quantities(entry.bytes_up, entry.bytes_down, entry.requests)
+            total = total.plus(added)
+            received_at = format_instant(entry.received_at)
+            shown.append(EventCorrection(entry.source, entry.id, received_at, entry.reason, entry.block, added, total))
+        return total, shown
 
 
 def _writes(source: Source, credential: Credential) -> bool:
     return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.id)
 
 
-def _number(id: str) -> int | None:
+def as_number(id: str) -> int | None:
     """A sequence number as the API takes it: canonical decimal."""
     return int(id) if id.isascii() and id.isdigit() and len(id) <= 19 and str(int(id)) == id else None
 

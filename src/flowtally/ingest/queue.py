@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from flowtally.errors import FlowtallyError, QueueFull, Unavailable
-from flowtally.ingest.submission import Outcome, Submission
+from flowtally.ingest.submission import Outcome, Waiting
+from flowtally.protocol import CorrectionsAnswer
 
 IDLE_S: Final = 1.0
 LINGER_S: Final = 0.001  # at a time, LINGERS times at most
 LINGERS: Final = 4
 
-Answer = Outcome | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | FlowtallyError
 
 
 class WaitingQueue:
@@ -28,19 +29,19 @@ class WaitingQueue:
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._waiting: deque[Submission] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._open = True
         self._usual = 1  # submissions in the block before
         self.events = 0
         self.bytes = 0
 
-    def put(self, submission: Submission) -> None:
+    def put(self, submission: Waiting) -> None:
         """Raises QueueFull; nothing was taken then."""
         with self._changed:
             if not self._open:
                 raise Unavailable("The server is stopping", retry_after_s=5)
-            events, size = self.events + len(submission.events), self.bytes + submission.size
+            events, size = self.events + submission.count, self.bytes + submission.size
             # An empty queue takes whatever the door let in, or a large request could never be served.
             if self._waiting and (events > self._max_events or size > self._max_bytes):
                 raise QueueFull(f"{self.events} events wait already; at most {self._max_events}", retry_after_s=1)
@@ -48,8 +49,8 @@ class WaitingQueue:
             self.events, self.bytes = events, size
             self._changed.notify()
 
-    def take(self, max_events: int, max_bytes: int) -> list[Submission] | None:
-        """As many as fit in one block, at least one; empty after a quiet second; None when closed and empty."""
+    def take(self, max_events: int, max_bytes: int) -> list[Waiting] | None:
+        """As many as go into one block, at least one; empty after a quiet second; None when closed and empty."""
         with self._changed:
             if not self._waiting and self._open:
                 self._changed.wait(IDLE_S)
@@ -57,15 +58,17 @@ class WaitingQueue:
                 return [] if self._open else None
         self._linger()
         with self._changed:
-            taken: list[Submission] = []
+            taken: list[Waiting] = []
             events = size = 0
             while self._waiting:
                 one = self._waiting[0]
-                if taken and (events + len(one.events) > max_events or size + one.size > max_bytes):
+                if taken and (one.alone or events + one.count > max_events or size + one.size > max_bytes):
                     break
                 taken.append(self._waiting.popleft())
-                events += len(one.events)
+                events += one.count
                 size += one.size
+                if one.alone:
+                    break
             self.events -= events
             self.bytes -= size
             self._usual = len(taken)
@@ -85,7 +88,7 @@ class WaitingQueue:
             self._changed.notify_all()
 
     @staticmethod
-    def answer(answers: Iterable[tuple[Submission, Answer]]) -> None:
+    def answer(answers: Iterable[tuple[Waiting, Answer]]) -> None:
         """Hand answers over, one call into each event loop."""
         by_loop: dict[AbstractEventLoop, list[tuple[Future[Any], Answer]]] = {}
         for submission, answer in answers:

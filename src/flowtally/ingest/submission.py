@@ -6,14 +6,16 @@ A submission is one request: it is committed in one block or not at all, and ans
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
+from flowtally.corrections import Correction
 from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
+from flowtally.usage.store import EventKey, StoredEvent
 
 STORED: Final = 0
 DUPLICATE: Final = 1
@@ -26,6 +28,7 @@ class Submission(msgspec.Struct, gc=True, eq=False):
     """One request's events. `faults` are items that are no usage event, by index; `size` is the bytes of the body, not
     compressed; `prepared` where its own thread did that already."""
 
+    alone: ClassVar[bool] = False  # others may be in its block
     writer: Writer
     events: list[UsageEvent]
     faults: dict[int, str]
@@ -34,6 +37,30 @@ class Submission(msgspec.Struct, gc=True, eq=False):
     loop: AbstractEventLoop | None = None
     answer: Future[Any] | None = None
     prepared: Prepared | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.events)
+
+
+class Correcting(msgspec.Struct, gc=True, eq=False):
+    """One request of corrections: it is a block of its own, so that it sees everything before it. `found` are the
+    events they name that were there when the request came: rows never change, so they are not looked up again."""
+
+    alone: ClassVar[bool] = True
+    writer: Writer
+    corrections: list[Correction]
+    found: dict[EventKey, StoredEvent]
+    size: int
+    loop: AbstractEventLoop | None = None
+    answer: Future[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.corrections)
+
+
+Waiting = Submission | Correcting
 
 
 class Outcome(msgspec.Struct, eq=False):

@@ -11,12 +11,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowtally.usage import queries, rollup
+from flowtally.usage import entries, moves, queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.schema import migrations
-from flowtally.usage.store import MAX_SUMS, Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
+from flowtally.usage.store import (
+    MAX_SUMS,
+    Block,
+    Changes,
+    Charge,
+    ClaimedRow,
+    Commit,
+    Entry,
+    EventKey,
+    Move,
+    Part,
+    Row,
+    StoredEvent,
+    Sum,
+    Totals,
+    Where,
+)
 
 TABLE = "usage_events"
+NEAR = 1000  # block numbers: a block that was burnt has one before it that was not, nearly always the next
 _MS = pa.timestamp("ms", "UTC")
 
 
@@ -93,17 +110,71 @@ class ClickHouseStore:
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""
-        conditions = ["key_source = {source:String}", "kind = 'use'"]
-        for name, kind, value in (("id", "String", id), ("sequence", "UInt64", sequence), ("block", "UInt64", block)):
-            if value is not None:
-                conditions.append(f"{name} = {{{name}:{kind}}}")
-        text = (
-            "SELECT toString(series), toString(account), toString(user), toString(product), toString(source), id,"
-            " sequence, toUnixTimestamp64Milli(time), status, bytes_up, bytes_down, requests, labels, block,"
-            f" toUnixTimestamp64Milli(received_at) FROM {TABLE} WHERE {' AND '.join(conditions)} LIMIT 1"
-        )
-        rows = self.engine.rows(text, {"source": source, "id": id, "sequence": sequence, "block": block})
+        query = entries.find(source, id, sequence, block)
+        rows = self.engine.rows(query.text, query.parameters)
         return StoredEvent(*rows[0]) if rows else None
+
+    def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
+        """Those of these events that are there."""
+        found: dict[EventKey, StoredEvent] = {}
+        for part in entries.chunks([key.id + key.source for key in keys]):
+            wanted = set(keys[part])
+            for query in entries.events_of(list(wanted)):
+                for row in self.engine.rows(query.text, query.parameters):
+                    event = StoredEvent(*row)
+                    # The conditions are looser than the keys: an event of another pair of them is left out here.
+                    if (key := _key(event)) in wanted:
+                        found[key] = event
+        return found
+
+    def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
+        """All corrections of each of these events, by its `reference`, in order of commit."""
+        found: dict[str, list[Entry]] = {event.reference: [] for event in events}
+        for part in entries.chunks([event.reference + event.account for event in events]):
+            query = entries.corrections_of(events[part])
+            for row in self.engine.rows(query.text, query.parameters):
+                entry = Entry(*row)
+                if entry.refers_to in found:
+                    found[entry.refers_to].append(entry)
+        return found
+
+    def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+        if at is not None:
+            later = self._block(moves.first_block(received_after=at))  # instants of receipt never go back
+            block = block if not later else later - 1 if block is None else min(block, later - 1)
+        if block is None:
+            return self._commit(moves.last_commit())
+        near = self._commit(moves.commit_up_to(block, max(0, block - NEAR)))
+        return near if near.block or block <= NEAR else self._commit(moves.commit_up_to(block, 0))
+
+    def next_block(self, after: int) -> int | None:
+        return self._block(moves.first_block(after=after)) or None
+
+    def _block(self, query: queries.Query) -> int:
+        [(found,)] = self.engine.rows(query.text, query.parameters)
+        return int(found)
+
+    def _commit(self, query: queries.Query) -> Commit:
+        [(found, received)] = self.engine.rows(query.text, query.parameters)
+        return Commit(found, max(received, 0))
+
+    def moves(
+        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+    ) -> list[Move]:
+        query = moves.moves(first, skip, limit, account, late_before)
+        return [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
+
+    def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
+        query = moves.parts(edges, where, until_block)
+        span_of = {edge: index for index, edge in enumerate(edges)}
+        rows = self.engine.rows(query.text, query.parameters)
+        return [Part(span_of[span], *rest) for span, *rest in rows]
+
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+        query = moves.largest(start, end, where, until_block, charge, limit)
+        rows = self.engine.rows(query.text, query.parameters)
+        width = len(StoredEvent.__struct_fields__)
+        return [Row(StoredEvent(*row[:width]), Entry(*row[width:])) for row in rows]
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics: many active parts are what makes queries slow."""
@@ -116,6 +187,12 @@ class ClickHouseStore:
 
     def close(self) -> None:
         self.engine.close()
+
+
+def _key(event: StoredEvent) -> EventKey:
+    if event.sequence:
+        return EventKey(event.source, sequence=event.sequence)
+    return EventKey(event.source, id=event.id, block=event.block)
 
 
 def _query_id(block: int) -> str:

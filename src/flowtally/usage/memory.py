@@ -11,7 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowtally.usage.queries import LABEL, check_limit
-from flowtally.usage.store import MAX_SUMS, Block, Changes, ClaimedRow, StoredEvent, Sum, Totals, Where
+from flowtally.usage.store import (
+    MAX_SUMS,
+    Block,
+    Changes,
+    Charge,
+    ClaimedRow,
+    Commit,
+    Entry,
+    EventKey,
+    Move,
+    Part,
+    Row,
+    StoredEvent,
+    Sum,
+    Totals,
+    Where,
+)
 
 
 class MemoryStore:
@@ -51,9 +67,64 @@ class MemoryStore:
         asked = {name: value for name, value in wanted.items() if value is not None}
         for row in self.rows:
             if all(row[name] == value for name, value in asked.items()):
-                values = {**row, "labels": dict(row["labels"] or ())}
-                return StoredEvent(**{name: values[name] for name in StoredEvent.__struct_fields__})
+                return _stored(row)
         return None
+
+    def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
+        found: dict[EventKey, StoredEvent] = {}
+        for key in keys:
+            id, sequence, block = (key.id or None, None, key.block) if not key.sequence else (None, key.sequence, None)
+            event = self.find(key.source, id=id, sequence=sequence, block=block)
+            if event is not None:
+                found[key] = event
+        return found
+
+    def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {event.reference: [] for event in events}
+        for row in sorted(self.rows, key=lambda row: (row["block"], row.get("place", 0))):
+            if row.get("kind") == "correction" and row["refers_to"] in found:
+                found[row["refers_to"]].append(_entry(row))
+        return found
+
+    def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+        commits = {Commit(row["block"], row["received_at"]) for row in self.rows}
+        until = [one for one in commits if block is None or one.block <= block]
+        until = [one for one in until if at is None or one.received_at <= at]
+        return max(until, key=lambda one: one.block, default=Commit(0, 0))
+
+    def next_block(self, after: int) -> int | None:
+        return min((row["block"] for row in self.rows if row["block"] > after), default=None)
+
+    def moves(
+        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+    ) -> list[Move]:
+        groups: dict[tuple[int, str, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in self.rows:
+            inside = row["block"] >= first and (account is not None or row["block"] < first + limit)
+            if inside and account in (None, row["account"]):
+                groups[row["block"], row["series"], row["account"]].append(row)
+        return [_move(*key, rows, late_before) for key, rows in sorted(groups.items())][skip : skip + limit]
+
+    def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
+        found: dict[tuple[int, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for row in self._explained(edges[0], edges[-1], where, until_block):
+            sums = found[bisect_right(edges, row["time"]) - 1, row["product"], _kind(row)]
+            for index, value in enumerate((1, row["bytes_up"], row["bytes_down"], row["requests"])):
+                sums[index] += value
+        return [Part(*key, *sums) for key, sums in sorted(found.items())]
+
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+        def order(row: Row) -> tuple[Any, ...]:
+            one = row.event
+            charged = one.requests if charge == "requests" else one.bytes_up + one.bytes_down
+            return -abs(charged), one.time, one.block, row.entry.place, row.entry.source, one.sequence, one.id
+
+        rows = (Row(_stored(row), _entry(row)) for row in self._explained(start, end, where, until_block))
+        return sorted(rows, key=order)[:limit]
+
+    def _explained(self, start: int, end: int, where: Where, until_block: int) -> list[dict[str, Any]]:
+        found = [row for row in self.rows if _counts(row, where) and start <= row["time"] < end]
+        return [row for row in found if row["block"] <= until_block]
 
     # What recovery asks
 
@@ -82,6 +153,29 @@ class MemoryStore:
 
     def close(self) -> None:
         """Rows stay: a test may open the same list again, as if the process had been started anew."""
+
+
+def _stored(row: Mapping[str, Any]) -> StoredEvent:
+    values = {**row, "labels": dict(row["labels"] or ())}
+    return StoredEvent(**{name: values[name] for name in StoredEvent.__struct_fields__})
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    values = {"reason": "", "place": 0, **row, "source": row["key_source"]}
+    return Entry(**{name: values[name] for name in Entry.__struct_fields__})
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return str(row.get("kind", "use"))
+
+
+def _move(block: int, series: str, account: str, rows: Sequence[Mapping[str, Any]], late_before: int) -> Move:
+    kinds = [_kind(row) for row in rows]
+    times = [row["time"] for row in rows]
+    late = sum(kind == "use" and time < late_before for kind, time in zip(kinds, times, strict=True))
+    counts = (kinds.count("use"), late, kinds.count("correction"), kinds.count("adjustment"))
+    sums = (sum(row[name] for row in rows) for name in ("bytes_up", "bytes_down", "requests"))
+    return Move(block, rows[0]["received_at"], series, account, *counts, min(times), max(times), *sums)
 
 
 def _counts(row: Mapping[str, Any], where: Where) -> bool:

@@ -7,10 +7,11 @@ obvious reference) implement it; the same tests run over both. Instants are whol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from flowtally.corrections import reference
 from flowtally.events import METERED
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
@@ -19,6 +20,9 @@ MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for f
 
 # The dimensions a sum can be split by; `label:<name>` too. The first two are answered from the roll-up.
 DIMENSIONS = ("user", "product", "status", "source", "account")
+
+
+Charge = Literal["bytes", "requests"]
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -98,6 +102,82 @@ class StoredEvent(msgspec.Struct, frozen=True):
     block: int
     received_at: int
 
+    @property
+    def reference(self) -> str:
+        """How its corrections name it."""
+        return reference(self.source, id=self.id, sequence=self.sequence)
+
+
+class EventKey(msgspec.Struct, frozen=True):
+    """An event by its key: `sequence` where the source is numbered, else `id` and the block its key was claimed in."""
+
+    source: str
+    id: str = ""
+    sequence: int = 0
+    block: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row that is no event: a correction of the event `refers_to` names, or a free adjustment (empty). `user` is the
+    immutable id; `source` and `id` are the entry's own key; within a block entries are in order of `place`."""
+
+    kind: str
+    source: str
+    id: str
+    refers_to: str
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    reason: str
+    place: int
+    block: int
+    received_at: int
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A block that is there, and when it was received. Block 0: before the first."""
+
+    block: int
+    received_at: int
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What one block did to one account: rows by kind (`late`: use dated before an instant), the first and the last
+    instant its rows are dated at, and what they add."""
+
+    block: int
+    received_at: int
+    series: str
+    account: str
+    use: int
+    late: int
+    corrections: int
+    adjustments: int
+    earliest: int
+    latest: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What the rows of one product and one kind add to span `span`."""
+
+    span: int
+    product: str
+    kind: str
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row as it is: what it says (`event`, whose source and id are those it counts under) and its own key."""
+
+    event: StoredEvent
+    entry: Entry
+
 
 class UsageReader(Protocol):
     """What those may do who answer questions."""
@@ -112,6 +192,31 @@ class UsageReader(Protocol):
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""
+
+    def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
+        """Those of these events that are there."""
+
+    def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
+        """All corrections of each of these events, by its `reference`, in order of commit."""
+
+    def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+        """The latest commit there is, or the latest up to this block, or received up to this instant."""
+
+    def next_block(self, after: int) -> int | None:
+        """The first block after this one that has rows."""
+
+    def moves(
+        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+    ) -> list[Move]:
+        """What the blocks from `first` on did to each account, in order of block, series and account, without the first
+        `skip` of these. At most `limit`; without an account it looks at the next `limit` block numbers only."""
+
+    def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
+        """What is between these edges, split by product and kind, of blocks up to `until_block`. `where.account` is
+        one account."""
+
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+        """The rows with start <= time < end that count most in `charge`, for or against, the largest first."""
 
 
 class UsageStore(UsageReader, Protocol):

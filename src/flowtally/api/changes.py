@@ -1,0 +1,86 @@
+"""What moved whose past, in the order of commits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.operation import operation
+from flowtally.changes import DEFAULT_LIMIT, MAX_LIMIT, make_changes
+from flowtally.errors import BadRange, UnknownAccount
+from flowtally.ledger import accounts
+from flowtally.protocol import Change, ChangesAnswer
+
+
+class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    since: Annotated[
+        str,
+        Meta(
+            description="`next` of an earlier answer, or an instant (RFC 3339): all that was received from it on. "
+            "Default: from the beginning.",
+            examples=["2026-03-14T00:00:00Z"],
+        ),
+    ] = "0"
+    account: Annotated[
+        str | None, Meta(description="Only this account. An account credential sees its own only.", examples=["acme"])
+    ] = None
+    late_before: Annotated[
+        str | None,
+        Meta(
+            description="Use dated before this instant counts as `late`. Default: the instant `since` stands for. Give "
+            "the answer's own with each further page.",
+            examples=["2026-03-14T00:00:00Z"],
+        ),
+    ] = None
+    limit: Annotated[int, Meta(description="How many changes an answer has at most.", ge=1, le=MAX_LIMIT)] = (
+        DEFAULT_LIMIT
+    )
+
+
+@operation(
+    "GET",
+    "/v1/changes",
+    may=auth.READERS,
+    summary="What changed since",
+    query=ChangesQuery,
+    answer=ChangesAnswer,
+    errors=(BadRange, UnknownAccount),
+    example=ChangesAnswer(
+        "2026-03-14T00:00:00Z",
+        [
+            Change(
+                block=4711,
+                received_at="2026-03-14T08:00:00Z",
+                series="metered",
+                account="acme",
+                use=120,
+                late=20,
+                corrections=0,
+                adjustments=0,
+                earliest="2026-03-01T12:00:00Z",
+                latest="2026-03-14T07:59:59Z",
+                bytes_up=1200,
+                bytes_down=50_000,
+                bytes=51_200,
+                requests=120,
+            )
+        ],
+        "4711",
+        False,
+    ),
+)
+def read_changes(call: Call, query: ChangesQuery) -> ChangesAnswer:
+    """One item per commit and account, in the order of commits: what kinds of rows came, from when to when they are
+    dated, and what they add. Corrections, adjustments and `late` use are what moved the past. To follow, ask again with
+    `since` = `next`: at once while there are `more`, else now and then."""
+    account = query.account if call.credential.scope == "admin" else query.account or call.credential.account
+    if account is not None:
+        auth.require_account(call.credential, account)
+        accounts.read_account(call.tx, account)
+    return make_changes(
+        call.house.usage, query.since, account=account, late_before=query.late_before, limit=query.limit
+    )

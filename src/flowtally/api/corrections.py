@@ -1,0 +1,111 @@
+"""What is right of events: corrections, voids and free adjustments. Everything but the door is ingest's."""
+
+from __future__ import annotations
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.inputs import NoQuery, read_body
+from flowtally.api.operation import AnyRequest, operation
+from flowtally.corrections import Correction, Quantities
+from flowtally.errors import (
+    MalformedBody,
+    NotAsExpected,
+    QueueFull,
+    Settling,
+    SlowBody,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMedia,
+)
+from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
+
+EXAMPLES = [
+    {
+        "id": "fix-2026-03-02-1",
+        "corrects": {"source": "gateway-1", "id": "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607"},
+        "bytes_down": 40_000,
+        "expects": {"bytes_down": 50_000},
+        "reason": "the gateway counted a retransmission",
+    },
+    {"id": "fix-2026-03-02-2", "corrects": {"source": "squid-1", "id": "4711"}, "void": True},
+    {
+        "id": "goodwill-88",
+        "account": "acme",
+        "product": "residential",
+        "time": "2026-03-01T12:00:00Z",
+        "bytes_down": -5_000_000_000,
+        "reason": "outage of 1 March",
+    },
+]
+
+
+@operation(
+    "POST",
+    "/v1/corrections",
+    may=auth.SENDERS,
+    summary="Correct events",
+    query=NoQuery,
+    answer=CorrectionsAnswer,
+    errors=(
+        MalformedBody,
+        SourceNotYours,
+        SlowBody,
+        NotAsExpected,
+        SourceKindMismatch,
+        TooLarge,
+        UnsupportedMedia,
+        Unprocessable,
+        QueueFull,
+        StorageFull,
+        Settling,
+    ),
+    raw_body={"application/json": EXAMPLES},
+    raw_item=Correction,
+    example=CorrectionsAnswer(
+        stored=1,
+        duplicate=0,
+        conflict=0,
+        refused=1,
+        receipts=[
+            CorrectionReceipt(
+                0,
+                "corrections",
+                "fix-2026-03-02-1",
+                "stored",
+                added=Quantities(0, -10_000, 0),
+                before=Quantities(1200, 50_000, 1),
+                after=Quantities(1200, 40_000, 1),
+            ),
+            CorrectionReceipt(
+                1,
+                "corrections",
+                "fix-2026-03-02-2",
+                "refused",
+                "unknown_event",
+                "there is no event '4711' of source 'squid-1'",
+            ),
+        ],
+    ),
+)
+async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer:
+    """One correction or an array of at most 1,000. With `corrects` (`id` is the number where the source is numbered):
+    the event's right quantities, of which those left out stay as they stand, or `void`. What is stored is the
+    difference to what the event stands at, dated and grouped like the event; usage and balances follow in the same
+    commit. `expects` guards against correcting something else than was looked at: 409 `not_as_expected` with what is
+    `present`, and nothing of the request stored. Without `corrects`: a free adjustment of signed quantities with a
+    reason, for admin credentials. A wrong account or time: void the event and send it anew.
+
+    `(source, id)` of a correction counts once for ever; `source` is `corrections` unless said otherwise and belongs to
+    the credential that first wrote it, like any source. An ingest credential corrects events of its own sources.
+    Codes of receipts: `already_void` and `no_change` (stored, adding nothing), `other_content` (conflict),
+    `unknown_event`, `refused_event`, `unknown_account`, `account_closed`, `unknown_user`, `time_in_future`,
+    `adjustment_needs_admin` (refused)."""
+    kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
+    with call.house.bodies.hold() as hold:
+        body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential)
+    call.house.metrics.corrections(done)
+    return done

@@ -1,0 +1,114 @@
+"""How a balance came about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.grants import EXAMPLE as GRANT
+from flowtally.api.operation import operation
+from flowtally.edges import parse_instant
+from flowtally.errors import BadRange, UnknownAccount
+from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation
+from flowtally.protocol import (
+    Behind,
+    ExplainAnswer,
+    GrantExplained,
+    Paid,
+    PoolBalance,
+    PoolExplained,
+    SpanExplained,
+)
+
+
+class ExplainQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    at: Annotated[
+        str | None,
+        Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
+    ] = None
+    top: Annotated[
+        int, Meta(description="How many rows to show of each of the five largest spans of a pool.", ge=0, le=MAX_TOP)
+    ] = DEFAULT_TOP
+
+
+_ROW = Behind(
+    kind="use",
+    source="gateway-1",
+    id="0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",
+    corrects=None,
+    time="2026-03-01T12:00:00Z",
+    received_at="2026-03-01T12:00:01.500Z",
+    user="alice",
+    user_id="usr_0199f2c47b3a7c11a1f0b2c3d4e5f607",
+    product="residential",
+    amount=51_200,
+    reason="",
+    block=12,
+)
+_SPAN = SpanExplained(
+    start="2026-03-01T00:00:00Z",
+    end="2026-03-15T00:00:00Z",
+    used=51_200,
+    events=51_200,
+    corrections=0,
+    adjustments=0,
+    rows=1,
+    paid=[Paid("2026-03-01T00:00:00Z", 51_200, grant=GRANT.id)],
+    unpaid=[],
+    credit=0,
+    largest=[_ROW],
+)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/explain",
+    may=auth.READERS,
+    summary="How a balance came about",
+    query=ExplainQuery,
+    answer=ExplainAnswer,
+    errors=(BadRange, UnknownAccount),
+    example=ExplainAnswer(
+        "acme",
+        "2026-03-15T00:00:00Z",
+        12,
+        {
+            "traffic": PoolExplained(
+                balance=PoolBalance(
+                    unit="bytes",
+                    granted=100_000_000_000,
+                    spent=51_200,
+                    left=99_999_948_800,
+                    pending=0,
+                    expired=0,
+                    voided=0,
+                    overage=0,
+                    credit=0,
+                ),
+                used=51_200,
+                drawn=0,
+                forgiven=0,
+                overage_before_carry=0,
+                grants=[
+                    GrantExplained(
+                        msgspec.structs.replace(GRANT, spent=51_200, left=99_999_948_800, state="active"),
+                        99_999_948_800,
+                        [Paid("2026-03-01T00:00:00Z", 51_200, start=_SPAN.start, end=_SPAN.end)],
+                    )
+                ],
+                spans=[_SPAN],
+                draws=[],
+            )
+        },
+    ),
+)
+def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAnswer:
+    """The balance at `at` taken apart, grant by grant and span by span, adding up to its figures exactly: time is cut
+    where a grant starts or ends; what was used between two such instants is split into events, corrections and
+    adjustments, and into what each grant paid and what nothing paid. `block` is the last commit that is in it."""
+    at = call.now if query.at is None else parse_instant(query.at)
+    return make_explanation(call.tx, call.house.usage, account, at, query.top)

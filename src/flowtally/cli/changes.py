@@ -1,0 +1,84 @@
+"""`flowtally changes`: what moved which account's past, commit by commit."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, note, say, table, when
+from flowtally.edges import first_instant, format_instant, load_zone
+from flowtally.protocol import Change, ChangesAnswer
+from flowtally.units import human_count
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally changes --since yesterday
+  flowtally changes --since 2026-07-01T00:00:00Z --account acme
+  flowtally changes --since 4711 --json
+"""
+COLUMNS: Final = ("commit", "received", "account", "what", "dated from", "to", "bytes", "requests")
+DAYS: Final = {"today": 0, "yesterday": 1}
+
+
+def changes(
+    since: Annotated[
+        str, typer.Option("--since", help="today, yesterday, an instant (RFC 3339) or the cursor of an earlier answer.")
+    ] = "yesterday",
+    account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
+    late_before: Annotated[
+        str | None, typer.Option("--late-before", help="Use dated before it counts as late. Default: since.")
+    ] = None,
+    tz: Annotated[str, typer.Option("--tz", help="IANA zone of today and yesterday.")] = "UTC",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many changes at most.")] = 100,
+    json: Json = False,
+) -> None:
+    """What changed since: new use, late use, corrections and adjustments, per commit and account."""
+    with ask.client() as client:
+        answer = client.changes(_since(since, tz), account=account, late_before=late_before, limit=limit)
+    if json:
+        document(answer)
+        return
+    show_changes(answer)
+
+
+def show_changes(answer: ChangesAnswer) -> None:
+    """A line per commit and account; how to go on is a note beside the answer."""
+    if answer.items:
+        table(COLUMNS, [_row(one) for one in answer.items], right=frozenset({0, 6, 7}))
+    else:
+        say("Nothing changed.")
+    if answer.more:
+        note(f"More: --since {answer.next} --late-before {answer.late_before}")
+
+
+def _since(text: str, tz: str) -> str:
+    if text not in DAYS:
+        return text
+    zone = load_zone(tz)
+    today = date.fromisoformat(format_instant(ask.now_ms(), zone)[:10])
+    return format_instant(first_instant(today - timedelta(DAYS[text]), zone))
+
+
+def _row(one: Change) -> tuple[str, ...]:
+    counts = (
+        (one.use - one.late, "event"),
+        (one.late, "late event"),
+        (one.corrections, "correction"),
+        (one.adjustments, "adjustment"),
+    )
+    what = ", ".join(f"{human_count(n)} {word}{'' if n == 1 else 's'}" for n, word in counts if n)
+    name = one.account if one.series == "metered" else f"{one.account} ({one.series})"
+    dated = (when(one.earliest), when(one.latest))
+    return (
+        str(one.block),
+        when(one.received_at),
+        name,
+        what,
+        *dated,
+        human_count(one.bytes),
+        human_count(one.requests),
+    )

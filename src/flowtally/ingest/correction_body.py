@@ -1,0 +1,48 @@
+"""A request body as corrections. Pure.
+
+Unlike events, one that is wrong refuses the whole request: corrections are few and written on purpose, and half a list
+of them is harder to put right than none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
+from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
+from flowtally.ledger.texts import is_text
+
+PLAIN: Final = "application/json"
+_FIELD: Final = re.compile(r"`\$?\.?(?P<field>[a-z_.]+)`")
+
+
+def decode_corrections(body: bytes, media_type: str) -> list[Correction]:
+    """The corrections of a decompressed body. Raises MalformedBody, TooLarge, UnsupportedMedia; Unprocessable names
+    the index and the field of the first that is wrong."""
+    kind = media_type.partition(";")[0].strip().lower()
+    if kind != PLAIN:
+        raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not {PLAIN}", accepted=[PLAIN])
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedBody(f"The body is not JSON: {error}") from None
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MAX_CORRECTIONS:
+        raise TooLarge(f"{len(items)} corrections in one request; at most {MAX_CORRECTIONS}", limit=MAX_CORRECTIONS)
+    return [_correction(index, item) for index, item in enumerate(items)]
+
+
+def _correction(index: int, item: Any) -> Correction:
+    try:
+        one = msgspec.convert(item, Correction)
+    except (msgspec.ValidationError, RecursionError) as error:
+        found = _FIELD.search(str(error))
+        field = found["field"] if found else ""
+        raise Unprocessable(f"Correction {index}: {error}", index=index, field=field) from None
+    fault = fault_of(one, is_text)
+    if fault is not None:
+        raise Unprocessable(f"Correction {index}: {fault[0]}: {fault[1]}", index=index, field=fault[0])
+    return one

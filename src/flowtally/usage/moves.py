@@ -1,0 +1,103 @@
+"""The SQL of changes and of explanations: rows by commit, rows by kind, the largest rows. Pure.
+
+These go to the rows, since the roll-up knows neither blocks nor kinds. What bounds them: the skip index on `block`, or
+the primary key where an account is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flowtally.usage.entries import ENTRY, EVENT
+from flowtally.usage.queries import MEASURES, Query
+from flowtally.usage.store import Where
+
+SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
+BOUNDS: Final = (
+    "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')",
+    "time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')",
+)
+_COMMIT: Final = "max(block), toUnixTimestamp64Milli(argMax(received_at, block))"
+CHARGED: Final = {"bytes": "toInt128(bytes_up) + bytes_down", "requests": "toInt128(requests)"}
+
+
+def moves(first: int, skip: int, limit: int, account: str | None, late_before: int) -> Query:
+    """A row per block and account, in order of commit, from block `first` on. A block has a row at least, so without an
+    account `limit` blocks are enough to look at."""
+    parameters: dict[str, Any] = {"first": first, "skip": skip, "limit": limit, "late": late_before}
+    where = "WHERE block >= {first:UInt64} AND account = {account:String}"
+    if account is None:
+        # In merged parts the skip index leads nowhere: there the small column is read first, the others on a match.
+        where = "PREWHERE block >= {first:UInt64} AND block < {end:UInt64}"
+        parameters["end"] = first + limit
+    else:
+        parameters["account"] = account
+    text = (
+        "SELECT block, toUnixTimestamp64Milli(max(received_at)), toString(series) AS s, toString(account) AS a,"
+        " countIf(kind = 'use'), countIf(kind = 'use' AND toUnixTimestamp64Milli(time) < {late:Int64}),"
+        " countIf(kind = 'correction'), countIf(kind = 'adjustment'),"
+        f" toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), {MEASURES}"
+        f" FROM usage_events {where}"
+        " GROUP BY block, s, a ORDER BY block, s, a LIMIT {limit:UInt64} OFFSET {skip:UInt64}"
+    )
+    return Query(text, parameters)
+
+
+def first_block(after: int | None = None, received_after: int | None = None) -> Query:
+    """The lowest block after this one, or received after this instant; 0 where there is none. Parts that are older are
+    left out: by the skip index, and because `received_at` is the partition key."""
+    if after is not None:
+        return Query("SELECT min(block) FROM usage_events WHERE block > {after:UInt64}", {"after": after})
+    condition = "received_at > fromUnixTimestamp64Milli({at:Int64}, 'UTC')"
+    return Query(f"SELECT min(block) FROM usage_events WHERE {condition}", {"at": received_after})
+
+
+def last_commit() -> Query:
+    """The highest block and when it was received. The engine knows the latest instant of each part without reading it,
+    so only the last part is read."""
+    latest = "(SELECT max(received_at) FROM usage_events)"
+    return Query(f"SELECT {_COMMIT} FROM usage_events WHERE received_at >= {latest}", {})
+
+
+def commit_up_to(block: int, floor: int) -> Query:
+    """The highest block up to this one, and above `floor`; zeros where there is none."""
+    text = f"SELECT {_COMMIT} FROM usage_events WHERE block <= {{block:UInt64}} AND block > {{floor:UInt64}}"
+    return Query(text, {"block": block, "floor": floor})
+
+
+def parts(edges: Sequence[int], where: Where, until_block: int) -> Query:
+    """A row per span, product and kind: count and sums."""
+    conditions, parameters = _conditions(where, edges[0], edges[-1], until_block)
+    parameters["edges"] = list(edges)
+    text = (
+        f"SELECT {SPAN} AS span, toString(product) AS p, toString(kind) AS k, count(), {MEASURES}"
+        f" FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY span, p, k ORDER BY span, p, k"
+    )
+    return Query(text, parameters)
+
+
+def largest(start: int, end: int, where: Where, until_block: int, charge: str, limit: int) -> Query:
+    """The rows that were charged most, or gave back most, of a span: event columns, then entry columns."""
+    conditions, parameters = _conditions(where, start, end, until_block)
+    parameters["limit"] = limit
+    text = (
+        f"SELECT {EVENT}, {ENTRY} FROM usage_events WHERE {' AND '.join(conditions)}"
+        f" ORDER BY abs({CHARGED[charge]}) DESC, time, block, place, key_source, sequence, id LIMIT {{limit:UInt64}}"
+    )
+    return Query(text, parameters)
+
+
+def _conditions(where: Where, first: int, last: int, until_block: int) -> tuple[list[str], dict[str, Any]]:
+    assert where.account is not None, "an explanation is of one account"
+    parameters: dict[str, Any] = {"series": where.series, "account": where.account, "until": until_block}
+    parameters |= {"first": first, "last": last}
+    conditions = ["series = {series:String}", "account = {account:String}", *BOUNDS, "block <= {until:UInt64}"]
+    for column, values in (("user", where.users), ("product", where.products)):
+        if values is not None:
+            parameters[f"{column}s"] = list(values)
+            conditions.append(f"{column} IN {{{column}s:Array(String)}}")
+    if where.without_users:
+        parameters["without_users"] = list(where.without_users)
+        conditions.append("user NOT IN {without_users:Array(String)}")
+    return conditions, parameters

@@ -1,0 +1,322 @@
+"""Corrections through the real door, over both stores: a bookkeeper's sentences, then faults."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from tests.ingest.conftest import TIME, Death, House, named, numbered
+
+from flowtally.corrections import Quantities
+from flowtally.errors import NotAsExpected, SourceNotYours, Unavailable
+from flowtally.ledger import accounts, credentials
+from flowtally.protocol import CorrectionReceipt
+from flowtally.usage.store import Where
+
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+E1 = {"source": "gw", "id": "e1"}
+
+
+def right(id: str, event: dict[str, str] = E1, **said: Any) -> dict[str, Any]:
+    return {"id": id, "corrects": event, **said}
+
+
+def free(id: str, account: str = "acme", **said: Any) -> dict[str, Any]:
+    return {"id": id, "account": account, "time": TIME, "reason": "goodwill", **said}
+
+
+def told(house: House, *asked: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(one.status, one.code) for one in house.correct(*asked).receipts]
+
+
+def one(house: House, asked: dict[str, Any]) -> CorrectionReceipt:
+    [receipt] = house.correct(asked).receipts
+    return receipt
+
+
+def used(house: House, account: str = "acme") -> tuple[int, int, int]:
+    found = house.store.sums([0, 2**47], Where(account=account))
+    return (found[0].bytes_up, found[0].bytes_down, found[0].requests) if found else (0, 0, 0)
+
+
+# -- what a correction does -------------------------------------------------------------------------------------------
+
+
+def test_the_right_quantities_become_the_difference_to_what_the_event_stands_at(house: House) -> None:
+    house.send(*named("e1", bytes_up=10, bytes_down=100, user="ann", labels={"k": "v"}, status=200))
+    first = one(house, right("c1", bytes_down=60))
+    assert (first.added, first.before, first.after) == (
+        Quantities(0, -40, 0),
+        Quantities(10, 100, 1),
+        Quantities(10, 60, 1),
+    )
+    second = one(house, right("c2", bytes_up=0, bytes_down=80, requests=3))
+    assert second.added == Quantities(-10, 20, 2)
+    assert used(house) == (0, 80, 3)
+    house.whole()
+
+
+def test_a_correction_falls_wherever_the_event_fell(house: House) -> None:
+    event = named("e1", bytes_up=10, user="ann", product="mobile", status=404, labels={"k": "v"})
+    house.send(*event)
+    house.correct(right("c1", source="desk", bytes_up=4))
+    by = ("user", "product", "source", "status", "label:k")
+    [row] = house.store.sums([0, 2**47], Where(), by)
+    assert row.by[1:] == ("mobile", "gw", "404", "v")
+    assert row.bytes_up == 4
+    [day] = house.store.sums([0, 2**46, 2**47], Where(), ())
+    assert day.bytes_up == 4
+
+
+def test_a_void_takes_all_back_and_a_second_void_says_so(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    assert one(house, right("c1", void=True)).added == Quantities(-10, 0, -1)
+    again = one(house, right("c2", void=True))
+    assert (again.status, again.code, again.added) == ("stored", "already_void", Quantities(0, 0, 0))
+    assert used(house) == (0, 0, 0)
+    assert one(house, right("c3", bytes_up=7, requests=1)).after == Quantities(7, 0, 1)
+    house.whole()
+
+
+def test_what_is_right_already_is_stored_as_nothing_and_says_so(light: House) -> None:
+    light.send(*named("e1", bytes_up=10))
+    assert told(light, right("c1", bytes_up=10)) == [("stored", "no_change")]
+
+
+def test_a_retry_is_a_duplicate_for_ever_and_tells_what_it_did(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    first = one(house, right("c1", bytes_up=4, expects={"bytes_up": 10}))
+    house.correct(right("c2", bytes_up=5))
+    house.close()
+    house.open()
+    again = one(house, right("c1", bytes_up=4, expects={"bytes_up": 10}))
+    assert (again.status, again.added, again.before, again.after) == (
+        "duplicate",
+        first.added,
+        first.before,
+        first.after,
+    )
+    assert one(house, right("c1", bytes_up=9)).code == "other_content"
+    assert one(house, right("c1", {"source": "gw", "id": "e2"}, bytes_up=4)).status == "conflict"
+    assert used(house)[0] == 5
+
+
+def test_the_same_key_twice_in_a_request_counts_once(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    asked = (right("c1", bytes_up=4), right("c1", bytes_up=4), right("c1", bytes_up=5), free("a", bytes_up=1))
+    assert told(house, *asked, free("a", bytes_up=1)) == [
+        ("stored", ""),
+        ("duplicate", ""),
+        ("conflict", "other_content"),
+        ("stored", ""),
+        ("duplicate", ""),
+    ]
+    assert used(house)[0] == 5
+
+
+def test_later_corrections_of_a_request_see_the_earlier_ones(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    asked = [right(f"c{number}", bytes_up=number) for number in (8, 3, 30)]
+    receipts = house.correct(*asked, right("v", void=True, expects={"bytes_up": 30})).receipts
+    assert [one.added.bytes_up for one in receipts if one.added] == [-2, -5, 27, -30]
+    found = house.door.event("gw", "e1", house.credential)
+    assert [(one.id, one.added.bytes_up, one.after.bytes_up) for one in found.corrections] == [
+        ("c8", -2, 8),
+        ("c3", -5, 3),
+        ("c30", 27, 30),
+        ("v", -30, 0),
+    ]
+    assert found.sum == Quantities(0, 0, 0)
+    assert one(house, asked[1]).after == Quantities(3, 0, 1)
+
+
+def test_what_is_expected_is_looked_at_and_nothing_stored_where_it_is_not_so(house: House) -> None:
+    house.send(*named("e1", "e2", bytes_up=10))
+    with pytest.raises(NotAsExpected) as caught:
+        house.correct(
+            right("c1", {"source": "gw", "id": "e2"}, void=True), right("c2", void=True, expects={"bytes_up": 9})
+        )
+    present = {"bytes_up": 10, "bytes_down": 0, "requests": 1}
+    assert dict(caught.value.extra) == {"index": 1, "source": "gw", "id": "e1", "present": present}
+    assert used(house) == (20, 0, 2)
+    assert told(house, right("c2", void=True, expects=present)) == [("stored", "")]
+
+
+def test_numbered_events_are_corrected_by_their_number(house: House) -> None:
+    house.send(*numbered(1, 2), *numbered(3, 3, account="nobody"), *numbered(4, 4, id="kept"))
+    log = [{"source": "log", "id": id} for id in ("2", "3", "4", "5", "0", "kept")]
+    assert told(house, *(right(f"c{index}", event, bytes_up=9) for index, event in enumerate(log))) == [
+        ("stored", ""),
+        ("refused", "refused_event"),
+        ("stored", ""),
+        ("refused", "unknown_event"),
+        ("refused", "unknown_event"),
+        ("refused", "unknown_event"),
+    ]
+    assert used(house) == (19, 0, 3)
+    assert house.send(*numbered(4, 5)).stored == 1
+    found = house.door.event("log", "2", house.credential)
+    assert (found.bytes_up, found.sum) == (1, Quantities(9, 0, 1))
+
+
+def test_an_unknown_event_is_refused_and_its_correction_can_come_again(house: House) -> None:
+    assert told(house, right("c1", void=True)) == [("refused", "unknown_event")]
+    house.send(*named("e1"))
+    assert told(house, right("c1", void=True)) == [("stored", "")]
+    assert told(house, right("c2", {"source": "corrections", "id": "c1"}, void=True)) == [("refused", "unknown_event")]
+
+
+def test_a_correction_is_no_event(house: House) -> None:
+    house.send(*named("e1", bytes_up=5))
+    house.correct(right("e1", source="gw", bytes_up=2) | {"id": "e9"})
+    found = house.door.event("gw", "e1", house.credential)
+    assert (found.bytes_up, found.status) == (5, "stored")
+    assert house.statuses(*named("e9")) == ["conflict"]
+
+
+def test_an_event_that_is_still_waiting_can_be_corrected(light: House) -> None:
+    """Its block is being written while the correction is read: the correction comes after it all the same."""
+    light.open()
+    slow = light.store.inner.append
+    light.store.inner.append = lambda block: (time.sleep(0.2), slow(block))  # type: ignore[assignment, func-returns-value]
+
+    async def both() -> Any:
+        body, asked = msgspec.json.encode(named("e1", bytes_up=9)), msgspec.json.encode(right("c1", bytes_up=2))
+        event = asyncio.ensure_future(light.door.take(body, "application/json", None, light.credential))
+        await asyncio.sleep(0.05)
+        correction = light.door.correct(asked, "application/json", None, light.credential)
+        return await asyncio.gather(event, correction)
+
+    stored, corrected = asyncio.run(both())
+    assert (stored.stored, corrected.receipts[0].after) == (1, Quantities(2, 0, 1))
+    assert used(light) == (2, 0, 1)
+
+
+def test_events_and_corrections_that_wait_together_keep_their_order(light: House) -> None:
+    """event, correction, event again (a retry), correction: each block sees the ones before it."""
+    light.send(*named("e0"))
+
+    async def all_at_once() -> list[Any]:
+        def take(*ids: str) -> Any:
+            body = msgspec.json.encode(named(*ids, bytes_up=9))
+            return light.door.take(body, "application/json", None, light.credential, receipts_all=True)
+
+        def correct(id: str, **said: Any) -> Any:
+            body = msgspec.json.encode(right(id, **said))
+            return light.door.correct(body, "application/json", None, light.credential)
+
+        slow = light.store.inner.append
+        light.store.inner.append = lambda block: (time.sleep(0.05), slow(block))  # type: ignore[assignment, func-returns-value]
+        asked = []
+        for one in (take("e1"), correct("c1", bytes_up=5), take("e1", "e2"), correct("c2", void=True)):
+            asked.append(asyncio.ensure_future(one))
+            await asyncio.sleep(0.02)  # in this order
+        return await asyncio.gather(*asked)
+
+    first, fixed, again, void = asyncio.run(all_at_once())
+    assert [one.status for one in (*first.receipts, *again.receipts)] == ["stored", "duplicate", "stored"]
+    assert (fixed.receipts[0].added, void.receipts[0].added) == (Quantities(-4, 0, 0), Quantities(-5, 0, -1))
+    light.whole()
+
+
+# -- free adjustments -------------------------------------------------------------------------------------------------
+
+
+def test_a_free_adjustment_may_go_below_zero_and_has_its_own_time(house: House) -> None:
+    receipt = one(house, free("a1", bytes_down=-50, user="ann", product="mobile"))
+    assert (receipt.added, receipt.before, receipt.after) == (Quantities(0, -50, 0), None, None)
+    assert used(house) == (0, -50, 0)
+    assert told(house, free("a1", bytes_down=-50, user="ann", product="mobile")) == [("duplicate", "")]
+    assert told(house, free("a1", bytes_down=-51, user="ann", product="mobile")) == [("conflict", "other_content")]
+    house.whole()
+
+
+def test_an_adjustment_that_the_world_does_not_allow_is_refused(light: House) -> None:
+    with light.ledger.begin() as tx:
+        accounts.change_account(tx, "beta", status="closed", now=1)
+    asked = (
+        free("1", "nobody", bytes_up=1),
+        free("2", "beta", bytes_up=1),
+        free("3", time="2026-03-16T00:00:00Z", bytes_up=1),
+    )
+    assert told(light, *asked) == [
+        ("refused", "unknown_account"),
+        ("refused", "account_closed"),
+        ("refused", "time_in_future"),
+    ]
+
+
+# -- who may ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_corrects_its_own_events_and_nobody_elses(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
+        bound = credentials.issue(tx, "ingest", "beta", "bound", 0)[0]
+    light.send(*named("e1"), credential=mine)
+    light.send(*named("b1", source="bound", account="beta"), credential=bound)
+
+    def code(asked: dict[str, Any], who: Any) -> str:
+        return light.correct(asked, credential=who).receipts[0].code
+
+    assert code(right("1", source="fix", void=True), mine) == ""
+    assert code(right("1", source="theirs", void=True), yours) == "unknown_event"
+    assert code(right("2", source="beta-fix", event={"source": "bound", "id": "b1"}, void=True), bound) == ""
+    assert code(free("2", source="fix", bytes_up=1), mine) == "adjustment_needs_admin"
+    with pytest.raises(SourceNotYours):
+        light.correct(right("3", source="fix", void=True), credential=yours)
+    assert code(right("3", source="fix", bytes_up=1), light.credential) == ""
+
+
+# -- faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_insert_that_fails_after_it_became_visible_went_forward(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    house.store.after.append(TimeoutError("no answer"))
+    assert told(house, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("stored", ""), ("stored", "")]
+    assert told(house, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("duplicate", ""), ("duplicate", "")]
+    assert used(house)[0] == 5
+    house.whole()
+
+
+def test_an_insert_that_fails_before_leaves_nothing_claimed(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    house.store.before.append(ConnectionError("no engine"))
+    with pytest.raises(Unavailable):
+        house.correct(right("c1", bytes_up=4))
+    assert used(house)[0] == 10
+    assert one(house, right("c1", bytes_up=4)).added == Quantities(-6, 0, 0)
+    house.whole()
+
+
+@dies
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_death_between_insert_and_commit_is_settled_from_the_rows(house: House, where: str) -> None:
+    house.send(*named("e1", bytes_up=10))
+    getattr(house.store, where).append(Death())
+    house.die_correcting(right("c1", bytes_up=4), right("c2", bytes_up=7))
+    house.open()
+    house.whole()
+    assert used(house)[0] == (7 if where == "after" else 10)
+    expected = "duplicate" if where == "after" else "stored"
+    assert told(house, right("c1", bytes_up=4), right("c2", bytes_up=7)) == [(expected, ""), (expected, "")]
+    assert used(house)[0] == 7
+    house.whole()
+
+
+def test_keys_made_anew_from_the_rows_know_the_corrections(house: House) -> None:
+    house.send(*named("e1", bytes_up=10))
+    house.correct(right("c1", bytes_up=4))
+    house.close()
+    for path in house.data.glob("**/keys.db*"):
+        path.unlink()
+    house.open(rebuild_keys=True)
+    assert told(house, right("c1", bytes_up=4), right("c1", bytes_up=5)) == [
+        ("duplicate", ""),
+        ("conflict", "other_content"),
+    ]
+    house.whole()

@@ -1,0 +1,97 @@
+"""Changes: pages that lose nobody and show nobody twice, whatever the cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.usage.blocks import block
+
+from flowtally.changes import make_changes
+from flowtally.edges import format_instant
+from flowtally.errors import BadRange
+from flowtally.protocol import ChangesAnswer
+from flowtally.usage.memory import MemoryStore
+
+
+def ask(store: MemoryStore, since: str = "0", **more: Any) -> ChangesAnswer:
+    asked: dict[str, Any] = {"account": None, "late_before": None, "limit": 20} | more
+    return make_changes(store, since, **asked)
+
+
+def follow(store: MemoryStore, limit: int, **more: Any) -> list[tuple[int, str]]:
+    """All pages to the end."""
+    seen: list[tuple[int, str]] = []
+    since = "0"
+    for _ in range(1000):
+        answer = ask(store, since, limit=limit, **more)
+        assert len(answer.items) <= limit
+        seen += [(one.block, one.account) for one in answer.items]
+        since = answer.next
+        if not answer.more:
+            return seen
+    raise AssertionError("it never ends")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Blocks 1, 2, 3, 40 (numbers between were never used), 41; block 3 has seven accounts."""
+    made = MemoryStore()
+    made.append(block(1, {"account": "a", "time": 100}, received_at=1_000))
+    made.append(block(2, {"account": "a", "time": 1_900}, {"account": "b", "time": 500}, received_at=2_000))
+    made.append(block(3, *({"account": name, "time": 2_500} for name in "abcdefg"), received_at=3_000))
+    made.append(block(40, {"account": "b", "time": 100, "kind": "correction", "bytes_up": -5}, received_at=4_000))
+    made.append(block(41, {"account": "a", "time": 50, "bytes_down": 7}, received_at=4_000))
+    return made
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
+def test_pages_of_any_size_show_everything_once_and_in_order(store: MemoryStore, limit: int) -> None:
+    everything = [(1, "a"), (2, "a"), (2, "b"), *((3, name) for name in "abcdefg"), (40, "b"), (41, "a")]
+    assert follow(store, limit) == everything
+    assert follow(store, limit, account="a") == [one for one in everything if one[1] == "a"]
+
+
+def test_a_cursor_goes_on_where_the_answer_ended_and_what_comes_later_is_new(store: MemoryStore) -> None:
+    assert ask(store, "3.5", limit=1).items[0].account == "f"
+    assert ask(store, "3.5", limit=1).next == "3.6"
+    assert ask(store, "3.6", limit=1).next == "3"
+    end = ask(store, "41")
+    assert (end.items, end.next, end.more) == ([], "41", False)
+    store.append(block(50, {"account": "z"}))
+    assert [one.account for one in ask(store, end.next).items] == ["z"]
+
+
+def test_an_instant_means_what_was_received_from_it_on(store: MemoryStore) -> None:
+    for at, first in ((0, 1), (1_000, 1), (1_001, 2), (3_000, 3), (3_001, 40), (4_000, 40)):
+        assert ask(store, format_instant(at)).items[0].block == first
+    assert ask(store, format_instant(4_001)).items == []
+    assert ask(store, "2400-01-01T00:00:00Z").items == []
+
+
+def test_late_is_what_is_dated_before_the_instant_that_since_stands_for(store: MemoryStore) -> None:
+    by_instant = ask(store, format_instant(1_500), limit=100)
+    assert by_instant.late_before == format_instant(1_500)
+    assert [(one.block, one.account, one.use, one.late) for one in by_instant.items if one.late] == [
+        (2, "b", 1, 1),
+        (41, "a", 1, 1),
+    ]
+    assert ask(store, "2").late_before == format_instant(2_000)
+    assert [one.late for one in ask(store, "2", late_before=format_instant(60)).items if one.late] == [1]
+
+
+def test_a_change_says_what_it_adds_and_where(store: MemoryStore) -> None:
+    correction, late = ask(store, "3").items
+    assert (correction.corrections, correction.use, correction.bytes, correction.earliest) == (
+        1,
+        0,
+        -5,
+        format_instant(100),
+    )
+    assert (late.use, late.bytes, late.received_at) == (1, 7, format_instant(4_000))
+
+
+@pytest.mark.parametrize("since", ["", "yesterday", "-1", "1.", "1.2.3", "9" * 19, "2026-01-01", "١"])
+def test_what_is_no_cursor_and_no_instant_is_told(store: MemoryStore, since: str) -> None:
+    with pytest.raises(BadRange):
+        ask(store, since)
