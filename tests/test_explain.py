@@ -216,3 +216,13 @@ def test_any_book_adds_up_at_any_instant(
     for days, amount, kind, product in uses:
         book.use(days, abs(amount) if kind == "use" else amount, kind=kind, product=product)
     book.ask(at=NOW - at_days * DAY + 1, top=3)
+
+
+def test_use_of_a_funded_user_is_not_the_accounts(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is paid from the user's own purse, so neither the figures nor the rows shown have it."""
+    monkeypatch.setattr("flowtally.balance.managed.funded_users", lambda tx, account: ("usr_f",))
+    book.give(100, 20)
+    book.use(10, 60)
+    book.use(9, 999, user="usr_f")
+    [span] = traffic(book.ask()).spans
+    assert (span.used, [row.amount for row in span.largest]) == (60, [60])

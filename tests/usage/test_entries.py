@@ -184,6 +184,7 @@ a_row = st.fixed_dictionaries(
     blocks=st.integers(1, 3),
     cuts=st.lists(st.integers(0, 60), min_size=2, max_size=6, unique=True).map(sorted),
     products=st.one_of(st.none(), st.just(("mobile", "it's"))),
+    without=st.sampled_from([(), ("u",)]),
     limit=st.integers(1, 5),
 )
 def test_the_engine_explains_exactly_as_the_reference(
@@ -192,6 +193,7 @@ def test_the_engine_explains_exactly_as_the_reference(
     blocks: int,
     cuts: list[int],
     products: tuple[str, ...] | None,
+    without: tuple[str, ...],
     limit: int,
 ) -> None:
     account = f"account {next(_accounts)}"
@@ -203,7 +205,7 @@ def test_the_engine_explains_exactly_as_the_reference(
             last += 1
             for store in (clickhouse, reference):
                 store.append(block(last, *mine))
-    where = Where(account=account, products=products)
+    where = Where(account=account, products=products, without_users=without)
     for until in range(start, last + 1):
         assert clickhouse.parts(cuts, where, until) == reference.parts(cuts, where, until)
         for charge in ("bytes", "requests"):
