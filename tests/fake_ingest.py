@@ -6,7 +6,8 @@ For tests of the API's own behaviour; what ingest really does is tested in tests
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, EventAnswer, EventsAnswer, PlainEvent, SourceAnswer
 from flowtally.usage.memory import MemoryStore
+
+T = TypeVar("T")
 
 
 class FakeIngest:
@@ -89,6 +92,9 @@ class FakeIngest:
 
     def forget_names(self) -> None:
         """Nothing is remembered here."""
+
+    def between_blocks(self, work: Callable[[Any], T]) -> T:
+        raise errors.Unavailable("this door keeps no keys")
 
     def ready(self) -> tuple[bool, str]:
         return self.open, "" if self.open else "the disk is full"

@@ -72,6 +72,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(description="Free room below which events are answered 503, so that what was begun can be ended.", ge=0),
     ] = 64 * 1024 * 1024
+    backup_dir: Annotated[
+        str,
+        Meta(
+            description="Where backups are made, on this machine; the API names a backup but never a place. Empty: "
+            "`backups` in the data directory."
+        ),
+    ] = ""
     rebuild_keys: Annotated[
         bool,
         Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),
@@ -93,6 +100,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def data_dir(self) -> Path:
         return Path(self.data)
+
+    @property
+    def backups(self) -> Path:
+        return Path(self.backup_dir).expanduser().absolute() if self.backup_dir else self.data_dir / "backups"
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -246,5 +246,9 @@ class DoubleCounted(Damage):
     """Rows of one event are there twice."""
 
 
+class BackupBroken(Damage):
+    """A backup is not as it was written; nothing was restored."""
+
+
 class WriterBusy(Damage):
     """Another process owns this installation's writing."""

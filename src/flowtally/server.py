@@ -31,13 +31,14 @@ from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
+from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.ledger import credentials, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.keys import Keys
+from flowtally.usage.keys import Keys, take_lease
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
@@ -123,6 +124,8 @@ def open_house(
         pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
         for pool in pools:
             closing.callback(pool.shutdown, wait=True, cancel_futures=True)
+        care = Care(config, clock, usage, ledger, ingest.between_blocks, ingest.metrics)
+        closing.callback(care.close)
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
@@ -137,6 +140,7 @@ def open_house(
             metrics,
             *pools,
             BodyRoom(config.max_waiting_bytes),
+            care,
         )
 
 
@@ -151,6 +155,11 @@ def refuse_second_writer(config: Config) -> None:
     """WriterBusy names the process that serves this installation already. Ingest asks again and keeps the lease; asking
     before the engine opens gives the reason instead of the engine's own complaint."""
     Keys(keys_path(config.keys_url)).close()
+
+
+def refuse_running_writer(config: Config) -> None:
+    """As above, where the keys themselves may be broken."""
+    take_lease(keys_path(config.keys_url)).close()
 
 
 def ledger_measures(ledger: Ledger) -> dict[str, float]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from flowtally.errors import IdempotencyMismatch
-from flowtally.ledger import accounts, allocations, credentials, grants, idempotency, managed, pools, users
+from flowtally.ledger import accounts, allocations, audit, credentials, grants, idempotency, managed, pools, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
@@ -213,3 +213,10 @@ def test_a_command_that_failed_can_be_sent_again_with_its_key(ledger: Ledger, wo
         ask(ledger, world, fails)
     replayed, _ = ask(ledger, world, COMMANDS[name])
     assert not replayed
+
+
+@every_command
+def test_after_a_command_the_ledger_keeps_its_own_rules(ledger: Ledger, world: World, name: str) -> None:
+    ask(ledger, world, COMMANDS[name])
+    with ledger.read() as tx:
+        assert list(audit.faults(tx)) == []

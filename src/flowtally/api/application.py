@@ -13,6 +13,7 @@ from flowtally.api import (
     accounts,
     allocations,
     balance,
+    care,
     changes,
     corrections,
     credentials,
@@ -35,7 +36,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, balance, explain),
-    *(accounts, users, allocations, grants, credentials, pools, health),
+    *(accounts, users, allocations, grants, credentials, pools, care, health),
 )
 
 

@@ -12,11 +12,13 @@ import msgspec
 from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
+from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import Vault
 from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
 
 P = ParamSpec("P")
@@ -47,6 +49,8 @@ class EventsDoor(Protocol):
 
     def forget_names(self) -> None: ...
 
+    def between_blocks(self, work: Callable[[Keys], T]) -> T: ...
+
     def ready(self) -> tuple[bool, str]: ...
 
     def metrics(self) -> Mapping[str, float]: ...
@@ -68,6 +72,7 @@ class House(msgspec.Struct, frozen=True):
     pool: ThreadPoolExecutor
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)
     bodies: BodyRoom
+    care: Care
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""

@@ -14,6 +14,7 @@ import typer
 from flowtally.cli import (
     account,
     balance,
+    care,
     changes,
     correction,
     demo,
@@ -22,6 +23,7 @@ from flowtally.cli import (
     grant,
     imports,
     key,
+    offline,
     output,
     pool,
     serve,
@@ -39,7 +41,7 @@ EXIT_CODES: Final = {
 }
 _EPILOG: Final = """\
 \b
-All commands but serve and demo ask a server, named by two variables:
+All commands but serve, demo, restore and rebuild-... ask a server, named by two variables:
   FLOWTALLY_URL    where it listens, default http://127.0.0.1:8120
   FLOWTALLY_TOKEN  the bearer token of a credential
 
@@ -64,6 +66,12 @@ app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("changes", epilog=changes.EXAMPLES)(changes.changes)
+app.command("verify", epilog=care.VERIFY)(care.verify)
+app.command("backup", epilog=care.BACKUP)(care.backup)
+app.command("restore", epilog=offline.RESTORE)(offline.restore)
+app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
+app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
+app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
 for noun in (account.commands, grant.commands, key.commands, user.commands, pool.commands, correction.commands):
     app.add_typer(noun)
 

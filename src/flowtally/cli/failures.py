@@ -13,7 +13,7 @@ import typer
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged
 from flowtally.client import ApiError
-from flowtally.errors import ConfigError, Damage
+from flowtally.errors import BackupBroken, ConfigError, Damage
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -55,6 +55,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(str(error), "config_error", ""), USAGE)
         case CannotResume() | LogChanged() | LogDamaged():
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
+        case BackupBroken():
+            return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
         case Damage():
             return Failure(_line(f"The start is refused: {error}", _snake(error), ""), FAILED)
         case typer.TyperException():

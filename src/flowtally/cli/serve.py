@@ -39,6 +39,7 @@ def serve(
     usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
     ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
     keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    backup_dir: Annotated[str | None, typer.Option("--backup-dir", help="Where backups are made.")] = None,
     log_format: Annotated[str | None, typer.Option("--log-format", help="console or json.")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
     json: Json = False,
@@ -52,6 +53,7 @@ def serve(
         usage_url=usage_url,
         ledger_url=ledger_url,
         keys_url=keys_url,
+        backup_dir=backup_dir,
         log_format=log_format,
         log_level=log_level,
     )

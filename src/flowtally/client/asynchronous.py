@@ -121,6 +121,14 @@ class AsyncClient:
     products = _list(calls.products)
     map_product = _ask(calls.map_product)
 
+    # ── care
+
+    start_verify = _ask(calls.start_verify)
+    verify = _ask(calls.verify)
+    start_backup = _ask(calls.start_backup)
+    backups = _ask(calls.backups)
+    doctor = _ask(calls.doctor)
+
     # ── how
 
     async def do(self, call: Call[T]) -> T:

@@ -223,6 +223,34 @@ def map_product(product: str, request: p.ProductRequest) -> Call[p.ProductAnswer
     return write("PUT", f"/v1/products/{segment(product)}", p.ProductAnswer, request)
 
 
+# ── care: checks and backups run on the server; ask again how they are doing
+
+
+def start_verify() -> Call[p.VerifyAnswer]:
+    """Begin a check of everything, or join the one that runs."""
+    return write("POST", "/v1/verify", p.VerifyAnswer)
+
+
+def verify() -> Call[p.VerifyAnswer]:
+    """How far the last check is, or what it found."""
+    return read("/v1/verify", p.VerifyAnswer)
+
+
+def start_backup(name: str | None = None) -> Call[p.BackupAnswer]:
+    """Begin a backup in the server's own place for them, or join the one that runs."""
+    return write("POST", "/v1/backups", p.BackupAnswer, {"name": name} if name else {})
+
+
+def backups() -> Call[p.BackupsAnswer]:
+    """How far the last backup is, and all that are kept."""
+    return read("/v1/backups", p.BackupsAnswer)
+
+
+def doctor() -> Call[p.DoctorAnswer]:
+    """Does the machine keep its promises, and what the installation holds."""
+    return read("/v1/doctor", p.DoctorAnswer)
+
+
 # ── in the API's words
 
 

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -28,6 +28,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Waiting
 from flowtally.ingest.sync import BackgroundSync
+from flowtally.ingest.turns import Turns
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Source, SourceKind
@@ -35,6 +36,7 @@ from flowtally.usage.store import Block, UsageStore
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Answer = Outcome | CorrectionsAnswer | FlowtallyError
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
@@ -43,6 +45,7 @@ SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0, 5.0)
 CLEAN_EVERY_S: Final = 300
 REMEMBERED_SOURCES: Final = 50_000
 BLOCK_BYTES: Final = 64 * 1024 * 1024
+BETWEEN_WAIT_S: Final = 60
 
 
 class Committer:
@@ -74,6 +77,7 @@ class Committer:
         self._sources: dict[str, Source] = {}
         self._place = keys.committed()
         self._next = max(self._place.block, self._place.burnt) + 1
+        self._turns = Turns()
         self._stopping = threading.Event()
         self._sync = BackgroundSync(CLEAN_EVERY_S)
         self.doubt: Doubt | None = None  # while there is one nothing else is written
@@ -96,18 +100,31 @@ class Committer:
             os.sync()
             self._mark_clean(self._place.block, stopped=True)
 
+    def between_blocks(self, work: Callable[[], T]) -> T:
+        """Do this while no block is being written: rows and keys agree. The writer waits meanwhile, so be quick."""
+        with self._turns.between(BETWEEN_WAIT_S):
+            if self.doubt is not None:
+                raise Settling("A write is in doubt and is being settled", retry_after_s=5)
+            if not self.alive():
+                raise Unavailable("The server is stopping", retry_after_s=5)
+            return work()
+
     def _run(self) -> None:
         while True:
             submissions = self._queue.take(self._block_rows, BLOCK_BYTES)
             if submissions is None:
                 return
-            if submissions:
-                self.commit(submissions)  # corrections come alone
-            elif self.doubt is not None:  # who is not ready gets no requests: settling cannot wait for the next one
-                with suppress(Settling):
-                    self._settle()
-            if synced := self._sync.synced(self._place.block):
-                self._mark_clean(synced)
+            with self._turns.block():
+                self._turn(submissions)
+
+    def _turn(self, submissions: list[Waiting]) -> None:
+        if submissions:
+            self.commit(submissions)
+        elif self.doubt is not None:  # who is not ready gets no requests: settling cannot wait for the next one
+            with suppress(Settling):
+                self._settle()
+        if synced := self._sync.synced(self._place.block):
+            self._mark_clean(synced)
 
     def _mark_clean(self, block: int, *, stopped: bool = False) -> None:
         # It only saves work at the next start: a full disk here must not end the one thread that writes.

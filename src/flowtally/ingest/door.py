@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -38,6 +38,8 @@ from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
 
 
@@ -49,6 +51,7 @@ class Ingest:
     """Everything that writes usage. `Ingest.open` recovers first and may raise errors.Damage."""
 
     def __init__(self, config: Config, usage: UsageStore, ledger: Ledger, keys: Keys, clock: Callable[[], int]) -> None:
+        self.started_clean = True  # whether the process before this one had ended as it should
         self._max_body_bytes = config.max_body_bytes
         self._usage = usage
         self._keys = keys
@@ -74,8 +77,10 @@ class Ingest:
         keys = Keys(keys_path(config.keys_url))
         try:
             holder = f"process {os.getpid()} on {socket.gethostname()}"
+            clean = keys.committed().clean
             recovery.recover(usage, keys, holder=holder, rebuild=config.rebuild_keys, say=_say)
             ingest = cls(config, usage, ledger, keys, clock)
+            ingest.started_clean = clean
         except BaseException:
             keys.close()
             raise
@@ -154,6 +159,11 @@ class Ingest:
         """Call after a commit that gave a user's name to somebody else, or to nobody."""
         self._directory.forget()
 
+    def between_blocks(self, work: Callable[[Keys], T]) -> T:
+        """Do this in a moment in which nothing is written: keys and rows agree. Writers wait for it, so be quick.
+        Settling where a write is in doubt."""
+        return self._committer.between_blocks(lambda: work(self._keys))
+
     def ready(self) -> tuple[bool, str]:
         """Whether events can be stored now, and why not."""
         if not self._committer.alive():
@@ -173,6 +183,8 @@ class Ingest:
             "waiting_bytes": float(self._queue.bytes),
             "last_block": float(place.block),
             "rows_acknowledged": float(place.rows_total),
+            "starts": float(place.epoch),
+            "started_clean": float(self.started_clean),
             **counts,
             **self._keys.measures(),
             **self._usage.measures(),

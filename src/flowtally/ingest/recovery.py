@@ -66,10 +66,17 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
             say(line)
 
 
-def _commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow], moved: Moved | None) -> None:
+def commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow]) -> None:
+    """One block of a rebuild, in order: what is lost in a power cut is simply derived again, so nothing is synced."""
+    _commit_from_rows(keys, block, rows, None, durable=False)
+
+
+def _commit_from_rows(
+    keys: Keys, block: int, rows: Sequence[ClaimedRow], moved: Moved | None, *, durable: bool = True
+) -> None:
     sources = {row.source: _source(keys, row) for row in {row.source: row for row in rows}.values()}
     claims = [(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
-    with keys.begin(durable=True):
+    with keys.begin(durable=durable):
         new = keys.claim(claims, block)
         if new != len(claims):
             raise DoubleCounted(f"{len(claims) - new} of {len(claims)} events of block {block} were counted before it")

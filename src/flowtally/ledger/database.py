@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
@@ -71,6 +72,12 @@ class Ledger:
         """A read transaction: one moment of the ledger. Writing in it fails."""
         with faults.named(), self._reading.begin() as tx:
             yield tx
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a ledger in SQLite."""
+        url = self._engine.url
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:

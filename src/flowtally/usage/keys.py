@@ -124,7 +124,7 @@ class Keys:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lease = _take_lease(path)
+        self._lease = take_lease(path)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         try:
@@ -279,7 +279,8 @@ def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
     return Source(*row) if row else None
 
 
-def _take_lease(path: Path) -> IO[str]:
+def take_lease(path: Path) -> IO[str]:
+    """The right to write the keys database at `path`, until closed; WriterBusy names who has it."""
     # The kernel gives the lock back when the process ends, however it ends.
     lease = path.with_suffix(".lock").open("a+")
     try:

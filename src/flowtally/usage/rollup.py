@@ -31,7 +31,7 @@ def repair(engine: Engine, table: str, since_block: int) -> list[str]:
     if not broken:
         return []
     for partition in sorted({part.split("_")[0] for part in broken}):
-        _rebuild(engine, table, partition)
+        rebuild(engine, table, partition)
     # A rebuild makes parts of other names: look at all of them again.
     still = [part for part in _parts_since(engine, table, since_block) if not _agrees(engine, table, part)]
     if still:
@@ -56,29 +56,57 @@ def _merged(part: str) -> bool:
 
 
 def _agrees(engine: Engine, table: str, part: str) -> bool:
-    return all(_one_agrees(engine, table, part, rollup) for rollup in ROLLUPS)
+    return agrees(engine, table, part)
 
 
-def _one_agrees(engine: Engine, table: str, part: str, rollup: str) -> bool:
+def agrees(engine: Engine, table: str, part: str, portion: tuple[int, int] = (0, 1), **settings: Any) -> bool:
+    """Whether the roll-ups of a part say what its rows say. Of a large part a portion (which, of how many) at a time:
+    the engine holds all groups it compares."""
+    return all(_one_agrees(engine, table, part, rollup, portion, settings) for rollup in ROLLUPS)
+
+
+def _one_agrees(
+    engine: Engine, table: str, part: str, rollup: str, portion: tuple[int, int], settings: Mapping[str, Any]
+) -> bool:
     merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in _MEASURES)
     summed = ", ".join(f"sum(toInt128({name}))" for name in _MEASURES)
     names = ", ".join(f"toString({name})" for name in ROLLUPS[rollup])
     # Every group must agree, not only the grand total: a hash over all groups is one number to compare.
-    groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}} GROUP BY {keys}"
+    groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}}{portion} GROUP BY {keys}"
     shape = f"SELECT count(), groupBitXor(cityHash64(k, s)) FROM ({groups})"
     rolled = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})"
+    roll = {"keys": f"{names}, `{_BUCKET}`", "sums": merged, "source": rolled, "portion": _of(f"`{_BUCKET}`", portion)}
+    rows = {"keys": f"{names}, {_BUCKET}", "sums": summed, "source": table, "portion": _of(_BUCKET, portion)}
     try:
-        ours = _one(engine, shape.format(keys=f"{names}, `{_BUCKET}`", sums=merged, source=rolled), part)
+        ours = _one(engine, shape.format(**roll), part, settings)
     except ClickHouseError:
         return False  # unreadable: torn, zero-filled or missing
-    return ours == _one(engine, shape.format(keys=f"{names}, {_BUCKET}", sums=summed, source=table), part)
+    return ours == _one(engine, shape.format(**rows), part, settings)
 
 
-def _one(engine: Engine, text: str, part: str) -> tuple[Any, ...]:
-    return engine.rows(text, {"part": part}, optimize_use_projections=0)[0]
+def by_account(
+    engine: Engine, table: str, part: str, *, rollup: str | None, **settings: Any
+) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Sums of a part by (series, account), from one of its roll-ups or (None) from its rows."""
+    sums = (f"sumMerge(`sum(toInt128({name}))`)" if rollup else f"sum(toInt128({name}))" for name in _MEASURES)
+    source = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})" if rollup else table
+    keys = "toString(series), toString(account)"
+    text = f"SELECT {keys}, {', '.join(sums)} FROM {source} WHERE _part = {{part:String}} GROUP BY {keys}"
+    rows = engine.rows(text, {"part": part}, **{"optimize_use_projections": 0, **settings})
+    return {(row[0], row[1]): (int(row[2]), int(row[3]), int(row[4])) for row in rows}
 
 
-def _rebuild(engine: Engine, table: str, partition: str) -> None:
+def _of(bucket: str, portion: tuple[int, int]) -> str:
+    which, of = portion
+    return "" if of == 1 else f" AND cityHash64(toString(account), {bucket}) % {of:d} = {which:d}"
+
+
+def _one(engine: Engine, text: str, part: str, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    return engine.rows(text, {"part": part}, **{"optimize_use_projections": 0, **settings})[0]
+
+
+def rebuild(engine: Engine, table: str, partition: str) -> None:
+    """All roll-ups of a month, from its rows. Not synced."""
     if not partition.isdigit():
         raise AssertionError(f"partition {partition!r} is not a month")
     wait = "SETTINGS mutations_sync = 2"

@@ -1,0 +1,250 @@
+"""A backup while serving: keys, then usage, then the ledger, each as it was at its moment.
+
+Keys and usage are taken between two blocks, so they agree to the row; the writer waits for that moment only, then files
+are copied beside the running server. The ledger is taken after usage: it knows every account and user the rows name.
+Owns where a backup is made and its order; the directory appears under its name when all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+
+import msgspec
+import structlog
+
+from flowtally.care import manifest
+from flowtally.care.job import Progress
+from flowtally.care.manifest import Manifest
+from flowtally.edges import format_instant
+from flowtally.errors import ConfigError, Conflict, MissingRows, StorageFull, Unprocessable
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.snapshot import Snapshot
+from flowtally.ledger.vault import KEY_FILE
+from flowtally.usage.keys import Committed, Keys
+from flowtally.usage.store import UsageStore
+
+if TYPE_CHECKING:
+    from flowtally.usage.frozen import Frozen
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+PARTIAL: Final = ".partial-"
+SECRETS: Final = (KEY_FILE,)  # beside the stores: without it sealed passwords stay sealed
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+LEDGER_ELSEWHERE: Final = (
+    "The ledger is in PostgreSQL and not in this backup: dump it now, after the backup, with "
+    "`pg_dump --format=custom --file=ledger.dump` and its URL."
+)
+
+
+class BetweenBlocks(Protocol):
+    """`ingest.door.Ingest.between_blocks`."""
+
+    def __call__(self, work: Callable[[Keys], T]) -> T: ...
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A backup that is there."""
+
+    name: str
+    path: str
+    made_at: str
+    block: int
+    rows: int
+    files: int
+    size: int
+    paused_ms: float
+    notes: list[str]
+
+
+class Taken(NamedTuple):
+    """What was taken between two blocks."""
+
+    place: Committed
+    keys: Snapshot
+    frozen: Frozen
+    paused_ms: float
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A backup as its manifest tells."""
+
+    name: str
+    made_at: str
+    block: int
+    rows: int
+    size: int
+
+
+def check_name(name: str) -> str:
+    """One plain word: it is a directory below the server's own place for backups, and nothing else."""
+    if not _NAME.fullmatch(name):
+        raise Unprocessable("a backup's name has 1 to 64 of A-Z, a-z, 0-9, _ and -", field="name")
+    return name
+
+
+def name_at(now: int) -> str:
+    """`20260315T120000Z`."""
+    return format_instant(now // 1000 * 1000).replace("-", "").replace(":", "")
+
+
+def kept(place: Path) -> list[Kept]:
+    """The backups that are there, by name; what has no manifest that can be read is none."""
+    found = []
+    for one in sorted(place.glob(f"*/{manifest.NAME}")) if place.is_dir() else ():
+        if one.parent.name.startswith("."):
+            continue
+        try:
+            told = manifest.read(one.parent)
+        except ConfigError as error:
+            log.warning("backup_unreadable", backup=one.parent.name, error=str(error))
+            continue
+        size = sum(file.size for file in told.files)
+        found.append(Kept(one.parent.name, told.made_at, told.block, told.rows, size))
+    return found
+
+
+class Backup:
+    """One run."""
+
+    def __init__(
+        self,
+        place: Path,
+        name: str,
+        *,
+        data: Path,
+        usage: UsageStore,
+        ledger: Ledger,
+        between_blocks: BetweenBlocks,
+        now: int,
+    ) -> None:
+        self._data = data
+        self._target = place / check_name(name)
+        self._partial = place / f"{PARTIAL}{name}"
+        self._usage = usage
+        self._ledger = ledger
+        self._between_blocks = between_blocks
+        self._now = now
+
+    def make(self, say: Progress) -> Made:
+        from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
+
+        if not frozen.can_freeze(self._usage):
+            raise Conflict(
+                "The usage rows are not in this process: back up the ClickHouse server, after a copy of keys.db and "
+                "before one of the ledger"
+            )
+        if self._target.exists():
+            raise Conflict(f"There is a backup {self._target.name!r} already", name=self._target.name)
+        self._prepare()
+        frozen.remove_leftovers(self._usage)
+        try:
+            say("moment")
+            taken: Taken = self._between_blocks(self._take)
+            try:
+                return self._write(taken, say)
+            finally:
+                taken.keys.close()
+                taken.frozen.thaw()
+        except BaseException as error:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise StorageFull(f"There is no room for a backup in {self._target.parent}") from error
+            raise
+
+    def _prepare(self) -> None:
+        place = self._target.parent
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in place.glob(f"{PARTIAL}*"):  # of a process that died; jobs are one at a time
+            shutil.rmtree(left, ignore_errors=True)
+        self._partial.mkdir(mode=0o700)
+
+    def _take(self, keys: Keys) -> Taken:
+        from flowtally.usage import frozen  # noqa: PLC0415
+
+        began = time.perf_counter()
+        place = keys.committed()
+        snapshot = Snapshot(keys.path)
+        try:
+            parts = frozen.freeze(self._usage, "backup")
+        except BaseException:
+            snapshot.close()
+            raise
+        return Taken(place, snapshot, parts, round((time.perf_counter() - began) * 1000, 1))
+
+    def _write(self, taken: Taken, say: Progress) -> Made:
+        from flowtally.usage import frozen  # noqa: PLC0415
+
+        notes = []
+        say("ledger")
+        if self._ledger.file is not None:
+            ledger = Snapshot(self._ledger.file)
+            try:
+                ledger.copy_to(self._partial / "ledger.db")
+            finally:
+                ledger.close()
+        else:
+            notes.append(LEDGER_ELSEWHERE)
+        for secret in SECRETS:
+            if (self._data / secret).exists():
+                shutil.copy2(self._data / secret, self._partial / secret)
+        say("keys")
+        taken.keys.copy_to(self._partial / "keys.db")
+        parts = taken.frozen.parts()
+        if taken.frozen.rows() != taken.place.rows_total:
+            raise MissingRows(f"{taken.place.rows_total} rows were acknowledged, {taken.frozen.rows()} were taken")
+        for number, part in enumerate(parts):
+            say("usage", number, len(parts))
+            _link_tree(part, self._partial / "usage" / part.name)
+        size = sum(one.stat().st_size for one in self._partial.rglob("*") if one.is_file())
+        read = 0
+
+        def count(some: int) -> None:
+            nonlocal read
+            read += some
+            say("digests", read, size)
+
+        files = list(manifest.describe(self._partial, count))
+        told = Manifest(
+            format=manifest.FORMAT,
+            flowtally=version("flowtally"),
+            engine=version("chdb"),
+            made_at=format_instant(self._now),
+            block=taken.place.block,
+            rows=taken.place.rows_total,
+            usage_schema=frozen.schema_of(self._usage),
+            ledger="sqlite" if self._ledger.file is not None else "postgresql",
+            notes=notes,
+            files=files,
+        )
+        manifest.write(self._partial, told)
+        os.rename(self._partial, self._target)
+        manifest.sync_directory(self._target.parent)
+        return Made(
+            self._target.name, str(self._target), told.made_at, told.block, told.rows, len(files), size,
+            taken.paused_ms, notes,
+        )  # fmt: skip
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The same files, by hard links where source and target are on one file system, else copied."""
+    for one in sorted(source.rglob("*")):
+        if one.is_file():
+            place = target / one.relative_to(source)
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                os.link(one, place)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+                    raise
+                shutil.copyfile(one, place)

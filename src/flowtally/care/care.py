@@ -1,0 +1,143 @@
+"""Care: what an operator asks of a serving installation. Checks, backups, how it is doing.
+
+Owns the two jobs and where backups go; built once by the server, closed before the stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from flowtally.care import machine, verify
+from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at
+from flowtally.care.job import Job, Progress, Status
+from flowtally.care.machine import Check
+from flowtally.care.verify import Moment, Report
+from flowtally.config import Config
+from flowtally.errors import Conflict
+from flowtally.ledger import audit as ledger_audit
+from flowtally.ledger.database import Ledger
+from flowtally.usage.keys import Keys
+from flowtally.usage.store import UsageStore
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What the installation holds. Sizes in bytes; `received_at` is the last block's instant, in milliseconds."""
+
+    events: int
+    accounts: int
+    block: int
+    received_at: int
+    starts: int
+    last_stop_clean: bool
+    parts: int
+    usage_bytes: int
+    keys_bytes: int
+    ledger_bytes: int | None
+    waiting_events: int
+    waiting_bytes: int
+
+
+class Care:
+    """Of one server."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], int],
+        usage: UsageStore,
+        ledger: Ledger,
+        between_blocks: BetweenBlocks,
+        metrics: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._usage = usage
+        self._ledger = ledger
+        self._between_blocks = between_blocks
+        self._metrics = metrics
+        self._verify: Job[Report] = Job("verify", clock)
+        self._backup: Job[Made] = Job("backup", clock)
+
+    @property
+    def backups(self) -> Path:
+        return self._config.backups
+
+    def verify(self) -> Status[Report]:
+        """How the last check is doing, or ended."""
+        return self._verify.status
+
+    def start_verify(self) -> Status[Report]:
+        """Begin a check, or join the one that is running. Conflict for a store that keeps nothing."""
+        from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
+
+        rows = audit_of(self._usage)
+        if rows is None:
+            raise Conflict("Usage is in memory: there is nothing to verify")
+
+        def take(keys: Keys) -> Moment:
+            return verify.take_moment(rows, keys.path)
+
+        def work(progress: Progress) -> Report:
+            progress("moment")
+            moment = self._between_blocks(take)
+            return verify.verify(rows, moment, self._ledger, progress)
+
+        return self._verify.start(work)
+
+    def backup(self) -> Status[Made]:
+        """How the last backup is doing, or ended."""
+        return self._backup.status
+
+    def start_backup(self, name: str | None) -> Status[Made]:
+        """Begin a backup below the server's own place for them, or join the one that is running."""
+        now = self._clock()
+        backup = Backup(
+            self._config.backups,
+            name or name_at(now),
+            data=self._config.data_dir,
+            usage=self._usage,
+            ledger=self._ledger,
+            between_blocks=self._between_blocks,
+            now=now,
+        )
+        return self._backup.start(backup.make)
+
+    def machine(self) -> list[Check]:
+        return machine.checks(
+            self._config.data_dir,
+            min_free=self._config.min_free_bytes,
+            received_at=self._received_at(),
+            serving=True,
+            now=self._clock,
+        )
+
+    def figures(self) -> Figures:
+        told = self._metrics()
+        file = self._ledger.file
+        with self._ledger.read() as tx:
+            accounts = ledger_audit.count_accounts(tx)
+        return Figures(
+            events=int(told.get("rows_acknowledged", 0)),
+            accounts=accounts,
+            block=int(told.get("last_block", 0)),
+            received_at=self._received_at(),
+            starts=int(told.get("starts", 0)),
+            last_stop_clean=bool(told.get("started_clean", 1)),
+            parts=int(told.get("usage_parts", 0)),
+            usage_bytes=int(told.get("usage_bytes_on_disk", 0)),
+            keys_bytes=int(told.get("keys_bytes_on_disk", 0)),
+            ledger_bytes=file.stat().st_size if file is not None else None,
+            waiting_events=int(told.get("waiting_events", 0)),
+            waiting_bytes=int(told.get("waiting_bytes", 0)),
+        )
+
+    def _received_at(self) -> int:
+        return self._usage.totals().last_received_at
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._verify.close()
+        self._backup.close()

@@ -1,0 +1,100 @@
+"""What is in a backup: every file with its size and digest, and what they hold. Written last, read first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flowtally.errors import ConfigError
+
+NAME: Final = "manifest.json"
+FORMAT: Final = 1
+CHUNK: Final = 1 << 20
+
+
+class File(msgspec.Struct, frozen=True):
+    path: str
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`block` and `rows` are where keys and usage stand; `ledger` says whether the ledger is in it."""
+
+    format: int
+    flowtally: str
+    engine: str
+    made_at: str
+    block: int
+    rows: int
+    usage_schema: int
+    ledger: str  # "sqlite": in the backup; "postgresql": not in it
+    notes: list[str]
+    files: list[File]
+
+
+def describe(root: Path, say: Callable[[int], None]) -> Iterator[File]:
+    """Every file below `root`, read and synced, in order of path. `say` is told of bytes read."""
+    for path in sorted(one for one in root.rglob("*") if one.is_file()):
+        if path.name == NAME and path.parent == root:
+            continue
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                say(len(chunk))
+        yield File(path.relative_to(root).as_posix(), path.stat().st_size, digest.hexdigest())
+
+
+def write(root: Path, manifest: Manifest) -> None:
+    """Put it beside the files, synced, and the directories too."""
+    with (root / NAME).open("xb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    for directory in [*(one for one in root.rglob("*") if one.is_dir()), root]:
+        sync_directory(directory)
+
+
+def read(root: Path) -> Manifest:
+    """ConfigError where this is no backup, or one of a later flowtally."""
+    try:
+        told = msgspec.json.decode((root / NAME).read_bytes(), type=dict[str, object])
+    except FileNotFoundError:
+        raise ConfigError(f"{root} is no backup: it has no {NAME}") from None
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{root / NAME} cannot be read: {error}") from None
+    if told.get("format") != FORMAT:
+        raise ConfigError(f"{root} has format {told.get('format')!r}; this flowtally knows {FORMAT}")
+    try:
+        return msgspec.convert(told, Manifest)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{root / NAME} cannot be read: {error}") from None
+
+
+def differences(root: Path, manifest: Manifest, say: Callable[[int], None]) -> list[str]:
+    """What is not as it was written: missing, changed or strange files."""
+    wanted = {file.path: file for file in manifest.files}
+    found = {file.path: file for file in describe(root, say)}
+    told = [f"{path} is missing" for path in wanted.keys() - found.keys()]
+    told += [f"{path} does not belong to it" for path in found.keys() - wanted.keys()]
+    for path in wanted.keys() & found.keys():
+        if found[path].size != wanted[path].size:
+            told.append(f"{path} has {found[path].size} bytes instead of {wanted[path].size}")
+        elif found[path] != wanted[path]:
+            told.append(f"{path} has other content")
+    return sorted(told)
+
+
+def sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

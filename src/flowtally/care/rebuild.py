@@ -1,0 +1,144 @@
+"""New keys and new roll-ups from the rows: for when they are lost or wrong, with no server running.
+
+Owns the order. The new keys are made beside the old ones and take their place when they are complete and the row counts
+agree, so a rebuild that is stopped has changed nothing. Memory is bounded by `ROWS`, whatever there is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from flowtally.care.job import Progress
+from flowtally.care.manifest import sync_directory
+from flowtally.errors import BrokenRollup, Conflict, DetachedParts, MissingRows
+from flowtally.ingest import recovery
+from flowtally.usage.keys import Keys, take_lease
+from flowtally.usage.keys_audit import KeysAudit
+from flowtally.usage.keys_salvage import salvage
+from flowtally.usage.store import UsageStore
+
+if TYPE_CHECKING:
+    from flowtally.usage.rows_audit import RowsAudit
+
+ROWS: Final = 300_000  # held at a time; a block has at most 200,000
+_SIDES: Final = ("", "-wal", "-shm")
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """`owners` and `reasons`: kept from the old keys, None where there were none to read. `kept_old`: where they are
+    now."""
+
+    blocks: int
+    rows: int
+    sources: int
+    owners: int | None
+    reasons: int | None
+    kept_old: str | None
+
+
+def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
+    """Conflict for a store that is not the engine's, WriterBusy while a server runs, DetachedParts and MissingRows
+    where the rows themselves are not whole."""
+    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
+
+    rows = audit_of(usage)
+    if rows is None:
+        raise Conflict("This usage store keeps no rows to rebuild keys from")
+    with take_lease(path):
+        if damage := rows.damage():
+            raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
+        new = path.with_name(f"{path.name}.rebuilding")
+        _remove(new)
+        total = usage.totals().rows
+        keys = Keys(new)
+        try:
+            keys.start(f"rebuilt by process {os.getpid()} on {socket.gethostname()}")
+            blocks = done = last = 0
+            while portion := rows.next_blocks(last, ROWS):
+                for block, mine in rows.claims(portion[0][0], portion[-1][0]):
+                    recovery.commit_from_rows(keys, block, mine)
+                    blocks, done = blocks + 1, done + len(mine)
+                    say("rebuild", done, total)
+                last = portion[-1][0]
+            place = keys.committed()
+        finally:
+            keys.close()
+            new.with_suffix(".lock").unlink(missing_ok=True)
+        if done != total or place.rows_total != total:
+            raise MissingRows(f"{total} usage rows are there, {done} were read: nothing was changed, try again")
+        kept = salvage(new, path) if path.exists() else None
+        sources = _count_sources(new)
+        old = _put_in_place(new, path, now)
+        return Rebuilt(
+            blocks, total, sources, kept.owners if kept else None, kept.reasons if kept else None,
+            str(old) if old else None,
+        )  # fmt: skip
+
+
+class RolledUp(msgspec.Struct, frozen=True):
+    """How many parts were compared, and which months (YYYYMM) were rebuilt."""
+
+    parts: int
+    rebuilt: list[str]
+
+
+def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
+    """Compare the roll-up of every part with its rows and rebuild the months in which one differs. BrokenRollup where
+    that did not help; else as `rebuild_keys`."""
+    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+
+    rows = audit_of(usage)
+    if rows is None:
+        raise Conflict("This usage store keeps no roll-ups")
+    with take_lease(path):
+        parts, broken = _compare(rows, say)
+        for number, month in enumerate(months := sorted({part.partition("_")[0] for part in broken})):
+            say("rebuild", number, len(months))
+            rows.rebuild(month)
+        os.sync()
+        if months and (still := _compare(rows, say)[1]):
+            raise BrokenRollup(f"The roll-up of part {', '.join(still)} differs from its rows and cannot be rebuilt")
+        return RolledUp(parts, months)
+
+
+def _compare(rows: RowsAudit, say: Progress) -> tuple[int, list[str]]:
+    parts = rows.parts(2**63)
+    broken = []
+    for number, part in enumerate(parts):
+        say("compare", number, len(parts))
+        if not all(rows.agrees(part, portion) for portion in range(rows.slices(part))):
+            broken.append(part.name)
+    return len(parts), broken
+
+
+def _count_sources(path: Path) -> int:
+    audit = KeysAudit(path)
+    try:
+        return audit.count_sources()
+    finally:
+        audit.close()
+
+
+def _put_in_place(new: Path, path: Path, now: int) -> Path | None:
+    os.sync()
+    old = None
+    if path.exists():
+        old = path.with_name(f"{path.name}.old-{now}")
+        for side in _SIDES:
+            if Path(f"{path}{side}").exists():
+                os.rename(f"{path}{side}", f"{old}{side}")
+    for side in _SIDES[1:]:
+        Path(f"{new}{side}").unlink(missing_ok=True)  # folded back when it was closed
+    os.rename(new, path)
+    sync_directory(path.parent)
+    return old
+
+
+def _remove(path: Path) -> None:
+    for side in _SIDES:
+        Path(f"{path}{side}").unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""A backup put back into an empty data directory: checked, settled, verified, and only then in its place.
+
+Owns the order. Everything happens in a directory of its own inside the new data directory; what is finished is moved
+out of it, keys first, so that a restore that was cut short is refused by a start instead of served.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flowtally.care import manifest, verify
+from flowtally.care.backup import SECRETS
+from flowtally.care.job import Progress
+from flowtally.care.manifest import Manifest
+from flowtally.care.verify import Report
+from flowtally.errors import BackupBroken, ConfigError
+from flowtally.ingest import recovery
+from flowtally.ledger.database import Ledger
+from flowtally.usage.keys import Keys
+from flowtally.usage.open import open_usage
+
+WORK: Final = ".restoring"
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What is there now. `settled` says what the start would have had to do; `report` what a check of all found."""
+
+    data: str
+    made_at: str
+    block: int
+    rows: int
+    settled: list[str]
+    report: Report
+
+
+def restore(source: Path, data: Path, ledger_url: str | None, say: Progress) -> Restored:
+    """ConfigError: no backup, or a directory that is not empty. BackupBroken: files are not as they were written."""
+    told = manifest.read(source)
+    _check_target(source, data)
+    _check_files(source, told, say)
+    if told.ledger != "sqlite" and ledger_url is None:
+        raise ConfigError(
+            "This backup has no ledger: it was in PostgreSQL. Restore its dump with pg_restore, then run this with "
+            "--ledger-url"
+        )
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    work = data / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o700)
+    try:
+        settled, report = _assemble(source, work, told, ledger_url, say)
+        os.sync()
+        _put_in_place(work, data)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return Restored(str(data), told.made_at, report.block, report.rows, settled, report)
+
+
+def _check_target(source: Path, data: Path) -> None:
+    if data.exists() and (not data.is_dir() or any(one.name != WORK for one in data.iterdir())):
+        raise ConfigError(f"{data} is not empty: a backup is restored into a new directory")
+    if data.absolute().is_relative_to(source.absolute()):
+        raise ConfigError(f"{data} is inside the backup")
+
+
+def _check_files(source: Path, told: Manifest, say: Progress) -> None:
+    size, read = sum(file.size for file in told.files), 0
+
+    def count(some: int) -> None:
+        nonlocal read
+        read += some
+        say("check", read, size)
+
+    differing = manifest.differences(source, told, count)
+    if differing:
+        raise BackupBroken(f"{source} is not as it was written: {'; '.join(differing[:10])}")
+
+
+def _assemble(
+    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress
+) -> tuple[list[str], Report]:
+    from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
+    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+
+    say("copy")
+    for name in ("keys.db", "ledger.db", *SECRETS):
+        if (source / name).exists():
+            shutil.copyfile(source / name, work / name)
+            (work / name).chmod(0o600)
+    with ExitStack() as closing:
+        usage = open_usage(f"chdb:///{work / 'usage'}")
+        closing.callback(usage.close)
+        if told.usage_schema > frozen.schema_of(usage):
+            raise ConfigError("This backup was made by a later flowtally; restore it with that one")
+        parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
+        for number, part in enumerate(parts):
+            say("usage", number, len(parts))
+            frozen.put_back(usage, [part])
+        keys = Keys(work / "keys.db")
+        closing.callback(keys.close)
+        settled: list[str] = []
+        recovery.recover(usage, keys, holder="restore", say=settled.append)
+        ledger = Ledger.open(ledger_url or f"sqlite:///{work / 'ledger.db'}")
+        closing.callback(ledger.close)
+        rows = audit_of(usage)
+        assert rows is not None
+        report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say)
+        os.sync()
+        keys.mark_clean(keys.committed().block, stopped=True)
+        return settled, report
+
+
+def _put_in_place(work: Path, data: Path) -> None:
+    """Keys without rows are refused by a start, and so are keys and ledger without rows: usage comes last."""
+    files = [f"{name}{side}" for name in ("keys.db", "ledger.db") for side in ("", "-wal")]
+    _move(work, data, (*files, *SECRETS, "usage"))
+    shutil.rmtree(work)
+    manifest.sync_directory(data)
+
+
+def _move(work: Path, data: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if (work / name).exists():
+            os.rename(work / name, data / name)
+            manifest.sync_directory(data)

@@ -1,0 +1,157 @@
+"""`flowtally verify`, `flowtally backup`: asked of a running server, followed to the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Final, Protocol, TypeVar
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.failures import FAILED
+from flowtally.cli.output import Json, document, facts, note, printable, say, table
+from flowtally.cli.steps import Steps
+from flowtally.client import ApiError, Client
+from flowtally.protocol import BackupAnswer, JobState, VerifyAnswer
+from flowtally.units import human_bytes, human_count
+
+VERIFY: Final = """\
+\b
+Examples:
+  flowtally verify
+  flowtally verify --json > verify.json
+
+\b
+Ends with 0 where everything is what it says it is, with 1 where something differs. Stopping this command with Ctrl-C
+does not stop the check; running it again follows the one that is under way.
+"""
+BACKUP: Final = """\
+\b
+Examples:
+  flowtally backup
+  flowtally backup before-upgrade --json
+  flowtally backup --list
+
+\b
+The server decides where: FLOWTALLY_BACKUP_DIR, or `backups` in its data directory. Copy what is there to another
+machine: a backup on the same disk goes with the disk.
+"""
+LOOK_S: Final = 0.3
+SHOWN: Final = 50
+
+
+class _Job(Protocol):
+    @property
+    def state(self) -> JobState: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def started_at(self) -> str | None: ...
+    @property
+    def detail(self) -> str: ...
+
+
+J = TypeVar("J", bound=_Job)
+
+
+def verify(json: Json = False) -> int:
+    """Check that every figure is what the rows say, while the server goes on."""
+    with ask.client() as client:
+        answer = _followed(client.start_verify(), client.verify)
+    if json:
+        document(answer)
+    else:
+        show_verify(answer)
+    return FAILED if answer.found or answer.state != "done" else 0
+
+
+def show_verify(answer: VerifyAnswer) -> None:
+    """What was compared, then what differs."""
+    if answer.state != "done":
+        say(f"The check failed: {answer.detail}", style="red")
+        return
+    show_report(answer)
+
+
+def show_report(answer: VerifyAnswer) -> None:
+    """A check that is done."""
+    rows = [(one.name, human_count(one.looked_at), human_count(one.found)) for one in answer.checks]
+    table(("checked", "looked at", "differ"), rows, right=frozenset({1, 2}))
+    for line in answer.notes:
+        say(line, style="yellow")
+    for one in answer.findings[:SHOWN]:
+        say(printable(f"{one.code}: {one.where}: {one.detail}"), style="red")
+    found = answer.found or 0
+    if found > SHOWN:
+        say(f"... and {found - min(SHOWN, len(answer.findings))} more")
+    if found:
+        say(f"{human_count(found)} differences up to block {answer.block}. See docs/operations.md.", style="red")
+    else:
+        say(f"Everything up to block {answer.block} is what it says it is.", style="green")
+
+
+def backup(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the backup; default the present instant.")
+    ] = None,
+    kept: Annotated[bool, typer.Option("--list", help="Make none, list those that are kept.")] = False,
+    json: Json = False,
+) -> int:
+    """Make a backup of a running server, on its machine; or list those it has."""
+    with ask.client() as client:
+        if kept:
+            _list(client, json)
+            return 0
+        answer = _followed(client.start_backup(name), lambda: client.backups().last)
+    if json:
+        document(answer)
+    else:
+        _show_backup(answer)
+    return 0 if answer.state == "done" else FAILED
+
+
+def _show_backup(answer: BackupAnswer) -> None:
+    if answer.state != "done":
+        say(f"No backup was made: {answer.detail}", style="red")
+        return
+    facts(
+        {
+            "backup": answer.path or "",
+            "events": human_count(answer.rows or 0),
+            "block": str(answer.block),
+            "size": f"{human_bytes(answer.size or 0)} in {human_count(answer.files or 0)} files",
+            "writers waited": f"{answer.paused_ms or 0:g} ms",
+        }
+    )
+    for line in answer.notes:
+        note(line, style="yellow")
+
+
+def _list(client: Client, json: bool) -> None:
+    answer = client.backups()
+    if json:
+        document(answer)
+        return
+    rows = [
+        (one.name, one.made_at, human_count(one.rows), str(one.block), human_bytes(one.size)) for one in answer.backups
+    ]
+    say(answer.place, style="bold")
+    table(("name", "made", "events", "block", "size"), rows, right=frozenset({2, 3, 4}))
+
+
+def _followed(begun: J, look: Callable[[], J]) -> J:
+    """The job when it has ended."""
+    answer = begun
+    with Steps() as steps:
+        while answer.state == "running":
+            steps.show(answer.step, answer.done, answer.total)
+            time.sleep(LOOK_S)
+            answer = look()
+            if answer.state == "never":
+                raise ApiError("restarted", 0, "The server was started anew meanwhile; begin again")
+    return answer

@@ -1,0 +1,251 @@
+"""`flowtally restore`, `rebuild-keys`, `doctor --data`: on the files themselves, with no server to ask."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.care import show_report
+from flowtally.cli.failures import FAILED
+from flowtally.cli.output import Json, document, facts, note, say, table
+from flowtally.cli.steps import Steps
+from flowtally.config import Config, load_config
+from flowtally.errors import ConfigError
+from flowtally.protocol import (
+    CheckAnswer,
+    DoctorAnswer,
+    FindingAnswer,
+    Installation,
+    MachineCheck,
+    VerifyAnswer,
+)
+from flowtally.units import human_bytes, human_count
+
+if TYPE_CHECKING:
+    from flowtally.care.job import Progress
+    from flowtally.usage.store import UsageStore
+
+RESTORE: Final = """\
+\b
+Examples:
+  flowtally restore ./data/backups/20260315T120000Z --data ./restored
+  flowtally serve --data ./restored
+
+\b
+No server is asked. Every file is compared with the manifest, the stores are opened, settled and verified as
+`flowtally verify` does, and only then put in their place. Ends with 1 where something differs.
+"""
+REBUILD: Final = """\
+\b
+Example:
+  flowtally rebuild-keys --data ./data
+
+\b
+Stop the server first. The old keys database stays beside the new one; owners of sources and reasons of
+refused numbers are taken from it where it can still be read.
+"""
+ROLL_UPS: Final = """\
+\b
+Example:
+  flowtally rebuild-roll-ups --data ./data
+
+\b
+Stop the server first. Rebuilt are the months in which a part differs; the rows are not changed.
+"""
+DOCTOR: Final = """\
+\b
+Examples:
+  flowtally doctor
+  flowtally doctor --data ./data
+
+\b
+Ends with 1 where a check fails. With --data no server is asked, and it may run or not.
+"""
+STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+Data = Annotated[str, typer.Option("--data", help="Data directory.")]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What `restore --json` prints."""
+
+    data: str
+    made_at: str
+    settled: list[str]
+    report: VerifyAnswer
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory.")],
+    data: Annotated[Path, typer.Option("--data", help="New data directory: absent or empty.")],
+    ledger_url: Annotated[
+        str | None, typer.Option("--ledger-url", help="Where the ledger was restored to, if it is in PostgreSQL.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Put a backup into an empty data directory, settle it, verify it, say what it has."""
+    # Imported here: the engine is for the processes that use it, other commands start without it.
+    from flowtally.care.restore import restore as put_back  # noqa: PLC0415
+
+    with Steps() as steps:
+        done = put_back(source.expanduser().absolute(), data.expanduser().absolute(), ledger_url, _progress(steps))
+    report = done.report
+    answer = VerifyAnswer(
+        "done",
+        block=report.block,
+        rows=report.rows,
+        found=report.found,
+        checks=[CheckAnswer(one.name, one.looked_at, one.found) for one in report.checks],
+        findings=[FindingAnswer(one.check, one.code, one.where, one.detail) for one in report.findings],
+        notes=report.notes,
+    )
+    if json:
+        document(Settled(done.data, done.made_at, done.settled, answer))
+    else:
+        facts({"restored": done.data, "made": done.made_at, "events": human_count(report.rows)})
+        for line in done.settled:
+            note(line)
+        show_report(answer)
+    return FAILED if report.found else 0
+
+
+def rebuild_keys(
+    data: Data,
+    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
+    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    json: Json = False,
+) -> None:
+    """Make the event keys anew from the usage rows, block by block."""
+    from flowtally.care.rebuild import rebuild_keys as rebuild  # noqa: PLC0415
+    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+
+    config = _existing(data, usage_url, keys_url)
+    with _usage_of(config) as usage, Steps() as steps:
+        done = rebuild(usage, keys_path(config.keys_url), _now(), _progress(steps))
+    if json:
+        document(done)
+        return
+    facts(
+        {
+            "events": f"{human_count(done.rows)} in {human_count(done.blocks)} blocks",
+            "sources": human_count(done.sources),
+            "owners known": human_count(done.owners or 0),
+            "reasons kept": human_count(done.reasons or 0),
+            "old keys": done.kept_old or "there were none",
+        }
+    )
+
+
+def rebuild_roll_ups(
+    data: Data,
+    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
+    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    json: Json = False,
+) -> None:
+    """Compare the sums kept beside the usage rows with the rows, and make those anew that differ."""
+    from flowtally.care.rebuild import rebuild_roll_ups as rebuild  # noqa: PLC0415
+    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+
+    config = _existing(data, usage_url, keys_url)
+    with _usage_of(config) as usage, Steps() as steps:
+        done = rebuild(usage, keys_path(config.keys_url), _progress(steps))
+    if json:
+        document(done)
+        return
+    facts({"parts": human_count(done.parts), "months rebuilt": ", ".join(done.rebuilt) or "none: all agree"})
+
+
+def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
+    config = load_config(os.environ, data=data, usage_url=usage_url, keys_url=keys_url)
+    if not config.data_dir.is_dir():
+        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    return config
+
+
+@contextmanager
+def _usage_of(config: Config) -> Iterator[UsageStore]:
+    """The usage store of an installation that does not run."""
+    from flowtally.server import refuse_running_writer  # noqa: PLC0415
+    from flowtally.usage.open import open_usage  # noqa: PLC0415
+
+    refuse_running_writer(config)  # before the engine opens, which would complain in its own words
+    usage = open_usage(config.usage_url)
+    try:
+        yield usage
+    finally:
+        usage.close()
+
+
+def _progress(steps: Steps) -> Progress:
+    from flowtally.care.job import Progress  # noqa: PLC0415
+
+    return Progress(steps.show)
+
+
+def doctor(
+    data: Annotated[
+        str | None, typer.Option("--data", help="Look at this data directory instead of asking a server.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Tell whether this machine keeps its promises, and what the installation holds."""
+    if data is None:
+        with ask.client() as client:
+            answer = client.doctor()
+    else:
+        answer = _look_at(data)
+    if json:
+        document(answer)
+    else:
+        _show(answer)
+    return FAILED if any(one.verdict == "fail" for one in answer.checks) else 0
+
+
+def _look_at(data: str) -> DoctorAnswer:
+    from flowtally.care import machine  # noqa: PLC0415
+    from flowtally.care.stopped import stop_check  # noqa: PLC0415
+    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+
+    config = load_config(os.environ, data=data)
+    if not config.data_dir.is_dir():
+        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    last, received_at = stop_check(keys_path(config.keys_url))
+    found = machine.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
+    return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last]])
+
+
+def _show(answer: DoctorAnswer) -> None:
+    rows = [(one.verdict, one.name, one.seen) for one in answer.checks]
+    table(("", "check", "seen"), rows)
+    for one in answer.checks:
+        if one.detail:
+            say(f"{one.verdict}: {one.name}: {one.detail}", style=STYLES[one.verdict])
+    if answer.installation is not None:
+        say()
+        facts(_figures(answer.installation))
+
+
+def _figures(one: Installation) -> dict[str, str]:
+    return {
+        "events": human_count(one.events),
+        "accounts": human_count(one.accounts),
+        "last block": f"{one.block}, received {one.received_at}" if one.received_at else "none",
+        "lag": "" if one.lag_s is None else f"{one.lag_s:,.0f} s since then",
+        "waiting": f"{human_count(one.waiting_events)} events, {human_bytes(one.waiting_bytes)}",
+        "usage": f"{human_bytes(one.usage_bytes)} in {human_count(one.parts)} parts",
+        "keys": human_bytes(one.keys_bytes),
+        "ledger": "" if one.ledger_bytes is None else human_bytes(one.ledger_bytes),
+        "starts": f"{human_count(one.starts)}, the last stop was {'clean' if one.last_stop_clean else 'not clean'}",
+    }
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

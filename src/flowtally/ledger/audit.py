@@ -1,0 +1,180 @@
+"""Does the ledger keep its own rules? Every constraint asked anew of every row, and what no constraint can say.
+
+A database enforces its constraints when rows are written by us; a file that was edited, copied while it was written or
+restored by hand may break them all the same. Owns the questions; reads only, one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    ForeignKeyConstraint,
+    Table,
+    UniqueConstraint,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
+
+from flowtally.ledger.grants import MAX_GRANTED
+from flowtally.ledger.idempotency import SECRET_FIELDS
+from flowtally.ledger.tables import accounts, grants, idempotency, metadata, pools, user_names, users
+
+LISTED: Final = 20
+CHUNK: Final = 500
+PAGE: Final = 1000
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A rule that does not hold, and where."""
+
+    code: str
+    where: str
+    detail: str
+
+
+def faults(tx: Connection) -> Iterator[Fault]:
+    """Everything that is wrong, rule by rule; nothing where all is well."""
+    yield from _file(tx)
+    for table in metadata.sorted_tables:
+        yield from _checks(tx, table)
+        yield from _uniques(tx, table)
+        yield from _references(tx, table)
+    for rule in RULES:
+        yield from rule(tx)
+
+
+def unknown_subjects(tx: Connection, named: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of these (account, user id) of usage rows those the ledger does not know; the empty id is the account itself."""
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(named), CHUNK):
+        chunk = named[start : start + CHUNK]
+        wanted = {account for account, _ in chunk}
+        known = set(tx.execute(select(accounts.c.id).where(accounts.c.id.in_(wanted))).scalars())
+        ids = {user for _, user in chunk if user}
+        owners = {row[0]: row[1] for row in tx.execute(select(users.c.id, users.c.account).where(users.c.id.in_(ids)))}
+        found += [one for one in chunk if one[0] not in known or (one[1] and owners.get(one[1]) != one[0])]
+    return found
+
+
+def count_rows(tx: Connection) -> int:
+    """Of all tables together."""
+    return sum(
+        int(tx.execute(select(func.count()).select_from(table)).scalar_one()) for table in metadata.sorted_tables
+    )
+
+
+def count_accounts(tx: Connection) -> int:
+    return int(tx.execute(select(func.count()).select_from(accounts)).scalar_one())
+
+
+def _file(tx: Connection) -> Iterator[Fault]:
+    if tx.dialect.name == "sqlite":
+        for (said,) in tx.execute(text(f"PRAGMA integrity_check({LISTED})")).all():
+            if said != "ok":
+                yield Fault("file", "ledger", f"SQLite says: {said}")
+
+
+def _checks(tx: Connection, table: Table) -> Iterator[Fault]:
+    for constraint in sorted(table.constraints, key=lambda one: str(one.name)):
+        if isinstance(constraint, CheckConstraint):
+            breaking = select(*table.primary_key.columns).where(text(f"NOT ({constraint.sqltext})")).limit(LISTED)
+            for row in tx.execute(breaking):
+                yield Fault("constraint", _row(table, row), f"breaks {constraint.name}: {constraint.sqltext}")
+    for column in table.c:
+        if not column.nullable:
+            for row in tx.execute(select(*table.primary_key.columns).where(column.is_(None)).limit(LISTED)):
+                yield Fault("constraint", _row(table, row), f"{column.name} is empty")
+
+
+def _uniques(tx: Connection, table: Table) -> Iterator[Fault]:
+    keys: list[tuple[list[Any], Any]] = [(list(table.primary_key.columns), None)]
+    keys += [(list(one.columns), None) for one in table.constraints if isinstance(one, UniqueConstraint)]
+    for index in table.indexes:
+        if index.unique:
+            keys.append((list(index.columns), index.dialect_options["sqlite"]["where"]))
+    for columns, where in keys:
+        twice = select(*columns, func.count()).group_by(*columns).having(func.count() > 1).limit(LISTED)
+        for row in tx.execute(twice if where is None else twice.where(where)):
+            names = ", ".join(column.name for column in columns)
+            if None not in row:
+                yield Fault("twice", f"{table.name} {tuple(row[:-1])}", f"{row[-1]} rows have the same {names}")
+
+
+def _references(tx: Connection, table: Table) -> Iterator[Fault]:
+    for constraint in table.constraints:
+        if isinstance(constraint, ForeignKeyConstraint):
+            other = constraint.referred_table.alias()
+            pairs = [(one.parent, other.c[one.column.name]) for one in constraint.elements]
+            there = exists().where(and_(*(mine == theirs for mine, theirs in pairs)))
+            given = and_(*(mine.is_not(None) for mine, _ in pairs))
+            for row in tx.execute(select(*table.primary_key.columns).where(given, ~there).limit(LISTED)):
+                names = ", ".join(mine.name for mine, _ in pairs)
+                yield Fault("reference", _row(table, row), f"{names} names nothing in {constraint.referred_table.name}")
+
+
+def _granted(tx: Connection) -> Iterator[Fault]:
+    """All grants of an account in a pool fit 64 bits, whoever adds them up."""
+    last: tuple[str, str] | None = None
+    total = 0
+    query = select(grants.c.account, grants.c.pool, grants.c.amount).order_by(grants.c.account, grants.c.pool)
+    for account, pool, amount in tx.execute(query.execution_options(yield_per=PAGE)):
+        total = amount + (total if last == (account, pool) else 0)  # added here: a sum in SQL may overflow
+        if total > MAX_GRANTED and total - amount <= MAX_GRANTED:
+            yield Fault("granted", f"account {account!r}", f"grants of pool {pool!r} add up to more than {MAX_GRANTED}")
+        last = (account, pool)
+
+
+def _pools_of_grants(tx: Connection) -> Iterator[Fault]:
+    """Nothing could ever be paid from a grant in a pool that charges nothing."""
+    query = select(grants.c.id, grants.c.pool).join(pools, pools.c.name == grants.c.pool)
+    for grant, pool in tx.execute(query.where(pools.c.charge == "nothing").limit(LISTED)):
+        yield Fault("grant", f"grant {grant}", f"is in pool {pool!r}, which charges nothing")
+
+
+def _names(tx: Connection) -> Iterator[Fault]:
+    """At any instant a name has one bearer and a user one name."""
+    one, other = user_names.alias(), user_names.alias()
+    later = and_(
+        other.c.valid_from >= one.c.valid_from, or_(one.c.valid_to.is_(None), one.c.valid_to > other.c.valid_from)
+    )
+    same_name = and_(one.c.account == other.c.account, one.c.name == other.c.name, one.c.user_id != other.c.user_id)
+    same_user = and_(
+        one.c.user_id == other.c.user_id,
+        or_(one.c.name != other.c.name, one.c.valid_from != other.c.valid_from),
+    )
+    for same, what in ((same_name, "is borne by two users at once"), (same_user, "overlaps another name of its user")):
+        query = select(one.c.account, one.c.name).join(other, and_(same, later)).limit(LISTED)
+        for account, name in tx.execute(query):
+            yield Fault("name", f"account {account!r}, user {name!r}", what)
+
+
+def _answers(tx: Connection) -> Iterator[Fault]:
+    """Remembered answers can be given again, and hold no secret."""
+    query = select(idempotency.c.credential_id, idempotency.c.key, idempotency.c.response, idempotency.c.status)
+    for credential, key, response, status in tx.execute(query.execution_options(yield_per=PAGE)):
+        where = f"idempotency key {key!r} of {credential}"
+        try:
+            kept = msgspec.json.decode(response.encode())
+        except (msgspec.DecodeError, UnicodeError):
+            yield Fault("answer", where, "the remembered answer is no JSON")
+            continue
+        if not isinstance(kept, dict) or not 200 <= status < 300:
+            yield Fault("answer", where, f"the remembered answer is no success with an object (status {status})")
+        elif secrets := sorted(SECRET_FIELDS & kept.keys()):
+            yield Fault("secret", where, f"the remembered answer holds {', '.join(secrets)}")
+
+
+def _row(table: Table, row: Any) -> str:
+    return f"{table.name} {', '.join(map(str, row))}"
+
+
+RULES: Final[tuple[Callable[[Connection], Iterator[Fault]], ...]] = (_granted, _pools_of_grants, _names, _answers)

@@ -1,0 +1,73 @@
+"""The rows of one moment as files: hard links the engine makes (FREEZE), and the way back (ATTACH PART).
+
+Parts are never changed, so a link keeps what a merge would remove, costs no room and takes milliseconds. Only for the
+engine in this process: the files of a server are on its own machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.store import UsageStore
+
+PREFIX: Final = "flowtally_"  # of the names of what we freeze, by which a dead process's is known; `-` would be escaped
+
+
+class Frozen:
+    """Links to every active part, until `thaw`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def parts(self) -> list[Path]:
+        """The directories of the parts, named as the parts are; none where there are no rows."""
+        return sorted(one for one in self.root.glob("store/*/*/*") if one.is_dir())
+
+    def rows(self) -> int:
+        """As the parts themselves say."""
+        return sum(int((part / "count.txt").read_text()) for part in self.parts())
+
+    def thaw(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def can_freeze(usage: UsageStore) -> bool:
+    return isinstance(usage, ClickHouseStore) and usage.engine.embedded
+
+
+def freeze(usage: UsageStore, name: str) -> Frozen:
+    """Every row that is there now. `name` is of our own making."""
+    assert isinstance(usage, ClickHouseStore)
+    assert usage.engine.path is not None
+    assert name.isalnum()
+    usage.engine.command(f"ALTER TABLE {TABLE} FREEZE WITH NAME '{PREFIX}{name}'")
+    return Frozen(usage.engine.path / "shadow" / f"{PREFIX}{name}")
+
+
+def remove_leftovers(usage: UsageStore) -> None:
+    """What a process that died while it made a backup left frozen."""
+    assert isinstance(usage, ClickHouseStore)
+    if usage.engine.path is not None:
+        for left in (usage.engine.path / "shadow").glob(f"{PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def put_back(usage: UsageStore, parts: list[Path]) -> None:
+    """Copy parts into an empty store of the same schema. The engine checks each as it takes it in."""
+    assert isinstance(usage, ClickHouseStore)
+    [(paths,)] = usage.engine.rows(
+        "SELECT data_paths FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": TABLE},
+    )
+    for part in parts:
+        shutil.copytree(part, Path(paths[0]) / "detached" / part.name)
+        usage.engine.command(f"ALTER TABLE {TABLE} ATTACH PART '{part.name}'")
+
+
+def schema_of(usage: UsageStore) -> int:
+    """The number of the last migration."""
+    assert isinstance(usage, ClickHouseStore)
+    return int(usage.engine.rows("SELECT max(number) FROM schema_migrations")[0][0])

@@ -1,0 +1,133 @@
+"""The keys database as it was at one moment, read beside the running writer.
+
+Owns a connection of its own that cannot write. Keys are never changed or removed, so those up to a block are the same
+however late they are read; what does change (the committer's place, sources) is copied at the beginning. Reads are cut
+into short transactions: a long one would keep the write-ahead log from being folded back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flowtally.errors import KeysBroken
+from flowtally.usage.keys import Committed, Source
+
+CHUNK: Final = 50_000
+
+_COMMITTED: Final = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
+
+
+class KeyRows(msgspec.Struct, frozen=True):
+    """Keys of one source, as columns; `source` None: of a source that is not registered."""
+
+    no: int
+    source: Source | None
+    keys: list[bytes]
+    digests: list[int]
+    blocks: list[int]
+
+
+class KeysAudit:
+    """Made in the moment that counts (between two blocks); used by one thread, then closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        self._db.execute("PRAGMA temp_store = FILE")  # there may be millions of sources
+        self._db.execute("PRAGMA cache_size = -16384")
+        self._db.execute("BEGIN")
+        self._db.execute("CREATE TEMP TABLE then_sources AS SELECT no, name, kind, owner, mark, position FROM sources")
+        row = self._db.execute(_COMMITTED).fetchone()
+        self._db.execute("COMMIT")
+        self.committed = _place(row)
+        self._db.execute("CREATE UNIQUE INDEX temp.then_no ON then_sources (no)")
+        self._db.execute("CREATE UNIQUE INDEX temp.then_name ON then_sources (name)")
+
+    def complaints(self) -> list[str]:
+        """What SQLite says of its own file; empty when it is whole."""
+        found = [str(row[0]) for row in self._db.execute("PRAGMA quick_check(20)")]
+        return [] if found == ["ok"] else found
+
+    def sources(self) -> Iterator[Source]:
+        """All, in order of number."""
+        last = 0
+        while rows := self._db.execute(
+            "SELECT no, name, kind, owner, mark, position FROM then_sources WHERE no > ? ORDER BY no LIMIT 1000",
+            (last,),
+        ).fetchall():
+            yield from (Source(*row) for row in rows)
+            last = rows[-1][0]
+
+    def count_sources(self) -> int:
+        [(count,)] = self._db.execute("SELECT count(*) FROM then_sources")
+        return int(count)
+
+    def source(self, name: str) -> Source | None:
+        query = "SELECT no, name, kind, owner, mark, position FROM then_sources WHERE name = ?"
+        row = self._db.execute(query, (name,)).fetchone()
+        return Source(*row) if row else None
+
+    def all_keys(self) -> Iterator[KeyRows]:
+        """All keys of blocks up to the committed one, in order, some thousands at a time.
+
+        Keys come into logs and drain into the tree (`key_index`). The logs are copied first: whatever drained before is
+        in the tree from then on, and what drains meanwhile is the same entry twice, which the UNION makes one again."""
+        self._copy_logs()
+        last: tuple[int, bytes, int, int] = (-(2**63), b"", -(2**63), 0)
+        portion = (
+            "SELECT source, key, digest, block FROM {table} WHERE (source, key, digest, block) > (?, ?, ?, ?)"
+            " ORDER BY source, key, digest, block LIMIT ?"
+        )
+        both = " UNION ".join(f"SELECT * FROM ({portion.format(table=one)})" for one in ("keys", "then_logs"))
+        query = f"{both} ORDER BY source, key, digest, block LIMIT ?"
+        while rows := self._db.execute(query, (*last, CHUNK, *last, CHUNK, CHUNK)).fetchall():
+            start = 0
+            while start < len(rows):  # keys of one source are together
+                no = rows[start][0]
+                end = next((at for at in range(start, len(rows)) if rows[at][0] != no), len(rows))
+                mine = [row for row in rows[start:end] if row[3] <= self.committed.block]
+                yield KeyRows(no, self._source(no), *([row[at] for row in mine] for at in (1, 2, 3)))
+                start = end
+            last = rows[-1]
+
+    def _copy_logs(self) -> None:
+        self._db.execute("DROP TABLE IF EXISTS temp.then_logs")
+        columns = "source, key, digest, block, PRIMARY KEY (source, key, digest, block)"
+        self._db.execute(f"CREATE TEMP TABLE then_logs ({columns}) WITHOUT ROWID")
+        logs = "SELECT * FROM log0 UNION ALL SELECT * FROM log1"
+        self._db.execute(f"INSERT OR IGNORE INTO then_logs SELECT * FROM ({logs})")
+
+    def _source(self, no: int) -> Source | None:
+        query = "SELECT no, name, kind, owner, mark, position FROM then_sources WHERE no = ?"
+        row = self._db.execute(query, (no,)).fetchone()
+        return Source(*row) if row else None
+
+    def refused(self, no: int, first: int, last: int) -> list[int]:
+        """Refused numbers of a source in this range (both included), ascending."""
+        query = "SELECT sequence FROM refused WHERE source = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
+        return [row[0] for row in self._db.execute(query, (no, first, last))]
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def read_place(path: Path) -> Committed:
+    """Where the committer of this file stands; KeysBroken where it cannot be read."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            row = db.execute(_COMMITTED).fetchone()
+        finally:
+            db.close()
+    except sqlite3.DatabaseError as error:
+        raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
+    return _place(row)
+
+
+def _place(row: tuple[int, ...]) -> Committed:
+    epoch, block, burnt, received_at, rows_total, clean_block, clean = row
+    return Committed(epoch, block, burnt, received_at, rows_total, clean_block, bool(clean))

@@ -1,0 +1,76 @@
+"""What only an old keys database knows, carried into one rebuilt from the rows.
+
+Rows tell keys, marks and positions. Owners of sources, why numbers were refused, numbers refused after the last row and
+burnt block numbers were only ever in the old file; where it can still be read, a rebuild need not forget them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+_OWNERS = """
+UPDATE main.sources SET owner = (SELECT owner FROM old.sources o WHERE o.name = main.sources.name)
+WHERE EXISTS (SELECT 1 FROM old.sources o WHERE o.name = main.sources.name AND o.kind = main.sources.kind)
+"""
+_SOURCES = """
+INSERT INTO main.sources (name, kind, owner)
+SELECT name, kind, owner FROM old.sources o WHERE NOT EXISTS (SELECT 1 FROM main.sources n WHERE n.name = o.name)
+"""
+_REASONS = """
+UPDATE main.refused SET (id, code, detail) = (
+    SELECT r.id, r.code, r.detail FROM old.refused r JOIN old.sources o ON o.no = r.source
+    JOIN main.sources n ON n.name = o.name WHERE n.no = main.refused.source AND r.sequence = main.refused.sequence
+)
+WHERE EXISTS (
+    SELECT 1 FROM old.refused r JOIN old.sources o ON o.no = r.source
+    JOIN main.sources n ON n.name = o.name WHERE n.no = main.refused.source AND r.sequence = main.refused.sequence
+)
+"""
+# Numbers after the last row: all of them must have been refused, or the old mark says more than it can show.
+_TRAILING = """
+CREATE TEMP TABLE trailing AS
+SELECT n.no AS no, o.no AS old_no, n.mark AS low, o.mark AS high, o.position AS position
+FROM main.sources n JOIN old.sources o ON o.name = n.name AND o.kind = 'numbered' AND n.kind = 'numbered'
+WHERE o.mark > n.mark AND o.mark - n.mark =
+    (SELECT count(*) FROM old.refused r WHERE r.source = o.no AND r.sequence > n.mark AND r.sequence <= o.mark)
+"""
+_TRAILING_REFUSED = """
+INSERT OR IGNORE INTO main.refused SELECT t.no, r.sequence, r.id, r.code, r.detail
+FROM trailing t JOIN old.refused r ON r.source = t.old_no AND r.sequence > t.low AND r.sequence <= t.high
+"""
+_TRAILING_MARKS = """
+UPDATE main.sources SET (mark, position) = (SELECT high, t.position FROM trailing t WHERE t.no = main.sources.no)
+WHERE no IN (SELECT no FROM trailing)
+"""
+_PLACE = """
+UPDATE main.committer SET burnt = max(burnt, (SELECT burnt FROM old.committer)),
+    received_at = max(received_at, (SELECT received_at FROM old.committer))
+"""
+
+
+class Salvaged(msgspec.Struct, frozen=True):
+    """`owners` of sources and `reasons` of refused numbers that are known again."""
+
+    owners: int
+    reasons: int
+
+
+def salvage(new: Path, old: Path) -> Salvaged | None:
+    """Fill in what the rows could not tell; None where the old file cannot be read. All of it or nothing."""
+    db = sqlite3.connect(new, isolation_level=None)
+    try:
+        db.execute("ATTACH ? AS old", (str(old),))
+        db.execute("BEGIN IMMEDIATE")
+        for statement in (_SOURCES, _OWNERS, _TRAILING, _REASONS, _TRAILING_REFUSED, _TRAILING_MARKS, _PLACE):
+            db.execute(statement)
+        [(owners,)] = db.execute("SELECT count(*) FROM sources WHERE owner != ''")
+        [(reasons,)] = db.execute("SELECT count(*) FROM refused WHERE code != 'reason_lost'")
+        db.execute("COMMIT")
+        return Salvaged(owners, reasons)
+    except sqlite3.DatabaseError:
+        return None  # an open transaction ends with the connection
+    finally:
+        db.close()

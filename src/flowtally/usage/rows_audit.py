@@ -1,0 +1,279 @@
+"""What the rows say of themselves: the engine's half of `verify`, as questions of bounded size.
+
+Owns the SQL. Every question is about the rows of blocks up to one block, which never change, so writing goes on. One
+thread of the engine does the work: readers and the writer keep the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+import xxhash
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from flowtally.events import MAX_QUANTITY
+from flowtally.usage import rollup
+from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
+from flowtally.usage.store import ClaimedRow, UsageStore
+
+LISTED: Final = 20  # of one kind of damage in one answer
+BLOCKS: Final = 200_000  # blocks looked at in one question
+GROUPS: Final = 300_000  # groups of a roll-up held by the engine at a time
+SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_execution_time": 0}
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The rows up to a block, as a whole."""
+
+    rows: int
+    named: int
+    last_block: int
+    last_received_at: int
+    impossible: int  # rows no door lets in: a negative use, a quantity beyond the limits, a mark below its number
+
+
+class Part(msgspec.Struct, frozen=True):
+    name: str
+    rows: int
+    groups: int  # of its largest roll-up; 0 where it has none
+
+
+class Keyed(msgspec.Struct, frozen=True):
+    """One named row."""
+
+    source: str
+    id: str
+    digest: int
+    block: int
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """Rows of a source in a range of numbers: how many, and the sum of the numbers' hashes."""
+
+    range: int
+    rows: int
+    sum: int
+
+
+class SourceRows(msgspec.Struct, frozen=True):
+    """A source by its rows. `position` is what its last block left, empty where that left none."""
+
+    name: str
+    named: int
+    numbered: int
+    mark: int
+    position: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Sums of an account (bytes up, bytes down, requests), by its rows and by the roll-up of this name."""
+
+    name: str
+    series: str
+    account: str
+    rows: tuple[int, int, int]
+    roll_up: tuple[int, int, int]
+
+
+def audit_of(usage: UsageStore) -> RowsAudit | None:
+    """None for a store that is not the engine's."""
+    return RowsAudit(usage) if isinstance(usage, ClickHouseStore) else None
+
+
+class RowsAudit:
+    """Questions about the rows of one store; any thread."""
+
+    def __init__(self, store: ClickHouseStore) -> None:
+        self._engine = store.engine
+        self._store = store
+
+    def damage(self) -> list[str]:
+        return self._store.damage()
+
+    def above(self, block: int) -> list[tuple[int, int]]:
+        """(block, rows) of blocks above this one, the first few."""
+        text = f"SELECT block, count() FROM {TABLE} WHERE block > {{block:UInt64}} GROUP BY block ORDER BY block"
+        return [(row[0], row[1]) for row in self._ask(f"{text} LIMIT {LISTED}", block=block)]
+
+    def in_block(self, block: int) -> int:
+        return int(self._ask(f"SELECT count() FROM {TABLE} WHERE block = {{block:UInt64}}", block=block)[0][0])
+
+    def facts(self, block: int) -> Facts:
+        signed = " OR ".join(
+            f"{name} < 0 OR {name} > {MAX_QUANTITY}" for name in ("bytes_up", "bytes_down", "requests")
+        )
+        text = (
+            "SELECT count(), countIf(sequence = 0), max(block), toUnixTimestamp64Milli(max(received_at)),"
+            f" countIf((kind = 'use' AND ({signed})) OR mark < sequence OR key_source = '')"
+            f" FROM {TABLE} WHERE block <= {{block:UInt64}}"
+        )
+        rows, named, last, received, impossible = self._ask(text, block=block)[0]
+        return Facts(rows, named, last, max(received, 0), impossible)
+
+    def torn_blocks(self, block: int) -> Iterator[tuple[int, list[int]]]:
+        """Blocks whose rows have more than one instant of receipt, some thousand blocks at a time: (looked at up to,
+        found)."""
+        text = (
+            f"SELECT block FROM {TABLE} WHERE block > {{low:UInt64}} AND block <= {{high:UInt64}} GROUP BY block"
+            f" HAVING min(received_at) != max(received_at) ORDER BY block LIMIT {LISTED}"
+        )
+        for low in range(0, block, BLOCKS):
+            high = min(low + BLOCKS, block)
+            yield high, [row[0] for row in self._ask(text, low=low, high=high)]
+
+    # Roll-ups: parts are never changed, only replaced by merges
+
+    def parts(self, block: int) -> list[Part]:
+        """The active parts with rows of blocks up to this one."""
+        text = f"SELECT _part, count() FROM {TABLE} WHERE block <= {{block:UInt64}} GROUP BY _part ORDER BY _part"
+        groups = dict(
+            self._ask(
+                "SELECT parent_name, max(rows) FROM system.projection_parts WHERE active"
+                " AND database = currentDatabase() AND table = {table:String} GROUP BY parent_name",
+                table=TABLE,
+            )
+        )
+        return [Part(name, rows, int(groups.get(name, 0))) for name, rows in self._ask(text, block=block)]
+
+    def is_active(self, part: str) -> bool:
+        text = (
+            "SELECT count() FROM system.parts WHERE active AND database = currentDatabase()"
+            " AND table = {table:String} AND name = {part:String}"
+        )
+        return bool(self._ask(text, table=TABLE, part=part)[0][0])
+
+    def slices(self, part: Part) -> int:
+        """In how many portions `agrees` looks at a part."""
+        return 1 + part.groups // GROUPS
+
+    def agrees(self, part: Part, portion: int) -> bool:
+        """Whether every group of this portion of a part has the same sums in the roll-up as in the rows."""
+        return rollup.agrees(self._engine, TABLE, part.name, (portion, self.slices(part)), **SETTINGS)
+
+    def rebuild(self, partition: str) -> None:
+        """The roll-ups of a month, from its rows; for who has the store for himself."""
+        rollup.rebuild(self._engine, TABLE, partition)
+
+    def differing_accounts(self, part: Part) -> tuple[list[str], list[Group]]:
+        """Roll-ups of a part that cannot be read, and of the others the accounts whose sums differ, the first few."""
+        by_rows = rollup.by_account(self._engine, TABLE, part.name, rollup=None, **SETTINGS)
+        unreadable: list[str] = []
+        found: list[Group] = []
+        for name in rollup.ROLLUPS:
+            try:
+                rolled = rollup.by_account(self._engine, TABLE, part.name, rollup=name, **SETTINGS)
+            except ClickHouseError:
+                unreadable.append(name)
+                continue
+            none = (0, 0, 0)
+            differing = sorted(one for one in rolled.keys() | by_rows.keys() if rolled.get(one) != by_rows.get(one))
+            found += [Group(name, *one, by_rows.get(one, none), rolled.get(one, none)) for one in differing[:LISTED]]
+        return unreadable, found
+
+    # Keys and numbers
+
+    def fold_named(self, block: int) -> Folded:
+        """All named rows, folded as `Folded` folds keys."""
+        text = (
+            f"SELECT {BUCKET_SQL} AS bucket, count(), {CONTENT_SQL} FROM {TABLE}"
+            " WHERE sequence = 0 AND block <= {block:UInt64} GROUP BY bucket"
+        )
+        folded = Folded()
+        for bucket, count, content in self._ask(text, block=block):
+            folded.counts[bucket] = count
+            folded.sums[bucket] = content
+        return folded
+
+    def named_in(self, buckets: Sequence[int], block: int) -> list[Keyed]:
+        """The named rows of these buckets."""
+        text = (
+            f"SELECT toString(key_source), id, digest, block FROM {TABLE} WHERE sequence = 0"
+            f" AND block <= {{block:UInt64}} AND {BUCKET_SQL} IN {{buckets:Array(UInt64)}}"
+        )
+        return [Keyed(*row) for row in self._ask(text, block=block, buckets=list(buckets))]
+
+    def sources(self, block: int, part: int, parts: int) -> dict[str, SourceRows]:
+        """Sources with rows, of one class out of `parts` (by hash of the name)."""
+        text = (
+            "SELECT toString(key_source), countIf(sequence = 0), countIf(sequence > 0), max(mark),"
+            " if(maxIf(block, position != '') = max(block), argMaxIf(position, block, position != ''), '')"
+            f" FROM {TABLE} WHERE block <= {{block:UInt64}} AND {_CLASS} GROUP BY key_source"
+        )
+        rows = self._ask(text, block=block, part=part, parts=parts)
+        return {row[0]: SourceRows(*row) for row in rows}
+
+    def numbers(self, block: int, part: int, parts: int) -> dict[str, dict[int, Numbered]]:
+        """Numbered rows of the sources of one class, by source and range of `NUMBERS` numbers."""
+        text = (
+            f"SELECT toString(key_source), intDiv(sequence, {NUMBERS}) AS range, count(), sum(intHash64(sequence))"
+            f" FROM {TABLE} WHERE sequence > 0 AND block <= {{block:UInt64}} AND {_CLASS} GROUP BY key_source, range"
+        )
+        found: dict[str, dict[int, Numbered]] = {}
+        for name, *row in self._ask(text, block=block, part=part, parts=parts):
+            found.setdefault(name, {})[row[0]] = Numbered(*row)
+        return found
+
+    def numbers_in(self, source: str, span: int, block: int) -> dict[int, int]:
+        """How many rows each number of one range of a source has."""
+        text = (
+            f"SELECT sequence, count() FROM {TABLE} WHERE key_source = {{source:String}} AND sequence > 0"
+            f" AND intDiv(sequence, {NUMBERS}) = {{span:UInt64}} AND block <= {{block:UInt64}} GROUP BY sequence"
+        )
+        return dict(self._ask(text, source=source, span=span, block=block))
+
+    def next_blocks(self, after: int, rows: int) -> list[tuple[int, int]]:
+        """(block, rows) of the next blocks after this one, at least one and then as many as have `rows` rows."""
+        text = f"SELECT min(block) FROM {TABLE} WHERE block > {{after:UInt64}}"
+        first = self._ask(text, after=after)[0][0]
+        if not first:
+            return []
+        text = (
+            f"SELECT block, count() AS c FROM {TABLE} WHERE block > {{after:UInt64}} AND block < {{end:UInt64}}"
+            " GROUP BY block ORDER BY block"
+        )
+        found: list[tuple[int, int]] = []
+        for block, count in self._ask(text, after=after, end=first + BLOCKS):
+            if found and rows < count:
+                break
+            rows -= count
+            found.append((block, count))
+        return found
+
+    def claims(self, first: int, last: int) -> Iterator[tuple[int, list[ClaimedRow]]]:
+        """What the keys must know of the rows of these blocks (both included), block by block."""
+        text = (
+            "SELECT block, toString(key_source), id, sequence, digest, mark, position,"
+            f" toUnixTimestamp64Milli(received_at), toString(product) FROM {TABLE}"
+            " WHERE block >= {first:UInt64} AND block <= {last:UInt64} ORDER BY block"
+        )
+        rows = self._ask(text, first=first, last=last)
+        for block, mine in groupby(rows, key=lambda row: int(row[0])):
+            yield block, [ClaimedRow(*row[1:]) for row in mine]
+
+    def users(self, part: int, parts: int) -> list[tuple[str, str]]:
+        """(account, user id) of all rows, of one class out of `parts`; from the roll-up."""
+        text = (
+            f"SELECT toString(account), toString(user) FROM {TABLE}"
+            " WHERE cityHash64(account, user) % {parts:UInt64} = {part:UInt64} GROUP BY account, user"
+        )
+        return [(row[0], row[1]) for row in self._ask(text, part=part, parts=parts, optimize_use_projections=1)]
+
+    def count_users(self) -> int:
+        text = f"SELECT uniqCombined(account, user) FROM {TABLE}"
+        return int(self._ask(text, optimize_use_projections=1)[0][0])
+
+    def _ask(self, text: str, *, optimize_use_projections: int = 0, **parameters: Any) -> list[tuple[Any, ...]]:
+        settings = SETTINGS | {"optimize_use_projections": optimize_use_projections}
+        return self._engine.rows(text, parameters, **settings)
+
+
+def class_of(source: str, parts: int) -> int:
+    """The class of a source's name, as the SQL has it."""
+    return xxhash.xxh64_intdigest(source.encode()) % parts
+
+
+_CLASS: Final = "xxHash64(toString(key_source)) % {parts:UInt64} = {part:UInt64}"

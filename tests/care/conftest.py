@@ -1,0 +1,71 @@
+"""An installation in this process over the real engine, to be damaged and looked at."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.ingest.conftest import House, make_house  # noqa: F401
+
+from flowtally.care.job import Progress
+from flowtally.care.verify import Report, take_moment, verify
+from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.open import open_usage
+from flowtally.usage.rows_audit import audit_of
+
+
+class Patient:
+    """A house whose engine and keys can be operated on behind its back."""
+
+    def __init__(self, house: House, store: ClickHouseStore) -> None:
+        self.house = house
+        self.engine = store.engine
+        self._store = store
+
+    def verify(self) -> Report:
+        rows = audit_of(self._store)
+        assert rows is not None
+        moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
+        return verify(rows, moment, self.house.ledger, Progress())
+
+    def found(self) -> dict[str, list[str]]:
+        """What is found, by code: `where: detail`."""
+        report = self.verify()
+        assert report.found == len(report.findings) == sum(check.found for check in report.checks)
+        found: dict[str, list[str]] = {}
+        for one in report.findings:
+            found.setdefault(one.code, []).append(f"{one.where}: {one.detail}")
+        return found
+
+    def rows(self, text: str) -> None:
+        """A statement of the engine."""
+        self.engine.command(text)
+
+    def keys(self, text: str) -> None:
+        """A statement to the keys database; `{keys}` is each of the tables that hold keys."""
+        with sqlite3.connect(self.house.data / "keys.db") as db:
+            for table in ("keys", "log0", "log1"):
+                db.execute(text.replace("{keys}", table))
+
+    def digest(self, key: bytes) -> int:
+        with sqlite3.connect(self.house.data / "keys.db") as db:
+            tables = " UNION ".join(f"SELECT key, digest FROM {table}" for table in ("keys", "log0", "log1"))
+            [(digest,)] = db.execute(f"SELECT digest FROM ({tables}) WHERE key = ?", (key,))
+        return int(digest)
+
+    def promises(self, text: str) -> None:
+        """A statement to the ledger, by a hand that minds no rules."""
+        assert self.house.ledger.file is not None
+        with sqlite3.connect(self.house.ledger.file) as db:
+            db.execute("PRAGMA ignore_check_constraints = ON")
+            db.execute(text)
+
+
+@pytest.fixture
+def patient(make_house: Callable[..., House], database_url: str) -> Iterator[Patient]:  # noqa: F811
+    store = open_usage(database_url)
+    assert isinstance(store, ClickHouseStore)
+    yield Patient(make_house(store), store)
+    store.close()

@@ -1,0 +1,61 @@
+"""The audit's questions, where a database can be made to break a rule; that it finds nothing otherwise is a law of
+every command (test_every_command.py)."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from flowtally.ledger import accounts, audit, users
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.snapshot import Snapshot
+from flowtally.ledger.tables import credentials, idempotency
+
+
+def test_subjects_of_usage_are_known_by_account_and_user_together(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        for name in ("acme", "beta"):
+            accounts.create_account(tx, name, now=1)
+        ann = users.ensure_users(tx, [("acme", "ann")], 1)["acme", "ann"]
+        named = [("acme", ""), ("acme", ann), ("beta", ann), ("nobody", ""), ("acme", "usr_x")]
+        assert audit.unknown_subjects(tx, named * 300) == [("beta", ann), ("nobody", ""), ("acme", "usr_x")] * 300
+        assert audit.unknown_subjects(tx, []) == []
+        assert audit.count_accounts(tx) == 2
+
+
+def test_a_remembered_answer_that_is_no_object_or_holds_a_secret_is_named(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        tx.execute(insert(credentials).values(id="crd_1", scope="admin", name="", token_hash="a" * 64, created_at=1))
+        for key, response, status in (
+            ("1", "{}", 201),
+            ("2", "nonsense", 201),
+            ("3", "[]", 200),
+            ("4", "{}", 404),
+            ("5", '{"key":1}', 200),
+        ):
+            row = {"credential_id": "crd_1", "key": key, "digest": "b" * 64, "created_at": 1}
+            tx.execute(insert(idempotency).values(response=response, status=status, **row))
+        found = [(fault.code, fault.where) for fault in audit.faults(tx)]
+    assert sorted(found) == [
+        ("answer", "idempotency key '2' of crd_1"),
+        ("answer", "idempotency key '3' of crd_1"),
+        ("answer", "idempotency key '4' of crd_1"),
+        ("secret", "idempotency key '5' of crd_1"),
+    ]
+
+
+def test_a_snapshot_is_the_moment_it_was_made_however_much_is_written_since(tmp_path: Path) -> None:
+    live = sqlite3.connect(tmp_path / "live.db", isolation_level=None)
+    live.execute("PRAGMA journal_mode = WAL")
+    live.execute("CREATE TABLE t (a INTEGER)")
+    live.execute("INSERT INTO t VALUES (1), (2)")
+    snapshot = Snapshot(tmp_path / "live.db")
+    live.executemany("INSERT INTO t VALUES (?)", ((n,) for n in range(20_000)))
+    snapshot.copy_to(tmp_path / "copy.db")
+    snapshot.close()
+    live.close()
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        assert copy.execute("SELECT count(*) FROM t").fetchone() == (2,)
+    assert sorted(one.name for one in tmp_path.glob("copy*")) == ["copy.db"]
