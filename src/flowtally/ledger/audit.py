@@ -141,7 +141,7 @@ def _pools_of_grants(tx: Connection) -> Iterator[Fault]:
 
 
 def _names(tx: Connection) -> Iterator[Fault]:
-    """At any instant a name of an account has one bearer. A user may bear several: a new name holds for the past too."""
+    """At any instant a name of an account has one bearer. A user may bear several: a new one holds for the past."""
     one, other = user_names.alias(), user_names.alias()
     later = and_(
         other.c.valid_from >= one.c.valid_from, or_(one.c.valid_to.is_(None), one.c.valid_to > other.c.valid_from)
