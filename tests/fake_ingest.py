@@ -62,6 +62,7 @@ class FakeIngest:
         row = msgspec.to_builtins(event) | {"series": "metered", "time": parse_instant(event.time or "")}
         plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
         counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
+        counts |= {"kind": "use", "refers_to": "", "key_source": event.source, "sequence": 0}
         return {**row, **plain, **counts, "user": ids[event.account, event.user], "block": 1, "received_at": 0}
 
     async def correct(

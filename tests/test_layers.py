@@ -19,6 +19,7 @@ HOMES = {
     "sqlite3": ("flowtally.ledger", "flowtally.usage.keys", "flowtally.usage.key_index"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
+    "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.arrow", "flowtally.export"),
     "litestar": ("flowtally.api", "flowtally.server"),
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),

@@ -12,7 +12,7 @@ from flowtally.errors import BadRange, BadRequest, UnknownAccount, UnknownZone
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import UsageAnswer
-from flowtally.statement import Question, make_statement, to_csv
+from flowtally.statement import Question, columns_of, make_statement, to_csv
 from flowtally.usage.memory import MemoryStore
 
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_answered_says_so(use: Any, ask: Any, wrong: dict[str, An
 def test_csv_quotes_text_and_disarms_formulas(use: Any, ask: Any) -> None:
     use("2026-03-10T12:00:00Z", 1, user='=HYPERLINK("x"),y')
     answer = ask(start="2026-03-10", end="2026-03-11", by=("user",))
-    lines = to_csv(answer, ("user",)).decode().split("\r\n")
+    lines = to_csv(answer, columns_of(("user",))).decode().split("\r\n")
     assert lines[0] == "start,end,user,user_id,bytes_up,bytes_down,bytes,requests"
     assert lines[1].split(",", 2)[2].startswith('"\'=HYPERLINK(""x""),y",usr_')
     assert lines[1].endswith(",0,1,1,1")

@@ -26,6 +26,7 @@ from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
+from flowtally.moment import Moment, show_moment
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
 from flowtally.usage.store import Sum, UsageReader, Where
 
@@ -57,26 +58,36 @@ class Burnt(msgspec.Struct, frozen=True):
     balance: burndown.Balance
 
 
-def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int) -> BalanceAnswer:
-    """The balance at `at`, with today's knowledge. UnknownAccount; BadRange when `at` is not after 1970 began."""
-    given, burnt = burn_pools(tx, account_id, at, lambda where, edges: usage.sums(edges, where, ("product",)))
+def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int, moment: Moment | None = None) -> BalanceAnswer:
+    """The balance at `at`, with today's knowledge or that of a past `moment`. UnknownAccount; BadRange when `at` is not
+    after 1970 began."""
+    given, burnt = burn_pools(
+        tx, account_id, at, lambda where, edges: usage.sums(edges, where, ("product",)), moment=moment
+    )
     return BalanceAnswer(
         account_id,
         format_instant(at),
         {name: show_pool(one.balance, one.unit) for name, one in burnt.items()},
         _show_grants(given, [one.balance for one in burnt.values()]),
+        None if moment is None else show_moment(moment),
     )
 
 
 def burn_pools(
-    tx: Tx, account_id: str, at: int, ask: Callable[[Where, list[int]], Sequence[Sum]]
+    tx: Tx,
+    account_id: str,
+    at: int,
+    ask: Callable[[Where, list[int]], Sequence[Sum]],
+    *,
+    moment: Moment | None = None,
 ) -> tuple[list[Grant], dict[str, Burnt]]:
-    """All grants of an account, and each of its pools burnt down. `ask` is the one question to the usage store: what
-    was used between these edges, by product. Funded users pay from purses of their own."""
+    """All grants of an account, and each of its pools burnt down, with today's knowledge or that of a past `moment`.
+    `ask` is the one question to the usage store: what was used between these edges, by product. Funded users pay from
+    purses of their own."""
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
-    given = grants.grants_of(tx, account_id)
-    passed_on = allocations.allocations_of(tx, account_id)
+    given = known_at(grants.grants_of(tx, account_id), moment)
+    passed_on = allocations.allocations_of(tx, account_id, None if moment is None else moment.instant)
     units = units_of(known)
     purses = Purses(
         {name: [_payer(grant) for grant in given if grant.pool == name] for name in units},
@@ -86,7 +97,8 @@ def burn_pools(
     )
     plans = purses.plans(at)
     merged = merge_edges(*plans.values())
-    where = Where(account=account_id, without_users=managed.funded_users(tx, account_id))
+    until = None if moment is None else moment.block
+    where = Where(account=account_id, without_users=managed.funded_users(tx, account_id), until_block=until)
     sums = ask(where, merged)
     used = _use_by_pool(sums, merged, plans, known, units)
     balances = burn_purses(purses, plans, merged, sums, known, at)
@@ -116,6 +128,20 @@ def burn_purses(
         for name in plans
         if name == DEFAULT_POOL or any(used[name]) or purses.grants[name] or purses.draws[name]
     }
+
+
+def known_at(given: Sequence[Grant], moment: Moment | None) -> list[Grant]:
+    """The grants as they were known at that moment: those given by then, without the voids of later."""
+    if moment is None:
+        return list(given)
+    then = moment.instant
+    known = [grant for grant in given if grant.created_at <= then]
+    return [
+        structs.replace(grant, voided_at=None, void_reason="")
+        if grant.voided_at is not None and grant.voided_at > then
+        else grant
+        for grant in known
+    ]
 
 
 def show_grant(grant: Grant) -> GrantAnswer:

@@ -5,6 +5,7 @@
     │   ├── MalformedBody           not JSON, not CloudEvents, a broken line; carries the position
     │   ├── UnknownZone             not an IANA time zone
     │   └── BadRange                reversed, absurd or too finely cut range
+    │       └── NotYet              as_of a moment that is still to come
     ├── Unauthenticated (401)       no credential, or one we do not know
     ├── Forbidden (403)             a known credential that may not do this
     │   └── SourceNotYours          the source belongs to another credential
@@ -12,10 +13,12 @@
     │   ├── UnknownAccount
     │   └── UnknownUser             no such user in this account
     ├── MethodNotAllowed (405)
+    ├── NotAcceptable (406)         nothing we can answer in is accepted
     ├── SlowBody (408)              the body stood still or took too long
     ├── Conflict (409)              the request is fine, the present state does not allow it
     │   ├── NameTaken               a user's name is borne by another one
     │   ├── NotCovered              more than the balance holds: carries what is left
+    │   ├── PeriodOverlap           a closed period already holds part of the span
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
@@ -77,6 +80,13 @@ class BadRange(BadRequest):
     title = "The range cannot be answered"
 
 
+class NotYet(BadRange):
+    """An answer as of a moment that is still to come could change: none is given."""
+
+    code = "not_yet"
+    title = "That moment is still to come"
+
+
 class Unauthenticated(FlowtallyError):
     status = 401
     code = "unauthenticated"
@@ -116,6 +126,14 @@ class MethodNotAllowed(FlowtallyError):
     title = "Method not allowed"
 
 
+class NotAcceptable(FlowtallyError):
+    """The Accept header leaves out every form the answer can take."""
+
+    status = 406
+    code = "not_acceptable"
+    title = "No accepted media type can be answered"
+
+
 class SlowBody(FlowtallyError):
     status = 408
     code = "slow_body"
@@ -136,6 +154,13 @@ class NameTaken(Conflict):
 class NotCovered(Conflict):
     code = "not_covered"
     title = "The balance does not cover it"
+
+
+class PeriodOverlap(Conflict):
+    """A closed period holds part of the span already; a span is closed once."""
+
+    code = "period_overlap"
+    title = "Part of the span is closed already"
 
 
 class IdempotencyMismatch(Conflict):

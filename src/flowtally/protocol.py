@@ -117,6 +117,22 @@ class EventAnswer(msgspec.Struct, frozen=True):
     sum: Quantities | None = None
 
 
+class CommitAnswer(msgspec.Struct, frozen=True):
+    """A block and the instant it was received."""
+
+    block: int
+    received_at: str
+
+
+class AsOf(msgspec.Struct, frozen=True):
+    """The past moment of an answer: rows up to `block`, promises up to `instant`. `earliest` is the first commit whose
+    rows are kept, which is how far back can be asked; None before the first event."""
+
+    block: int
+    instant: str
+    earliest: CommitAnswer | None
+
+
 class Totals(msgspec.Struct, frozen=True):
     bytes_up: int
     bytes_down: int
@@ -124,8 +140,9 @@ class Totals(msgspec.Struct, frozen=True):
     requests: int
 
 
-class UsageAnswer(msgspec.Struct, frozen=True):
-    """`rows` carry `start`, `end` (end excluded, RFC 3339 in the asked zone), quantities and what `by` named."""
+class UsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`rows` carry `start`, `end` (end excluded, RFC 3339 in the asked zone), quantities and what `by` named. `as_of`
+    only where it was asked for."""
 
     account: str
     start: str = msgspec.field(name="from")
@@ -134,6 +151,21 @@ class UsageAnswer(msgspec.Struct, frozen=True):
     bucket: Bucket
     rows: list[dict[str, str | int | None]]
     total: Totals
+    as_of: AsOf | None = None
+
+
+class OverallUsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The same over all accounts, or those asked for. With `top` every row has `others`: 0 for a group of its own,
+    else how many groups it sums up, whose names are null."""
+
+    accounts: list[str] | None
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    timezone: str
+    bucket: Bucket
+    rows: list[dict[str, str | int | None]]
+    total: Totals
+    as_of: AsOf | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -199,11 +231,14 @@ class GrantAnswer(msgspec.Struct, frozen=True):
     state: GrantState | None = None
 
 
-class BalanceAnswer(msgspec.Struct, frozen=True):
+class BalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`as_of` only where it was asked for."""
+
     account: str
     at: str
     pools: dict[str, PoolBalance]
     grants: list[GrantAnswer]
+    as_of: AsOf | None = None
 
 
 class Paid(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -483,6 +518,116 @@ class ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
 class ProductAnswer(msgspec.Struct, frozen=True):
     product: str
     pool: str
+
+
+class PeriodRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Dates in the account's zone, or RFC 3339; `to` is excluded and in the past."""
+
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+
+
+class ProductTotals(msgspec.Struct, frozen=True):
+    product: str
+    pool: str
+    bytes_up: int
+    bytes_down: int
+    bytes: int
+    requests: int
+
+
+class PoolTotals(msgspec.Struct, frozen=True):
+    """`used`: what the pool charges, in bytes or requests."""
+
+    pool: str
+    charge: Literal["bytes", "requests", "nothing"]
+    used: int
+    bytes: int
+    requests: int
+
+
+class PeriodAdjustment(msgspec.Struct, frozen=True):
+    """What came into the closed period `period` later: events that arrived late, corrections."""
+
+    period: str
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    products: list[ProductTotals]
+    total: Totals
+
+
+class PeriodStatement(msgspec.Struct, frozen=True):
+    """What was frozen: use dated inside by product and pool, the balance at its end, and `adjustments`: what had come
+    into earlier closed periods since the closing before this one."""
+
+    products: list[ProductTotals]
+    pools: list[PoolTotals]
+    total: Totals
+    balance: dict[str, PoolBalance]
+    grants: list[GrantAnswer]
+    adjustments: list[PeriodAdjustment]
+
+
+class PeriodAnswer(msgspec.Struct, frozen=True):
+    """A closed period and its statement, frozen at `block`; neither ever changes. `number` counts the closings."""
+
+    id: str
+    account: str
+    number: int
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    timezone: str
+    block: int
+    closed_at: str
+    statement: PeriodStatement
+
+
+class PeriodChange(msgspec.Struct, frozen=True):
+    """What one block brought to one day of a closed period: `rows` events and corrections, and their sums."""
+
+    block: int
+    received_at: str
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    bytes: int
+    requests: int
+
+
+class PeriodChanges(msgspec.Struct, frozen=True):
+    """A page of changes by block and day: ask again with `cursor=next`; `next` is None on the last page."""
+
+    items: list[PeriodChange]
+    next: str | None
+
+
+class PeriodAdjustments(msgspec.Struct, frozen=True):
+    """Everything that came into the period between its block and `until_block`: statement + adjustments = usage."""
+
+    until_block: int
+    products: list[ProductTotals]
+    pools: list[PoolTotals]
+    total: Totals
+    changes: PeriodChanges
+
+
+class PeriodDetailAnswer(PeriodAnswer, frozen=True):
+    """The frozen statement, and what came since."""
+
+    adjustments: PeriodAdjustments
+
+
+class OpenPeriodAnswer(msgspec.Struct, frozen=True):
+    """What is not in any statement yet: what came into closed periods in blocks after `since_block`, the last
+    closing's. The next closing takes it up to its own block."""
+
+    account: str
+    since_block: int
+    until_block: int
+    adjustments: list[PeriodAdjustment]
+    total: Totals
 
 
 class Problem(msgspec.Struct, frozen=True):

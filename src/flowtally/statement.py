@@ -21,7 +21,8 @@ from flowtally.errors import BadRange, BadRequest
 from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Tx
-from flowtally.protocol import Bucket, Totals, UsageAnswer
+from flowtally.moment import find_moment, show_moment
+from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 
 MAX_ROWS: Final = 100_000
@@ -52,24 +53,28 @@ class Question(msgspec.Struct, frozen=True):
     user_ids: tuple[str, ...] | None = None  # instead of names: these users, whatever they are called
     series: str = METERED
     fill: Literal["zero", "none"] = "zero"
+    as_of: str | None = None  # a past commit: the number of a block, or an instant of receipt
 
 
 def make_statement(tx: Tx, usage: UsageReader, question: Question, now: int) -> UsageAnswer:
-    """The statement. UnknownAccount, UnknownZone, BadRange (reversed, or more than 100,000 rows), BadRequest (`by`)."""
+    """The statement. UnknownAccount, UnknownZone, BadRange (reversed, or more than 100,000 rows), NotYet,
+    BadRequest (`by`)."""
     account = accounts.read_account(tx, question.account)
     zone = load_zone(question.tz if question.tz is not None else account.timezone)
     by = check_by(question.by)
     start, end = the_range(question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
-    where = Where(question.series, account.id, _user_ids(tx, question, now), question.products)
+    moment = None if question.as_of is None else find_moment(usage, question.as_of, now)
+    until = None if moment is None else moment.block
+    where = Where(question.series, account.id, _user_ids(tx, question, now), question.products, until_block=until)
     sums = usage.sums(edges, where, by, limit=MAX_ROWS)
     if question.fill == "zero":
         sums = fill_zero(sums, len(edges) - 1, by)
     check_rows(len(sums), "rows")
-    rows = _rows(tx, sums, [format_instant(edge, zone) for edge in edges], by)
-    return UsageAnswer(
-        account.id, format_instant(start, zone), format_instant(end, zone), zone.key, question.bucket, rows, total(sums)
-    )
+    times = [format_instant(edge, zone) for edge in edges]
+    rows = show_rows(tx, sums, times, by)
+    as_of = None if moment is None else show_moment(moment)
+    return UsageAnswer(account.id, times[0], times[-1], zone.key, question.bucket, rows, total(sums), as_of)
 
 
 def the_range(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
@@ -81,12 +86,12 @@ def the_range(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> t
     return max(first_instant(first_day, zone), 0), until
 
 
-def check_by(by: Sequence[str]) -> tuple[str, ...]:
+def check_by(by: Sequence[str], known: Sequence[str] = DIMENSIONS) -> tuple[str, ...]:
     """The dimensions asked for; BadRequest names one that is unknown, repeated or too many."""
     for name in by:
         label = name.removeprefix(LABEL) if name.startswith(LABEL) else None
-        if name not in DIMENSIONS and (not label or len(label.encode()) > MAX_LABEL_NAME_BYTES):
-            raise BadRequest(f"by = {name[:100]!r}: one of {', '.join(DIMENSIONS)} or label:<name>.", parameter="by")
+        if name not in known and (not label or len(label.encode()) > MAX_LABEL_NAME_BYTES):
+            raise BadRequest(f"by = {name[:100]!r}: one of {', '.join(known)} or label:<name>.", parameter="by")
     if len(set(by)) != len(by) or len(by) > MAX_BY:
         raise BadRequest(f"by = {','.join(by)[:200]!r}: at most {MAX_BY}, each once.", parameter="by")
     return tuple(by)
@@ -105,7 +110,7 @@ def check_rows(rows: int, what: str) -> None:
         raise BadRange(f"This makes {rows} {what}; at most {MAX_ROWS} are answered.", rows=rows, limit=MAX_ROWS)
 
 
-def total(sums: Iterable[Sum]) -> Totals:
+def total(sums: Iterable[Sum | Totals]) -> Totals:
     """The sum of the parts."""
     up = down = requests = 0
     for part in sums:
@@ -113,12 +118,11 @@ def total(sums: Iterable[Sum]) -> Totals:
     return Totals(up, down, up + down, requests)
 
 
-def to_csv(answer: UsageAnswer, by: Sequence[str]) -> bytes:
+def to_csv(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str]) -> bytes:
     """The rows as CSV (RFC 4180, UTF-8) under one header line, without the total.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe: names come from outside. JSON is exact.
     """
-    columns = ("start", "end", *_columns(by), *QUANTITIES)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(harmless(name) for name in columns)
@@ -131,8 +135,10 @@ def harmless(value: str | int | None) -> str | int | None:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def _columns(by: Sequence[str]) -> list[str]:
-    return [column for name in by for column in (("user", "user_id") if name == "user" else (name,))]
+def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
+    """The names of what a row holds, in order; `ranked`: also how many others it is the sum of."""
+    groups = [column for name in by for column in (("user", "user_id") if name == "user" else (name,))]
+    return ("start", "end", *groups, *QUANTITIES, *(("others",) if ranked else ()))
 
 
 def _user_ids(tx: Tx, question: Question, now: int) -> tuple[str, ...] | None:
@@ -142,7 +148,8 @@ def _user_ids(tx: Tx, question: Question, now: int) -> tuple[str, ...] | None:
     return tuple(sorted(users.resolve_users(tx, names, now).values()))
 
 
-def _rows(tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str]) -> list[Row]:
+def show_rows(tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str]) -> list[Row]:
+    """The sums with instants and names in words; `times` are the edges."""
     names: dict[str, str] = {}
     if "user" in by:
         place = by.index("user")

@@ -30,6 +30,11 @@ POOL = {"name": "mobile", "charge": "bytes", "products": []}
 PRODUCT = {"product": "m", "pool": "mobile"}
 USAGE = {"account": "acme", "from": "x", "to": "y", "timezone": "UTC", "bucket": "day", "rows": [],
          "total": {"bytes_up": 0, "bytes_down": 0, "bytes": 0, "requests": 0}}  # fmt: skip
+OVERALL = {name: value for name, value in USAGE.items() if name != "account"} | {"accounts": None}
+BALANCE = {"account": "acme", "at": "x", "pools": {}, "grants": []}
+STATEMENT = {"products": [], "pools": [], "total": USAGE["total"], "balance": {}, "grants": [], "adjustments": []}
+PERIOD = {"id": "per_1", "account": "a", "number": 1, "from": "x", "to": "y", "timezone": "UTC", "block": 1,
+          "closed_at": "x", "statement": STATEMENT}  # fmt: skip
 
 
 class Recorder:
@@ -62,6 +67,9 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/accounts/acme/grants", lambda c: c.give_grant("acme", p.GrantRequest(amount=1)), GRANT),
     ("GET", "/v1/accounts/acme/grants/g1", lambda c: c.grant("acme", "g1"), GRANT),
     ("POST", "/v1/accounts/acme/grants/g1/void", lambda c: c.void_grant("acme", "g1"), GRANT),
+    ("GET", "/v1/usage?top=3&account=a&account=b", lambda c: c.overall_usage(top=3, accounts=["a", "b"]), OVERALL),
+    ("GET", "/v1/accounts/acme/balance?as_of=7", lambda c: c.balance("acme", as_of="7"), BALANCE),
+    ("POST", "/v1/accounts/a/periods", lambda c: c.close_period("a", p.PeriodRequest("x", "y")), PERIOD),
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),
     ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),
@@ -137,7 +145,7 @@ def test_every_operation_of_the_api_is_a_call() -> None:
 
 def test_help_shows_what_a_method_takes() -> None:
     assert str(inspect.signature(Client("http://x").balance)).endswith("-> 'p.BalanceAnswer'")
-    assert list(inspect.signature(AsyncClient.balance).parameters) == ["self", "account", "at"]
+    assert list(inspect.signature(AsyncClient.balance).parameters) == ["self", "account", "at", "as_of"]
 
 
 async def awaited(answer: Awaitable[T]) -> T:

@@ -70,6 +70,17 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
         "revoked_at": None,
     },
+    "periods": {
+        "id": "per_1",
+        "account": "acme",
+        "number": 1,
+        "starts_at": 5,
+        "ends_at": 9,
+        "timezone": "UTC",
+        "block": 0,
+        "closed_at": 9,
+        "statement": "{}",
+    },
     "idempotency": {
         "credential_id": "crd_1",
         "key": "k",
@@ -137,6 +148,13 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "account"}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "admin", "account": "acme"}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "account": "nobody"}),
+    ("periods", {"id": "per_2", "starts_at": 6}),  # the same number again
+    ("periods", {"id": "per_2", "number": 2}),  # the same start again
+    ("periods", {"id": "per_2", "number": 0, "starts_at": 6}),
+    ("periods", {"id": "per_2", "number": 2, "starts_at": 9}),
+    ("periods", {"id": "per_2", "number": 2, "starts_at": 6, "closed_at": 8}),  # not over yet
+    ("periods", {"id": "per_2", "number": 2, "starts_at": 6, "block": -1}),
+    ("periods", {"id": "per_2", "number": 2, "starts_at": 6, "account": "nobody"}),
     ("idempotency", {}),
     ("idempotency", {"key": ""}),
     ("idempotency", {"key": "x" * 256}),

@@ -14,12 +14,23 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from flowtally.errors import IdempotencyMismatch
-from flowtally.ledger import accounts, allocations, audit, credentials, grants, idempotency, managed, pools, users
+from flowtally.ledger import (
+    accounts,
+    allocations,
+    audit,
+    credentials,
+    grants,
+    idempotency,
+    managed,
+    periods,
+    pools,
+    users,
+)
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
-MODULES: list[ModuleType] = [accounts, users, managed, allocations, pools, grants, credentials, idempotency]
+MODULES: list[ModuleType] = [accounts, users, managed, allocations, pools, grants, credentials, idempotency, periods]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
@@ -53,6 +64,9 @@ COMMANDS: dict[str, Command] = {
     "issue": lambda tx, w: _issued(*credentials.issue(tx, "account", "acme", "page", NOW)),
     "import_token": lambda tx, w: credentials.import_token(tx, "x" * 20, name="env", now=NOW),
     "revoke": lambda tx, w: credentials.revoke(tx, w.revocable, NOW),
+    "close_period": lambda tx, w: periods.close_period(
+        tx, "acme", 0, NOW, now=NOW, timezone="UTC", block=3, statement="{}", after=0
+    ),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
 every_command = pytest.mark.parametrize("name", COMMANDS)
@@ -83,7 +97,7 @@ def world(ledger: Ledger) -> World:
 
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out."""
-    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

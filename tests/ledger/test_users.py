@@ -130,3 +130,13 @@ def test_threads_that_meet_the_same_names_at_once_make_each_user_once(ledger: Le
         known = users.resolve_users(tx, {name for answer in answers for name in answer}, 5)
     assert all(answer.items() <= known.items() for answer in answers)
     other.close()
+
+
+def test_everybody_of_a_name_is_found_whatever_the_account(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made = users.ensure_users(tx, [("acme", "ann"), ("beta", "ann"), ("acme", "bob")], 5)
+        give_up(tx, "beta", "ann", 100)
+        anns = {made["acme", "ann"], made["beta", "ann"]}
+        assert users.ids_named(tx, ["ann"], 99) == anns
+        assert users.ids_named(tx, ["ann", "", "nobody", "\x00"], 100) == {made["acme", "ann"], ""}
+        assert users.ids_named(tx, [], 5) == set()

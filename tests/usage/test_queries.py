@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 from tests.usage.blocks import block
 
 from flowtally.errors import BadRequest
@@ -168,6 +169,15 @@ def test_a_day_by_status_reads_that_day_of_that_account_only(big: ClickHouseStor
     plan = Explained(big, [BASE + DAY_MS, BASE + 2 * DAY_MS], ONE, ("status",))
     assert not plan.from_roll_up
     assert plan.granules[0] <= 2 * int(big.measures()["usage_parts"]), plan.text
+
+
+def test_a_page_of_rows_is_read_in_the_order_of_the_table_and_little_more_than_itself(big: ClickHouseStore) -> None:
+    after = (BASE + 80 * DAY_MS, 1, "", 0, "", "use")
+    query = queries.read_rows(0, BASE + 90 * DAY_MS, replace(ONE, until_block=5), after, 1000)
+    plan = "\n".join(row[0] for row in big.engine.rows(f"EXPLAIN indexes = 1 {query.text}", query.parameters))
+    assert "Read type: InOrder" in plan
+    last = [int(granules) for granules in re.findall(r"Granules: (\d+)/", plan)][-1]
+    assert last <= 3 * int(big.measures()["usage_parts"]), plan
 
 
 def test_every_plan_gives_the_same_total(big: ClickHouseStore) -> None:

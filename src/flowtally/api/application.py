@@ -19,8 +19,10 @@ from flowtally.api import (
     credentials,
     events,
     explain,
+    export,
     grants,
     health,
+    periods,
     pools,
     usage,
     users,
@@ -35,7 +37,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
 MODULES = (
-    *(events, corrections, changes, usage, balance, explain),
+    *(events, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, allocations, grants, credentials, pools, care, health),
 )
 

@@ -13,7 +13,8 @@ from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, UnknownAccount
+from flowtally.errors import BadRange, NotYet, UnknownAccount
+from flowtally.moment import find_moment
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
 
@@ -21,6 +22,14 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: Annotated[
         str | None,
         Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
+    ] = None
+    as_of: Annotated[
+        str | None,
+        Meta(
+            description="The balance as it stood at a past commit: the number of a block, or an instant of receipt "
+            "(RFC 3339). `at` defaults to that instant then.",
+            examples=["2026-03-14T00:00:00Z"],
+        ),
     ] = None
 
 
@@ -31,7 +40,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What is left",
     query=BalanceQuery,
     answer=BalanceAnswer,
-    errors=(BadRange, UnknownAccount),
+    errors=(BadRange, NotYet, UnknownAccount),
     example=BalanceAnswer(
         "acme",
         "2026-03-15T00:00:00Z",
@@ -54,6 +63,11 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer:
     """granted = spent + left + pending + expired + voided, in bytes or requests by the pool. `at` cuts event time with
     today's knowledge: use that arrived late is in it. In the future it tells what would be there if nothing more
-    was used."""
-    at = call.now if query.at is None else parse_instant(query.at)
-    return make_balance(call.tx, call.house.usage, account, at)
+    was used.
+
+    `as_of` is yesterday's knowledge instead: use of blocks up to that moment, grants given and voided by then. The
+    answer's `as_of` says which block and instant it used."""
+    moment = None if query.as_of is None else find_moment(call.house.usage, query.as_of, call.now)
+    default = call.now if moment is None else moment.instant
+    at = default if query.at is None else parse_instant(query.at)
+    return make_balance(call.tx, call.house.usage, account, at, moment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -20,6 +20,15 @@ class Reply(msgspec.Struct, frozen=True):
     content: bytes
     media_type: str = JSON
     status: int = 200
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Streaming(msgspec.Struct, frozen=True):
+    """An answer too large to be held: `pieces` are made one by one in worker threads, as the reader takes them, after
+    the operation's transaction. One that raises breaks the connection off: the reader must not take it for whole."""
+
+    pieces: Iterator[bytes]
+    media_type: str
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 

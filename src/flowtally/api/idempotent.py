@@ -34,6 +34,11 @@ class Key(msgspec.Struct, frozen=True):
         return cls(idempotency.check_key(text), idempotency.request_digest(request.method, request.scope["path"], body))
 
 
+def is_known(call: Call, key: Key) -> bool:
+    """Whether this request was answered before; IdempotencyMismatch for another one under the same key."""
+    return idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest) is not None
+
+
 def once(call: Call, key: Key, status: int, work: Callable[[], Any]) -> Any:
     """The work's answer, or the one given before (without its secrets)."""
     before = idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest)

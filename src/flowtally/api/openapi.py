@@ -36,8 +36,10 @@ TAGS: Final = {
     "corrections": "What is right of them.",
     "changes": "What moved whose past.",
     "usage": "What was used, by calendar span.",
+    "export": "Every row of an account, as a file.",
     "balance": "What is left.",
     "explain": "How it came about.",
+    "periods": "Statements frozen, and what came later.",
     "accounts": "Customers.",
     "users": "Who inside an account.",
     "allocations": "Traffic passed on to users.",
@@ -173,6 +175,9 @@ def _header_parameters(op: Operation) -> list[Document]:
 def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
     if op.answer is str:
         return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    if op.answer is bytes:
+        file: Document = {"schema": {"type": "string", "format": "binary"}}
+        return {"description": "A file", "content": dict.fromkeys(op.also, file)}
     schema = schemas[_item(op.answer)]
     if isinstance(op.answer, Listed):
         schema = {

@@ -11,21 +11,25 @@ ledger transaction, committed when the work returns and rolled back when it rais
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
+import structlog
 from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from flowtally import auth
-from flowtally.api.call import Call, Reply
+from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.house import House
-from flowtally.api.idempotent import Key, once
+from flowtally.api.idempotent import Key, is_known, once
 from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.protocol import PlainEvent, Scope
+
+log = structlog.get_logger("flowtally.api")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 AnyRequest = Request[Any, Any, Any]
@@ -53,6 +57,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[type[FlowtallyError], ...] = ()
     example: Any = None
     body_example: Any = None
+    prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
     changes_credentials: bool = False
     holds_password: bool = False  # in its body: no plain digest of it may be kept
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
@@ -84,7 +89,7 @@ def operation(method: Method, path: str, **declared: Any) -> Callable[[Callable[
 def route(op: Operation) -> HTTPRouteHandler:
     """The operation as a route of the framework."""
 
-    async def handle(request: AnyRequest) -> Response[bytes]:
+    async def handle(request: AnyRequest) -> Response[Any]:
         return await answer(op, request)
 
     handle.__name__ = op.work.__name__
@@ -92,7 +97,7 @@ def route(op: Operation) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=HttpMethod(op.method), status_code=op.status)(handle)
 
 
-async def answer(op: Operation, request: AnyRequest) -> Response[bytes]:
+async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     """Everything that happens between the door and the work."""
     house: House = request.app.state.house
     if not op.may:
@@ -120,8 +125,10 @@ async def answer(op: Operation, request: AnyRequest) -> Response[bytes]:
     return await house.in_thread(_in_transaction, op, call, given, key)
 
 
-def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[bytes]:
+def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[Any]:
     ledger = call.house.ledger
+    if op.prepare is not None:
+        given["prepared"] = _prepared(op, call, given, key)
     try:
         with ledger.begin() if op.writes else ledger.read() as tx:
             own = msgspec.structs.replace(call, _tx=tx)
@@ -131,13 +138,37 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
         if op.changes_names:
             call.house.ingest.forget_names()  # likewise
-    return respond(op, made)
+    return stream(call.house, made, call.request_id) if isinstance(made, Streaming) else respond(op, made)
+
+
+def _prepared(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Any:
+    """What `op.prepare` gives, in a read transaction: one writer at a time holds the ledger, and ingest may need it, so
+    nobody asks the usage store in there. A request that will be answered from memory needs no preparing."""
+    with call.house.ledger.read() as tx:
+        own = msgspec.structs.replace(call, _tx=tx)
+        if op.prepare is None or (key is not None and is_known(own, key)):
+            return None
+        return op.prepare(own, **given)
 
 
 def respond(op: Operation, made: Any) -> Response[bytes]:
     """What the work gave, as a response; structs and lists become JSON."""
     reply = made if isinstance(made, Reply) else Reply(msgspec.json.encode(made), status=op.status)
     return Response(reply.content, status_code=reply.status, media_type=reply.media_type, headers=dict(reply.headers))
+
+
+def stream(house: House, made: Streaming, request_id: str) -> Stream:
+    """The pieces as a response that is read while it is made."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while (piece := await house.in_thread(lambda: next(made.pieces, None))) is not None:
+                yield piece
+        except Exception as error:  # the head has gone out: nobody else can be told
+            log.error("answer broke off", request_id=request_id, exc_info=error)
+            raise
+
+    return Stream(pieces(), media_type=made.media_type, headers=dict(made.headers))
 
 
 def _path(request: AnyRequest) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _BY_STATUS: Final[dict[int, type[errors.FlowtallyError]]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
+    406: errors.NotAcceptable,
     408: errors.SlowBody,
     413: errors.TooLarge,
     415: errors.UnsupportedMedia,

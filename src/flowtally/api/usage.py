@@ -1,21 +1,28 @@
-"""Usage of an account over calendar spans, as JSON or CSV."""
+"""Usage of an account, or of all, over calendar spans, as JSON, CSV or Arrow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from flowtally import auth
-from flowtally.api.call import Call, Reply
+from flowtally.api.call import JSON, Call, Reply
+from flowtally.api.media import choose
 from flowtally.api.operation import operation
-from flowtally.errors import BadRange, BadRequest, UnknownAccount, UnknownZone
+from flowtally.arrow import MEDIA_TYPE as ARROW
+from flowtally.arrow import to_arrow
+from flowtally.errors import BadRange, BadRequest, NotAcceptable, NotYet, UnknownAccount, UnknownZone
 from flowtally.events import METERED
-from flowtally.protocol import Bucket, Totals, UsageAnswer
-from flowtally.statement import Question, make_statement, to_csv
+from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
+from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
+from flowtally.statement import Question, columns_of, make_statement, to_csv
 
 CSV = "text/csv"
+FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
+SPAN: dict[str, str | int | None] = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
 
 
 class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,9 +66,49 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["zero", "none"],
         Meta(description="`zero`: every span for every group that has a row in the range; `none`: only what was used."),
     ] = "zero"
-    format: Annotated[
-        Literal["json", "csv"] | None, Meta(description="Default: by the Accept header, else `json`.")
+    as_of: Annotated[
+        str | None,
+        Meta(
+            description="The answer as it stood at a past commit: the number of a block, or an instant of receipt "
+            "(RFC 3339).",
+            examples=["2026-03-14T00:00:00Z"],
+        ),
     ] = None
+    format: Annotated[
+        Literal["json", "csv", "arrow"] | None, Meta(description="Default: by the Accept header, else `json`.")
+    ] = None
+
+
+class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
+    tz: Annotated[str | None, Meta(description="IANA time zone. Default: UTC.", examples=["Europe/Berlin"])] = None
+    by: Annotated[
+        list[str],
+        Meta(
+            description="Split by up to eight of `account`, `user`, `product`, `status`, `source`, `label:<name>`: "
+            "commas between them, or the parameter repeated.",
+            examples=[["account"], ["account", "product"]],
+        ),
+    ] = msgspec.field(default_factory=list)
+    user: Annotated[
+        list[str],
+        Meta(description="Only users of these present names, in any account (repeatable; empty: use without a user)."),
+    ] = msgspec.field(default_factory=list)
+    account: Annotated[list[str], Meta(description="Only these accounts (repeatable).")] = msgspec.field(
+        default_factory=list
+    )
+    top: (
+        Annotated[
+            int,
+            Meta(
+                description="Only so many groups, those with the most over the whole range; all others become one row "
+                "per span, whose group names are null.",
+                ge=1,
+                le=MAX_TOP,
+            ),
+        ]
+        | None
+    ) = None
+    top_by: Annotated[Literal["bytes", "requests"], Meta(description="What `top` counts.")] = "bytes"
 
 
 @operation(
@@ -71,8 +118,8 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Usage by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, UnknownZone, UnknownAccount),
-    also=(CSV,),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable),
+    also=(CSV, ARROW),
     example=UsageAnswer(
         "acme",
         "2026-03-01T00:00:00+01:00",
@@ -96,7 +143,11 @@ def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Rep
     """One consistent answer whose total is the sum of its rows; at most 100,000 rows, not paged. Spans follow the
     zone's own calendar (a day may have 23 or 25 hours); the first and last are cut to the range. Rows carry what `by`
     named; `user` comes with `user_id`, which never changes. CSV has the rows only, and a leading apostrophe where a
-    spreadsheet would take a name for a formula."""
+    spreadsheet would take a name for a formula. Arrow has typed columns, and the rest of the answer in the schema's
+    metadata.
+
+    `as_of` answers with what was known at a past commit; the answer's `as_of` says which block and instant it used,
+    and the earliest that can be asked."""
     return answer_usage(call, account, query)
 
 
@@ -104,7 +155,8 @@ def answer_usage(
     call: Call, account: str, query: UsageQuery, user_ids: tuple[str, ...] | None = None
 ) -> UsageAnswer | Reply:
     """The statement in the form asked for; `user_ids`: of these users only."""
-    by = tuple(name for given in query.by for name in given.split(","))
+    form = form_of(call.accept, query.format)
+    by = split_commas(query.by)
     question = Question(
         account=account,
         start=query.start,
@@ -117,15 +169,72 @@ def answer_usage(
         products=tuple(query.product) or None,
         series=query.series,
         fill=query.fill,
+        as_of=query.as_of,
     )
     answer = make_statement(call.tx, call.house.usage, question, call.now)
-    if query.format == "csv" or (query.format is None and prefers_csv(call.accept)):
-        headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-        return Reply(to_csv(answer, by), CSV, headers=headers)
-    return answer
+    return answer if form == JSON else write(answer, columns_of(by), form)
 
 
-def prefers_csv(accept: str) -> bool:
-    """Whether CSV is named before JSON (weights are not looked at)."""
-    named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    return CSV in named and "application/json" not in named[: named.index(CSV)]
+@operation(
+    "GET",
+    "/v1/usage",
+    may=auth.ADMIN,
+    summary="Usage of all accounts",
+    query=OverallUsageQuery,
+    answer=OverallUsageAnswer,
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable),
+    also=(CSV, ARROW),
+    example=OverallUsageAnswer(
+        None,
+        "2026-03-01T00:00:00Z",
+        "2026-04-01T00:00:00Z",
+        "UTC",
+        "total",
+        [
+            SPAN
+            | {"account": "acme", "bytes_up": 1200, "bytes_down": 50_000, "bytes": 51_200, "requests": 1}
+            | {"others": 0},
+            SPAN | {"account": None, "bytes_up": 10, "bytes_down": 90, "bytes": 100, "requests": 7, "others": 3},
+        ],
+        Totals(1210, 50_090, 51_300, 8),
+    ),
+)
+def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnswer | Reply:
+    """As an account's usage, over all accounts or those named by `account`; days are those of UTC unless `tz` says
+    otherwise. With `top` the largest group comes first in every span, and every row says in `others` how many groups
+    it sums up: 0 for a group of its own. Whatever is folded, the total is the sum of the rows. `top` ranks at most a
+    million sums."""
+    form = form_of(call.accept, query.format)
+    by = split_commas(query.by)
+    question = OverallQuestion(
+        accounts=tuple(query.account) or None,
+        start=query.start,
+        end=query.end,
+        tz="UTC" if query.tz is None else query.tz,
+        bucket=query.bucket,
+        by=by,
+        users=tuple(query.user) or None,
+        products=tuple(query.product) or None,
+        series=query.series,
+        fill=query.fill,
+        as_of=query.as_of,
+        top=query.top,
+        top_by=query.top_by,
+    )
+    answer = make_overall_statement(call.tx, call.house.usage, question, call.now)
+    return answer if form == JSON else write(answer, columns_of(by, ranked=query.top is not None), form)
+
+
+def split_commas(values: list[str]) -> tuple[str, ...]:
+    return tuple(name for given in values for name in given.split(","))
+
+
+def form_of(accept: str, asked: Literal["json", "csv", "arrow"] | None) -> str:
+    """The media type of the answer: the parameter, which a link can carry, before the header."""
+    return choose(accept, tuple(FORMS.values())) if asked is None else FORMS[asked]
+
+
+def write(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str], form: str) -> Reply:
+    """The answer as a file of that media type."""
+    content, name = (to_csv, "usage.csv") if form == CSV else (to_arrow, "usage.arrows")
+    return Reply(content(answer, columns), form, headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -13,12 +13,15 @@ from flowtally.api.call import Call, Reply
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
+from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import (
     BadRange,
     BadRequest,
     Conflict,
     NameTaken,
+    NotAcceptable,
+    NotYet,
     UnknownAccount,
     UnknownUser,
     UnknownZone,
@@ -197,8 +200,8 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     summary="Usage of a user by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, UnknownZone, UnknownAccount, UnknownUser),
-    also=(CSV,),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable),
+    also=(CSV, ARROW),
     example=UsageAnswer(
         "acme",
         "2026-03-01T00:00:00+01:00",

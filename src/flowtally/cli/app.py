@@ -19,12 +19,14 @@ from flowtally.cli import (
     correction,
     demo,
     explain,
+    export,
     failures,
     grant,
     imports,
     key,
     offline,
     output,
+    period,
     pool,
     serve,
     usage,
@@ -72,7 +74,11 @@ app.command("restore", epilog=offline.RESTORE)(offline.restore)
 app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
-for noun in (account.commands, grant.commands, key.commands, user.commands, pool.commands, correction.commands):
+app.command("export", epilog=export.EXAMPLES)(export.export)
+for noun in (
+    *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
+    correction.commands,
+):
     app.add_typer(noun)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, printable, say
+from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.cli.quantities import human
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
 
@@ -17,6 +17,7 @@ EXAMPLES: Final = """\
 Examples:
   flowtally balance acme
   flowtally balance acme --at 2026-07-01T00:00:00Z --json
+  flowtally balance acme --as-of 2026-07-01T00:00:00Z
 """
 GAUGE: Final = 20
 MIN_GAUGE: Final = 4  # narrower says nothing
@@ -27,11 +28,12 @@ STYLES: Final = {"active": "", "spent": "dim", "expired": "dim", "voided": "dim"
 def balance(
     account: Account,
     at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """What an account has left in each pool, and of each grant."""
     with ask.client() as client:
-        answer = client.balance(account, at=at)
+        answer = client.balance(account, at=at, as_of=as_of)
     if json:
         document(answer)
         return
@@ -40,7 +42,8 @@ def balance(
 
 def show_balance(answer: BalanceAnswer) -> None:
     """Pools with a bar of what is left, their grants below them."""
-    say(f"{printable(answer.account)} at {answer.at}", style="bold")
+    known = f", as known at block {answer.as_of.block}" if answer.as_of else ""
+    say(f"{printable(answer.account)} at {answer.at}{known}", style="bold")
     if not answer.pools:
         say("No grants and no use.")
     for name, pool in answer.pools.items():

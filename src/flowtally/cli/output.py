@@ -18,6 +18,10 @@ from rich.console import Console
 from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="As known at a past commit: the number of a block, or an instant of receipt."),
+]
 
 PIPE_WIDTH: Final = 100  # charts in a pipe, unless COLUMNS says otherwise
 MIN_WIDTH: Final = 20

@@ -1,17 +1,17 @@
-"""`flowtally usage`: what an account used, as bars over a calendar, as JSON or as CSV."""
+"""`flowtally usage`: what an account, or all, used, as bars over a calendar, as JSON or as CSV."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
 from flowtally.cli import ask, output
-from flowtally.cli.account import Account
 from flowtally.cli.chart import Bar, chart
-from flowtally.cli.output import Json, document, printable, say
-from flowtally.client import UsageQuestion
-from flowtally.protocol import Bucket, UsageAnswer
+from flowtally.cli.output import AsOf, Json, document, printable, say
+from flowtally.client import OverallUsageQuestion, UsageQuestion
+from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
 from flowtally.units import human_bytes, human_count
 
 EXAMPLES: Final = """\
@@ -21,40 +21,69 @@ Examples:
   flowtally usage acme --bucket hour --from 2026-07-01 --to 2026-07-02 --tz Asia/Kolkata
   flowtally usage acme --bucket total --by user
   flowtally usage acme --by product --by status --csv > usage.csv
+  flowtally usage --all --by account --top 10 --bucket month
+  flowtally usage acme --as-of 2026-07-01T00:00:00Z
 """
 # What is no group of a row. `user_id` comes with `user` for programs: names can be used again, ids cannot.
-NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id"})
+NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id", "others"})
 
 Row = dict[str, str | int | None]
 
 
 def usage(
-    account: Account,
+    account: Annotated[
+        str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's id; none with --all.", show_default=False)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All accounts together (needs an admin credential).")
+    ] = False,
     start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
-    tz: Annotated[str | None, typer.Option("--tz", help="IANA zone of the days; default the account's.")] = None,
+    tz: Annotated[
+        str | None, typer.Option("--tz", help="IANA zone of the days; default the account's, UTC with --all.")
+    ] = None,
     bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="Split by user, product, status, source or label:NAME; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--by", help="Split by user, product, status, source, label:NAME or, with --all, account; repeatable."
+        ),
     ] = None,
+    accounts: Annotated[
+        list[str] | None, typer.Option("--account", help="With --all: only this account; repeatable.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", help="With --all: the largest groups, the others as one.")] = None,
+    top_by: Annotated[Literal["bytes", "requests"], typer.Option("--top-by", help="What --top counts.")] = "bytes",
     user: Annotated[list[str] | None, typer.Option("--user", help="Only this user; repeatable.")] = None,
     product: Annotated[list[str] | None, typer.Option("--product", help="Only this product; repeatable.")] = None,
     fill: Annotated[
         Literal["zero", "none"], typer.Option("--fill", help="Whether spans without use get a row of zeros.")
     ] = "zero",
+    as_of: AsOf = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    arrow: Annotated[Path | None, typer.Option("--arrow", help="Write an Arrow stream to this file.")] = None,
     json: Json = False,
 ) -> None:
-    """What an account used, over a calendar in any zone."""
-    if csv and json:
-        raise typer.BadParameter("choose one of --csv and --json")
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), fill=fill)
+    """What an account used, or all of them, over a calendar in any zone."""
+    if csv + json + (arrow is not None) > 1:
+        raise typer.BadParameter("choose one of --csv, --arrow and --json")
+    if (account is None) != everything:
+        raise typer.BadParameter("name an account, or say --all")
+    if account is not None and (accounts or top is not None):
+        raise typer.BadParameter("--account and --top go with --all")
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), fill=fill, as_of=as_of)
     question["users"], question["products"] = user or (), product or ()
+    overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
     with ask.client() as client:
         if csv:
-            output.raw(client.usage_csv(account, **question).decode())
+            made = client.overall_usage_csv(**overall) if account is None else client.usage_csv(account, **question)
+            output.raw(made.decode())
             return
-        answer = client.usage(account, **question)
+        if arrow is not None:
+            made = client.overall_usage_arrow(**overall) if account is None else client.usage_arrow(account, **question)
+            arrow.write_bytes(made)
+            return
+        answer = client.overall_usage(**overall) if account is None else client.usage(account, **question)
     if json:
         document(answer)
     else:
@@ -66,10 +95,12 @@ def split_commas(values: list[str] | None) -> list[str]:
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
 
 
-def show_usage(answer: UsageAnswer) -> None:
+def show_usage(answer: UsageAnswer | OverallUsageAnswer) -> None:
     """The rows as bars, as wide as there is room, and their total."""
     when = f"{short(answer.start)} to {short(answer.end)}"
-    say(f"{printable(answer.account)}  {when}  {answer.timezone}", style="bold")
+    whose = answer.account if isinstance(answer, UsageAnswer) else ", ".join(answer.accounts or ["all accounts"])
+    known = f"  as of block {answer.as_of.block}" if answer.as_of else ""
+    say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
     bars = [_bar(row, answer.bucket) for row in answer.rows]
     for line in chart([*bars, _total(answer)] if bars else [], output.width(), unicode=output.unicode_blocks()):
         say(line)
@@ -78,13 +109,15 @@ def show_usage(answer: UsageAnswer) -> None:
 
 
 def _bar(row: Row, bucket: str) -> Bar:
+    folded = row.get("others")
     groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
+    groups = [f"{folded} others"] if folded else groups
     when = [] if bucket == "total" and groups else [label_of(str(row["start"]), bucket)]
     size, requests = int(row["bytes"] or 0), int(row["requests"] or 0)
     return Bar("  ".join(when + groups), size, (human_bytes(size), f"{human_count(requests)} req"))
 
 
-def _total(answer: UsageAnswer) -> Bar:
+def _total(answer: UsageAnswer | OverallUsageAnswer) -> Bar:
     """The last line: figures without a bar."""
     return Bar("total", 0, (human_bytes(answer.total.bytes), f"{human_count(answer.total.requests)} req"))
 

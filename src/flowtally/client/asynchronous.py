@@ -85,9 +85,19 @@ class AsyncClient:
 
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)
+    usage_arrow = _ask(calls.usage_arrow)
+    overall_usage = _ask(calls.overall_usage)
+    overall_usage_csv = _ask(calls.overall_usage_csv)
+    overall_usage_arrow = _ask(calls.overall_usage_arrow)
     balance = _ask(calls.balance)
     explain = _ask(calls.explain)
     changes = _ask(calls.changes)
+    export = _ask(calls.export)
+
+    close_period = _ask(calls.close_period)
+    periods = _list(calls.periods)
+    period = _ask(calls.period)
+    open_period = _ask(calls.open_period)
 
     create_account = _ask(calls.create_account)
     account = _ask(calls.account)

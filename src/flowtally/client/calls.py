@@ -6,13 +6,15 @@ A new operation is a function here and a line in `sync.py` and `asynchronous.py`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypedDict, Unpack
+from typing import Final, Literal, TypedDict, Unpack
 
 import msgspec
 
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
 from flowtally.corrections import Correction
+
+ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
 class UsageQuestion(TypedDict, total=False):
@@ -27,6 +29,15 @@ class UsageQuestion(TypedDict, total=False):
     products: Iterable[str]
     series: str
     fill: Literal["zero", "none"]
+    as_of: str | None
+
+
+class OverallUsageQuestion(UsageQuestion, total=False):
+    """Over all accounts, or only `accounts`; `by` may be account too. `top`: so many groups, the others as one."""
+
+    accounts: Iterable[str]
+    top: int | None
+    top_by: Literal["bytes", "requests"]
 
 
 # ── usage in
@@ -73,9 +84,66 @@ def usage_csv(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
     return read(f"/v1/accounts/{segment(account)}/usage", bytes, _usage_query(question), "text/csv")
 
 
-def balance(account: str, at: str | None = None) -> Call[p.BalanceAnswer]:
-    """What is left, now or `at` an instant (RFC 3339)."""
-    return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, {"at": at} if at else {})
+def usage_arrow(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
+    """The same answer as an Arrow IPC stream."""
+    return read(f"/v1/accounts/{segment(account)}/usage", bytes, _usage_query(question), ARROW)
+
+
+def overall_usage(**question: Unpack[OverallUsageQuestion]) -> Call[p.OverallUsageAnswer]:
+    """What all accounts used, over a calendar. Needs an admin credential."""
+    return read("/v1/usage", p.OverallUsageAnswer, _usage_query(question))
+
+
+def overall_usage_csv(**question: Unpack[OverallUsageQuestion]) -> Call[bytes]:
+    """The same answer as CSV, as the server wrote it."""
+    return read("/v1/usage", bytes, _usage_query(question), "text/csv")
+
+
+def overall_usage_arrow(**question: Unpack[OverallUsageQuestion]) -> Call[bytes]:
+    """The same answer as an Arrow IPC stream."""
+    return read("/v1/usage", bytes, _usage_query(question), ARROW)
+
+
+def balance(account: str, at: str | None = None, as_of: str | None = None) -> Call[p.BalanceAnswer]:
+    """What is left, now or `at` an instant (RFC 3339), as known now or `as_of` a past commit."""
+    query: Query = {name: value for name, value in (("at", at), ("as_of", as_of)) if value}
+    return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, query)
+
+
+def export(
+    account: str,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    format: Literal["parquet", "csv"] = "parquet",
+) -> Call[bytes]:
+    """Every row of the account as a file. It may be large: `client.stream(calls.export(...))` reads it piece by
+    piece; the headers `flowtally-rows` and `flowtally-block` say how many rows it has, up to which block."""
+    query: Query = {name: value for name, value in (("from", start), ("to", end), ("format", format)) if value}
+    return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
+
+
+# ── periods
+
+
+def close_period(account: str, request: p.PeriodRequest) -> Call[p.PeriodAnswer]:
+    """Freeze the statement of a span, for ever."""
+    return write("POST", f"/v1/accounts/{segment(account)}/periods", p.PeriodAnswer, request)
+
+
+def periods(account: str) -> Listing[p.PeriodAnswer]:
+    return Listing(f"/v1/accounts/{segment(account)}/periods", Page[p.PeriodAnswer])
+
+
+def period(account: str, period: str, *, cursor: str | None = None) -> Call[p.PeriodDetailAnswer]:
+    """A closed period and what came into it since; `cursor` pages through the changes."""
+    path = f"/v1/accounts/{segment(account)}/periods/{segment(period)}"
+    return read(path, p.PeriodDetailAnswer, {"cursor": cursor} if cursor else {})
+
+
+def open_period(account: str) -> Call[p.OpenPeriodAnswer]:
+    """What came into closed periods and is in no statement yet."""
+    return read(f"/v1/accounts/{segment(account)}/periods/open", p.OpenPeriodAnswer)
 
 
 def explain(account: str, at: str | None = None, *, top: int | None = None) -> Call[p.ExplainAnswer]:
@@ -269,13 +337,13 @@ def _given(**values: str | int | None) -> Query:
     return query
 
 
-def _usage_query(question: UsageQuestion) -> Query:
+def _usage_query(question: UsageQuestion | OverallUsageQuestion) -> Query:
     """Lists become repeated parameters, what is not said is left out."""
-    words = {"start": "from", "end": "to", "users": "user", "products": "product"}
+    words = {"start": "from", "end": "to", "users": "user", "products": "product", "accounts": "account"}
     query: Query = {}
     for name, value in question.items():
-        if isinstance(value, str):
-            query[words.get(name, name)] = value
+        if isinstance(value, (str, int)):
+            query[words.get(name, name)] = str(value)
         elif isinstance(value, Iterable) and (values := list(value)):
             query[words.get(name, name)] = values
     return query

@@ -100,9 +100,12 @@ def list_allocations(
     return read_page(tx, "allocations", query, allocations.c.id, _allocation, after=after, limit=limit)
 
 
-def allocations_of(tx: Connection, account: str) -> list[Allocation]:
-    """All that the account ever passed on, in order of id: the draws on its purses."""
-    query = _allocations().where(allocations.c.account == account).order_by(allocations.c.id)
+def allocations_of(tx: Connection, account: str, until: int | None = None) -> list[Allocation]:
+    """All that the account ever passed on, in order of id: the draws on its purses. `until`: as it was known at that
+    instant."""
+    query = _allocations(until).where(allocations.c.account == account).order_by(allocations.c.id)
+    if until is not None:
+        query = query.where(allocations.c.created_at <= until)
     return [_allocation(*row) for row in tx.execute(query)]
 
 
@@ -118,9 +121,11 @@ def last_allocated_at(tx: Connection, account: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def _allocations() -> Select[Any]:
+def _allocations(until: int | None = None) -> Select[Any]:
     """Columns in the order of `_allocation`: PostgreSQL gives sums of BIGINT as decimals."""
     mine = allocation_returns.c.allocation_id == allocations.c.id
+    if until is not None:
+        mine &= allocation_returns.c.returned_at <= until
     returned = select(func.coalesce(func.sum(allocation_returns.c.amount), 0)).where(mine).scalar_subquery()
     return select(*allocations.c, returned)
 

@@ -241,3 +241,25 @@ idempotency = Table(
     CheckConstraint("length(key) BETWEEN 1 AND 255", name="key"),
     CheckConstraint("length(digest) = 64", name="digest"),
 )
+
+# Never updated, never deleted from: the statement is what was frozen. That spans do not overlap is the command's to see
+# to (one writer at a time); that none starts twice, and that closings are numbered without a fork, is said here again.
+periods = Table(
+    "periods",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("timezone", Words, nullable=False),
+    Column("block", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, nullable=False),
+    Column("statement", Words, nullable=False),
+    UniqueConstraint("account", "number"),
+    UniqueConstraint("account", "starts_at"),
+    CheckConstraint("number >= 1", name="number"),
+    CheckConstraint("starts_at < ends_at AND ends_at <= closed_at", name="span"),
+    CheckConstraint("block >= 0", name="block"),
+)
+Index("ix_periods_account_id", periods.c.account, periods.c.id)

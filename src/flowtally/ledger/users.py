@@ -68,6 +68,18 @@ def resolve_users(tx: Connection, names: Iterable[Name], at: int) -> dict[Name, 
     return found
 
 
+def ids_named(tx: Connection, names: Iterable[str], at: int) -> set[str]:
+    """The ids of those who bear one of these names at that instant, in any account, as `resolve_users` says. No index
+    has names alone: it reads all names, which an operator's rare question may."""
+    wanted = set(names)
+    found = {NOBODY} & wanted
+    for chunk in history.chunks(name for name in wanted if name != NOBODY and is_text(name)):
+        query = select(user_names.c.account, user_names.c.name).where(user_names.c.name.in_(chunk)).distinct()
+        pairs = [(account, name) for account, name in tx.execute(query)]
+        found.update(resolve_users(tx, pairs, at).values())
+    return found
+
+
 def ensure_users(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, str]:
     """The ids of those who bear these names, making users for names that are free.
 

@@ -16,15 +16,19 @@ from flowtally.usage.engine import Engine
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import (
     MAX_SUMS,
+    ROWS,
     Block,
+    BlockSum,
     Changes,
     Charge,
     ClaimedRow,
     Commit,
     Entry,
     EventKey,
+    Extent,
     Move,
     Part,
+    Place,
     Row,
     StoredEvent,
     Sum,
@@ -69,6 +73,26 @@ class ClickHouseStore:
             cursor = block
             accounts |= dict.fromkeys(tuple(one) for one in sorted(changed))
         return Changes(cursor, tuple(accounts))
+
+    def block_sums(
+        self, edges: Sequence[int], where: Where, *, after: tuple[int, int] | None = None, limit: int = MAX_SUMS
+    ) -> list[BlockSum]:
+        query = queries.block_sums(edges, where, after, limit)
+        span_of = {edge: index for index, edge in enumerate(edges)}
+        rows = self.engine.rows(query.text, query.parameters)
+        return [BlockSum(block, received, span_of[span], *rest) for block, received, span, *rest in rows]
+
+    def extent(self, start: int, end: int, where: Where) -> Extent:
+        query = queries.extent(start, end, where)
+        [row] = self.engine.rows(query.text, query.parameters)
+        return Extent(*row)
+
+    def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
+        query = queries.read_rows(start, end, where, after, limit)
+        return self.engine.arrow(query.text, query.parameters).rename_columns(list(ROWS))
+
+    def first_commit(self) -> Commit:
+        return self._commit(queries.first_commit())
 
     # What recovery asks
 

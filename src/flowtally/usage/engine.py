@@ -86,6 +86,11 @@ class Engine:
             answer = client.query(text, parameters=dict(parameters or {}), settings=settings or None)
             return list(answer.result_rows)
 
+    def arrow(self, text: str, parameters: Mapping[str, Any]) -> Any:
+        """The rows of a query as a pyarrow.Table; text comes as text."""
+        with self.client() as client:
+            return client.query_arrow(text, parameters=dict(parameters), use_strings=True)
+
     def command(self, text: str) -> None:
         """DDL. Never with values from outside."""
         with self.client() as client:

@@ -8,26 +8,37 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import pyarrow as pa
 
 from flowtally.usage.queries import LABEL, check_limit
 from flowtally.usage.store import (
     MAX_SUMS,
+    ROWS,
     Block,
+    BlockSum,
     Changes,
     Charge,
     ClaimedRow,
     Commit,
     Entry,
     EventKey,
+    Extent,
     Move,
     Part,
+    Place,
     Row,
     StoredEvent,
     Sum,
     Totals,
     Where,
 )
+
+SUMMED: Final = ("bytes_up", "bytes_down", "requests")
+TYPES: Final = {"labels": pa.map_(pa.string(), pa.string()), "block": pa.uint64(), "sequence": pa.uint64()} | {
+    name: pa.int64() for name in ("time", "received_at", *SUMMED)
+}
 
 
 class MemoryStore:
@@ -42,15 +53,41 @@ class MemoryStore:
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         found: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
-        for row in self.rows:
-            if not _counts(row, where) or not edges[0] <= row["time"] < edges[-1]:
-                continue
+        for row in self._inside(edges[0], edges[-1], where):
             span = bisect_right(edges, row["time"]) - 1
             sums = found[span, tuple(_value(row, name) for name in by)]
-            for index, quantity in enumerate(("bytes_up", "bytes_down", "requests")):
+            for index, quantity in enumerate(SUMMED):
                 sums[index] += row[quantity]
         check_limit(len(found), limit)
         return [Sum(span, group, *sums) for (span, group), sums in sorted(found.items())]
+
+    def block_sums(
+        self, edges: Sequence[int], where: Where, *, after: tuple[int, int] | None = None, limit: int = MAX_SUMS
+    ) -> list[BlockSum]:
+        found: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
+        for row in self._inside(edges[0], edges[-1], where):
+            place = (row["block"], bisect_right(edges, row["time"]) - 1)
+            if after is None or place > after:
+                found[place].append(row)
+        return [
+            BlockSum(
+                block, rows[0]["received_at"], span, len(rows), *(sum(row[name] for row in rows) for name in SUMMED)
+            )
+            for (block, span), rows in sorted(found.items())[:limit]
+        ]
+
+    def extent(self, start: int, end: int, where: Where) -> Extent:
+        found = self._inside(start, end, where)
+        return Extent(len(found), *(sum(row[name] for row in found) for name in SUMMED))
+
+    def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
+        found = sorted(self._inside(start, end, where), key=_place)
+        page = [row for row in found if after is None or _place(row) > after][:limit]
+        return pa.table({name: _column(page, name) for name in ROWS})
+
+    def first_commit(self) -> Commit:
+        commits = {Commit(row["block"], row["received_at"]) for row in self.rows}
+        return min(commits, key=lambda one: one.block, default=Commit(0, 0))
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         accounts: dict[tuple[str, str], None] = {}
@@ -126,6 +163,9 @@ class MemoryStore:
         found = [row for row in self.rows if _counts(row, where) and start <= row["time"] < end]
         return [row for row in found if row["block"] <= until_block]
 
+    def _inside(self, start: int, end: int, where: Where) -> list[dict[str, Any]]:
+        return [row for row in self.rows if _counts(row, where) and start <= row["time"] < end]
+
     # What recovery asks
 
     def end_append(self, block: int) -> None:
@@ -185,7 +225,19 @@ def _counts(row: Mapping[str, Any], where: Where) -> bool:
         and (where.users is None or row["user"] in where.users)
         and row["user"] not in where.without_users
         and (where.products is None or row["product"] in where.products)
+        and (where.accounts is None or row["account"] in where.accounts)
+        and (where.after_block is None or row["block"] > where.after_block)
+        and (where.until_block is None or row["block"] <= where.until_block)
     )
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return (row["time"], row["block"], row["key_source"], row["sequence"], row["id"], row["kind"])
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
+    values = [list(dict(row["labels"] or ()).items()) if name == "labels" else row.get(name, "") for row in rows]
+    return pa.array(values, pa.uint16() if name == "status" else TYPES.get(name, pa.string()))
 
 
 def _value(row: Mapping[str, Any], name: str) -> str:

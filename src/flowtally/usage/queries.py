@@ -14,13 +14,19 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.errors import BadRange, BadRequest
-from flowtally.usage.store import BUCKET_MS, DIMENSIONS, MAX_SUMS, Where
+from flowtally.usage.store import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
 MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
 ROLLED_UP: Final = frozenset({"user", "product", "account"})  # what the projection keeps apart
 MAX_CUTS: Final = 5_000  # above this many cut buckets, reading rows alone is the simpler and the faster plan
 LABEL: Final = "label:"
+SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
+ORDER: Final = "time, block, toString(key_source), sequence, id, toString(kind)"  # of `Place`
+BOUNDS: Final = (
+    "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')",
+    "time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')",
+)
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -37,7 +43,7 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
     parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit + 1}
     conditions = _conditions(where, parameters)
     groups = [_group(name, index, parameters) for index, name in enumerate(by)]
-    if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS:
+    if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
         return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
     parameters |= {"first_bucket": edges[0] // BUCKET_MS, "last_bucket": -(-edges[-1] // BUCKET_MS), "cut": cut}
     rolled_up = _from_rollup(conditions, groups, bool(cut))
@@ -62,7 +68,21 @@ def _conditions(where: Where, parameters: dict[str, Any]) -> list[str]:
     if where.products is not None:
         parameters["products"] = list(where.products)
         conditions.append("product IN {products:Array(String)}")
+    if where.accounts is not None:
+        parameters["accounts"] = list(where.accounts)
+        conditions.append("account IN {accounts:Array(String)}")
+    if where.after_block is not None:
+        parameters["after_block"] = where.after_block
+        conditions.append("block > {after_block:UInt64}")
+    if where.until_block is not None:
+        parameters["until_block"] = where.until_block
+        conditions.append("block <= {until_block:UInt64}")
     return conditions
+
+
+def bounds_blocks(where: Where) -> bool:
+    """Whether it asks for some blocks only: the roll-up has all of them together."""
+    return where.after_block is not None or where.until_block is not None
 
 
 def _group(name: str, index: int, parameters: dict[str, Any]) -> str:
@@ -90,12 +110,7 @@ def _from_rollup(conditions: Sequence[str], groups: Sequence[str], cut: bool) ->
 
 
 def _from_rows(conditions: Sequence[str], groups: Sequence[str]) -> str:
-    span = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
-    bounds = [
-        "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')",
-        "time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')",
-    ]
-    return _select(span, [*conditions, *bounds], groups)
+    return _select(SPAN, [*conditions, *BOUNDS], groups)
 
 
 def _both(rolled_up: str, rows: str, groups: int) -> str:
@@ -123,3 +138,61 @@ def changed_since(cursor: int, blocks: int) -> Query:
         " WHERE block > {cursor:UInt64} GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
     )
     return Query(text, {"cursor": cursor, "blocks": blocks})
+
+
+def block_sums(edges: Sequence[int], where: Where, after: tuple[int, int] | None, limit: int) -> Query:
+    """A row per block and span that has rows, in order: block, instant of receipt, span start, count, three sums."""
+    parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit}
+    conditions = [*_conditions(where, parameters), *BOUNDS]
+    if after is not None:
+        parameters |= {"block": after[0], "start": edges[after[1]]}
+        conditions += ["block >= {block:UInt64}", f"(block, {SPAN}) > ({{block:UInt64}}, {{start:Int64}})"]
+    text = (
+        f"SELECT block, toUnixTimestamp64Milli(max(received_at)) AS received, {SPAN} AS span, count() AS rows,"
+        f" {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}"
+        " GROUP BY block, span ORDER BY block, span LIMIT {limit:UInt64}"
+    )
+    return Query(text, parameters)
+
+
+def extent(start: int, end: int, where: Where) -> Query:
+    """One row: count and three sums."""
+    parameters: dict[str, Any] = {"first": start, "last": end}
+    conditions = [*_conditions(where, parameters), *BOUNDS]
+    return Query(f"SELECT count(), {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}", parameters)
+
+
+_READ: Final = {
+    "time": "toUnixTimestamp64Milli(time)",
+    "received_at": "toUnixTimestamp64Milli(received_at)",
+    "labels": "CAST(labels, 'Map(String, String)')",
+} | {name: f"toString({name})" for name in ("kind", "source", "key_source", "account", "user", "product")}
+
+
+def read_rows(start: int, end: int, where: Where, after: Place | None, limit: int) -> Query:
+    """Rows in the order of `Place`, which begins with `time` as the table does: a page reads little more than itself.
+
+    The columns are bare inside: an alias named like its column would take the column's place in the conditions."""
+    first = start if after is None else max(start, after[0])
+    parameters: dict[str, Any] = {"first": first, "last": end, "limit": limit}
+    conditions = [*_conditions(where, parameters), *BOUNDS]
+    if after is not None:
+        parameters |= {f"place{index}": value for index, value in enumerate(after)}
+        conditions.append(
+            f"({ORDER}) > (fromUnixTimestamp64Milli({{place0:Int64}}, 'UTC'), {{place1:UInt64}}, {{place2:String}},"
+            " {place3:UInt64}, {place4:String}, {place5:String})"
+        )
+    columns = ", ".join(f"{_READ.get(name, name)} AS {name}_" for name in ROWS)
+    text = (
+        f"SELECT {columns} FROM usage_events WHERE {' AND '.join(conditions)} ORDER BY {ORDER} LIMIT {{limit:UInt64}}"
+    )
+    return Query(text, parameters)
+
+
+def first_commit() -> Query:
+    return Query(_commit("min", ["received_at = (SELECT min(received_at) FROM usage_events)"]), {})
+
+
+def _commit(pick: str, conditions: Sequence[str]) -> str:
+    columns = f"{pick}(block), toUnixTimestamp64Milli({pick}(received_at))"
+    return f"SELECT {columns} FROM usage_events WHERE {' AND '.join(conditions)}"

@@ -7,7 +7,7 @@ obvious reference) implement it; the same tests run over both. Instants are whol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -21,19 +21,33 @@ MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for f
 # The dimensions a sum can be split by; `label:<name>` too. The first two are answered from the roll-up.
 DIMENSIONS = ("user", "product", "status", "source", "account")
 
+# The columns of `UsageReader.read_rows`: what a row says, without what only the writer needs. Instants are whole
+# milliseconds, `labels` a map of text to text, `key_source` is for `Place`.
+ROWS: Final = (
+    *("time", "block", "received_at", "kind", "refers_to", "source", "key_source", "id", "sequence", "reason"),
+    *("account", "user", "product", "status", "bytes_up", "bytes_down", "requests", "labels"),
+)
+
 
 Charge = Literal["bytes", "requests"]
 
 
 class Where(msgspec.Struct, frozen=True):
     """Which rows count: one series, one account (None: all), and optionally only these user ids and products,
-    or all users but these."""
+    or all users but these.
+
+    `accounts`: only these of all. Blocks: only rows with after_block < block <= until_block; None, no bound. A bound
+    makes it a question to the rows, because the roll-up does not know in which block something came.
+    """
 
     series: str = METERED
     account: str | None = None
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
     without_users: tuple[str, ...] = ()
+    accounts: tuple[str, ...] | None = None
+    after_block: int | None = None
+    until_block: int | None = None
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -44,6 +58,39 @@ class Sum(msgspec.Struct, frozen=True):
     bytes_up: int
     bytes_down: int
     requests: int
+
+
+class BlockSum(msgspec.Struct, frozen=True):
+    """What one block brought to one span: how many rows, and their sums."""
+
+    block: int
+    received_at: int
+    span: int
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How many rows, and their sums."""
+
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A block that is there, and when it was received. Block 0: before the first."""
+
+    block: int
+    received_at: int
+
+
+Place = tuple[
+    int, int, str, int, str, str
+]  # (time, block, key_source, sequence, id, kind): the order of `read_rows`, total
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -134,13 +181,6 @@ class Entry(msgspec.Struct, frozen=True):
     received_at: int
 
 
-class Commit(msgspec.Struct, frozen=True):
-    """A block that is there, and when it was received. Block 0: before the first."""
-
-    block: int
-    received_at: int
-
-
 class Move(msgspec.Struct, frozen=True):
     """What one block did to one account: rows by kind (`late`: use dated before an instant), the first and the last
     instant its rows are dated at, and what they add."""
@@ -186,6 +226,22 @@ class UsageReader(Protocol):
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
         and group. One query, hence one moment. Group values are text (`status` in decimal, a missing label empty).
         Raises BadRange where there are more than `limit` sums."""
+
+    def block_sums(
+        self, edges: Sequence[int], where: Where, *, after: tuple[int, int] | None = None, limit: int = MAX_SUMS
+    ) -> list[BlockSum]:
+        """The same question split by block: the first `limit` non-empty (block, span) in that order, those after the
+        pair `after`. From rows."""
+
+    def extent(self, start: int, end: int, where: Where) -> Extent:
+        """How many rows with start <= time < end, and how much they are together. From rows."""
+
+    def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
+        """A pyarrow.Table of `ROWS`: the first `limit` rows with start <= time < end in the order of `Place`, those
+        after the place `after`. With `where.until_block` the pages of one reading are one moment."""
+
+    def first_commit(self) -> Commit:
+        """The earliest commit whose rows are kept: how far back `until_block` can be asked."""
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         """Who changed in blocks after `cursor` (0: from the beginning); at most about `limit` accounts."""

@@ -1,0 +1,88 @@
+"""`flowtally export`: every row of an account into a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, note, plain, printable
+from flowtally.client import calls
+from flowtally.units import human_bytes, human_count
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally export acme --out acme.parquet
+  flowtally export acme --out march.csv --format csv --from 2026-03-01 --to 2026-04-01
+"""
+STEP_BYTES: Final = 64 * 1024 * 1024  # a line per this many where there is no terminal
+
+
+def export(
+    account: Account,
+    out: Annotated[Path, typer.Option("--out", help="The file to write; replaced when the export is whole.")],
+    format: Annotated[
+        Literal["parquet", "csv"] | None, typer.Option("--format", help="Default: by the file's ending, else parquet.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A date in the account's zone, or RFC 3339.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    json: Json = False,
+) -> None:
+    """Every event and correction of an account as one file; their sums are its usage, exactly."""
+    form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
+    part = out.with_name(out.name + ".part")
+    wanted = calls.export(account, start=start, end=end, format=form)
+    with ask.client() as client, client.stream(wanted) as download:
+        try:
+            size = _save(download.pieces, part, printable(account))
+            os.replace(part, out)
+        finally:
+            part.unlink(missing_ok=True)
+    rows, block = (int(download.headers.get(name, "0")) for name in ("flowtally-rows", "flowtally-block"))
+    done = {"account": account, "file": str(out), "format": form, "rows": rows, "block": block}
+    if json:
+        document(done | {"bytes": size})
+        return
+    note(f"{printable(account)}: {human_count(rows)} rows up to block {block}, {human_bytes(size)}")
+
+
+def _save(pieces: Iterator[bytes], part: Path, name: str) -> int:
+    """Write the pieces as they come and say how far it is; how many bytes they are."""
+    size = 0
+    with part.open("wb") as file:
+        for piece in _told(pieces, name):
+            size += file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return size
+
+
+def _told(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The pieces, with progress on stderr: a moving line in a terminal, a line per 64 MiB elsewhere."""
+    if plain(sys.stderr):
+        yield from _lines(pieces, name)
+        return
+    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as moving:
+        task = moving.add_task(name, total=None)
+        for piece in pieces:
+            yield piece
+            moving.advance(task, len(piece))
+
+
+def _lines(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        yield piece
+        if size // STEP_BYTES < (size + len(piece)) // STEP_BYTES:
+            note(f"{name} {human_bytes(size + len(piece))}")
+        size += len(piece)

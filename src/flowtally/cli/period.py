@@ -1,0 +1,166 @@
+"""`flowtally period`: statements frozen, and what came into them later."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, facts, say, table, when
+from flowtally.cli.quantities import human
+from flowtally.cli.usage import short
+from flowtally.protocol import (
+    OpenPeriodAnswer,
+    PeriodAdjustment,
+    PeriodAnswer,
+    PeriodDetailAnswer,
+    PeriodRequest,
+    PoolTotals,
+)
+from flowtally.units import human_bytes, human_count
+
+commands = typer.Typer(
+    name="period", help="Periods: close, list and show them; what came into closed ones.", no_args_is_help=True
+)
+
+COLUMNS: Final = ("id", "from", "to", "bytes", "requests", "block", "closed")
+POOLS: Final = ("pool", "used", "bytes", "requests")
+CHANGES: Final = ("day", "block", "received", "rows", "bytes", "requests")
+ADJUSTED: Final = ("period", "from", "to", "bytes", "requests")
+CLOSE: Final = """\
+\b
+Examples:
+  flowtally period close acme --from 2026-03-01 --to 2026-04-01
+  flowtally period close acme --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z
+"""
+SHOW: Final = """\
+\b
+Examples:
+  flowtally period show acme per_0199f2c47b3a7c11a1f0b2c3d4e5f608
+  flowtally period show acme open
+"""
+
+
+@commands.command("close", epilog=CLOSE)
+def close(
+    account: Account,
+    start: Annotated[str, typer.Option("--from", help="A date in the account's zone, or an instant in RFC 3339.")],
+    end: Annotated[str, typer.Option("--to", help="A date or an instant, itself excluded; in the past.")],
+    json: Json = False,
+) -> None:
+    """Freeze the statement of a span, for ever. What arrives later shows as an adjustment."""
+    with ask.client() as client:
+        closed = client.close_period(account, PeriodRequest(start, end))
+    if json:
+        document(closed)
+        return
+    _show_statement(closed)
+
+
+@commands.command("list", epilog="Example: flowtally period list acme")
+def list_all(account: Account, json: Json = False) -> None:
+    """All closed periods of an account, as they were frozen."""
+    with ask.client() as client:
+        found = list(client.periods(account))
+    if json:
+        document(found)
+        return
+    table(COLUMNS, [_row(one) for one in found], right=frozenset({3, 4, 5}))
+
+
+@commands.command("show", epilog=SHOW)
+def show(
+    account: Account,
+    period: Annotated[
+        str,
+        typer.Argument(
+            metavar="PERIOD", help="The period's id, from `flowtally period list`; `open`: what is pending."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """A closed period, and what came into it since; or `open`: what is in no statement yet."""
+    with ask.client() as client:
+        found = client.open_period(account) if period == "open" else client.period(account, period)
+    if json:
+        document(found)
+    elif isinstance(found, OpenPeriodAnswer):
+        _show_open(found)
+    else:
+        _show_statement(found)
+        _show_adjustments(found)
+
+
+def _row(one: PeriodAnswer) -> tuple[str, ...]:
+    total = one.statement.total
+    return (
+        one.id,
+        short(one.start),
+        short(one.end),
+        human_bytes(total.bytes),
+        human_count(total.requests),
+        str(one.block),
+        when(one.closed_at),
+    )
+
+
+def _show_statement(one: PeriodAnswer) -> None:
+    facts(dict(zip(("period", *COLUMNS[1:]), _row(one), strict=True)))
+    _show_pools(one.statement.pools)
+    if one.statement.adjustments:
+        say()
+        say("adjustments of earlier periods it took up", style="bold")
+        _show_adjusted(one.statement.adjustments)
+
+
+def _show_pools(pools: list[PoolTotals]) -> None:
+    if not pools:
+        return
+    say()
+    rows = [(one.pool, _used(one), human_bytes(one.bytes), human_count(one.requests)) for one in pools]
+    table(POOLS, rows, right=frozenset({1, 2, 3}))
+
+
+def _used(one: PoolTotals) -> str:
+    return human(one.used, one.charge) if one.charge != "nothing" else "-"
+
+
+def _show_adjustments(one: PeriodDetailAnswer) -> None:
+    say()
+    added = one.adjustments
+    say(f"since then, up to block {added.until_block}", style="bold")
+    if not added.changes.items:
+        say("Nothing came into it.")
+        return
+    rows = [
+        (
+            short(day.start),
+            str(day.block),
+            when(day.received_at),
+            str(day.rows),
+            human_bytes(day.bytes),
+            str(day.requests),
+        )
+        for day in added.changes.items
+    ]
+    total = ("total", "", "", "", human_bytes(added.total.bytes), str(added.total.requests))
+    table(CHANGES, [*rows, total], right=frozenset({1, 3, 4, 5}))
+    if added.changes.next is not None:
+        say("There is more: the total is of all, --json has the cursor.")
+
+
+def _show_open(found: OpenPeriodAnswer) -> None:
+    if not found.adjustments:
+        say("Nothing came into closed periods since the last closing.")
+        return
+    _show_adjusted(found.adjustments)
+
+
+def _show_adjusted(adjustments: list[PeriodAdjustment]) -> None:
+    rows = [
+        (one.period, short(one.start), short(one.end), human_bytes(one.total.bytes), str(one.total.requests))
+        for one in adjustments
+    ]
+    table(ADJUSTED, rows, right=frozenset({3, 4}))

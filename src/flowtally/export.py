@@ -1,0 +1,228 @@
+"""Every row of an account as a file, Parquet or CSV: events and corrections with names resolved, by time.
+
+Owns the columns and the writing, slice by slice: memory holds one slice, which is one row group of a Parquet file,
+however long the export is. It is one moment: rows up to the last commit when it began. Names are looked up slice by
+slice, so a user renamed meanwhile may appear under both; `user_id` never changes.
+
+The rows are counted and summed as they are written. Should they not be what one sum over the whole said, the export
+breaks off without its end rather than pass for complete (law 9): a Parquet file without its footer cannot be read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flowtally.edges import load_zone, parse_bound
+from flowtally.errors import BadRange, MissingRows
+from flowtally.events import METERED
+from flowtally.ledger import accounts, users
+from flowtally.ledger.database import Ledger, Tx
+from flowtally.moment import latest
+from flowtally.statement import harmless
+from flowtally.usage.store import Extent, Place, UsageReader, Where
+
+SLICE_ROWS: Final = 65_536
+BEGINNING: Final = 0  # nothing older can be stored
+END: Final = 253_402_300_800_000  # the year 10000
+_MS: Final = pa.timestamp("ms", "UTC")
+SCHEMA: Final = pa.schema(
+    [
+        ("time", _MS),
+        ("received_at", _MS),
+        ("block", pa.int64()),
+        ("kind", pa.string()),
+        ("refers_to", pa.string()),
+        ("reason", pa.string()),
+        ("source", pa.string()),
+        ("id", pa.string()),
+        ("sequence", pa.int64()),  # null: a named event
+        ("account", pa.string()),
+        ("user", pa.string()),
+        ("user_id", pa.string()),
+        ("product", pa.string()),
+        ("status", pa.int32()),
+        ("bytes_up", pa.int64()),
+        ("bytes_down", pa.int64()),
+        ("requests", pa.int64()),
+        ("labels", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+Format = Literal["parquet", "csv"]
+
+
+class Export(msgspec.Struct, frozen=True):
+    """What will be written: rows of `where` with start <= time < end, and how much they are together."""
+
+    start: int
+    end: int
+    where: Where
+    block: int
+    extent: Extent
+
+
+class Writer(Protocol):
+    """Turns slices into pieces of a file."""
+
+    def write(self, slice_: Any) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+def plan_export(
+    tx: Tx, usage: UsageReader, account_id: str, start: str | None, end: str | None, now: int, series: str = METERED
+) -> Export:
+    """The export of a range (dates in the account's zone or RFC 3339; none: everything) as of now. UnknownAccount,
+    BadRange."""
+    account = accounts.read_account(tx, account_id)
+    zone = load_zone(account.timezone)
+    since = BEGINNING if start is None else parse_bound(start, zone)
+    until = END if end is None else parse_bound(end, zone)
+    if since >= until:
+        raise BadRange(f"The range is empty: from {start} to {end}")
+    block = latest(usage, now).block
+    where = Where(series=series, account=account.id, until_block=block)
+    return Export(since, until, where, block, usage.extent(since, until, where))
+
+
+def write_export(export: Export, usage: UsageReader, ledger: Ledger, form: Format) -> Iterator[bytes]:
+    """The file, piece by piece. MissingRows where the rows do not add up to what was announced."""
+    writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
+    written = Extent(0, 0, 0, 0)
+    for rows in slices(export, usage, SLICE_ROWS):
+        written = _add(written, rows)
+        piece = writer.write(_named(rows, ledger))
+        if piece:
+            yield piece
+    if written != export.extent:
+        raise MissingRows(f"the export has {written}, the sums say {export.extent}")
+    yield writer.end()
+
+
+def slices(export: Export, usage: UsageReader, size: int) -> Iterator[Any]:
+    """The rows as tables of at most `size` rows, by time."""
+    after: Place | None = None
+    while True:
+        rows = usage.read_rows(export.start, export.end, export.where, after=after, limit=size)
+        if rows.num_rows:
+            yield rows
+        if rows.num_rows < size:
+            return
+        [last] = rows.slice(rows.num_rows - 1).to_pylist()
+        after = (last["time"], last["block"], last["key_source"], last["sequence"], last["id"], last["kind"])
+
+
+class ParquetWriter:
+    """One row group per slice, zstd."""
+
+    def __init__(self) -> None:
+        self._sink = _Sink()
+        self._file = pq.ParquetWriter(self._sink, SCHEMA, compression="zstd")
+
+    def write(self, slice_: Any) -> bytes:
+        self._file.write_table(slice_, row_group_size=slice_.num_rows)
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        self._file.close()
+        return self._sink.take()
+
+
+class CsvWriter:
+    """RFC 4180, UTF-8, one header line; labels as one JSON object, text that a spreadsheet would run disarmed."""
+
+    def __init__(self) -> None:
+        self._head = _csv_lines([SCHEMA.names])
+
+    def write(self, slice_: Any) -> bytes:
+        columns = [_csv_column(field.type, slice_.column(field.name)) for field in SCHEMA]
+        return self._take_head() + _csv_lines(zip(*columns, strict=True))
+
+    def end(self) -> bytes:
+        return self._take_head()
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, b""
+        return head
+
+
+class _Sink(io.RawIOBase):
+    """A file that only remembers what was written since it was last asked."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._size
+
+    def take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _named(rows: Any, ledger: Ledger) -> Any:
+    """The rows as SCHEMA says, users under their present names."""
+    ids = rows.column("user").combine_chunks().dictionary_encode()
+    with ledger.read() as tx:
+        names = users.names_of(tx, ids.dictionary.to_pylist())
+    known = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
+    sequence = rows.column("sequence")
+    named = pc.equal(sequence, pa.scalar(0, sequence.type))
+    made = {
+        "user": known.take(ids.indices),
+        "user_id": rows.column("user"),
+        "sequence": pc.if_else(named, pa.scalar(None, sequence.type), sequence),
+    }
+    columns = [made[field.name] if field.name in made else rows.column(field.name) for field in SCHEMA]
+    return pa.table(
+        [column.cast(field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+        schema=SCHEMA,
+    )
+
+
+def _add(written: Extent, rows: Any) -> Extent:
+    return Extent(
+        written.rows + rows.num_rows,
+        written.bytes_up + _sum(rows.column("bytes_up")),
+        written.bytes_down + _sum(rows.column("bytes_down")),
+        written.requests + _sum(rows.column("requests")),
+    )
+
+
+def _sum(column: Any) -> int:
+    """A sum of 64-bit numbers need not fit 64 bits."""
+    return int(pc.sum(column.cast(pa.decimal128(38, 0))).as_py() or 0)
+
+
+def _csv_column(kind: Any, column: Any) -> list[Any]:
+    if pa.types.is_timestamp(kind):  # always with milliseconds: so that it sorts as text
+        return list(pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ").to_pylist())
+    if pa.types.is_map(kind):
+        return [msgspec.json.encode(dict(one)).decode() if one else "" for one in column.to_pylist()]
+    if pa.types.is_string(kind) and pc.any(pc.match_substring_regex(column, r"^[=+\-@\t\r]")).as_py():
+        return [harmless(value) for value in column.to_pylist()]
+    return list(column.to_pylist())
+
+
+def _csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

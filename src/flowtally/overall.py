@@ -1,0 +1,162 @@
+"""What all accounts used, over the spans of a calendar: the operator's question.
+
+Owns the choice of accounts and the top groups. Everything else is a statement's (`statement`): the same calendar,
+filling and cap, and one `sums` call, so that rows add up to the total whatever was folded (law 4).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from flowtally.edges import calendar_edges, format_instant, load_zone
+from flowtally.errors import BadRequest
+from flowtally.events import METERED
+from flowtally.ledger import accounts, users
+from flowtally.ledger.database import Tx
+from flowtally.moment import find_moment, show_moment
+from flowtally.protocol import Bucket, OverallUsageAnswer
+from flowtally.statement import (
+    DIMENSIONS,
+    MAX_ROWS,
+    Row,
+    check_by,
+    check_rows,
+    columns_of,
+    fill_zero,
+    show_rows,
+    the_range,
+    total,
+)
+from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
+
+ALL_DIMENSIONS: Final = ("account", *DIMENSIONS)
+MAX_TOP: Final = 10_000
+
+Measure = Literal["bytes", "requests"]
+
+
+class OverallQuestion(msgspec.Struct, frozen=True):
+    """As `statement.Question`, over `accounts` (None: all); `users` are names, whoever bears them in those accounts.
+
+    `top`: only so many groups, those with the most `top_by` over the whole range; the others become one."""
+
+    accounts: tuple[str, ...] | None = None
+    start: str | None = None
+    end: str | None = None
+    tz: str = "UTC"
+    bucket: Bucket = "day"
+    by: tuple[str, ...] = ()
+    users: tuple[str, ...] | None = None
+    products: tuple[str, ...] | None = None
+    series: str = METERED
+    fill: Literal["zero", "none"] = "zero"
+    as_of: str | None = None
+    top: int | None = None
+    top_by: Measure = "bytes"
+
+
+def make_overall_statement(tx: Tx, usage: UsageReader, question: OverallQuestion, now: int) -> OverallUsageAnswer:
+    """UnknownAccount, UnknownZone, BadRange (also where the rows or sums are too many), NotYet, BadRequest."""
+    zone = load_zone(question.tz)
+    by = check_by(question.by, ALL_DIMENSIONS)
+    if question.top is not None and not by:
+        raise BadRequest("top = ranks groups: say by what, such as by=account.", parameter="top")
+    start, end = the_range(question.start, question.end, zone, now)
+    edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
+    moment = None if question.as_of is None else find_moment(usage, question.as_of, now)
+    where = Where(
+        series=question.series,
+        accounts=_known(tx, question.accounts),
+        users=_user_ids(tx, question, now),
+        products=question.products,
+        until_block=None if moment is None else moment.block,
+    )
+    times = [format_instant(edge, zone) for edge in edges]
+    rows = _rows(tx, usage, question, edges, where, by, times)
+    return OverallUsageAnswer(
+        accounts=None if question.accounts is None else list(question.accounts),
+        start=times[0],
+        end=times[-1],
+        timezone=zone.key,
+        bucket=question.bucket,
+        rows=rows[0],
+        total=total(rows[1]),
+        as_of=None if moment is None else show_moment(moment),
+    )
+
+
+def _rows(
+    tx: Tx,
+    usage: UsageReader,
+    question: OverallQuestion,
+    edges: Sequence[int],
+    where: Where,
+    by: tuple[str, ...],
+    times: Sequence[str],
+) -> tuple[list[Row], list[Sum]]:
+    """The rows, and the sums they show."""
+    # With `top` the groups are folded here, after the one question: ranking them first would be another moment.
+    sums = usage.sums(edges, where, by, limit=MAX_ROWS if question.top is None else MAX_SUMS)
+    kept, others, folded = (sums, [], 0) if question.top is None else keep_top(sums, question.top, question.top_by)
+    if question.fill == "zero":
+        kept = fill_zero(kept, len(edges) - 1, by)
+        others = fill_zero(others, len(edges) - 1, ()) if folded else []
+    check_rows(len(kept) + len(others), "rows")
+    rows = show_rows(tx, kept, times, by)
+    if question.top is None:
+        return rows, kept
+    rest = [_others_row(row, by, folded) for row in show_rows(tx, others, times, ())]
+    shown = [*kept, *others]
+    marked = [row | {"others": 0} for row in rows] + rest
+    ranks = {group: rank for rank, group in enumerate(ranking(sums, question.top_by))}
+    places = [(found.span, ranks.get(found.by, len(ranks))) for found in shown]  # the others come last in their span
+    return [marked[index] for index in sorted(range(len(marked)), key=places.__getitem__)], shown
+
+
+def keep_top(sums: Sequence[Sum], top: int, by: Measure) -> tuple[list[Sum], list[Sum], int]:
+    """The sums of the `top` groups with the most over all spans (equals: in order of their names), those of all others
+    together per span, and how many groups these others are."""
+    ranked = ranking(sums, by)
+    chosen = set(ranked[:top])
+    others: dict[int, Sum] = {}
+    for found in sums:
+        if found.by not in chosen:
+            others[found.span] = _add(others.get(found.span) or Sum(found.span, (), 0, 0, 0), found)
+    kept = [found for found in sums if found.by in chosen]
+    return kept, [others[span] for span in sorted(others)], len(ranked) - len(chosen)
+
+
+def ranking(sums: Sequence[Sum], by: Measure) -> list[tuple[str, ...]]:
+    """The groups, those with the most over all spans first."""
+    totals: dict[tuple[str, ...], int] = defaultdict(int)
+    for found in sums:
+        totals[found.by] += found.requests if by == "requests" else found.bytes_up + found.bytes_down
+    return sorted(totals, key=lambda group: (-totals[group], group))
+
+
+def _add(one: Sum, other: Sum) -> Sum:
+    up, down = one.bytes_up + other.bytes_up, one.bytes_down + other.bytes_down
+    return Sum(one.span, one.by, up, down, one.requests + other.requests)
+
+
+def _others_row(row: Row, by: Sequence[str], folded: int) -> Row:
+    """Null is no name: a group of that name cannot be meant."""
+    times: Row = {"start": row["start"], "end": row["end"]}
+    names: Row = dict.fromkeys(name for name in columns_of(by) if name not in row)
+    return times | names | {name: value for name, value in row.items() if name not in times} | {"others": folded}
+
+
+def _known(tx: Tx, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for account in wanted or ():
+        accounts.read_account(tx, account)
+    return wanted
+
+
+def _user_ids(tx: Tx, question: OverallQuestion, now: int) -> tuple[str, ...] | None:
+    if question.users is None:
+        return None
+    return tuple(sorted(users.ids_named(tx, question.users, now)))
