@@ -92,6 +92,11 @@ def last_number(tx: Connection, account: str) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def highest_block(tx: Connection) -> int:
+    """The latest block that a statement of any account was frozen at; 0 where nothing is closed."""
+    return int(tx.execute(select(func.coalesce(func.max(periods.c.block), 0))).scalar_one())
+
+
 def closed_spans(tx: Connection, account: str) -> list[ClosedSpan]:
     """All closed periods of the account without their statements, in the order they were closed."""
     wanted = (periods.c.id, periods.c.number, periods.c.starts_at, periods.c.ends_at, periods.c.block)

@@ -1,0 +1,40 @@
+"""A backup's ledger is a moment later than its usage: what it says of blocks that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowtally.care.restore import give_up_stated_blocks
+from flowtally.ledger import accounts, periods
+from flowtally.ledger.database import Ledger
+from flowtally.usage.keys import Keys, Moved
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[Keys]:
+    opened = Keys(tmp_path / "keys.db")
+    with opened.begin():
+        opened.move(Moved(5, 10, 1))
+    yield opened
+    opened.close()
+
+
+def close(ledger: Ledger, block: int) -> None:
+    with ledger.begin() as tx:
+        accounts.create_account(tx, "acme", now=1)
+        periods.close_period(tx, "acme", 0, 10, now=20, timezone="UTC", block=block, statement="{}", after=0)
+
+
+def test_a_block_that_only_a_statement_knows_is_never_used_again(keys: Keys, app_ledger: Ledger) -> None:
+    close(app_ledger, block=8)
+    give_up_stated_blocks(keys, app_ledger)
+    assert keys.committed().burnt == 8
+
+
+def test_a_block_that_is_there_is_not_given_up(keys: Keys, app_ledger: Ledger) -> None:
+    close(app_ledger, block=5)
+    give_up_stated_blocks(keys, app_ledger)
+    assert keys.committed().burnt == 0
