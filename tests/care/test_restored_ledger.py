@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.care.restore import give_up_stated_blocks
+from flowtally.ingest.recovery import give_up_stated_blocks
 from flowtally.ledger import accounts, periods
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys, Moved

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -82,3 +84,37 @@ def test_keys_that_carry_their_time_go_straight_to_the_tree() -> None:
     index.claim([(1, b"\x00\x01\x9a\xbc\xde" + n.to_bytes(4, "big"), n) for n in range(100)], 1)
     assert db.execute("SELECT count(*) FROM keys").fetchone() == (100,)
     assert db.execute("SELECT count(*) FROM log0").fetchone() == (0,)
+
+
+class Interrupted:
+    """A reader between whose statements somebody writes."""
+
+    def __init__(self, db: sqlite3.Connection, write: Callable[[], None]) -> None:
+        self._db = db
+        self._write = write
+
+    def execute(self, *asked: Any) -> list[Any]:
+        found = self._db.execute(*asked).fetchall()
+        self._write()
+        return found
+
+
+@pytest.mark.parametrize("written_before", range(8))
+def test_a_key_that_drains_while_another_connection_looks_is_found(tmp_path: Path, written_before: int) -> None:
+    db, index = new_index(tmp_path / "keys.db")
+    db.execute("PRAGMA journal_mode = WAL")
+    blocks = iter(range(1, 100))
+
+    def write() -> None:
+        block = next(blocks)
+        index.claim([(1, bytes([(block * 37 + n * 11) % 251, n, block]) * 3, block) for n in range(5)], block)
+
+    write()
+    for _ in range(written_before):
+        write()
+    first = [bytes([(37 + n * 11) % 251, n, 1]) * 3 for n in range(5)]
+    other = connect(tmp_path / "keys.db")
+    reader = cast(sqlite3.Connection, Interrupted(other, write))
+    assert key_index.known(reader, 1, first) == dict.fromkeys(first, (1, 1))
+    other.close()
+    db.close()

@@ -22,7 +22,6 @@ from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, ConfigError
 from flowtally.ingest import recovery
-from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
@@ -114,19 +113,10 @@ def _assemble(
         rows = audit_of(usage)
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say)
-        give_up_stated_blocks(keys, ledger)
+        recovery.give_up_stated_blocks(keys, ledger)
         os.sync()
         keys.mark_clean(keys.committed().block, stopped=True)
         return settled, report
-
-
-def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:
-    """The ledger of a backup is a moment later than its usage: a statement in it may be of a block that is not in the
-    backup. That number must not be used again, or what comes next would seem to be inside the frozen statement."""
-    with ledger.read() as tx:
-        stated = periods.highest_block(tx)
-    if stated > keys.committed().block:
-        keys.burn(stated)
 
 
 def _put_in_place(work: Path, data: Path) -> None:

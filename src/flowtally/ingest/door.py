@@ -79,6 +79,7 @@ class Ingest:
             holder = f"process {os.getpid()} on {socket.gethostname()}"
             clean = keys.committed().clean
             recovery.recover(usage, keys, holder=holder, rebuild=config.rebuild_keys, say=_say)
+            recovery.give_up_stated_blocks(keys, ledger)
             ingest = cls(config, usage, ledger, keys, clock)
             ingest.started_clean = clean
         except BaseException:

@@ -12,6 +12,8 @@ from typing import Final
 import structlog
 
 from flowtally.errors import DetachedParts, DoubleCounted, KeysBroken, MissingRows
+from flowtally.ledger import periods
+from flowtally.ledger.database import Ledger
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source
 from flowtally.usage.store import ClaimedRow, UsageStore
@@ -64,6 +66,16 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
     if not before.clean:
         for line in usage.repair_rollups(before.clean_block):
             say(line)
+
+
+def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:
+    """A statement may be frozen at a block that keys and rows do not have: the ledger of a backup is a moment later
+    than its usage, and keys that were rebuilt no longer know which numbers were given up. That number must not be used
+    again, or what comes next would seem to be inside the frozen statement."""
+    with ledger.read() as tx:
+        stated = periods.highest_block(tx)
+    if stated > keys.committed().block:
+        keys.burn(stated)
 
 
 def commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow]) -> None:

@@ -108,7 +108,9 @@ class KeyIndex:
 
 def known(reader: sqlite3.Connection, source: int, keys: Sequence[bytes]) -> Known:
     """The same from any other connection: the memory is not its to see, it reads through the logs. For a few keys."""
-    return _look_up(reader, ("keys", "log0", "log1"), source, keys)
+    # Keys only ever move from a log to the tree, so the tree is read last: what drains between two of these statements
+    # is then found there.
+    return _look_up(reader, ("log0", "log1", "keys"), source, keys)
 
 
 def _look_up(db: sqlite3.Connection, tables: Sequence[str], source: int, keys: Sequence[bytes]) -> Known:
