@@ -26,6 +26,7 @@ class Snapshot:
 
     def copy_to(self, target: Path) -> None:
         """Write the copy, as one file of its own, synced. OSError where there is no room."""
+        target.touch(mode=0o600)  # backups are carried elsewhere, out of the directory that kept others away
         copy = sqlite3.connect(target, isolation_level=None)
         try:
             self._db.backup(copy, pages=COPY_PAGES, sleep=0)
