@@ -172,3 +172,13 @@ def test_an_explanation_adds_up_to_the_balance(client: Client, acme: str) -> Non
     mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
     assert client.get("/v1/accounts/acme/explain", headers=mine).status_code == 200
     assert client.get("/v1/accounts/acme/explain?top=51").status_code == 400
+
+
+def test_the_usual_source_of_corrections_is_the_administrators(client: Client, acme: str) -> None:
+    gateway = token_of(client, "/v1/credentials", scope="ingest")
+    asked = {"id": "c1", "corrects": {"source": "mine", "id": "1"}, "void": True}
+    told = correct(client, asked, status=403, headers=gateway)
+    assert told["code"] == "source_not_yours"
+    assert "name a source of your own" in told["detail"]
+    correct(client, {"source": "my corrections", **asked}, headers=gateway)
+    correct(client, {"id": "c1", "corrects": EVENT, "void": True})

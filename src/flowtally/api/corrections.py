@@ -98,8 +98,9 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     `present`, and nothing of the request stored. Without `corrects`: a free adjustment of signed quantities with a
     reason, for admin credentials. A wrong account or time: void the event and send it anew.
 
-    `(source, id)` of a correction counts once for ever; `source` is `corrections` unless said otherwise and belongs to
-    the credential that first wrote it, like any source. An ingest credential corrects events of its own sources.
+    `(source, id)` of a correction counts once for ever; a `source` belongs to the credential that first wrote it.
+    Unless said otherwise it is `corrections`, which is the administrators': an ingest credential names one of its own,
+    and corrects events of its own sources.
     Codes of receipts: `already_void` and `no_change` (stored, adding nothing), `other_content` (conflict),
     `unknown_event`, `refused_event`, `unknown_account`, `account_closed`, `unknown_user`, `time_in_future`,
     `adjustment_needs_admin` (refused)."""

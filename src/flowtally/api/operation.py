@@ -131,7 +131,9 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
         given["prepared"] = _prepared(op, call, given, key)
     try:
         with ledger.begin() if op.writes else ledger.read() as tx:
-            own = msgspec.structs.replace(call, _tx=tx)
+            # A write may have waited for its turn: its instant is that of the transaction, so that what was known at an
+            # instant never changes afterwards.
+            own = msgspec.structs.replace(call, _tx=tx, now=call.house.clock() if op.writes else call.now)
             made = once(own, key, op.status, lambda: op.work(own, **given)) if key else op.work(own, **given)
     finally:
         if op.changes_credentials:

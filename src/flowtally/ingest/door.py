@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from flowtally.config import Config
-from flowtally.corrections import Correction
-from flowtally.errors import ConfigError
+from flowtally.corrections import DEFAULT_SOURCE, Correction
+from flowtally.errors import ConfigError, SourceNotYours
 from flowtally.ingest import recovery
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.committer import Committer
@@ -123,6 +123,9 @@ class Ingest:
         corrections, found, size = await read
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
+        if credential.scope != "admin" and any(one.source == DEFAULT_SOURCE for one in corrections):
+            # Else whoever corrects first would own the default, and shut everybody else out of it.
+            raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         writer = Writer(credential.id, credential.account, credential.scope == "admin")
