@@ -1,0 +1,313 @@
+"""Is everything that can be asked what the model says? Each check is told the world and its randomness, like a verb."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from tests.world.model import PURSES, Row, inside, total
+from tests.world.world import ACCOUNTS, DAY, World
+
+from flowtally.corrections import NOTHING, Quantities
+from flowtally.edges import format_instant
+from flowtally.ledger import audit
+
+Check = Callable[[World, Random], None]
+ZONES: Final = ("UTC", "Asia/Kathmandu", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
+GROUPS: Final[dict[str, Callable[[Row], object]]] = {
+    "product": lambda row: row.product,
+    "user": lambda row: row.user.id if row.user else "",
+    "status": lambda row: row.status,
+    "source": lambda row: row.source,
+    "label:country": lambda row: row.country,
+}
+
+
+def nothing_is_lost(world: World, chance: Random) -> None:
+    """Rows, keys and what was acknowledged are of one mind."""
+    world.house.whole()
+    assert world.house.keys.committed().rows_total == len(world.model.rows)
+    for source, (mark, position) in world.model.marks.items():
+        told = world.ask("GET", "/v1/sources", source=source)
+        assert (told["sequence"], told["position"]) == (mark, position)
+
+
+def usage(world: World, chance: Random) -> None:
+    """Any span, zone, bucket and grouping: each part is right, and the parts add up to the whole."""
+    for account in ACCOUNTS:
+        usage_of(world, chance, account.name)
+
+
+def usage_of(world: World, chance: Random, account: str) -> None:
+    start, end = sorted((world.past(60), world.past(60) + 1))
+    zone, bucket = chance.choice(ZONES), chance.choice(["15m", "hour", "day", "week", "month", "total"])
+    if bucket == "15m":
+        start = max(start, end - 20 * DAY)
+    by = chance.sample(list(GROUPS), chance.randrange(4))
+    asked: dict[str, Any] = {"from": format_instant(start), "to": format_instant(end), "tz": zone, "fill": "none"}
+    asked |= {"by": ",".join(by)} if by else {}
+    told = world.ask("GET", f"/v1/accounts/{account}/usage", **asked, bucket=bucket)
+    rows = list(inside(world.model.rows, account, start, end))
+    expected = grouped(rows, lambda row: (label(row.time, zone, bucket), *(GROUPS[name](row) for name in by)))
+    keys = ["user_id" if name == "user" else name for name in by]
+    found: dict[tuple[object, ...], Quantities] = {}
+    for one in told["rows"]:
+        assert one["bytes"] == one["bytes_up"] + one["bytes_down"]
+        key = (label(instant(one["start"]), zone, bucket), *(one[name] for name in keys))
+        assert key not in found
+        found[key] = amounts(one)
+    assert {key: sums for key, sums in found.items() if sums != NOTHING} == expected
+    assert amounts(told["total"]) == total(rows)
+
+
+def usage_of_all(world: World, chance: Random) -> None:
+    """What all accounts used is what each used."""
+    start, end = world.past(60), world.now + DAY
+    asked: dict[str, Any] = {"from": format_instant(start), "to": format_instant(end), "bucket": "total"}
+    told = world.ask("GET", "/v1/usage", **asked, by="account", fill="none")
+    rows = [row for row in world.model.rows if start <= row.time < end]
+    found = {(one["account"],): amounts(one) for one in told["rows"]}
+    assert {key: sums for key, sums in found.items() if sums != NOTHING} == grouped(rows, lambda row: (row.account,))
+    assert amounts(told["total"]) == total(rows)
+
+
+def usage_as_it_stood(world: World, chance: Random) -> None:
+    """Of any earlier check, asked for by the block that was the last one then."""
+    span: dict[str, Any] = {"from": format_instant(0), "to": format_instant(world.now + DAY), "bucket": "total"}
+    for block, count in chance.sample(world.past_blocks, min(2, len(world.past_blocks))):
+        told = world.ask("GET", "/v1/usage", **span, as_of=str(block))
+        assert amounts(told["total"]) == total(world.model.rows[:count])
+    world.past_blocks.append((world.house.keys.committed().block, len(world.model.rows)))
+
+
+def changes(world: World, chance: Random) -> None:
+    """What every commit did to every account adds up to what is there."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    since, more = "0", True
+    while more:
+        told = world.ask("GET", "/v1/changes", since=since, limit=chance.choice([50, 1000]))
+        for one in told["items"]:
+            found[one["account"]].append(one)
+        since, more = told["next"], told["more"]
+    for account in ACCOUNTS:
+        rows, mine = [row for row in world.model.rows if row.account == account.name], found[account.name]
+        for kind, name in (("use", "use"), ("correction", "corrections"), ("adjustment", "adjustments")):
+            assert sum(one[name] for one in mine) == sum(row.kind == kind for row in rows)
+        for name in ("bytes_up", "bytes_down", "requests"):
+            assert sum(one[name] for one in mine) == getattr(total(rows), name)
+
+
+def balances(world: World, chance: Random) -> None:
+    """Each account's purses now and at some instant, and the equation that conserves bytes."""
+    for account in ACCOUNTS:
+        for at in (world.now, world.past()):
+            told = world.ask("GET", f"/v1/accounts/{account.name}/balance", at=format_instant(at))
+            for pool in PURSES:
+                expected = world.model.balance(account.name, pool, at)
+                same_purse(told["pools"].get(pool), expected, f"{account.name} {pool} {at}")
+            spent = {one["id"]: one["spent"] for one in told["grants"]}
+            for pool, grant in world.model.grants[account.name]:
+                assert spent[grant.id] == world.model.balance(account.name, pool, at)[f"spent:{grant.id}"]
+            assert len(spent) == len(world.model.grants[account.name])
+
+
+def users(world: World, chance: Random) -> None:
+    """Who they are, what they used whatever they were called, and what funded ones have left."""
+    for account in ACCOUNTS:
+        mine = [one for one in world.model.users if one.account == account.name]
+        listed = world.ask("GET", f"/v1/accounts/{account.name}/users", deleted="true", limit=1000)["items"]
+        assert {(one["id"], one["name"], one["status"] == "deleted", one["funded"]) for one in listed} == {
+            (one.id, one.name, one.deleted, one.funded) for one in mine
+        }
+    for user in chance.sample(world.model.users, min(3, len(world.model.users))):
+        path = f"/v1/accounts/{user.account}/users/{user.id}"
+        start, end = world.past(60), world.now + DAY
+        span: dict[str, Any] = {"from": format_instant(start), "to": format_instant(end), "bucket": "total"}
+        used = total(row for row in inside(world.model.rows, user.account, start, end) if row.user is user)
+        assert amounts(world.ask("GET", f"{path}/usage", **span)["total"]) == used
+        names = world.ask("GET", f"{path}/names")["items"]
+        assert {(one["name"], optional(one["from"]), optional(one["to"])) for one in names} == world.model.names(user)
+    for user in world.model.users:
+        if user.funded:
+            told = world.ask(
+                "GET", f"/v1/accounts/{user.account}/users/{user.id}/balance", at=format_instant(world.now)
+            )
+            for pool in PURSES:
+                same_purse(told["pools"].get(pool), world.model.purse(user, pool, world.now), f"{user.name} {pool}")
+            for one in told["allocations"]:
+                assert one["amount"] == one["returned"] + one["spent"] + one["left"]
+
+
+def limits(world: World, chance: Random) -> None:
+    """What was used in the window that holds the instant, by the calendar of the account's zone."""
+    for user in [one for one in world.model.users if one.limit is not None]:
+        at, limit, zone = chance.choice([world.now, world.past(3)]), user.limit, world.model.accounts[user.account].zone
+        assert limit is not None
+        path = f"/v1/accounts/{user.account}/users/{user.id}/balance"
+        told = world.ask("GET", path, at=format_instant(at))["limit"]
+        window = {"lifetime": "total"}.get(limit["window"], limit["window"])
+        mine = [row for row in world.model.rows if row.user is user and row.time < at]
+        used = total(row for row in mine if label(row.time, zone, window) == label(at, zone, window))
+        amount = used.requests if limit["unit"] == "requests" else used.bytes_up + used.bytes_down
+        assert (told["limit"], told["used"]) == (limit["amount"], amount)
+        assert told["exceeded"] == (amount >= limit["amount"])
+
+
+def passed_on(world: World, chance: Random) -> None:
+    """What left the accounts' purses is in those of their users."""
+    for account in ACCOUNTS:
+        told = world.ask("GET", f"/v1/accounts/{account.name}/balance", at=format_instant(world.now))["pools"]
+        mine = [one for one in world.model.allocations if one.user.account == account.name]
+        for pool in PURSES:
+            drawn = sum(one.amount - one.returned for one in mine if one.pool == pool)
+            assert told.get(pool, {}).get("drawn", 0) == drawn
+
+
+def explanations(world: World, chance: Random) -> None:
+    """Every part of an explanation adds up to the figure it explains, which is the balance's."""
+    account, at = chance.choice(ACCOUNTS).name, chance.choice([world.now, world.past()])
+    balance = world.ask("GET", f"/v1/accounts/{account}/balance", at=format_instant(at))["pools"]
+    told = world.ask("GET", f"/v1/accounts/{account}/explain", at=format_instant(at))["pools"]
+    assert {name: pool["balance"] for name, pool in told.items()} == balance
+    for name, pool in told.items():
+        b = pool["balance"]
+        assert pool["used"] == world.model.balance(account, name, at)["used"]
+        assert pool["used"] + pool["drawn"] == b["spent"] + b["overage"] + pool["forgiven"] - b["credit"]
+        assert sum(span["used"] for span in pool["spans"]) == pool["used"]
+        assert sum(paid["amount"] for one in pool["grants"] for paid in one["paid"]) == b["spent"]
+        for span in pool["spans"]:
+            assert span["used"] == span["events"] + span["corrections"] + span["adjustments"]
+            covered = sum(one["amount"] for one in [*span["paid"], *span["unpaid"]])
+            assert span["used"] == covered - span["credit"]
+            if span["rows"] <= len(span["largest"]):
+                assert sum(row["amount"] for row in span["largest"]) == span["used"]
+
+
+def events(world: World, chance: Random) -> None:
+    """An event as it was sent, whose it was, and what it stands at."""
+    there = world.model.events()
+    for row in chance.sample(there, min(5, len(there))):
+        told = world.ask("GET", "/v1/events", source=row.key[0], id=row.key[1])
+        assert (told["account"], told["user_id"], told["product"]) == (
+            row.account,
+            row.user.id if row.user else "",
+            row.product,
+        )
+        assert amounts(told) == row.adds
+        assert amounts(told["sum"]) == world.model.stands(row.key)
+        corrections = [one for one in world.model.rows if one.of == row.key]
+        assert [(one["source"], one["id"]) for one in told["corrections"]] == [one.key for one in corrections]
+    for source, id in some(chance, list(world.model.refused)):
+        told = world.ask("GET", "/v1/events", source=source, id=id)
+        assert (told["status"], told["code"]) == ("refused", world.model.refused[source, id])
+
+
+def periods(world: World, chance: Random) -> None:
+    """A statement never changes; with its adjustments it is the usage of now; each row is in one statement, or open."""
+    for one in world.model.periods:
+        told = world.ask("GET", f"/v1/accounts/{one.account}/periods/{one.id}")
+        assert {name: value for name, value in told.items() if name != "adjustments"} == one.answer
+        late = total(inside(world.model.rows[one.rows :], one.account, one.start, one.end))
+        assert amounts(told["adjustments"]["total"]) == late
+        now = total(inside(world.model.rows, one.account, one.start, one.end))
+        assert amounts(told["statement"]["total"]).plus(late) == now
+    for account in ACCOUNTS:
+        closed = [one for one in world.model.periods if one.account == account.name]
+        since = closed[-1].rows if closed else len(world.model.rows)
+        still = [row for one in closed for row in inside(world.model.rows[since:], account.name, one.start, one.end)]
+        told = world.ask("GET", f"/v1/accounts/{account.name}/periods/open")
+        assert amounts(told["total"]) == total(still)
+        taken = amounts(told["total"])
+        for one in closed:
+            taken = taken.plus(amounts(one.answer["statement"]["total"]))
+            for adjusted in one.answer["statement"]["adjustments"]:
+                taken = taken.plus(amounts(adjusted["total"]))
+        rows = [row for one in closed for row in inside(world.model.rows, account.name, one.start, one.end)]
+        assert taken == total(rows)
+
+
+def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
+    with world.house.ledger.read() as tx:
+        assert list(audit.faults(tx)) == []
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    nothing_is_lost,
+    usage,
+    usage_of_all,
+    usage_as_it_stood,
+    changes,
+    balances,
+    users,
+    limits,
+    passed_on,
+    explanations,
+    events,
+    periods,
+    the_ledger_keeps_its_own_rules,
+)
+
+
+def verify_finds_nothing(world: World) -> None:
+    """The server's own check of itself; there is none over a list in memory."""
+    told = world.ask("POST", "/v1/verify", status=202)
+    until = time.monotonic() + 60
+    while told["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+        told = world.ask("GET", "/v1/verify")
+    assert (told["state"], told["found"], told["rows"]) == ("done", 0, len(world.model.rows)), told
+
+
+# What they have in common
+
+
+def amounts(one: dict[str, Any]) -> Quantities:
+    return Quantities(one["bytes_up"], one["bytes_down"], one["requests"])
+
+
+def instant(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def optional(text: str | None) -> int | None:
+    return None if text is None else instant(text)
+
+
+def label(at: int, zone: str, bucket: str) -> object:
+    """What an event's calendar span is called: by the calendar on the wall, not by edges."""
+    local = datetime.fromtimestamp(at // 1000, UTC).astimezone(ZoneInfo(zone))
+    return {
+        "total": "",
+        "month": (local.year, local.month),
+        "week": tuple(local.isocalendar())[:2],
+        "day": local.date(),
+        "hour": (local.date(), local.hour, local.utcoffset()),
+        "15m": (local.date(), local.hour, local.minute // 15, local.utcoffset()),
+    }[bucket]
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], tuple[object, ...]]) -> dict[tuple[object, ...], Quantities]:
+    """Those groups that come to something."""
+    found: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[key(row)].append(row)
+    return {name: sums for name, mine in found.items() if (sums := total(mine)) != NOTHING}
+
+
+def same_purse(told: dict[str, Any] | None, expected: dict[str, int], whose: str) -> None:
+    names = ("granted", "spent", "left", "pending", "expired", "voided", "overage", "credit", "drawn")
+    found = {name: (told or {}).get(name, 0) for name in names}
+    assert found == {name: expected[name] for name in names}, whose
+    paid = found["spent"] + found["overage"] + expected["forgiven"] - found["credit"]
+    assert expected["used"] + found["drawn"] == paid, whose
+    parts = found["spent"] + found["left"] + found["pending"] + found["expired"] + found["voided"]
+    assert found["granted"] == parts, whose
+
+
+def some(chance: Random, of: list[Any]) -> list[Any]:
+    return chance.sample(of, min(2, len(of)))

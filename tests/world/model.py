@@ -1,0 +1,276 @@
+"""The world as a bookkeeper would write it down: lists of what happened, everything recomputed from the beginning.
+
+Nothing is indexed, folded or remembered, and no code of the server is used but its shapes. What a purse holds is the
+business of `tests.burndown_model`, one unit of traffic after the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests import burndown_model
+
+from flowtally.burndown import Draw, Grant
+from flowtally.corrections import NOTHING, Quantities
+from flowtally.edges import parse_instant
+
+POOLS = {"residential": "traffic", "mobile": "mobile", "api": "api", "unlimited": "unlimited"}
+PURSES = ("traffic", "mobile", "api")  # unlimited charges nothing
+FUTURE_MS = 300_000  # how far ahead of the clock an event may be dated
+
+Key = tuple[str, str]  # source and id, or source and number
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    zone: str
+    overage: str
+    carry_from: int
+
+
+@dataclass(eq=False)
+class User:
+    """`id` is the server's to say; empty until it was asked."""
+
+    account: str
+    name: str
+    created_at: int
+    id: str = ""
+    funded: bool = False
+    managed: bool = False
+    deleted: bool = False
+    limit: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Something that counts. `of`: the event that a correction is about; `key` is its own."""
+
+    kind: str
+    key: Key
+    of: Key | None
+    account: str
+    user: User | None
+    product: str
+    source: str
+    status: int
+    country: str
+    time: int
+    adds: Quantities
+    sent_user: str  # what the user was called in it
+
+    def charged(self) -> int:
+        return self.adds.requests if self.product == "api" else self.adds.bytes_up + self.adds.bytes_down
+
+
+@dataclass
+class Allocation:
+    id: str
+    user: User
+    pool: str
+    amount: int
+    created_at: int
+    returned: int = 0
+
+
+@dataclass
+class Period:
+    id: str
+    account: str
+    start: int
+    end: int
+    rows: int  # of all rows, how many there were
+    answer: dict[str, Any]
+
+
+@dataclass
+class Model:
+    accounts: dict[str, Account]
+    rows: list[Row] = field(default_factory=list)
+    content: dict[Key, object] = field(default_factory=dict)  # what must be equal for a retry to be a retry
+    marks: dict[str, tuple[int, str]] = field(default_factory=dict)
+    refused: dict[Key, str] = field(default_factory=dict)
+    bearers: dict[tuple[str, str], list[tuple[User, int | None]]] = field(default_factory=lambda: defaultdict(list))
+    users: list[User] = field(default_factory=list)
+    grants: dict[str, list[tuple[str, Grant]]] = field(default_factory=lambda: defaultdict(list))  # (pool, grant)
+    allocations: list[Allocation] = field(default_factory=list)
+    periods: list[Period] = field(default_factory=list)
+
+    # Users and their names
+
+    def bearer(self, account: str, name: str, at: int) -> User | None:
+        return next((user for user, until in self.bearers[account, name] if until is None or at < until), None)
+
+    def user_of(self, account: str, name: str, at: int, now: int) -> User | None:
+        """Whose this use is; a name that nobody bore makes a user."""
+        if not name:
+            return None
+        return self.bearer(account, name, at) or self.bear(User(account, name, now))
+
+    def bear(self, user: User) -> User:
+        """Give the user its name, from where the last bearer of it ended."""
+        if user not in self.users:
+            self.users.append(user)
+        self.bearers[user.account, user.name].append((user, None))
+        return user
+
+    def give_up(self, user: User, now: int) -> None:
+        history = self.bearers[user.account, user.name]
+        assert history[-1] == (user, None)
+        history[-1] = (user, now)
+
+    def names(self, user: User) -> set[tuple[str, int | None, int | None]]:
+        """What the user was called, from when (none: since ever) and until when."""
+        found: set[tuple[str, int | None, int | None]] = set()
+        for (_, name), history in self.bearers.items():
+            before = None
+            for bearer, until in history:
+                if bearer is user:
+                    found.add((name, before, until))
+                before = until
+        return found
+
+    def managed(self, name: str) -> User | None:
+        return next((one for one in self.users if one.managed and not one.deleted and one.name == name), None)
+
+    # Events and entries
+
+    def take(self, event: dict[str, Any], now: int) -> tuple[str, str]:
+        """Status and code of this event's receipt."""
+        numbered = "sequence" in event
+        key = (event["source"], str(event["sequence"] if numbered else event["id"]))
+        if numbered:
+            mark = self.marks.get(event["source"], (0, ""))[0]
+            if event["sequence"] <= mark:
+                return ("refused", self.refused[key]) if key in self.refused else ("duplicate", "")
+            self.marks[event["source"]] = event["sequence"], event["position"]
+        elif key in self.content:
+            return ("duplicate", "") if self.content[key] == content_of(event) else ("conflict", "other_content")
+        at = parse_instant(event["time"])
+        code = "time_in_future" if at > now + FUTURE_MS else ""
+        code = code if event["account"] in self.accounts else "unknown_account"
+        if code:
+            if numbered:
+                self.refused[key] = code
+            return "refused", code
+        self.content[key] = content_of(event)
+        self._add("use", key, None, event, at, self.user_of(event["account"], event["user"], at, now))
+        return "stored", ""
+
+    def adjust(self, asked: dict[str, Any], now: int) -> str:
+        key = ("corrections", asked["id"])
+        if key in self.content:
+            return "duplicate" if self.content[key] == asked else "conflict"
+        self.content[key] = asked
+        at = parse_instant(asked["time"])
+        user = self.user_of(asked["account"], asked["user"], at, now)
+        self._add("adjustment", key, None, {"requests": 0, "source": key[0], **asked}, at, user)
+        return "stored"
+
+    def correct(self, asked: dict[str, Any]) -> tuple[str, str, Quantities | None]:
+        """Status, code and what it adds."""
+        key, event = ("corrections", asked["id"]), (asked["corrects"]["source"], asked["corrects"]["id"])
+        if key in self.content:
+            if self.content[key] != asked:
+                return "conflict", "other_content", None
+            return "duplicate", "", next(row.adds for row in self.rows if row.key == key)
+        if event in self.refused:
+            return "refused", "refused_event", None
+        found = next((row for row in self.rows if row.key == event and row.kind == "use"), None)
+        if found is None:
+            return "refused", "unknown_event", None
+        now = self.stands(event)
+        right = {name: asked.get(name, getattr(now, name)) for name in ("bytes_up", "bytes_down", "requests")}
+        after = NOTHING if asked.get("void") else Quantities(**right)
+        added = after.minus(now)
+        self.content[key] = asked
+        self.rows.append(Row(**{**vars(found), "kind": "correction", "key": key, "of": event, "adds": added}))
+        code = "already_void" if asked.get("void") and now == NOTHING else "no_change" if after == now else ""
+        return "stored", code, added
+
+    def stands(self, event: Key) -> Quantities:
+        return total(row for row in self.rows if event in (row.key, row.of))
+
+    def events(self) -> list[Row]:
+        return [row for row in self.rows if row.kind == "use"]
+
+    def _add(self, kind: str, key: Key, of: Key | None, said: dict[str, Any], at: int, user: User | None) -> None:
+        adds = Quantities(said.get("bytes_up", 0), said.get("bytes_down", 0), said.get("requests", 1))
+        country = said.get("labels", {}).get("country", "")
+        dimensions = (said["account"], user, said["product"], said["source"], said.get("status", 0), country)
+        self.rows.append(Row(kind, key, of, *dimensions, at, adds, said["user"]))
+
+    # Purses
+
+    def balance(self, account: str, pool: str, at: int, rows: int | None = None) -> dict[str, int]:
+        """An account's purse at `at`; `rows`: as it was when there were so many."""
+        mine = [grant for its, grant in self.grants[account] if its == pool]
+        draws = [
+            Draw(one.id, one.created_at, one.amount, one.returned)
+            for one in self.allocations
+            if one.user.account == account and one.pool == pool
+        ]
+        paid = [
+            row
+            for row in self.rows[:rows]
+            if row.account == account and POOLS[row.product] == pool and not (row.user and row.user.funded)
+        ]
+        known = self.accounts[account]
+        return burn(mine, draws, paid, at, known.carry_from, known.overage)
+
+    def purse(self, user: User, pool: str, at: int) -> dict[str, int]:
+        """A funded user's purse."""
+        mine = [
+            Grant(one.id, one.amount - one.returned, 100, one.created_at)
+            for one in self.allocations
+            if one.user is user and one.pool == pool and one.amount > one.returned
+        ]
+        paid = [row for row in self.rows if row.user is user and POOLS[row.product] == pool]
+        known = self.accounts[user.account]
+        return burn(mine, [], paid, at, max(known.carry_from, user.created_at), known.overage)
+
+
+def burn(
+    grants: list[Grant], draws: list[Draw], rows: list[Row], at: int, carry_from: int, overage: str
+) -> dict[str, int]:
+    """The auditor's figures. Corrections count at their event's instant, so no event is negative; where free
+    adjustments made something negative, what a span adds up to is what counts, and spans are cut where the promises
+    change: that is their definition, so it is said here again."""
+    instants: dict[int, int] = defaultdict(int)
+    if any(row.kind == "adjustment" for row in rows):
+        edges = {0, carry_from, *(draw.at for draw in draws)}
+        for grant in grants:
+            if grant.starts_at < burndown_model.ends(grant):
+                edges |= {grant.starts_at, burndown_model.ends(grant)}
+        for row in rows:
+            if row.time < at:
+                instants[max(edge for edge in edges if edge <= row.time)] += row.charged()
+        events = list(instants.items())
+    else:
+        by_event: dict[Key, int] = defaultdict(int)
+        for row in rows:
+            by_event[row.of or row.key] += row.charged()
+        times = {row.key: row.time for row in rows}
+        events = [(times[key], amount) for key, amount in by_event.items()]
+    return burndown_model.balance(grants, draws, events, at, carry_from, overage)
+
+
+def content_of(event: dict[str, Any]) -> object:
+    """What must be the same: not the time, not the labels."""
+    names = ("account", "user", "product", "bytes_up", "bytes_down", "status")
+    return (*(event.get(name) for name in names), event.get("requests", 1))
+
+
+def total(rows: Iterable[Row]) -> Quantities:
+    summed = NOTHING
+    for row in rows:
+        summed = summed.plus(row.adds)
+    return summed
+
+
+def inside(rows: Iterable[Row], account: str, start: int, end: int) -> Iterator[Row]:
+    return (row for row in rows if row.account == account and start <= row.time < end)

@@ -1,0 +1,95 @@
+"""The whole server over a random life, against the model: what happens is in `verbs`, what must hold in `checks`.
+
+Everything random comes from a seed, which is in the name of the test and in what is printed when it fails, with the
+last verbs. A seed that ever failed joins REGRESSIONS. `FLOWTALLY_TEST_WORLD_SEEDS=200` plays so many, and
+`FLOWTALLY_TEST_WORLD_FIRST=1000` begins there; `FLOWTALLY_TEST_WORLD_STEPS=2000` plays longer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.world.checks import CHECKS, verify_finds_nothing
+from tests.world.verbs import VERBS, draw
+from tests.world.world import World
+
+from flowtally.ingest import committer
+from flowtally.usage.memory import MemoryStore
+from flowtally.usage.open import open_usage
+from flowtally.usage.store import UsageStore
+
+FIRST: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_FIRST", "0"))
+SEEDS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_SEEDS", "4"))
+STEPS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_STEPS", "250"))
+REGRESSIONS: Final[tuple[int, ...]] = ()  # with the steps and the day: a verb that joins changes what seeds play
+CHECK_EVERY: Final = 25  # steps; all checks at the end
+
+MakeWorld = Callable[[UsageStore, int], World]
+
+
+@pytest.fixture
+def make_world(tmp_path: Path, new_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
+    monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
+    monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
+    made: list[World] = []
+
+    def make(store: UsageStore, seed: int) -> World:
+        ledger = Path(shutil.copy(new_ledger, tmp_path / "ledger.db"))
+        made.append(World(tmp_path, ledger, store, seed))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kill()
+
+
+def play(world: World, steps: int, seed: int) -> None:
+    told: list[str] = []
+    try:
+        for step in range(1, steps + 1):
+            world.pass_time()
+            verb = draw(world.chance)
+            told.append(f"{step} {verb.__name__}")
+            verb(world, world.chance)
+            if step % CHECK_EVERY == 0 or step == steps:
+                for check in CHECKS:
+                    told.append(f"{step} check {check.__name__}")
+                    check(world, world.chance)
+    except BaseException:
+        print(f"seed {seed}, at {', '.join(told[-30:])}")
+        raise
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
+@pytest.mark.parametrize("seed", [*REGRESSIONS, *range(FIRST, FIRST + SEEDS)])
+def test_the_world_is_what_the_model_says(make_world: MakeWorld, seed: int) -> None:
+    play(make_world(MemoryStore(), seed), STEPS, seed)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("seed", range(10_000 + FIRST, 10_000 + FIRST + max(1, SEEDS // 8)))
+def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
+    make_world: MakeWorld,
+    database_url: str,  # noqa: F811
+    seed: int,
+) -> None:
+    store = open_usage(database_url)
+    try:
+        world = make_world(store, seed)
+        for _ in range(3):
+            play(world, STEPS // 6, seed)
+            verify_finds_nothing(world)
+    finally:
+        store.close()
+
+
+def test_every_verb_that_joined_the_list_is_drawn() -> None:
+    chance = Random(FIRST)
+    assert {draw(chance) for _ in range(2000)} == {one for one, _ in VERBS.values()}

@@ -1,0 +1,454 @@
+"""Everything that can happen: one list, which a new verb joins by being written here under `@verb`.
+
+A verb is told the world and its randomness. It says what it does to the model, does it to the server, and compares
+what was answered. What it leaves behind is for `checks` to compare.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from tests.ingest.conftest import Death
+from tests.world.model import POOLS, PURSES, Allocation, Period, Row, User, inside, total
+from tests.world.world import DAY, NAMES, World, sources_of
+
+from flowtally.burndown import Grant
+from flowtally.edges import format_instant
+
+Verb = Callable[[World, Random], None]
+VERBS: Final[dict[str, tuple[Verb, int]]] = {}  # with how often, against the others
+
+
+def verb(often: int) -> Callable[[Verb], Verb]:
+    def join(one: Verb) -> Verb:
+        VERBS[one.__name__] = one, often
+        return one
+
+    return join
+
+
+def draw(chance: Random) -> Verb:
+    verbs, weights = zip(*VERBS.values(), strict=True)
+    drawn: Verb = chance.choices(verbs, weights)[0]
+    return drawn
+
+
+# Usage
+
+
+@verb(12)
+def send_named(world: World, chance: Random) -> None:
+    """New ones, repeated ones (of another time and label, which changes nothing), and the same key for other use."""
+    sent = []
+    for _ in range(chance.randrange(1, 5)):
+        world.made += 1
+        sent.append(an_event(world, chance) | {"source": chance.choice(["gw", "edge"]), "id": f"e{world.made}"})
+    for row in some(chance, [one for one in world.model.events() if one.source != "log"], 2):
+        again = as_sent(row) | {"id": row.key[1], "time": format_instant(world.past()), "labels": {"country": "se"}}
+        sent.append(again | ({"bytes_up": row.adds.bytes_up + 1} if chance.random() < 0.3 else {}))
+    if chance.random() < 0.2:
+        sent.append(sent[0])
+    send(world, sent)
+
+
+@verb(8)
+def send_numbered(world: World, chance: Random) -> None:
+    """From somewhere up to the mark onwards; some are refused and use their number up."""
+    mark = world.model.marks.get("log", (0, ""))[0]
+    first = max(1, mark + 1 - chance.choice([0, 0, 1, 4]))
+    numbers = range(first, first + chance.randrange(1, 7))
+    send(world, [an_event(world, chance) | {"source": "log", "sequence": n, "position": f"at {n}"} for n in numbers])
+
+
+@verb(2)
+def leave_a_gap(world: World, chance: Random) -> None:
+    """Nothing is stored, and the answer says where to go on."""
+    mark = world.model.marks.get("log", (0, ""))[0]
+    numbers = range(mark + 2, mark + 4)
+    sent = [an_event(world, chance) | {"source": "log", "sequence": number} for number in numbers]
+    problem = world.ask("POST", "/v1/events", sent, status=409)
+    assert (problem["code"], problem["sequence"]) == ("sequence_gap", mark)
+
+
+@verb(2)
+def send_all_or_nothing(world: World, chance: Random) -> None:
+    world.made += 1
+    event = an_event(world, chance) | {"source": "gw", "id": f"e{world.made}", "account": "acme"}
+    problem = world.ask(
+        "POST", "/v1/events", [event, event | {"id": "nobody's", "account": "nobody"}], status=422, atomic="true"
+    )
+    assert problem["code"] == "atomic_refused"
+
+
+@verb(8)
+def correct(world: World, chance: Random) -> None:
+    """Right quantities and voids of one to three events, repeated and contradicted ones among them."""
+    known = [row.key for row in world.model.events()]
+    asked = []
+    for _ in range(chance.randrange(1, 4)):
+        world.made += 1
+        source, id = chance.choice([*known[-30:], *list(world.model.refused)[-3:], ("gw", "none"), ("log", "99999")])
+        one: dict[str, Any] = {"id": f"c{world.made}", "corrects": {"source": source, "id": id}}
+        kinds = ("bytes_up", "bytes_down", "requests")
+        right = {"void": True} if chance.random() < 0.3 else {chance.choice(kinds): chance.randrange(9)}
+        asked.append(one | right)
+    before = [said for said in world.model.content.values() if isinstance(said, dict) and "corrects" in said]
+    for said in some(chance, before, 1):
+        asked.append(said | ({"reason": "another"} if chance.random() < 0.3 else {}))
+    expected = [world.model.correct(one) for one in asked]
+    found, again = deliver(world, "/v1/corrections", asked, any(one[0] == "stored" for one in expected))
+    for receipt, (status, code, added) in zip(found["receipts"], expected, strict=True):
+        same(receipt, status, code, again)
+        if added is not None:
+            amounts = {"bytes_up": added.bytes_up, "bytes_down": added.bytes_down, "requests": added.requests}
+            assert receipt["added"] == amounts
+
+
+@verb(2)
+def correct_what_is_expected(world: World, chance: Random) -> None:
+    """`expects` stops a correction of something else than was looked at."""
+    for row in some(chance, world.model.events(), 1):
+        now, wrong = world.model.stands(row.key), chance.random() < 0.5
+        world.made += 1
+        one = {"id": f"c{world.made}", "corrects": {"source": row.key[0], "id": row.key[1]}, "bytes_down": 3}
+        asked = one | {"expects": {"bytes_up": now.bytes_up + wrong}}
+        if wrong:
+            problem = world.ask("POST", "/v1/corrections", asked, status=409)
+            assert problem["present"]["bytes_up"] == now.bytes_up
+        else:
+            status, code, _ = world.model.correct(one)
+            same(world.ask("POST", "/v1/corrections", asked)["receipts"][0], status, code, False)
+
+
+@verb(2)
+def adjust(world: World, chance: Random) -> None:
+    """Goodwill and late charges: freely signed amounts."""
+    world.made += 1
+    asked = an_event(world, chance, sure=True)
+    asked = {name: asked[name] for name in ("account", "user", "product", "time")}
+    asked |= {"id": f"a{world.made}", "bytes_down": chance.randrange(-20, 5) or 1, "requests": chance.randrange(-3, 2)}
+    asked |= {"reason": "goodwill"}
+    before = [said for said in world.model.content.values() if isinstance(said, dict) and "account" in said]
+    sent = [asked, *some(chance, before, 1)]
+    expected = [world.model.adjust(one, world.now) for one in sent]
+    found, again = deliver(world, "/v1/corrections", sent, True)
+    for receipt, status in zip(found["receipts"], expected, strict=True):
+        same(receipt, status, "", again)
+    world.learn_users()
+
+
+# Promises
+
+
+@verb(5)
+def give_a_grant(world: World, chance: Random) -> None:
+    account, pool = world.account(), chance.choice(PURSES)
+    starts_at = world.now + chance.choice([-30, -3, 0, 0, 2]) * DAY
+    expires_at = chance.choice([None, starts_at + chance.randrange(1, 20 * DAY)])
+    asked = {"amount": chance.randrange(1, 60), "pool": pool, "priority": chance.choice([100, 100, 1])}
+    asked |= {"starts_at": format_instant(starts_at)}
+    if expires_at is not None:
+        asked |= {"expires_at": format_instant(expires_at)}
+    made = world.write(f"/v1/accounts/{account}/grants", asked)
+    grant = Grant(made["id"], int(str(asked["amount"])), int(str(asked["priority"])), starts_at, expires_at, None)
+    world.model.grants[account].append((pool, grant))
+    world.edges += [starts_at] if expires_at is None else [starts_at, expires_at]
+
+
+@verb(2)
+def void_a_grant(world: World, chance: Random) -> None:
+    """What it paid stays paid; a second time changes nothing."""
+    account = world.account()
+    given = world.model.grants[account]
+    for pool, grant in some(chance, given, 1):
+        world.write(f"/v1/accounts/{account}/grants/{grant.id}/void", None, status=200)
+        if grant.voided_at is None:
+            voided = Grant(grant.id, grant.amount, grant.priority, grant.starts_at, grant.expires_at, world.now)
+            given[given.index((pool, grant))] = pool, voided
+            world.edges.append(world.now)
+
+
+@verb(3)
+def make_a_user(world: World, chance: Random) -> None:
+    """Or take over the one that traffic brought."""
+    account, funded = world.account(), chance.random() < 0.6
+    name = chance.choice([*NAMES, f"new{world.made}"] if chance.random() < 0.5 else [f"new{world.made}"])
+    path, asked = f"/v1/accounts/{account}/users", {"name": name, "funded": funded}
+    there = world.model.bearer(account, name, world.now)
+    if world.model.managed(name) is not None or (there is not None and funded):
+        problem = world.ask("POST", path, asked, status=409)
+        assert problem["code"] == ("name_taken" if world.model.managed(name) else "conflict")
+        return
+    made = world.write(path, asked)
+    user = there or world.model.bear(User(account, name, world.now, made["id"], funded=funded))
+    user.managed = True
+    world.edges.append(world.now)
+    assert user.id == made["id"]
+
+
+@verb(3)
+def rename_a_user(world: World, chance: Random) -> None:
+    """Use dated before stays whose it was; the name given up is free at once."""
+    user, name = world.user(), chance.choice([*NAMES, "lea", "max"])
+    if user is None or user.name == name:
+        return
+    path = f"/v1/accounts/{user.account}/users/{user.id}"
+    if world.model.managed(name) or world.model.bearer(user.account, name, world.now):
+        assert world.ask("PATCH", path, {"name": name}, status=409)["code"] == "name_taken"
+        return
+    assert world.ask("PATCH", path, {"name": name})["name"] == name
+    world.model.give_up(user, world.now)
+    world.edges.append(world.now)
+    user.name, user.managed = name, True
+    world.model.bear(user)
+
+
+@verb(2)
+def limit_a_user(world: World, chance: Random) -> None:
+    user = world.user()
+    if user is None or world.model.managed(user.name) not in (None, user):
+        return
+    limit = {"amount": chance.randrange(60), "unit": chance.choice(["bytes", "requests"])}
+    limit |= {"window": chance.choice(["lifetime", "day", "month"])}
+    path = f"/v1/accounts/{user.account}/users/{user.id}"
+    user.limit = chance.choice([None, limit, limit])
+    assert world.ask("PATCH", path, {"limit": user.limit})["limit"] == user.limit
+    user.managed = user.managed or user.limit is not None  # nothing changed, nothing managed
+
+
+@verb(1)
+def delete_a_user(world: World, chance: Random) -> None:
+    """What a funded user has not spent goes back to the account."""
+    user = world.user()
+    if user is None:
+        return
+    unspent = {one.id: unspent_of(world, one) for one in world.model.allocations if one.user is user}
+    answer = world.ask("DELETE", f"/v1/accounts/{user.account}/users/{user.id}")
+    assert answer["status"] == "deleted"
+    for one in world.model.allocations:
+        one.returned += unspent.get(one.id, 0)
+    world.model.give_up(user, world.now)
+    world.edges.append(world.now)
+    user.deleted = user.managed = True
+
+
+@verb(4)
+def allocate(world: World, chance: Random) -> None:
+    """Covered by what is left and by credit, to the last byte, or refused."""
+    user, pool = world.user(funded=True), chance.choice(PURSES)
+    if user is None:
+        return
+    purse = world.model.balance(user.account, pool, world.now)
+    covered = purse["left"] + purse["credit"]
+    amount = max(1, chance.choice([chance.randrange(1, 15), chance.randrange(1, 15), covered, covered + 1]))
+    path, asked = f"/v1/accounts/{user.account}/users/{user.id}/allocations", {"amount": amount, "pool": pool}
+    if amount > covered:
+        problem = world.ask("POST", path, asked, status=409)
+        assert (problem["code"], problem["left"]) == ("not_covered", covered)
+        return
+    made = world.write(path, asked)
+    world.model.allocations.append(Allocation(made["id"], user, pool, amount, world.now))
+
+
+@verb(3)
+def take_back(world: World, chance: Random) -> None:
+    """All that is unspent, or a part of it; more is refused."""
+    for one in some(chance, world.model.allocations, 1):
+        unspent = unspent_of(world, one)
+        amount = chance.choice([None, chance.randrange(1, 10), max(1, unspent), unspent + 1])
+        path = f"/v1/accounts/{one.user.account}/users/{one.user.id}/allocations/{one.id}/return"
+        asked = {} if amount is None else {"amount": amount}
+        if amount is not None and amount > unspent:
+            assert world.ask("POST", path, asked, status=409)["left"] == unspent
+            continue
+        one.returned += unspent if amount is None else amount
+        assert world.write(path, asked, status=200)["returned"] == one.returned
+
+
+@verb(2)
+def close_a_period(world: World, chance: Random) -> None:
+    """Frozen as it is now; what is closed already cannot be closed again."""
+    account = world.account()
+    start = world.past()
+    end = min(world.now, start + chance.randrange(1, 9 * DAY))
+    if start == end:
+        return
+    asked = {"from": format_instant(start), "to": format_instant(end)}
+    mine = [one for one in world.model.periods if one.account == account]
+    if any(one.start < end and start < one.end for one in mine):
+        assert world.ask("POST", f"/v1/accounts/{account}/periods", asked, status=409)["code"] == "period_overlap"
+        return
+    made = world.write(f"/v1/accounts/{account}/periods", asked)
+    frozen = total(inside(world.model.rows, account, start, end))
+    told = made["statement"]["total"]
+    assert (told["bytes_up"], told["bytes_down"], told["requests"]) == (
+        frozen.bytes_up,
+        frozen.bytes_down,
+        frozen.requests,
+    )
+    for pool, balance in made["statement"]["balance"].items():
+        expected = world.model.balance(account, pool, end)
+        assert {name: value for name, value in balance.items() if name != "unit"} == {
+            name: expected[name] for name in balance if name != "unit"
+        }
+    world.edges += [start, end]
+    world.model.periods.append(Period(made["id"], account, start, end, len(world.model.rows), made))
+
+
+# The process and time
+
+
+@verb(4)
+def wait(world: World, chance: Random) -> None:
+    world.clock.at += chance.randrange(3 * DAY)
+
+
+@verb(1)
+def restart(world: World, chance: Random) -> None:
+    """A stop as it should be."""
+    world.close()
+    world.reopen()
+
+
+@verb(2)
+def kill(world: World, chance: Random) -> None:
+    """A stop as it should not be."""
+    world.kill()
+    world.reopen()
+
+
+# What they have in common
+
+
+def an_event(world: World, chance: Random, *, sure: bool = False) -> dict[str, Any]:
+    """Nearly always acceptable; `sure`: always."""
+    at = world.instant()
+    account = world.account()
+    if not sure and chance.random() < 0.06:
+        at += 41 * DAY
+    if not sure and chance.random() < 0.06:
+        account = "nobody"
+    return {
+        "account": account,
+        "user": world.name(account),
+        "product": chance.choice([*POOLS, "residential", "residential"]),
+        "time": format_instant(at),
+        "bytes_up": chance.randrange(5),
+        "bytes_down": chance.randrange(9),
+        "requests": chance.randrange(3),
+        "status": chance.choice([200, 404]),
+        "labels": {"country": chance.choice(["de", "us"])},
+    }
+
+
+def as_sent(row: Row) -> dict[str, Any]:
+    """The event again, as somebody sends it who never learned that it arrived. Its user is told by its content."""
+    return {"source": row.source, "account": row.account, "product": row.product, "status": row.status} | {
+        "bytes_up": row.adds.bytes_up,
+        "bytes_down": row.adds.bytes_down,
+        "requests": row.adds.requests,
+        "user": row.sent_user,
+    }
+
+
+def send(world: World, sent: list[dict[str, Any]]) -> None:
+    expected = [world.model.take(one, world.now) for one in sent]
+    risky = any(status == "stored" for status, _ in expected)
+    found, again = deliver(world, "/v1/events?receipts=all", sent, risky)
+    for receipt, (status, code) in zip(found["receipts"], expected, strict=True):
+        if again and receipt.get("code") == "reason_lost":  # rows survive a death; why others were refused does not
+            world.model.refused[receipt["source"], receipt["id"]] = "reason_lost"
+            continue
+        same(receipt, status, code, again)
+    assert sum(found[name] for name in ("stored", "duplicate", "conflict", "refused")) == len(sent)
+    world.learn_users()
+
+
+def deliver(world: World, path: str, sent: list[dict[str, Any]], risky: bool) -> tuple[Any, bool]:
+    """Send until it is answered, as a sender must, through the faults that may befall a write; and whether what was
+    stored may be told as a duplicate."""
+    fault = world.chance.choice([*[none] * 40, *FAULTS]) if risky else none
+    again = fault(world, path, sent)
+    return world.ask("POST", path, sent), again
+
+
+Fault = Callable[[World, str, list[dict[str, Any]]], bool]
+
+
+def none(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    return False
+
+
+def insert_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    """Nothing of it is there, and nothing is claimed."""
+    world.house.store.before.append(ConnectionError("no engine"))
+    world.ask("POST", path, sent, status=503)
+    return False
+
+
+def insert_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    """Settled before the answer: the next answer is the first one."""
+    world.house.store.after.append(TimeoutError("no answer"))
+    return False
+
+
+def commit_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    """As the last one; but a source that is not known is written down first, in a commit of its own."""
+    world.house.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
+    if sources_of(sent) - world.sources:
+        world.ask("POST", path, sent, status=503)
+    return False
+
+
+def dies_before_the_insert(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    world.house.store.before.append(Death())
+    die(world, path, sent)
+    return False
+
+
+def dies_after_the_insert(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    world.house.store.after.append(Death())
+    die(world, path, sent)
+    return True
+
+
+def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    fresh = sources_of(sent) - world.sources
+    world.house.fail_keys("COMMIT", Death())
+    die(world, path, sent)
+    return not fresh
+
+
+FAULTS: Final[tuple[Fault, ...]] = (
+    insert_fails,
+    insert_is_in_doubt,
+    commit_fails,
+    dies_before_the_insert,
+    dies_after_the_insert,
+    dies_at_the_commit,
+)
+
+
+def die(world: World, path: str, sent: list[dict[str, Any]]) -> None:
+    (world.house.die if path.startswith("/v1/events") else world.house.die_correcting)(*sent)
+    world.process.close()
+    world.reopen()
+
+
+def same(receipt: dict[str, Any], status: str, code: str, again: bool) -> None:
+    if again and status == "stored":
+        assert receipt["status"] == "duplicate", receipt
+        return
+    assert (receipt["status"], receipt.get("code", "")) == (status, code), receipt
+
+
+def some(chance: Random, of: list[Any], most: int) -> list[Any]:
+    return chance.sample(of, chance.randrange(min(most, len(of)) + 1))
+
+
+def unspent_of(world: World, one: Allocation) -> int:
+    """A purse has no grant of it once it was returned whole."""
+    return world.model.purse(one.user, one.pool, world.now).get(f"left:{one.id}", 0)

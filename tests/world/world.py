@@ -1,0 +1,141 @@
+"""One installation that lives through many processes, and the model beside it.
+
+A process is the whole server in this one: the application over its House of ingest, the ledger's file and the usage
+store. Stores and files outlive it. Time moves only when a step says so.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from litestar.testing import TestClient
+from tests.conftest import NOW, Clock
+from tests.ingest.conftest import House
+from tests.world.model import Account, Model, User
+
+from flowtally.config import load_config
+from flowtally.edges import format_instant
+from flowtally.ledger import credentials
+from flowtally.ledger.database import Ledger
+from flowtally.server import create_app
+from flowtally.usage.store import UsageStore
+
+DAY = 86_400_000
+ACCOUNTS = (
+    Account("acme", "Europe/Berlin", "carry", NOW - 20 * DAY),
+    Account("beta", "America/New_York", "forgive", NOW - 60 * DAY),
+    Account("gamma", "Australia/Lord_Howe", "carry", NOW - 2 * DAY),
+)
+NAMES = ("ann", "bob", "fay", "guy", "kim")
+
+
+class World:
+    """`chance` is all the randomness there is; `ask` is how everything is done."""
+
+    def __init__(self, place: Path, ledger: Path, store: UsageStore, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.clock = Clock(NOW)
+        self.ledger_url = f"sqlite:///{ledger}"
+        opened = Ledger.open(self.ledger_url)
+        with opened.begin() as tx:
+            credential, self.token = credentials.issue(tx, "admin", None, "world", NOW)[:2]
+        self.house = House(place / "data", store, opened, credential, self.clock)
+        self.house.data.mkdir()
+        self.model = Model({one.name: one for one in ACCOUNTS})
+        self.made = 0
+        self.sources: set[str] = set()  # that were written, or tried
+        self.edges: list[int] = []  # instants at which something changed: use is dated there, and just before
+        self.past_blocks: list[tuple[int, int]] = []  # the last one, and how many rows there were then
+        self.open()
+        for one in ACCOUNTS:
+            settings = {"timezone": one.zone, "overage": one.overage, "carry_from": format_instant(one.carry_from)}
+            self.ask("POST", "/v1/accounts", {"id": one.name, **settings}, status=201)
+
+    # Processes
+
+    def open(self) -> None:
+        config = load_config({}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0)
+        self.process = ExitStack()
+        self.process.callback(self.house.ledger.close)
+        house = self.house
+        app = create_app(config, clock=self.clock, usage=house.store.inner, ledger=house.ledger, ingest=house.open())
+        self.client = self.process.enter_context(TestClient(app))
+        self.client.headers["Authorization"] = f"Bearer {self.token}"
+
+    def close(self) -> None:
+        """As on a signal to stop."""
+        self.house.close()
+        self.process.close()
+
+    def kill(self) -> None:
+        """As when the process is no more: nothing says that it ended well."""
+        self.house.crash()
+        self.process.close()
+
+    def reopen(self) -> None:
+        self.house.ledger = Ledger.open(self.ledger_url)
+        self.open()
+
+    # Asking
+
+    def ask(self, method: str, path: str, body: Any = None, *, status: int = 200, key: str = "", **query: Any) -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = self.client.request(method, path, json=body, params=query or None, headers=headers)
+        assert answer.status_code == status, f"{method} {path} {body} {query}: {answer.status_code} {answer.text}"
+        if path.startswith(("/v1/events", "/v1/corrections")) and method == "POST":
+            self.sources |= sources_of(body if isinstance(body, list) else [body])
+        return answer.json()
+
+    def write(self, path: str, body: Any, *, status: int = 201) -> Any:
+        """A promise, asked for twice now and then, as after an answer that was lost: it is made once."""
+        self.made += 1
+        key = f"key-{self.made}"
+        made = self.ask("POST", path, body, status=status, key=key)
+        if status < 400 and self.chance.random() < 0.3:
+            assert self.ask("POST", path, body, status=status, key=key) == made
+        return made
+
+    @property
+    def now(self) -> int:
+        return self.clock.at
+
+    def pass_time(self) -> None:
+        """A few milliseconds, and once in a while hours."""
+        self.clock.at += self.chance.choice([2, 2, 2, 50, 4000, DAY // 24, DAY // 3])
+
+    def learn_users(self) -> None:
+        """What the server calls the users that were just made."""
+        for user in self.model.users:
+            if not user.id:
+                user.id = self.ask("GET", f"/v1/accounts/{user.account}/users/{user.name}")["id"]
+                assert [one.id for one in self.model.users].count(user.id) == 1, "a new user is nobody else"
+
+    # Choosing
+
+    def account(self) -> str:
+        return self.chance.choice(ACCOUNTS).name
+
+    def past(self, days: int = 40) -> int:
+        return self.now - self.chance.randrange(days * DAY)
+
+    def instant(self) -> int:
+        """Of some use: now, in the past, or where it matters."""
+        edges = [edge - self.chance.randrange(2) for edge in self.edges if edge <= self.now]
+        return self.chance.choice([self.now, self.now - 1, self.past(1), self.past(), *edges[-4:]])
+
+    def name(self, account: str) -> str:
+        """Of some user, also one that was called so once; or of nobody yet."""
+        known = [name for its, name in self.model.bearers if its == account]
+        return self.chance.choice(["", *NAMES, *known])
+
+    def user(self, *, funded: bool | None = None) -> User | None:
+        """Some user that is not deleted."""
+        fit = [one for one in self.model.users if not one.deleted and funded in (None, one.funded)]
+        return self.chance.choice(fit) if fit else None
+
+
+def sources_of(sent: list[dict[str, Any]]) -> set[str]:
+    return {str(one.get("source", "corrections")) for one in sent}
