@@ -17,8 +17,9 @@ from flowtally.ingest.submission import Outcome, Waiting
 from flowtally.protocol import CorrectionsAnswer
 
 IDLE_S: Final = 1.0
-LINGER_S: Final = 0.001  # at a time, LINGERS times at most
-LINGERS: Final = 4
+LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came
+LINGERS: Final = 16
+QUIET: Final = 3
 
 Answer = Outcome | CorrectionsAnswer | FlowtallyError
 
@@ -75,12 +76,15 @@ class WaitingQueue:
             return taken
 
     def _linger(self) -> None:
-        # Those who were answered together come back together. Taking the first of them alone would make two groups of
-        # callers that wait for each other's blocks, each half as large as it could be.
+        # Those who were answered together come back together. Taking the first of them alone would make groups of
+        # callers that wait for each other's blocks, each smaller than it could be: so wait while they keep coming.
+        quiet, before = 0, len(self._waiting)
         for _ in range(LINGERS):
-            if len(self._waiting) >= self._usual or not self._open:
+            if before >= self._usual or quiet == QUIET or not self._open:
                 return
             time.sleep(LINGER_S)
+            here = len(self._waiting)
+            quiet, before = (quiet + 1 if here == before else 0), here
 
     def close(self) -> None:
         with self._changed:
