@@ -99,10 +99,7 @@ def burn_pools(
     merged = merge_edges(*plans.values())
     until = None if moment is None else moment.block
     where = Where(account=account_id, without_users=managed.funded_users(tx, account_id), until_block=until)
-    sums = ask(where, merged)
-    used = _use_by_pool(sums, merged, plans, known, units)
-    balances = burn_purses(purses, plans, merged, sums, known, at)
-    return given, {name: Burnt(units[name], plans[name], used[name], one) for name, one in balances.items()}
+    return given, burn_purses(purses, plans, merged, ask(where, merged), known, at)
 
 
 def burn_purses(
@@ -112,10 +109,11 @@ def burn_purses(
     sums: Sequence[Sum],
     known: Pools,
     at: int,
-) -> dict[str, burndown.Balance]:
-    """The balance of each pool that has something to say, from sums by product over the `merged` edges."""
-    used = _use_by_pool(sums, merged, plans, known, units_of(known))
-    return {
+) -> dict[str, Burnt]:
+    """Each pool that has something to say, burnt down from sums by product over the `merged` edges."""
+    units = units_of(known)
+    used = _use_by_pool(sums, merged, plans, known, units)
+    balances = {
         name: burndown.burn(
             purses.grants[name],
             purses.draws[name],
@@ -128,6 +126,7 @@ def burn_purses(
         for name in plans
         if name == DEFAULT_POOL or any(used[name]) or purses.grants[name] or purses.draws[name]
     }
+    return {name: Burnt(units[name], plans[name], used[name], one) for name, one in balances.items()}
 
 
 def known_at(given: Sequence[Grant], moment: Moment | None) -> list[Grant]:

@@ -128,7 +128,8 @@ def _balances(
     edges = merge_edges(*plans.values(), () if user.limit is None else (start, at))
     sums = usage.sums(edges, Where(account=account.id, users=(user.id,)), ("product",)) if len(edges) > 1 else []
     limit = _limit_state(user.limit, [one for one in sums if edges[one.span] >= start], resets_at)
-    return burn_purses(purses, plans, edges, sums, known, at), limit
+    burnt = burn_purses(purses, plans, edges, sums, known, at)
+    return {name: one.balance for name, one in burnt.items()}, limit
 
 
 def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequence[str]) -> Purses:
