@@ -38,7 +38,7 @@ from flowtally.ingest.door import Ingest, keys_path
 from flowtally.ledger import credentials, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.keys import Keys, take_lease
+from flowtally.usage.keys import take_lease
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
@@ -111,6 +111,7 @@ def open_house(
         with ledger.read() as tx:
             vault = Vault.open(config.data_dir / KEY_FILE, managed.any_password(tx))
         if ingest is None:
+            keys_path(config.keys_url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             refuse_second_writer(config)
         if usage is None:
             if config.usage_url.startswith("chdb:"):
@@ -153,12 +154,8 @@ def _open_usage(url: str) -> UsageStore:
 
 def refuse_second_writer(config: Config) -> None:
     """WriterBusy names the process that serves this installation already. Ingest asks again and keeps the lease; asking
-    before the engine opens gives the reason instead of the engine's own complaint."""
-    Keys(keys_path(config.keys_url)).close()
-
-
-def refuse_running_writer(config: Config) -> None:
-    """As above, where the keys themselves may be broken."""
+    before the engine opens gives the reason instead of the engine's own complaint. Only the lease is asked: loading the
+    keys twice would be felt at a start, and they may be what is broken."""
     take_lease(keys_path(config.keys_url)).close()
 
 

@@ -173,10 +173,10 @@ def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
 @contextmanager
 def _usage_of(config: Config) -> Iterator[UsageStore]:
     """The usage store of an installation that does not run."""
-    from flowtally.server import refuse_running_writer  # noqa: PLC0415
+    from flowtally.server import refuse_second_writer  # noqa: PLC0415
     from flowtally.usage.open import open_usage  # noqa: PLC0415
 
-    refuse_running_writer(config)  # before the engine opens, which would complain in its own words
+    refuse_second_writer(config)  # before the engine opens, which would complain in its own words
     usage = open_usage(config.usage_url)
     try:
         yield usage
