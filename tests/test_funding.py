@@ -48,6 +48,7 @@ class World(msgspec.Struct):
         with self.ledger.begin() as tx:
             user_id = users.ensure_users(tx, [("acme", user)], self.now)["acme", user] if user else ""
         row = {"series": "metered", "account": "acme", "user": user_id, "bytes_up": 0, "bytes_down": amount}
+        row |= {"block": 1, "received_at": 0}
         self.usage.rows.append({**row, "product": product, "requests": requests, "time": at})
 
     def allocate(self, user: str, amount: int, pool: str = "traffic") -> Allocation:
@@ -242,6 +243,40 @@ def test_deleting_a_funded_user_gives_back_what_is_unspent_and_keeps_what_is_spe
     assert world.of(gone.id).pools["traffic"].spent == 130
     with pytest.raises(Conflict, match="was deleted"):
         world.allocate(gone.id, 1)
+
+
+def test_what_use_dated_after_now_has_spent_is_not_taken_back(world: World) -> None:
+    """Clocks differ: the gateway's is a minute ahead, and what it counted is paid by the allocation."""
+    made = world.allocate("fay", 300)
+    world.use("fay", NOW + 60_000, 120)
+    with pytest.raises(NotCovered) as refused:
+        world.take_back("fay", made.id, 181)
+    assert refused.value.extra["left"] == 180
+    assert world.take_back("fay", made.id).returned == 180
+    then = world.of("fay", NOW + 60_001).pools["traffic"]
+    assert (then.spent, then.left, then.overage) == (120, 0, 0)
+    assert world.account(NOW + 60_001).left == 880
+
+
+def test_a_deleted_user_keeps_what_use_dated_after_now_has_spent(world: World) -> None:
+    world.allocate("fay", 300)
+    world.use("fay", NOW + 60_000, 120)
+    with world.ledger.begin() as tx:
+        gone = funding.delete_user(tx, world.usage, "acme", "fay", now=world.now)
+    assert world.of(gone.id, NOW + 60_001).pools["traffic"].overage == 0
+    assert world.account().left == 880
+
+
+def test_an_adjustment_that_gives_later_lets_no_more_be_taken_back_now(world: World) -> None:
+    """
+    fay   allocated 300 | +1 s use 120 | +2 s adjusted by -120, of which nothing is there at +1 s
+    """
+    made = world.allocate("fay", 300)
+    world.use("fay", NOW + 1000, 120)
+    world.use("fay", NOW + 2000, -120)
+    world.usage.rows[-1]["kind"] = "adjustment"
+    assert world.take_back("fay", made.id).returned == 180
+    assert world.of("fay", NOW + 1001).pools["traffic"].overage == 0
 
 
 def test_a_user_of_another_account_is_unknown(world: World) -> None:

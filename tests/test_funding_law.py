@@ -1,6 +1,6 @@
 """Bytes are conserved across purses, after every step of random histories, against the slow obvious model.
 
-Time only moves forward; events arrive in any order of their own times.
+Time only moves forward; events arrive in any order of their own times, some dated a little after now.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from flowtally.protocol import PoolBalance
 from flowtally.usage.memory import MemoryStore
 
 NAMES = ("ann", "fay", "guy")  # ann is not funded: the account pays
+AHEAD = 6  # how far clocks may be ahead
 SMALL = st.integers(1, 30)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("use"), st.sampled_from(("", *NAMES)), SMALL, st.integers(0, 20)),
+        st.tuples(st.just("use"), st.sampled_from(("", *NAMES)), SMALL, st.integers(-AHEAD, 20)),
         st.tuples(st.just("grant"), SMALL, st.integers(0, 3), st.integers(0, 8)),
         st.tuples(st.just("void"), st.integers(0, 5)),
         st.tuples(st.just("allocate"), st.sampled_from(("fay", "guy")), SMALL),
@@ -61,6 +62,7 @@ class World:
     def use(self, user: str, amount: int, ago: int) -> None:
         at, user_id = self.now - ago, self.ids[user]
         row = {"series": "metered", "account": "acme", "user": user_id, "product": "isp", "bytes_up": 0, "requests": 1}
+        row |= {"block": 1, "received_at": 0}
         self.usage.rows.append({**row, "bytes_down": amount, "time": at})
         self.events[user_id if user_id in self.funded else ""].append((at, amount))
 
@@ -104,17 +106,24 @@ class World:
         self.now += time
 
     def delete(self, user: str) -> None:
+        before = self.overages(self.ids[user])
         with self.ledger.begin() as tx:
             funding.delete_user(tx, self.usage, "acme", self.ids[user], now=self.now)
-        assert self.purse(self.ids[user]).left == 0
+        assert self.purse(self.ids[user], self.now + AHEAD + 1).left == 0
+        assert self.overages(self.ids[user]) == before
 
     def account(self) -> PoolBalance:
         with self.ledger.read() as tx:
             return make_balance(tx, self.usage, "acme", self.now).pools["traffic"]
 
-    def purse(self, user_id: str) -> PoolBalance:
+    def purse(self, user_id: str, at: int | None = None) -> PoolBalance:
         with self.ledger.read() as tx:
-            return funding.make_user_balance(tx, self.usage, "acme", user_id, self.now).pools["traffic"]
+            at = self.now if at is None else at
+            return funding.make_user_balance(tx, self.usage, "acme", user_id, at).pools["traffic"]
+
+    def overages(self, user_id: str) -> list[int]:
+        """What the purse does not cover now and at every later instant that is known of."""
+        return [self.purse(user_id, self.now + later).overage for later in range(AHEAD + 2)]
 
     def check(self) -> None:
         with self.ledger.read() as tx:
@@ -155,7 +164,9 @@ def take_back(world: World, which: int, amount: int | None) -> None:
     one = made[which]
     with world.ledger.read() as tx:
         before = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
-    unspent = next(shown.left for shown in before.allocations if shown.id == one.id) or 0
+        at_last = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
+    overages = world.overages(one.user_id)
+    unspent = next(shown.left for shown in at_last.allocations if shown.id == one.id) or 0
     refusal = pytest.raises(NotCovered) if (amount or 0) > unspent else contextlib.nullcontext()
     with refusal, world.ledger.begin() as tx:
         funding.take_back(tx, world.usage, "acme", one.user_id, one.id, now=world.now, amount=amount)
@@ -163,6 +174,7 @@ def take_back(world: World, which: int, amount: int | None) -> None:
     purse, after = before.pools["traffic"], world.purse(one.user_id)
     assert after.left == purse.left - back
     assert (after.spent, after.overage) == (purse.spent, purse.overage)  # what it paid stays paid
+    assert world.overages(one.user_id) == overages  # and what it is known to pay soon is paid
 
 
 setattr(World, "return", take_back)  # the step is called what people call it; the word is Python's

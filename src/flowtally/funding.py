@@ -7,12 +7,13 @@ what a limit refuses to whoever stands at the gate: a limit never pays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import structs
 
 from flowtally import burndown
-from flowtally.balance import Purses, burn_purses, make_balance, show_pool, units_of
+from flowtally.balance import Burnt, Purses, burn_purses, make_balance, show_pool, units_of
 from flowtally.edges import format_instant, load_zone, merge_edges, window_of
 from flowtally.errors import BadRange
 from flowtally.ledger import accounts, allocations, managed, pools, users
@@ -20,9 +21,22 @@ from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import DEFAULT_PRIORITY
+from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import Limit, User
 from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import Part, Sum, UsageReader, Where
+
+Ask = Callable[[Where, list[int]], Sequence[Sum]]
+
+
+class UserBurnt(msgspec.Struct, frozen=True):
+    """A user's purses burnt down: what it got, the pools that have something to say, and what they were told from:
+    `sums[i]` by product, over `edges`."""
+
+    got: list[Allocation]
+    pools: dict[str, Burnt]
+    edges: list[int]
+    sums: Sequence[Sum]
 
 
 def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at: int) -> UserBalanceAnswer:
@@ -30,12 +44,19 @@ def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at
 
     UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
     """
+    _check_at(at)
     account = accounts.read_account(tx, account_id)
     found = users.read_user(tx, account_id, user)
-    known = pools.read_pools(tx)
-    got = allocations.allocations_to(tx, found.id)
-    balances, limit = _balances(tx, usage, account, found, got, at)
-    units = units_of(known)
+    start, resets_at = _window(found.limit, account, at)
+    burnt = burn_user(
+        tx,
+        account,
+        found,
+        at,
+        lambda where, edges: usage.sums(edges, where, ("product",)),
+        cuts=() if found.limit is None else (start, at),
+    )
+    in_window = [one for one in burnt.sums if burnt.edges[one.span] >= start]
     return UserBalanceAnswer(
         account=account_id,
         user=found.name,
@@ -43,10 +64,26 @@ def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at
         at=format_instant(at),
         status=found.status,
         funded=found.funded,
-        limit=limit,
-        pools={name: show_pool(balance, units[name]) for name, balance in balances.items()},
-        allocations=_show_burnt(found, got, balances, at),
+        limit=_limit_state(found.limit, in_window, resets_at),
+        pools={name: show_pool(one.balance, one.unit) for name, one in burnt.pools.items()},
+        allocations=_show_burnt(found, burnt, at),
     )
+
+
+def burn_user(tx: Tx, account: Account, user: User, at: int, ask: Ask, *, cuts: Sequence[int] = ()) -> UserBurnt:
+    """The purses of a user (of one that is not funded: none) at `at`, with today's knowledge. `ask` is the one question
+    to the usage store: what was used between these edges, by product; `cuts` are edges besides those of the purses.
+
+    BadRange when `at` is not after 1970 began.
+    """
+    _check_at(at)
+    known = pools.read_pools(tx)
+    got = allocations.allocations_to(tx, user.id)
+    purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
+    plans = purses.plans(at)
+    edges = merge_edges(*plans.values(), cuts)
+    sums = ask(Where(account=account.id, users=(user.id,)), edges) if len(edges) > 1 else []
+    return UserBurnt(got, burn_purses(purses, plans, edges, sums, known, at), edges, sums)
 
 
 def allocate(
@@ -104,32 +141,38 @@ def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
     )
 
 
+def _check_at(at: int) -> None:
+    if at <= burndown.BEGINNING:
+        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(burndown.BEGINNING)}")
+
+
 def _at(tx: Tx, account_id: str, now: int) -> int:
     """Now, and not before the last allocation, were the clock set back: each must see all those before it."""
     return max(now, allocations.last_allocated_at(tx, account_id))
 
 
 def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
-    """What is unspent of each allocation to the user of which anything is."""
+    """What nothing known now spends of each allocation to the user, at whatever instant (law 5); only where it is
+    anything. Clocks differ, so use may be there already that is dated after `at`: it has spent its part too."""
     account = accounts.read_account(tx, user.account)
-    balances, _ = _balances(tx, usage, account, user, allocations.allocations_to(tx, user.id), at)
-    return {one.grant.id: one.unspent for balance in balances.values() for one in balance.grants if one.unspent}
+    burnt = burn_user(tx, account, user, MAX_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,))
+    return {one.grant.id: one.unspent for pool in burnt.pools.values() for one in pool.balance.grants if one.unspent}
 
 
-def _balances(
-    tx: Tx, usage: UsageReader, account: Account, user: User, got: Sequence[Allocation], at: int
-) -> tuple[dict[str, burndown.Balance], LimitState | None]:
-    if at <= burndown.BEGINNING:
-        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(burndown.BEGINNING)}")
-    known = pools.read_pools(tx)
-    purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
-    plans = purses.plans(at)
-    start, resets_at = _window(user.limit, account, at)
-    edges = merge_edges(*plans.values(), () if user.limit is None else (start, at))
-    sums = usage.sums(edges, Where(account=account.id, users=(user.id,)), ("product",)) if len(edges) > 1 else []
-    limit = _limit_state(user.limit, [one for one in sums if edges[one.span] >= start], resets_at)
-    burnt = burn_purses(purses, plans, edges, sums, known, at)
-    return {name: one.balance for name, one in burnt.items()}, limit
+def _at_most(usage: UsageReader, where: Where, edges: Sequence[int], at: int) -> list[Sum]:
+    """What was used up to `at`, and the most that is used by any later instant: a free adjustment that gives is not
+    counted, for what it gives may be dated after the use it would pay."""
+    before, after = edges[: edges.index(at) + 1], edges[edges.index(at) :]
+    used = usage.sums(before, where, ("product",)) if len(before) > 1 else []
+    coming = usage.parts(after, where, usage.last_commit().block)
+    return used + [_least_zero(part, len(before) - 1) for part in coming]
+
+
+def _least_zero(part: Part, first_span: int) -> Sum:
+    up, down, requests = part.bytes_up, part.bytes_down, part.requests
+    if part.kind == "adjustment":
+        up, down, requests = max(0, up), max(0, down), max(0, requests)
+    return Sum(first_span + part.span, (part.product,), up, down, requests)
 
 
 def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequence[str]) -> Purses:
@@ -173,15 +216,13 @@ def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None
     )
 
 
-def _show_burnt(
-    user: User, got: Sequence[Allocation], balances: Mapping[str, burndown.Balance], at: int
-) -> list[AllocationAnswer]:
+def _show_burnt(user: User, burnt: UserBurnt, at: int) -> list[AllocationAnswer]:
     """All that were made by then. Of one that was returned whole nothing can be spent."""
-    burnt = {one.grant.id: one for balance in balances.values() for one in balance.grants}
+    paid = {one.grant.id: one for pool in burnt.pools.values() for one in pool.balance.grants}
     shown = []
-    for allocation in got:
+    for allocation in burnt.got:
         if allocation.created_at <= at:
-            found = burnt.get(allocation.id)
+            found = paid.get(allocation.id)
             spent, left = (found.spent, found.unspent) if found is not None else (0, 0)
             shown.append(structs.replace(show_allocation(allocation, user.name), spent=spent, left=left))
     return shown
