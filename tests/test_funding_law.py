@@ -1,4 +1,5 @@
-"""Bytes are conserved across purses, after every step of random histories, against the slow obvious model.
+"""Bytes are conserved across purses, after every step of random histories, against the slow obvious model; and what was
+told at an instant is what is told as of it later.
 
 Time only moves forward; events arrive in any order of their own times, some dated a little after now.
 """
@@ -22,7 +23,9 @@ from flowtally.burndown import Draw, Grant
 from flowtally.errors import Conflict, NotCovered
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.ledger.database import Ledger
+from flowtally.moment import Moment, latest
 from flowtally.protocol import PoolBalance
+from flowtally.statement import Question, make_statement
 from flowtally.usage.memory import MemoryStore
 
 NAMES = ("ann", "fay", "guy")  # ann is not funded: the account pays
@@ -51,9 +54,11 @@ class World:
         with ledger.begin() as tx:
             accounts.create_account(tx, "acme", overage=overage, now=self.now - 50)
             made = [managed.create_user(tx, "acme", name, funded=name != "ann", now=self.now) for name in NAMES]
+            managed.change_user(tx, "acme", "guy", limit=users.Limit(40), now=self.now)
         self.ids = {"": ""} | {user.name: user.id for user in made}
         self.funded = [user.id for user in made if user.funded]
         self.given: list[str] = []
+        self.told: list[tuple[Moment, list[object]]] = []
 
     def step(self, kind: str, *values: Any) -> None:
         getattr(self, kind)(*values)
@@ -62,7 +67,7 @@ class World:
     def use(self, user: str, amount: int, ago: int) -> None:
         at, user_id = self.now - ago, self.ids[user]
         row = {"series": "metered", "account": "acme", "user": user_id, "product": "isp", "bytes_up": 0, "requests": 1}
-        row |= {"block": 1, "received_at": 0}
+        row |= {"block": len(self.usage.rows) + 1, "received_at": self.now}
         self.usage.rows.append({**row, "bytes_down": amount, "time": at})
         self.events[user_id if user_id in self.funded else ""].append((at, amount))
 
@@ -103,7 +108,24 @@ class World:
             return users.read_user(tx, "acme", self.ids[user]).status == "deleted"
 
     def wait(self, time: int) -> None:
+        """Nothing more will be known at this instant: keep what is told now, to ask for it when it is past."""
+        moment = latest(self.usage, self.now)
+        self.told.append((moment, self.tell(self.now)))
         self.now += time
+
+    def tell(self, at: int, moment: Moment | None = None) -> list[object]:
+        """What each user and the account have left and have used, as known now or at a past moment."""
+        told: list[object] = []
+        as_of = None if moment is None else str(moment.block)
+        with self.ledger.read() as tx:
+            account = make_balance(tx, self.usage, "acme", at, moment)
+            told += [account.pools, account.grants]
+            for user_id in (*self.funded, self.ids["ann"]):
+                found = funding.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
+                told += [found.pools, found.allocations, found.limit]
+                asked = Question("acme", "1970-01-01", "1970-01-02", bucket="total", user_ids=(user_id,), as_of=as_of)
+                told.append(make_statement(tx, self.usage, asked, self.now).total)
+        return told
 
     def delete(self, user: str) -> None:
         before = self.overages(self.ids[user])
@@ -182,7 +204,7 @@ setattr(World, "return", take_back)  # the step is called what people call it; t
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, overage=st.sampled_from(("carry", "forgive")))
-def test_bytes_are_conserved_whatever_is_used_granted_passed_on_and_taken_back(
+def test_bytes_are_conserved_and_the_past_is_remembered_whatever_is_used_granted_passed_on_and_taken_back(
     new_ledger: Path, tmp_path_factory: Any, steps: list[tuple[Any, ...]], overage: str
 ) -> None:
     path = shutil.copy(new_ledger, tmp_path_factory.mktemp("law") / "ledger.db")
@@ -191,5 +213,7 @@ def test_bytes_are_conserved_whatever_is_used_granted_passed_on_and_taken_back(
         world = World(ledger, overage)
         for step in steps:
             world.step(*step)
+        for moment, told in world.told:
+            assert world.tell(moment.instant, moment) == told
     finally:
         ledger.close()

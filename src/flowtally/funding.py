@@ -23,6 +23,7 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import DEFAULT_PRIORITY
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import Limit, User
+from flowtally.moment import Moment, show_moment
 from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
 from flowtally.usage.store import Part, Sum, UsageReader, Where
 
@@ -39,8 +40,11 @@ class UserBurnt(msgspec.Struct, frozen=True):
     sums: Sequence[Sum]
 
 
-def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at: int) -> UserBalanceAnswer:
-    """What the user (by id or name) has left at `at`, with today's knowledge, from one `sums`.
+def make_user_balance(
+    tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, moment: Moment | None = None
+) -> UserBalanceAnswer:
+    """What the user (by id or name) has left at `at`, with today's knowledge or that of a past `moment`, from one
+    `sums`. Its name, status and limit are today's.
 
     UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
     """
@@ -55,6 +59,7 @@ def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at
         at,
         lambda where, edges: usage.sums(edges, where, ("product",)),
         cuts=() if found.limit is None else (start, at),
+        moment=moment,
     )
     in_window = [one for one in burnt.sums if burnt.edges[one.span] >= start]
     return UserBalanceAnswer(
@@ -67,22 +72,34 @@ def make_user_balance(tx: Tx, usage: UsageReader, account_id: str, user: str, at
         limit=_limit_state(found.limit, in_window, resets_at),
         pools={name: show_pool(one.balance, one.unit) for name, one in burnt.pools.items()},
         allocations=_show_burnt(found, burnt, at),
+        as_of=None if moment is None else show_moment(moment),
     )
 
 
-def burn_user(tx: Tx, account: Account, user: User, at: int, ask: Ask, *, cuts: Sequence[int] = ()) -> UserBurnt:
-    """The purses of a user (of one that is not funded: none) at `at`, with today's knowledge. `ask` is the one question
-    to the usage store: what was used between these edges, by product; `cuts` are edges besides those of the purses.
+def burn_user(
+    tx: Tx,
+    account: Account,
+    user: User,
+    at: int,
+    ask: Ask,
+    *,
+    cuts: Sequence[int] = (),
+    moment: Moment | None = None,
+) -> UserBurnt:
+    """The purses of a user (of one that is not funded: none) at `at`, with today's knowledge or that of a past
+    `moment`. `ask` is the one question to the usage store: what was used between these edges, by product; `cuts` are
+    edges besides those of the purses.
 
     BadRange when `at` is not after 1970 began.
     """
     _check_at(at)
     known = pools.read_pools(tx)
-    got = allocations.allocations_to(tx, user.id)
+    got = allocations.allocations_to(tx, user.id, None if moment is None else moment.instant)
     purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
     plans = purses.plans(at)
     edges = merge_edges(*plans.values(), cuts)
-    sums = ask(Where(account=account.id, users=(user.id,)), edges) if len(edges) > 1 else []
+    where = Where(account=account.id, users=(user.id,), until_block=None if moment is None else moment.block)
+    sums = ask(where, edges) if len(edges) > 1 else []
     return UserBurnt(got, burn_purses(purses, plans, edges, sums, known, at), edges, sums)
 
 
@@ -155,7 +172,9 @@ def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
     """What nothing known now spends of each allocation to the user, at whatever instant (law 5); only where it is
     anything. Clocks differ, so use may be there already that is dated after `at`: it has spent its part too."""
     account = accounts.read_account(tx, user.account)
-    burnt = burn_user(tx, account, user, MAX_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,))
+    burnt = burn_user(
+        tx, account, user, MAX_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,)
+    )
     return {one.grant.id: one.unspent for pool in burnt.pools.values() for one in pool.balance.grants if one.unspent}
 
 

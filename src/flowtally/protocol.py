@@ -487,8 +487,9 @@ class LimitState(msgspec.Struct, frozen=True):
     resets_at: str | None
 
 
-class UserBalanceAnswer(msgspec.Struct, frozen=True):
-    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them."""
+class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them. `as_of`
+    only where it was asked for."""
 
     account: str
     user: str
@@ -499,6 +500,7 @@ class UserBalanceAnswer(msgspec.Struct, frozen=True):
     limit: LimitState | None
     pools: dict[str, PoolBalance]
     allocations: list[AllocationAnswer]
+    as_of: AsOf | None = None
 
 
 class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):

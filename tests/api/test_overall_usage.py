@@ -212,3 +212,35 @@ def test_a_balance_as_of_knows_only_what_was_used_given_and_voided_by_then(
     answer = client.get("/v1/accounts/acme/balance?as_of=1").json()
     assert (answer["at"], answer["as_of"]["block"]) == ("2026-03-03T00:00:00Z", 1)
     assert "as_of" not in client.get("/v1/accounts/acme/balance").json()
+
+
+def test_a_users_usage_and_balance_as_of_know_only_what_was_used_allocated_and_taken_back_by_then(
+    client: Client, usage: MemoryStore, clock: Any
+) -> None:
+    user, account = "/v1/accounts/acme/users/fay", "/v1/accounts/acme"
+    clock.at = parse_instant("2026-03-02T00:00:00Z")
+    client.post("/v1/accounts", json={"id": "acme"})
+    client.post(f"{account}/grants", json={"amount": 1000})
+    user_id = client.post(f"{account}/users", json={"name": "fay", "funded": True}).json()["id"]
+    made = client.post(f"{user}/allocations", json={"amount": 100}).json()["id"]
+    for number, day in ((1, 3), (2, 5)):
+        row = {"time": parse_instant("2026-03-02T00:00:01Z"), "bytes_up": 10 * number, "user": user_id}
+        usage.append(block(number, row, received_at=MARCH + (day - 1) * DAY))
+    clock.at = parse_instant("2026-03-06T00:00:00Z")
+    assert client.post(f"{user}/allocations/{made}/return", json={"amount": 30}).status_code == 200
+    clock.at = NOW
+
+    def known(as_of: str) -> tuple[int, int, int]:
+        balance = client.get(f"{user}/balance", params={"as_of": as_of}).json()
+        used = client.get(f"{user}/usage", params={**RANGE, "as_of": as_of}).json()
+        assert balance["as_of"] == used["as_of"]
+        assert balance["at"] == balance["as_of"]["instant"]
+        return balance["pools"]["traffic"]["granted"], balance["pools"]["traffic"]["left"], used["total"]["bytes"]
+
+    assert known("2026-03-01T00:00:00Z") == (0, 0, 0)
+    assert known("1") == (100, 90, 10)
+    assert known("2") == (100, 70, 30)
+    assert known("2026-03-07T00:00:00Z") == (70, 40, 30)
+    assert "as_of" not in client.get(f"{user}/balance").json()
+    for path in (f"{user}/balance", f"{user}/usage"):
+        assert_problem(client.get(path, params={"as_of": "3"}), 400, "not_yet")

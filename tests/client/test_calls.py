@@ -32,6 +32,8 @@ USAGE = {"account": "acme", "from": "x", "to": "y", "timezone": "UTC", "bucket":
          "total": {"bytes_up": 0, "bytes_down": 0, "bytes": 0, "requests": 0}}  # fmt: skip
 OVERALL = {name: value for name, value in USAGE.items() if name != "account"} | {"accounts": None}
 BALANCE = {"account": "acme", "at": "x", "pools": {}, "grants": []}
+PURSE = {"account": "acme", "user": "al", "user_id": "usr_1", "at": "x", "status": "active", "funded": True,
+         "limit": None, "pools": {}, "allocations": []}  # fmt: skip
 STATEMENT = {"products": [], "pools": [], "total": USAGE["total"], "balance": {}, "grants": [], "adjustments": []}
 PERIOD = {"id": "per_1", "account": "a", "number": 1, "from": "x", "to": "y", "timezone": "UTC", "block": 1,
           "closed_at": "x", "statement": STATEMENT}  # fmt: skip
@@ -69,6 +71,7 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/accounts/acme/grants/g1/void", lambda c: c.void_grant("acme", "g1"), GRANT),
     ("GET", "/v1/usage?top=3&account=a&account=b", lambda c: c.overall_usage(top=3, accounts=["a", "b"]), OVERALL),
     ("GET", "/v1/accounts/acme/balance?as_of=7", lambda c: c.balance("acme", as_of="7"), BALANCE),
+    ("GET", "/v1/accounts/acme/users/al/balance?as_of=7", lambda c: c.user_balance("acme", "al", as_of="7"), PURSE),
     ("POST", "/v1/accounts/a/periods", lambda c: c.close_period("a", p.PeriodRequest("x", "y")), PERIOD),
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),

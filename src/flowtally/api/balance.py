@@ -14,7 +14,7 @@ from flowtally.api.operation import operation
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
 from flowtally.errors import BadRange, NotYet, UnknownAccount
-from flowtally.moment import find_moment
+from flowtally.moment import Moment, find_moment
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
 
@@ -67,7 +67,12 @@ def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer
 
     `as_of` is yesterday's knowledge instead: use of blocks up to that moment, grants given and voided by then. The
     answer's `as_of` says which block and instant it used."""
+    at, moment = when_of(call, query)
+    return make_balance(call.tx, call.house.usage, account, at, moment)
+
+
+def when_of(call: Call, query: BalanceQuery) -> tuple[int, Moment | None]:
+    """The instant asked about, and as of which past moment. BadRange, NotYet."""
     moment = None if query.as_of is None else find_moment(call.house.usage, query.as_of, call.now)
     default = call.now if moment is None else moment.instant
-    at = default if query.at is None else parse_instant(query.at)
-    return make_balance(call.tx, call.house.usage, account, at, moment)
+    return default if query.at is None else parse_instant(query.at), moment

@@ -8,13 +8,13 @@ import msgspec
 from msgspec import Meta, UnsetType
 
 from flowtally import auth
-from flowtally.api.balance import BalanceQuery
+from flowtally.api.balance import BalanceQuery, when_of
 from flowtally.api.call import Call, Reply
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.arrow import MEDIA_TYPE as ARROW
-from flowtally.edges import format_instant, parse_instant
+from flowtally.edges import format_instant
 from flowtally.errors import (
     BadRange,
     BadRequest,
@@ -237,7 +237,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
     summary="What a user has left",
     query=BalanceQuery,
     answer=UserBalanceAnswer,
-    errors=(BadRange, UnknownAccount, UnknownUser),
+    errors=(BadRange, NotYet, UnknownAccount, UnknownUser),
     example=UserBalanceAnswer(
         "acme",
         "bob",
@@ -265,9 +265,12 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
 )
 def read_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
     """Where it stands with its limit, in the window that holds `at` (days and months of the account's zone); and, of a
-    funded user, its own purses, like the account's. The account pays for all others: they have none."""
-    at = call.now if query.at is None else parse_instant(query.at)
-    return make_user_balance(call.tx, call.house.usage, account, user, at)
+    funded user, its own purses, like the account's. The account pays for all others: they have none.
+
+    `as_of` as for the account: use of blocks up to that moment, what was allocated and taken back by then. The user's
+    name, status and limit are today's."""
+    at, moment = when_of(call, query)
+    return make_user_balance(call.tx, call.house.usage, account, user, at, moment)
 
 
 def show(user: User) -> UserAnswer:

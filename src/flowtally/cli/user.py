@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, facts, printable, say, table, when
+from flowtally.cli.output import AsOf, Json, document, facts, printable, say, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
 from flowtally.cli.usage import show_usage, split_commas
@@ -213,10 +213,11 @@ def usage(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Split by product, status, source or label:NAME; repeatable.")
     ] = None,
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """What a user used, whatever it was called then."""
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by))
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), as_of=as_of)
     with ask.client() as client:
         answer = client.user_usage(account, user, **question)
     if json:
@@ -230,11 +231,12 @@ def balance(
     account: Account,
     user: User,
     at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """Where a user stands with its limit, and what a funded user has left."""
     with ask.client() as client:
-        answer = client.user_balance(account, user, at=at)
+        answer = client.user_balance(account, user, at=at, as_of=as_of)
     if json:
         document(answer)
         return

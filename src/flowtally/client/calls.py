@@ -215,9 +215,9 @@ def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> Ca
     return read(f"{_user(account, user)}/usage", p.UsageAnswer, _usage_query(question))
 
 
-def user_balance(account: str, user: str, at: str | None = None) -> Call[p.UserBalanceAnswer]:
-    """Where the user stands with its limit, and what a funded user has left."""
-    return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, {"at": at} if at else {})
+def user_balance(account: str, user: str, at: str | None = None, as_of: str | None = None) -> Call[p.UserBalanceAnswer]:
+    """Where the user stands with its limit, and what a funded user has left; `at` and `as_of` as for `balance`."""
+    return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, _given(at=at, as_of=as_of))
 
 
 def allocate(account: str, user: str, request: p.AllocationRequest) -> Call[p.AllocationAnswer]:

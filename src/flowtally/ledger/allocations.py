@@ -109,9 +109,12 @@ def allocations_of(tx: Connection, account: str, until: int | None = None) -> li
     return [_allocation(*row) for row in tx.execute(query)]
 
 
-def allocations_to(tx: Connection, user_id: str) -> list[Allocation]:
-    """All that the user ever got, in order of id: the grants of its purses."""
-    query = _allocations().where(allocations.c.user_id == user_id).order_by(allocations.c.id)
+def allocations_to(tx: Connection, user_id: str, until: int | None = None) -> list[Allocation]:
+    """All that the user ever got, in order of id: the grants of its purses. `until`: as it was known at that
+    instant."""
+    query = _allocations(until).where(allocations.c.user_id == user_id).order_by(allocations.c.id)
+    if until is not None:
+        query = query.where(allocations.c.created_at <= until)
     return [_allocation(*row) for row in tx.execute(query)]
 
 
