@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests import burndown_model
@@ -222,16 +222,29 @@ class Model:
         known = self.accounts[account]
         return burn(mine, draws, paid, at, known.carry_from, known.overage)
 
-    def purse(self, user: User, pool: str, at: int) -> dict[str, int]:
-        """A funded user's purse."""
+    def purse(self, user: User, pool: str, at: int, rows: Iterable[Row] | None = None) -> dict[str, int]:
+        """A funded user's purse; `rows`: as if these were all there is."""
         mine = [
             Grant(one.id, one.amount - one.returned, 100, one.created_at)
             for one in self.allocations
             if one.user is user and one.pool == pool and one.amount > one.returned
         ]
-        paid = [row for row in self.rows if row.user is user and POOLS[row.product] == pool]
+        paid = [row for row in (self.rows if rows is None else rows) if row.user is user and POOLS[row.product] == pool]
         known = self.accounts[user.account]
         return burn(mine, [], paid, at, max(known.carry_from, user.created_at), known.overage)
+
+    def unspent(self, one: Allocation, now: int) -> int:
+        """Of an allocation, what use dated now or later leaves too. What adjustments dated so give is not counted on;
+        they are taken together by product. A purse has no grant of it once it was returned whole."""
+        coming = [row for row in self.rows if row.kind == "adjustment" and row.time >= now and row.user is one.user]
+        rows = [row for row in self.rows if row not in coming]
+        for product in {row.product for row in coming}:
+            mine = [row for row in coming if row.product == product]
+            sums = total(mine)
+            taken = Quantities(max(0, sums.bytes_up), max(0, sums.bytes_down), max(0, sums.requests))
+            rows.append(replace(mine[0], adds=taken))
+        far = max([now, *(row.time for row in rows)]) + 1
+        return self.purse(one.user, one.pool, far, rows).get(f"left:{one.id}", 0)
 
 
 def burn(

@@ -225,7 +225,7 @@ def delete_a_user(world: World, chance: Random) -> None:
     user = world.user()
     if user is None:
         return
-    unspent = {one.id: unspent_of(world, one) for one in world.model.allocations if one.user is user}
+    unspent = {one.id: world.model.unspent(one, world.now) for one in world.model.allocations if one.user is user}
     answer = world.ask("DELETE", f"/v1/accounts/{user.account}/users/{user.id}")
     assert answer["status"] == "deleted"
     for one in world.model.allocations:
@@ -257,7 +257,7 @@ def allocate(world: World, chance: Random) -> None:
 def take_back(world: World, chance: Random) -> None:
     """All that is unspent, or a part of it; more is refused."""
     for one in some(chance, world.model.allocations, 1):
-        unspent = unspent_of(world, one)
+        unspent = world.model.unspent(one, world.now)
         amount = chance.choice([None, chance.randrange(1, 10), max(1, unspent), unspent + 1])
         path = f"/v1/accounts/{one.user.account}/users/{one.user.id}/allocations/{one.id}/return"
         asked = {} if amount is None else {"amount": amount}
@@ -447,8 +447,3 @@ def same(receipt: dict[str, Any], status: str, code: str, again: bool) -> None:
 
 def some(chance: Random, of: list[Any], most: int) -> list[Any]:
     return chance.sample(of, chance.randrange(min(most, len(of)) + 1))
-
-
-def unspent_of(world: World, one: Allocation) -> int:
-    """A purse has no grant of it once it was returned whole."""
-    return world.model.purse(one.user, one.pool, world.now).get(f"left:{one.id}", 0)
