@@ -12,9 +12,10 @@ from tests.usage.blocks import block
 
 from flowtally.balance import make_balance
 from flowtally.corrections import reference
-from flowtally.errors import BadRange, UnknownAccount
-from flowtally.explain import LARGEST_SPANS, make_explanation
-from flowtally.ledger import accounts, grants
+from flowtally.errors import BadRange, UnknownAccount, UnknownUser
+from flowtally.explain import LARGEST_SPANS, make_explanation, make_user_explanation
+from flowtally.funding import make_user_balance
+from flowtally.ledger import accounts, allocations, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import ExplainAnswer, PoolExplained
 from flowtally.usage.memory import MemoryStore
@@ -43,6 +44,29 @@ class Book:
         row = {"account": self.account, "time": NOW - days * DAY, "bytes_down": amount, "id": f"e{number}"}
         self.store.append(block(number, row | more))
 
+    def fund(self, name: str, *allocated: tuple[int, int, int]) -> str:
+        """A funded user, with allocations of (amount, days ago, taken back)."""
+        with self.ledger.begin() as tx:
+            made = managed.create_user(tx, self.account, name, funded=True, now=NOW - 100 * DAY)
+            for amount, days, returned in allocated:
+                at = NOW - days * DAY
+                one = allocations.allocate(tx, made, amount, now=at, pool="traffic", left=amount)
+                if returned:
+                    allocations.take_back(tx, made, one.id, now=at, unspent=amount, amount=returned)
+        return made.id
+
+    def ask_user(self, user: str, at: int = NOW, **more: Any) -> ExplainAnswer:
+        with self.ledger.read() as tx:
+            answer = make_user_explanation(tx, self.store, self.account, user, at, **more)
+            adds_up(answer)
+            told = make_user_balance(tx, self.store, self.account, user, at)
+            assert told.pools == {name: pool.balance for name, pool in answer.pools.items()}
+            spent = {one.grant.id: one.grant.spent for pool in answer.pools.values() for one in pool.grants}
+            assert spent == {one.id: one.spent for one in told.allocations if one.amount > one.returned} | {
+                id: 0 for id, amount in spent.items() if not amount
+            }
+        return answer
+
     def ask(self, at: int = NOW, **more: Any) -> ExplainAnswer:
         with self.ledger.read() as tx:
             answer = make_explanation(tx, self.store, self.account, at, **more)
@@ -69,10 +93,10 @@ def adds_up(answer: ExplainAnswer) -> None:
             assert span.used == span.events + span.corrections + span.adjustments
             covered = sum(one.amount for one in span.paid) + sum(one.amount for one in span.unpaid)
             assert span.used == covered - span.credit
-            for unpaid in span.unpaid:
-                fates[unpaid.fate] += unpaid.amount
             if span.largest and span.rows == len(span.largest):
                 assert sum(row.amount for row in span.largest) == span.used
+        for unpaid in (one for part in (*pool.spans, *pool.draws) for one in part.unpaid):
+            fates[unpaid.fate] += unpaid.amount
         assert (fates["open"] + fates["before_carry"], fates["before_carry"]) == (b.overage, pool.overage_before_carry)
         assert fates["forgiven"] == pool.forgiven
         for one in pool.grants:
@@ -216,6 +240,67 @@ def test_any_book_adds_up_at_any_instant(
     for days, amount, kind, product in uses:
         book.use(days, abs(amount) if kind == "use" else amount, kind=kind, product=product)
     book.ask(at=NOW - at_days * DAY + 1, top=3)
+
+
+an_allocation = st.tuples(st.integers(1, 200), st.integers(0, 90), st.integers(0, 200))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    allocated=st.lists(an_allocation, max_size=6),
+    uses=st.lists(a_use, max_size=15),
+    overage=st.sampled_from(["carry", "forgive"]),
+    carry_days=st.integers(0, 80),
+    at_days=st.integers(0, 50),
+)
+def test_any_purse_of_a_funded_user_adds_up_at_any_instant(
+    app_ledger: Ledger, allocated: Any, uses: Any, overage: Any, carry_days: int, at_days: int
+) -> None:
+    name = f"book{next(_books)}"
+    book = Book(app_ledger, name, overage=overage, carry_from=NOW - carry_days * DAY)
+    user = book.fund(name, *((amount, days, min(amount, returned)) for amount, days, returned in allocated))
+    book.give(50, 90)
+    for index, (days, amount, kind, product) in enumerate(uses):
+        whose = ("", user)[index % 3 > 0]
+        book.use(days, abs(amount) if kind == "use" else amount, kind=kind, product=product, user=whose)
+    at = NOW - at_days * DAY + 1
+    book.ask_user(user, at=at, top=3)
+    book.ask(at=at, top=3)
+
+
+def test_a_funded_users_purse_is_explained_by_what_was_allocated_to_it(book: Book) -> None:
+    """
+    fay   allocated 100 on day -20, of which 40 came back | 50 on day -5
+    use   day -10: 80 | day -2: 10, and 999 of others
+    paid  60 by the first, 20 wait for the second | 10 by the second
+    """
+    user = book.fund("fay", (100, 20, 40), (50, 5, 0))
+    book.use(10, 80, user=user)
+    book.use(2, 10, user=user)
+    book.use(2, 999)
+    answer = book.ask_user("fay")
+    assert (answer.user, answer.user_id, answer.block) == ("fay", user, 3)
+    pool = traffic(answer)
+    first, second = pool.grants
+    assert [(one.grant.amount, one.grant.spent, one.unspent) for one in (first, second)] == [(60, 60, 0), (50, 30, 20)]
+    assert {one.grant.source for one in pool.grants} == {"allocation"}
+    assert [[(one.grant, one.amount) for one in span.paid] for span in pool.spans] == [
+        [(first.grant.id, 60), (second.grant.id, 20)],
+        [(second.grant.id, 10)],
+    ]
+    assert [row.user for span in pool.spans for row in span.largest] == ["fay", "fay"]
+
+
+def test_a_user_the_account_pays_for_has_no_purse_to_explain(book: Book) -> None:
+    with book.ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=NOW)
+    book.use(2, 10)
+    answer = book.ask_user("ann")
+    assert (answer.pools, answer.block) == ({}, 1)
+    with pytest.raises(UnknownUser):
+        book.ask_user("nobody")
+    with pytest.raises(BadRange):
+        book.ask_user("ann", at=0)
 
 
 def test_use_of_a_funded_user_is_not_the_accounts(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """How a balance came about: grant by grant, span by span, with the rows behind the largest parts (law 8).
 
-Owns the taking apart, not the figures: the pools are burnt exactly as for a balance, from one question that splits the
-use by kind, so that every part adds up to what the balance says. All rows are those of one moment: what is committed
-after the question began is left out of the figures and of the rows shown alike.
+Owns the taking apart, not the figures: the pools of an account, or a funded user's own, are burnt exactly as for a
+balance, from one question that splits the use by kind, so that every part adds up to what the balance says. All rows
+are those of one moment: what is committed after the question began is left out of the figures and of the rows shown
+alike.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from flowtally import burndown
 from flowtally.balance import Burnt, burn_pools, show_grant, show_pool
 from flowtally.corrections import referred
 from flowtally.edges import format_instant
-from flowtally.ledger import pools, users
+from flowtally.funding import burn_user, grant_of
+from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import Pools
@@ -43,28 +45,42 @@ For = tuple[int, int, str | None]  # the use in [start, end), or the draw of tha
 
 def make_explanation(tx: Tx, usage: UsageReader, account_id: str, at: int, top: int = DEFAULT_TOP) -> ExplainAnswer:
     """The balance at `at` taken apart. UnknownAccount; BadRange when `at` is not after 1970 began."""
-    return _Explaining(tx, usage, account_id, at, top).answer()
+    explaining = _Explaining(tx, usage, top)
+    given, burnt = burn_pools(tx, account_id, at, explaining.ask)
+    return ExplainAnswer(account_id, format_instant(at), explaining.block, explaining.pools(given, burnt))
+
+
+def make_user_explanation(
+    tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, top: int = DEFAULT_TOP
+) -> ExplainAnswer:
+    """The purses of a user (by id or name) taken apart in the same way, its allocations being the grants; of one that
+    is not funded there are none. UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began."""
+    account = accounts.read_account(tx, account_id)
+    found = users.read_user(tx, account_id, user)
+    explaining = _Explaining(tx, usage, top)
+    burnt = burn_user(tx, account, found, at, explaining.ask)
+    explained = explaining.pools([grant_of(one) for one in burnt.got], burnt.pools)
+    return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, found.name, found.id)
 
 
 class _Explaining:
-    def __init__(self, tx: Tx, usage: UsageReader, account_id: str, at: int, top: int) -> None:
-        self._tx, self._usage, self._account, self._at, self._top = tx, usage, account_id, at, top
+    """One question, kept with its answer, and the pools that were burnt from it taken apart."""
+
+    def __init__(self, tx: Tx, usage: UsageReader, top: int) -> None:
+        self._tx, self._usage, self._top = tx, usage, top
         self._known: Pools = pools.read_pools(tx)
-        self._where = Where(account=account_id)
-        self._block = 0
+        self.block = usage.last_commit().block
+        self._where = Where()
         self._edges: list[int] = []
         self._parts: list[Part] = []
 
-    def answer(self) -> ExplainAnswer:
-        given, burnt = burn_pools(self._tx, self._account, self._at, self._ask)
-        explained = {name: self._pool(name, one, given) for name, one in burnt.items()}
-        return ExplainAnswer(self._account, format_instant(self._at), self._block, explained)
+    def pools(self, given: Sequence[Grant], burnt: Mapping[str, Burnt]) -> dict[str, PoolExplained]:
+        return {name: self._pool(name, one, given) for name, one in burnt.items()}
 
-    def _ask(self, where: Where, edges: list[int]) -> list[Sum]:
+    def ask(self, where: Where, edges: list[int]) -> list[Sum]:
         self._where = where
-        self._block = self._usage.last_commit().block
         self._edges = edges
-        self._parts = self._usage.parts(edges, self._where, self._block)
+        self._parts = self._usage.parts(edges, self._where, self.block)
         by_product = groupby(self._parts, key=lambda part: (part.span, part.product))
         return [_sum(span, product, list(parts)) for (span, product), parts in by_product]
 
@@ -117,7 +133,7 @@ class _Explaining:
 
     def _largest(self, start: int, end: int, parts: Sequence[Part], burnt: Burnt) -> list[Behind]:
         where = msgspec.structs.replace(self._where, products=tuple(sorted({part.product for part in parts})))
-        rows = self._usage.largest(start, end, where, self._block, burnt.unit, self._top)
+        rows = self._usage.largest(start, end, where, self.block, burnt.unit, self._top)
         names = users.names_of(self._tx, {row.event.user for row in rows})
         return [_row(row, names, burnt) for row in rows]
 

@@ -20,7 +20,7 @@ from flowtally.ledger import accounts, allocations, managed, pools, users
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
-from flowtally.ledger.grants import DEFAULT_PRIORITY
+from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import Limit, User
 from flowtally.moment import Moment, show_moment
@@ -155,6 +155,15 @@ def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
         amount=allocation.amount,
         returned=allocation.returned,
         created_at=format_instant(allocation.created_at),
+    )
+
+
+def grant_of(allocation: Allocation) -> Grant:
+    """The same as a grant to the user, less what was taken back."""
+    one = allocation
+    left = one.amount - one.returned
+    return Grant(
+        one.id, one.account, one.pool, left, "allocation", "", DEFAULT_PRIORITY, one.created_at, None, one.created_at
     )
 
 

@@ -327,13 +327,16 @@ class PoolExplained(msgspec.Struct, frozen=True):
     draws: list[DrawExplained]
 
 
-class ExplainAnswer(msgspec.Struct, frozen=True):
-    """How a balance came about, with all that was committed up to `block`."""
+class ExplainAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a balance came about, with all that was committed up to `block`. `user` and `user_id` only where it is a
+    user's: its allocations are the grants, their amounts less what was taken back."""
 
     account: str
     at: str
     block: int
     pools: dict[str, PoolExplained]
+    user: str = ""
+    user_id: str = ""
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):

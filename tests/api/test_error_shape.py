@@ -126,6 +126,7 @@ def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op:
         ("GET", "/v1/accounts/acme/users/nobody", 404, "unknown_user"),
         ("DELETE", "/v1/accounts/acme/users/nobody", 404, "unknown_user"),
         ("GET", "/v1/accounts/acme/users/nobody/balance", 404, "unknown_user"),
+        ("GET", "/v1/accounts/acme/users/nobody/explain", 404, "unknown_user"),
         ("GET", "/v1/accounts/acme/users/alice/usage?user=alice", 400, "bad_request"),
         ("GET", "/v1/events?source=gw", 400, "bad_request"),
         ("GET", "/v1/events?source=gw&id=none", 404, "not_found"),

@@ -199,6 +199,7 @@ def test_a_user_and_its_allocations_are_unknown_to_other_accounts(client: Client
     theirs = f"/v1/accounts/other/users/{user}"
     for method, path in [
         ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/usage"), ("GET", "/balance"), ("GET", "/names"),
+        ("GET", "/explain"),
         ("GET", "/allocations"), ("POST", "/allocations"), ("POST", f"/allocations/{made}/return"),
     ]:  # fmt: skip
         body = {"amount": 1} if method == "POST" else {} if method == "PATCH" else None

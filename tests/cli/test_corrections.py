@@ -184,3 +184,14 @@ def test_an_explanation_can_be_added_up_by_hand(flowtally: Program) -> None:
     ):
         assert words in found
     assert flowtally("explain", "acme", "--json").document["pools"]["traffic"]["used"] == 75
+
+
+def test_a_users_explanation_says_whose_it_is_and_who_pays(flowtally: Program) -> None:
+    path = "GET /v1/accounts/acme/users/shop-7/explain"
+    flowtally.fake.answers[path] = (200, EXPLAINED | {"user": "shop-7", "user_id": "usr_1"})
+    out = flowtally("explain", "acme", "--user", "shop-7", "--at", "2026-07-02T00:00:00Z").out
+    assert flowtally.fake.asked[0].query == {"at": ["2026-07-02T00:00:00Z"], "top": ["5"]}
+    assert out.startswith("shop-7 of acme at ")
+    assert "  used 75 = spent 60 + overage 15" in out.splitlines()
+    flowtally.fake.answers[path] = (200, EXPLAINED | {"user": "shop-7", "user_id": "usr_1", "pools": {}})
+    assert "acme pays for its use." in flowtally("explain", "acme", "--user", "shop-7").out

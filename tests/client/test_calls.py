@@ -34,6 +34,7 @@ OVERALL = {name: value for name, value in USAGE.items() if name != "account"} | 
 BALANCE = {"account": "acme", "at": "x", "pools": {}, "grants": []}
 PURSE = {"account": "acme", "user": "al", "user_id": "usr_1", "at": "x", "status": "active", "funded": True,
          "limit": None, "pools": {}, "allocations": []}  # fmt: skip
+EXPLAINED = {"account": "a", "at": "x", "block": 1, "pools": {}, "user": "al", "user_id": "usr_1"}
 STATEMENT = {"products": [], "pools": [], "total": USAGE["total"], "balance": {}, "grants": [], "adjustments": []}
 PERIOD = {"id": "per_1", "account": "a", "number": 1, "from": "x", "to": "y", "timezone": "UTC", "block": 1,
           "closed_at": "x", "statement": STATEMENT}  # fmt: skip
@@ -72,6 +73,7 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("GET", "/v1/usage?top=3&account=a&account=b", lambda c: c.overall_usage(top=3, accounts=["a", "b"]), OVERALL),
     ("GET", "/v1/accounts/acme/balance?as_of=7", lambda c: c.balance("acme", as_of="7"), BALANCE),
     ("GET", "/v1/accounts/acme/users/al/balance?as_of=7", lambda c: c.user_balance("acme", "al", as_of="7"), PURSE),
+    ("GET", "/v1/accounts/a/users/al/explain?top=2", lambda c: c.explain_user("a", "al", top=2), EXPLAINED),
     ("POST", "/v1/accounts/a/periods", lambda c: c.close_period("a", p.PeriodRequest("x", "y")), PERIOD),
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),

@@ -171,12 +171,19 @@ def passed_on(world: World, chance: Random) -> None:
 def explanations(world: World, chance: Random) -> None:
     """Every part of an explanation adds up to the figure it explains, which is the balance's."""
     account, at = chance.choice(ACCOUNTS).name, chance.choice([world.now, world.past()])
-    balance = world.ask("GET", f"/v1/accounts/{account}/balance", at=format_instant(at))["pools"]
-    told = world.ask("GET", f"/v1/accounts/{account}/explain", at=format_instant(at))["pools"]
-    assert {name: pool["balance"] for name, pool in told.items()} == balance
-    for name, pool in told.items():
-        b = pool["balance"]
+    for name, pool in _explained(world, f"/v1/accounts/{account}", at).items():
         assert pool["used"] == world.model.balance(account, name, at)["used"]
+    for user in some(chance, [one for one in world.model.users if one.account == account]):
+        told = _explained(world, f"/v1/accounts/{account}/users/{user.id}", at)
+        assert bool(told) == user.funded
+
+
+def _explained(world: World, path: str, at: int) -> Any:
+    balance = world.ask("GET", f"{path}/balance", at=format_instant(at))["pools"]
+    told = world.ask("GET", f"{path}/explain", at=format_instant(at))["pools"]
+    assert {name: pool["balance"] for name, pool in told.items()} == balance
+    for pool in told.values():
+        b = pool["balance"]
         assert pool["used"] + pool["drawn"] == b["spent"] + b["overage"] + pool["forgiven"] - b["credit"]
         assert sum(span["used"] for span in pool["spans"]) == pool["used"]
         assert sum(paid["amount"] for one in pool["grants"] for paid in one["paid"]) == b["spent"]
@@ -186,6 +193,7 @@ def explanations(world: World, chance: Random) -> None:
             assert span["used"] == covered - span["credit"]
             if span["rows"] <= len(span["largest"]):
                 assert sum(row["amount"] for row in span["largest"]) == span["used"]
+    return told
 
 
 def events(world: World, chance: Random) -> None:

@@ -12,8 +12,8 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, UnknownAccount
-from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation
+from flowtally.errors import BadRange, UnknownAccount, UnknownUser
+from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
     Behind,
     ExplainAnswer,
@@ -64,6 +64,41 @@ _SPAN = SpanExplained(
 )
 
 
+EXAMPLE = ExplainAnswer(
+    "acme",
+    "2026-03-15T00:00:00Z",
+    12,
+    {
+        "traffic": PoolExplained(
+            balance=PoolBalance(
+                unit="bytes",
+                granted=100_000_000_000,
+                spent=51_200,
+                left=99_999_948_800,
+                pending=0,
+                expired=0,
+                voided=0,
+                overage=0,
+                credit=0,
+            ),
+            used=51_200,
+            drawn=0,
+            forgiven=0,
+            overage_before_carry=0,
+            grants=[
+                GrantExplained(
+                    msgspec.structs.replace(GRANT, spent=51_200, left=99_999_948_800, state="active"),
+                    99_999_948_800,
+                    [Paid("2026-03-01T00:00:00Z", 51_200, start=_SPAN.start, end=_SPAN.end)],
+                )
+            ],
+            spans=[_SPAN],
+            draws=[],
+        )
+    },
+)
+
+
 @operation(
     "GET",
     "/v1/accounts/{account}/explain",
@@ -72,39 +107,7 @@ _SPAN = SpanExplained(
     query=ExplainQuery,
     answer=ExplainAnswer,
     errors=(BadRange, UnknownAccount),
-    example=ExplainAnswer(
-        "acme",
-        "2026-03-15T00:00:00Z",
-        12,
-        {
-            "traffic": PoolExplained(
-                balance=PoolBalance(
-                    unit="bytes",
-                    granted=100_000_000_000,
-                    spent=51_200,
-                    left=99_999_948_800,
-                    pending=0,
-                    expired=0,
-                    voided=0,
-                    overage=0,
-                    credit=0,
-                ),
-                used=51_200,
-                drawn=0,
-                forgiven=0,
-                overage_before_carry=0,
-                grants=[
-                    GrantExplained(
-                        msgspec.structs.replace(GRANT, spent=51_200, left=99_999_948_800, state="active"),
-                        99_999_948_800,
-                        [Paid("2026-03-01T00:00:00Z", 51_200, start=_SPAN.start, end=_SPAN.end)],
-                    )
-                ],
-                spans=[_SPAN],
-                draws=[],
-            )
-        },
-    ),
+    example=EXAMPLE,
 )
 def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAnswer:
     """The balance at `at` taken apart, grant by grant and span by span, adding up to its figures exactly: time is cut
@@ -112,3 +115,21 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     adjustments, and into what each grant paid and what nothing paid. `block` is the last commit that is in it."""
     at = call.now if query.at is None else parse_instant(query.at)
     return make_explanation(call.tx, call.house.usage, account, at, query.top)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}/explain",
+    may=auth.READERS,
+    summary="How a user's balance came about",
+    query=ExplainQuery,
+    answer=ExplainAnswer,
+    errors=(BadRange, UnknownAccount, UnknownUser),
+    example=msgspec.structs.replace(EXAMPLE, user=_ROW.user, user_id=_ROW.user_id),
+)
+def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuery) -> ExplainAnswer:
+    """The same of a funded user's own purses, adding up to the figures of its balance. Its grants are what was
+    allocated to it, less what was taken back (`source` is `allocation`). The account pays for all other users: they
+    have no pools."""
+    at = call.now if query.at is None else parse_instant(query.at)
+    return make_user_explanation(call.tx, call.house.usage, account, user, at, query.top)

@@ -17,6 +17,7 @@ EXAMPLES: Final = """\
 \b
 Examples:
   flowtally explain acme
+  flowtally explain acme --user shop-7
   flowtally explain acme --at 2026-07-01T00:00:00Z --top 20
 """
 GRANTS: Final = ("grant", "state", "from", "until", "amount", "spent", "unspent")
@@ -32,13 +33,18 @@ FIRST: Final = "1970-01-01T00:00:00Z"
 
 def explain(
     account: Account,
+    user: Annotated[str | None, typer.Option("--user", help="Of this funded user, by id or present name.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
     top: Annotated[int, typer.Option("--top", min=0, max=50, help="Rows shown of each of the largest spans.")] = 5,
     json: Json = False,
 ) -> None:
     """How the balance came about: every grant, what was used between grants, and what paid for it."""
     with ask.client() as client:
-        answer = client.explain(account, at=at, top=top)
+        answer = (
+            client.explain(account, at=at, top=top)
+            if user is None
+            else client.explain_user(account, user, at=at, top=top)
+        )
     if json:
         document(answer)
         return
@@ -47,7 +53,10 @@ def explain(
 
 def show_explanation(answer: ExplainAnswer) -> None:
     """Pool by pool: the sums, the grants, the spans, the rows behind them."""
-    say(f"{printable(answer.account)} at {answer.at}, all that was committed up to {answer.block}", style="bold")
+    whose = f"{printable(answer.user)} of {printable(answer.account)}" if answer.user_id else printable(answer.account)
+    say(f"{whose} at {answer.at}, all that was committed up to {answer.block}", style="bold")
+    if answer.user_id and not answer.pools:
+        say(f"{printable(answer.account)} pays for its use.")
     for name, pool in answer.pools.items():
         say()
         say(f"{printable(name)}, in {pool.balance.unit}", style="bold")

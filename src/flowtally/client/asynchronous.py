@@ -112,6 +112,7 @@ class AsyncClient:
     delete_user = _ask(calls.delete_user)
     user_usage = _ask(calls.user_usage)
     user_balance = _ask(calls.user_balance)
+    explain_user = _ask(calls.explain_user)
     allocate = _ask(calls.allocate)
     allocations = _list(calls.allocations)
     take_back = _ask(calls.take_back)

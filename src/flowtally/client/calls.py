@@ -220,6 +220,11 @@ def user_balance(account: str, user: str, at: str | None = None, as_of: str | No
     return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, _given(at=at, as_of=as_of))
 
 
+def explain_user(account: str, user: str, at: str | None = None, *, top: int | None = None) -> Call[p.ExplainAnswer]:
+    """How the balance of a funded user came about, as `explain`."""
+    return read(f"{_user(account, user)}/explain", p.ExplainAnswer, _given(at=at, top=top))
+
+
 def allocate(account: str, user: str, request: p.AllocationRequest) -> Call[p.AllocationAnswer]:
     """Pass traffic of the account on to a funded user; ApiError `not_covered` says what is left."""
     return write("POST", f"{_user(account, user)}/allocations", p.AllocationAnswer, request)
