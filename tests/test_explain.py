@@ -95,7 +95,8 @@ def adds_up(answer: ExplainAnswer) -> None:
             assert span.used == covered - span.credit
             if span.largest and span.rows == len(span.largest):
                 assert sum(row.amount for row in span.largest) == span.used
-        for unpaid in (one for part in (*pool.spans, *pool.draws) for one in part.unpaid):
+        spans, draws = ([one for part in parts for one in part.unpaid] for parts in (pool.spans, pool.draws))
+        for unpaid in (*spans, *draws):
             fates[unpaid.fate] += unpaid.amount
         assert (fates["open"] + fates["before_carry"], fates["before_carry"]) == (b.overage, pool.overage_before_carry)
         assert fates["forgiven"] == pool.forgiven
