@@ -92,7 +92,10 @@ class EventCorrection(msgspec.Struct, frozen=True):
 
 class EventAnswer(msgspec.Struct, frozen=True):
     """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
-    `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order."""
+    `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order.
+
+    Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
+    quantities are what it added (negative: took away), with its `reason`; it has no `sum`."""
 
     source: str
     id: str
@@ -115,6 +118,9 @@ class EventAnswer(msgspec.Struct, frozen=True):
     block: int | None
     corrections: list[EventCorrection] = []
     sum: Quantities | None = None
+    kind: Literal["use", "correction", "adjustment"] = "use"
+    corrects: EventRef | None = None
+    reason: str = ""
 
 
 class CommitAnswer(msgspec.Struct, frozen=True):

@@ -60,6 +60,28 @@ def test_an_event_is_shown_with_its_corrections_and_what_it_stands_at(client: Cl
     assert found["corrections"][0]["received_at"] == "2026-03-15T12:00:00Z"
 
 
+def test_a_correction_is_looked_up_by_its_own_key_by_those_it_concerns(client: Client, acme: str) -> None:
+    client.post("/v1/accounts", json={"id": "other"})
+    correct(client, {"id": "c1", "corrects": EVENT, "bytes_down": 400, "reason": "twice"})
+    free = {"account": "other", "time": "2026-03-10T00:00:00Z", "bytes_up": -5, "reason": "outage"}
+    correct(client, {"id": "c2", **free})
+    mine, theirs = (token_of(client, f"/v1/accounts/{name}/credentials", scope="account") for name in ("acme", "other"))
+    sender = token_of(client, "/v1/credentials", scope="ingest")
+
+    def look(id: str, headers: dict[str, str] | None = None) -> Any:
+        return client.get("/v1/events", params={"source": "corrections", "id": id}, headers=headers)
+
+    found = look("c1").json()
+    assert (found["kind"], found["corrects"], found["reason"]) == ("correction", EVENT, "twice")
+    assert (found["source"], found["id"], found["bytes_down"], found["sum"]) == ("corrections", "c1", -500, None)
+    assert look("c1", mine).json() == found
+    assert look("c2", theirs).json()["kind"] == "adjustment"
+    for id, headers in (("c1", theirs), ("c1", sender), ("c2", mine), ("c2", sender)):
+        hidden, nothing = look(id, headers), look("c9", headers)
+        assert (hidden.status_code, nothing.status_code) == (404, 404)
+        assert hidden.json()["detail"].replace(id, "c9") == nothing.json()["detail"]
+
+
 def test_one_object_is_as_good_as_an_array(client: Client, acme: str) -> None:
     assert client.post("/v1/corrections", json={"id": "c1", "corrects": EVENT, "void": True}).json()["stored"] == 1
     assert 'flowtally_corrections_total{outcome="stored"} 1.0' in client.get("/metrics").text

@@ -29,6 +29,7 @@ EVENT: dict[str, Any] = {
         {"source": "corrections", "id": "c1", "received_at": "2026-07-02T10:00:00Z", "reason": "twice", "block": 2}
         | {"added": AMOUNTS, "after": STANDS}
     ],
+    **{"kind": "use", "corrects": None, "reason": ""},
 }
 CHANGE: dict[str, Any] = {
     "block": 12,
@@ -136,6 +137,20 @@ def test_an_event_is_shown_with_its_corrections(flowtally: Program) -> None:
     assert "received as  1,200 bytes up, 50,000 bytes down, 1 requests" in ran.out
     assert ran.out.splitlines()[-1].split() == ["c1", "corrections", "2026-07-02T10:00Z", "0", "-10,000", "0", "twice"]
     assert flowtally("correction", "show", "gw", "e1", "--json").document == EVENT
+
+
+def test_a_correction_is_shown_by_its_own_key(flowtally: Program) -> None:
+    one = EVENT | {"source": "corrections", "id": "c1", **AMOUNTS, "sum": None, "corrections": [], "reason": "twice"}
+    one |= {"kind": "correction", "corrects": {"source": "gw", "id": "e1"}}
+    flowtally.fake.answers["GET /v1/events"] = (200, one)
+    found = [line.split(maxsplit=1) for line in flowtally("correction", "show", "corrections", "c1").out.splitlines()]
+    for words in (["correction", "c1"], ["corrects", "e1"], ["reason", "twice"]):
+        assert words in found
+    assert ["added", "0 bytes up, -10,000 bytes down, 0 requests"] in found
+    flowtally.fake.answers["GET /v1/events"] = (200, one | {"kind": "adjustment", "corrects": None})
+    out = flowtally("correction", "show", "corrections", "c1").out
+    assert out.startswith("adjustment  c1")
+    assert "corrects" not in out.replace("corrections", "")
 
 
 def test_changes_since_yesterday_begin_with_its_first_instant(

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from tests.ingest.conftest import TIME, Death, House, named, numbered
 
-from flowtally.corrections import Quantities
-from flowtally.errors import NotAsExpected, SourceNotYours, Unavailable
+from flowtally.corrections import EventRef, Quantities
+from flowtally.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
 from flowtally.ledger import accounts, credentials
 from flowtally.protocol import CorrectionReceipt
 from flowtally.usage.store import Where
@@ -175,6 +175,28 @@ def test_a_correction_is_no_event(house: House) -> None:
     found = house.door.event("gw", "e1", house.credential)
     assert (found.bytes_up, found.status) == (5, "stored")
     assert house.statuses(*named("e9")) == ["conflict"]
+
+
+def test_a_correction_is_shown_by_its_own_key(house: House) -> None:
+    house.send(*named("e1", bytes_up=5, user="ann", labels={"k": "v"}), *numbered(1, 1, bytes_up=9))
+    house.correct(right("c1", bytes_up=2, reason="twice"), right("c2", {"source": "log", "id": "1"}, void=True))
+    found = house.door.event("corrections", "c1", house.credential)
+    assert (found.kind, found.source, found.id, found.reason) == ("correction", "corrections", "c1", "twice")
+    assert (found.bytes_up, found.bytes_down, found.requests, found.sum) == (-3, 0, 0, None)
+    assert (found.user, found.labels, found.status, found.block) == ("ann", {"k": "v"}, "stored", 2)
+    assert found.corrects == EventRef("gw", "e1")
+    event = house.door.event("gw", "e1", house.credential)
+    assert (event.kind, event.corrects, event.time) == ("use", None, found.time)
+    assert house.door.event("corrections", "c2", house.credential).corrects == EventRef("log", "1")
+
+
+def test_an_adjustment_is_shown_by_its_own_key(house: House) -> None:
+    house.correct(free("g1", bytes_down=-7, user="ann", product="mobile"))
+    found = house.door.event("corrections", "g1", house.credential)
+    assert (found.kind, found.corrects, found.reason, found.bytes_down) == ("adjustment", None, "goodwill", -7)
+    assert (found.account, found.user, found.product) == ("acme", "ann", "mobile")
+    with pytest.raises(NotFound):
+        house.door.event("corrections", "g2", house.credential)
 
 
 def test_an_event_that_is_still_waiting_can_be_corrected(light: House) -> None:

@@ -88,6 +88,20 @@ def test_a_correction_is_never_found_as_an_event(store: UsageStore) -> None:
     assert the(store, "a").block == 1
 
 
+def test_a_correction_is_found_by_its_own_key_with_all_it_says(store: UsageStore) -> None:
+    store.append(block(1, event("a", user="usr_1", time=7)))
+    mine = {"key_source": "desk", "user": "usr_1", "time": 7}
+    store.append(block(2, correction("c", "a", bytes_down=-4, reason="twice", **mine)))
+    found = store.entry("desk", "c", 2)
+    assert found is not None
+    assert (found.event.source, found.event.user, found.event.time, found.event.bytes_down) == ("gw", "usr_1", 7, -4)
+    entry = found.entry
+    assert (entry.kind, entry.source, entry.id, entry.reason, entry.block) == ("correction", "desk", "c", "twice", 2)
+    assert (referred(entry.refers_to).source, referred(entry.refers_to).id) == ("gw", "a")
+    for source, id, number in (("gw", "c", 2), ("desk", "a", 2), ("desk", "c", 1), ("gw", "a", 1)):
+        assert store.entry(source, id, number) is None
+
+
 def test_hundreds_are_found_at_once(store: UsageStore) -> None:
     many = 2 * entries.CHUNK + 1
     store.append(block(1, *(event(f"e{i}", time=i) for i in range(many))))

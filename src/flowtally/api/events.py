@@ -62,7 +62,7 @@ class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: Annotated[str, Meta(description="Source of the event.", examples=["gateway-1"])]
+    source: Annotated[str, Meta(description="Source of the event or correction.", examples=["gateway-1"])]
     id: Annotated[str, Meta(description="Its id, or its number if the source is numbered.", examples=["4711"])]
 
 
@@ -135,7 +135,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     "GET",
     "/v1/events",
     may=auth.ANYONE,
-    summary="Look up an event",
+    summary="Look up an event or a correction",
     query=EventQuery,
     answer=EventAnswer,
     errors=(NotFound,),
@@ -162,7 +162,8 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     ),
 )
 async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> EventAnswer:
-    """The event and what happened to it. Events of others answer like events that do not exist."""
+    """The event and what happened to it; or a correction or adjustment by its own `source` and `id`: `kind` tells, with
+    what it `corrects`, its `reason` and what it added. Those of others answer like those that do not exist."""
     return await call.house.in_thread(call.house.ingest.event, query.source, query.id, call.credential)
 
 

@@ -37,6 +37,12 @@ ADJUST: Final = """\
 Example:
   flowtally correction adjust acme --down=-5GB --product residential --reason "outage of 1 March"
 """
+SHOW: Final = """\
+\b
+Examples:
+  flowtally correction show squid-1 4711
+  flowtally correction show corrections 0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607
+"""
 COLUMNS: Final = ("correction", "source", "received", "up", "down", "requests", "reason")
 
 
@@ -106,15 +112,18 @@ def adjust(
     )
 
 
-@commands.command("show", epilog="Example: flowtally correction show squid-1 4711")
+@commands.command("show", epilog=SHOW)
 def show(source: Source, id: Event, json: Json = False) -> None:
-    """An event, its corrections, and what it stands at."""
+    """An event, its corrections, and what it stands at; or a correction by its own source and id."""
     with ask.client() as client:
         answer = client.event(source, id)
     if json:
         document(answer)
         return
-    _show(answer)
+    if answer.kind == "use":
+        _show(answer)
+    else:
+        _show_entry(answer)
 
 
 def signed(text: str) -> int:
@@ -174,3 +183,14 @@ def _show(answer: EventAnswer) -> None:
             for one in answer.corrections
         ]
         table(COLUMNS, rows, right=frozenset({3, 4, 5}))
+
+
+def _show_entry(answer: EventAnswer) -> None:
+    """A correction or adjustment: what it added to which event, or to whose use."""
+    told = {answer.kind: answer.id, "source": answer.source}
+    if answer.corrects is not None:
+        told |= {"corrects": answer.corrects.id, "of source": answer.corrects.source}
+    told |= {"account": answer.account, "user": answer.user, "product": answer.product, "time": answer.time or ""}
+    added = Quantities(answer.bytes_up, answer.bytes_down, answer.requests)
+    told |= {"received": answer.received_at or "", "block": str(answer.block), "reason": answer.reason}
+    facts(told | {"added": _words(added)})

@@ -57,7 +57,7 @@ def send_events(
 
 
 def event(source: str, id: str) -> Call[p.EventAnswer]:
-    """What became of one event."""
+    """What became of one event; or a correction by its own source and id."""
     return read("/v1/events", p.EventAnswer, {"source": source, "id": id})
 
 

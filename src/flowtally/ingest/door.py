@@ -156,7 +156,8 @@ class Ingest:
         return self._lookup.source(name, credential)
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
-        """An event and what happened to it. For a numbered source `id` is the number, or the id it kept."""
+        """An event and what happened to it, or a correction by its own key. For a numbered source `id` is the number,
+        or the id it kept."""
         return self._lookup.event(source, id, credential)
 
     def forget_names(self) -> None:

@@ -1,11 +1,13 @@
-"""What became of one event, and where a source stands: the questions a writer asks.
+"""What became of one event, of one correction, and where a source stands: the questions a writer asks.
 
 Answers only to whom it concerns; anything else is as unknown as what does not exist.
 """
 
 from __future__ import annotations
 
-from flowtally.corrections import Quantities
+from msgspec.structs import replace
+
+from flowtally.corrections import Quantities, referred
 from flowtally.edges import format_instant
 from flowtally.errors import NotFound
 from flowtally.ledger import users
@@ -14,7 +16,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.protocol import EventAnswer, EventCorrection, SourceAnswer
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Keys, Refused, Source
-from flowtally.usage.store import StoredEvent, UsageReader
+from flowtally.usage.store import Row, StoredEvent, UsageReader
 
 
 class Lookup:
@@ -42,6 +44,9 @@ class Lookup:
             stored = None if refused else self._stored(source, id)
             if stored is not None and (_writes(source, credential) or credential.account == stored.account):
                 return self._answer(source, stored)
+            row = None if stored else self._entry(source, id)
+            if row is not None and (_writes(source, credential) or credential.account == row.event.account):
+                return self._entry_answer(row)
         raise NotFound(f"There is no event {id!r} of source {name!r}", source=name, id=id)
 
     def _refused(self, source: Source, id: str) -> Refused | None:
@@ -62,20 +67,40 @@ class Lookup:
             return self._usage.find(source.name, id=id, sequence=None, block=None)
         return self._usage.find(source.name, id=None, sequence=number, block=None)
 
-    def _answer(self, source: Source, stored: StoredEvent) -> EventAnswer:
+    def _entry(self, source: Source, id: str) -> Row | None:
+        """A correction or adjustment is named, never numbered."""
+        key = key_of(id)
+        claimed = self._keys.known(source.no, [key]).get(key) if source.kind == "named" else None
+        return None if claimed is None else self._usage.entry(source.name, id, claimed[1])
+
+    def _name(self, user_id: str) -> str:
         with self._ledger.read() as tx:
-            name = users.names_of(tx, [stored.user]).get(stored.user, "") if stored.user else ""
+            return users.names_of(tx, [user_id]).get(user_id, "") if user_id else ""
+
+    def _answer(self, source: Source, stored: StoredEvent) -> EventAnswer:
         total, corrections = self._corrected(stored)
+        shown = self._show(stored, stored.source, stored.id or str(stored.sequence))
+        sequence = stored.sequence if source.kind == "numbered" else None
+        return replace(shown, sequence=sequence, corrections=corrections, sum=total)
+
+    def _entry_answer(self, row: Row) -> EventAnswer:
+        """A correction is dated and grouped as its event, under which it counts; its key is its own."""
+        entry = row.entry
+        corrects = referred(entry.refers_to) if entry.refers_to else None
+        shown = self._show(row.event, entry.source, entry.id)
+        return replace(shown, kind=entry.kind, corrects=corrects, reason=entry.reason)
+
+    def _show(self, stored: StoredEvent, source: str, id: str) -> EventAnswer:
         return EventAnswer(
-            source=stored.source,
-            id=stored.id or str(stored.sequence),
-            sequence=stored.sequence if source.kind == "numbered" else None,
+            source=source,
+            id=id,
+            sequence=None,
             status="stored",
             code="",
             detail="",
             series=stored.series,
             account=stored.account,
-            user=name,
+            user=self._name(stored.user),
             user_id=stored.user,
             product=stored.product,
             time=format_instant(stored.time),
@@ -86,8 +111,6 @@ class Lookup:
             http_status=stored.status,
             labels=stored.labels,
             block=stored.block,
-            corrections=corrections,
-            sum=total,
         )
 
     def _corrected(self, stored: StoredEvent) -> tuple[Quantities, list[EventCorrection]]:

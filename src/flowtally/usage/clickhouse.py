@@ -138,6 +138,12 @@ class ClickHouseStore:
         rows = self.engine.rows(query.text, query.parameters)
         return StoredEvent(*rows[0]) if rows else None
 
+    def entry(self, source: str, id: str, block: int) -> Row | None:
+        """The correction or adjustment of this key, claimed in this block."""
+        query = entries.entry(source, id, block)
+        rows = self.engine.rows(query.text, query.parameters)
+        return _row(rows[0]) if rows else None
+
     def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
         """Those of these events that are there."""
         found: dict[EventKey, StoredEvent] = {}
@@ -197,8 +203,7 @@ class ClickHouseStore:
     def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
         query = moves.largest(start, end, where, until_block, charge, limit)
         rows = self.engine.rows(query.text, query.parameters)
-        width = len(StoredEvent.__struct_fields__)
-        return [Row(StoredEvent(*row[:width]), Entry(*row[width:])) for row in rows]
+        return [_row(row) for row in rows]
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics: many active parts are what makes queries slow."""
@@ -239,3 +244,9 @@ def _migrate(engine: Engine) -> None:
                 engine.command(statement)
         record: Any = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
         engine.insert("schema_migrations", record, f"flowtally-migration-{migration.number}")
+
+
+def _row(columns: Sequence[Any]) -> Row:
+    """Event columns, then entry columns."""
+    width = len(StoredEvent.__struct_fields__)
+    return Row(StoredEvent(*columns[:width]), Entry(*columns[width:]))

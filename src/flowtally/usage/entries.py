@@ -75,6 +75,15 @@ def find(source: str, id: str | None, sequence: int | None, block: int | None) -
     return Query(text, {"source": source, "id": id, "sequence": sequence, "block": block})
 
 
+def entry(source: str, id: str, block: int) -> Query:
+    """One correction or adjustment by its own key: event columns, then entry columns."""
+    text = (
+        f"SELECT {EVENT}, {ENTRY} FROM usage_events PREWHERE block = {{block:UInt64}}"
+        " WHERE kind != 'use' AND key_source = {source:String} AND id = {id:String} LIMIT 1"
+    )
+    return Query(text, {"source": source, "id": id, "block": block})
+
+
 def chunks(texts: Sequence[str]) -> Iterator[slice]:
     """Slices of what may be asked for in one statement."""
     start = size = 0

@@ -107,6 +107,12 @@ class MemoryStore:
                 return _stored(row)
         return None
 
+    def entry(self, source: str, id: str, block: int) -> Row | None:
+        for row in self.rows:
+            if _kind(row) != "use" and (row["key_source"], row["id"], row["block"]) == (source, id, block):
+                return Row(_stored(row), _entry(row))
+        return None
+
     def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
         found: dict[EventKey, StoredEvent] = {}
         for key in keys:

@@ -249,6 +249,9 @@ class UsageReader(Protocol):
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""
 
+    def entry(self, source: str, id: str, block: int) -> Row | None:
+        """The correction or adjustment of this key, claimed in this block."""
+
     def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
         """Those of these events that are there."""
 
