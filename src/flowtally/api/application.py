@@ -30,6 +30,7 @@ from flowtally.api import (
 from flowtally.api.access import Access
 from flowtally.api.openapi import describe
 from flowtally.api.operation import OPERATIONS, route
+from flowtally.api.paths import Paths
 from flowtally.api.problems import answer_problem
 from flowtally.errors import FlowtallyError
 
@@ -55,5 +56,5 @@ def build_application(lifespan: Sequence[Lifespan] = ()) -> Litestar:
     )
     app.state.openapi = msgspec.json.encode(describe(OPERATIONS))
     # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
-    app.asgi_handler = Access(app.asgi_handler)
+    app.asgi_handler = Access(Paths(app.asgi_handler))
     return app

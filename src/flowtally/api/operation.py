@@ -25,6 +25,7 @@ from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.house import House
 from flowtally.api.idempotent import Key, is_known, once
 from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
+from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.protocol import PlainEvent, Scope
@@ -174,9 +175,10 @@ def stream(house: House, made: Streaming, request_id: str) -> Stream:
 
 
 def _path(request: AnyRequest) -> dict[str, Any]:
+    check_path(request.scope.get("raw_path"))
     if has_control(request.scope["path"]):
         raise BadRequest("The path holds a control character.")
-    return dict(request.path_params)
+    return {name: name_of(value) for name, value in request.path_params.items()}
 
 
 def _accept(request: AnyRequest) -> str:
