@@ -26,8 +26,10 @@ The meter, the prepaid ledger and the usage API for metered traffic.
 
 Instants are RFC 3339 text, quantities whole numbers (bytes, requests). Every error is a problem document (RFC 9457)
 whose `code` is stable. Unknown query parameters and unknown members of a body are errors, so that a typo never silently
-changes an answer. A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb` (many programs eat `.` and `..`,
-which `%2E` and `%2E%2E` survive in most; a user's id does in all). Writes take an `Idempotency-Key`; events need none, their ids do that.
+changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that.
+
+A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb`. Many programs eat `.` and `..`; most leave `%2E` and
+`%2E%2E` alone, and a user can always be addressed by id.
 
 Scopes of credentials: `ingest` writes events and reads its own sources and events; `account` reads one account; `admin`
 does everything. An account that is not yours answers like one that does not exist.

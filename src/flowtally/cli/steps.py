@@ -1,8 +1,11 @@
-"""How far a check, a backup or a restore is: one changing line in a terminal, a line per step and tenth elsewhere."""
+"""How far a check, a backup or a restore is: one changing line in a terminal; elsewhere a line when a step begins, then
+one per tenth and at most one every few seconds, so that a log of a short run is short."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -10,13 +13,17 @@ from flowtally.cli.output import note, plain
 from flowtally.units import human_count
 
 CLEAR: Final = "\r\x1b[K"
+PAUSE_S: Final = 3.0  # between two lines of the same step in a log
 
 
 class Steps:
     """Told of every step; always on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._plain = plain(sys.stderr)
+        self._clock = clock
+        self._begun: set[str] = set()
+        self._told_at = 0.0
         self._shown = ("", -1)
 
     def __enter__(self) -> Steps:
@@ -29,13 +36,21 @@ class Steps:
             sys.stderr.write(CLEAR)
 
     def show(self, step: str, done: int = 0, total: int = 0) -> None:
-        tenth = min(done * 10 // total, 10) if total else 0
-        if not step or (self._plain and (step, tenth) == self._shown):
+        if not step:
             return
         told = f"{step} {human_count(done)} of {human_count(total)}" if total else step
         if self._plain:
-            note(told)
+            self._line(step, min(done * 10 // total, 10) if total else 0, told)
         elif (step, done) != self._shown:
             sys.stderr.write(CLEAR + told)
             sys.stderr.flush()
-        self._shown = (step, tenth if self._plain else done)
+            self._shown = (step, done)
+
+    def _line(self, step: str, tenth: int, told: str) -> None:
+        now = self._clock()
+        again = (step, tenth) == self._shown or now - self._told_at < PAUSE_S
+        if step in self._begun and again:
+            return
+        note(told)
+        self._begun.add(step)
+        self._shown, self._told_at = (step, tenth), now
