@@ -569,7 +569,8 @@ class PeriodAdjustment(msgspec.Struct, frozen=True):
 
 class PeriodStatement(msgspec.Struct, frozen=True):
     """What was frozen: use dated inside by product and pool, the balance at its end, and `adjustments`: what had come
-    into earlier closed periods since the closing before this one."""
+    into earlier closed periods since the closing before this one. Use is everybody's; the balance is of the account's
+    own purses, which do not pay for funded users."""
 
     products: list[ProductTotals]
     pools: list[PoolTotals]

@@ -23,6 +23,24 @@ from flowtally.statement import Question, columns_of, make_statement, to_csv
 CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
 SPAN: dict[str, str | int | None] = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
+EXAMPLE = UsageAnswer(
+    "acme",
+    "2026-03-01T00:00:00+01:00",
+    "2026-03-02T00:00:00+01:00",
+    "Europe/Berlin",
+    "day",
+    [
+        {
+            "start": "2026-03-01T00:00:00+01:00",
+            "end": "2026-03-02T00:00:00+01:00",
+            "bytes_up": 1200,
+            "bytes_down": 50_000,
+            "bytes": 51_200,
+            "requests": 1,
+        }
+    ],
+    Totals(1200, 50_000, 51_200, 1),
+)
 
 
 class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,24 +138,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     answer=UsageAnswer,
     errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable),
     also=(CSV, ARROW),
-    example=UsageAnswer(
-        "acme",
-        "2026-03-01T00:00:00+01:00",
-        "2026-03-02T00:00:00+01:00",
-        "Europe/Berlin",
-        "day",
-        [
-            {
-                "start": "2026-03-01T00:00:00+01:00",
-                "end": "2026-03-02T00:00:00+01:00",
-                "bytes_up": 1200,
-                "bytes_down": 50_000,
-                "bytes": 51_200,
-                "requests": 1,
-            }
-        ],
-        Totals(1200, 50_000, 51_200, 1),
-    ),
+    example=EXAMPLE,
 )
 def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Reply:
     """One consistent answer whose total is the sum of its rows; at most 100,000 rows, not paged. Spans follow the

@@ -13,6 +13,7 @@ from flowtally.api.call import Call, Reply
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
+from flowtally.api.usage import EXAMPLE as USAGE
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.edges import format_instant
 from flowtally.errors import (
@@ -39,7 +40,6 @@ from flowtally.protocol import (
     LimitState,
     NameAnswer,
     PoolBalance,
-    Totals,
     UsageAnswer,
     UserAnswer,
     UserBalanceAnswer,
@@ -202,24 +202,7 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     answer=UsageAnswer,
     errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable),
     also=(CSV, ARROW),
-    example=UsageAnswer(
-        "acme",
-        "2026-03-01T00:00:00+01:00",
-        "2026-03-02T00:00:00+01:00",
-        "Europe/Berlin",
-        "day",
-        [
-            {
-                "start": "2026-03-01T00:00:00+01:00",
-                "end": "2026-03-02T00:00:00+01:00",
-                "bytes_up": 1200,
-                "bytes_down": 50_000,
-                "bytes": 51_200,
-                "requests": 1,
-            }
-        ],
-        Totals(1200, 50_000, 51_200, 1),
-    ),
+    example=USAGE,
 )
 def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageAnswer | Reply:
     """As the account's usage, of this user only, whatever it was called then. `user` as a parameter makes no sense
