@@ -32,6 +32,7 @@ from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
+from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
@@ -58,11 +59,6 @@ class FirstStart(msgspec.Struct, frozen=True):
     """`admin_token`: made just now, to be shown once; None when there is an admin credential already."""
 
     admin_token: str | None
-
-
-def now_ms() -> int:
-    """Whole milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def prepare(config: Config, clock: Clock = now_ms) -> FirstStart:

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.fake import Program
 from tests.cli.test_commands import GRANT
 
-from flowtally.cli import ask
+from flowtally import clock
 
 AMOUNTS = {"bytes_up": 0, "bytes_down": -10_000, "requests": 0}
 STOOD = {"bytes_up": 1200, "bytes_down": 50_000, "requests": 1}
@@ -115,7 +115,7 @@ def test_a_refused_correction_is_told_and_fails(flowtally: Program) -> None:
 
 
 def test_an_adjustment_takes_signed_amounts_in_words(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "now_ms", lambda: 1_782_950_400_000)
+    monkeypatch.setattr(clock, "now_ms", lambda: 1_782_950_400_000)
     flowtally.fake.answers["POST /v1/corrections"] = (200, ANSWER)
     flowtally("correction", "adjust", "acme", "--down=-5GB", "--requests", "+2", "--reason", "outage", "--id", "a")
     [body] = flowtally.fake.asked[0].body
@@ -156,7 +156,7 @@ def test_a_correction_is_shown_by_its_own_key(flowtally: Program) -> None:
 def test_changes_since_yesterday_begin_with_its_first_instant(
     flowtally: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "now_ms", lambda: 1_782_986_400_000)  # 2026-07-02T10:00:00Z
+    monkeypatch.setattr(clock, "now_ms", lambda: 1_782_986_400_000)  # 2026-07-02T10:00:00Z
     flowtally.fake.answers["GET /v1/changes"] = (200, CHANGES)
     ran = flowtally("changes", "--tz", "Asia/Kolkata", "--account", "acme")
     assert flowtally.fake.asked[0].query == {

@@ -79,9 +79,10 @@ def refusal(data: Path, **settings: object) -> dict[str, Any]:
 
 
 def main(data: str, *arguments: str) -> None:
+    from flowtally.clock import now_ms
     from flowtally.config import load_config
     from flowtally.errors import Damage, FlowtallyError
-    from flowtally.ingest.door import Ingest, now_ms
+    from flowtally.ingest.door import Ingest
     from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger
     from flowtally.usage.clickhouse import ClickHouseStore

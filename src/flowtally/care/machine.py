@@ -22,6 +22,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from flowtally.clock import now_ms
 from flowtally.ledger.snapshot import sqlite_facts
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -62,7 +63,7 @@ def checks(
     min_free: int,
     received_at: int | None = None,
     serving: bool = False,
-    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    now: Callable[[], int] = now_ms,
     mounts: str = "/proc/mounts",
 ) -> list[Check]:
     """All of them. `received_at`: when the last block was received, where known; `serving`: this process has the

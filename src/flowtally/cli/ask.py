@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Final
 
 from flowtally.client import Client
@@ -22,11 +21,6 @@ def client(retry_s: float | None = None) -> Client:
         return Client(url(), token, retry_s=PATIENCE_S if retry_s is None else retry_s)
     except (ValueError, ConfigError) as error:
         raise ConfigError(f"FLOWTALLY_URL or FLOWTALLY_TOKEN: {error}") from None
-
-
-def now_ms() -> int:
-    """Whole milliseconds since 1970 UTC, by this machine's clock."""
-    return time.time_ns() // 1_000_000
 
 
 def url() -> str:

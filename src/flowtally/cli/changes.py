@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.output import Json, document, note, say, table, when
 from flowtally.edges import first_instant, format_instant, load_zone
@@ -59,7 +60,7 @@ def _since(text: str, tz: str) -> str:
     if text not in DAYS:
         return text
     zone = load_zone(tz)
-    today = date.fromisoformat(format_instant(ask.now_ms(), zone)[:10])
+    today = date.fromisoformat(format_instant(clock.now_ms(), zone)[:10])
     return format_instant(first_instant(today - timedelta(DAYS[text]), zone))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 import uuid_utils
 
+from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.output import Json, document, facts, note, say, table, when
@@ -102,7 +103,7 @@ def adjust(
             account=account,
             user=user,
             product=product,
-            time=time or format_instant(ask.now_ms()),
+            time=time or format_instant(clock.now_ms()),
             bytes_up=signed(up),
             bytes_down=signed(down),
             requests=signed(requests),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.care import show_report
 from flowtally.cli.failures import FAILED
@@ -129,7 +129,7 @@ def rebuild_keys(
 
     config = _existing(data, usage_url, keys_url)
     with _usage_of(config) as usage, Steps() as steps:
-        done = rebuild(usage, keys_path(config.keys_url), _now(), _progress(steps))
+        done = rebuild(usage, keys_path(config.keys_url), clock.now_ms(), _progress(steps))
     if json:
         document(done)
         return
@@ -245,7 +245,3 @@ def _figures(one: Installation) -> dict[str, str]:
         "ledger": "" if one.ledger_bytes is None else human_bytes(one.ledger_bytes),
         "starts": f"{human_count(one.starts)}, the last stop was {'clean' if one.last_stop_clean else 'not clean'}",
     }
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

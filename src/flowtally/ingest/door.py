@@ -9,7 +9,6 @@ import asyncio
 import os
 import shutil
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.corrections import DEFAULT_SOURCE, Correction
 from flowtally.errors import ConfigError, SourceNotYours
@@ -41,10 +41,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Ingest:
