@@ -10,7 +10,9 @@ from sqlalchemy import event
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House, named, numbered
 
+from flowtally.corrections import Correction
 from flowtally.edges import format_instant
+from flowtally.ingest import correcting
 from flowtally.ingest.directory import Directory
 from flowtally.ledger import accounts, managed, users
 from flowtally.ledger.database import Ledger
@@ -31,7 +33,8 @@ def ids(directory: Directory, *events: tuple[str, int]) -> list[str]:
 
 
 def unknown(directory: Directory, *events: tuple[str, int]) -> set[int]:
-    return directory.unknown_users([("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64))
+    names, times = [("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64)
+    return {row for row, user_id in enumerate(directory.known_ids(names, times)) if user_id is None}
 
 
 def rename(ledger: Ledger, user: str, name: str, now: int) -> str:
@@ -140,3 +143,60 @@ def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: 
         "refused",
     ]
     assert light.statuses(*named("a", user="ann", time=new)) == ["duplicate"]  # a known key meets no rule of today
+
+
+def strict(light: House) -> str:
+    """Users are not made, and there is one."""
+    with light.ledger.begin() as tx:
+        made = managed.create_user(tx, "acme", "ann", now=NOW - 5000).id
+    light.open(create_unknown_users=False)
+    return made
+
+
+def delete_ann(light: House) -> None:
+    with light.ledger.begin() as tx:
+        managed.delete_user(tx, "acme", "ann", now=NOW - 20)
+    light.door.forget_names()
+
+
+def users_of(light: House) -> list[str]:
+    with light.ledger.read() as tx:
+        return [user.id for user in users.list_users(tx, "acme", deleted=True).items]
+
+
+def test_a_user_deleted_between_the_check_and_the_write_is_not_made_anew(
+    light: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event was under way: it is the deleted user's, as if it had come before, and the next one is refused."""
+    ann = strict(light)
+    committer = light.door._committer
+    claim = committer._claim
+
+    def claim_late(*given: Any) -> Any:
+        delete_ann(light)
+        monkeypatch.undo()
+        return claim(*given)
+
+    monkeypatch.setattr(committer, "_claim", claim_late)
+    new = format_instant(NOW - 10)
+    assert light.statuses(*named("a", user="ann", time=new)) == ["stored"]
+    assert [row["user"] for row in light.store.inner.rows] == [ann]  # type: ignore[attr-defined]
+    assert users_of(light) == [ann]
+    assert light.statuses(*named("b", user="ann", time=new)) == ["refused"]
+
+
+def test_nor_is_one_that_an_adjustment_names(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = strict(light)
+    digest = correcting.digest
+
+    def digest_late(one: Correction) -> int:
+        monkeypatch.undo()
+        delete_ann(light)
+        return digest(one)
+
+    monkeypatch.setattr(correcting, "digest", digest_late)
+    free = {"account": "acme", "user": "ann", "time": format_instant(NOW - 10), "reason": "goodwill", "bytes_up": -1}
+    assert light.correct({"id": "g1", **free}).stored == 1
+    assert [row["user"] for row in light.store.inner.rows] == [ann]  # type: ignore[attr-defined]
+    assert users_of(light) == [ann]
+    assert light.correct({"id": "g2", **free}).receipts[0].code == "unknown_user"

@@ -100,9 +100,9 @@ class History:
         for (account, name), at in asked:
             assert names.bearer_at(histories.get((account, name), ()), at) == self.bearer(name, at), (name, at)
         self.directory.forget()
-        unknown = self.directory.unknown_users([name for name, _ in asked], np.array([at for _, at in asked]))
-        assert unknown == {row for row, ((_, name), at) in enumerate(asked) if self.bearer(name, at) is None}
-        known = [one for row, one in enumerate(asked) if row not in unknown]
+        ids = self.directory.known_ids([name for name, _ in asked], np.array([at for _, at in asked]))
+        assert ids == [self.bearer(name, at) for (_, name), at in asked]
+        known = [one for one, user_id in zip(asked, ids, strict=True) if user_id is not None]
         found = self.directory.user_ids([name for name, _ in known], np.array([at for _, at in known]))
         assert found == [self.bearer(name, at) for (_, name), at in known]
 

@@ -27,11 +27,13 @@ _LISTED = 100  # receipts inside an error document
 
 
 class Gathered(msgspec.Struct):
-    """All submissions of a block as one `Prepared`; `starts` are their first rows in it."""
+    """All submissions of a block as one `Prepared`; `starts` are their first rows in it. `user_ids`, where users are
+    not made: the user of each row, None where there is none, so that whoever was checked is whoever is written."""
 
     submissions: list[Submission]
     starts: list[int]
     rows: Prepared
+    user_ids: list[str | None] | None = None
 
 
 class Sorted(msgspec.Struct):

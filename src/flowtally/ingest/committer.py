@@ -29,6 +29,7 @@ from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Waiting
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
+from flowtally.ledger.names import NOBODY
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Source, SourceKind
@@ -227,6 +228,9 @@ class Committer:
 
     def _block(self, submissions: list[Submission]) -> Answers:
         block = gather(submissions)
+        if not self._create_users:
+            names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
+            block.user_ids = self._directory.known_ids(names, block.rows.times)
         world = self._world(block)
         known = self._known(block, world)
         sorted_ = self._sort(block, world, known)
@@ -242,10 +246,10 @@ class Committer:
         writers = [(one.writer, len(one.events)) for one in block.submissions]
         latest_at = self._clock() + self._max_future_ms
         reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, latest_at)
-        if not self._create_users:
-            names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
-            for row in self._directory.unknown_users(names, block.rows.times):
-                reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {names[row][1]!r}"))
+        if block.user_ids is not None and None in block.user_ids:
+            for row, (name, user_id) in enumerate(zip(block.rows.columns.user, block.user_ids, strict=True)):
+                if user_id is None:
+                    reasons.setdefault(row, admission.Reason("unknown_user", f"there is no user {name!r}"))
         return reasons
 
     def _known(self, block: Gathered, rows_asked: Iterable[int]) -> dict[Key, int]:
@@ -335,7 +339,10 @@ class Committer:
     def _batch(self, block: Gathered, sorted_: Sorted) -> object:
         columns = block.rows.columns.only(sorted_.stored)
         times = block.rows.times[sorted_.stored]
-        user_ids = self._directory.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
+        if block.user_ids is None:
+            user_ids = self._directory.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
+        else:
+            user_ids = [block.user_ids[row] or NOBODY for row in sorted_.stored]
         self._directory.use_products(set(columns.product))
         return rows.batch(
             columns,

@@ -157,19 +157,24 @@ class Corrector:
             return Reason("refused_event", f"event {number} was refused ({refusal.code}) and counts for nothing")
         return EventKey(source.name, sequence=number) if 0 < number <= source.mark else _unknown(event)
 
-    def reasons(self, asked: Correcting) -> dict[int, Reason]:
-        """Why free adjustments cannot be made as the world is now, by index."""
+    def known_ids(self, asked: Correcting) -> dict[int, str | None] | None:
+        """Whose the free adjustments are, by index, where users are not made; None where they are. Asked once."""
+        if self._create_users:
+            return None
+        free = {index: one for index, one in enumerate(asked.corrections) if one.corrects is None}
+        times = np.array([_at(one) for one in free.values()], dtype=np.int64)
+        ids = self._directory.known_ids([(one.account, one.user) for one in free.values()], times)
+        return dict(zip(free, ids, strict=True))
+
+    def reasons(self, asked: Correcting, ids: dict[int, str | None] | None) -> dict[int, Reason]:
+        """Why free adjustments cannot be made as the world is now, by index; `ids` as `known_ids` gave them."""
         free = {index: one for index, one in enumerate(asked.corrections) if one.corrects is None}
         if not free:
             return {}
         if not asked.writer.admin:
             return dict.fromkeys(free, Reason("adjustment_needs_admin", "free adjustments need an admin credential"))
         statuses = self._directory.statuses({one.account for one in free.values()})
-        unknown: set[int] = set()
-        if not self._create_users:
-            names = [(one.account, one.user) for one in free.values()]
-            indices, times = list(free), np.array([_at(one) for one in free.values()], dtype=np.int64)
-            unknown = {indices[row] for row in self._directory.unknown_users(names, times)}
+        unknown = {index for index, user_id in (ids or {}).items() if user_id is None}
         latest = self._clock() + self._max_future_ms
         found = {index: _adjustment_reason(one, statuses, index in unknown, latest) for index, one in free.items()}
         return {index: reason for index, reason in found.items() if reason is not None}
@@ -190,7 +195,8 @@ class _Planning:
         self._sources = sources
         self._known = corrector.known(asked, sources)
         self._standings, self._refused = corrector.standings(asked)
-        self._world = corrector.reasons(asked)
+        self._ids = corrector.known_ids(asked)
+        self._world = corrector.reasons(asked, self._ids)
         self._digests: dict[Key, int] = {key: digest for key, (digest, _) in self._known.items()}
         self._plan = Plan([], [], CorrectionsAnswer(0, 0, 0, 0, []))
 
@@ -240,7 +246,8 @@ class _Planning:
 
     def _adjust(self, index: int, one: Correction, ours: int) -> CorrectionReceipt:
         assert one.time is not None, "the door checked it"
-        row: dict[str, Any] = {"series": METERED, "account": one.account, "user": one.user, "product": one.product}
+        user = one.user if self._ids is None else self._ids[index]
+        row: dict[str, Any] = {"series": METERED, "account": one.account, "user": user, "product": one.product}
         row |= {"source": one.source, "time": parse_instant(one.time), "status": 0, "labels": {}}
         self._add(one, row, "adjustment", "", one.adds(), ours)
         return _receipt(index, one, "stored", None, one.adds())
@@ -274,9 +281,11 @@ class _Planning:
         free = [row for row in self._plan.rows if row["kind"] == "adjustment"]
         if not free:
             return
+        self._corrector.use_products({row["product"] for row in free})
+        if self._ids is not None:
+            return  # they were when they were checked
         times = np.array([row["time"] for row in free], dtype=np.int64)
         ids = self._corrector.user_ids([(row["account"], row["user"]) for row in free], times)
-        self._corrector.use_products({row["product"] for row in free})
         for row, user_id in zip(free, ids, strict=True):
             row["user"] = user_id
 

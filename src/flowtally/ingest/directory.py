@@ -37,13 +37,11 @@ class Directory:
         with self._ledger.read() as tx:
             return directory.statuses(tx, filter(is_text, accounts))  # PostgreSQL fails over a NUL even in a question
 
-    def unknown_users(self, events: Sequence[Name], times: Times) -> set[int]:
-        """The places of those of these events whose user nobody was at the time."""
-        wanted = set(events)
-        self._learn(wanted)
-        if not self._maybe_unknown(wanted):
-            return set()
-        return {row for row, name in enumerate(events) if self._bearer(name, int(times[row])) is None}
+    def known_ids(self, events: Sequence[Name], times: Times) -> list[str | None]:
+        """The user of each of these events, None where nobody bore the name at the time; nobody is made. Whoever may
+        make none keeps this answer: asked again, a name given up meanwhile would be another's, or free."""
+        self._learn(set(events))
+        return [self._bearer(name, int(times[row])) for row, name in enumerate(events)]
 
     def user_ids(self, events: Sequence[Name], times: Times) -> list[str]:
         """The user of each of these events; users are made for names that nobody bore at the time. The accounts
