@@ -23,6 +23,7 @@ from flowtally.usage.store import Where
 ACCOUNTS = ("acme", "beta")
 PRODUCTS = ("residential", "mobile", "api", "unlimited")
 STEPS = 60
+KINDS = {True: "correction", False: "adjustment"}
 
 
 class Model:
@@ -198,8 +199,12 @@ class Player:
             assert len(found_event.corrections) == sum(
                 asked.get("corrects") == {"source": source, "id": id} for asked, _, _ in self.model.entries.values()
             )
+        for (source, id), (asked, _, added) in self.model.entries.items():
+            shown = self.house.door.event(source, id, self.house.credential)
+            assert Quantities(shown.bytes_up, shown.bytes_down, shown.requests) == added
+            assert (shown.kind, shown.reason) == (KINDS["corrects" in asked], asked.get("reason", ""))
         with pytest.raises(NotFound):
-            self.house.door.event("corrections", "c1", self.house.credential)
+            self.house.door.event("corrections", "never sent", self.house.credential)
 
     def explained(self, account: str) -> None:
         """The balance follows in the same commit, and its explanation adds up to it."""

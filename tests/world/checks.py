@@ -210,6 +210,10 @@ def events(world: World, chance: Random) -> None:
         assert amounts(told["sum"]) == world.model.stands(row.key)
         corrections = [one for one in world.model.rows if one.of == row.key]
         assert [(one["source"], one["id"]) for one in told["corrections"]] == [one.key for one in corrections]
+    for row in some(chance, [one for one in world.model.rows if one.kind != "use"]):
+        told = world.ask("GET", "/v1/events", source=row.key[0], id=row.key[1])
+        of = None if row.of is None else {"source": row.of[0], "id": row.of[1]}
+        assert (told["kind"], told["corrects"], amounts(told)) == (row.kind, of, row.adds)
     for source, id in some(chance, list(world.model.refused)):
         told = world.ask("GET", "/v1/events", source=source, id=id)
         assert (told["status"], told["code"]) == ("refused", world.model.refused[source, id])
