@@ -7,7 +7,7 @@ what a limit refuses to whoever stands at the gate: a limit never pays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import structs
@@ -142,6 +142,23 @@ def delete_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: 
         for allocation_id, unspent in _unspent(tx, usage, found, at).items():
             allocations.take_back(tx, found, allocation_id, now=at, unspent=unspent)
     return managed.delete_user(tx, account_id, found.id, now=now)
+
+
+def burn_funded(
+    tx: Tx, account_id: str, funded: Sequence[User], at: int, ask: Callable[[Where, list[int]], Sequence[Sum]]
+) -> dict[str, dict[str, burndown.Balance]]:
+    """The purses of these funded users at `at`, by user id and pool, from one question by user and product."""
+    account, known = accounts.read_account(tx, account_id), pools.read_pools(tx)
+    purses = {
+        one.id: _purses(account, one, allocations.allocations_to(tx, one.id), list(units_of(known))) for one in funded
+    }
+    plans = {id: purse.plans(at) for id, purse in purses.items()}
+    edges = merge_edges(*(plan for mine in plans.values() for plan in mine.values()))
+    used: dict[str, list[Sum]] = {id: [] for id in purses}
+    for one in ask(Where(account=account_id, users=tuple(purses)), edges):
+        used[one.by[0]].append(Sum(one.span, one.by[1:], one.bytes_up, one.bytes_down, one.requests))
+    burnt = {id: burn_purses(purse, plans[id], edges, used[id], known, at) for id, purse in purses.items()}
+    return {id: {name: one.balance for name, one in mine.items()} for id, mine in burnt.items()}
 
 
 def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:

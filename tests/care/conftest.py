@@ -28,7 +28,7 @@ class Patient:
         rows = audit_of(self._store)
         assert rows is not None
         moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
-        return verify(rows, moment, self.house.ledger, Progress())
+        return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
 
     def found(self) -> dict[str, list[str]]:
         """What is found, by code: `where: detail`."""

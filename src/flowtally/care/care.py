@@ -83,7 +83,7 @@ class Care:
         def work(progress: Progress) -> Report:
             progress("moment")
             moment = self._between_blocks(take)
-            return verify.verify(rows, moment, self._ledger, progress)
+            return verify.verify(rows, moment, self._ledger, progress, self._clock())
 
         return self._verify.start(work)
 

@@ -40,7 +40,7 @@ class Restored(msgspec.Struct, frozen=True):
     report: Report
 
 
-def restore(source: Path, data: Path, ledger_url: str | None, say: Progress) -> Restored:
+def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now: int) -> Restored:
     """ConfigError: no backup, or a directory that is not empty. BackupBroken: files are not as they were written."""
     told = manifest.read(source)
     _check_target(source, data)
@@ -55,7 +55,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress) -> 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
     try:
-        settled, report = _assemble(source, work, told, ledger_url, say)
+        settled, report = _assemble(source, work, told, ledger_url, say, now)
         os.sync()
         _put_in_place(work, data)
     except BaseException:
@@ -85,7 +85,7 @@ def _check_files(source: Path, told: Manifest, say: Progress) -> None:
 
 
 def _assemble(
-    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress
+    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int
 ) -> tuple[list[str], Report]:
     from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
     from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
@@ -112,7 +112,7 @@ def _assemble(
         closing.callback(ledger.close)
         rows = audit_of(usage)
         assert rows is not None
-        report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say)
+        report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
         recovery.give_up_stated_blocks(keys, ledger)
         os.sync()
         keys.mark_clean(keys.committed().block, stopped=True)

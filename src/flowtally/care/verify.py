@@ -10,6 +10,8 @@ or looked at in portions, and only what differs is looked at one by one.
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
     accounts and users     <= the ledger's;  the ledger = its own rules
+    balances               =  what rows, grants and allocations add up to (`laws`)
+    closed periods         =  the rows of their time (`statements`)
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import Final
 import msgspec
 
 from flowtally.care.job import Progress
+from flowtally.care.laws import Laws
+from flowtally.care.statements import Statements
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.usage import fingerprint
@@ -75,10 +79,11 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    """One run."""
+    """One run. `now`: the instant of the balances that are checked."""
 
-    def __init__(self, rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress) -> None:
+    def __init__(self, rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> None:
         self._rows = rows
+        self._now = now
         self._keys = moment.keys
         self._moment = moment
         self._ledger = ledger
@@ -98,6 +103,8 @@ class Verifier:
             ("numbers", self._check_numbers),
             ("subjects", self._check_subjects),
             ("ledger", self._check_ledger),
+            ("balances", self._check_balances),
+            ("periods", self._check_periods),
         ):
             self._at = (name, self._found)
             self._say(name)
@@ -338,6 +345,17 @@ class Verifier:
                 self._say("ledger")
             return ledger_audit.count_rows(tx)
 
+    # Figures that take both stores
+
+    def _check_balances(self) -> int:
+        sums = self._rows.sums(self._block)
+        laws = Laws(self._rows.reader, sums, self._ledger, self._block, self._now, self._find, self._say)
+        return laws.check()
+
+    def _check_periods(self) -> int:
+        sums = self._rows.sums(self._block)
+        return Statements(self._rows.reader, sums, self._ledger, self._block, self._find, self._say).check()
+
 
 def take_moment(rows: RowsAudit, keys: Path) -> Moment:
     """Call it between two blocks."""
@@ -349,10 +367,10 @@ def take_moment(rows: RowsAudit, keys: Path) -> Moment:
         raise
 
 
-def verify(rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress) -> Report:
-    """Compare everything; closes the moment."""
+def verify(rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> Report:
+    """Compare everything; closes the moment. `now`: the instant of the balances that are checked."""
     try:
-        return Verifier(rows, moment, ledger, progress).run()
+        return Verifier(rows, moment, ledger, progress, now).run()
     finally:
         moment.keys.close()
 

@@ -96,7 +96,8 @@ def restore(
     from flowtally.care.restore import restore as put_back  # noqa: PLC0415
 
     with Steps() as steps:
-        done = put_back(source.expanduser().absolute(), data.expanduser().absolute(), ledger_url, _progress(steps))
+        places = (source.expanduser().absolute(), data.expanduser().absolute())
+        done = put_back(*places, ledger_url, _progress(steps), _now())
     report = done.report
     answer = VerifyAnswer(
         "done",

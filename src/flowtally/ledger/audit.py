@@ -26,7 +26,17 @@ from sqlalchemy import (
 
 from flowtally.ledger.grants import MAX_GRANTED
 from flowtally.ledger.idempotency import SECRET_FIELDS
-from flowtally.ledger.tables import accounts, grants, idempotency, metadata, pools, user_names, users
+from flowtally.ledger.tables import (
+    accounts,
+    allocation_returns,
+    allocations,
+    grants,
+    idempotency,
+    metadata,
+    pools,
+    user_names,
+    users,
+)
 
 LISTED: Final = 20
 CHUNK: Final = 500
@@ -140,6 +150,17 @@ def _pools_of_grants(tx: Connection) -> Iterator[Fault]:
         yield Fault("grant", f"grant {grant}", f"is in pool {pool!r}, which charges nothing")
 
 
+def _returned(tx: Connection) -> Iterator[Fault]:
+    """No more is taken back of an allocation than was allocated."""
+    mine = allocation_returns.c.allocation_id == allocations.c.id
+    back = func.sum(allocation_returns.c.amount)
+    query = select(allocations.c.id, allocations.c.amount, back).join(allocation_returns, mine)
+    query = query.group_by(allocations.c.id, allocations.c.amount).having(back > allocations.c.amount)
+    for allocation, amount, returned in tx.execute(query.limit(LISTED)):
+        told = f"{int(returned)} were taken back of the {amount} that were allocated"
+        yield Fault("returned", f"allocation {allocation}", told)
+
+
 def _names(tx: Connection) -> Iterator[Fault]:
     """At any instant a name of an account has one bearer. A user may bear several: a new one holds for the past."""
     one, other = user_names.alias(), user_names.alias()
@@ -172,4 +193,10 @@ def _row(table: Table, row: Any) -> str:
     return f"{table.name} {', '.join(map(str, row))}"
 
 
-RULES: Final[tuple[Callable[[Connection], Iterator[Fault]], ...]] = (_granted, _pools_of_grants, _names, _answers)
+RULES: Final[tuple[Callable[[Connection], Iterator[Fault]], ...]] = (
+    _granted,
+    _pools_of_grants,
+    _returned,
+    _names,
+    _answers,
+)

@@ -18,7 +18,8 @@ from flowtally.events import MAX_QUANTITY
 from flowtally.usage import rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
-from flowtally.usage.store import ClaimedRow, UsageStore
+from flowtally.usage.store import ClaimedRow, UsageReader, UsageStore
+from flowtally.usage.sums_audit import SumsAudit
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
@@ -90,6 +91,15 @@ class RowsAudit:
     def __init__(self, store: ClickHouseStore) -> None:
         self._engine = store.engine
         self._store = store
+
+    @property
+    def reader(self) -> UsageReader:
+        """What answers are made from, to be compared with the rows."""
+        return self._store
+
+    def sums(self, block: int) -> SumsAudit:
+        """What the rows of blocks up to this one add up to."""
+        return SumsAudit(self._engine, block)
 
     def damage(self) -> list[str]:
         return self._store.damage()

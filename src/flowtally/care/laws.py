@@ -1,0 +1,165 @@
+"""Bytes are conserved (law 5): the balance of every account and funded user against what its parts add up to.
+
+Owns the equations. The right sides are what is served (`balance`, `funding`); the left sides are added up from the rows
+and the ledger's tables by other questions (`sums_audit`), so that no mistake is on both.
+
+    use by the rows + allocations  =  spent + overage + forgiven - credit
+    grants given                   =  spent + left + pending + expired + voided
+    allocations of an account      =  what the purses of its users were given
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from flowtally.balance import burn_pools, units_of
+from flowtally.burndown import Balance
+from flowtally.care.job import Progress
+from flowtally.funding import burn_funded
+from flowtally.ledger import audit, pools, sums_audit
+from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.pools import Pools
+from flowtally.ledger.users import User, read_user
+from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.sums_audit import SumsAudit, Used
+
+ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
+USERS: Final = 100
+
+Find = Callable[[str, str, str], None]  # code, where, detail
+
+
+class Laws:
+    """One walk over all accounts and their funded users: rows of blocks up to `block`, dated before `at`."""
+
+    def __init__(
+        self, usage: UsageReader, sums: SumsAudit, ledger: Ledger, block: int, at: int, find: Find, say: Progress
+    ) -> None:
+        self._usage = usage
+        self._sums = sums
+        self._ledger = ledger
+        self._block = block
+        self._at = at
+        self._find = find
+        self._say = say
+        self._seen = 0
+
+    def check(self) -> int:
+        """How many purses' owners were looked at. Each page of accounts is one moment of the ledger."""
+        with self._ledger.read() as tx:
+            count = audit.count_accounts(tx)
+        done, last = 0, ""
+        while True:
+            with self._ledger.read() as tx:
+                page = sums_audit.account_ids(tx, last, ACCOUNTS)
+                if not page:
+                    return self._seen
+                for _ in self._check_page(tx, page):
+                    done += 1
+                    self._say("balances", done, max(count, done))
+            last = page[-1]
+
+    def _check_page(self, tx: Tx, page: Sequence[str]) -> Iterator[str]:
+        at = max(self._at, sums_audit.last_allocation(tx) + 1)  # each must see all that was passed on
+        known = pools.read_pools(tx)
+        used = self._sums.of_accounts(page, at)
+        given, drawn = sums_audit.granted(tx, page), sums_audit.allocated_by(tx, page)
+        for account in page:
+            funded, in_purses = self._check_funded(tx, account, known, at)
+            mine = charged(used.get(account, {}), known)
+            own = {pool: mine.get(pool, 0) - funded.get(pool, 0) for pool in units_of(known)}
+            try:
+                _, burnt = burn_pools(tx, account, at, self._ask("product"))
+            except (AssertionError, KeyError) as error:  # the ledger is broken: say so, and go on
+                self._find("balance", f"account {account!r}", f"its balance cannot be made: {error!r}"[:500])
+            else:
+                purses = {pool: one.balance for pool, one in burnt.items()}
+                self._compare(
+                    f"account {account!r}", purses, own, _of(account, given), _of(account, drawn), units_of(known)
+                )
+                self._compare_draws(account, purses, in_purses)
+            self._seen += 1
+            yield account
+
+    def _check_funded(self, tx: Tx, account: str, known: Pools, at: int) -> tuple[dict[str, int], dict[str, int]]:
+        """What the funded users of the account used, and what their purses were given, by pool."""
+        used_by_all: dict[str, int] = defaultdict(int)
+        in_purses: dict[str, int] = defaultdict(int)
+        last = ""
+        while page := sums_audit.funded_ids(tx, account, last, USERS):
+            last = page[-1]
+            used, given = self._sums.of_users(account, page, at), sums_audit.allocated_to(tx, page)
+            mine = {user: charged(used.get(user, {}), known) for user in page}
+            for one in mine.values():
+                for pool, amount in one.items():
+                    used_by_all[pool] += amount
+            users = [read_user(tx, account, user) for user in page]
+            for user, purses in self._purses_of(tx, account, users, at).items():
+                where = f"account {account!r}, user {user!r}"
+                self._compare(where, purses, mine[user], _of(user, given), {}, units_of(known))
+                for pool, purse in purses.items():
+                    in_purses[pool] += purse.granted
+                self._seen += 1
+            self._say("balances")
+        return used_by_all, in_purses
+
+    def _purses_of(self, tx: Tx, account: str, users: Sequence[User], at: int) -> dict[str, dict[str, Balance]]:
+        try:
+            return burn_funded(tx, account, users, at, self._ask("user", "product"))
+        except (AssertionError, KeyError) as error:
+            where = f"account {account!r}, users {users[0].id!r} to {users[-1].id!r}"
+            self._find("balance", where, f"the balance of one of them cannot be made: {error!r}"[:500])
+            return {}
+
+    def _ask(self, *by: str) -> Callable[[Where, list[int]], Sequence[Sum]]:
+        def ask(where: Where, edges: list[int]) -> Sequence[Sum]:
+            return self._usage.sums(edges, msgspec.structs.replace(where, until_block=self._block), by)
+
+        return ask
+
+    def _compare(
+        self,
+        where: str,
+        purses: Mapping[str, Balance],
+        used: Mapping[str, int],
+        given: Mapping[str, int],
+        drawn: Mapping[str, int],
+        units: Mapping[str, str],
+    ) -> None:
+        for pool, unit in units.items():
+            use, draws, grants = used.get(pool, 0), drawn.get(pool, 0), given.get(pool, 0)
+            purse = purses.get(pool)
+            paid = 0 if purse is None else purse.spent + purse.overage + purse.forgiven - purse.credit
+            if use + draws != paid:
+                detail = f"{use} {unit} used by the rows and {draws} passed on, but spent + overage + forgiven - credit"
+                self._find("use_and_draws", f"{where}, pool {pool!r}", f"{detail} are {paid}")
+            whole = 0 if purse is None else purse.spent + purse.left + purse.pending + purse.expired + purse.voided
+            if grants != whole:
+                detail = f"was given {grants} {unit}, but spent + left + pending + expired + voided are {whole}"
+                self._find("granted", f"{where}, pool {pool!r}", detail)
+
+    def _compare_draws(self, account: str, purses: Mapping[str, Balance], given: Mapping[str, int]) -> None:
+        for pool in sorted(purses.keys() | given.keys()):
+            drawn = purses[pool].drawn if pool in purses else 0
+            if drawn != given.get(pool, 0):
+                detail = f"passed on {drawn}, but the purses of its users were given {given.get(pool, 0)}"
+                self._find("draws_and_purses", f"account {account!r}, pool {pool!r}", detail)
+
+
+def charged(used: Mapping[str, Used], known: Pools) -> dict[str, int]:
+    """What the pools that have balances charge for this use by product."""
+    found: dict[str, int] = defaultdict(int)
+    for product, one in used.items():
+        pool = known.pool_of(product)
+        charge = known.charges.get(pool, "nothing")
+        if charge != "nothing":
+            found[pool] += one.requests if charge == "requests" else one.bytes
+    return found
+
+
+def _of(whose: str, sums: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {pool: amount for (one, pool), amount in sums.items() if one == whose}

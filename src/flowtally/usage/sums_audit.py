@@ -1,0 +1,92 @@
+"""What the rows add up to, asked past the roll-ups: the other side of the laws that `verify` checks.
+
+Owns the SQL, which shares nothing with the questions that answers are made of (`queries`). All of it is about the rows
+of blocks up to one block, which never change. One thread of the engine does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from flowtally.events import METERED
+from flowtally.usage.clickhouse import TABLE
+from flowtally.usage.engine import Engine
+
+SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_execution_time": 0}
+_SUMS: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
+_MINE: Final = "series = {series:String} AND block <= {block:UInt64} AND time < fromUnixTimestamp64Milli({end:Int64})"
+
+
+class Used(msgspec.Struct, frozen=True):
+    """Quantities that were added up."""
+
+    bytes_up: int = 0
+    bytes_down: int = 0
+    requests: int = 0
+
+    def plus(self, other: Used) -> Used:
+        return Used(self.bytes_up + other.bytes_up, self.bytes_down + other.bytes_down, self.requests + other.requests)
+
+    @property
+    def bytes(self) -> int:
+        return self.bytes_up + self.bytes_down
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What blocks after `after` (up to the next that was asked for) brought of `product` to the span from `start`."""
+
+    start: int
+    after: int
+    product: str
+    used: Used
+
+
+class SumsAudit:
+    """Questions to the metered rows of blocks up to `block`; any thread."""
+
+    def __init__(self, engine: Engine, block: int) -> None:
+        self._engine = engine
+        self._block = block
+
+    def of_accounts(self, accounts: Sequence[str], end: int) -> dict[str, dict[str, Used]]:
+        """What each of these accounts used before `end`, by product: all its users together."""
+        text = (
+            f"SELECT toString(account), toString(product), {_SUMS} FROM {TABLE}"
+            f" WHERE {_MINE} AND account IN {{accounts:Array(String)}} GROUP BY account, product"
+        )
+        return _by_first(self._ask(text, accounts=list(accounts), end=end))
+
+    def of_users(self, account: str, users: Sequence[str], end: int) -> dict[str, dict[str, Used]]:
+        """What each of these users of an account used before `end`, by product."""
+        text = (
+            f"SELECT toString(user), toString(product), {_SUMS} FROM {TABLE}"
+            f" WHERE {_MINE} AND account = {{account:String}} AND user IN {{users:Array(String)}}"
+            " GROUP BY user, product"
+        )
+        return _by_first(self._ask(text, account=account, users=list(users), end=end))
+
+    def in_spans(self, account: str, edges: Sequence[int], blocks: Sequence[int]) -> list[Part]:
+        """The use of an account between these edges, told apart by the blocks that brought it: those up to the first of
+        `blocks`, those after it up to the second, and so on."""
+        after = sorted({0, *blocks})
+        text = (
+            "SELECT roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)}) AS start,"
+            " roundDown(toInt64(block) - 1, {after:Array(Int64)}) AS since, toString(product),"
+            f" {_SUMS} FROM {TABLE} WHERE {_MINE} AND account = {{account:String}}"
+            " AND time >= fromUnixTimestamp64Milli({first:Int64}) GROUP BY start, since, product"
+        )
+        rows = self._ask(text, account=account, edges=list(edges), after=after, first=edges[0], end=edges[-1])
+        return [Part(start, since, product, Used(*sums)) for start, since, product, *sums in rows]
+
+    def _ask(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self._engine.rows(text, {"series": METERED, "block": self._block, **parameters}, **SETTINGS)
+
+
+def _by_first(rows: Sequence[tuple[Any, ...]]) -> dict[str, dict[str, Used]]:
+    found: dict[str, dict[str, Used]] = {}
+    for whose, product, *sums in rows:
+        found.setdefault(whose, {})[product] = Used(*sums)
+    return found

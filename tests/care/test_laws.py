@@ -1,0 +1,202 @@
+"""Balances and closed periods against the rows and the ledger: what is whole is found whole, each fault is named."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.care.conftest import Patient
+from tests.conftest import NOW
+from tests.ingest.conftest import named
+
+from flowtally import funding, periods
+from flowtally.care import laws, statements
+from flowtally.ledger import accounts, grants, managed
+
+DAY = 86_400_000
+MARCH = ("2026-03-01", "2026-03-03")
+
+
+class Books:
+    """An account with a grant, a funded user `fay` with a purse of her own, use of both, and closed periods."""
+
+    def __init__(self, patient: Patient) -> None:
+        self.patient, self.house = patient, patient.house
+        house = self.house
+        with house.ledger.begin() as tx:
+            self.grant = grants.give_grant(tx, "acme", 100, now=NOW, starts_at=0).id
+            self.fay = managed.create_user(tx, "acme", "fay", now=NOW, funded=True).id
+        house.send(*named("a", bytes_up=10, bytes_down=5), *named("m", product="mobile", bytes_up=3))
+        self.allocation = self.allocate(20)
+        house.clock.at += DAY
+        house.send(*named("f", user="fay", bytes_up=0, bytes_down=7, time="2026-03-16T11:00:00Z"))
+
+    def allocate(self, amount: int) -> str:
+        with self.house.ledger.begin() as tx:
+            made = funding.allocate(tx, self.house.store.inner, "acme", "fay", amount, now=self.house.clock())
+        return made.id
+
+    def close(self, start: str, end: str) -> str:
+        house = self.house
+        with house.ledger.read() as tx:
+            planned = periods.plan_closing(tx, house.store.inner, "acme", start, end, house.clock())
+        with house.ledger.begin() as tx:
+            return periods.close_period(tx, "acme", planned, house.clock()).id
+
+    def rewrite(self, period: str, change: str, into: str) -> None:
+        """A hand in the statement."""
+        self.patient.promises(f"UPDATE periods SET statement = replace(statement, '{change}', '{into}')"
+                              f" WHERE id = '{period}'")  # fmt: skip
+
+
+@pytest.fixture
+def books(patient: Patient) -> Books:
+    return Books(patient)
+
+
+def test_whole_books_are_found_whole_and_all_is_looked_at(books: Books) -> None:
+    books.close(*MARCH)
+    books.house.send(*named("late", bytes_up=2))
+    books.close("2026-03-05", "2026-03-06")
+    books.house.send(*named("later", product="mobile", bytes_up=4))
+    report = books.patient.verify()
+    assert report.findings == []
+    looked_at = {check.name: check.looked_at for check in report.checks}
+    assert (looked_at["balances"], looked_at["periods"]) == (3, 2)  # acme, beta, fay
+
+
+def test_many_accounts_and_users_are_walked_in_pages(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laws, "ACCOUNTS", 2)
+    monkeypatch.setattr(laws, "USERS", 1)
+    monkeypatch.setattr(statements, "ACCOUNTS", 1)
+    with books.house.ledger.begin() as tx:
+        for number in range(5):
+            accounts.create_account(tx, f"more{number}", now=NOW)
+            managed.create_user(tx, "acme", f"fay{number}", now=NOW, funded=True)
+    books.close(*MARCH)
+    report = books.patient.verify()
+    assert report.findings == []
+    assert {check.name: check.looked_at for check in report.checks}["balances"] == 13
+
+
+def test_use_that_the_balance_does_not_count_is_named(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that loses rows: the balance is consistent in itself, and wrong."""
+    store = type(books.house.store.inner)
+    honest = store.sums
+
+    def lossy(self, edges, where, by=(), **more):  # type: ignore[no-untyped-def]
+        return [one for one in honest(self, edges, where, by, **more) if "mobile" not in one.by]
+
+    monkeypatch.setattr(store, "sums", lossy)
+    assert books.patient.found() == {
+        "use_and_draws": [
+            "account 'acme', pool 'mobile': 3 bytes used by the rows and 0 passed on, but"
+            " spent + overage + forgiven - credit are 0"
+        ]
+    }
+
+
+def test_use_of_a_funded_user_that_its_purse_does_not_count_is_named(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = type(books.house.store.inner)
+    honest = store.sums
+    monkeypatch.setattr(
+        store, "sums", lambda self, edges, where, by=(), **more: [] if where.users else honest(self, edges, where, by)
+    )
+    assert books.patient.found() == {
+        "use_and_draws": [
+            f"account 'acme', user '{books.fay}', pool 'traffic': 7 bytes used by the rows and 0 passed on, but"
+            " spent + overage + forgiven - credit are 0"
+        ]
+    }
+
+
+def test_an_allocation_to_somebody_without_a_purse_is_named(books: Books) -> None:
+    """The row was given to another user, whom nobody funds: it left the account and arrived nowhere."""
+    books.house.send(*named("b", user="bob"))
+    books.patient.promises("UPDATE allocations SET user_id = (SELECT user_id FROM user_names WHERE name = 'bob')")
+    assert books.patient.found()["draws_and_purses"] == [
+        "account 'acme', pool 'traffic': passed on 20, but the purses of its users were given 0"
+    ]
+
+
+def test_more_taken_back_than_was_allocated_is_named(books: Books) -> None:
+    books.patient.promises(f"INSERT INTO allocation_returns VALUES ('ret_1', '{books.allocation}', 21, {NOW})")
+    found = books.patient.found()
+    assert found["ledger_returned"] == [
+        f"allocation {books.allocation}: 21 were taken back of the 20 that were allocated"
+    ]
+    assert found["balance"][0].startswith("account 'acme': its balance cannot be made: ")
+
+
+def test_a_changed_statement_is_named_with_both_figures(books: Books) -> None:
+    period = books.close(*MARCH)
+    books.rewrite(period, '"bytes_up":10,', '"bytes_up":11,')
+    where = f"account 'acme', period {period}"
+    assert books.patient.found() == {
+        "statement": [
+            f"{where}: its statement says product '' bytes_up 11, the rows up to block 2 say 10",
+        ]
+    }
+
+
+def test_a_changed_total_is_named_twice_for_it_breaks_two_laws(books: Books) -> None:
+    period = books.close(*MARCH)
+    books.house.send(*named("late", bytes_up=2))
+    books.rewrite(period, '"total":{"bytes_up":13,', '"total":{"bytes_up":14,')
+    where = f"account 'acme', period {period}"
+    assert books.patient.found() == {
+        "statement": [f"{where}: its statement says total bytes_up 14, the rows up to block 2 say 13"],
+        "statement_and_since": [f"{where}: bytes_up 14 frozen + 2 since then are 16, usage now is 15"],
+    }
+
+
+def test_a_changed_adjustment_is_named(books: Books) -> None:
+    first = books.close(*MARCH)
+    books.house.send(*named("late", bytes_up=2))
+    second = books.close("2026-03-05", "2026-03-06")
+    kept = msgspec.json.encode({"bytes_up": 2, "bytes_down": 0, "bytes": 2, "requests": 1}).decode()
+    books.rewrite(second, f'"total":{kept}', f'"total":{kept.replace(":2", ":3")}')
+    said = [
+        f"adjustment of {first} {name} 3, the rows since the closing before say 2" for name in ("bytes", "bytes_up")
+    ]
+    assert books.patient.found() == {
+        "statement": [f"account 'acme', period {second}: its statement says {one}" for one in said]
+    }
+
+
+def test_a_statement_that_is_none_is_named(books: Books) -> None:
+    period = books.close(*MARCH)
+    books.patient.promises("UPDATE periods SET statement = '{'")
+    [said] = books.patient.found()["statement"]
+    assert said.startswith(f"account 'acme', period {period}: its statement cannot be read: ")
+
+
+def test_a_grant_that_was_changed_after_a_closing_is_named_with_both_figures(books: Books) -> None:
+    period = books.close(*MARCH)
+    books.patient.promises(f"UPDATE grants SET amount = 500 WHERE id = '{books.grant}'")
+    found = books.patient.found()
+    assert set(found) == {"statement_balance"}
+    where = f"account 'acme', period {period}: its statement says"
+    assert f"{where} grant {books.grant} amount 100, made anew it is 500" in found["statement_balance"]
+    assert f"{where} pool 'traffic' granted 100, made anew it is 500" in found["statement_balance"]
+
+
+def test_an_allocation_that_was_changed_after_a_closing_is_named_with_both_figures(books: Books) -> None:
+    period = books.close("2026-03-01", "2026-03-16")
+    books.patient.promises(f"UPDATE allocations SET amount = 30 WHERE id = '{books.allocation}'")
+    said = f"account 'acme', period {period}: its statement says pool 'traffic' drawn 20, made anew it is 30"
+    assert said in books.patient.found()["statement_balance"]
+
+
+def test_what_was_promised_while_a_statement_was_planned_is_no_difference(books: Books) -> None:
+    house = books.house
+    with house.ledger.read() as tx:
+        planned = periods.plan_closing(tx, house.store.inner, "acme", *MARCH, house.clock())
+    house.clock.at += 40
+    with house.ledger.begin() as tx:
+        grants.give_grant(tx, "acme", 9, now=house.clock(), starts_at=0)
+    house.clock.at += 40
+    with house.ledger.begin() as tx:
+        periods.close_period(tx, "acme", planned, house.clock())
+    assert books.patient.found() == {}
