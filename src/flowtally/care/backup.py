@@ -1,7 +1,8 @@
 """A backup while serving: keys, then usage, then the ledger, each as it was at its moment.
 
-Keys and usage are taken between two blocks, so they agree to the row; the writer waits for that moment only, then files
-are copied beside the running server. The ledger is taken after usage: it knows every account and user the rows name.
+All are taken between two blocks, so keys and usage agree to the row; the writer waits for that moment only, then files
+are copied beside the running server. The ledger's moment comes last, so it knows every account and user the rows name;
+and before the next block, so no statement it holds is about rows that are not there.
 Owns where a backup is made and its order; the directory appears under its name when all of it is on the disk.
 """
 
@@ -26,7 +27,7 @@ from flowtally.care.manifest import Manifest
 from flowtally.edges import format_instant
 from flowtally.errors import ConfigError, Conflict, MissingRows, StorageFull, Unprocessable
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.snapshot import Snapshot
+from flowtally.ledger.snapshot import LedgerMoment, Snapshot, moment_of
 from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.keys import Committed, Keys
 from flowtally.usage.store import UsageStore
@@ -41,10 +42,6 @@ log = structlog.get_logger(__name__)
 PARTIAL: Final = ".partial-"
 SECRETS: Final = (KEY_FILE,)  # beside the stores: without it sealed passwords stay sealed
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-LEDGER_ELSEWHERE: Final = (
-    "The ledger is in PostgreSQL and not in this backup: dump it now, after the backup, with "
-    "`pg_dump --format=custom --file=ledger.dump` and its URL."
-)
 
 
 class BetweenBlocks(Protocol):
@@ -73,6 +70,7 @@ class Taken(NamedTuple):
     place: Committed
     keys: Snapshot
     frozen: Frozen
+    ledger: LedgerMoment
     paused_ms: float
 
 
@@ -150,12 +148,13 @@ class Backup:
         frozen.remove_leftovers(self._usage)
         try:
             say("moment")
-            taken: Taken = self._between_blocks(self._take)
-            try:
-                return self._write(taken, say)
-            finally:
-                taken.keys.close()
-                taken.frozen.thaw()
+            with moment_of(self._ledger) as ledger:
+                taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger))
+                try:
+                    return self._write(taken, say)
+                finally:
+                    taken.keys.close()
+                    taken.frozen.thaw()
         except BaseException as error:
             shutil.rmtree(self._partial, ignore_errors=True)
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -169,7 +168,7 @@ class Backup:
             shutil.rmtree(left, ignore_errors=True)
         self._partial.mkdir(mode=0o700)
 
-    def _take(self, keys: Keys) -> Taken:
+    def _take(self, keys: Keys, ledger: LedgerMoment) -> Taken:
         from flowtally.usage import frozen  # noqa: PLC0415
 
         began = time.perf_counter()
@@ -180,21 +179,19 @@ class Backup:
         except BaseException:
             snapshot.close()
             raise
-        return Taken(place, snapshot, parts, round((time.perf_counter() - began) * 1000, 1))
+        try:
+            ledger.take()
+        except BaseException:
+            snapshot.close()
+            parts.thaw()
+            raise
+        return Taken(place, snapshot, parts, ledger, round((time.perf_counter() - began) * 1000, 1))
 
     def _write(self, taken: Taken, say: Progress) -> Made:
         from flowtally.usage import frozen  # noqa: PLC0415
 
-        notes = []
         say("ledger")
-        if self._ledger.file is not None:
-            ledger = Snapshot(self._ledger.file)
-            try:
-                ledger.copy_to(self._partial / "ledger.db")
-            finally:
-                ledger.close()
-        else:
-            notes.append(LEDGER_ELSEWHERE)
+        version_of_ledger = taken.ledger.write(self._partial, say)
         for secret in SECRETS:
             if (self._data / secret).exists():
                 shutil.copy2(self._data / secret, self._partial / secret)
@@ -223,8 +220,9 @@ class Backup:
             block=taken.place.block,
             rows=taken.place.rows_total,
             usage_schema=frozen.schema_of(self._usage),
-            ledger="sqlite" if self._ledger.file is not None else "postgresql",
-            notes=notes,
+            ledger=taken.ledger.kind,
+            ledger_schema=version_of_ledger,
+            notes=[],
             files=files,
         )
         manifest.write(self._partial, told)
@@ -232,7 +230,7 @@ class Backup:
         manifest.sync_directory(self._target.parent)
         return Made(
             self._target.name, str(self._target), told.made_at, told.block, told.rows, len(files), size,
-            taken.paused_ms, notes,
+            taken.paused_ms, [],
         )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`block` and `rows` are where keys and usage stand; `ledger` says whether the ledger is in it."""
+    """`block` and `rows` are where keys and usage stand; `ledger` says how the ledger is in it."""
 
     format: int
     flowtally: str
@@ -33,7 +33,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     block: int
     rows: int
     usage_schema: int
-    ledger: str  # "sqlite": in the backup; "postgresql": not in it
+    ledger: str  # "sqlite": the file ledger.db; "postgresql": a file per table in ledger/, of the version below
+    ledger_schema: str = ""
     notes: list[str]
     files: list[File]
 

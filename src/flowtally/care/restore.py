@@ -22,6 +22,7 @@ from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, ConfigError
 from flowtally.ingest import recovery
+from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
@@ -41,15 +42,12 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now: int) -> Restored:
-    """ConfigError: no backup, or a directory that is not empty. BackupBroken: files are not as they were written."""
+    """ConfigError: no backup, or a directory or database that is not empty. BackupBroken: files are not as they were
+    written. A ledger that went into a database is taken out of it again where the restore fails later."""
     told = manifest.read(source)
     _check_target(source, data)
+    _check_ledger(told, ledger_url)
     _check_files(source, told, say)
-    if told.ledger != "sqlite" and ledger_url is None:
-        raise ConfigError(
-            "This backup has no ledger: it was in PostgreSQL. Restore its dump with pg_restore, then run this with "
-            "--ledger-url"
-        )
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = data / WORK
     shutil.rmtree(work, ignore_errors=True)
@@ -69,6 +67,18 @@ def _check_target(source: Path, data: Path) -> None:
         raise ConfigError(f"{data} is not empty: a backup is restored into a new directory")
     if data.absolute().is_relative_to(source.absolute()):
         raise ConfigError(f"{data} is inside the backup")
+
+
+def _check_ledger(told: Manifest, ledger_url: str | None) -> None:
+    if told.ledger == "sqlite":
+        if ledger_url is not None:
+            raise ConfigError("The ledger of this backup is a file of its own (SQLite): leave --ledger-url out")
+        return
+    if ledger_url is None:
+        raise ConfigError(
+            "The ledger of this backup was in PostgreSQL: make an empty database for it and name it with --ledger-url"
+        )
+    portable.check_empty(ledger_url)
 
 
 def _check_files(source: Path, told: Manifest, say: Progress) -> None:
@@ -96,6 +106,10 @@ def _assemble(
             shutil.copyfile(source / name, work / name)
             (work / name).chmod(0o600)
     with ExitStack() as closing:
+        if ledger_url is not None:
+            portable.read(ledger_url, source / "ledger", told.ledger_schema, say)
+            undo = closing.enter_context(ExitStack())
+            undo.callback(portable.take_away, ledger_url)
         usage = open_usage(f"chdb:///{work / 'usage'}")
         closing.callback(usage.close)
         if told.usage_schema > frozen.schema_of(usage):
@@ -116,6 +130,8 @@ def _assemble(
         recovery.give_up_stated_blocks(keys, ledger)
         os.sync()
         keys.mark_clean(keys.committed().block, stopped=True)
+        if ledger_url is not None:
+            undo.pop_all()
         return settled, report
 
 

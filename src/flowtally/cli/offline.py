@@ -87,7 +87,7 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory.")],
     data: Annotated[Path, typer.Option("--data", help="New data directory: absent or empty.")],
     ledger_url: Annotated[
-        str | None, typer.Option("--ledger-url", help="Where the ledger was restored to, if it is in PostgreSQL.")
+        str | None, typer.Option("--ledger-url", help="An empty database for the ledger, if it was in PostgreSQL.")
     ] = None,
     json: Json = False,
 ) -> int:

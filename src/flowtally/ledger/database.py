@@ -55,6 +55,24 @@ class Ledger:
             raise
         return ledger
 
+    @classmethod
+    @contextmanager
+    def connected(cls, url: str) -> Iterator[Self]:
+        """Connected to whatever is there, nothing looked at or changed: for who brings a ledger there. ConfigError."""
+        target = _parse(url)
+        ledger = cls(_engine(target))
+        try:
+            yield ledger
+        except (DBAPIError, Unavailable) as error:
+            raise ConfigError(f"ledger_url {target!r} cannot be used: {_reason(error)}") from error
+        finally:
+            ledger.close()
+
+    @property
+    def shown(self) -> str:
+        """Its URL without the password."""
+        return repr(self._engine.url)
+
     def close(self) -> None:
         """Give back every connection. Transactions must be over."""
         self._engine.dispose()

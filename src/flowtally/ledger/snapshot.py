@@ -1,12 +1,21 @@
-"""A SQLite file (the ledger's, the keys') as it was at one moment, copied while others go on writing."""
+"""A SQLite file (the ledger's, the keys') or a ledger in PostgreSQL as it was at one moment, copied while others go on
+writing."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, select
+
+from flowtally.ledger import portable
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.portable import Say
 
 COPY_PAGES: Final = 2_000
 NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
@@ -42,6 +51,65 @@ class Snapshot:
 
     def close(self) -> None:
         self._db.close()
+
+
+class LedgerMoment(Protocol):
+    """A ledger as it is when `take` is called, which is quick; written later."""
+
+    kind: str
+
+    def take(self) -> None: ...
+
+    def write(self, place: Path, say: Say) -> str:
+        """Into this directory; returns the version of the schema."""
+
+
+@contextmanager
+def moment_of(ledger: Ledger) -> Iterator[LedgerMoment]:
+    """Connected, so that taking it costs next to nothing."""
+    if ledger.file is None:
+        with ledger.read() as tx:
+            yield _Tables(tx)
+        return
+    taken = _File(ledger.file)
+    try:
+        yield taken
+    finally:
+        taken.close()
+
+
+class _File:
+    kind = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._snapshot: Snapshot | None = None
+
+    def take(self) -> None:
+        self._snapshot = Snapshot(self._path)
+
+    def write(self, place: Path, say: Say) -> str:
+        assert self._snapshot is not None, "taken before it is written"
+        self._snapshot.copy_to(place / "ledger.db")
+        return ""  # the file says it itself
+
+    def close(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.close()
+
+
+class _Tables:
+    kind = "postgresql"
+
+    def __init__(self, tx: Connection) -> None:
+        self._tx = tx
+
+    def take(self) -> None:
+        """REPEATABLE READ sees what is there at its first question."""
+        self._tx.execute(select(1))
+
+    def write(self, place: Path, say: Say) -> str:
+        return portable.write(self._tx, place / "ledger", say)
 
 
 def sqlite_facts() -> dict[str, str]:

@@ -28,11 +28,23 @@ def is_current(tx: Connection) -> bool:
     return present == set(script.get_heads())
 
 
-def upgrade(tx: Connection) -> None:
-    """Apply the steps that are missing. Does not commit."""
+def upgrade(tx: Connection, to: str = "head") -> None:
+    """Apply the steps that are missing, up to the version `to`. Does not commit. LedgerTooNew when there is no such."""
     config = _config()
+    script = ScriptDirectory.from_config(config)
+    if to != "head" and to not in {step.revision for step in script.walk_revisions()}:
+        raise LedgerTooNew(
+            f"the ledger is of version {to}, which this flowtally does not know: it knows up to "
+            f"{script.get_current_head()}. Use the version that wrote it, or a later one"
+        )
     config.attributes["connection"] = tx
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
+
+
+def version(tx: Connection) -> str:
+    """The last step that was applied."""
+    [head] = MigrationContext.configure(tx).get_current_heads()
+    return str(head)
 
 
 def _config() -> Config:
