@@ -46,6 +46,16 @@ def test_aligned_edges_ask_the_roll_up_alone() -> None:
     assert (query.parameters["first_bucket"], query.parameters["last_bucket"]) == (0, 1)
 
 
+def test_a_few_users_are_left_out_by_a_list_and_many_by_one_text() -> None:
+    """The text is what it always was for the few; quoting thousands of ids is what made a balance slow."""
+    few = plan_sums([0, BUCKET_MS], Where(without_users=("u1", "u2")), ())
+    assert "AND user NOT IN {without_users:Array(String)}" in few.text
+    assert few.parameters["without_users"] == ["u1", "u2"]
+    many = plan_sums([0, BUCKET_MS], Where(without_users=tuple(f"u{n}" for n in range(201))), ())
+    assert "AND user NOT IN splitByChar(',', {without_users:String})" in many.text
+    assert many.parameters["without_users"] == ",".join(f"u{n}" for n in range(201))
+
+
 def test_a_cut_bucket_is_asked_from_rows_and_left_out_of_the_roll_up() -> None:
     query = plan_sums([5, 3 * BUCKET_MS], Where(), ())
     rolled_up, rows = query.text.split(" UNION ALL ")
@@ -135,11 +145,12 @@ DAYS: Final = [BASE + day * DAY_MS for day in range(87)]
 ONE: Final = Where(account="acc3")
 SOME: Final = Where(account="acc3", users=("u3",), products=("residential",))
 OTHERS: Final = Where(account="acc3", without_users=("u3", "u53"))
+MANY_OTHERS: Final = Where(account="acc3", without_users=tuple(f"u{n}" for n in range(1000)))
 
 
 @pytest.mark.parametrize("by", [(), ("user",), ("product",), ("account", "user", "product")])
 @pytest.mark.parametrize(
-    "where", [Where(), ONE, Where(account="acc3", users=("u3",), products=("residential",)), OTHERS]
+    "where", [Where(), ONE, Where(account="acc3", users=("u3",), products=("residential",)), OTHERS, MANY_OTHERS]
 )
 def test_aligned_edges_are_answered_from_the_roll_up_alone(
     big: ClickHouseStore, by: tuple[str, ...], where: Where
