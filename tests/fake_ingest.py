@@ -91,7 +91,7 @@ class FakeIngest:
             None, event.bytes_up, event.bytes_down, event.requests, event.status, event.labels or {}, 1,
         )  # fmt: skip
 
-    def forget_names(self) -> None:
+    def forget_names(self, account: str) -> None:
         """Nothing is remembered here."""
 
     def between_blocks(self, work: Callable[[Any], T]) -> T:

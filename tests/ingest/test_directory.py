@@ -49,7 +49,7 @@ def test_each_event_is_resolved_by_its_own_time(directory: Directory, app_ledger
     """
     [first] = ids(directory, ("ann", 5))
     assert rename(app_ledger, "ann", "anna", 10) == first
-    directory.forget()
+    directory.forget("acme")
     found = ids(directory, ("ann", 9), ("ann", 10), ("", 9), ("anna", 10), ("ann", 3), ("ann", 11))
     second = found[1]
     assert found == [first, second, "", first, first, second]
@@ -62,7 +62,7 @@ def test_a_late_event_of_a_deleted_user_is_its_own_and_makes_nobody(directory: D
     [first] = ids(directory, ("ann", 5))
     with app_ledger.begin() as tx:
         managed.delete_user(tx, "acme", "ann", now=10)
-    directory.forget()
+    directory.forget("acme")
     assert ids(directory, ("ann", 9)) == [first]
     with app_ledger.read() as tx:
         assert users.list_users(tx, "acme").items == []
@@ -73,7 +73,7 @@ def test_where_users_are_not_made_only_the_events_of_nobody_are_unknown(
 ) -> None:
     ids(directory, ("ann", 5), ("bob", 5))
     rename(app_ledger, "ann", "anna", 10)
-    directory.forget()
+    directory.forget("acme")
     assert unknown(directory, ("ann", 9), ("ann", 10), ("bob", 99), ("eve", 5), ("", 5), ("anna", 3)) == {1, 3}
 
 
@@ -85,9 +85,24 @@ def test_what_is_remembered_is_not_asked_again_until_it_is_forgotten(directory: 
     asked.clear()
     assert ids(directory, *names) == first
     assert asked == []
-    directory.forget()
+    directory.forget("acme")
     assert ids(directory, *names) == first
     assert asked
+
+
+def test_a_change_in_one_account_makes_no_other_account_be_asked_again(
+    directory: Directory, app_ledger: Ledger
+) -> None:
+    with app_ledger.begin() as tx:
+        accounts.create_account(tx, "beta", now=NOW)
+    both, times = [("acme", "ann"), ("beta", "ann")], np.array([5, 5], np.int64)
+    found = directory.user_ids(both, times)
+    asked: list[str] = []
+    event.listen(app_ledger._engine, "before_cursor_execute", lambda *given: asked.append(repr(given[3])))
+    directory.forget("beta")
+    assert directory.user_ids(both, times) == found
+    assert [one for one in asked if "beta" in one]
+    assert not [one for one in asked if "acme" in one]
 
 
 def test_a_name_forgotten_while_the_ledger_is_read_is_asked_again(
@@ -95,12 +110,12 @@ def test_a_name_forgotten_while_the_ledger_is_read_is_asked_again(
 ) -> None:
     """A rename that commits after the ledger was read and before its answer is remembered."""
     [first] = ids(directory, ("ann", 5))
-    directory.forget()
+    directory.forget("acme")
     read = directory._remember
 
     def remember_late(found: Any) -> None:
         rename(app_ledger, "ann", "anna", 10)
-        directory.forget()
+        directory.forget("acme")
         read(found)
         monkeypatch.undo()
 
@@ -121,7 +136,7 @@ def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: H
     before, after = format_instant(NOW - 1000), format_instant(NOW)
     light.send(*named("a", user="ann", time=before))
     first = rename(light.ledger, "ann", "anna", NOW)
-    light.door.forget_names()
+    light.door.forget_names("acme")
     light.send(*named("b", user="ann", time=before), *named("c", user="ann", time=after))
     light.send(*numbered(1, 1, user="ann", time=before), *numbered(2, 2, user="anna", time=after))
     who = {row["id"] or row["sequence"]: row["user"] for row in light.store.inner.rows}  # type: ignore[attr-defined]
@@ -136,7 +151,7 @@ def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: 
     assert light.statuses(*named("a", user="ann", time=format_instant(NOW - 10))) == ["stored"]
     with light.ledger.begin() as tx:
         managed.delete_user(tx, "acme", "ann", now=NOW)
-    light.door.forget_names()
+    light.door.forget_names("acme")
     late, new = format_instant(NOW - 10), format_instant(NOW)
     assert light.statuses(*named("b", user="ann", time=late), *named("c", user="ann", time=new)) == [
         "stored",

@@ -99,7 +99,7 @@ class History:
             histories = names.histories(tx, [name for name, _ in asked])
         for (account, name), at in asked:
             assert names.bearer_at(histories.get((account, name), ()), at) == self.bearer(name, at), (name, at)
-        self.directory.forget()
+        self.directory.forget("acme")
         ids = self.directory.known_ids([name for name, _ in asked], np.array([at for _, at in asked]))
         assert ids == [self.bearer(name, at) for (_, name), at in asked]
         known = [one for one, user_id in zip(asked, ids, strict=True) if user_id is not None]

@@ -140,7 +140,7 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
         if op.changes_credentials:
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
         if op.changes_names:
-            call.house.ingest.forget_names()  # likewise
+            call.house.ingest.forget_names(given["account"])  # likewise
     return stream(call.house, made, call.request_id) if isinstance(made, Streaming) else respond(op, made)
 
 

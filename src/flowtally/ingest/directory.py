@@ -8,6 +8,7 @@ for `forget`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -29,8 +30,8 @@ class Directory:
         self._users: dict[Name, str] = {}  # borne by one user, always
         self._shared: dict[Name, History] = {}  # given up at least once
         self._products: set[str] = set()
-        self._forgotten = 0  # how often `forget` was called, and how often when the memory was last emptied
-        self._emptied = 0
+        self._forgotten: set[str] = set()  # accounts whose names changed since the ledger was last asked
+        self._telling = threading.Lock()
 
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
@@ -69,23 +70,31 @@ class Directory:
             self._products.clear()
         self._products |= new
 
-    def forget(self) -> None:
-        """Call after a commit that gave a name another bearer: the ledger is asked again from the next block on.
-        From any thread."""
-        self._forgotten += 1
+    def forget(self, account: str) -> None:
+        """Call after a commit that gave a name of this account another bearer: for its names the ledger is asked again
+        from the next block on. From any thread."""
+        with self._telling:
+            self._forgotten.add(account)
 
     def _learn(self, wanted: set[Name]) -> None:
         """Ask the ledger for those of these names that are not remembered."""
-        forgotten = self._forgotten  # before the ledger is read: what is read now may be forgotten in the meantime
-        if forgotten != self._emptied or len(self._users) + len(self._shared) + len(wanted) > REMEMBERED:
+        self._drop_forgotten()  # before the ledger is read: what is read now may be forgotten in the meantime
+        if len(self._users) + len(self._shared) + len(wanted) > REMEMBERED:
             self._users.clear()
             self._shared.clear()
-            self._emptied = forgotten
         asked = {name for name in wanted if name not in self._users and name not in self._shared}
         self._users |= {name: NOBODY for name in asked if name[1] == NOBODY}
         if asked := {name for name in asked if name[1] != NOBODY}:
             with self._ledger.read() as tx:
                 self._remember(names.histories(tx, asked))
+
+    def _drop_forgotten(self) -> None:
+        """Looking through a full memory takes some 30 ms, asking for all of it anew as many seconds."""
+        with self._telling:
+            gone, self._forgotten = self._forgotten, set()
+        if gone:
+            self._users = {name: user for name, user in self._users.items() if name[0] not in gone}
+            self._shared = {name: history for name, history in self._shared.items() if name[0] not in gone}
 
     def _remember(self, found: dict[Name, History]) -> None:
         for name, history in found.items():

@@ -156,9 +156,9 @@ class Ingest:
         or the id it kept."""
         return self._lookup.event(source, id, credential)
 
-    def forget_names(self) -> None:
-        """Call after a commit that gave a user's name to somebody else, or to nobody."""
-        self._directory.forget()
+    def forget_names(self, account: str) -> None:
+        """Call after a commit that gave the name of a user of this account to somebody else, or to nobody."""
+        self._directory.forget(account)
 
     def between_blocks(self, work: Callable[[Keys], T]) -> T:
         """Do this in a moment in which nothing is written: keys and rows agree. Writers wait for it, so be quick.
