@@ -1,4 +1,5 @@
-"""The whole server over a random life, against the model: what happens is in `verbs`, what must hold in `checks`.
+"""The whole server over a random life, against the model: what happens is in `verbs` and
+`caring`, what must hold in `checks`.
 
 Everything random comes from a seed, which is in the name of the test and in what is printed when it fails, with the
 last verbs. A seed that ever failed joins REGRESSIONS. `FLOWTALLY_TEST_WORLD_SEEDS=200` plays so many, and
@@ -16,6 +17,7 @@ from typing import Final
 
 import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.world import caring  # its verbs join the list
 from tests.world.checks import CHECKS, verify_finds_nothing
 from tests.world.verbs import VERBS, draw
 from tests.world.world import World
@@ -86,6 +88,9 @@ def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
         for _ in range(3):
             play(world, STEPS // 6, seed)
             verify_finds_nothing(world)
+        if not world.restores:
+            caring.make_a_backup(world, world.chance)
+            caring.restore_the_last_backup(world, world.chance)
     finally:
         store.close()
 

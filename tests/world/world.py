@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from litestar.testing import TestClient
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House
@@ -21,6 +23,7 @@ from flowtally.edges import format_instant
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.server import create_app
+from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import UsageStore
 
 DAY = 86_400_000
@@ -32,10 +35,23 @@ ACCOUNTS = (
 NAMES = ("ann", "bob", "fay", "guy", "kim")
 
 
+@dataclass(frozen=True)
+class Backup:
+    """Where it is, and what was the case when it was made."""
+
+    place: Path
+    model: Model
+    at: int
+
+
 class World:
     """`chance` is all the randomness there is; `ask` is how everything is done."""
 
     def __init__(self, place: Path, ledger: Path, store: UsageStore, seed: int) -> None:
+        self.place = place
+        self.memory = store if isinstance(store, MemoryStore) else None  # None: the engine
+        self.backup: Backup | None = None  # the last one
+        self.restores = 0
         self.chance = random.Random(seed)
         self.clock = Clock(NOW)
         self.ledger_url = f"sqlite:///{ledger}"
@@ -62,7 +78,7 @@ class World:
         self.process.callback(self.house.ledger.close)
         house = self.house
         app = create_app(config, clock=self.clock, usage=house.store.inner, ledger=house.ledger, ingest=house.open())
-        self.client = self.process.enter_context(TestClient(app))
+        self.client: httpx.Client = self.process.enter_context(TestClient(app))
         self.client.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
