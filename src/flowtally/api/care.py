@@ -68,9 +68,9 @@ KEPT = BackupAnswer(
 )
 def start_verify(call: Call) -> VerifyAnswer:
     """Every total is derived anew from the rows and compared: roll-ups, event keys, numbers and marks of sources, the
-    ledger's own rules. It is about one moment and takes minutes where there are many millions of events; writing and
-    reading go on. One check at a time: while one runs, this answers with that one. Ask `GET /v1/verify` how it is
-    doing."""
+    ledger's own rules, every balance, the statements of closed periods. It is about one moment and takes minutes where
+    there are many millions of events; writing and reading go on. One check at a time: while one runs, this answers with
+    that one. Ask `GET /v1/verify` how it is doing."""
     return _verified(call.house.care.start_verify())
 
 

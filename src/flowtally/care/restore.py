@@ -1,4 +1,5 @@
-"""A backup put back into an empty data directory: checked, settled, verified, and only then in its place.
+"""A backup put back into an empty data directory, and into an empty database where its ledger was in PostgreSQL:
+checked, settled, verified, and only then in its place.
 
 Owns the order. Everything happens in a directory of its own inside the new data directory; what is finished is moved
 out of it, keys first, so that a restore that was cut short is refused by a start instead of served.
