@@ -7,7 +7,7 @@ what a limit refuses to whoever stands at the gate: a limit never pays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import structs

@@ -171,7 +171,7 @@ def strict(light: House) -> str:
 def delete_ann(light: House) -> None:
     with light.ledger.begin() as tx:
         managed.delete_user(tx, "acme", "ann", now=NOW - 20)
-    light.door.forget_names()
+    light.door.forget_names("acme")
 
 
 def users_of(light: House) -> list[str]:

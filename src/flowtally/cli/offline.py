@@ -97,7 +97,7 @@ def restore(
 
     with Steps() as steps:
         places = (source.expanduser().absolute(), data.expanduser().absolute())
-        done = put_back(*places, ledger_url, _progress(steps), _now())
+        done = put_back(*places, ledger_url, _progress(steps), clock.now_ms())
     report = done.report
     answer = VerifyAnswer(
         "done",
