@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowtally.usage import entries, moves, queries, rollup
+from flowtally.usage import entries, erasing, moves, queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import (
@@ -32,6 +32,7 @@ from flowtally.usage.store import (
     Row,
     StoredEvent,
     Sum,
+    Tell,
     Totals,
     Where,
 )
@@ -204,6 +205,12 @@ class ClickHouseStore:
         query = moves.largest(start, end, where, until_block, charge, limit)
         rows = self.engine.rows(query.text, query.parameters)
         return [_row(row) for row in rows]
+
+    def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
+        erasing.erase(self.engine, TABLE, users, tell)
+
+    def with_texts(self, users: Sequence[str]) -> list[str]:
+        return erasing.with_texts(self.engine, TABLE, users)
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics: many active parts are what makes queries slow."""

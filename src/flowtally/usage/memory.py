@@ -31,6 +31,7 @@ from flowtally.usage.store import (
     Row,
     StoredEvent,
     Sum,
+    Tell,
     Totals,
     Where,
 )
@@ -193,6 +194,14 @@ class MemoryStore:
 
     def repair_rollups(self, since_block: int) -> list[str]:
         return []
+
+    def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
+        self.rows = [row if row["user"] not in users else {**row, "labels": {}, "reason": ""} for row in self.rows]
+
+    def with_texts(self, users: Sequence[str]) -> list[str]:
+        return sorted(
+            {row["user"] for row in self.rows if row["user"] in users and (row["labels"] or row.get("reason"))}
+        )
 
     def measures(self) -> dict[str, float]:
         return {"usage_rows": len(self.rows)}

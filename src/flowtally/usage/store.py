@@ -6,7 +6,7 @@ obvious reference) implement it; the same tests run over both. Instants are whol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -30,6 +30,7 @@ ROWS: Final = (
 
 
 Charge = Literal["bytes", "requests"]
+Tell = Callable[[str, int, int], None]
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -300,6 +301,14 @@ class UsageStore(UsageReader, Protocol):
 
     def repair_rollups(self, since_block: int) -> list[str]:
         """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ."""
+
+    def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
+        """Empty the labels and the reasons of all rows of these user ids, and leave no file that still has them; all
+        else stays as it is. Durable when it returns; may take minutes, `tell` hears (step, done, total) and may raise
+        to stop. Doing it again is safe."""
+
+    def with_texts(self, users: Sequence[str]) -> list[str]:
+        """Those of these user ids that have rows with labels or reasons."""
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics."""

@@ -1,0 +1,177 @@
+"""Emptying the texts of users' rows: what is counted stays as it is, by every grouping but labels."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.usage.blocks import block
+
+from flowtally.errors import Unavailable
+from flowtally.usage import erasing, rollup
+from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.engine import Engine
+from flowtally.usage.store import BUCKET_MS, UsageStore, Where
+
+USERS: Final = ("usr_a", "usr_b", "usr_c", "")
+EDGES: Final = (0, BUCKET_MS, 2 * BUCKET_MS + 7, 5 * BUCKET_MS)  # one of them cuts a bucket
+DAY: Final = 86_400_000
+ROW: Final = st.fixed_dictionaries(
+    {
+        "user": st.sampled_from(USERS),
+        "account": st.sampled_from(["acme", "beta"]),
+        "product": st.sampled_from(["residential", "mobile"]),
+        "source": st.sampled_from(["gw", "edge"]),
+        "status": st.sampled_from([200, 404]),
+        "time": st.integers(0, 5 * BUCKET_MS - 1),
+        "bytes_up": st.integers(-9, 9),
+        "bytes_down": st.integers(0, 2**53 - 1),
+        "labels": st.dictionaries(st.sampled_from(["country", "team"]), st.sampled_from(["de", "us"])),
+        "reason": st.sampled_from(["", "goodwill"]),
+    }
+)
+BLOCKS: Final = st.lists(st.tuples(st.integers(0, 40), st.lists(ROW, min_size=1, max_size=6)), min_size=1, max_size=4)
+
+
+def heard(*_: object) -> None:
+    """Who asks for progress and does nothing with it."""
+
+
+def answers(store: UsageStore, *groupings: tuple[str, ...]) -> list[Any]:
+    where = [
+        Where(),
+        Where(account="acme"),
+        Where(users=("usr_a",)),
+        Where(until_block=2),
+        Where(without_users=("usr_b",)),
+    ]
+    return [store.sums(EDGES, one, by) for one in where for by in groupings]
+
+
+def whole(store: UsageStore) -> list[Any]:
+    """Everything that is asked but texts."""
+    groupings = [(), ("user",), ("product",), ("status",), ("source",), ("account", "user", "product")]
+    rows = store.read_rows(0, 5 * BUCKET_MS, Where(), limit=100).drop_columns(["labels", "reason"]).to_pylist()
+    claims = [sorted(map(str, store.claims(number))) for number in range(1, 5)]
+    return [answers(store, *groupings), rows, claims, store.totals(), store.moves(1, 0, 100)]
+
+
+def files(store: ClickHouseStore) -> dict[tuple[str, str], int]:
+    """Which file each of the active parts' is, by month and name: a link is the same one."""
+    text = (
+        "SELECT partition, path FROM system.parts WHERE active AND database = currentDatabase() AND table = {t:String}"
+    )
+    return {
+        (month, str(file.relative_to(path))): file.stat().st_ino
+        for month, path in store.engine.rows(text, {"t": TABLE})
+        for file in Path(path).rglob("*")
+        if file.is_file()
+    }
+
+
+def of_labels(store: UsageStore) -> dict[str, set[tuple[str, ...]]]:
+    found = store.sums([0, 5 * BUCKET_MS], Where(), ("user", "label:country", "label:team"))
+    return {user: {one.by[1:] for one in found if one.by[0] == user} for user in USERS}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(blocks=BLOCKS, erased=st.sets(st.sampled_from(USERS[:3]), min_size=1))
+def test_all_that_is_counted_is_the_same_before_and_after(
+    store: UsageStore, blocks: list[tuple[int, list[dict[str, Any]]]], erased: set[str]
+) -> None:
+    if isinstance(store, ClickHouseStore):
+        store.engine.command(f"TRUNCATE TABLE {TABLE}")
+    else:
+        store.rows = []  # type: ignore[attr-defined]
+    ids, day = count(1), 0
+    for number, (days, rows) in enumerate(blocks, 1):
+        day += days  # blocks of several months
+        named = [{**row, "id": f"e{next(ids)}"} for row in rows]
+        store.append(block(number, *named, received_at=day * DAY))
+    before, labels = whole(store), of_labels(store)
+    store.erase_texts(sorted(erased), heard)
+    assert whole(store) == before
+    assert store.with_texts(sorted(erased)) == []
+    after = of_labels(store)
+    for user in USERS:
+        assert after[user] == ({("", "")} if user in erased and labels[user] else labels[user])
+    if isinstance(store, ClickHouseStore):
+        parts = {name for (name,) in store.engine.rows(f"SELECT DISTINCT _part FROM {TABLE}")}
+        assert all(rollup.agrees(store.engine, TABLE, part) for part in parts)
+
+
+def test_corrections_keep_all_but_their_reasons(store: UsageStore) -> None:
+    entry = {
+        "kind": "correction",
+        "refers_to": "gw\x00e1",
+        "id": "c1",
+        "bytes_up": -1,
+        "place": 1,
+        "reason": "ann rang",
+    }
+    store.append(block(1, {"user": "usr_a", "id": "e1", "labels": {"k": "v"}, "bytes_up": 5}))
+    store.append(block(2, {"user": "usr_a", "labels": {"k": "v"}, **entry}))
+    assert store.with_texts(["usr_a", "usr_b"]) == ["usr_a"]
+    store.erase_texts(["usr_a"], heard)
+    found = store.read_rows(0, 1, Where(), limit=9).to_pylist()
+    assert [(row["id"], row["kind"], row["bytes_up"], row["reason"]) for row in found] == [
+        ("e1", "use", 5, ""),
+        ("c1", "correction", -1, ""),
+    ]
+    assert all(not row["labels"] for row in found)
+
+
+def test_old_parts_are_gone_at_once_and_the_setting_is_as_before(clickhouse: ClickHouseStore) -> None:
+    def shape() -> str:
+        text = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
+        return str(clickhouse.engine.rows(text, {"table": TABLE})[0][0])
+
+    before = shape()
+    for number in range(1, 4):
+        clickhouse.append(block(number, {"user": "usr_a", "labels": {"k": "v"}}))
+    steps: list[str] = []
+    clickhouse.erase_texts(["usr_a"], lambda step, done, total: steps.append(step))
+    assert erasing._old_parts(clickhouse.engine, TABLE) == 0
+    assert "old files" in steps
+    assert shape() == before
+
+
+def test_parts_of_other_months_and_roll_ups_are_not_written_anew(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"user": "usr_b", "labels": {"k": "v"}}, received_at=DAY))
+    clickhouse.append(block(2, {"user": "usr_a", "labels": {"k": "v"}}, received_at=40 * DAY))
+    before = files(clickhouse)
+    clickhouse.erase_texts(["usr_a"], heard)
+    after = files(clickhouse)
+    assert before.keys() == after.keys()
+    anew = {one for one in before if before[one] != after[one] and one[1].endswith("data.bin")}
+    assert anew == {("197002", "data.bin")}
+
+
+def test_it_can_be_stopped_and_done_again(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"user": "usr_a", "labels": {"k": "v"}}))
+
+    def stop(step: str, *_: object) -> None:
+        if step == "old files":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        clickhouse.erase_texts(["usr_a"], stop)
+    clickhouse.erase_texts(["usr_a"], heard)
+    assert clickhouse.with_texts(["usr_a"]) == []
+    assert erasing._old_parts(clickhouse.engine, TABLE) == 0
+
+
+def test_an_erasure_that_the_engine_cannot_do_says_so_and_stands_in_nobodys_way(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"user": "usr_a", "labels": {"k": "v"}}))
+    engine: Engine = clickhouse.engine
+    engine.command(
+        f"ALTER TABLE {TABLE} UPDATE reason = toString(throwIf(user = 'usr_a')) WHERE 1 SETTINGS mutations_sync = 0"
+    )
+    with pytest.raises(Unavailable):
+        clickhouse.erase_texts(["usr_a"], heard)
+    clickhouse.erase_texts(["usr_a"], heard)
+    assert clickhouse.with_texts(["usr_a"]) == []
