@@ -95,7 +95,7 @@ class FakeIngest:
         """Nothing is remembered here."""
 
     def between_blocks(self, work: Callable[[Any], T]) -> T:
-        raise errors.Unavailable("this door keeps no keys")
+        return work(None)
 
     def ready(self) -> tuple[bool, str]:
         return self.open, "" if self.open else "the disk is full"

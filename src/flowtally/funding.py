@@ -16,10 +16,11 @@ from flowtally import burndown
 from flowtally.balance import Burnt, Purses, burn_purses, make_balance, show_pool, units_of
 from flowtally.edges import format_instant, load_zone, merge_edges, window_of
 from flowtally.errors import BadRange
-from flowtally.ledger import accounts, allocations, managed, pools, users
+from flowtally.ledger import accounts, allocations, erasures, managed, pools, users
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
+from flowtally.ledger.erasures import Erasure
 from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import Limit, User
@@ -159,6 +160,11 @@ def burn_funded(
         used[one.by[0]].append(Sum(one.span, one.by[1:], one.bytes_up, one.bytes_down, one.requests))
     burnt = {id: burn_purses(purse, plans[id], edges, used[id], known, at) for id, purse in purses.items()}
     return {id: {name: one.balance for name, one in mine.items()} for id, mine in burnt.items()}
+
+
+def erase_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: int) -> Erasure:
+    """Delete the user as `delete_user` does, where it is not, and forget its names. UnknownAccount, UnknownUser."""
+    return erasures.erase_user(tx, account_id, delete_user(tx, usage, account_id, user, now=now).id, now=now)
 
 
 def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:

@@ -445,6 +445,23 @@ class UserAnswer(msgspec.Struct, frozen=True):
     limit: LimitSetting | None = None
     has_password: bool = False
     managed: bool = False
+    erased_at: str | None = None
+
+
+class ErasureAnswer(msgspec.Struct, frozen=True):
+    """`pending` until nothing that flowtally keeps holds the name or a label of the user: `step`, `done` of `total` and
+    `detail` (why it stopped, where it did) are then of the work on all pending erasures."""
+
+    account: str
+    user_id: str
+    user: str
+    state: Literal["pending", "finished"]
+    asked_at: str
+    finished_at: str | None = None
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    detail: str = ""
 
 
 class NameAnswer(msgspec.Struct, frozen=True):

@@ -123,6 +123,7 @@ def open_house(
             closing.callback(pool.shutdown, wait=True, cancel_futures=True)
         care = Care(config, clock, usage, ledger, ingest.between_blocks, ingest.metrics)
         closing.callback(care.close)
+        care.resume()
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))

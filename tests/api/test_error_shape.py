@@ -127,6 +127,8 @@ def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op:
         ("DELETE", "/v1/accounts/acme/users/nobody", 404, "unknown_user"),
         ("GET", "/v1/accounts/acme/users/nobody/balance", 404, "unknown_user"),
         ("GET", "/v1/accounts/acme/users/nobody/explain", 404, "unknown_user"),
+        ("POST", "/v1/accounts/acme/users/nobody/erase", 404, "unknown_user"),
+        ("GET", "/v1/accounts/acme/users/alice/erase", 404, "not_found"),
         ("GET", "/v1/accounts/acme/users/alice/usage?user=alice", 400, "bad_request"),
         ("GET", "/v1/events?source=gw", 400, "bad_request"),
         ("GET", "/v1/events?source=gw&id=none", 404, "not_found"),

@@ -41,6 +41,7 @@ def test_a_user_is_made_read_by_name_and_id_changed_renamed_and_deleted(client: 
         "limit": LIMIT,
         "has_password": True,
         "managed": True,
+        "erased_at": None,
     }
     by_id = f"{USERS}/{user['id']}"
     assert client.get(by_id).json() == client.get(f"{USERS}/fay").json() == user
@@ -199,10 +200,10 @@ def test_a_user_and_its_allocations_are_unknown_to_other_accounts(client: Client
     theirs = f"/v1/accounts/other/users/{user}"
     for method, path in [
         ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/usage"), ("GET", "/balance"), ("GET", "/names"),
-        ("GET", "/explain"),
+        ("GET", "/explain"), ("GET", "/erase"), ("POST", "/erase"),
         ("GET", "/allocations"), ("POST", "/allocations"), ("POST", f"/allocations/{made}/return"),
     ]:  # fmt: skip
-        body = {"amount": 1} if method == "POST" else {} if method == "PATCH" else None
+        body = {"amount": 1} if method == "POST" and path != "/erase" else {} if method == "PATCH" else None
         answer = client.request(method, theirs + path, json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_user"), (method, path)
     other = token_of(client, "/v1/accounts/other/credentials", scope="account")

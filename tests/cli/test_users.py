@@ -69,6 +69,30 @@ def test_change_says_only_what_is_given(flowtally: Program) -> None:
     assert flowtally.fake.asked[-1].body == {"name": "bob"}
 
 
+ERASURE = {"account": "acme", "user_id": "usr_1", "user": "erased-usr_1", "asked_at": "2026-07-02T00:00:00Z"}
+
+
+def test_erase_asks_before_and_follows_the_work_to_its_end(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.cli.user.LOOK_S", 0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert flowtally("user", "erase", "acme", "ann").code != 0
+    assert flowtally.fake.asked == []
+    flowtally.fake.answers[f"POST {PATH}/ann/erase"] = (202, ERASURE | {"state": "pending"})
+    flowtally.fake.answers[f"GET {PATH}/usr_1/erase"] = (200, ERASURE | {"state": "finished", "finished_at": "x"})
+    ran = flowtally("user", "erase", "acme", "ann", "--yes")
+    assert (ran.code, ran.out.strip()) == (0, "erased-usr_1 is erased.")
+
+
+def test_erase_says_why_it_is_not_finished(flowtally: Program) -> None:
+    told = ERASURE | {"state": "pending", "detail": "There is no room left"}
+    flowtally.fake.answers[f"POST {PATH}/ann/erase"] = (202, ERASURE | {"state": "pending"})
+    flowtally.fake.answers[f"GET {PATH}/usr_1/erase"] = (200, told)
+    ran = flowtally("user", "erase", "acme", "ann", "--yes")
+    assert ran.code == 1
+    assert "There is no room left" in ran.out
+    assert flowtally("user", "erase", "acme", "ann", "--yes", "--json").document["detail"] == "There is no room left"
+
+
 def test_delete_and_list_ask_for_what_they_say(flowtally: Program) -> None:
     flowtally.fake.answers[f"DELETE {PATH}/ann"] = (200, USER | {"status": "deleted"})
     flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER], "next": None})

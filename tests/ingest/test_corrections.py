@@ -12,7 +12,7 @@ from tests.ingest.conftest import TIME, Death, House, named, numbered
 
 from flowtally.corrections import EventRef, Quantities
 from flowtally.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
-from flowtally.ledger import accounts, credentials
+from flowtally.ledger import accounts, credentials, erasures
 from flowtally.protocol import CorrectionReceipt
 from flowtally.usage.store import Where
 
@@ -342,3 +342,18 @@ def test_keys_made_anew_from_the_rows_know_the_corrections(house: House) -> None
         ("conflict", "other_content"),
     ]
     house.whole()
+
+
+# -- what is said about a user that was erased ------------------------------------------------------------------------
+
+
+def test_a_correction_looked_up_before_an_erasure_brings_no_label_and_no_reason_back(house: House) -> None:
+    house.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="bob", labels={"k": "v"}))
+    with house.ledger.begin() as tx:  # the labels of what is stored are still there: the writer reads them
+        erasures.erase_user(tx, "acme", "ann", now=house.clock())
+    house.door.forget_names("acme")
+    other = {"source": "gw", "id": "e2"}
+    house.correct(right("c1", bytes_up=4, reason="ann rang"), right("c2", other, bytes_up=5, reason="bob rang"))
+    rows = {row["id"]: row for row in house.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
+    assert (dict(rows["c1"]["labels"]), rows["c1"]["reason"], rows["c1"]["bytes_up"]) == ({}, "", -6)
+    assert (dict(rows["c2"]["labels"]), rows["c2"]["reason"]) == ({"k": "v"}, "bob rang")

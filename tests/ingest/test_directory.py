@@ -215,3 +215,11 @@ def test_nor_is_one_that_an_adjustment_names(light: House, monkeypatch: pytest.M
     assert [row["user"] for row in light.store.inner.rows] == [ann]  # type: ignore[attr-defined]
     assert users_of(light) == [ann]
     assert light.correct({"id": "g2", **free}).receipts[0].code == "unknown_user"
+
+
+def test_no_reason_of_a_refused_event_that_is_kept_tells_the_name(light: House) -> None:
+    light.open(create_unknown_users=False)
+    events = numbered(1, 1, user="Margarethe-M") + numbered(2, 2, user="Margarethe-M\x01")
+    assert light.statuses(*events) == ["refused", "refused"]
+    light.close()
+    assert not any(b"Margarethe" in file.read_bytes() for file in light.data.iterdir())

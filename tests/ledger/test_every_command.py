@@ -19,6 +19,7 @@ from flowtally.ledger import (
     allocations,
     audit,
     credentials,
+    erasures,
     grants,
     idempotency,
     managed,
@@ -30,19 +31,21 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
-MODULES: list[ModuleType] = [accounts, users, managed, allocations, pools, grants, credentials, idempotency, periods]
+MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
+MODULES += [idempotency, periods]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void, a credential to revoke and one that asks; users to change,
-    delete and allocate to, an allocation to take back."""
+    delete, erase and allocate to, an allocation to take back, an erasure to finish."""
 
     grant_id: str
     revocable: str
     asking: str
     funded: users.User
     allocation: str
+    erased: str
 
 
 Command = Callable[[Connection, World], object]
@@ -54,6 +57,8 @@ COMMANDS: dict[str, Command] = {
     "create_user": lambda tx, w: managed.create_user(tx, "acme", "cid", password="sealed", now=NOW),
     "change_user": lambda tx, w: managed.change_user(tx, "acme", "dora", name="doro", limit=users.Limit(5), now=NOW),
     "delete_user": lambda tx, w: managed.delete_user(tx, "acme", "eve", now=NOW),
+    "erase_user": lambda tx, w: erasures.erase_user(tx, "acme", "gil", now=NOW),
+    "finish": lambda tx, w: erasures.finish(tx, [w.erased], now=NOW),
     "allocate": lambda tx, w: allocations.allocate(tx, w.funded, 50, pool="mobile", left=70, now=NOW),
     "take_back": lambda tx, w: allocations.take_back(tx, w.funded, w.allocation, unspent=30, amount=10, now=NOW),
     "create_pool": lambda tx, w: pools.create_pool(tx, "gold", "requests", NOW),
@@ -83,10 +88,11 @@ def make_world(tx: Connection) -> World:
     revocable, *_ = credentials.issue(tx, "ingest", None, "old", 3)
     asking, *_ = credentials.issue(tx, "admin", None, "asks", 3)
     managed.create_user(tx, "acme", "dora", now=4)
-    users.ensure_users(tx, [("acme", "eve")], 4)
+    users.ensure_users(tx, [("acme", "eve"), ("acme", "gil"), ("acme", "hal")], 4)
     funded = managed.create_user(tx, "acme", "fay", funded=True, now=4)
     allocation = allocations.allocate(tx, funded, 40, pool="traffic", left=500, now=5)
-    return World(grant.id, revocable.id, asking.id, funded, allocation.id)
+    erased = erasures.erase_user(tx, "acme", "hal", now=6)
+    return World(grant.id, revocable.id, asking.id, funded, allocation.id, erased.user_id)
 
 
 @pytest.fixture

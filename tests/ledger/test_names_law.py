@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from flowtally.errors import NameTaken
 from flowtally.ingest.directory import Directory
-from flowtally.ledger import accounts, managed, names, users
+from flowtally.ledger import accounts, erasures, managed, names, users
 from flowtally.ledger.database import Ledger
 
 NAMES = st.sampled_from("abc")
@@ -26,6 +26,7 @@ STEPS = st.lists(
         st.tuples(st.just("see"), NAMES),
         st.tuples(st.just("rename"), NAMES, NAMES),
         st.tuples(st.just("delete"), NAMES),
+        st.tuples(st.just("erase"), st.integers(0, 9)),
         st.tuples(st.just("wait"), st.integers(2, 9)),
     ),
     max_size=25,
@@ -65,6 +66,8 @@ class History:
         elif kind == "delete" and (held := self.holder(given[0])) is not None:
             assert managed.delete_user(tx, "acme", given[0], now=self.now).id == held
             self.end(given[0])
+        elif kind == "erase":
+            self.erase(tx, *given)
         # Two ends of one user within a millisecond are a millisecond apart: the model would have to be told.
         self.now += given[0] if kind == "wait" else 2
 
@@ -91,6 +94,18 @@ class History:
             assert other is None
             self.end(old)
             self.begin(new, held)
+
+    def erase(self, tx: Connection, which: int) -> None:
+        """Its lines go; what came after one begins where that did."""
+        everybody = sorted({who for lines in self.log.values() for *_, who in lines})
+        if not everybody:
+            return
+        gone = everybody[which % len(everybody)]
+        erasures.erase_user(tx, "acme", gone, now=self.now)
+        for lines in self.log.values():
+            lines[:] = [line for line in lines if line[2] != gone]
+            for before, line in zip([[0, 0, ""], *lines], lines, strict=False):
+                line[0] = before[1]
 
     def check(self) -> None:
         moments = sorted({0, self.now, *(at for lines in self.log.values() for line in lines for at in line[:2] if at)})

@@ -123,6 +123,13 @@ class Model:
         assert history[-1] == (user, None)
         history[-1] = (user, now)
 
+    def erase(self, user: User) -> None:
+        """Whoever bore one of its names next bears it from where this one did; its use has no labels."""
+        user.name, user.deleted, user.managed = f"erased-{user.id}", True, True
+        for history in self.bearers.values():
+            history[:] = [one for one in history if one[0] is not user]
+        self.rows = [replace(row, country="") if row.user is user else row for row in self.rows]
+
     def names(self, user: User) -> set[tuple[str, int | None, int | None]]:
         """What the user was called, from when (none: since ever) and until when."""
         found: set[tuple[str, int | None, int | None]] = set()

@@ -7,6 +7,7 @@ what was answered. What it leaves behind is for `checks` to compare.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -233,6 +234,29 @@ def delete_a_user(world: World, chance: Random) -> None:
     world.model.give_up(user, world.now)
     world.edges.append(world.now)
     user.deleted = user.managed = True
+
+
+@verb(1)
+def erase_a_user(world: World, chance: Random) -> None:
+    """Name and labels go, of one that is in use or deleted; nothing that is counted changes."""
+    fit = [one for one in world.model.users if one.id]
+    if not fit:
+        return
+    user = chance.choice(fit)
+    unspent = {one.id: world.model.unspent(one, world.now) for one in world.model.allocations if one.user is user}
+    if not user.deleted:
+        for one in world.model.allocations:
+            one.returned += unspent.get(one.id, 0)
+        world.edges.append(world.now)
+    path = f"/v1/accounts/{user.account}/users/{user.id}/erase"
+    told = world.write(path, None, status=202)
+    until = time.monotonic() + 60
+    while told["state"] == "pending" and time.monotonic() < until:
+        assert not told["detail"], told
+        time.sleep(0.005)
+        told = world.ask("GET", path)
+    assert (told["state"], told["user"]) == ("finished", f"erased-{user.id}")
+    world.model.erase(user)
 
 
 @verb(4)

@@ -17,6 +17,7 @@ from flowtally.api import (
     changes,
     corrections,
     credentials,
+    erasures,
     events,
     explain,
     export,
@@ -39,7 +40,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
-    *(accounts, users, allocations, grants, credentials, pools, care, health),
+    *(accounts, users, erasures, allocations, grants, credentials, pools, care, health),
 )
 
 

@@ -62,6 +62,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     changes_credentials: bool = False
     holds_password: bool = False  # in its body: no plain digest of it may be kept
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
+    erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
     raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
@@ -141,6 +142,8 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
         if op.changes_names:
             call.house.ingest.forget_names(given["account"])  # likewise
+        if op.erases:
+            call.house.care.finish_erasures()  # likewise, and after names were forgotten: it must meet no new ones
     return stream(call.house, made, call.request_id) if isinstance(made, Streaming) else respond(op, made)
 
 

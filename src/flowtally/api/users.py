@@ -187,8 +187,8 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     example={"items": [NameAnswer("alice", None, "2026-04-01T00:00:00Z")], "next": None},
 )
 def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
-    """All of them, the last one last. An event belongs to whoever bore its user's name at the event's own time; the
-    first bearer of a name bore it since ever."""
+    """All of them, the last one last; none of a user that was erased. An event belongs to whoever bore its user's name
+    at the event's own time; the first bearer of a name bore it since ever."""
     borne = names.names_borne(call.tx, users.read_user(call.tx, account, user).id)
     return Page([show_name(one) for one in borne], None)
 
@@ -268,6 +268,7 @@ def show(user: User) -> UserAnswer:
         limit=None if user.limit is None else LimitSetting(user.limit.amount, user.limit.unit, user.limit.window),
         has_password=user.has_password,
         managed=user.managed,
+        erased_at=None if user.erased_at is None else format_instant(user.erased_at),
     )
 
 

@@ -1,6 +1,6 @@
 """Care: what an operator asks of a serving installation. Checks, backups, how it is doing.
 
-Owns the two jobs and where backups go; built once by the server, closed before the stores.
+Owns the three jobs and where backups go; built once by the server, closed before the stores.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import msgspec
 
 from flowtally.care import machine, verify
 from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at
+from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
 from flowtally.care.machine import Check
 from flowtally.care.verify import Moment, Report
 from flowtally.config import Config
 from flowtally.errors import Conflict
 from flowtally.ledger import audit as ledger_audit
+from flowtally.ledger import erasures
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
@@ -60,6 +62,7 @@ class Care:
         self._metrics = metrics
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[Made] = Job("backup", clock)
+        self._erasing: Job[Finished] = Job("erasing", clock)
 
     @property
     def backups(self) -> Path:
@@ -105,6 +108,26 @@ class Care:
         )
         return self._backup.start(backup.make)
 
+    def erasing(self) -> Status[Finished]:
+        """How finishing erasures is doing, or ended."""
+        return self._erasing.status
+
+    def resume(self) -> None:
+        """At a start: go on with what the process before this one promised and did not come to."""
+        with self._ledger.read() as tx:
+            pending = erasures.pending(tx, 1)
+        if pending:
+            self.finish_erasures()
+
+    def finish_erasures(self) -> Status[Finished]:
+        """Begin finishing what is pending; who does so already looks again when done. Call it after the commit that
+        asks for an erasure."""
+
+        def work(progress: Progress) -> Finished:
+            return finish_erasures(self._ledger, self._usage, self._between_blocks, self._clock, progress)
+
+        return self._erasing.start(work, again=True)
+
     def machine(self) -> list[Check]:
         return machine.checks(
             self._config.data_dir,
@@ -141,3 +164,4 @@ class Care:
         """Give up what is under way."""
         self._verify.close()
         self._backup.close()
+        self._erasing.close()

@@ -62,13 +62,17 @@ class Job(Generic[R]):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._progress = Progress()
+        self._again = False
         self.status: Status[R] = Status()
 
-    def start(self, work: Callable[[Progress], R]) -> Status[R]:
-        """Begin, unless one is running: then that one's status."""
+    def start(self, work: Callable[[Progress], R], *, again: bool = False) -> Status[R]:
+        """Begin, unless one is running: then that one's status. `again`: what is running may have looked past what this
+        is about, so it shall be done once more when it is done."""
         with self._lock:
             if self.status.state == "running":
+                self._again = self._again or again
                 return self.status
+            self._again = False
             self._progress = Progress(self._told)
             self.status = Status("running", started_at=self._clock())
             self._thread = threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True)
@@ -86,7 +90,8 @@ class Job(Generic[R]):
 
     def _run(self, work: Callable[[Progress], R]) -> None:
         try:
-            result = work(self._progress)
+            while not self._done(work(self._progress)):
+                pass
         except Stopped:
             self._end(state="failed", detail="The server stopped; start it again.")
         except FlowtallyError as error:
@@ -96,8 +101,15 @@ class Job(Generic[R]):
         except Exception as error:
             log.exception("job_failed", job=self._name)
             self._end(state="failed", detail=f"It failed inside ({type(error).__name__}); the server's log says how.")
-        else:
+
+    def _done(self, result: R) -> bool:
+        """Whether that was all; nobody asks for more between the look and the end."""
+        with self._lock:
+            if self._again:
+                self._again = False
+                return False
             self._end(state="done", result=result)
+            return True
 
     def _end(self, **last: object) -> None:
         self.status = msgspec.structs.replace(self.status, ended_at=self._clock(), **last)

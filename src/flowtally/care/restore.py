@@ -23,7 +23,7 @@ from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, ConfigError
 from flowtally.ingest import recovery
-from flowtally.ledger import portable
+from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
@@ -125,6 +125,8 @@ def _assemble(
         recovery.recover(usage, keys, holder="restore", say=settled.append)
         ledger = Ledger.open(ledger_url or f"sqlite:///{work / 'ledger.db'}")
         closing.callback(ledger.close)
+        with ledger.begin() as tx:
+            erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
         rows = audit_of(usage)
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)

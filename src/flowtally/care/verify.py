@@ -9,7 +9,7 @@ or looked at in portions, and only what differs is looked at one by one.
     numbers up to a mark   =  one row or one refused entry each
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
-    accounts and users     <= the ledger's;  the ledger = its own rules
+    accounts and users     <= the ledger's;  the ledger = its own rules;  erased users have no texts
     balances               =  what rows, grants and allocations add up to (`laws`)
     closed periods         =  the rows of their time (`statements`)
 """
@@ -27,6 +27,7 @@ from flowtally.care.job import Progress
 from flowtally.care.laws import Laws
 from flowtally.care.statements import Statements
 from flowtally.ledger import audit as ledger_audit
+from flowtally.ledger import erasures
 from flowtally.ledger.database import Ledger
 from flowtally.usage import fingerprint
 from flowtally.usage.fingerprint import NUMBERS, Folded
@@ -40,6 +41,7 @@ DRILLED: Final = 64  # differing buckets of keys that are looked at entry by ent
 ROUNDS: Final = 10  # merges replace parts while they are looked at
 SOURCES: Final = 20_000  # sources held at a time
 SUBJECTS: Final = 50_000  # users held at a time
+ERASED: Final = 5_000  # erased users looked for in one question
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -336,7 +338,20 @@ class Verifier:
                 self._find("unknown_subject", where, "has usage and is not in the ledger")
             seen += len(named)
             self._say("subjects", seen, count)
+        self._check_erased()
         return seen
+
+    def _check_erased(self) -> None:
+        last = ""
+        while True:
+            with self._ledger.read() as tx:
+                users = erasures.finished(tx, last, ERASED)
+            if not users:
+                return
+            for user in self._rows.with_texts(users):
+                self._find("erased_user", f"user {user!r}", "was erased and has rows with labels or reasons")
+            last = users[-1]
+            self._say("subjects")
 
     def _check_ledger(self) -> int:
         with self._ledger.read() as tx:

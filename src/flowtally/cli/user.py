@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import sys
+import time
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 import typer
@@ -11,15 +13,19 @@ from msgspec import UNSET
 
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
+from flowtally.cli.care import LOOK_S
+from flowtally.cli.failures import FAILED
 from flowtally.cli.output import AsOf, Json, document, facts, printable, say, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
+from flowtally.cli.steps import Steps
 from flowtally.cli.usage import show_usage, split_commas
 from flowtally.client import Client, UsageQuestion
 from flowtally.protocol import (
     AllocationAnswer,
     AllocationRequest,
     Bucket,
+    ErasureAnswer,
     LimitSetting,
     LimitState,
     ReturnRequest,
@@ -48,6 +54,16 @@ CHANGE: Final = """\
 Examples:
   flowtally user change acme alice --limit 10GB --window month
   flowtally user change acme alice --no-limit --status disabled
+"""
+ERASE: Final = """\
+\b
+Examples:
+  flowtally user erase acme alice --yes
+  flowtally user erase acme usr_0199f2c47b3a7c11a1f0b2c3d4e5f607 --yes --json
+
+\b
+Backups and exports made before still hold the name and the labels.
+Stopping this command with Ctrl-C does not stop the server, which goes on.
 """
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id or present name.")]
@@ -170,6 +186,39 @@ def delete(account: Account, user: User, json: Json = False) -> None:
     """Free a user's name from now on. Its use stays on record; what a funded user has not spent goes back."""
     with ask.client() as client:
         _show(client.delete_user(account, user), json)
+
+
+@commands.command("erase", epilog=ERASE)
+def erase(
+    account: Account,
+    user: User,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: there is no way back.")] = False,
+    json: Json = False,
+) -> int:
+    """Take a user's name and labels away for ever; no total changes. Deletes the user where it is in use."""
+    if not yes:
+        typer.confirm(f"Erase the name and all labels of {printable(user)} for ever?", abort=True, err=True)
+    with ask.client() as client:
+        asked = client.erase_user(account, user)
+        answer = _finished(asked, lambda: client.erasure(account, asked.user_id))
+    if json:
+        document(answer)
+    elif answer.state == "finished":
+        say(f"{printable(answer.user)} is erased.", style="green")
+    else:
+        say(f"The name is gone; the rest is not finished: {printable(answer.detail)}", style="red")
+    return 0 if answer.state == "finished" else FAILED
+
+
+def _finished(asked: ErasureAnswer, look: Callable[[], ErasureAnswer]) -> ErasureAnswer:
+    """The erasure when it is finished or has stopped."""
+    answer = asked
+    with Steps() as steps:
+        while answer.state == "pending" and not answer.detail:
+            steps.show(answer.step, answer.done, answer.total)
+            time.sleep(LOOK_S)
+            answer = look()
+    return answer
 
 
 @commands.command("allocate", epilog="Example: flowtally user allocate acme shop-7 10GB")

@@ -110,6 +110,8 @@ class AsyncClient:
     user_names = _list(calls.user_names)
     change_user = _ask(calls.change_user)
     delete_user = _ask(calls.delete_user)
+    erase_user = _ask(calls.erase_user)
+    erasure = _ask(calls.erasure)
     user_usage = _ask(calls.user_usage)
     user_balance = _ask(calls.user_balance)
     explain_user = _ask(calls.explain_user)

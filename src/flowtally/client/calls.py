@@ -210,6 +210,16 @@ def delete_user(account: str, user: str) -> Call[p.UserAnswer]:
     return write("DELETE", _user(account, user), p.UserAnswer)
 
 
+def erase_user(account: str, user: str) -> Call[p.ErasureAnswer]:
+    """Take the user's name and labels away for ever; `erasure` says when it is finished."""
+    return write("POST", f"{_user(account, user)}/erase", p.ErasureAnswer)
+
+
+def erasure(account: str, user: str) -> Call[p.ErasureAnswer]:
+    """How an erasure is doing; by the user's id."""
+    return read(f"{_user(account, user)}/erase", p.ErasureAnswer)
+
+
 def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
     """What the user used, over a calendar, whatever it was called then."""
     return read(f"{_user(account, user)}/usage", p.UsageAnswer, _usage_query(question))

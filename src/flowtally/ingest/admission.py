@@ -71,9 +71,14 @@ def _name_faults(columns: Columns) -> list[tuple[int, str]]:
         bad = {name for name in set(column) if not is_text(name)}
         if bad:
             found += [
-                (row, f"{field} {name!r} has control characters") for row, name in enumerate(column) if name in bad
+                (row, f"{_shown(field, name)} has control characters") for row, name in enumerate(column) if name in bad
             ]
     return found
+
+
+def _shown(field: str, name: str) -> str:
+    """The reason may be kept for ever, and a user's name must not be (decision 0024)."""
+    return field if field == "user" else f"{field} {name!r}"
 
 
 def _times(columns: Columns, reasons: Reasons) -> Times:

@@ -55,13 +55,14 @@ class _Standing(msgspec.Struct):
     event: StoredEvent
     entries: list[Entry]
     sum: Quantities
+    erased: bool = False  # its user was: what is stored about it has no texts
 
     @classmethod
-    def of(cls, event: StoredEvent, entries: list[Entry]) -> _Standing:
+    def of(cls, event: StoredEvent, entries: list[Entry], erased: bool = False) -> _Standing:
         total = Quantities(event.bytes_up, event.bytes_down, event.requests)
         for entry in entries:
             total = total.plus(quantities(entry))
-        return cls(event, entries, total)
+        return cls(event, entries, total, erased)
 
 
 def quantities(entry: Entry) -> Quantities:
@@ -129,13 +130,16 @@ class Corrector:
         late = [key for key in dict.fromkeys(keys.values()) if key not in asked.found]
         events = asked.found | self._usage.events_of(late)
         entries = self._usage.corrections_of([events[key] for key in dict.fromkeys(keys.values()) if key in events])
+        # A correction bears its event's labels, and the events were looked up before: those of a user that was erased
+        # since must not come back, nor a reason that may tell who it was.
+        erased = self._directory.erased(event.user for event in events.values())
         standings: dict[EventRef, _Standing] = {}
         for event, key in keys.items():
             stored = events.get(key)
             if stored is None or asked.writer.account not in (None, stored.account):
                 refused[event] = _unknown(event)
             else:
-                standings[event] = _Standing.of(stored, entries[stored.reference])
+                standings[event] = _Standing.of(stored, entries[stored.reference], stored.user in erased)
         return standings, refused
 
     def _may(self, event: EventRef, writer: Writer) -> bool:
@@ -234,21 +238,28 @@ class _Planning:
             )
         after = one.right(before)
         added = after.minus(before)
-        standing.entries.append(self._store(one, standing.event, added, ours))
+        standing.entries.append(self._store(one, standing, added, ours))
         standing.sum = after
         return _receipt(index, one, "stored", _remark(one, before, after), added, before, after)
 
-    def _store(self, one: Correction, event: StoredEvent, added: Quantities, ours: int) -> Entry:
+    def _store(self, one: Correction, standing: _Standing, added: Quantities, ours: int) -> Entry:
+        event = standing.event
         # All dimensions are the event's, so that whatever is summed, the correction falls where the event fell.
         dimensions = {name: getattr(event, name) for name in ("series", "account", "user", "product", "source")}
-        row = {**dimensions, "time": event.time, "status": event.status, "labels": event.labels}
+        row = {
+            **dimensions,
+            "time": event.time,
+            "status": event.status,
+            "labels": {} if standing.erased else event.labels,
+        }
+        row["reason"] = "" if standing.erased else one.reason
         return self._add(one, row, "correction", event.reference, added, ours)
 
     def _adjust(self, index: int, one: Correction, ours: int) -> CorrectionReceipt:
         assert one.time is not None, "the door checked it"
         user = one.user if self._ids is None else self._ids[index]
         row: dict[str, Any] = {"series": METERED, "account": one.account, "user": user, "product": one.product}
-        row |= {"source": one.source, "time": parse_instant(one.time), "status": 0, "labels": {}}
+        row |= {"source": one.source, "time": parse_instant(one.time), "status": 0, "labels": {}, "reason": one.reason}
         self._add(one, row, "adjustment", "", one.adds(), ours)
         return _receipt(index, one, "stored", None, one.adds())
 
@@ -256,10 +267,10 @@ class _Planning:
         self, one: Correction, row: dict[str, Any], kind: str, refers_to: str, added: Quantities, ours: int
     ) -> Entry:
         place = len(self._plan.rows) + 1
-        own = {"id": one.id, "key_source": one.source, "digest": ours, "reason": one.reason, "place": place}
+        own = {"id": one.id, "key_source": one.source, "digest": ours, "place": place}
         self._plan.rows.append({**row, **msgspec.structs.asdict(added), **own, "kind": kind, "refers_to": refers_to})
         up, down, requests = added.bytes_up, added.bytes_down, added.requests
-        return Entry(kind, one.source, one.id, refers_to, up, down, requests, one.reason, place, 0, 0)
+        return Entry(kind, one.source, one.id, refers_to, up, down, requests, row["reason"], place, 0, 0)
 
     def _again(self, index: int, one: Correction) -> CorrectionReceipt:
         """A duplicate tells what it did the first time."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from flowtally.ingest.admission import Times
-from flowtally.ledger import directory, names, pools, users
+from flowtally.ledger import directory, erasures, names, pools, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.texts import is_text
@@ -55,6 +55,11 @@ class Directory:
         if self._shared.keys().isdisjoint(wanted):  # by far the usual case
             return [self._users[name] for name in events]
         return [self._bearer(name, int(times[row])) or NOBODY for row, name in enumerate(events)]
+
+    def erased(self, user_ids: Iterable[str]) -> set[str]:
+        """Those of these users whose texts must not be stored any more."""
+        with self._ledger.read() as tx:
+            return erasures.erased_among(tx, user_ids)
 
     def use_products(self, products: set[str]) -> None:
         """From now on the mapping of these products to their pools is fixed."""

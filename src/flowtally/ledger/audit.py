@@ -30,8 +30,10 @@ from flowtally.ledger.tables import (
     accounts,
     allocation_returns,
     allocations,
+    erasures,
     grants,
     idempotency,
+    managed_users,
     metadata,
     pools,
     user_names,
@@ -189,6 +191,16 @@ def _answers(tx: Connection) -> Iterator[Fault]:
             yield Fault("secret", where, f"the remembered answer holds {', '.join(secrets)}")
 
 
+def _erased(tx: Connection) -> Iterator[Fault]:
+    """A user that was erased is deleted and bears no name."""
+    named = select(user_names.c.user_id).join(erasures, erasures.c.user_id == user_names.c.user_id)
+    live = select(erasures.c.user_id).outerjoin(managed_users, managed_users.c.user_id == erasures.c.user_id)
+    live = live.where(or_(managed_users.c.status.is_(None), managed_users.c.status != "deleted"))
+    for query, said in ((named, "was erased and has a name"), (live, "was erased and is not deleted")):
+        for (user_id,) in tx.execute(query.distinct().limit(LISTED)):
+            yield Fault("erased", f"user {user_id!r}", said)
+
+
 def _row(table: Table, row: Any) -> str:
     return f"{table.name} {', '.join(map(str, row))}"
 
@@ -199,4 +211,5 @@ RULES: Final[tuple[Callable[[Connection], Iterator[Fault]], ...]] = (
     _returned,
     _names,
     _answers,
+    _erased,
 )

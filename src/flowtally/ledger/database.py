@@ -11,6 +11,7 @@ Readers wait for nobody (law 7) and see one moment of the ledger, also over seve
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,26 @@ class Ledger:
         """The file of a ledger in SQLite."""
         url = self._engine.url
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    def drop_old_bytes(self) -> None:
+        """Make what was deleted or changed disappear from SQLite's files too: free pages, and the write-ahead log.
+        Writers wait for it. Unavailable while a reader still looks at what was. PostgreSQL does this by its own rules
+        (VACUUM)."""
+        if self.file is None:
+            return
+        with self._my_turn(), faults.named():
+            connection = self._engine.raw_connection()  # VACUUM is no part of any transaction
+            try:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA query_only = OFF")
+                cursor.execute("VACUUM")
+                [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                raise DBAPIError("VACUUM", None, error) from error
+            finally:
+                connection.close()
+        if busy:
+            raise Unavailable("somebody reads the ledger as it was before; its old pages cannot be dropped yet")
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:

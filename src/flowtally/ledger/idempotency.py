@@ -11,11 +11,12 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flowtally.errors import BadRequest, Conflict, IdempotencyMismatch
 from flowtally.ledger.tables import idempotency
+from flowtally.ledger.users import erased_name
 
 MAX_KEY_CHARS: Final = 255
 SECRET_FIELDS: Final = frozenset({"token", "key"})  # shown once, hence never kept
@@ -51,6 +52,21 @@ def replay_or_none(tx: Connection, credential_id: str, key: str, digest: str) ->
     if row.digest != digest:
         raise IdempotencyMismatch(f"Idempotency-Key {key!r} was used for another request")
     return StoredAnswer(row.status, row.response.encode())
+
+
+def forget_name(tx: Connection, user_id: str) -> None:
+    """Put the id in place of the user's name in every remembered answer. Answers that show a name show the id beside
+    it, as `id` and `name` or as `user_id` and `user`."""
+    query = select(idempotency.c.credential_id, idempotency.c.key, idempotency.c.response)
+    found = tx.execute(query.where(idempotency.c.response.contains(user_id, autoescape=True))).all()
+    for credential_id, key, response in found:
+        kept = msgspec.json.decode(response.encode())
+        if kept.get("id") == user_id and "name" in kept:
+            kept["name"] = erased_name(user_id)
+        if kept.get("user_id") == user_id and "user" in kept:
+            kept["user"] = erased_name(user_id)
+        mine = (idempotency.c.credential_id == credential_id) & (idempotency.c.key == key)
+        tx.execute(update(idempotency).where(mine).values(response=msgspec.json.encode(kept).decode()))
 
 
 def remember(tx: Connection, credential_id: str, key: str, digest: str, *, status: int, answer: Any, now: int) -> None:

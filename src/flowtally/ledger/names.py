@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from flowtally.ledger.tables import user_names
 from flowtally.ledger.texts import is_text
@@ -98,6 +98,19 @@ def give_up(tx: Connection, user_id: str, now: int) -> None:
         select(func.max(user_names.c.valid_from), func.max(user_names.c.valid_to)).where(mine)
     ).one()
     tx.execute(update(user_names).where(mine, _STILL).values(valid_to=max(now, began + 1, (ended or 0) + 1)))
+
+
+def forget(tx: Connection, user_id: str) -> None:
+    """Take every name the user ever bore out of the history. Whoever bore the name next bears it from where the user
+    did, so the history has no gap: a late event under it is the next bearer's, and makes a new user where there is
+    none."""
+    mine = select(user_names.c.account, user_names.c.name, user_names.c.valid_from, user_names.c.valid_to)
+    borne = tx.execute(mine.where(user_names.c.user_id == user_id).order_by(user_names.c.valid_from.desc())).all()
+    for account, name, start, end in borne:  # the last first: of two in a row the second may be this user's too
+        its = (user_names.c.account == account) & (user_names.c.name == name)
+        tx.execute(delete(user_names).where(its, user_names.c.valid_from == start))
+        if end is not None:
+            tx.execute(update(user_names).where(its, user_names.c.valid_from == end).values(valid_from=start))
 
 
 def by_account(names: Iterable[Name]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -122,6 +122,17 @@ managed_users = Table(
 )
 Index("ix_managed_users_account_funded", managed_users.c.account, managed_users.c.funded)
 
+# A user in here bears no name in any other table, and is shown by its id. `finished_at`: nothing else holds its text.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("user_id", Words, primary_key=True),
+    Column("account", Words, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
+)
+
 pools = Table(
     "pools",
     metadata,

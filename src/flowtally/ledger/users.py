@@ -19,7 +19,7 @@ from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
-from flowtally.ledger.tables import accounts, managed_users, user_names, users
+from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
 from flowtally.ledger.texts import MAX_INSTANT, check_text, is_text
 
 __all__ = [
@@ -41,7 +41,8 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True):
-    """`name` is what the user is called now, or was called last; `managed`: somebody set something about it.
+    """`name` is what the user is called now, or was called last; `managed`: somebody set something about it. One that
+    was erased has no name and is called by its id; `erased_at` says since when.
 
     A `funded` user's use is paid from its own purse only, and left out of the account's.
     """
@@ -56,6 +57,7 @@ class User(msgspec.Struct, frozen=True):
     limit: Limit | None = None
     has_password: bool = False
     managed: bool = False
+    erased_at: int | None = None
 
 
 def resolve_users(tx: Connection, names: Iterable[Name], at: int) -> dict[Name, str]:
@@ -129,13 +131,21 @@ def list_users(
 
 
 def names_of(tx: Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    """What these users are called now, or were called last; ids of nobody are left out."""
+    """What these users are called now, or were called last (those erased: by their id); ids of nobody are left out."""
     wanted = set(user_ids)
     found = {NOBODY: NOBODY} if NOBODY in wanted else {}
     for chunk in history.chunks(user_id for user_id in wanted if user_id != NOBODY and is_text(user_id)):
         query = select(user_names.c.user_id, user_names.c.name).where(user_names.c.user_id.in_(chunk))
         found.update((user_id, name) for user_id, name in tx.execute(query.order_by(_end())))
+    for chunk in history.chunks(user_id for user_id in wanted - found.keys() if is_text(user_id)):
+        erased = tx.execute(select(erasures.c.user_id).where(erasures.c.user_id.in_(chunk))).scalars()
+        found.update((user_id, erased_name(user_id)) for user_id in erased)
     return found
+
+
+def erased_name(user_id: str) -> str:
+    """What a user is called whose name was erased. It is nowhere stored, so nobody is found by it."""
+    return f"erased-{user_id}"
 
 
 def _end() -> Any:
@@ -149,19 +159,23 @@ def _users_of(account: str) -> Select[Any]:
     name = func.coalesce(m.name, last.correlate(users).scalar_subquery())
     query = select(
         users.c.id, users.c.account, name, users.c.created_at, m.product, m.status, m.funded, m.limit_amount,
-        m.limit_unit, m.limit_window, m.password.is_not(None),
+        m.limit_unit, m.limit_window, m.password.is_not(None), erasures.c.asked_at,
     )  # fmt: skip
-    return query.outerjoin(managed_users, m.user_id == users.c.id).where(users.c.account == account)
+    query = query.outerjoin(managed_users, m.user_id == users.c.id)
+    return query.outerjoin(erasures, erasures.c.user_id == users.c.id).where(users.c.account == account)
 
 
 def _user(
-    id: str, account: str, name: str, created_at: int, product: str | None, status: Status | None, funded: int | None,
-    amount: int | None, unit: LimitUnit | None, window: LimitWindow | None, has_password: bool,
+    id: str, account: str, name: str | None, created_at: int, product: str | None, status: Status | None,
+    funded: int | None, amount: int | None, unit: LimitUnit | None, window: LimitWindow | None, has_password: bool,
+    erased_at: int | None,
 ) -> User:  # fmt: skip
+    name = erased_name(id) if name is None else name
     if status is None:
         return User(id, account, name, created_at)
     limit = None if amount is None or unit is None or window is None else Limit(amount, unit, window)
-    return User(id, account, name, created_at, product, status, bool(funded), limit, bool(has_password), managed=True)
+    fixed = (id, account, name, created_at, product, status, bool(funded), limit, bool(has_password))
+    return User(*fixed, managed=True, erased_at=erased_at)
 
 
 def _require_accounts(tx: Connection, wanted: set[str]) -> None:

@@ -272,6 +272,10 @@ class RowsAudit:
         )
         return [(row[0], row[1]) for row in self._ask(text, part=part, parts=parts, optimize_use_projections=1)]
 
+    def with_texts(self, users: Sequence[str]) -> list[str]:
+        """Those of these users that have rows with labels or reasons."""
+        return self._store.with_texts(users)
+
     def count_users(self) -> int:
         text = f"SELECT uniqCombined(account, user) FROM {TABLE}"
         return int(self._ask(text, optimize_use_projections=1)[0][0])

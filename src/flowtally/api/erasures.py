@@ -1,0 +1,74 @@
+"""Erasing a user's name and labels: asked for by one request, finished soon after, asked about by others."""
+
+from __future__ import annotations
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.operation import operation
+from flowtally.edges import format_instant
+from flowtally.errors import NotFound, UnknownAccount, UnknownUser
+from flowtally.funding import erase_user as erase
+from flowtally.ledger import erasures
+from flowtally.ledger.erasures import Erasure
+from flowtally.ledger.users import erased_name
+from flowtally.protocol import ErasureAnswer
+
+ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
+ASKED = ErasureAnswer("acme", ID, erased_name(ID), "pending", "2026-03-15T12:00:00Z")
+FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/users/{user}/erase",
+    may=auth.ADMIN,
+    summary="Erase a user's name and labels",
+    status=202,
+    answer=ErasureAnswer,
+    errors=(UnknownAccount, UnknownUser),
+    example=ASKED,
+    changes_names=True,
+    erases=True,
+)
+def erase_user(call: Call, account: str, user: str) -> ErasureAnswer:
+    """There is no way back. A user that is in use is deleted first, and what a funded one has not spent goes back to
+    the account. Its names and password are gone when this answers: from then on it is called `erased-` and its id, and
+    use that still comes under an old name is of whoever bore the name after it, or of a new user. The labels of its use
+    and the reasons of its corrections are emptied next, and then the old files removed; ask with GET until `state` is
+    `finished`. No quantity changes: only what is split by label has no label there. Address a deleted user by its id. A
+    second time does the work again and changes nothing else. Exports and backups made before still hold all of it."""
+    return _asked(erase(call.tx, call.house.usage, account, user, now=call.house.clock()))
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/users/{user}/erase",
+    may=auth.ADMIN,
+    summary="How an erasure is doing",
+    answer=ErasureAnswer,
+    errors=(UnknownAccount, UnknownUser, NotFound),
+    example=FINISHED,
+)
+def read_erasure(call: Call, account: str, user: str) -> ErasureAnswer:
+    """By the user's id. `finished`: nothing the server keeps holds the name or a label any more, but backups. Where the
+    work stopped, `detail` says why; it goes on at the next start, or when the erasure is asked for again."""
+    found = erasures.read_erasure(call.tx, account, user)
+    if found.finished_at is not None:
+        return _asked(found)
+    job = call.house.care.erasing()
+    return _asked(found, step=job.step, done=job.done, total=job.total, detail=job.detail)
+
+
+def _asked(found: Erasure, *, step: str = "", done: int = 0, total: int = 0, detail: str = "") -> ErasureAnswer:
+    return ErasureAnswer(
+        account=found.account,
+        user_id=found.user_id,
+        user=erased_name(found.user_id),
+        state="pending" if found.finished_at is None else "finished",
+        asked_at=format_instant(found.asked_at),
+        finished_at=None if found.finished_at is None else format_instant(found.finished_at),
+        step=step,
+        done=done,
+        total=total,
+        detail=detail,
+    )
