@@ -79,6 +79,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "`backups` in the data directory."
         ),
     ] = ""
+    retain_rows_days: Annotated[
+        Annotated[int, Meta(ge=62, le=36_500)] | None,
+        Meta(
+            description="Months of rows received longer ago than this are rolled up by quarter hours: usage, balances, "
+            "closed periods and event keys stay exactly as they are, single events go. It cannot be undone. Unset: "
+            "rows are kept for ever."
+        ),
+    ] = None
     rebuild_keys: Annotated[
         bool,
         Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),

@@ -23,6 +23,7 @@
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
     │   └── SourceKindMismatch      numbered events for a named source, or the reverse
+    ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
     ├── TooLarge (413)              body or batch beyond the limits
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
@@ -183,6 +184,14 @@ class SourceKindMismatch(Conflict):
     title = "A source is either numbered or named"
 
 
+class RolledUp(FlowtallyError):
+    """The answer would need rows that were rolled up: none is given rather than one that is nearly right."""
+
+    status = 410
+    code = "rolled_up"
+    title = "Old usage is kept by quarter hours"
+
+
 class TooLarge(FlowtallyError):
     status = 413
     code = "too_large"
@@ -269,6 +278,10 @@ class BrokenRollup(Damage):
 
 class DoubleCounted(Damage):
     """Rows of one event are there twice."""
+
+
+class FoldBroken(Damage):
+    """Rows that were rolled up are not what the rows say; they were not put in place."""
 
 
 class BackupBroken(Damage):

@@ -53,6 +53,8 @@ SCHEMA: Final = pa.schema(
         ("bytes_down", pa.int64()),
         ("requests", pa.int64()),
         ("labels", pa.map_(pa.string(), pa.string())),
+        ("entries", pa.int64()),  # 1, or how many a rolled-up row stands for
+        ("until", _MS),  # of a rolled-up row: all it stands for is dated before; null: it is one entry, dated `time`
     ]
 )
 
@@ -186,10 +188,13 @@ def _named(rows: Any, ledger: Ledger) -> Any:
     known = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
     sequence = rows.column("sequence")
     named = pc.equal(sequence, pa.scalar(0, sequence.type))
+    rolled_up = pc.greater(rows.column("ends_at"), 0)
     made = {
         "user": known.take(ids.indices),
         "user_id": rows.column("user"),
         "sequence": pc.if_else(named, pa.scalar(None, sequence.type), sequence),
+        "id": pc.if_else(rolled_up, "", rows.column("id")),
+        "until": pc.if_else(rolled_up, rows.column("ends_at"), pa.scalar(None, pa.int64())),
     }
     columns = [made[field.name] if field.name in made else rows.column(field.name) for field in SCHEMA]
     return pa.table(
@@ -200,7 +205,7 @@ def _named(rows: Any, ledger: Ledger) -> Any:
 
 def _add(written: Extent, rows: Any) -> Extent:
     return Extent(
-        written.rows + rows.num_rows,
+        written.rows + _sum(rows.column("entries")),
         written.bytes_up + _sum(rows.column("bytes_up")),
         written.bytes_down + _sum(rows.column("bytes_down")),
         written.requests + _sum(rows.column("requests")),

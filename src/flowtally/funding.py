@@ -26,7 +26,7 @@ from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import Limit, User
 from flowtally.moment import Moment, show_moment
 from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
-from flowtally.usage.store import Part, Sum, UsageReader, Where
+from flowtally.usage.store import BUCKET_MS, Part, Sum, UsageReader, Where
 
 Ask = Callable[[Where, list[int]], Sequence[Sum]]
 
@@ -165,6 +165,14 @@ def burn_funded(
 def erase_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: int) -> Erasure:
     """Delete the user as `delete_user` does, where it is not, and forget its names. UnknownAccount, UnknownUser."""
     return erasures.erase_user(tx, account_id, delete_user(tx, usage, account_id, user, now=now).id, now=now)
+
+
+def require_countable(usage: UsageReader, account_id: str, *instants: int) -> None:
+    """RolledUp where use up to one of these instants cannot be told any more: nothing that needs to know it for ever
+    may be promised then. Call in the write transaction of the promise: old rows are rolled up in one, too."""
+    for instant in instants:
+        if start := instant % BUCKET_MS:
+            usage.sums([instant - start, instant], Where(account=account_id))
 
 
 def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:

@@ -719,6 +719,40 @@ class VerifyAnswer(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class RetentionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`dry_run`: only tell what would be rolled up."""
+
+    dry_run: bool = False
+
+
+class RolledMonth(msgspec.Struct, frozen=True):
+    """A month of receipt (UTC): entries that had rows of their own, and bytes on the disk before and after; after is
+    null where nothing was done."""
+
+    month: str
+    entries: int
+    bytes: int
+    bytes_after: int | None = None
+
+
+class RetentionAnswer(msgspec.Struct, frozen=True):
+    """Since when rows are kept as they came in, and how the last rolling up is doing. Null: not set, never, or not
+    known until it is done. `rolled_up_to_block`: up to it, past moments and changes may be refused."""
+
+    state: JobState
+    retain_rows_days: int | None
+    rows_kept_since: str | None = None
+    rolled_up_to_block: int | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    dry_run: bool | None = None
+    months: list[RolledMonth] = []
+    detail: str = ""
+
+
 class BackupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`name`: of the directory in the server's place for backups; default the present instant."""
 

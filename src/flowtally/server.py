@@ -124,6 +124,7 @@ def open_house(
         care = Care(config, clock, usage, ledger, ingest.between_blocks, ingest.metrics)
         closing.callback(care.close)
         care.resume()
+        care.begin_daily()
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))

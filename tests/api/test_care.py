@@ -3,6 +3,7 @@ operator is told where it cannot be; the real ones are in tests/care."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import NOW, Client
@@ -58,3 +59,18 @@ def test_a_directory_whose_manifest_cannot_be_read_is_no_backup(client: Client) 
         (place / name).mkdir(parents=True)
         (place / name / "manifest.json").write_text(content)
     assert client.get("/v1/backups").json()["backups"] == []
+
+
+def test_rows_are_kept_for_ever_unless_a_setting_says_otherwise(client: Client) -> None:
+    told = client.get("/v1/retention").json()
+    assert (told["state"], told["retain_rows_days"], told["rows_kept_since"]) == ("never", None, None)
+    answer = client.post("/v1/retention", json={})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "retain_rows_days is not set" in answer.json()["detail"]
+
+
+def test_usage_in_memory_is_never_rolled_up(make_client: Callable[..., Client]) -> None:
+    client = make_client(retain_rows_days=62)
+    assert client.get("/v1/retention").json()["retain_rows_days"] == 62
+    answer = client.post("/v1/retention", json={"dry_run": True})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")

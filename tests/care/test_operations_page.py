@@ -14,7 +14,7 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def test_the_commands_of_the_page_run_as_written(tmp_path: Path) -> None:
     script = "set -euo pipefail\n" + "\n".join(BLOCK.findall(PAGE.read_text()))
-    for command in ("doctor", "verify", "backup", "restore", "rebuild-keys", "rebuild-roll-ups"):
+    for command in ("doctor", "verify", "retention", "backup", "restore", "rebuild-keys", "rebuild-roll-ups"):
         assert f"flowtally {command}" in script
     with live_server(tmp_path / "data") as live:
         done = subprocess.run(

@@ -1,6 +1,7 @@
 """An installation in a process of its own, to be killed, filled up and damaged: JSON lines in, JSON lines out.
 
 `python -m tests.ingest.child DATA [setting=value ...]` says `{"open": true}` or which damage it found, then obeys.
+With `now=MS` that is the time, which then stands still.
 chDB allows one path per process, so whatever needs another path than the test session's happens here.
 """
 
@@ -79,29 +80,34 @@ def refusal(data: Path, **settings: object) -> dict[str, Any]:
 
 
 def main(data: str, *arguments: str) -> None:
+    from flowtally.care.job import Progress
+    from flowtally.care.retention import Retention
     from flowtally.clock import now_ms
     from flowtally.config import load_config
     from flowtally.errors import Damage, FlowtallyError
     from flowtally.ingest.door import Ingest
     from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger
+    from flowtally.usage import folding
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
     from flowtally.usage.store import BUCKET_MS, Where
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to stdout
     settings = {name: json.loads(value) for name, _, value in (one.partition("=") for one in arguments)}
+    at = settings.pop("now", None)
+    clock = now_ms if at is None else lambda: int(at)
     # The ledger stands outside the directory, so that it can be filled up and damaged without it.
     config = load_config({}, **{"data": data, "ledger_url": f"sqlite:///{data}.ledger.db", **settings})
     ledger = Ledger.open(config.ledger_url)
     with ledger.begin() as tx:
         if not credentials.has_admin(tx):
-            accounts.create_account(tx, "acme", now=now_ms())
+            accounts.create_account(tx, "acme", now=clock())
         credential = credentials.issue(tx, "admin", None, "tests", now_ms())[0]
     try:
         usage = open_usage(config.usage_url)
         assert isinstance(usage, ClickHouseStore)
-        ingest = Ingest.open(config, usage, ledger)
+        ingest = Ingest.open(config, usage, ledger, clock=clock)
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return
@@ -132,6 +138,14 @@ def main(data: str, *arguments: str) -> None:
             case "die_in_move":
                 ingest._keys.move = lambda moved: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
                 say(done=True)
+            case "roll_up":
+                if "die_in" in asked:
+                    die_after(folding, asked["die_in"], asked["call"])
+                retention = Retention(asked["days"], usage, ledger, ingest.between_blocks, clock)
+                try:
+                    say(months=[one.month for one in retention.run(Progress()).months])
+                except FlowtallyError as error:
+                    say(error=error.code, detail=error.detail)
             case "ready":
                 ready, why = ingest.ready()
                 say(ready=ready, why=why)
@@ -141,6 +155,19 @@ def main(data: str, *arguments: str) -> None:
                 ledger.close()
                 say(stopped=True)
                 return
+
+
+def die_after(module: Any, name: str, call: int) -> None:
+    """Kill this process once that function of a module has done its work for the `call`-th time."""
+    work, calls = getattr(module, name), iter(range(1, call + 1))
+
+    def deadly(*arguments: Any) -> Any:
+        done = work(*arguments)
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    setattr(module, name, deadly)
 
 
 def say(**what: object) -> None:

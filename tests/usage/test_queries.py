@@ -100,7 +100,10 @@ def test_edges_must_ascend(edges: list[int]) -> None:
 
 def test_changes_are_asked_by_block_in_order() -> None:
     query = queries.changed_since(7, 10)
-    assert "WHERE block > {cursor:UInt64} GROUP BY block ORDER BY block LIMIT {blocks:UInt32}" in query.text
+    assert (
+        "WHERE block > {cursor:UInt64} AND entries > 0 GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
+        in query.text
+    )
     assert query.parameters == {"cursor": 7, "blocks": 10}
 
 

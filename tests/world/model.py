@@ -91,6 +91,8 @@ class Period:
 class Model:
     accounts: dict[str, Account]
     rows: list[Row] = field(default_factory=list)
+    rolled_up_to_block: int = 0
+    rolled_up: int = 0  # as many of them, from the first on, have no row of their own any more
     content: dict[Key, object] = field(default_factory=dict)  # what must be equal for a retry to be a retry
     marks: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: dict[Key, str] = field(default_factory=dict)
@@ -184,12 +186,16 @@ class Model:
         if key in self.content:
             if self.content[key] != asked:
                 return "conflict", "other_content", None
+            if event in self.gone:
+                return "duplicate", "", None  # what it did cannot be told any more
             return "duplicate", "", next(row.adds for row in self.rows if row.key == key)
         if event in self.refused:
             return "refused", "refused_event", None
         found = next((row for row in self.rows if row.key == event and row.kind == "use"), None)
         if found is None:
             return "refused", "unknown_event", None
+        if event in self.gone:
+            return "refused", "rolled_up", None
         now = self.stands(event)
         right = {name: asked.get(name, getattr(now, name)) for name in ("bytes_up", "bytes_down", "requests")}
         after = NOTHING if asked.get("void") else Quantities(**right)
@@ -204,6 +210,14 @@ class Model:
 
     def events(self) -> list[Row]:
         return [row for row in self.rows if row.kind == "use"]
+
+    def kept_events(self) -> list[Row]:
+        """Those that have rows of their own."""
+        return [row for row in self.rows[self.rolled_up :] if row.kind == "use"]
+
+    @property
+    def gone(self) -> set[Key]:
+        return {row.key for row in self.rows[: self.rolled_up]}
 
     def _add(self, kind: str, key: Key, of: Key | None, said: dict[str, Any], at: int, user: User | None) -> None:
         adds = Quantities(said.get("bytes_up", 0), said.get("bytes_down", 0), said.get("requests", 1))

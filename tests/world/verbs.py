@@ -18,6 +18,7 @@ from tests.world.world import DAY, NAMES, World, sources_of
 
 from flowtally.burndown import Grant
 from flowtally.edges import format_instant
+from flowtally.usage.memory import MemoryStore
 
 Verb = Callable[[World, Random], None]
 VERBS: Final[dict[str, tuple[Verb, int]]] = {}  # with how often, against the others
@@ -111,7 +112,7 @@ def correct(world: World, chance: Random) -> None:
 @verb(2)
 def correct_what_is_expected(world: World, chance: Random) -> None:
     """`expects` stops a correction of something else than was looked at."""
-    for row in some(chance, world.model.events(), 1):
+    for row in some(chance, world.model.kept_events(), 1):
         now, wrong = world.model.stands(row.key), chance.random() < 0.5
         world.made += 1
         one = {"id": f"c{world.made}", "corrects": {"source": row.key[0], "id": row.key[1]}, "bytes_down": 3}
@@ -328,6 +329,22 @@ def close_a_period(world: World, chance: Random) -> None:
 @verb(4)
 def wait(world: World, chance: Random) -> None:
     world.clock.at += chance.randrange(3 * DAY)
+
+
+@verb(1)
+def roll_old_months_up(world: World, chance: Random) -> None:
+    """Months pass, and what was received before becomes few rows. From then on its events cannot be shown alone; all
+    else is checked as ever. A list in memory is never rolled up."""
+    if isinstance(world.house.store.inner, MemoryStore):
+        assert world.ask("POST", "/v1/retention", {}, status=409)["code"] == "conflict"
+        return
+    old = len(world.model.rows)
+    world.clock.at += 100 * DAY
+    world.made += 1
+    send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
+    world.roll_up()
+    world.model.rolled_up = old
+    world.past_blocks.clear()
 
 
 @verb(1)

@@ -7,6 +7,7 @@ store. Stores and files outlive it. Time moves only when a step says so.
 from __future__ import annotations
 
 import random
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ class World:
     # Processes
 
     def open(self) -> None:
-        config = load_config({}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0)
+        config = load_config(
+            {}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62
+        )
         self.process = ExitStack()
         self.process.callback(self.house.ledger.close)
         house = self.house
@@ -128,6 +131,16 @@ class World:
             if not user.id:
                 user.id = self.ask("GET", f"/v1/accounts/{user.account}/users/{user.name}")["id"]
                 assert [one.id for one in self.model.users].count(user.id) == 1, "a new user is nobody else"
+
+    def roll_up(self) -> None:
+        """Everything that is old enough."""
+        told = self.ask("POST", "/v1/retention", {}, status=202)
+        until = time.monotonic() + 60
+        while told["state"] == "running" and time.monotonic() < until:
+            time.sleep(0.02)
+            told = self.ask("GET", "/v1/retention")
+        assert (told["state"], bool(told["months"])) == ("done", True), told
+        self.model.rolled_up_to_block = told["rolled_up_to_block"]
 
     # Choosing
 

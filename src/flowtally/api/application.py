@@ -25,6 +25,7 @@ from flowtally.api import (
     health,
     periods,
     pools,
+    retention,
     usage,
     users,
 )
@@ -40,7 +41,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
-    *(accounts, users, erasures, allocations, grants, credentials, pools, care, health),
+    *(accounts, users, erasures, allocations, grants, credentials, pools, care, retention, health),
 )
 
 

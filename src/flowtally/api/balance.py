@@ -13,7 +13,7 @@ from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, NotYet, UnknownAccount
+from flowtally.errors import BadRange, NotYet, RolledUp, UnknownAccount
 from flowtally.moment import Moment, find_moment
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
@@ -40,7 +40,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What is left",
     query=BalanceQuery,
     answer=BalanceAnswer,
-    errors=(BadRange, NotYet, UnknownAccount),
+    errors=(BadRange, NotYet, UnknownAccount, RolledUp),
     example=BalanceAnswer(
         "acme",
         "2026-03-15T00:00:00Z",

@@ -11,7 +11,7 @@ from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.changes import DEFAULT_LIMIT, MAX_LIMIT, make_changes
-from flowtally.errors import BadRange, UnknownAccount
+from flowtally.errors import BadRange, RolledUp, UnknownAccount
 from flowtally.ledger import accounts
 from flowtally.protocol import Change, ChangesAnswer
 
@@ -48,7 +48,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What changed since",
     query=ChangesQuery,
     answer=ChangesAnswer,
-    errors=(BadRange, UnknownAccount),
+    errors=(BadRange, UnknownAccount, RolledUp),
     example=ChangesAnswer(
         "2026-03-14T00:00:00Z",
         [

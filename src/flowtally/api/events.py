@@ -16,6 +16,7 @@ from flowtally.errors import (
     MalformedBody,
     NotFound,
     QueueFull,
+    RolledUp,
     SequenceGap,
     Settling,
     SlowBody,
@@ -138,7 +139,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     summary="Look up an event or a correction",
     query=EventQuery,
     answer=EventAnswer,
-    errors=(NotFound,),
+    errors=(NotFound, RolledUp),
     example=EventAnswer(
         source="gateway-1",
         id="0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",

@@ -12,7 +12,7 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, UnknownAccount, UnknownUser
+from flowtally.errors import BadRange, RolledUp, UnknownAccount, UnknownUser
 from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
     Behind,
@@ -106,7 +106,7 @@ EXAMPLE = ExplainAnswer(
     summary="How a balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, UnknownAccount),
+    errors=(BadRange, UnknownAccount, RolledUp),
     example=EXAMPLE,
 )
 def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAnswer:
@@ -124,7 +124,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     summary="How a user's balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, UnknownAccount, UnknownUser),
+    errors=(BadRange, UnknownAccount, UnknownUser, RolledUp),
     example=msgspec.structs.replace(EXAMPLE, user=_ROW.user, user_id=_ROW.user_id),
 )
 def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuery) -> ExplainAnswer:

@@ -11,7 +11,7 @@ from flowtally import auth
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
-from flowtally.errors import BadRange, NotAcceptable, UnknownAccount
+from flowtally.errors import BadRange, NotAcceptable, RolledUp, UnknownAccount
 from flowtally.events import METERED
 from flowtally.export import Format, plan_export, write_export
 
@@ -48,12 +48,13 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Export all rows",
     query=ExportQuery,
     answer=bytes,
-    errors=(BadRange, UnknownAccount, NotAcceptable),
+    errors=(BadRange, UnknownAccount, NotAcceptable, RolledUp),
     also=(PARQUET, CSV),
 )
 def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     """Events and corrections one by one in order of time, users by their names, as they are in the store at one moment:
-    rows up to the block the header `Flowtally-Block` names; `Flowtally-Rows` says how many. Their sums are the
+    rows up to the block the header `Flowtally-Block` names; `Flowtally-Rows` says how many (a row that was rolled up
+    counts as the `entries` it stands for). Their sums are the
     account's usage of the range, exactly. A transfer that breaks off is not complete: a Parquet file lacks its footer
     then. In CSV labels are a JSON object, and text a spreadsheet would run as a formula has a leading apostrophe."""
     form = query.format or FORMATS[choose(call.accept, tuple(FORMATS))]

@@ -8,7 +8,8 @@ from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.balance import show_grant
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, Conflict, NotFound, UnknownAccount, Unprocessable
+from flowtally.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
+from flowtally.funding import require_countable
 from flowtally.ledger import grants
 from flowtally.ledger.pages import Page
 from flowtally.protocol import GrantAnswer, GrantRequest
@@ -36,7 +37,7 @@ EXAMPLE = GrantAnswer(
     body=GrantRequest,
     answer=GrantAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, BadRange, Unprocessable),
+    errors=(UnknownAccount, NotFound, Conflict, BadRange, Unprocessable, RolledUp),
     body_example={
         "amount": 100_000_000_000,
         "pool": "traffic",
@@ -50,7 +51,7 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
     """`amount` in the pool's unit (bytes or requests). A grant pays for use from `starts_at` (default: now; the past
     is allowed) until `expires_at` (excluded; none: for ever), whenever that use arrives. Lower `priority` is spent
     first, then what expires first. Send an Idempotency-Key: a repeated request must not give twice."""
-    return show_grant(
+    given = show_grant(
         grants.give_grant(
             call.tx,
             account,
@@ -64,6 +65,9 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
             expires_at=None if body.expires_at is None else parse_instant(body.expires_at),
         )
     )
+    past = [parse_instant(edge) for edge in (body.starts_at, body.expires_at) if edge is not None]
+    require_countable(call.house.usage, account, *(edge for edge in past if edge < call.now))
+    return given
 
 
 @operation(

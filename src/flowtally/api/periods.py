@@ -7,7 +7,8 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.errors import BadRange, Conflict, NotFound, PeriodOverlap, UnknownAccount
+from flowtally.errors import BadRange, Conflict, NotFound, PeriodOverlap, RolledUp, UnknownAccount
+from flowtally.funding import require_countable
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page
 from flowtally.periods import Closing, plan_closing, read_open_period, show_period
@@ -87,7 +88,7 @@ def plan(call: Call, account: str, body: PeriodRequest) -> Closing:
     body=PeriodRequest,
     answer=PeriodAnswer,
     status=201,
-    errors=(UnknownAccount, BadRange, Conflict, PeriodOverlap),
+    errors=(UnknownAccount, BadRange, Conflict, PeriodOverlap, RolledUp),
     prepare=plan,
     body_example={"from": "2026-03-01", "to": "2026-04-01"},
     example=EXAMPLE,
@@ -102,6 +103,7 @@ def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closin
 
     What arrives later with a time inside still counts at that time. It appears as an adjustment of the open period, and
     the next closing of the account takes it into its own statement. A statement never changes."""
+    require_countable(call.house.usage, account, prepared.starts_at, prepared.ends_at)
     return keep(call.tx, account, prepared, call.now)
 
 
@@ -126,7 +128,7 @@ def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswe
     may=auth.READERS,
     summary="Adjustments of the open period",
     answer=OpenPeriodAnswer,
-    errors=(UnknownAccount,),
+    errors=(UnknownAccount, RolledUp),
     example=OpenPeriodAnswer(
         "acme",
         4711,
@@ -148,7 +150,7 @@ def read_open(call: Call, account: str) -> OpenPeriodAnswer:
     summary="Read a closed period",
     query=PageQuery,
     answer=PeriodDetailAnswer,
-    errors=(NotFound,),
+    errors=(NotFound, RolledUp),
     example=DETAIL,
 )
 def read_period(call: Call, account: str, period: str, query: PageQuery) -> PeriodDetailAnswer:

@@ -14,7 +14,7 @@ from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.arrow import to_arrow
-from flowtally.errors import BadRange, BadRequest, NotAcceptable, NotYet, UnknownAccount, UnknownZone
+from flowtally.errors import BadRange, BadRequest, NotAcceptable, NotYet, RolledUp, UnknownAccount, UnknownZone
 from flowtally.events import METERED
 from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
@@ -136,7 +136,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     summary="Usage by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, RolledUp),
     also=(CSV, ARROW),
     example=EXAMPLE,
 )
@@ -183,7 +183,7 @@ def answer_usage(
     summary="Usage of all accounts",
     query=OverallUsageQuery,
     answer=OverallUsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, RolledUp),
     also=(CSV, ARROW),
     example=OverallUsageAnswer(
         None,

@@ -23,6 +23,7 @@ from flowtally.errors import (
     NameTaken,
     NotAcceptable,
     NotYet,
+    RolledUp,
     UnknownAccount,
     UnknownUser,
     UnknownZone,
@@ -200,7 +201,7 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     summary="Usage of a user by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable, RolledUp),
     also=(CSV, ARROW),
     example=USAGE,
 )
@@ -220,7 +221,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
     summary="What a user has left",
     query=BalanceQuery,
     answer=UserBalanceAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, UnknownUser),
+    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, RolledUp),
     example=UserBalanceAnswer(
         "acme",
         "bob",

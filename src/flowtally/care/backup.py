@@ -71,6 +71,7 @@ class Taken(NamedTuple):
     keys: Snapshot
     frozen: Frozen
     ledger: LedgerMoment
+    surplus: int  # entries that have no row of their own: rolled up
     paused_ms: float
 
 
@@ -185,7 +186,8 @@ class Backup:
             snapshot.close()
             parts.thaw()
             raise
-        return Taken(place, snapshot, parts, ledger, round((time.perf_counter() - began) * 1000, 1))
+        surplus = frozen.surplus(self._usage)
+        return Taken(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
 
     def _write(self, taken: Taken, say: Progress) -> Made:
         from flowtally.usage import frozen  # noqa: PLC0415
@@ -198,8 +200,8 @@ class Backup:
         say("keys")
         taken.keys.copy_to(self._partial / "keys.db")
         parts = taken.frozen.parts()
-        if taken.frozen.rows() != taken.place.rows_total:
-            raise MissingRows(f"{taken.place.rows_total} rows were acknowledged, {taken.frozen.rows()} were taken")
+        if (rows := taken.frozen.rows() + taken.surplus) != taken.place.rows_total:
+            raise MissingRows(f"{taken.place.rows_total} rows were acknowledged, {rows} were taken")
         for number, part in enumerate(parts):
             say("usage", number, len(parts))
             _link_tree(part, self._partial / "usage" / part.name)

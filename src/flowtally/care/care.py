@@ -12,9 +12,11 @@ import msgspec
 
 from flowtally.care import machine, verify
 from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at
+from flowtally.care.daily import Daily
 from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
 from flowtally.care.machine import Check
+from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
 from flowtally.config import Config
 from flowtally.errors import Conflict
@@ -42,6 +44,13 @@ class Figures(msgspec.Struct, frozen=True):
     waiting_bytes: int
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """Rows received since this instant are as they came in; those up to this block are rolled up."""
+
+    since: int
+    block: int
+
+
 class Care:
     """Of one server."""
 
@@ -63,6 +72,8 @@ class Care:
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[Made] = Job("backup", clock)
         self._erasing: Job[Finished] = Job("erasing", clock)
+        self._retention: Job[Run] = Job("retention", clock)
+        self._daily: Daily | None = None
 
     @property
     def backups(self) -> Path:
@@ -128,6 +139,38 @@ class Care:
 
         return self._erasing.start(work, again=True)
 
+    def retention(self) -> Status[Run]:
+        """How the last rolling up is doing, or ended."""
+        return self._retention.status
+
+    def start_retention(self, *, dry: bool = False) -> Status[Run]:
+        """Begin to roll up what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
+        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
+
+        days = self._config.retain_rows_days
+        if days is None:
+            raise Conflict("retain_rows_days is not set: rows are kept for ever")
+        if not isinstance(self._usage, ClickHouseStore):
+            raise Conflict("Usage is in memory: there is nothing to roll up")
+        retention = Retention(days, self._usage, self._ledger, self._between_blocks, self._clock)
+        return self._retention.start(lambda say: retention.run(say, dry=dry))
+
+    def kept(self) -> Kept | None:
+        """Since when rows are as they came in; None where nothing is rolled up."""
+        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
+
+        if not isinstance(self._usage, ClickHouseStore) or not self._usage.guard.extents.rows:
+            return None
+        extents = self._usage.guard.extents
+        return Kept(extents.kept_since, extents.block)
+
+    def begin_daily(self) -> None:
+        """Roll up by itself, where an age is set and rows are kept."""
+        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
+
+        if self._config.retain_rows_days is not None and isinstance(self._usage, ClickHouseStore):
+            self._daily = Daily("retention", self.start_retention)
+
     def machine(self) -> list[Check]:
         return machine.checks(
             self._config.data_dir,
@@ -162,6 +205,9 @@ class Care:
 
     def close(self) -> None:
         """Give up what is under way."""
+        if self._daily is not None:
+            self._daily.close()
+        self._retention.close()
         self._verify.close()
         self._backup.close()
         self._erasing.close()

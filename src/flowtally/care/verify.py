@@ -133,6 +133,10 @@ class Verifier:
         if facts.rows != place.rows_total:
             detail = f"{place.rows_total} rows were acknowledged up to block {self._block}, {facts.rows} are there"
             self._find("rows_total", "usage rows", detail)
+        if facts.keys != facts.rows:
+            self._find("keys_total", "usage rows", f"{facts.rows} entries are there and {facts.keys} keys of them")
+        if facts.rolled_up:
+            self._notes.append(f"{facts.rolled_up} of {facts.rows} entries are rolled up by quarter hours.")
         if facts.last_block != self._block:
             self._find("last_block", f"block {self._block}", f"has no rows; they end at block {facts.last_block}")
         if facts.last_received_at > place.received_at:

@@ -28,6 +28,7 @@ from flowtally.cli import (
     output,
     period,
     pool,
+    retention,
     serve,
     usage,
     user,
@@ -70,6 +71,7 @@ app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("changes", epilog=changes.EXAMPLES)(changes.changes)
 app.command("verify", epilog=care.VERIFY)(care.verify)
 app.command("backup", epilog=care.BACKUP)(care.backup)
+app.command("retention", epilog=retention.EXAMPLES)(retention.retention)
 app.command("restore", epilog=offline.RESTORE)(offline.restore)
 app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)

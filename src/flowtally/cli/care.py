@@ -62,7 +62,7 @@ J = TypeVar("J", bound=_Job)
 def verify(json: Json = False) -> int:
     """Check that every figure is what the rows say, while the server goes on."""
     with ask.client() as client:
-        answer = _followed(client.start_verify(), client.verify)
+        answer = followed(client.start_verify(), client.verify)
     if json:
         document(answer)
     else:
@@ -107,7 +107,7 @@ def backup(
         if kept:
             _list(client, json)
             return 0
-        answer = _followed(client.start_backup(name), lambda: client.backups().last)
+        answer = followed(client.start_backup(name), lambda: client.backups().last)
     if json:
         document(answer)
     else:
@@ -144,7 +144,7 @@ def _list(client: Client, json: bool) -> None:
     table(("name", "made", "events", "block", "size"), rows, right=frozenset({2, 3, 4}))
 
 
-def _followed(begun: J, look: Callable[[], J]) -> J:
+def followed(begun: J, look: Callable[[], J]) -> J:
     """The job when it has ended."""
     answer = begun
     with Steps() as steps:

@@ -138,6 +138,8 @@ class AsyncClient:
 
     start_verify = _ask(calls.start_verify)
     verify = _ask(calls.verify)
+    start_retention = _ask(calls.start_retention)
+    retention = _ask(calls.retention)
     start_backup = _ask(calls.start_backup)
     backups = _ask(calls.backups)
     doctor = _ask(calls.doctor)

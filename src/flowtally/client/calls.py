@@ -118,7 +118,8 @@ def export(
     format: Literal["parquet", "csv"] = "parquet",
 ) -> Call[bytes]:
     """Every row of the account as a file. It may be large: `client.stream(calls.export(...))` reads it piece by
-    piece; the headers `flowtally-rows` and `flowtally-block` say how many rows it has, up to which block."""
+    piece; the headers `flowtally-rows` and `flowtally-block` say how many rows it has (a rolled-up
+    one counts as its `entries`), up to which block."""
     query: Query = {name: value for name, value in (("from", start), ("to", end), ("format", format)) if value}
     return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
 
@@ -317,6 +318,16 @@ def start_verify() -> Call[p.VerifyAnswer]:
 def verify() -> Call[p.VerifyAnswer]:
     """How far the last check is, or what it found."""
     return read("/v1/verify", p.VerifyAnswer)
+
+
+def start_retention(*, dry_run: bool = False) -> Call[p.RetentionAnswer]:
+    """Roll old rows up, or tell what would be; or join the run that is under way."""
+    return write("POST", "/v1/retention", p.RetentionAnswer, p.RetentionRequest(dry_run))
+
+
+def retention() -> Call[p.RetentionAnswer]:
+    """Since when rows are kept as they came in, and how the last rolling up is doing."""
+    return read("/v1/retention", p.RetentionAnswer)
 
 
 def start_backup(name: str | None = None) -> Call[p.BackupAnswer]:

@@ -136,11 +136,17 @@ class Corrector:
         standings: dict[EventRef, _Standing] = {}
         for event, key in keys.items():
             stored = events.get(key)
-            if stored is None or asked.writer.account not in (None, stored.account):
+            if stored is None and asked.writer.account is None and self._is_rolled_up(key):
+                refused[event] = _rolled_up(event)
+            elif stored is None or asked.writer.account not in (None, stored.account):
                 refused[event] = _unknown(event)
             else:
                 standings[event] = _Standing.of(stored, entries[stored.reference], stored.user in erased)
         return standings, refused
+
+    def _is_rolled_up(self, key: EventKey) -> bool:
+        """Its key is claimed and its row is not there. Of named ones it may be no event's but a correction's."""
+        return bool(key.sequence) or key.block <= self._usage.rolled_up_to()
 
     def _may(self, event: EventRef, writer: Writer) -> bool:
         source = self._keys.source(event.source)
@@ -330,6 +336,11 @@ def _at(one: Correction) -> int:
 
 def _unknown(event: EventRef) -> Reason:
     return Reason(UNKNOWN, f"there is no event {event.id!r} of source {event.source!r}")
+
+
+def _rolled_up(event: EventRef) -> Reason:
+    told = f"event {event.id!r} of source {event.source!r} is rolled up with others; a free adjustment can be made"
+    return Reason("rolled_up", told)
 
 
 def _adjustment_reason(one: Correction, statuses: dict[str, str], unknown: bool, latest: int) -> Reason | None:

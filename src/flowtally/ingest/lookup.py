@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from flowtally.corrections import Quantities, referred
 from flowtally.edges import format_instant
-from flowtally.errors import NotFound
+from flowtally.errors import NotFound, RolledUp
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
@@ -47,6 +47,14 @@ class Lookup:
             row = None if stored else self._entry(source, id)
             if row is not None and (_writes(source, credential) or credential.account == row.event.account):
                 return self._entry_answer(row)
+            missing = stored is None and row is None and refused is None
+            if missing and _writes(source, credential) and self._is_rolled_up(source, id):
+                raise RolledUp(
+                    f"Event {id!r} of source {name!r} counts, but it is rolled up with others: it cannot be shown alone"
+                    " or corrected. A free adjustment can be made.",
+                    source=name,
+                    id=id,
+                )
         raise NotFound(f"There is no event {id!r} of source {name!r}", source=name, id=id)
 
     def _refused(self, source: Source, id: str) -> Refused | None:
@@ -66,6 +74,15 @@ class Lookup:
         if number is None:
             return self._usage.find(source.name, id=id, sequence=None, block=None)
         return self._usage.find(source.name, id=None, sequence=number, block=None)
+
+    def _is_rolled_up(self, source: Source, id: str) -> bool:
+        """Whether it has no row any more: its key is claimed, in a block that is rolled up."""
+        if source.kind == "named":
+            key = key_of(id)
+            claimed = self._keys.known(source.no, [key]).get(key)
+            return claimed is not None and claimed[1] <= self._usage.rolled_up_to()
+        number = as_number(id)
+        return number is not None and 0 < number <= source.mark
 
     def _entry(self, source: Source, id: str) -> Row | None:
         """A correction or adjustment is named, never numbered."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from flowtally.usage import entries, erasing, moves, queries, rollup
 from flowtally.usage.engine import Engine
+from flowtally.usage.folding import finish
+from flowtally.usage.rolled_up import Guard, read_extents
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import (
     MAX_SUMS,
@@ -48,6 +51,8 @@ class ClickHouseStore:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         _migrate(engine)
+        finish(engine)
+        self.guard = Guard(engine)
 
     def append(self, block: Block) -> None:
         rows = block.rows
@@ -63,6 +68,7 @@ class ClickHouseStore:
         span_of = {edge: index for index, edge in enumerate(edges)}
         rows = self.engine.rows(query.text, query.parameters)
         queries.check_limit(len(rows), limit)
+        self.guard.check(edges, where, by)
         return [Sum(span_of[row[0]], tuple(row[1:-3]), *row[-3:]) for row in rows]
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
@@ -81,19 +87,28 @@ class ClickHouseStore:
         query = queries.block_sums(edges, where, after, limit)
         span_of = {edge: index for index, edge in enumerate(edges)}
         rows = self.engine.rows(query.text, query.parameters)
+        self.guard.check(edges, where)
+        self.guard.check_unmixed(edges, where)
         return [BlockSum(block, received, span_of[span], *rest) for block, received, span, *rest in rows]
 
     def extent(self, start: int, end: int, where: Where) -> Extent:
         query = queries.extent(start, end, where)
         [row] = self.engine.rows(query.text, query.parameters)
+        self.guard.check((start, end), where)
         return Extent(*row)
 
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         query = queries.read_rows(start, end, where, after, limit)
-        return self.engine.arrow(query.text, query.parameters).rename_columns(list(ROWS))
+        found = self.engine.arrow(query.text, query.parameters).rename_columns(list(ROWS))
+        self.guard.check((start, end), where)
+        return found
 
     def first_commit(self) -> Commit:
-        return self._commit(queries.first_commit())
+        extents = self.guard.extents
+        return Commit(extents.block, extents.received_at) if extents.rows else self._commit(queries.first_commit())
+
+    def rolled_up_to(self) -> int:
+        return self.guard.extents.block
 
     # What recovery asks
 
@@ -103,7 +118,7 @@ class ClickHouseStore:
 
     def totals(self) -> Totals:
         [(rows, block, received)] = self.engine.rows(
-            f"SELECT count(), max(block), toUnixTimestamp64Milli(max(received_at)) FROM {TABLE}"
+            f"SELECT sum(entries), max(block), toUnixTimestamp64Milli(max(received_at)) FROM {TABLE}"
         )
         return Totals(rows, block, max(received, 0))
 
@@ -114,10 +129,7 @@ class ClickHouseStore:
 
     def claims(self, block: int) -> list[ClaimedRow]:
         """Everything the keys database must know of a block's rows."""
-        text = (
-            "SELECT toString(key_source), id, sequence, digest, mark, position,"
-            f" toUnixTimestamp64Milli(received_at), toString(product) FROM {TABLE} WHERE block = {{block:UInt64}}"
-        )
+        text = f"SELECT {entries.CLAIM} FROM {TABLE} WHERE block = {{block:UInt64}}"
         return [ClaimedRow(*row) for row in self.engine.rows(text, {"block": block})]
 
     def damage(self) -> list[str]:
@@ -193,17 +205,21 @@ class ClickHouseStore:
         self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
     ) -> list[Move]:
         query = moves.moves(first, skip, limit, account, late_before)
-        return [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
+        found = [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
+        self.guard.check_block(first)
+        return found
 
     def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
         query = moves.parts(edges, where, until_block)
         span_of = {edge: index for index, edge in enumerate(edges)}
         rows = self.engine.rows(query.text, query.parameters)
+        self.guard.check(edges, msgspec.structs.replace(where, until_block=until_block))
         return [Part(span_of[span], *rest) for span, *rest in rows]
 
     def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
         query = moves.largest(start, end, where, until_block, charge, limit)
         rows = self.engine.rows(query.text, query.parameters)
+        self.guard.check((start, end), msgspec.structs.replace(where, until_block=until_block))
         return [_row(row) for row in rows]
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
@@ -220,6 +236,20 @@ class ClickHouseStore:
         )
         [(parts, rows, size)] = self.engine.rows(text, {"table": TABLE})
         return {"usage_parts": parts, "usage_rows": rows, "usage_bytes_on_disk": size}
+
+    # Rolling up
+
+    def expect_rolled_up(self, *staged: str) -> None:
+        """What is rolled up is refused from now on to whoever needs its rows: of this table, and of those staged."""
+        self.guard.extents = read_extents(self.engine, TABLE, *staged)
+
+    def bytes_of(self, month: int) -> int:
+        """On the disk, of a month's rows."""
+        text = (
+            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
+            " AND table = {table:String} AND partition = {month:String}"
+        )
+        return int(self.engine.rows(text, {"table": TABLE, "month": str(month)})[0][0])
 
     def close(self) -> None:
         self.engine.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from flowtally.usage.queries import Query
+from flowtally.usage.queries import REASON, Query
 from flowtally.usage.store import EventKey, StoredEvent
 
 CHUNK: Final = 500  # keys in one statement: a server takes a parameter of up to 128 KiB
@@ -22,8 +22,14 @@ EVENT: Final = (
     " toUnixTimestamp64Milli(received_at)"
 )
 ENTRY: Final = (
-    "toString(kind), toString(key_source), id, refers_to, bytes_up, bytes_down, requests, reason, place, block,"
+    "toString(kind), toString(key_source), id, refers_to, bytes_up, bytes_down, requests,"
+    f" {REASON}, place, block,"
     " toUnixTimestamp64Milli(received_at)"
+)
+# What the keys must know of a row: nothing of a rolled-up one, each number of a run of them.
+CLAIM: Final = (
+    "toString(key_source), id, toUInt64(sequence - arrayJoin(range(keys))), digest, mark, position,"
+    " toUnixTimestamp64Milli(received_at), toString(product)"
 )
 # As a set from a subquery the times serve the primary key; as an array or inside a function of the column they do not.
 TIMES: Final = "(SELECT fromUnixTimestamp64Milli(arrayJoin({times:Array(Int64)}), 'UTC'))"
@@ -70,7 +76,7 @@ def find(source: str, id: str | None, sequence: int | None, block: int | None) -
     and_id = " AND id = {id:String}" if id is not None else ""
     text = (
         f"SELECT {EVENT} FROM usage_events PREWHERE {prewhere}"
-        f" WHERE kind = 'use' AND key_source = {{source:String}}{and_id} LIMIT 1"
+        f" WHERE kind = 'use' AND entries > 0 AND key_source = {{source:String}}{and_id} LIMIT 1"
     )
     return Query(text, {"source": source, "id": id, "sequence": sequence, "block": block})
 
@@ -99,7 +105,7 @@ def chunks(texts: Sequence[str]) -> Iterator[slice]:
 def _events(first: str, then: str) -> str:
     return (
         f"SELECT {EVENT} FROM usage_events PREWHERE {first}"
-        f" WHERE kind = 'use' AND key_source IN {{sources:Array(String)}} AND {then}"
+        f" WHERE kind = 'use' AND entries > 0 AND key_source IN {{sources:Array(String)}} AND {then}"
     )
 
 

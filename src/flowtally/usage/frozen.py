@@ -47,6 +47,12 @@ def freeze(usage: UsageStore, name: str) -> Frozen:
     return Frozen(usage.engine.path / "shadow" / f"{PREFIX}{name}")
 
 
+def surplus(usage: UsageStore) -> int:
+    """By how much the entries are more than the rows, because old ones are rolled up."""
+    assert isinstance(usage, ClickHouseStore)
+    return usage.guard.extents.surplus
+
+
 def remove_leftovers(usage: UsageStore) -> None:
     """What a process that died while it made a backup left frozen."""
     assert isinstance(usage, ClickHouseStore)

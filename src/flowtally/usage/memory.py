@@ -37,9 +37,13 @@ from flowtally.usage.store import (
 )
 
 SUMMED: Final = ("bytes_up", "bytes_down", "requests")
-TYPES: Final = {"labels": pa.map_(pa.string(), pa.string()), "block": pa.uint64(), "sequence": pa.uint64()} | {
-    name: pa.int64() for name in ("time", "received_at", *SUMMED)
-}
+TYPES: Final = {
+    "labels": pa.map_(pa.string(), pa.string()),
+    "block": pa.uint64(),
+    "sequence": pa.uint64(),
+    "entries": pa.uint64(),
+} | {name: pa.int64() for name in ("time", "received_at", "ends_at", *SUMMED)}
+LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
 
 
 class MemoryStore:
@@ -89,6 +93,9 @@ class MemoryStore:
     def first_commit(self) -> Commit:
         commits = {Commit(row["block"], row["received_at"]) for row in self.rows}
         return min(commits, key=lambda one: one.block, default=Commit(0, 0))
+
+    def rolled_up_to(self) -> int:
+        return 0
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         accounts: dict[tuple[str, str], None] = {}
@@ -251,7 +258,10 @@ def _place(row: Mapping[str, Any]) -> Place:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
-    values = [list(dict(row["labels"] or ()).items()) if name == "labels" else row.get(name, "") for row in rows]
+    values = [
+        list(dict(row["labels"] or ()).items()) if name == "labels" else row.get(name, LACKING.get(name, ""))
+        for row in rows
+    ]
     return pa.array(values, pa.uint16() if name == "status" else TYPES.get(name, pa.string()))
 
 

@@ -71,7 +71,7 @@ def parts(edges: Sequence[int], where: Where, until_block: int) -> Query:
     conditions, parameters = _conditions(where, edges[0], edges[-1], until_block)
     parameters["edges"] = list(edges)
     text = (
-        f"SELECT {SPAN} AS span, toString(product) AS p, toString(kind) AS k, count(), {MEASURES}"
+        f"SELECT {SPAN} AS span, toString(product) AS p, toString(kind) AS k, sum(entries), {MEASURES}"
         f" FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY span, p, k ORDER BY span, p, k"
     )
     return Query(text, parameters)

@@ -30,6 +30,12 @@ BOUNDS: Final = (
 )
 
 
+# What a row says of itself; a rolled-up one, what it is.
+REASON: Final = (
+    "if(keys = 0, concat(toString(entries), if(entries = 1, ' entry', ' entries'), ', rolled up'), usage_events.reason)"
+)
+
+
 class Query(msgspec.Struct, frozen=True):
     text: str
     parameters: dict[str, Any]
@@ -42,7 +48,7 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
         raise AssertionError(f"edges must ascend and be at least two, got {len(edges)}")
     cut = sorted({edge // BUCKET_MS for edge in edges if edge % BUCKET_MS})
     parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit + 1}
-    conditions = _conditions(where, parameters)
+    conditions = conditions_of(where, parameters)
     groups = [_group(name, index, parameters) for index, name in enumerate(by)]
     if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
         return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
@@ -54,7 +60,8 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
     return Query(_order(_both(rolled_up, rows, len(by)), len(by)), parameters)
 
 
-def _conditions(where: Where, parameters: dict[str, Any]) -> list[str]:
+def conditions_of(where: Where, parameters: dict[str, Any]) -> list[str]:
+    """Which rows count, as conditions; what they compare with goes to the parameters."""
     parameters["series"] = where.series
     conditions = ["series = {series:String}"]
     if where.account is not None:
@@ -146,7 +153,7 @@ def changed_since(cursor: int, blocks: int) -> Query:
     """Who has rows in the next `blocks` blocks after the cursor, a row per block, in order."""
     text = (
         "SELECT block, groupUniqArray((toString(series), toString(account))) FROM usage_events"
-        " WHERE block > {cursor:UInt64} GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
+        " WHERE block > {cursor:UInt64} AND entries > 0 GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
     )
     return Query(text, {"cursor": cursor, "blocks": blocks})
 
@@ -154,12 +161,12 @@ def changed_since(cursor: int, blocks: int) -> Query:
 def block_sums(edges: Sequence[int], where: Where, after: tuple[int, int] | None, limit: int) -> Query:
     """A row per block and span that has rows, in order: block, instant of receipt, span start, count, three sums."""
     parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit}
-    conditions = [*_conditions(where, parameters), *BOUNDS]
+    conditions = [*conditions_of(where, parameters), *BOUNDS]
     if after is not None:
         parameters |= {"block": after[0], "start": edges[after[1]]}
         conditions += ["block >= {block:UInt64}", f"(block, {SPAN}) > ({{block:UInt64}}, {{start:Int64}})"]
     text = (
-        f"SELECT block, toUnixTimestamp64Milli(max(received_at)) AS received, {SPAN} AS span, count() AS rows,"
+        f"SELECT block, toUnixTimestamp64Milli(max(received_at)) AS received, {SPAN} AS span, sum(entries) AS rows,"
         f" {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}"
         " GROUP BY block, span ORDER BY block, span LIMIT {limit:UInt64}"
     )
@@ -167,15 +174,17 @@ def block_sums(edges: Sequence[int], where: Where, after: tuple[int, int] | None
 
 
 def extent(start: int, end: int, where: Where) -> Query:
-    """One row: count and three sums."""
+    """One row: how many entries, and three sums."""
     parameters: dict[str, Any] = {"first": start, "last": end}
-    conditions = [*_conditions(where, parameters), *BOUNDS]
-    return Query(f"SELECT count(), {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}", parameters)
+    conditions = [*conditions_of(where, parameters), *BOUNDS]
+    return Query(f"SELECT sum(entries), {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}", parameters)
 
 
 _READ: Final = {
     "time": "toUnixTimestamp64Milli(time)",
     "received_at": "toUnixTimestamp64Milli(received_at)",
+    "reason": REASON,
+    "ends_at": "toUnixTimestamp64Milli(ends_at)",
     "labels": "CAST(labels, 'Map(String, String)')",
 } | {name: f"toString({name})" for name in ("kind", "source", "key_source", "account", "user", "product")}
 
@@ -186,7 +195,7 @@ def read_rows(start: int, end: int, where: Where, after: Place | None, limit: in
     The columns are bare inside: an alias named like its column would take the column's place in the conditions."""
     first = start if after is None else max(start, after[0])
     parameters: dict[str, Any] = {"first": first, "last": end, "limit": limit}
-    conditions = [*_conditions(where, parameters), *BOUNDS]
+    conditions = [*conditions_of(where, parameters), *BOUNDS]
     if after is not None:
         parameters |= {f"place{index}": value for index, value in enumerate(after)}
         conditions.append(

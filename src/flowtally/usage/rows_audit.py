@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from flowtally.events import MAX_QUANTITY
 from flowtally.usage import rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
 from flowtally.usage.store import ClaimedRow, UsageReader, UsageStore
 from flowtally.usage.sums_audit import SumsAudit
@@ -28,10 +29,11 @@ SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_executi
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """The rows up to a block, as a whole."""
+    """The rows up to a block, as a whole: as many entries as keys; `rolled_up` entries have no row of their own."""
 
     rows: int
-    named: int
+    keys: int
+    rolled_up: int
     last_block: int
     last_received_at: int
     impossible: int  # rows no door lets in: a negative use, a quantity beyond the limits, a mark below its number
@@ -106,23 +108,25 @@ class RowsAudit:
 
     def above(self, block: int) -> list[tuple[int, int]]:
         """(block, rows) of blocks above this one, the first few."""
-        text = f"SELECT block, count() FROM {TABLE} WHERE block > {{block:UInt64}} GROUP BY block ORDER BY block"
+        text = f"SELECT block, sum(keys) FROM {TABLE} WHERE block > {{block:UInt64}} GROUP BY block ORDER BY block"
         return [(row[0], row[1]) for row in self._ask(f"{text} LIMIT {LISTED}", block=block)]
 
     def in_block(self, block: int) -> int:
-        return int(self._ask(f"SELECT count() FROM {TABLE} WHERE block = {{block:UInt64}}", block=block)[0][0])
+        return int(self._ask(f"SELECT sum(keys) FROM {TABLE} WHERE block = {{block:UInt64}}", block=block)[0][0])
 
     def facts(self, block: int) -> Facts:
         signed = " OR ".join(
             f"{name} < 0 OR {name} > {MAX_QUANTITY}" for name in ("bytes_up", "bytes_down", "requests")
         )
         text = (
-            "SELECT count(), countIf(sequence = 0), max(block), toUnixTimestamp64Milli(max(received_at)),"
-            f" countIf((kind = 'use' AND ({signed})) OR mark < sequence OR key_source = '')"
+            "SELECT sum(entries), sum(keys), sumIf(entries, keys = 0), max(block),"
+            " toUnixTimestamp64Milli(max(received_at)),"
+            f" countIf(if(keys = 0, key_source != '' OR sequence > 0 OR ends_at <= time OR first_block > block,"
+            f" (kind = 'use' AND ({signed})) OR mark < sequence OR key_source = ''))"
             f" FROM {TABLE} WHERE block <= {{block:UInt64}}"
         )
-        rows, named, last, received, impossible = self._ask(text, block=block)[0]
-        return Facts(rows, named, last, max(received, 0), impossible)
+        rows, keys, rolled_up, last, received, impossible = self._ask(text, block=block)[0]
+        return Facts(rows, keys, rolled_up, last, max(received, 0), impossible)
 
     def torn_blocks(self, block: int) -> Iterator[tuple[int, list[int]]]:
         """Blocks whose rows have more than one instant of receipt, some thousand blocks at a time: (looked at up to,
@@ -190,7 +194,7 @@ class RowsAudit:
         """All named rows, folded as `Folded` folds keys."""
         text = (
             f"SELECT {BUCKET_SQL} AS bucket, count(), {CONTENT_SQL} FROM {TABLE}"
-            " WHERE sequence = 0 AND block <= {block:UInt64} GROUP BY bucket"
+            " WHERE sequence = 0 AND keys > 0 AND block <= {block:UInt64} GROUP BY bucket"
         )
         folded = Folded()
         for bucket, count, content in self._ask(text, block=block):
@@ -201,7 +205,7 @@ class RowsAudit:
     def named_in(self, buckets: Sequence[int], block: int) -> list[Keyed]:
         """The named rows of these buckets."""
         text = (
-            f"SELECT toString(key_source), id, digest, block FROM {TABLE} WHERE sequence = 0"
+            f"SELECT toString(key_source), id, digest, block FROM {TABLE} WHERE sequence = 0 AND keys > 0"
             f" AND block <= {{block:UInt64}} AND {BUCKET_SQL} IN {{buckets:Array(UInt64)}}"
         )
         return [Keyed(*row) for row in self._ask(text, block=block, buckets=list(buckets))]
@@ -209,9 +213,9 @@ class RowsAudit:
     def sources(self, block: int, part: int, parts: int) -> dict[str, SourceRows]:
         """Sources with rows, of one class out of `parts` (by hash of the name)."""
         text = (
-            "SELECT toString(key_source), countIf(sequence = 0), countIf(sequence > 0), max(mark),"
+            "SELECT toString(key_source), sumIf(keys, sequence = 0), sumIf(keys, sequence > 0), max(mark),"
             " if(maxIf(block, position != '') = max(block), argMaxIf(position, block, position != ''), '')"
-            f" FROM {TABLE} WHERE block <= {{block:UInt64}} AND {_CLASS} GROUP BY key_source"
+            f" FROM {TABLE} WHERE block <= {{block:UInt64}} AND keys > 0 AND {_CLASS} GROUP BY key_source"
         )
         rows = self._ask(text, block=block, part=part, parts=parts)
         return {row[0]: SourceRows(*row) for row in rows}
@@ -219,8 +223,9 @@ class RowsAudit:
     def numbers(self, block: int, part: int, parts: int) -> dict[str, dict[int, Numbered]]:
         """Numbered rows of the sources of one class, by source and range of `NUMBERS` numbers."""
         text = (
-            f"SELECT toString(key_source), intDiv(sequence, {NUMBERS}) AS range, count(), sum(intHash64(sequence))"
-            f" FROM {TABLE} WHERE sequence > 0 AND block <= {{block:UInt64}} AND {_CLASS} GROUP BY key_source, range"
+            f"SELECT source, intDiv(number, {NUMBERS}) AS range, count(), sum(intHash64(number))"
+            f" FROM (SELECT toString(key_source) AS source, {_NUMBER} AS number FROM {TABLE}"
+            f" WHERE sequence > 0 AND block <= {{block:UInt64}} AND {_CLASS}) GROUP BY source, range"
         )
         found: dict[str, dict[int, Numbered]] = {}
         for name, *row in self._ask(text, block=block, part=part, parts=parts):
@@ -230,8 +235,11 @@ class RowsAudit:
     def numbers_in(self, source: str, span: int, block: int) -> dict[int, int]:
         """How many rows each number of one range of a source has."""
         text = (
-            f"SELECT sequence, count() FROM {TABLE} WHERE key_source = {{source:String}} AND sequence > 0"
-            f" AND intDiv(sequence, {NUMBERS}) = {{span:UInt64}} AND block <= {{block:UInt64}} GROUP BY sequence"
+            f"SELECT number, count() FROM (SELECT {_NUMBER} AS number FROM {TABLE}"
+            " WHERE key_source = {source:String} AND sequence > 0 AND block <= {block:UInt64}"
+            f" AND intDiv(sequence, {NUMBERS}) >= {{span:UInt64}}"
+            f" AND intDiv(sequence - greatest(keys, 1) + 1, {NUMBERS}) <= {{span:UInt64}})"
+            f" WHERE intDiv(number, {NUMBERS}) = {{span:UInt64}} GROUP BY number"
         )
         return dict(self._ask(text, source=source, span=span, block=block))
 
@@ -242,8 +250,8 @@ class RowsAudit:
         if not first:
             return []
         text = (
-            f"SELECT block, count() AS c FROM {TABLE} WHERE block > {{after:UInt64}} AND block < {{end:UInt64}}"
-            " GROUP BY block ORDER BY block"
+            f"SELECT block, sum(keys) AS c FROM {TABLE} WHERE block > {{after:UInt64}} AND block < {{end:UInt64}}"
+            " AND keys > 0 GROUP BY block ORDER BY block"
         )
         found: list[tuple[int, int]] = []
         for block, count in self._ask(text, after=after, end=first + BLOCKS):
@@ -256,8 +264,7 @@ class RowsAudit:
     def claims(self, first: int, last: int) -> Iterator[tuple[int, list[ClaimedRow]]]:
         """What the keys must know of the rows of these blocks (both included), block by block."""
         text = (
-            "SELECT block, toString(key_source), id, sequence, digest, mark, position,"
-            f" toUnixTimestamp64Milli(received_at), toString(product) FROM {TABLE}"
+            f"SELECT block, {CLAIM} FROM {TABLE}"
             " WHERE block >= {first:UInt64} AND block <= {last:UInt64} ORDER BY block"
         )
         rows = self._ask(text, first=first, last=last)
@@ -268,7 +275,7 @@ class RowsAudit:
         """(account, user id) of all rows, of one class out of `parts`; from the roll-up."""
         text = (
             f"SELECT toString(account), toString(user) FROM {TABLE}"
-            " WHERE cityHash64(account, user) % {parts:UInt64} = {part:UInt64} GROUP BY account, user"
+            " WHERE account != '' AND cityHash64(account, user) % {parts:UInt64} = {part:UInt64} GROUP BY account, user"
         )
         return [(row[0], row[1]) for row in self._ask(text, part=part, parts=parts, optimize_use_projections=1)]
 
@@ -277,7 +284,7 @@ class RowsAudit:
         return self._store.with_texts(users)
 
     def count_users(self) -> int:
-        text = f"SELECT uniqCombined(account, user) FROM {TABLE}"
+        text = f"SELECT uniqCombined(account, user) FROM {TABLE} WHERE account != ''"
         return int(self._ask(text, optimize_use_projections=1)[0][0])
 
     def _ask(self, text: str, *, optimize_use_projections: int = 0, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -290,4 +297,5 @@ def class_of(source: str, parts: int) -> int:
     return xxhash.xxh64_intdigest(source.encode()) % parts
 
 
+_NUMBER: Final = "toUInt64(sequence - arrayJoin(range(keys)))"  # each of a run
 _CLASS: Final = "xxHash64(toString(key_source)) % {parts:UInt64} = {part:UInt64}"

@@ -26,6 +26,7 @@ DIMENSIONS = ("user", "product", "status", "source", "account")
 ROWS: Final = (
     *("time", "block", "received_at", "kind", "refers_to", "source", "key_source", "id", "sequence", "reason"),
     *("account", "user", "product", "status", "bytes_up", "bytes_down", "requests", "labels"),
+    *("entries", "ends_at"),  # of a rolled-up row: how many it stands for, and until when; else 1 and 0
 )
 
 
@@ -74,7 +75,7 @@ class BlockSum(msgspec.Struct, frozen=True):
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """How many rows, and their sums."""
+    """How many entries rows stand for, and their sums."""
 
     rows: int
     bytes_up: int
@@ -111,7 +112,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """All rows of the store: how many, the highest block, the latest instant of receipt (0 when empty)."""
+    """All rows of the store: how many entries they stand for, the highest block, the latest receipt (0 when empty)."""
 
     rows: int
     last_block: int
@@ -221,7 +222,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class UsageReader(Protocol):
-    """What those may do who answer questions."""
+    """What those may do who answer questions.
+
+    Old rows may be rolled up by quarter hours. What then cannot be answered as the rows would have is refused: any of
+    these verbs may raise RolledUp, whoever asks at quarter hours, of all commits, by user and product never sees it."""
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
@@ -243,6 +247,9 @@ class UsageReader(Protocol):
 
     def first_commit(self) -> Commit:
         """The earliest commit whose rows are kept: how far back `until_block` can be asked."""
+
+    def rolled_up_to(self) -> int:
+        """Entries of blocks up to this one have no rows of their own; 0: all have."""
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         """Who changed in blocks after `cursor` (0: from the beginning); at most about `limit` accounts."""

@@ -1,0 +1,127 @@
+"""How long rows stay as they came in: old months are rolled up by quarter hours, with usage kept.
+
+Owns which months are due and the order of a run; `usage.folding` has what a month becomes, the ledger what it must be
+cut by. A month is due when all of it was received more than `retain_rows_days` ago and a later one has rows: so nothing
+is ever written into it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from flowtally.care.backup import BetweenBlocks
+from flowtally.care.job import Progress
+from flowtally.errors import Conflict, StorageFull
+from flowtally.ledger.cuts import closings, count_cuts, cut_instants
+from flowtally.ledger.database import Ledger, Tx
+from flowtally.usage.store import BUCKET_MS
+
+if TYPE_CHECKING:
+    from flowtally.usage.clickhouse import ClickHouseStore
+    from flowtally.usage.folding import Cuts, Month
+
+DAY_MS: Final = 86_400_000
+TRIES: Final = 3  # to find the ledger's promises about a month as they were when it was begun
+
+log = structlog.get_logger(__name__)
+
+
+class Rolled(msgspec.Struct, frozen=True):
+    """A month of receipt (YYYYMM): entries with rows of their own, bytes on the disk before and (once done) after."""
+
+    month: int
+    entries: int
+    bytes: int
+    bytes_after: int | None = None
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What was rolled up; or, `dry`, what would be."""
+
+    dry: bool
+    months: list[Rolled]
+
+
+class Retention:
+    """Of one installation, by one thread at a time."""
+
+    def __init__(
+        self,
+        days: int,
+        store: ClickHouseStore,
+        ledger: Ledger,
+        between_blocks: BetweenBlocks,
+        clock: Callable[[], int],
+    ) -> None:
+        self._days = days
+        self._store = store
+        self._ledger = ledger
+        self._between_blocks = between_blocks
+        self._clock = clock
+
+    def run(self, say: Progress, *, dry: bool = False) -> Run:
+        """Roll up what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
+        from flowtally.usage import folding  # noqa: PLC0415 - the engine is only loaded where it is used
+
+        if not dry:  # a run that failed may have left a month decided on
+            self._between_blocks(lambda keys: folding.finish(self._store.engine))
+            self._store.expect_rolled_up()
+        due = self.due()
+        if dry:
+            return Run(True, [Rolled(one.month, one.rows, one.bytes) for one in due])
+        try:
+            return Run(False, [self._roll_up(one, say) for one in due])
+        finally:
+            with suppress(StorageFull):  # the next run begins with it
+                folding.abandon(self._store.engine)
+
+    def due(self) -> list[Month]:
+        from flowtally.usage import folding  # noqa: PLC0415
+        from flowtally.usage.rolled_up import month_end, month_of  # noqa: PLC0415
+
+        before = self._clock() - self._days * DAY_MS
+        newest = month_of(self._store.last_commit().received_at)
+        found = folding.months(self._store.engine)
+        return [one for one in found if month_end(one.month) <= before and one.month < newest]
+
+    def _roll_up(self, month: Month, say: Progress) -> Rolled:
+        from flowtally.usage import folding  # noqa: PLC0415
+
+        store = self._store
+        for _ in range(TRIES):
+            with self._ledger.read() as tx:
+                cuts, count = read_cuts(tx, month.until), count_cuts(tx, month.until)
+            folding.stage(store.engine, month, cuts, say)
+            say("put in place")
+            if self._between_blocks(lambda keys: self._put_in_place(month, count)):  # noqa: B023 - called at once
+                folding.discard(store.engine, month.month)
+                after = store.bytes_of(month.month)
+                log.info("rolled_up", month=month.month, entries=month.rows, bytes=month.bytes, bytes_after=after)
+                return Rolled(month.month, month.rows, month.bytes, after)
+        raise Conflict(f"Promises about {month.month} kept changing while it was rolled up; nothing was changed")
+
+    def _put_in_place(self, month: Month, count: int) -> bool:
+        """Whether the month was cut by all there is to cut it by. The ledger's one writer waits meanwhile: whoever
+        promises something about the past looks at usage in the same transaction."""
+        from flowtally.usage import folding  # noqa: PLC0415
+
+        with self._ledger.begin() as tx:
+            if count_cuts(tx, month.until) != count:
+                return False
+            self._store.expect_rolled_up(folding.STAGING)
+            folding.put_in_place(self._store.engine, month)
+            self._store.expect_rolled_up()
+            return True
+
+
+def read_cuts(tx: Tx, before: int) -> Cuts:
+    """What rows dated before an instant must be cut by."""
+    from flowtally.usage.folding import Closed, Cuts  # noqa: PLC0415
+
+    instants = cut_instants(tx, before, BUCKET_MS)
+    return Cuts(tuple(sorted(instants)), tuple(Closed(*one) for one in closings(tx, before)))

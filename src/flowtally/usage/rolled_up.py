@@ -1,0 +1,147 @@
+"""May a question be answered where old rows were rolled up? Only if the answer is the one the rows would have given.
+
+Owns the questions that find a rolled-up row in the way, as SQL, and the refusal that names it. A rolled-up row stands
+for all use of one user and product in a quarter hour at most, so whatever is cut at quarter hours is answered as ever.
+Nothing is asked where nothing is rolled up, or where the question is of a later time than all that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from flowtally.edges import format_instant
+from flowtally.errors import RolledUp
+from flowtally.usage.engine import Engine
+from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
+from flowtally.usage.store import BUCKET_MS, Where
+
+TIME: Final = "toUnixTimestamp64Milli(time)"
+LAST: Final = "toUnixTimestamp64Milli(ends_at) - 1"
+_EPOCH: Final = date(1970, 1, 1)
+_DAY_MS: Final = 86_400_000
+_NONE: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class Extents(msgspec.Struct, frozen=True):
+    """How far the rolled-up rows reach: all their instants are before `until`, their blocks up to `block`, received up
+    to `received_at`. `surplus`: how many more entries than rows there are in the store."""
+
+    rows: int = 0
+    until: int = 0
+    block: int = 0
+    received_at: int = 0
+    surplus: int = 0
+
+    @property
+    def kept_since(self) -> int:
+        """Rows received from this instant on are as they came in: the month after the last that was rolled up."""
+        return month_end(month_of(self.received_at))
+
+
+def month_of(instant: int) -> int:
+    """YYYYMM, as the engine names the part of the rows that were received in it."""
+    day = _EPOCH + timedelta(days=instant // _DAY_MS)
+    return day.year * 100 + day.month
+
+
+def month_end(month: int) -> int:
+    """The first instant after a month."""
+    year, number = divmod(month, 100)
+    first = date(year + number // 12, number % 12 + 1, 1)
+    return (first - _EPOCH).days * _DAY_MS
+
+
+def read_extents(engine: Engine, *tables: str) -> Extents:
+    """Of everything in these tables, read once at the start and then moved by whoever rolls up."""
+    found = Extents()
+    for table in tables:
+        columns = "count(), toUnixTimestamp64Milli(max(ends_at)), max(block), toUnixTimestamp64Milli(max(received_at))"
+        [row] = engine.rows(f"SELECT {columns} FROM {table} WHERE keys = 0")
+        values = zip((found.until, found.block, found.received_at), row[1:], strict=True)
+        found = Extents(found.rows + row[0], *(max(before, after) for before, after in values))
+    [(surplus,)] = engine.rows("SELECT toInt64(sum(entries)) - toInt64(count()) FROM usage_events")
+    return msgspec.structs.replace(found, surplus=surplus)
+
+
+class Guard:
+    """Refuses what cannot be answered exactly. Call it after the question: what is rolled up between the two is in the
+    extents already, so an answer made of half of it is never given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.extents = read_extents(engine, "usage_events")
+
+    def check(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> None:
+        """RolledUp where an edge, a bound on blocks or a dimension asks for more than is kept."""
+        if edges[0] < self.extents.until:
+            self._check_edges(edges, where)
+            self._check_blocks(edges, where)
+            if fine := [name for name in by if name not in ROLLED_UP]:
+                self._refuse_any(edges, where, "1", f"It is kept by user and product; not by {fine[0]}")
+
+    def check_unmixed(self, edges: Sequence[int], where: Where) -> None:
+        """For a question by block: no row stands for several of them."""
+        self._refuse_any(edges, where, "first_block < block", "It is no longer kept block by block")
+
+    def check_block(self, first: int) -> None:
+        """For what is told block by block, from `first` on."""
+        if first <= self.extents.block:
+            raise self._refusal(f"Up to block {self.extents.block} it is no longer kept block by block")
+
+    def _check_edges(self, edges: Sequence[int], where: Where) -> None:
+        fine = [edge for edge in edges if edge % BUCKET_MS and edge < self.extents.until]
+        if not fine or not self.extents.rows:
+            return
+        # The greatest cut up to an instant differs between its first and its last: then one lies inside.
+        cuts = "{cuts:Array(Int64)}"
+        crossed = f"roundDown({TIME}, {cuts}) != roundDown({LAST}, {cuts})"
+        inside = f"intDiv({TIME}, {BUCKET_MS}) IN {{cut:Array(Int64)}} AND {crossed}"
+        parameters = {"cuts": [-1, *fine], "cut": sorted({edge // BUCKET_MS for edge in fine})}
+        query = find(where, fine[0] // BUCKET_MS * BUCKET_MS, fine[-1], inside, parameters)
+        for time, last in self._engine.rows(query.text, query.parameters):
+            edge = next(edge for edge in fine if time < edge <= last)
+            before = edge // BUCKET_MS * BUCKET_MS
+            raise self._refusal(
+                f"It cannot be cut at {format_instant(edge)}; at {format_instant(before)} or"
+                f" {format_instant(before + BUCKET_MS)} it can",
+                edge=format_instant(edge),
+                before=format_instant(before),
+                after=format_instant(before + BUCKET_MS),
+            )
+
+    def _check_blocks(self, edges: Sequence[int], where: Where) -> None:
+        for bound in (where.after_block, where.until_block):
+            if bound is not None and bound < self.extents.block:
+                inside = f"first_block <= {bound:d} AND block > {bound:d}"
+                told = f"It is no longer known as of block {bound}; as of block {self.extents.block} it is"
+                self._refuse_any(
+                    edges, msgspec.structs.replace(where, after_block=None, until_block=None), inside, told
+                )
+
+    def _refuse_any(self, edges: Sequence[int], where: Where, condition: str, told: str) -> None:
+        if self.extents.rows and edges[0] < self.extents.until:
+            query = find(where, edges[0], edges[-1], condition)
+            if self._engine.rows(query.text, query.parameters):
+                raise self._refusal(told)
+
+    def _refusal(self, told: str, **extra: str) -> RolledUp:
+        since = format_instant(self.extents.kept_since)
+        return RolledUp(
+            f"Usage received before {since} is rolled up by quarter hours. {told}",
+            kept_since=since,
+            kept_since_block=self.extents.block,
+            **extra,
+        )
+
+
+def find(where: Where, start: int, end: int, condition: str, parameters: Mapping[str, object] = _NONE) -> Query:
+    """One rolled-up row that counts for the question and has what is asked: its first and its last instant."""
+    bound: dict[str, object] = {"first": start, "last": end, **parameters}
+    conditions = [*conditions_of(where, bound), *BOUNDS, "keys = 0", condition]
+    text = f"SELECT {TIME}, {LAST} FROM usage_events WHERE {' AND '.join(conditions)} LIMIT 1"
+    return Query(text, bound)

@@ -1,0 +1,202 @@
+"""Rows rolled up answer every question as the rows did, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.usage.blocks import block
+
+from flowtally.errors import RolledUp
+from flowtally.usage import folding
+from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.folding import Closed, Cuts
+from flowtally.usage.memory import MemoryStore
+from flowtally.usage.rows_audit import RowsAudit
+from flowtally.usage.store import BUCKET_MS, UsageReader, Where
+
+JANUARY: Final = 1_767_225_600_000  # 2026
+MONTH: Final = 202601
+ACCOUNTS: Final = ("a", "b")
+REFUSED: Final = "rolled up"
+
+
+def said(*_: object) -> None:
+    """Nobody listens."""
+
+
+def roll_up(store: ClickHouseStore, cuts: Cuts = Cuts((), ())) -> None:  # noqa: B008 - frozen
+    [month] = [one for one in folding.months(store.engine) if one.month == MONTH]
+    folding.stage(store.engine, month, cuts, said)
+    store.expect_rolled_up(folding.STAGING)
+    folding.put_in_place(store.engine, month)
+    folding.discard(store.engine, MONTH)
+    store.expect_rolled_up()
+
+
+an_instant = st.one_of(st.integers(0, 3 * BUCKET_MS), st.sampled_from([5, 6, 7, BUCKET_MS, BUCKET_MS - 1]))
+a_row = st.fixed_dictionaries(
+    {
+        "account": st.sampled_from(ACCOUNTS),
+        "product": st.sampled_from(["p", "q"]),
+        "user": st.sampled_from(["", "u"]),
+        "time": an_instant,
+        "bytes_up": st.one_of(st.integers(-9, 9), st.integers(-(2**63), 2**63 - 1)),
+        "bytes_down": st.integers(0, 2**53 - 1),
+        "kind": st.sampled_from(["use", "correction", "adjustment"]),
+        "status": st.sampled_from([200, 404]),
+    }
+)
+some_blocks = st.lists(st.lists(a_row, min_size=1, max_size=6), min_size=1, max_size=6)
+some_cuts = st.sets(st.tuples(st.sampled_from(ACCOUNTS), an_instant), max_size=4)
+some_closings = st.lists(
+    st.tuples(st.sampled_from(ACCOUNTS), an_instant, st.integers(1, 2 * BUCKET_MS), st.integers(1, 6)), max_size=3
+)
+
+
+def filled(engine: ClickHouseStore, blocks: Sequence[Sequence[dict[str, Any]]]) -> MemoryStore:
+    """The same rows in both, an even block's events numbered."""
+    engine.engine.command("TRUNCATE TABLE usage_events")
+    engine.expect_rolled_up()
+    reference, mark = MemoryStore(), 0
+    for number, rows in enumerate(blocks, start=1):
+        mine = []
+        for index, row in enumerate(rows):
+            key: dict[str, Any] = {"id": f"{number}-{index}", "digest": number * 100 - index}
+            if number % 2 == 0:
+                mark += 1 + index % 2  # with holes
+                key = {"key_source": "log", "sequence": mark}
+            mine.append(row | key)
+        last = mark if number % 2 == 0 else 0
+        mine = [row | {"mark": last, "position": f"at {last}" if row.get("sequence") == last else ""} for row in mine]
+        engine.append(block(number, *mine, received_at=JANUARY + number))
+        reference.append(block(number, *mine, received_at=JANUARY + number))
+    return reference
+
+
+def answer(store: UsageReader, question: str, *args: Any, **more: Any) -> Any:
+    try:
+        found = getattr(store, question)(*args, **more)
+    except RolledUp:
+        return REFUSED
+    return found
+
+
+@given(some_blocks, some_cuts, some_closings, st.data())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rolled_up_rows_answer_like_rows_or_not_at_all(
+    clickhouse: ClickHouseStore,
+    blocks: list[list[dict[str, Any]]],
+    cuts: set[tuple[str, int]],
+    closings: list[tuple[str, int, int, int]],
+    data: st.DataObject,
+) -> None:
+    rows = filled(clickhouse, blocks)
+    closed = sorted((Closed(a, start, start + length, at) for a, start, length, at in closings), key=lambda c: c.block)
+    own = {(one.account, edge) for one in closed for edge in (one.starts_at, one.ends_at)}
+    before = claims(clickhouse, len(blocks))
+    roll_up(clickhouse, Cuts(tuple(sorted(cuts | own)), tuple(closed)))
+    edges: Any = sorted(data.draw(st.sets(an_instant, min_size=2, max_size=5)))
+    for account in ACCOUNTS:
+        mine = [0, *sorted({at for name, at in cuts if name == account} - {0}), 4 * BUCKET_MS]
+        where = data.draw(
+            st.sampled_from([Where(account=account), Where(account=account, users=("u",)), Where(products=("p",))])
+        )
+        for whole in ([0, BUCKET_MS, 2 * BUCKET_MS, 4 * BUCKET_MS], mine):
+            both = msgspec.structs.replace(where, account=account)
+            assert clickhouse.sums(whole, both, ("user", "product")) == rows.sums(whole, both, ("user", "product"))
+        bound = data.draw(st.integers(0, len(blocks)))
+        for block_bound in ({}, {"until_block": bound}, {"after_block": bound}):
+            asked = msgspec.structs.replace(where, **block_bound)
+            for question in ("sums", "block_sums"):
+                assert answer(clickhouse, question, edges, asked) in (answer(rows, question, edges, asked), REFUSED)
+        parts = (edges, Where(account=account), bound)
+        assert answer(clickhouse, "parts", *parts) in (answer(rows, "parts", *parts), REFUSED)
+        everything = ([0, 4 * BUCKET_MS], Where(account=account), len(blocks))
+        assert clickhouse.parts(*everything) == rows.parts(*everything)
+    for one in closed:
+        span = [one.starts_at, one.ends_at]
+        for where in (
+            Where(account=one.account, until_block=one.block),
+            Where(account=one.account, after_block=one.block),
+        ):
+            assert clickhouse.sums(span, where, ("product",)) == rows.sums(span, where, ("product",))
+        later = Where(account=one.account, after_block=one.block)
+        assert clickhouse.block_sums(span, later) == rows.block_sums(span, later)
+    assert clickhouse.totals() == rows.totals()
+    assert claims(clickhouse, len(blocks)) == before
+
+
+def claims(store: ClickHouseStore, blocks: int) -> Any:
+    """What keys can be made of, by both ways; a position belongs to the block."""
+    whole = {number: sorted(store.claims(number), key=repr) for number in range(1, blocks + 1)}
+    audited = {number: sorted(mine, key=repr) for number, mine in RowsAudit(store).claims(1, blocks)}
+    assert audited == whole
+    return {
+        number: (
+            [(one.source, one.id if not one.sequence else "", one.sequence, one.digest if not one.sequence else 0,
+              one.mark, one.received_at) for one in mine],
+            sorted({(one.source, one.position) for one in mine if one.position}),
+        )
+        for number, mine in whole.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["status", "source", "label:country"])
+def test_what_rolling_up_dropped_is_refused(clickhouse: ClickHouseStore, by: str) -> None:
+    clickhouse.append(block(1, {"time": 1}, received_at=JANUARY))
+    roll_up(clickhouse)
+    with pytest.raises(RolledUp) as refused:
+        clickhouse.sums([0, BUCKET_MS], Where(account="acme"), (by,))
+    assert refused.value.extra["kept_since"] == "2026-02-01T00:00:00Z"
+    assert clickhouse.sums([BUCKET_MS, 2 * BUCKET_MS], Where(account="acme"), (by,)) == []
+
+
+def test_an_edge_inside_a_rolled_up_row_is_named_with_the_quarter_hours_around_it(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"time": 10}, {"time": 20}, received_at=JANUARY))
+    roll_up(clickhouse)
+    for edge in (10, 21, 900):
+        assert len(clickhouse.sums([0, edge, BUCKET_MS], Where(account="acme"))) == 1
+    with pytest.raises(RolledUp) as refused:
+        clickhouse.sums([0, 20, BUCKET_MS], Where(account="acme"))
+    names = ("edge", "before", "after")
+    assert [refused.value.extra[name] for name in names] == [
+        "1970-01-01T00:00:00.020Z",
+        "1970-01-01T00:00:00Z",
+        "1970-01-01T00:15:00Z",
+    ]
+    assert clickhouse.sums([0, 20, BUCKET_MS], Where(account="nobody")) == []
+
+
+def test_the_rows_become_few_and_are_shown_as_what_they_are(clickhouse: ClickHouseStore) -> None:
+    many = [{"time": n, "id": str(n), "bytes_up": 1} for n in range(500)]
+    clickhouse.append(block(1, *many, received_at=JANUARY))
+    clickhouse.append(
+        block(2, *({"key_source": "log", "sequence": n, "mark": 500} for n in range(1, 501)), received_at=JANUARY)
+    )
+    roll_up(clickhouse)
+    [(rows, entries, keys)] = clickhouse.engine.rows("SELECT count(), sum(entries), sum(keys) FROM usage_events")
+    assert (rows, entries, keys) == (1 + 500 + 1, 1000, 1000)
+    [row] = clickhouse.read_rows(0, BUCKET_MS, Where(account="acme"), limit=10).to_pylist()
+    assert (row["time"], row["ends_at"], row["entries"], row["reason"]) == (0, 500, 1000, "1000 entries, rolled up")
+    [shown] = clickhouse.largest(0, BUCKET_MS, Where(account="acme"), 2, "bytes", 5)
+    assert (shown.event.bytes_up, shown.entry.reason) == (500, "1000 entries, rolled up")
+    assert clickhouse.find("gw", id="3", sequence=None, block=1) is None
+    assert clickhouse.find("log", id=None, sequence=3, block=None) is None
+    with pytest.raises(RolledUp):
+        clickhouse.moves(1, 0, 10)
+    assert (clickhouse.first_commit().block, clickhouse.last_commit().block, clickhouse.next_block(1)) == (2, 2, 2)
+
+
+def test_a_month_is_rolled_up_again_when_rows_were_added_to_it(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"time": 1, "id": "a", "bytes_up": 1}, received_at=JANUARY))
+    roll_up(clickhouse)
+    assert folding.months(clickhouse.engine) == []
+    clickhouse.append(block(2, {"time": 2, "id": "b", "bytes_up": 10}, received_at=JANUARY))
+    roll_up(clickhouse)
+    assert clickhouse.totals().rows == 2
+    assert clickhouse.sums([0, BUCKET_MS], Where(account="acme"))[0].bytes_up == 11
