@@ -3,7 +3,8 @@
 Owns the bearer token's way to a credential, with a short memory so that a busy source does not ask the ledger for
 every request, and the rules of scopes. Leaves to `ledger.credentials` what a token is and how it is kept.
 
-* admin: everything. account: reads of its own account. ingest: writes events, reads its own sources and events.
+* admin: everything. account: reads of its own account. manage: the same, and changes what is the account's own to
+  change: users, what they get, what it buys. ingest: writes events, reads its own sources and events.
 * Another account answers exactly like one that does not exist: nobody learns which accounts there are.
 * A revoke through this process holds from its commit on: the memory is emptied, and an answer that was on its way
   from the ledger meanwhile is not remembered. One process serves an installation, so this is exact; should another
@@ -28,9 +29,10 @@ REMEMBERED_MS: Final = 10_000
 REMEMBERED: Final = 10_000  # credentials
 
 ADMIN: Final[tuple[Scope, ...]] = ("admin",)
-READERS: Final[tuple[Scope, ...]] = ("account", "admin")
+MANAGERS: Final[tuple[Scope, ...]] = ("manage", "admin")
+READERS: Final[tuple[Scope, ...]] = ("account", "manage", "admin")
 SENDERS: Final[tuple[Scope, ...]] = ("ingest", "admin")
-ANYONE: Final[tuple[Scope, ...]] = ("ingest", "account", "admin")
+ANYONE: Final[tuple[Scope, ...]] = ("ingest", "account", "manage", "admin")
 
 
 class Doorkeeper:

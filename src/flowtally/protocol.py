@@ -20,7 +20,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request
 
 ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
-Scope = Literal["ingest", "account", "admin"]
+Scope = Literal["ingest", "account", "manage", "admin"]
 GrantState = Literal["pending", "active", "spent", "expired", "voided"]
 
 

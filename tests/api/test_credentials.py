@@ -66,3 +66,16 @@ def test_an_answer_under_way_during_a_revoke_is_not_remembered(client: Client, a
     doorkeeper._ledger = type("Slow", (), {"read": lambda self: (doorkeeper.forget(), slow.read())[1]})()
     doorkeeper.look_up(header)
     assert doorkeeper.remembered(header) is None
+
+
+def test_a_credential_that_manages_changes_its_users_and_nothing_that_is_the_sellers(client: Client, acme: str) -> None:
+    mine = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
+    assert client.post("/v1/accounts/acme/users", json={"name": "ann"}, headers=mine).status_code == 201
+    assert client.patch("/v1/accounts/acme/users/ann", json={"name": "eve"}, headers=mine).status_code == 200
+    assert client.get("/v1/accounts/acme/balance", headers=mine).status_code == 200
+    for path, body in (
+        ("/v1/accounts/acme/grants", {"amount": 1}),
+        ("/v1/accounts/acme/credentials", {"scope": "manage"}),
+        ("/v1/accounts/acme/users/eve/erase", None),
+    ):
+        assert client.post(path, json=body, headers=mine).status_code == 403

@@ -57,6 +57,7 @@ def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(client: Cli
     tokens = {
         "ingest": token_of(client, "/v1/credentials", scope="ingest"),
         "account": token_of(client, "/v1/accounts/acme/credentials", scope="account"),
+        "manage": token_of(client, "/v1/accounts/acme/credentials", scope="manage"),
     }
     for scope, headers in tokens.items():
         if scope not in op.may:
@@ -64,10 +65,15 @@ def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(client: Cli
             assert len({assert_problem(answer, 403, "forbidden")["detail"] for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("op", [op for op in GUARDED if "{account}" in op.path and "account" in op.may], ids=named)
-def test_another_account_answers_exactly_like_one_that_does_not_exist(client: Client, acme: str, op: Operation) -> None:
+OWN = [(op, scope) for op in GUARDED if "{account}" in op.path for scope in ("account", "manage") if scope in op.may]
+
+
+@pytest.mark.parametrize(("op", "scope"), OWN, ids=[f"{named(op)} {scope}" for op, scope in OWN])
+def test_another_account_answers_exactly_like_one_that_does_not_exist(
+    client: Client, acme: str, op: Operation, scope: str
+) -> None:
     client.post("/v1/accounts", json={"id": "other"})
-    headers = token_of(client, "/v1/accounts/acme/credentials", scope="account") | {"X-Request-Id": "same"}
+    headers = token_of(client, "/v1/accounts/acme/credentials", scope=scope) | {"X-Request-Id": "same"}
     theirs, nobodys = ask(client, op, headers, account="other"), ask(client, op, headers, account="nobod")
     assert_problem(theirs, 404, "unknown_account")
     assert theirs.text.replace("other", "nobod") == nobodys.text

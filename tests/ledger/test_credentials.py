@@ -27,6 +27,7 @@ def _accounts(ledger: Ledger) -> None:
     [
         ("admin", None, "ft_adm_"),
         ("account", "acme", "ft_acc_"),
+        ("manage", "acme", "ft_man_"),
         ("ingest", None, "ft_ing_"),
         ("ingest", "acme", "ft_"),
     ],
@@ -42,11 +43,19 @@ def test_a_token_tells_whose_it_is(ledger: Ledger, scope: Scope, account: str | 
         assert not credentials.key_matches(tx, "crd_unknown", key)
 
 
-@pytest.mark.parametrize(("scope", "account"), [("admin", "acme"), ("account", None)])
+@pytest.mark.parametrize(("scope", "account"), [("admin", "acme"), ("account", None), ("manage", None)])
 def test_scope_and_account_go_together(ledger: Ledger, scope: Scope, account: str | None) -> None:
     with pytest.raises(Unprocessable) as caught, ledger.begin() as tx:
         credentials.issue(tx, scope, account, "", 5)
     assert caught.value.extra["field"] == "account"
+
+
+def test_a_credential_that_manages_is_told_as_one_wherever_it_is_read(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made, token, _ = credentials.issue(tx, "manage", "acme", "panel", 5)
+        assert credentials.authenticate(tx, token) == made == credentials.read_credential(tx, made.id)
+        assert credentials.list_credentials(tx, "acme").items == [made]
+        assert credentials.revoke(tx, made.id, 9).scope == "manage"
 
 
 def test_a_credential_needs_an_account_that_is_open(ledger: Ledger) -> None:

@@ -27,7 +27,7 @@ EXAMPLE = AllocationAnswer(
 @operation(
     "POST",
     "/v1/accounts/{account}/users/{user}/allocations",
-    may=auth.ADMIN,
+    may=auth.MANAGERS,
     summary="Allocate to a user",
     body=AllocationRequest,
     answer=AllocationAnswer,
@@ -65,7 +65,7 @@ def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> P
 @operation(
     "POST",
     "/v1/accounts/{account}/users/{user}/allocations/{allocation}/return",
-    may=auth.ADMIN,
+    may=auth.MANAGERS,
     summary="Take an allocation back",
     body=ReturnRequest,
     answer=AllocationAnswer,

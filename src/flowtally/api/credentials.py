@@ -49,8 +49,9 @@ INGEST = CredentialAnswer(
     example=MADE,
 )
 def issue_of_account(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
-    """Scope `account` reads this account; scope `ingest` writes events of this account only. `token` is the bearer
-    secret, `key` a second secret that some dialects ask for: both are answered now and never again."""
+    """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` writes
+    events of this account only. `token` is the bearer secret, `key` a second secret that some dialects ask for: both
+    are answered now and never again."""
     return made(*credentials.issue(call.tx, body.scope, account, body.name, call.now))
 
 

@@ -31,8 +31,9 @@ changes an answer. Writes take an `Idempotency-Key`; events need none, their ids
 A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb`. Many programs eat `.` and `..`; most leave `%2E` and
 `%2E%2E` alone, and a user can always be addressed by id.
 
-Scopes of credentials: `ingest` writes events and reads its own sources and events; `account` reads one account; `admin`
-does everything. An account that is not yours answers like one that does not exist.
+Scopes of credentials: `ingest` writes events and reads its own sources and events; `account` reads one account;
+`manage` also changes what is that account's own to change (its users and what they get, what it buys); `admin` does
+everything. An account that is not yours answers like one that does not exist.
 """
 TAGS: Final = {
     "events": "Events in, receipts out.",

@@ -64,7 +64,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "POST",
     "/v1/accounts/{account}/users",
-    may=auth.ADMIN,
+    may=auth.MANAGERS,
     summary="Create a user",
     body=UserRequest,
     answer=UserAnswer,
@@ -132,7 +132,7 @@ def read_user(call: Call, account: str, user: str) -> UserAnswer:
 @operation(
     "PATCH",
     "/v1/accounts/{account}/users/{user}",
-    may=auth.ADMIN,
+    may=auth.MANAGERS,
     summary="Change or rename a user",
     body=UserChange,
     answer=UserAnswer,
@@ -165,7 +165,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
 @operation(
     "DELETE",
     "/v1/accounts/{account}/users/{user}",
-    may=auth.ADMIN,
+    may=auth.MANAGERS,
     summary="Delete a user",
     answer=UserAnswer,
     errors=(UnknownAccount, UnknownUser),

@@ -22,7 +22,10 @@ def create(
     ] = None,
     scope: Annotated[
         Scope | None,
-        typer.Option("--scope", help="ingest writes events, account reads its own account, admin does everything."),
+        typer.Option(
+            "--scope",
+            help="ingest writes events, account reads its own account, manage changes its users too, admin does all.",
+        ),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
     json: Json = False,

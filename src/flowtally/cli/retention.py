@@ -21,9 +21,9 @@ Examples:
   flowtally retention --run --json
 
 \b
-The server does it once a day where FLOWTALLY_RETAIN_ROWS_DAYS is set. Usage, balances, closed periods and event keys
-stay exactly as they are; what would need single old events is refused from then on. It cannot be undone: make a backup
-first.
+The server does it once a day where FLOWTALLY_RETAIN_ROWS_DAYS is set. Usage, balances, closed periods and event
+keys stay exactly as they are; what would need single old events is refused from then on. It cannot be undone: make
+a backup first.
 """
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, case, insert, select, update
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger.accounts import read_account, read_open_account
@@ -26,12 +26,17 @@ from flowtally.protocol import Scope
 
 MIN_IMPORTED_CHARS: Final = 20
 MAX_IMPORTED_CHARS: Final = 1024
-_PREFIX: Final[dict[Scope, str]] = {"ingest": "ft_ing_", "account": "ft_acc_", "admin": "ft_adm_"}
+_PREFIX: Final[dict[Scope, str]] = {
+    "ingest": "ft_ing_",
+    "account": "ft_acc_",
+    "manage": "ft_man_",
+    "admin": "ft_adm_",
+}
 _KEY_PREFIX: Final = "ft_key_"
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """`account`: always for scope account, never for admin; an `ingest` one with it may only write its events."""
+    """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its events."""
 
     id: str
     scope: Scope
@@ -41,7 +46,9 @@ class Credential(msgspec.Struct, frozen=True):
     revoked_at: int | None = None
 
 
-_COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
+# `manage` is kept as an `account` that `manages`: the table's rules of what belongs to an account hold for both.
+_SCOPE = case((credentials.c.manages == 1, "manage"), else_=credentials.c.scope).label("scope")
+_COLUMNS = [_SCOPE if field == "scope" else credentials.c[field] for field in Credential.__struct_fields__]
 
 
 def issue(tx: Connection, scope: Scope, account: str | None, name: str, now: int) -> tuple[Credential, str, str]:
@@ -124,12 +131,14 @@ def has_admin(tx: Connection) -> bool:
 def _insert(
     tx: Connection, scope: Scope, account: str | None, name: str, now: int, *, token_hash: str, key_hash: str | None
 ) -> Credential:
-    if (scope == "admin" and account is not None) or (scope == "account" and account is None):
+    if (scope == "admin" and account is not None) or (scope in ("account", "manage") and account is None):
         raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
     if account is not None:
         read_open_account(tx, account)
     credential = Credential(new_id("crd_"), scope, account, check_text("name", name), now)
     row = msgspec.structs.asdict(credential) | {"token_hash": token_hash, "key_hash": key_hash}
+    if scope == "manage":
+        row |= {"scope": "account", "manages": 1}
     tx.execute(insert(credentials).values(row))
     return credential
 

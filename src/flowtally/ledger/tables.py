@@ -228,12 +228,14 @@ credentials = Table(
     Column("key_hash", Words),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("manages", Integer, nullable=False, server_default="0"),  # an `account` that may change what is its own
     UniqueConstraint("token_hash"),
     CheckConstraint("scope IN ('ingest', 'account', 'admin')", name="scope"),
     CheckConstraint(
         "(scope = 'admin' AND account IS NULL) OR (scope = 'account' AND account IS NOT NULL) OR scope = 'ingest'",
         name="belongs",
     ),
+    CheckConstraint("manages IN (0, 1)", name="manages"),
     CheckConstraint("length(token_hash) = 64 AND (key_hash IS NULL OR length(key_hash) = 64)", name="hashes"),
 )
 Index("ix_credentials_account_id", credentials.c.account, credentials.c.id)
