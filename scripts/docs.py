@@ -14,7 +14,8 @@ from flowtally import errors
 from flowtally.api import application  # noqa: F401  importing it declares the operations
 from flowtally.api.operation import OPERATIONS
 from flowtally.cli.app import EXIT_CODES, helps
-from flowtally.config import settings
+from flowtally.config import Setting, settings
+from flowtally.vendors import VENDORS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MADE = "<!-- Made by scripts/docs.py from {source}: change it there, then `make docs`. -->\n\n"
@@ -31,10 +32,23 @@ def settings_page() -> str:
         "| variable | meaning | default |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| `{one.variable}` | {cell(one.description)} | {_default(one.name, one.default)} |" for one in settings()
-    ]
-    return MADE.format(source="`config.Config`") + "\n".join(lines) + "\n"
+    lines += [_setting(one) for one in settings()]
+    for dialect in VENDORS:
+        lines += [
+            "",
+            f"## {dialect.title}",
+            "",
+            dialect.description,
+            "",
+            "| variable | meaning | default |",
+            "|---|---|---|",
+        ]
+        lines += [_setting(one) for one in settings(dialect.settings, dialect.name)]
+    return MADE.format(source="`config.Config` and `vendors/*/settings.py`") + "\n".join(lines) + "\n"
+
+
+def _setting(one: Setting) -> str:
+    return f"| `{one.variable}` | {cell(one.description)} | {_default(one.name, one.default)} |"
 
 
 def _default(name: str, value: object) -> str:
@@ -95,7 +109,12 @@ def routes_page() -> str:
     for one in sorted(OPERATIONS, key=lambda one: (one.path, one.method)):
         scopes = ", ".join(one.may) or "open to all"
         lines.append(f"| `{one.method} {one.path}` | {cell(one.summary)} | {scopes} |")
-    return MADE.format(source="the operations in `api/`") + "\n".join(lines) + "\n"
+    for dialect in VENDORS:
+        lines += ["", f"## {dialect.title}", "", dialect.description, "", "| route | does | scopes |", "|---|---|---|"]
+        for route in dialect.routes:
+            scopes = "manage" if route.writes else "account, manage"
+            lines.append(f"| `{route.method} {route.path}` | {cell(route.summary)} | {scopes} |")
+    return MADE.format(source="the operations in `api/` and the routes of `vendors/`") + "\n".join(lines) + "\n"
 
 
 def cell(text: str) -> str:

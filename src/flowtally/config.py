@@ -101,6 +101,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")] = "info"
 
+    vendors: Annotated[dict[str, Any], Meta(description="Settings of dialects, by vendor.")] = {}
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={shown_value(name, getattr(self, name))!r}" for name in self.__struct_fields__)
         return f"Config({shown})"
@@ -123,9 +125,16 @@ class Setting(msgspec.Struct, frozen=True):
     default: object
 
 
-def load_config(environment: Mapping[str, str], **arguments: object) -> Config:
-    """Settings from `FLOWTALLY_*` and arguments (None: not given), or ConfigError naming setting and value."""
-    given: dict[str, object] = dict(_from_environment(environment))
+Dialects = Mapping[str, type[msgspec.Struct]]  # what each vendor's dialect can be set to, by vendor
+
+
+def load_config(environment: Mapping[str, str], dialects: Dialects | None = None, /, **arguments: object) -> Config:
+    """Settings from `FLOWTALLY_*` and arguments (None: not given), or ConfigError naming setting and value. Those of a
+    dialect are `FLOWTALLY_<VENDOR>_<NAME>`."""
+    known = dialects or {}
+    given: dict[str, object] = dict(_from_environment(environment, known))
+    if known:
+        given["vendors"] = {vendor: _of_vendor(environment, vendor, shape) for vendor, shape in known.items()}
     given.update({name: value for name, value in arguments.items() if value is not None})
     given["data"] = str(given.get("data") or platformdirs.user_data_dir("flowtally", appauthor=False))
     data = Path(str(given["data"])).expanduser().absolute()
@@ -146,12 +155,18 @@ def default_urls(data: Path) -> dict[str, object]:
     }
 
 
-def settings() -> Iterator[Setting]:
-    """Every setting in order, for the documentation and the command line's help."""
-    for field in msgspec.structs.fields(Config):
+def settings(of: type[msgspec.Struct] = Config, vendor: str = "") -> Iterator[Setting]:
+    """Every setting in order, for the documentation and the command line's help; or those of a vendor's dialect."""
+    for field in msgspec.structs.fields(of):
+        if field.name == "vendors":
+            continue
         schema: dict[str, Any] = msgspec.json.schema(field.type)
         default = None if field.default is msgspec.NODEFAULT else field.default
-        yield Setting(field.name, PREFIX + field.name.upper(), str(schema.get("description", "")), default)
+        yield Setting(field.name, _variable(field.name, vendor), str(schema.get("description", "")), default)
+
+
+def _variable(name: str, vendor: str = "") -> str:
+    return PREFIX + (f"{vendor}_{name}" if vendor else name).upper()
 
 
 def shown_value(name: str, value: object) -> object:
@@ -164,15 +179,29 @@ def shown_value(name: str, value: object) -> object:
 _NOT_OURS: Final = re.compile(r"url|token|test_.*|service_.*|port_.*")
 
 
-def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _from_environment(environment: Mapping[str, str], dialects: Dialects) -> Iterator[tuple[str, str]]:
+    vendors = {_variable(name, vendor) for vendor, shape in dialects.items() for name in shape.__struct_fields__}
     for variable, value in environment.items():
         name = variable.removeprefix(PREFIX).lower()
-        if not variable.startswith(PREFIX) or _NOT_OURS.fullmatch(name):
+        if not variable.startswith(PREFIX) or _NOT_OURS.fullmatch(name) or variable in vendors:
             continue
-        if name not in Config.__struct_fields__:
+        if name not in Config.__struct_fields__ or name == "vendors":
             raise ConfigError(f"{variable} is not a setting of flowtally.")
         if value != "":
             yield name, value
+
+
+def _of_vendor(environment: Mapping[str, str], vendor: str, shape: type[msgspec.Struct]) -> msgspec.Struct:
+    given: dict[str, str] = {}
+    for field in msgspec.structs.fields(shape):
+        variable = _variable(field.name, vendor)
+        if value := environment.get(variable):
+            _convert(variable, value, field.type)
+            given[field.name] = value
+    try:
+        return msgspec.convert(given, shape, strict=False)
+    except msgspec.ValidationError as error:  # what a dialect says of its settings together
+        raise ConfigError(f"{PREFIX}{vendor.upper()}_...: {error}.") from None
 
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Config)}
@@ -181,8 +210,12 @@ _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Conf
 def _check(name: str, value: object) -> None:
     if name not in _TYPES:
         raise ConfigError(f"{name} is not a setting of flowtally.")
+    _convert(name, value, _TYPES[name])
+
+
+def _convert(name: str, value: object, into: Any) -> None:
     try:
-        msgspec.convert(value, _TYPES[name], strict=False)
+        msgspec.convert(value, into, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name} = {shown_value(name, value)!r}: {error}.") from None
 

@@ -8,10 +8,11 @@ child would hang. Imported by nothing but `cli`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from granian.net import SocketHolder
 from granian.server.embed import Server
 from litestar import Litestar
 
-from flowtally.api.application import build_application
+from flowtally.api.application import Lifespan, build_application
 from flowtally.api.house import EventsDoor, House
 from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
@@ -43,6 +44,9 @@ from flowtally.usage.keys import take_lease
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
+from flowtally.vendors import VENDORS
+from flowtally.vendors.describing import describe_dialects
+from flowtally.vendors.serving import enabled, handlers
 
 BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in work at a time
 HEADER_READ_MS: Final = 10_000
@@ -184,7 +188,13 @@ def create_app(
             app.state.house = house
             yield
 
-    return build_application(lifespan=[lifespan])
+    return _application(config, [lifespan])
+
+
+def _application(config: Config, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    served = enabled(VENDORS, config)
+    more = functools.partial(describe_dialects, served)
+    return build_application(lifespan, dialects=handlers(served, config), more=more)
 
 
 def run(config: Config, on_ready: Callable[[str], None] | None = None) -> None:
@@ -195,7 +205,7 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None) -> None:
     """
     set_up_logs(config)
     with bind(config.host, config.port) as listener, open_house(config) as house:
-        app = build_application()
+        app = _application(config)
         app.state.house = house
         asyncio.run(_serve(app, listener, on_ready))
 

@@ -15,6 +15,7 @@ from tests.conftest import Client
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Listed, Operation
 from flowtally.protocol import Scope
+from flowtally.vendors import VENDORS
 
 
 def named(op: Operation) -> str:
@@ -30,14 +31,24 @@ def document(client: Client) -> dict[str, Any]:
 def test_every_operation_is_described_with_examples_and_errors(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     described = [op for path in document["paths"].values() for op in path.values()]
-    assert len(described) == len(OPERATIONS)
+    assert len(described) == len(OPERATIONS) + sum(len(dialect.routes) for dialect in VENDORS)
     assert len({op["operationId"] for op in described}) == len(described)
     for op in described:
         assert op["summary"]
         assert op["description"]
         assert all(parameter["description"] for parameter in op["parameters"])
-        if op["security"]:
+        if op["security"] == [{"bearer": []}]:
             assert {"401", "403"} <= set(op["responses"])
+
+
+def test_dialects_are_grouped_by_vendor_and_say_what_secrets_they_take(document: dict[str, Any]) -> None:
+    ours = {op.path for op in OPERATIONS}
+    for path, operations in document["paths"].items():
+        for described in operations.values():
+            if path not in ours:
+                assert described["tags"][0] in {dialect.title for dialect in VENDORS}
+                assert set(described["security"][0]) <= set(document["components"]["securitySchemes"])
+                assert described["security"][0]
 
 
 def test_schema_names_are_those_of_the_protocol(document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 
 from flowtally.api import (
     accounts,
@@ -30,7 +31,7 @@ from flowtally.api import (
     users,
 )
 from flowtally.api.access import Access
-from flowtally.api.openapi import describe
+from flowtally.api.openapi import Document, describe
 from flowtally.api.operation import OPERATIONS, route
 from flowtally.api.paths import Paths
 from flowtally.api.problems import answer_problem
@@ -45,10 +46,16 @@ MODULES = (
 )
 
 
-def build_application(lifespan: Sequence[Lifespan] = ()) -> Litestar:
-    """Routes over `app.state.house`, which whoever starts it sets (a lifespan, or `server.run`)."""
+def build_application(
+    lifespan: Sequence[Lifespan] = (),
+    *,
+    dialects: Sequence[HTTPRouteHandler] = (),
+    more: Callable[[Document], Document] = lambda document: document,
+) -> Litestar:
+    """Routes over `app.state.house`, which whoever starts it sets (a lifespan, or `server.run`). `dialects`: routes
+    beside our own; `more` puts them into the OpenAPI document."""
     app = Litestar(
-        [route(op) for op in OPERATIONS],
+        [*(route(op) for op in OPERATIONS), *dialects],
         exception_handlers={FlowtallyError: answer_problem, HTTPException: answer_problem, Exception: answer_problem},
         lifespan=list(lifespan),
         openapi_config=None,  # ours says more, and strictly what is enforced
@@ -56,7 +63,7 @@ def build_application(lifespan: Sequence[Lifespan] = ()) -> Litestar:
         debug=False,
         request_max_body_size=None,  # every body is read by api.inputs, which bounds size and time
     )
-    app.state.openapi = msgspec.json.encode(describe(OPERATIONS))
+    app.state.openapi = msgspec.json.encode(more(describe(OPERATIONS)))
     # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
     app.asgi_handler = Access(Paths(app.asgi_handler))
     return app

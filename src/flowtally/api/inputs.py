@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -31,7 +32,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_SHOWN_CHARS: Final = 100
-SECRET: Final = frozenset({"password"})  # members of bodies that are never repeated
+SECRET: Final = frozenset(
+    {"password", "new_password", "token", "key", "cdk", "code"}
+)  # members of bodies that are never repeated
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
@@ -46,7 +49,7 @@ def parse_query(raw: bytes, into: type[S]) -> S:
     """The query string as `into`; BadRequest names an unknown, repeated or unreadable parameter."""
     known = _parameters(into)
     values: dict[str, Any] = {}
-    for name, value in _pairs(raw):
+    for name, value in query_pairs(raw):
         if name not in known:
             raise BadRequest(f"There is no parameter {_shown(name)}; known: {_listed(known)}.", parameter=_cut(name))
         if known[name]:
@@ -55,7 +58,7 @@ def parse_query(raw: bytes, into: type[S]) -> S:
             raise BadRequest(f"The parameter {name} is given twice.", parameter=name)
         else:
             values[name] = value
-    return _convert_query(values, into)
+    return convert_values(values, into)
 
 
 @lru_cache
@@ -69,7 +72,8 @@ def has_control(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
-def _pairs(raw: bytes) -> list[tuple[str, str]]:
+def query_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """Names and values in order. BadRequest."""
     try:
         pairs = parse_qsl(raw.decode("ascii"), True, False, "utf-8", "strict", MAX_PARAMETERS)
     except ValueError:
@@ -80,13 +84,16 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
-def _convert_query(values: dict[str, Any], into: type[S]) -> S:
+def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
+    """Parameters as `into`, which says whether unknown ones are an error; BadRequest names the first that is wrong."""
     try:
         return msgspec.convert(values, into, strict=False)
     except msgspec.ValidationError as error:
         reason, name = _taken_apart(error)
         if not name:
             raise BadRequest(f"{reason}.") from None
+        if name in SECRET:
+            raise BadRequest(f"{name}: {reason}.", parameter=name) from None
         value = _cut(str(values.get(name, "")))
         raise BadRequest(f"{name} = {value!r}: {reason}.", parameter=name, value=value) from None
 

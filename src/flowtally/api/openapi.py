@@ -136,10 +136,11 @@ def _path_parameters(op: Operation) -> list[Document]:
 
 
 def _query_parameters(op: Operation) -> list[Document]:
-    return [_query_parameter(field) for field in msgspec.structs.fields(op.query)]
+    return [query_parameter(field) for field in msgspec.structs.fields(op.query)]
 
 
-def _query_parameter(field: msgspec.structs.FieldInfo) -> Document:
+def query_parameter(field: msgspec.structs.FieldInfo) -> Document:
+    """A field of a query as a parameter."""
     schema = _without_null(msgspec.json.schema(field.type))
     described: Document = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
     described["description"] = schema.pop("description", "")

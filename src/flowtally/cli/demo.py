@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli.balance import show_balance
+from flowtally.cli.configured import configured
 from flowtally.cli.imports import show_report
 from flowtally.cli.output import Json, document, note, say, table
 from flowtally.cli.progress import meter
@@ -20,7 +21,7 @@ from flowtally.cli.quantities import human
 from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_of_all
 from flowtally.cli.usage import show_usage
 from flowtally.client import Client
-from flowtally.config import Config, load_config
+from flowtally.config import Config
 from flowtally.protocol import BalanceAnswer
 
 EXAMPLES: Final = """\
@@ -41,8 +42,7 @@ def demo(
     """Meter a real Squid log, show usage and balances, and serve them."""
     kept = data or tempfile.mkdtemp(prefix="flowtally-demo-")
     try:
-        config = load_config(
-            os.environ,
+        config = configured(
             data=kept,
             port=port,
             admin_token=os.environ.get("FLOWTALLY_ADMIN_TOKEN") or "ft_demo_" + secrets.token_urlsafe(24),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,11 @@ import typer
 from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.care import show_report
+from flowtally.cli.configured import configured
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, say, table
 from flowtally.cli.steps import Steps
-from flowtally.config import Config, load_config
+from flowtally.config import Config
 from flowtally.errors import ConfigError
 from flowtally.protocol import (
     CheckAnswer,
@@ -165,7 +165,7 @@ def rebuild_roll_ups(
 
 
 def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
-    config = load_config(os.environ, data=data, usage_url=usage_url, keys_url=keys_url)
+    config = configured(data=data, usage_url=usage_url, keys_url=keys_url)
     if not config.data_dir.is_dir():
         raise ConfigError(f"data = {config.data!r}: there is no such directory")
     return config
@@ -215,7 +215,7 @@ def _look_at(data: str) -> DoctorAnswer:
     from flowtally.care.stopped import stop_check  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
-    config = load_config(os.environ, data=data)
+    config = configured(data=data)
     if not config.data_dir.is_dir():
         raise ConfigError(f"data = {config.data!r}: there is no such directory")
     last, received_at = stop_check(keys_path(config.keys_url))

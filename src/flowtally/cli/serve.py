@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Final
 
 import msgspec
 import typer
 
+from flowtally.cli.configured import configured
 from flowtally.cli.output import Json, facts, note, raw, say
-from flowtally.config import load_config
 
 EXAMPLES: Final = """\
 \b
@@ -45,8 +44,7 @@ def serve(
     json: Json = False,
 ) -> None:
     """Start the server and serve until Ctrl-C or SIGTERM."""
-    config = load_config(
-        os.environ,
+    config = configured(
         data=data,
         host=host,
         port=port,

@@ -36,7 +36,8 @@ _KEY_PREFIX: Final = "ft_key_"
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its events."""
+    """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its
+    events."""
 
     id: str
     scope: Scope

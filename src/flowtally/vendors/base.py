@@ -1,0 +1,160 @@
+"""What a dialect is: a vendor's wire format that we answer in, declared as values.
+
+    ROUTES: Final[list[Route]] = []
+    route = declaring(ROUTES)
+
+    @route("GET", "/api/account/traffic-balance", answer=TrafficBalance, summary="Traffic balance", example=...)
+    def traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance: ...
+
+    THORDATA = Dialect(name="thordata", settings=Settings, identify=..., succeed=..., fail=..., routes=ROUTES, ...)
+
+A route's work is called in a worker thread, in one ledger transaction that is committed when it returns and rolled back
+when it raises; what it returns goes through `succeed`, what it raises through `fail`. Nothing else ever reaches the
+caller. `serving` runs this, `describing` puts it into the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from http.cookies import CookieError, SimpleCookie
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flowtally.api.call import Reply
+from flowtally.api.house import House
+from flowtally.errors import FlowtallyError, Unauthenticated
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Tx
+
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every dialect can be set to. `FLOWTALLY_<VENDOR>_<NAME>` sets a field, as with all settings."""
+
+    enabled: Annotated[bool, Meta(description="Whether it is served; its paths are unknown otherwise.")] = True
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request as the vendors' APIs see it: of parameters given twice the first, header names in lower case. `form`:
+    the body's parameters, whether it is urlencoded, multipart or a JSON object (whose values stay what they are)."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    form: Mapping[str, Any]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All parameters; those of the body win."""
+        return {**self.query, **self.form}
+
+    def cookie(self, name: str) -> str | None:
+        try:
+            found = SimpleCookie(self.headers.get("cookie", "")).get(name)
+        except CookieError:
+            return None
+        return None if found is None else found.value
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """What the caller shows. `key`: the credential's second secret, checked where it is given; `id`: the credential's
+    id, which must be its own where it is given."""
+
+    token: str
+    key: str | None = None
+    id: str | None = None
+
+
+class WrongKey(Unauthenticated):
+    """The token is known, the second secret beside it is not its own."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """At most so many requests of one credential in any window of so long."""
+
+    requests: int
+    window_ms: int
+
+
+class DialectCall(msgspec.Struct, frozen=True):
+    """One request on its way through a route: of whose account, as of when, with which settings."""
+
+    house: House
+    settings: Any
+    credential: Credential
+    account: str
+    now: int
+    asked: Asked
+    _tx: Tx | None = None
+
+    @property
+    def tx(self) -> Tx:
+        assert self._tx is not None, "the work of a route runs in a transaction"
+        return self._tx
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """A route without parameters."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The declaration of one endpoint; `work` is the handler, its docstring the description.
+
+    `takes`: its parameters, from the query (GET) or from query and body; unknown ones are ignored, as vendors do.
+    `answer`: what `work` returns; `writes`: it changes the ledger, for credentials that may manage.
+    """
+
+    method: Method
+    path: str
+    work: Callable[[DialectCall, Any], Any]
+    summary: str
+    answer: Any
+    takes: type[msgspec.Struct] = Nothing
+    writes: bool = False
+    example: Any = None
+    takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A documented error: when, and the whole answer."""
+
+    when: str
+    reply: Reply
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor. `identify` raises Unauthenticated where no secret is shown; `fail` is handed every error there is
+    (FlowtallyError itself for what went wrong inside) and must know them all."""
+
+    name: str
+    title: str
+    description: str
+    settings: type[Settings]
+    identify: Callable[[Asked, Any], Secrets]
+    succeed: Callable[[Any], Reply]
+    fail: Callable[[FlowtallyError], Reply]
+    routes: Sequence[Route]
+    security: Mapping[str, Mapping[str, str]]  # OpenAPI security schemes by name; all of them are needed
+    faults: Sequence[Fault]
+    envelope: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda schema: schema  # of an answer's JSON schema
+    rate: Callable[[Any], Rate | None] = lambda settings: None
+    check: Callable[[DialectCall], None] | None = None  # after rate, before parameters; in the transaction
+    metered: Callable[[Any], bool] = lambda settings: False  # whether its own calls are use of the account
+
+
+def declaring(routes: list[Route]) -> Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    """A decorator that declares routes into this list."""
+
+    def route(method: Method, path: str, **declared: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def declare(work: Callable[..., Any]) -> Callable[..., Any]:
+            routes.append(Route(method=method, path=path, work=work, **declared))
+            return work
+
+        return declare
+
+    return route

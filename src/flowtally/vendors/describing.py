@@ -1,0 +1,90 @@
+"""Dialects in the OpenAPI document: grouped by vendor, with their own parameters, envelopes, examples and errors."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from flowtally.api.openapi import REF, Document, query_parameter
+from flowtally.vendors.base import Dialect, Fault, Route
+from flowtally.vendors.reading import FORM, JSON, MULTIPART
+
+
+def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Document:
+    """The document with these dialects in it."""
+    made = dict(document)
+    made["tags"] = document["tags"] + [{"name": one.title, "description": one.description} for one in dialects]
+    made["paths"] = dict(document["paths"])
+    components = {name: dict(part) for name, part in document["components"].items()}
+    for one in dialects:
+        schemas, named = _schemas(one)
+        components["schemas"] |= named
+        components["securitySchemes"] |= {name: dict(scheme) for name, scheme in one.security.items()}
+        for route in one.routes:
+            path = made["paths"].setdefault(route.path, {})
+            path[route.method.lower()] = _route(one, route, schemas)
+    made["components"] = components
+    return made
+
+
+def _schemas(dialect: Dialect) -> tuple[dict[Any, Document], dict[str, Document]]:
+    """Schemas of what its routes take and answer. Names are the vendor's own: two vendors may call a thing the same."""
+    types = list(dict.fromkeys(kind for route in dialect.routes for kind in (route.answer, route.takes)))
+    found, named = msgspec.json.schema_components(types, ref_template=REF.format(name=dialect.title + "{name}"))
+    return dict(zip(types, found, strict=True)), {f"{dialect.title}{name}": schema for name, schema in named.items()}
+
+
+def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
+    scope = "manage" if route.writes else "account"
+    text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (route.work.__doc__ or "").strip())
+    described: Document = {
+        "operationId": f"{dialect.name}_{route.work.__name__}",
+        "tags": [dialect.title],
+        "summary": route.summary,
+        "description": f"{text}\n\nFor a credential of scope `{scope}`.",
+        "parameters": _parameters(route) if route.method == "GET" else [],
+        "responses": _responses(dialect, route, schemas),
+        "security": [{name: [] for name in dialect.security}],
+    }
+    if route.method != "GET":
+        content: Document = {"schema": schemas[route.takes]}
+        if route.takes_example:
+            content["example"] = dict(route.takes_example)
+        described["requestBody"] = {"required": True, "content": dict.fromkeys((FORM, MULTIPART, JSON), content)}
+    return described
+
+
+def _parameters(route: Route) -> list[Document]:
+    made = []
+    for field in msgspec.structs.fields(route.takes):
+        parameter = query_parameter(field)
+        if field.encode_name in route.takes_example:
+            parameter["example"] = route.takes_example[field.encode_name]
+        made.append(parameter)
+    return made
+
+
+def _responses(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
+    """By status; vendors that answer 200 to everything have errors as further examples of it."""
+    answer = {"schema": dict(dialect.envelope(schemas[route.answer]))}
+    shown: dict[str, Document] = {}
+    if route.example is not None:
+        shown["answer"] = {"value": msgspec.json.decode(dialect.succeed(route.example).content)}
+    by_status: dict[int, list[Fault]] = defaultdict(list)
+    for fault in dialect.faults:
+        by_status[fault.reply.status].append(fault)
+    shown |= {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in by_status.pop(200, [])}
+    made = {"200": {"description": "The answer", "content": {JSON: answer | ({"examples": shown} if shown else {})}}}
+    for status, faults in sorted(by_status.items()):
+        examples = {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in faults}
+        told = "; ".join(fault.when for fault in faults)
+        made[str(status)] = {"description": told, "content": {JSON: {"schema": {}, "examples": examples}}}
+    return made
+
+
+def _value(fault: Fault) -> Any:
+    return msgspec.json.decode(fault.reply.content)

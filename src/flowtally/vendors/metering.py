@@ -1,0 +1,69 @@
+"""A dialect's own calls as use of the account: one request each, handed to ingest after the answer.
+
+Off unless set. It never delays an answer and never fails one: what cannot be handed over is counted and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+import structlog
+import uuid_utils
+
+from flowtally.api.house import House
+from flowtally.edges import format_instant
+from flowtally.ledger.credentials import Credential
+
+PRODUCT: Final = "api"
+MOST_WAITING: Final = 1000  # hand-overs under way; above, a call is not counted: it may not pile up where ingest stands
+
+log = structlog.get_logger("flowtally.vendors")
+
+
+class SelfMeter:
+    """Of one dialect of one server: its source is `flowtally:<vendor>`. `missed`: calls that were not counted."""
+
+    def __init__(self, vendor: str) -> None:
+        self._source = f"flowtally:{vendor}"
+        self._under_way: set[asyncio.Task[None]] = set()  # the loop itself holds tasks by weak references only
+        self.missed = 0
+
+    async def count(self, house: House, credential: Credential) -> None:
+        """Begin to hand one request of the credential's account over, dated now; does not wait for it."""
+        if len(self._under_way) >= MOST_WAITING:
+            self._miss(f"{len(self._under_way)} wait already")
+            return
+        task = asyncio.get_running_loop().create_task(self._hand_over(house, credential, house.clock()))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _hand_over(self, house: House, credential: Credential, now: int) -> None:
+        event = {
+            "source": self._source,
+            "id": str(uuid_utils.uuid7()),
+            "account": credential.account,
+            "product": PRODUCT,
+            "time": format_instant(now),
+            "requests": 1,
+        }
+        try:
+            taken = await house.ingest.take(
+                msgspec.json.encode([event]),
+                "application/json",
+                None,
+                Credential(self._source, "admin", None, self._source, now),
+                atomic=False,
+                receipts_all=False,
+            )
+        except Exception as error:  # whatever it is: the caller has his answer and must not hear of it
+            self._miss(f"{type(error).__name__}: {error}")
+            return
+        house.metrics.events(taken)
+        if not taken.stored:
+            self._miss("; ".join(receipt.detail for receipt in taken.receipts))
+
+    def _miss(self, why: str) -> None:
+        self.missed += 1
+        log.warning("call not metered", source=self._source, missed=self.missed, why=why)

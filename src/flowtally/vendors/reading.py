@@ -1,0 +1,97 @@
+"""A request as vendors' clients send it: query, form, multipart or JSON, all of them as parameters by name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from multipart import MultipartError, MultipartParser, parse_options_header
+
+from flowtally.api.inputs import has_control, query_pairs, read_body
+from flowtally.api.operation import AnyRequest
+from flowtally.config import Config
+from flowtally.errors import BadRequest, MalformedBody, UnsupportedMedia
+from flowtally.vendors.base import Asked
+
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+JSON: Final = "application/json"
+MAX_PARTS: Final = 100
+
+
+async def read_asked(request: AnyRequest, config: Config) -> Asked:
+    """Reads the whole body, bounded in size and time. BadRequest, MalformedBody, UnsupportedMedia, TooLarge,
+    SlowBody."""
+    raw = (
+        await read_body(request, config.max_json_bytes, config)
+        if request.method != "GET"
+        else await _any_body(request, config)
+    )
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Asked(
+        request.method,
+        request.scope["path"],
+        _first(query_pairs(request.scope["query_string"])),
+        headers,
+        form_of(raw, headers.get("content-type", "")),
+    )
+
+
+async def _any_body(request: AnyRequest, config: Config) -> bytes:
+    """Some pages put the parameters of a GET into its body; most requests have none, and no reading to wait for."""
+    length = request.headers.get("content-length", "0")
+    if length == "0" and "transfer-encoding" not in request.headers:
+        return b""
+    return await read_body(request, config.max_json_bytes, config)
+
+
+def form_of(raw: bytes, content_type: str) -> dict[str, Any]:
+    """The parameters of a body; of a JSON object those that are text, numbers or true and false."""
+    if not raw.strip():
+        return {}
+    kind, options = parse_options_header(content_type)
+    if kind == JSON:
+        return _of_json(raw)
+    if kind == MULTIPART:
+        return _of_multipart(raw, options.get("boundary", ""))
+    if kind in (FORM, ""):
+        return _first(_urlencoded(raw))
+    raise UnsupportedMedia(f"The body is {kind[:100]!r}; send a form or a JSON object.")
+
+
+def _first(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
+
+
+def _urlencoded(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return query_pairs(raw.strip())
+    except BadRequest as error:
+        raise MalformedBody(f"The form cannot be read: {error.detail}") from None
+
+
+def _of_multipart(raw: bytes, boundary: str) -> dict[str, str]:
+    try:
+        parts = MultipartParser(io.BytesIO(raw), boundary, len(raw), part_limit=MAX_PARTS, strict=True).parts()
+        pairs = [(part.name, part.raw.decode()) for part in parts]
+    except (MultipartError, ValueError, AssertionError) as error:
+        raise MalformedBody(f"The form cannot be read: {type(error).__name__}.") from None
+    if any(has_control(name + value) for name, value in pairs):
+        raise MalformedBody("The form holds a control character.")
+    return _first(pairs)
+
+
+def _of_json(raw: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is no JSON object: {error}.") from None
+    found = {name: one for name, one in value.items() if isinstance(one, (str, int, float, bool))}
+    if any(has_control(name + one) for name, one in found.items() if isinstance(one, str)):
+        raise MalformedBody("The body holds a control character.")
+    return found

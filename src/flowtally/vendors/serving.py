@@ -1,0 +1,167 @@
+"""Dialects as routes of the framework: who asks, how often, what for, the work, the vendor's own answer.
+
+The order is the same for all, and each step tells no more than those before: secrets, throttle, the dialect's own
+check, parameters, work. Whatever goes wrong, here or below, becomes the vendor's answer: an envelope never breaks, a
+trace is never shown.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from litestar import HttpMethod, Response
+from litestar.background_tasks import BackgroundTask
+from litestar.handlers import HTTPRouteHandler
+
+from flowtally.api.call import Reply
+from flowtally.api.house import House
+from flowtally.api.inputs import convert_values
+from flowtally.api.operation import AnyRequest
+from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.config import Config
+from flowtally.errors import FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
+from flowtally.ledger import credentials
+from flowtally.ledger.credentials import Credential
+from flowtally.protocol import Scope
+from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
+from flowtally.vendors.metering import SelfMeter
+from flowtally.vendors.reading import read_asked
+from flowtally.vendors.throttle import Throttle
+
+log = structlog.get_logger("flowtally.vendors")
+
+MAY_READ: Final[tuple[Scope, ...]] = ("account", "manage")
+MAY_WRITE: Final[tuple[Scope, ...]] = ("manage",)
+
+
+def handlers(dialects: Sequence[Dialect], config: Config) -> list[HTTPRouteHandler]:
+    """The routes of those that are switched on."""
+    return [handler for dialect in enabled(dialects, config) for handler in Served(dialect, config).handlers()]
+
+
+def enabled(dialects: Sequence[Dialect], config: Config) -> list[Dialect]:
+    return [dialect for dialect in dialects if settings_of(dialect, config).enabled]
+
+
+def settings_of(dialect: Dialect, config: Config) -> Any:
+    return config.vendors.get(dialect.name) or dialect.settings()
+
+
+class Served:
+    """One dialect of one server."""
+
+    def __init__(self, dialect: Dialect, config: Config) -> None:
+        self._dialect = dialect
+        self._settings = settings_of(dialect, config)
+        rate = dialect.rate(self._settings)
+        self._throttle = None if rate is None else Throttle(rate)
+        self._meter = SelfMeter(dialect.name) if dialect.metered(self._settings) else None
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """A handler for each route, and one for the other methods of each path: they too answer as the vendor."""
+        by_path: dict[str, list[Route]] = defaultdict(list)
+        for route in self._dialect.routes:
+            by_path[route.path].append(route)
+        made = [self._handler(route) for route in self._dialect.routes]
+        return made + [self._others(path, routes) for path, routes in by_path.items()]
+
+    def _handler(self, route: Route) -> HTTPRouteHandler:
+        async def handle(request: AnyRequest) -> Response[Any]:
+            return await self.answer(route, request)
+
+        handle.__name__ = f"{self._dialect.name}_{route.work.__name__}"
+        return HTTPRouteHandler(route.path, http_method=HttpMethod(route.method), status_code=200)(handle)
+
+    def _others(self, path: str, routes: Sequence[Route]) -> HTTPRouteHandler:
+        served = {route.method for route in routes}
+
+        async def refuse(request: AnyRequest) -> Response[Any]:
+            allowed = {"Allow": ", ".join(sorted(served))}
+            return _respond(
+                self._fail(MethodNotAllowed(f"{request.method} is not served at {path}."), request), allowed
+            )
+
+        refuse.__name__ = f"{self._dialect.name}_{routes[0].work.__name__}_refuse"
+        others = [HttpMethod(method) for method in METHODS if method not in served]
+        return HTTPRouteHandler(path, http_method=others, status_code=405)(refuse)
+
+    async def answer(self, route: Route, request: AnyRequest) -> Response[Any]:
+        """Everything that happens between the door and the work."""
+        house: House = request.app.state.house
+        credential = None
+        try:
+            asked = await read_asked(request, house.config)
+            credential = await self._who(house, self._dialect.identify(asked, self._settings), route)
+            request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+            self._let_in(credential, house.clock())
+            reply = await house.in_thread(self._work, house, route, credential, asked)
+        except Exception as error:
+            reply = self._fail(error, request)
+        return self._after(_respond(reply), house, credential)
+
+    async def _who(self, house: House, secrets: Secrets, route: Route) -> Credential:
+        """The credential, with all that was shown of it true. Of an account: nobody else has anything here."""
+        credential = await house.who(f"Bearer {secrets.token}")
+        if credential.scope not in MAY_READ or credential.account is None:
+            raise Unauthenticated(
+                f"The credential {credential.id} is of no account: it has the scope {credential.scope}."
+            )
+        if secrets.id is not None and not _same(secrets.id, credential.id):
+            raise Unauthenticated("The id is not that of the token.")
+        if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):
+            raise WrongKey("The key is not that of the token.")
+        if route.writes and credential.scope not in MAY_WRITE:
+            raise Forbidden(f"This needs the scope manage; the credential {credential.id} has {credential.scope}.")
+        return credential
+
+    def _let_in(self, credential: Credential, now: int) -> None:
+        wait_ms = 0 if self._throttle is None else self._throttle.wait_ms(credential.id, now)
+        if wait_ms:
+            wait_s = -(-wait_ms // 1000)
+            raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
+
+    def _work(self, house: House, route: Route, credential: Credential, asked: Asked) -> Reply:
+        assert credential.account is not None, "seen by `_who`"
+        with house.ledger.begin() if route.writes else house.ledger.read() as tx:
+            # A write may have waited for its turn: its instant is that of the transaction.
+            call = DialectCall(house, self._settings, credential, credential.account, house.clock(), asked, tx)
+            if self._dialect.check is not None:
+                self._dialect.check(call)
+            given = convert_values(asked.values if route.method != "GET" or asked.form else asked.query, route.takes)
+            made = route.work(call, given)
+        return self._dialect.succeed(made)
+
+    def _fail(self, error: Exception, request: AnyRequest) -> Reply:
+        if isinstance(error, FlowtallyError):
+            return self._dialect.fail(error)
+        request_id = request.scope.get(REQUEST_ID)
+        log.error("dialect failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
+        return self._dialect.fail(FlowtallyError("Something failed inside."))
+
+    def _after(self, response: Response[Any], house: House, credential: Credential | None) -> Response[Any]:
+        """What is done once the answer is on its way."""
+        if self._meter is not None and credential is not None:
+            response.background = BackgroundTask(self._meter.count, house, credential)
+        return response
+
+
+def _respond(reply: Reply, headers: dict[str, str] | None = None) -> Response[Any]:
+    return Response(
+        reply.content,
+        status_code=reply.status,
+        media_type=reply.media_type,
+        headers={**reply.headers, **(headers or {})},
+    )
+
+
+def _same(shown: str, own: str) -> bool:
+    return hmac.compare_digest(shown.encode(), own.encode())
+
+
+def _key_matches(house: House, credential: Credential, key: str) -> bool:
+    with house.ledger.read() as tx:
+        return credentials.key_matches(tx, credential.id, key)

@@ -1,0 +1,47 @@
+"""Every dialect has a page that tells the truth: its commands run as written, it names all that is served and set."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.live import Live, live_server
+
+from flowtally.config import settings
+from flowtally.vendors import VENDORS
+from flowtally.vendors.base import Dialect
+
+PAGES = Path(__file__).parents[2] / "docs" / "dialects"
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+every_vendor = pytest.mark.parametrize("dialect", VENDORS, ids=lambda dialect: dialect.name)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live_server(tmp_path_factory.mktemp("pages") / "data") as server:
+        yield server
+
+
+@every_vendor
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_a_page_run_as_written(live: Live, dialect: Dialect) -> None:
+    script = "set -euo pipefail\n" + "\n".join(BLOCK.findall((PAGES / f"{dialect.name}.md").read_text()))
+    done = subprocess.run(
+        ["bash", "-c", script], env=live.environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "curl" in script
+    assert "{" in done.stdout
+
+
+@every_vendor
+def test_a_page_names_every_route_and_every_setting(dialect: Dialect) -> None:
+    page = (PAGES / f"{dialect.name}.md").read_text()
+    assert not [route.path for route in dialect.routes if route.path not in page]
+    names = {one.name.upper() for one in settings(dialect.settings, dialect.name)}
+    assert not [name for name in names if f"_{name}`" not in page]
