@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.conftest import NOW, Client
 
-from flowtally.care.verify import Check, Finding, Report
+from flowtally.care.finding import Finding
+from flowtally.care.verify import Check, Report
 from flowtally.edges import format_instant
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from flowtally.balance import burn_pools, units_of
 from flowtally.burndown import Balance
+from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.funding import burn_funded
 from flowtally.ledger import audit, pools, sums_audit
@@ -29,8 +30,6 @@ from flowtally.usage.sums_audit import SumsAudit, Used
 
 ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
 USERS: Final = 100
-
-Find = Callable[[str, str, str], None]  # code, where, detail
 
 
 class Laws:

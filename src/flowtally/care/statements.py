@@ -11,12 +11,13 @@ balance is the one that `as_of` that moment would show.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from flowtally.balance import make_balance
+from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.errors import FlowtallyError
 from flowtally.ledger import periods, pools, sums_audit
@@ -32,7 +33,6 @@ ACCOUNTS: Final = 20  # in one transaction of the ledger
 PLANNING_MS: Final = 600_000  # a statement is planned before it is kept: what was promised meanwhile is not in it
 QUANTITIES: Final = ("bytes_up", "bytes_down", "requests")
 
-Find = Callable[[str, str, str], None]  # code, where, detail
 Figures = Mapping[str, int | str | None]
 
 
