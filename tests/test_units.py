@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.units import human_bytes, human_count, parse_amount
+from flowtally.units import human_bytes, human_count, human_money, parse_amount, parse_money
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,55 @@ def test_what_is_printed_reads_back_as_no_more_and_almost_as_much(n: int) -> Non
     shown = parse_amount(human_bytes(n))
     assert shown <= n
     assert n - shown <= n // 100
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [
+        ("0", 0),
+        ("12.34", 12_340_000),
+        ("12.340000", 12_340_000),
+        ("-0.000001", -1),
+        ("+5", 5_000_000),
+        (" 2.50 ", 2_500_000),
+        ("9007199254.740991", 2**53 - 1),  # a float would lose the last unit
+        ("0.10000000", 100_000),
+    ],
+)
+def test_money_is_read_exactly(text: str, micros: int) -> None:
+    assert parse_money(text) == micros
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "5 USD", "$5", "1,000", "1.", ".5", "1e3", "nan", "inf", "--5", "1/2", "١", "9" * 65, "5\x00", "1_0"],
+)
+def test_what_is_no_money_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an amount of money"):
+        parse_money(text)
+
+
+@pytest.mark.parametrize("text", ["0.0000001", "12.3456789"])
+def test_money_beyond_six_places_is_refused_rather_than_rounded(text: str) -> None:
+    with pytest.raises(ValueError, match="more than 6 decimal places"):
+        parse_money(text)
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (0, "0.00 USD"),
+        (12_340_000, "12.34 USD"),
+        (-1, "-0.000001 USD"),
+        (1_234_500_000, "1,234.50 USD"),
+        (5_100, "0.0051 USD"),
+        (2**53 - 1, "9,007,199,254.740991 USD"),
+    ],
+)
+def test_money_is_shown_whole(micros: int, text: str) -> None:
+    assert human_money(micros, "USD") == text
+
+
+@given(st.integers(-(2**62), 2**62))
+def test_money_shown_is_the_money_read_again(micros: int) -> None:
+    assert parse_money(human_money(micros, "USD").removesuffix(" USD").replace(",", "")) == micros

@@ -87,6 +87,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "rows are kept for ever."
         ),
     ] = None
+    currency: Annotated[
+        str,
+        Meta(
+            description="Of all wallets and prices, an ISO 4217 code; fixed once there is money or a plan.",
+            pattern=r"^[A-Z]{3}\Z",
+        ),
+    ] = "USD"
     rebuild_keys: Annotated[
         bool,
         Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),

@@ -18,6 +18,8 @@
     ├── Conflict (409)              the request is fine, the present state does not allow it
     │   ├── NameTaken               a user's name is borne by another one
     │   ├── NotCovered              more than the balance holds: carries what is left
+    │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
+    │   ├── PlanRetired             a plan that is no longer sold
     │   ├── PeriodOverlap           a closed period already holds part of the span
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
@@ -155,6 +157,19 @@ class NameTaken(Conflict):
 class NotCovered(Conflict):
     code = "not_covered"
     title = "The balance does not cover it"
+
+
+class InsufficientFunds(Conflict):
+    """A wallet is never overdrawn: `price_micros` is more than its `balance_micros`; both are in millionths of
+    `currency`."""
+
+    code = "insufficient_funds"
+    title = "The wallet does not hold that much"
+
+
+class PlanRetired(Conflict):
+    code = "plan_retired"
+    title = "The plan is no longer sold"
 
 
 class PeriodOverlap(Conflict):

@@ -37,7 +37,7 @@ from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
-from flowtally.ledger import credentials, managed
+from flowtally.ledger import credentials, managed, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.usage.keys import take_lease
@@ -110,6 +110,7 @@ def open_house(
             closing.callback(ledger.close)
         with ledger.read() as tx:
             vault = Vault.open(config.data_dir / KEY_FILE, managed.any_password(tx))
+            wallet.check_currency(tx, config.currency)
         if ingest is None:
             keys_path(config.keys_url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             refuse_second_writer(config)

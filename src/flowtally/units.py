@@ -7,11 +7,14 @@ bit, whatever its case: traffic is sold in bytes). Leaves every limit to the doo
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
 _PREFIXES: Final = "kMGTPE"
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtpe])(i?))?b?", re.ASCII | re.IGNORECASE)
+_MONEY: Final = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+MICRO_PLACES: Final = 6  # money is counted in millionths of its currency
 _MAX_CHARS: Final = 64  # an amount is short; whatever is longer is a mistake or an attack
 
 
@@ -49,3 +52,29 @@ def human_bytes(n: int) -> str:
 def human_count(n: int) -> str:
     """`1,234,567`: counts are shown whole."""
     return f"{n:,}"
+
+
+def parse_money(text: str) -> int:
+    """`"12.34"` or `"-0.5"` in whole micro-units; ValueError if it is not exactly so many.
+
+    >>> parse_money("12.34")
+    12340000
+    """
+    given = text.strip()
+    if len(given) > _MAX_CHARS or _MONEY.fullmatch(given) is None:
+        raise ValueError(f"{text[:_MAX_CHARS]!r} is not an amount of money such as 5, 12.34 or 0.000001")
+    amount = Fraction(given) * 10**MICRO_PLACES
+    if amount.denominator != 1:
+        raise ValueError(f"{text!r} has more than {MICRO_PLACES} decimal places")
+    return amount.numerator
+
+
+def human_money(micros: int, currency: str) -> str:
+    """`1,234.50 USD`: exact, with two decimals or as many more as it takes.
+
+    >>> human_money(-1_500, "USD")
+    '-0.0015 USD'
+    """
+    exact = Decimal(micros).scaleb(-MICRO_PLACES)
+    whole, _, decimals = f"{exact:,.{MICRO_PLACES}f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')} {currency}"

@@ -6,9 +6,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import insert
+import pytest
+from sqlalchemy import insert, text
 
-from flowtally.ledger import accounts, audit, users
+from flowtally.ledger import accounts, audit, plans, purchases, users, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.snapshot import Snapshot
 from flowtally.ledger.tables import credentials, idempotency
@@ -59,3 +60,32 @@ def test_a_snapshot_is_the_moment_it_was_made_however_much_is_written_since(tmp_
     with sqlite3.connect(tmp_path / "copy.db") as copy:
         assert copy.execute("SELECT count(*) FROM t").fetchone() == (2,)
     assert sorted(one.name for one in tmp_path.glob("copy*")) == ["copy.db"]
+
+
+BREAKS = [
+    ("UPDATE transfer_entries SET amount = -99 WHERE book = 'deposits'", "transfer", "sum to 1 micros instead of 0"),
+    ("DELETE FROM transfer_entries WHERE book = 'deposits'", "transfer", "is a deposit and has entries in wallet"),
+    ("UPDATE transfers SET kind = 'adjustment' WHERE kind = 'deposit'", "transfer", "entries in deposits, wallet"),
+    ("DELETE FROM transfer_entries WHERE amount = 100 OR amount = -100", "overdrawn", "its wallet holds -60 micros"),
+    ("UPDATE plans SET currency = 'EUR'", "currency", "keeps money in EUR, USD"),
+    ("UPDATE purchases SET price = 61", "purchase", "'acme' owes 61, -60 moved"),
+    ("UPDATE purchases SET account = 'beta'", "purchase", "'beta' owes 60, -60 moved"),
+    ("UPDATE grants SET amount = 501", "purchase", "bought 500 of 'traffic'; its grant is"),
+    ("UPDATE grants SET reference = ''", "purchase", "bought 500 of 'traffic'; its grant is"),
+    ("UPDATE grants SET expires_at = NULL", "purchase", "bought 500 of 'traffic'; its grant is"),
+    ("DELETE FROM purchases", "purchase", "was paid for a purchase that is not there"),
+]
+
+
+@pytest.mark.parametrize(("statement", "code", "said"), BREAKS)
+def test_money_that_does_not_add_up_is_named(ledger: Ledger, statement: str, code: str, said: str) -> None:
+    with ledger.begin() as tx:
+        for name in ("acme", "beta"):
+            accounts.create_account(tx, name, now=1)
+        wallet.deposit(tx, "acme", 100, now=2, currency="USD")
+        plans.create_plan(tx, "Small", 500, 60, now=2, currency="USD", days=30, plan_id="small")
+        purchases.purchase(tx, "acme", "small", now=3)
+        assert list(audit.faults(tx)) == []
+        tx.execute(text(statement))
+        found = list(audit.faults(tx))
+    assert [fault for fault in found if fault.code == code and said in fault.detail], found

@@ -60,6 +60,40 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
     },
     "allocation_returns": {"id": "ret_1", "allocation_id": "alc_1", "amount": 1, "returned_at": 0},
+    "transfers": {
+        "id": "trf_1",
+        "kind": "deposit",
+        "currency": "USD",
+        "reference": "",
+        "reason": "",
+        "created_at": 0,
+    },
+    "transfer_entries": {"transfer_id": "trf_1", "book": "wallet", "account": "acme", "amount": 5},
+    "plans": {
+        "id": "small",
+        "name": "Small",
+        "pool": "gold",
+        "amount": 1,
+        "price": 1,
+        "currency": "USD",
+        "days": None,
+        "created_at": 0,
+        "retired_at": None,
+    },
+    "purchases": {
+        "id": "ord_1",
+        "account": "acme",
+        "plan_id": "small",
+        "name": "Small",
+        "pool": "gold",
+        "amount": 1,
+        "price": 1,
+        "currency": "USD",
+        "days": None,
+        "transfer_id": "trf_1",
+        "grant_id": "grn_1",
+        "created_at": 0,
+    },
     "credentials": {
         "id": "crd_1",
         "scope": "ingest",
@@ -92,6 +126,8 @@ ROWS: dict[str, dict[str, object]] = {
 }
 
 LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
+
+OTHER: dict[str, object] = {"id": "o", "transfer_id": "trf_2", "grant_id": "grn_8"}  # a purchase that could be
 
 BAD: list[tuple[str, dict[str, object]]] = [
     ("accounts", {}),  # the same row again
@@ -141,6 +177,36 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("allocations", {"id": "a", "pool": "nowhere"}),
     ("allocation_returns", {"id": "r", "amount": 0}),
     ("allocation_returns", {"id": "r", "allocation_id": "alc_9"}),
+    ("transfers", {}),
+    ("transfers", {"id": "t", "kind": "gift"}),
+    ("transfers", {"id": "t", "currency": "DOLLARS"}),
+    ("transfers", {"id": "t", "reference": "x" * 257}),
+    ("transfer_entries", {}),  # the same book twice
+    ("transfer_entries", {"book": "sales"}),  # the house's, of an account
+    ("transfer_entries", {"transfer_id": "trf_2", "account": None}),
+    ("transfer_entries", {"book": "pockets", "account": None}),
+    ("transfer_entries", {"book": "deposits", "account": None, "amount": 0}),
+    ("transfer_entries", {"book": "deposits", "account": None, "amount": 2**53}),
+    ("transfer_entries", {"book": "deposits", "account": None, "amount": -(2**53)}),
+    ("transfer_entries", {"book": "deposits", "account": None, "transfer_id": "trf_9"}),
+    ("plans", {}),
+    ("plans", {"id": ""}),
+    ("plans", {"id": "p", "name": ""}),
+    ("plans", {"id": "p", "amount": 0}),
+    ("plans", {"id": "p", "price": 0}),
+    ("plans", {"id": "p", "days": 0}),
+    ("plans", {"id": "p", "days": 36_501}),
+    ("plans", {"id": "p", "currency": "DOLLARS"}),
+    ("plans", {"id": "p", "pool": "nowhere"}),
+    ("purchases", {"id": "o"}),  # the same transfer and grant
+    ("purchases", {"id": "o", "transfer_id": "trf_2"}),  # the same grant
+    ("purchases", {"id": "o", "grant_id": "grn_8"}),  # the same transfer
+    ("purchases", OTHER | {"plan_id": "nothing"}),
+    ("purchases", OTHER | {"account": "nobody"}),
+    ("purchases", OTHER | {"price": 0}),
+    ("purchases", OTHER | {"amount": 0}),
+    ("purchases", OTHER | {"grant_id": "grn_9"}),
+    ("purchases", OTHER | {"transfer_id": "trf_9"}),
     ("credentials", {"id": "c"}),  # the same token
     ("credentials", {"id": "c", "token_hash": "b" * 63}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "key_hash": "plain"}),
@@ -170,6 +236,8 @@ def test_the_schema_refuses_what_cannot_be(ledger: Ledger) -> None:
             tx.execute(insert(by_name[name]).values(row))
         tx.execute(insert(tables.accounts).values(ROWS["accounts"] | {"id": "beta"}))
         tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
+        tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_8"}))
+        tx.execute(insert(tables.transfers).values(ROWS["transfers"] | {"id": "trf_2"}))
         for name, change in BAD:
             with tx.begin_nested() as savepoint:
                 try:

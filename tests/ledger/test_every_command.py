@@ -24,21 +24,24 @@ from flowtally.ledger import (
     idempotency,
     managed,
     periods,
+    plans,
     pools,
+    purchases,
     users,
+    wallet,
 )
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
-MODULES += [idempotency, periods]
+MODULES += [idempotency, periods, wallet, plans, purchases]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void, a credential to revoke and one that asks; users to change,
-    delete, erase and allocate to, an allocation to take back, an erasure to finish."""
+    delete, erase and allocate to, an allocation to take back, an erasure to finish; money and a plan."""
 
     grant_id: str
     revocable: str
@@ -66,6 +69,11 @@ COMMANDS: dict[str, Command] = {
     "mark_products_used": lambda tx, w: pools.mark_products_used(tx, ["residential", "mobile"], NOW),
     "give_grant": lambda tx, w: grants.give_grant(tx, "acme", 10**9, source="order", reference="A-1", now=NOW),
     "void_grant": lambda tx, w: grants.void_grant(tx, w.grant_id, "acme", NOW, reason="paid back"),
+    "deposit": lambda tx, w: wallet.deposit(tx, "acme", 70, now=NOW, currency="USD", reference="P-1"),
+    "adjust": lambda tx, w: wallet.adjust(tx, "acme", -20, now=NOW, currency="USD", reason="paid out"),
+    "create_plan": lambda tx, w: plans.create_plan(tx, "Some", 10**9, 5, now=NOW, currency="USD", days=30),
+    "retire_plan": lambda tx, w: plans.retire_plan(tx, "old", now=NOW),
+    "purchase": lambda tx, w: purchases.purchase(tx, "acme", "small", now=NOW),
     "issue": lambda tx, w: _issued(*credentials.issue(tx, "account", "acme", "page", NOW)),
     "import_token": lambda tx, w: credentials.import_token(tx, "x" * 20, name="env", now=NOW),
     "revoke": lambda tx, w: credentials.revoke(tx, w.revocable, NOW),
@@ -92,6 +100,9 @@ def make_world(tx: Connection) -> World:
     funded = managed.create_user(tx, "acme", "fay", funded=True, now=4)
     allocation = allocations.allocate(tx, funded, 40, pool="traffic", left=500, now=5)
     erased = erasures.erase_user(tx, "acme", "hal", now=6)
+    wallet.deposit(tx, "acme", 100, now=7, currency="USD")
+    for name in ("small", "old"):
+        plans.create_plan(tx, name, 500, 60, now=7, currency="USD", plan_id=name)
     return World(grant.id, revocable.id, asking.id, funded, allocation.id, erased.user_id)
 
 
@@ -103,7 +114,7 @@ def world(ledger: Ledger) -> World:
 
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out."""
-    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

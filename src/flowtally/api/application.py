@@ -25,10 +25,13 @@ from flowtally.api import (
     grants,
     health,
     periods,
+    plans,
     pools,
+    purchases,
     retention,
     usage,
     users,
+    wallet,
 )
 from flowtally.api.access import Access
 from flowtally.api.openapi import Document, describe
@@ -42,7 +45,8 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
-    *(accounts, users, erasures, allocations, grants, credentials, pools, care, retention, health),
+    *(accounts, users, erasures, allocations, grants, wallet, plans, purchases, credentials, pools),
+    *(care, retention, health),
 )
 
 

@@ -24,7 +24,8 @@ EXAMPLE_ID: Final = "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f600"
 DESCRIPTION: Final = """\
 The meter, the prepaid ledger and the usage API for metered traffic.
 
-Instants are RFC 3339 text, quantities whole numbers (bytes, requests). Every error is a problem document (RFC 9457)
+Instants are RFC 3339 text, quantities whole numbers (bytes, requests, millionths of
+the currency). Every error is a problem document (RFC 9457)
 whose `code` is stable. Unknown query parameters and unknown members of a body are errors, so that a typo never silently
 changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that.
 
@@ -48,6 +49,9 @@ TAGS: Final = {
     "users": "Who inside an account.",
     "allocations": "Traffic passed on to users.",
     "grants": "Amounts given.",
+    "wallet": "Money of accounts.",
+    "plans": "What can be bought.",
+    "purchases": "What was.",
     "credentials": "Who may ask.",
     "pools": "Which products are paid from the same grants.",
     "health": "For machines that watch.",

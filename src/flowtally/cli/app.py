@@ -27,11 +27,14 @@ from flowtally.cli import (
     offline,
     output,
     period,
+    plan,
     pool,
+    purchase,
     retention,
     serve,
     usage,
     user,
+    wallet,
 )
 
 EXIT_CODES: Final = {
@@ -76,10 +79,11 @@ app.command("restore", epilog=offline.RESTORE)(offline.restore)
 app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
+app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    correction.commands,
+    *(correction.commands, wallet.commands, plan.commands),
 ):
     app.add_typer(noun)
 

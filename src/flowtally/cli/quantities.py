@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from flowtally.units import human_bytes, human_count, parse_amount
+from flowtally.units import human_bytes, human_count, parse_amount, parse_money
 
 BYTES: Final = "bytes"
 
@@ -15,6 +15,14 @@ def amount(text: str) -> int:
     """`100GB` or `250` as a whole number, or a usage error."""
     try:
         return parse_amount(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
+
+
+def money(text: str) -> int:
+    """`12.34` in whole micro-units, or a usage error."""
+    try:
+        return parse_money(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}") from None
 

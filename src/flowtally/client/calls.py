@@ -267,6 +267,62 @@ def void_grant(account: str, grant: str) -> Call[p.GrantAnswer]:
     return write("POST", f"/v1/accounts/{segment(account)}/grants/{segment(grant)}/void", p.GrantAnswer)
 
 
+# ── money: in whole millionths of the currency
+
+
+def wallet(account: str) -> Call[p.WalletAnswer]:
+    """What the account's wallet holds."""
+    return read(_wallet(account), p.WalletAnswer)
+
+
+def wallet_entries(account: str) -> Listing[p.WalletEntryAnswer]:
+    """What moved it, in the order it happened."""
+    return Listing(f"{_wallet(account)}/entries", Page[p.WalletEntryAnswer])
+
+
+def deposit(account: str, request: p.DepositRequest) -> Call[p.WalletEntryAnswer]:
+    """Money that came in. Needs an admin credential, as `adjust_wallet`."""
+    return write("POST", f"{_wallet(account)}/deposits", p.WalletEntryAnswer, request)
+
+
+def adjust_wallet(account: str, request: p.AdjustmentRequest) -> Call[p.WalletEntryAnswer]:
+    """Put it right by hand, or pay out of it; ApiError `insufficient_funds` says what it holds."""
+    return write("POST", f"{_wallet(account)}/adjustments", p.WalletEntryAnswer, request)
+
+
+def plans(*, retired: bool = False) -> Listing[p.PlanAnswer]:
+    """What can be bought; `retired`: also what no longer can."""
+    query: Query = {"retired": "true"} if retired else {}
+    return Listing("/v1/plans", Page[p.PlanAnswer], query)
+
+
+def plan(plan: str) -> Call[p.PlanAnswer]:
+    return read(f"/v1/plans/{segment(plan)}", p.PlanAnswer)
+
+
+def create_plan(request: p.PlanRequest) -> Call[p.PlanAnswer]:
+    return write("POST", "/v1/plans", p.PlanAnswer, request)
+
+
+def retire_plan(plan: str) -> Call[p.PlanAnswer]:
+    """Sell it no more; what was bought stays."""
+    return write("POST", f"/v1/plans/{segment(plan)}/retire", p.PlanAnswer)
+
+
+def buy_plan(account: str, request: p.PurchaseRequest) -> Call[p.PurchaseAnswer]:
+    """Buy a plan from the wallet; ApiError `insufficient_funds` says what it holds and what the plan costs."""
+    return write("POST", f"/v1/accounts/{segment(account)}/purchases", p.PurchaseAnswer, request)
+
+
+def purchases(account: str) -> Listing[p.PurchaseAnswer]:
+    return Listing(f"/v1/accounts/{segment(account)}/purchases", Page[p.PurchaseAnswer])
+
+
+def purchase(account: str, purchase: str) -> Call[p.PurchaseAnswer]:
+    """What was bought, as the plan was then."""
+    return read(f"/v1/accounts/{segment(account)}/purchases/{segment(purchase)}", p.PurchaseAnswer)
+
+
 # ── credentials: of an account, or (account None) of the operator
 
 
@@ -350,6 +406,10 @@ def doctor() -> Call[p.DoctorAnswer]:
 
 def _user(account: str, user: str) -> str:
     return f"/v1/accounts/{segment(account)}/users/{segment(user)}"
+
+
+def _wallet(account: str) -> str:
+    return f"/v1/accounts/{segment(account)}/wallet"
 
 
 def _credentials(account: str | None) -> str:

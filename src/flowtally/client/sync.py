@@ -133,6 +133,18 @@ class Client:
     grants = _list(calls.grants)
     void_grant = _ask(calls.void_grant)
 
+    wallet = _ask(calls.wallet)
+    wallet_entries = _list(calls.wallet_entries)
+    deposit = _ask(calls.deposit)
+    adjust_wallet = _ask(calls.adjust_wallet)
+    plans = _list(calls.plans)
+    plan = _ask(calls.plan)
+    create_plan = _ask(calls.create_plan)
+    retire_plan = _ask(calls.retire_plan)
+    buy_plan = _ask(calls.buy_plan)
+    purchases = _list(calls.purchases)
+    purchase = _ask(calls.purchase)
+
     create_credential = _ask(calls.create_credential)
     credential = _ask(calls.credential)
     credentials = _list(calls.credentials)

@@ -6,7 +6,7 @@ restored by hand may break them all the same. Owns the questions; reads only, on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from flowtally.ledger import wallet_audit
+from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.grants import MAX_GRANTED
 from flowtally.ledger.idempotency import SECRET_FIELDS
 from flowtally.ledger.tables import (
@@ -40,17 +42,7 @@ from flowtally.ledger.tables import (
     users,
 )
 
-LISTED: Final = 20
 CHUNK: Final = 500
-PAGE: Final = 1000
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A rule that does not hold, and where."""
-
-    code: str
-    where: str
-    detail: str
 
 
 def faults(tx: Connection) -> Iterator[Fault]:
@@ -205,11 +197,12 @@ def _row(table: Table, row: Any) -> str:
     return f"{table.name} {', '.join(map(str, row))}"
 
 
-RULES: Final[tuple[Callable[[Connection], Iterator[Fault]], ...]] = (
+RULES: Final[tuple[Rule, ...]] = (
     _granted,
     _pools_of_grants,
     _returned,
     _names,
     _answers,
     _erased,
+    *wallet_audit.RULES,
 )

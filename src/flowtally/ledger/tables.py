@@ -276,3 +276,83 @@ periods = Table(
     CheckConstraint("block >= 0", name="block"),
 )
 Index("ix_periods_account_id", periods.c.account, periods.c.id)
+
+# Movements of money, in whole millionths of the currency. Never updated, never deleted from.
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("reference", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('deposit', 'adjustment', 'purchase')", name="kind"),
+    CheckConstraint("length(currency) = 3", name="currency"),
+    CheckConstraint("length(reference) <= 256", name="reference"),
+)
+
+# What a transfer puts into a book (below zero: takes out of it); over all books it is nothing. `account` is whose
+# wallet the book is; the house's own have none. That no wallet is overdrawn is the command's to see to.
+transfer_entries = Table(
+    "transfer_entries",
+    metadata,
+    Column("transfer_id", Words, ForeignKey("transfers.id"), nullable=False),
+    Column("book", Words, nullable=False),
+    Column("account", Words, ForeignKey("accounts.id")),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("transfer_id", "book"),
+    CheckConstraint("book IN ('wallet', 'deposits', 'adjustments', 'sales')", name="book"),
+    CheckConstraint("(book = 'wallet') = (account IS NOT NULL)", name="whose"),
+    CheckConstraint(f"amount BETWEEN -{MAX_QUANTITY} AND {MAX_QUANTITY} AND amount <> 0", name="amount"),
+)
+Index(
+    "ix_transfer_entries_account_transfer_id_amount",
+    transfer_entries.c.account,
+    transfer_entries.c.transfer_id,
+    transfer_entries.c.amount,  # so that a balance is added up from the index alone
+)
+
+# Only `retired_at` is ever set; all else of a plan stays.
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("days", Integer),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    CheckConstraint("length(id) BETWEEN 1 AND 256", name="id"),
+    CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+    CheckConstraint(f"price BETWEEN 1 AND {MAX_QUANTITY}", name="price"),
+    CheckConstraint("length(currency) = 3", name="currency"),
+    CheckConstraint("days BETWEEN 1 AND 36500", name="days"),
+)
+
+# What was bought, kept as it was then. Never updated, never deleted from: one transfer and one grant each.
+purchases = Table(
+    "purchases",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("plan_id", Words, ForeignKey("plans.id"), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("days", Integer),
+    Column("transfer_id", Words, ForeignKey("transfers.id"), nullable=False),
+    Column("grant_id", Words, ForeignKey("grants.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("transfer_id"),
+    UniqueConstraint("grant_id"),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+    CheckConstraint(f"price BETWEEN 1 AND {MAX_QUANTITY}", name="price"),
+)
+Index("ix_purchases_account_id", purchases.c.account, purchases.c.id)

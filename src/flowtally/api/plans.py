@@ -1,0 +1,127 @@
+"""Plans: what can be bought, set by the operator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import PageQuery, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.edges import format_instant
+from flowtally.errors import Conflict, NotFound, Unprocessable
+from flowtally.ledger import plans
+from flowtally.ledger.pages import Page
+from flowtally.ledger.plans import Plan
+from flowtally.protocol import PlanAnswer, PlanRequest
+
+EXAMPLE = PlanAnswer(
+    id="month-100",
+    name="100 GB for a month",
+    pool="traffic",
+    amount=100_000_000_000,
+    price_micros=12_500_000,
+    currency="USD",
+    days=30,
+    status="active",
+    created_at="2026-03-01T09:30:00Z",
+    retired_at=None,
+)
+
+
+class PlansQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    retired: Annotated[bool, Meta(description="Also those that are no longer sold.")] = False
+
+
+@operation(
+    "POST",
+    "/v1/plans",
+    may=auth.ADMIN,
+    summary="Create a plan",
+    body=PlanRequest,
+    answer=PlanAnswer,
+    status=201,
+    errors=(NotFound, Conflict, Unprocessable),
+    body_example={
+        "id": "month-100",
+        "name": "100 GB for a month",
+        "amount": 100_000_000_000,
+        "price_micros": 12_500_000,
+        "days": 30,
+    },
+    example=EXAMPLE,
+)
+def create_plan(call: Call, body: PlanRequest) -> PlanAnswer:
+    """A plan never changes: for another price make another one and retire this. What it grants lasts `days` times 24
+    hours from the purchase, without `days` for ever."""
+    made = plans.create_plan(
+        call.tx,
+        body.name,
+        body.amount,
+        body.price_micros,
+        now=call.now,
+        currency=call.house.config.currency,
+        pool=body.pool,
+        days=body.days,
+        plan_id=body.id,
+    )
+    return show(made)
+
+
+@operation(
+    "GET",
+    "/v1/plans",
+    may=auth.MANAGERS,
+    summary="List plans",
+    query=PlansQuery,
+    answer=Listed(PlanAnswer),
+    example={"items": [EXAMPLE], "next": None},
+)
+def list_plans(call: Call, query: PlansQuery) -> Page[PlanAnswer]:
+    """Those that can be bought, in order of id."""
+    return show_page(plans.list_plans(call.tx, query.cursor, query.limit, retired=query.retired), show)
+
+
+@operation(
+    "GET",
+    "/v1/plans/{plan}",
+    may=auth.MANAGERS,
+    summary="Read a plan",
+    answer=PlanAnswer,
+    errors=(NotFound,),
+    example=EXAMPLE,
+)
+def read_plan(call: Call, plan: str) -> PlanAnswer:
+    """Retired or not."""
+    return show(plans.read_plan(call.tx, plan))
+
+
+@operation(
+    "POST",
+    "/v1/plans/{plan}/retire",
+    may=auth.ADMIN,
+    summary="Retire a plan",
+    answer=PlanAnswer,
+    errors=(NotFound,),
+    example=EXAMPLE,
+)
+def retire_plan(call: Call, plan: str) -> PlanAnswer:
+    """Sells it no more; what was bought stays. A second time changes nothing and answers like the first."""
+    return show(plans.retire_plan(call.tx, plan, now=call.now))
+
+
+def show(one: Plan) -> PlanAnswer:
+    return PlanAnswer(
+        id=one.id,
+        name=one.name,
+        pool=one.pool,
+        amount=one.amount,
+        price_micros=one.price,
+        currency=one.currency,
+        days=one.days,
+        status="active" if one.retired_at is None else "retired",
+        created_at=format_instant(one.created_at),
+        retired_at=None if one.retired_at is None else format_instant(one.retired_at),
+    )

@@ -1,0 +1,126 @@
+"""Wallets: the money of accounts, in whole millionths of the installation's currency."""
+
+from __future__ import annotations
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import PageQuery, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.edges import format_instant
+from flowtally.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
+from flowtally.ledger import wallet
+from flowtally.ledger.accounts import read_account
+from flowtally.ledger.pages import Page
+from flowtally.ledger.wallet import Transfer
+from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
+
+DEPOSIT = WalletEntryAnswer(
+    id="trf_0199f2c47b3a7c11a1f0b2c3d4e5f60a",
+    account="acme",
+    kind="deposit",
+    amount_micros=50_000_000,
+    currency="USD",
+    reference="payment-4711",
+    reason="",
+    created_at="2026-03-01T09:30:00Z",
+)
+ADJUSTMENT = WalletEntryAnswer(
+    id="trf_0199f2c47b3a7c11a1f0b2c3d4e5f60b",
+    account="acme",
+    kind="adjustment",
+    amount_micros=-12_500_000,
+    currency="USD",
+    reference="",
+    reason="paid out",
+    created_at="2026-03-02T10:00:00Z",
+)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/wallet",
+    may=auth.READERS,
+    summary="Read a wallet",
+    answer=WalletAnswer,
+    example=WalletAnswer("acme", 37_500_000, "USD"),
+)
+def read_wallet(call: Call, account: str) -> WalletAnswer:
+    """What it holds: the sum of its entries. 1,000,000 micros are one unit of the currency."""
+    read_account(call.tx, account)
+    return WalletAnswer(account, wallet.balance_of(call.tx, account), call.house.config.currency)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/wallet/entries",
+    may=auth.READERS,
+    summary="List what moved a wallet",
+    query=PageQuery,
+    answer=Listed(WalletEntryAnswer),
+    errors=(UnknownAccount,),
+    example={"items": [DEPOSIT, ADJUSTMENT], "next": None},
+)
+def list_wallet_entries(call: Call, account: str, query: PageQuery) -> Page[WalletEntryAnswer]:
+    """In the order it happened. The `reference` of a purchase is the purchase's id."""
+    return show_page(wallet.list_entries(call.tx, account, query.cursor, query.limit), show)
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/wallet/deposits",
+    may=auth.ADMIN,
+    summary="Deposit into a wallet",
+    body=DepositRequest,
+    answer=WalletEntryAnswer,
+    status=201,
+    errors=(UnknownAccount, Conflict, Unprocessable),
+    body_example={"amount_micros": 50_000_000, "reference": "payment-4711"},
+    example=DEPOSIT,
+)
+def deposit_into_wallet(call: Call, account: str, body: DepositRequest) -> WalletEntryAnswer:
+    """Money that came in from outside. Send an Idempotency-Key: a repeated request must not pay twice."""
+    currency = call.house.config.currency
+    made = wallet.deposit(
+        call.tx, account, body.amount_micros, now=call.now, currency=currency, reference=body.reference
+    )
+    return show(made)
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/wallet/adjustments",
+    may=auth.ADMIN,
+    summary="Adjust a wallet",
+    body=AdjustmentRequest,
+    answer=WalletEntryAnswer,
+    status=201,
+    errors=(UnknownAccount, Conflict, InsufficientFunds, Unprocessable),
+    body_example={"amount_micros": -12_500_000, "reason": "paid out"},
+    example=ADJUSTMENT,
+)
+def adjust_wallet(call: Call, account: str, body: AdjustmentRequest) -> WalletEntryAnswer:
+    """Puts it right by hand, or (below zero) pays out of it. Refused when the wallet does not hold that much. A refund
+    is an adjustment with the purchase's id as its `reference`; voiding the purchase's grant is a step of its own."""
+    made = wallet.adjust(
+        call.tx,
+        account,
+        body.amount_micros,
+        now=call.now,
+        currency=call.house.config.currency,
+        reason=body.reason,
+        reference=body.reference,
+    )
+    return show(made)
+
+
+def show(one: Transfer) -> WalletEntryAnswer:
+    return WalletEntryAnswer(
+        id=one.id,
+        account=one.account,
+        kind=one.kind,
+        amount_micros=one.amount,
+        currency=one.currency,
+        reference=one.reference,
+        reason=one.reason,
+        created_at=format_instant(one.created_at),
+    )

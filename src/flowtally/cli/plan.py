@@ -1,0 +1,87 @@
+"""`flowtally plan`: what can be bought."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.quantities import amount as parse
+from flowtally.cli.quantities import human, money
+from flowtally.client import Client
+from flowtally.protocol import PlanAnswer, PlanRequest
+from flowtally.units import human_money
+
+commands = typer.Typer(name="plan", help="Plans: what accounts can buy.", no_args_is_help=True)
+
+COLUMNS: Final = ("plan", "name", "pool", "amount", "price", "days", "status")
+CREATE: Final = """\
+\b
+Examples:
+  flowtally plan create '100 GB for a month' 100GB 12.50 --id month-100 --days 30
+  flowtally plan create '10,000 requests' 10000 4.99 --pool api
+"""
+
+
+@commands.command("create", epilog=CREATE)
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")],
+    amount: Annotated[
+        str, typer.Argument(metavar="AMOUNT", help="100GB, 1.5GiB, or a plain number in the pool's unit.")
+    ],
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="In the currency: 12.50.")],
+    pool: Annotated[str, typer.Option("--pool", help="Whose products it pays.")] = "traffic",
+    days: Annotated[int | None, typer.Option("--days", min=1, help="How long it lasts; default for ever.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Its id, to buy it by; default made.")] = None,
+    json: Json = False,
+) -> None:
+    """Offer an amount for a price. It cannot be changed later, only retired."""
+    request = PlanRequest(name, parse(amount), money(price), pool, days, id)
+    with ask.client() as client:
+        _show(client, client.create_plan(request), json)
+
+
+@commands.command("list", epilog="Example: flowtally plan list --retired")
+def list_all(
+    retired: Annotated[bool, typer.Option("--retired", help="Also those that are no longer sold.")] = False,
+    json: Json = False,
+) -> None:
+    """All plans that can be bought."""
+    with ask.client() as client:
+        found = list(client.plans(retired=retired))
+        units = _units(client) if found and not json else {}
+    if json:
+        document(found)
+        return
+    table(COLUMNS, [_row(one, units.get(one.pool)) for one in found], right=frozenset({3, 4, 5}))
+
+
+@commands.command("retire", epilog="Example: flowtally plan retire month-100")
+def retire(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, from `flowtally plan list`.")],
+    json: Json = False,
+) -> None:
+    """Sell a plan no more. What was bought stays."""
+    with ask.client() as client:
+        _show(client, client.retire_plan(plan), json)
+
+
+def _units(client: Client) -> dict[str, str]:
+    """What each pool charges."""
+    return {one.name: one.charge for one in client.pools()}
+
+
+def _row(one: PlanAnswer, unit: str | None) -> tuple[str, ...]:
+    price = human_money(one.price_micros, one.currency)
+    days = "" if one.days is None else str(one.days)
+    status = f"retired {when(one.retired_at)}" if one.retired_at else one.status
+    return one.id, one.name, one.pool, human(one.amount, unit), price, days, status
+
+
+def _show(client: Client, one: PlanAnswer, json: bool) -> None:
+    if json:
+        document(one)
+        return
+    facts(dict(zip(COLUMNS, _row(one, _units(client).get(one.pool)), strict=True)))

@@ -1,0 +1,64 @@
+"""`flowtally purchase`: a plan for an account, paid from its wallet; without a plan, what it bought so far."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.quantities import human
+from flowtally.client import Client
+from flowtally.protocol import PurchaseAnswer, PurchaseRequest
+from flowtally.units import human_money
+
+COLUMNS: Final = ("purchase", "at", "name", "pool", "amount", "price", "expires", "grant")
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally purchase acme month-100
+  flowtally purchase acme
+"""
+
+
+def purchase(
+    account: Account,
+    plan: Annotated[
+        str | None, typer.Argument(metavar="[PLAN]", help="The plan to buy; without it: list what was bought.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Buy a plan from an account's wallet, or list what it bought."""
+    with ask.client() as client:
+        if plan is None:
+            _list(client, list(client.purchases(account)), json)
+        else:
+            _show(client, client.buy_plan(account, PurchaseRequest(plan)), json)
+
+
+def _list(client: Client, found: list[PurchaseAnswer], json: bool) -> None:
+    if json:
+        document(found)
+        return
+    units = _units(client) if found else {}
+    table(COLUMNS, [_row(one, units.get(one.pool)) for one in found], right=frozenset({4, 5}))
+
+
+def _show(client: Client, one: PurchaseAnswer, json: bool) -> None:
+    if json:
+        document(one)
+        return
+    facts(dict(zip(COLUMNS, _row(one, _units(client).get(one.pool)), strict=True)))
+
+
+def _units(client: Client) -> dict[str, str]:
+    """What each pool charges."""
+    return {one.name: one.charge for one in client.pools()}
+
+
+def _row(one: PurchaseAnswer, unit: str | None) -> tuple[str, ...]:
+    price = human_money(one.price_micros, one.currency)
+    amount, expires = human(one.amount, unit), when(one.expires_at) or "never"
+    return one.id, when(one.created_at), one.name, one.pool, amount, price, expires, one.grant

@@ -1,0 +1,97 @@
+"""`flowtally wallet`: an account's money: what it holds, what moved it, deposits and adjustments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.quantities import money
+from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
+from flowtally.units import human_money
+
+commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", no_args_is_help=True)
+
+COLUMNS: Final = ("at", "kind", "amount", "reference", "reason", "id")
+DEPOSIT: Final = "Example: flowtally wallet deposit acme 50 --reference payment-4711"
+ADJUST: Final = """\
+\b
+Examples:
+  flowtally wallet adjust acme 2.50 --reason goodwill
+  flowtally wallet adjust acme -12.34 --reason 'paid out'
+  flowtally wallet adjust acme 12.50 --reason refund --reference ord_0199f2c47b3a7c11a1f0b2c3d4e5f60c
+"""
+
+Reference = Annotated[str, typer.Option("--reference", help="The payment's number, a purchase, or any text.")]
+
+
+@commands.command("show", epilog="Example: flowtally wallet show acme")
+def show(account: Account, json: Json = False) -> None:
+    """What the wallet holds."""
+    with ask.client() as client:
+        found = client.wallet(account)
+    if json:
+        document(found)
+        return
+    facts({"account": found.account, "balance": _held(found)})
+
+
+@commands.command("entries", epilog="Example: flowtally wallet entries acme")
+def entries(account: Account, json: Json = False) -> None:
+    """Everything that moved the wallet, in the order it happened."""
+    with ask.client() as client:
+        found = list(client.wallet_entries(account))
+    if json:
+        document(found)
+        return
+    table(COLUMNS, [_row(one) for one in found], right=frozenset({2}))
+
+
+@commands.command("deposit", epilog=DEPOSIT)
+def deposit(
+    account: Account,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency: 50 or 12.34.")],
+    reference: Reference = "",
+    json: Json = False,
+) -> None:
+    """Put money that came in into the wallet."""
+    request = DepositRequest(money(amount), reference)
+    with ask.client() as client:
+        made = client.deposit(account, request)
+        _show(made, None if json else client.wallet(account))
+
+
+# An amount below zero is no option.
+@commands.command("adjust", epilog=ADJUST, context_settings={"ignore_unknown_options": True})
+def adjust(
+    account: Account,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency; -12.34 takes out.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with it.")],
+    reference: Reference = "",
+    json: Json = False,
+) -> None:
+    """Put the wallet right by hand, or pay out of it."""
+    request = AdjustmentRequest(money(amount), reason, reference)
+    with ask.client() as client:
+        made = client.adjust_wallet(account, request)
+        _show(made, None if json else client.wallet(account))
+
+
+def _held(found: WalletAnswer) -> str:
+    return human_money(found.balance_micros, found.currency)
+
+
+def _row(one: WalletEntryAnswer) -> tuple[str, ...]:
+    amount = human_money(one.amount_micros, one.currency)
+    return when(one.created_at), one.kind, amount, one.reference, one.reason, one.id
+
+
+def _show(one: WalletEntryAnswer, after: WalletAnswer | None) -> None:
+    """With what the wallet holds then; the answer alone for programs."""
+    if after is None:
+        document(one)
+        return
+    facts({"account": one.account, **dict(zip(COLUMNS, _row(one), strict=True)), "balance": _held(after)})

@@ -1,0 +1,102 @@
+"""Money against a list: the books sum to zero, a balance is its sum, nobody is overdrawn, each purchase is a grant."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select
+
+from flowtally.errors import InsufficientFunds
+from flowtally.ledger import accounts, audit, grants, plans, purchases, wallet
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import transfer_entries
+
+ACCOUNTS = ("acme", "beta")
+PRICES = {"small": 3, "large": 40}
+AMOUNTS = {"small": 7, "large": 500}
+
+Step = tuple[str, str, int | str]  # what, whose, how much or which plan
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("deposit"), st.sampled_from(ACCOUNTS), st.integers(1, 60)),
+        st.tuples(st.just("adjust"), st.sampled_from(ACCOUNTS), st.integers(-60, 60).filter(bool)),
+        st.tuples(st.just("buy"), st.sampled_from(ACCOUNTS), st.sampled_from(sorted(PRICES))),
+    ),
+    max_size=25,
+)
+
+
+@contextmanager
+def opened(place: Path, new_ledger: Path) -> Iterator[Ledger]:
+    ledger = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, place / 'ledger.db')}")
+    yield ledger
+    ledger.close()
+
+
+def do(tx: Connection, now: int, step: Step) -> None:
+    what, account, value = step
+    if what == "deposit":
+        wallet.deposit(tx, account, int(value), now=now, currency="USD")
+    elif what == "adjust":
+        wallet.adjust(tx, account, int(value), now=now, currency="USD", reason="why")
+    else:
+        purchases.purchase(tx, account, str(value), now=now)
+
+
+def moves(step: Step) -> int:
+    what, _, value = step
+    return -PRICES[str(value)] if what == "buy" else int(value)
+
+
+def play(ledger: Ledger, steps: list[Step]) -> list[Step]:
+    """Those that the list says can be done; the others are refused, with what there is."""
+    done: list[Step] = []
+    for now, step in enumerate(steps, 2):
+        held = sum(moves(one) for one in done if one[1] == step[1])
+        if held + moves(step) < 0:
+            with pytest.raises(InsufficientFunds) as refused, ledger.begin() as tx:
+                do(tx, now, step)
+            told = refused.value.extra
+            assert (told["balance_micros"], told["price_micros"]) == (held, -moves(step))
+            continue
+        with ledger.begin() as tx:
+            do(tx, now, step)
+        done.append(step)
+    return done
+
+
+def check(tx: Connection, done: list[Step]) -> None:
+    books = dict.fromkeys(("wallet", "deposits", "adjustments", "sales"), 0)
+    for book, amount in tx.execute(select(transfer_entries.c.book, transfer_entries.c.amount)):
+        books[book] += amount
+    assert sum(books.values()) == 0
+    assert books["sales"] == -sum(moves(one) for one in done if one[0] == "buy")
+    for account in ACCOUNTS:
+        mine = [one for one in done if one[1] == account]
+        assert [one.amount for one in wallet.list_entries(tx, account).items] == [moves(one) for one in mine]
+        assert wallet.balance_of(tx, account) == sum(moves(one) for one in mine) >= 0
+        bought = [str(value) for what, _, value in mine if what == "buy"]
+        assert [one.plan_id for one in purchases.list_purchases(tx, account).items] == bought
+        assert sorted(one.amount for one in grants.grants_of(tx, account)) == sorted(AMOUNTS[one] for one in bought)
+    assert list(audit.faults(tx)) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_money_is_what_the_list_says(new_ledger: Path, steps: list[Step]) -> None:
+    with TemporaryDirectory() as place, opened(Path(place), new_ledger) as ledger:
+        with ledger.begin() as tx:
+            for account in ACCOUNTS:
+                accounts.create_account(tx, account, now=1)
+            for name, price in PRICES.items():
+                plans.create_plan(tx, name, AMOUNTS[name], price, now=1, currency="USD", plan_id=name)
+        done = play(ledger, steps)
+        with ledger.read() as tx:
+            check(tx, done)
