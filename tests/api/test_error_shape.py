@@ -13,6 +13,7 @@ from flowtally.api.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
 NAMES = {"account": "acme", "grant": "grn_x", "credential": "crd_x", "pool": "mobile", "product": "mobile"}
+NAMES |= {"plan": "month", "purchase": "ord_x"}
 NAMES |= {"user": "alice", "allocation": "alc_x", "period": "per_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}
 
@@ -139,6 +140,12 @@ def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op:
         ("GET", "/v1/events?source=gw", 400, "bad_request"),
         ("GET", "/v1/events?source=gw&id=none", 404, "not_found"),
         ("POST", "/v1/accounts/acme/grants/grn_x/void", 404, "not_found"),
+        ("GET", "/v1/accounts/nobody/wallet", 404, "unknown_account"),
+        ("GET", "/v1/accounts/nobody/wallet/entries", 404, "unknown_account"),
+        ("GET", "/v1/accounts/nobody/purchases", 404, "unknown_account"),
+        ("GET", "/v1/accounts/acme/purchases/ord_x", 404, "not_found"),
+        ("GET", "/v1/plans/none", 404, "not_found"),
+        ("POST", "/v1/plans/none/retire", 404, "not_found"),
     ],
 )
 def test_every_fault_has_its_code(client: Client, acme: str, method: str, path: str, status: int, code: str) -> None:

@@ -22,7 +22,7 @@ SEED = 20261120
 
 
 class Promiser(threading.Thread):
-    """Makes grants, funded users with purses, and closed periods, as long as it may."""
+    """Makes grants, funded users with purses, purchases, and closed periods, as long as it may."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -41,6 +41,8 @@ class Promiser(threading.Thread):
             ("grants", {"amount": 50}),
             ("users", {"name": f"fay{number}", "funded": True}),
             (f"users/fay{number}/allocations", {"amount": 7}),
+            ("wallet/deposits", {"amount_micros": 5}),
+            ("purchases", {"plan": "small"}),
             ("periods", {"from": f"{hour}:00:00Z", "to": f"{hour}:30:00Z"}),
         ]
 
@@ -89,6 +91,7 @@ def test_backups_under_load_hold_both_stores_of_one_moment(tmp_path: Path, datab
     print(f"seed {SEED}")
     with serving(tmp_path / "data", FLOWTALLY_LEDGER_URL=database) as (live, client):
         client.post("/v1/accounts", json={"id": "acme"})
+        client.post("/v1/plans", json={"id": "small", "name": "Small", "amount": 9, "price_micros": 5})
         senders = [Sender(live.url, "a", False, SEED), Sender(live.url, "b", True, SEED)]
         threads: list[Sender | Promiser] = [*senders, Promiser(live.url)]
         for thread in threads:

@@ -26,6 +26,13 @@ ACCOUNT = {"id": "acme", "name": "", "timezone": "UTC", "status": "active", "car
 GRANT = {"id": "g1", "account": "acme", "pool": "traffic", "amount": 1, "source": "manual", "reference": "",
          "priority": 100, "starts_at": "x", "expires_at": None, "created_at": "x", "voided_at": None}  # fmt: skip
 CREDENTIAL = {"id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None}
+ENTRY = {"id": "t1", "account": "a", "kind": "deposit", "amount_micros": 5, "currency": "USD", "reference": "",
+         "reason": "", "created_at": "x"}  # fmt: skip
+PLAN = {"id": "m", "name": "M", "pool": "traffic", "amount": 1, "price_micros": 5, "currency": "USD", "days": None,
+        "status": "active", "created_at": "x", "retired_at": None}  # fmt: skip
+BOUGHT = {"id": "o1", "account": "a", "plan": "m", "name": "M", "pool": "traffic", "amount": 1, "price_micros": 5,
+          "currency": "USD", "transfer": "t1", "grant": "g1", "created_at": "x", "expires_at": None}  # fmt: skip
+WALLET = {"account": "a", "balance_micros": 5, "currency": "USD"}
 POOL = {"name": "mobile", "charge": "bytes", "products": []}
 PRODUCT = {"product": "m", "pool": "mobile"}
 USAGE = {"account": "acme", "from": "x", "to": "y", "timezone": "UTC", "bucket": "day", "rows": [],
@@ -75,6 +82,14 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("GET", "/v1/accounts/acme/users/al/balance?as_of=7", lambda c: c.user_balance("acme", "al", as_of="7"), PURSE),
     ("GET", "/v1/accounts/a/users/al/explain?top=2", lambda c: c.explain_user("a", "al", top=2), EXPLAINED),
     ("POST", "/v1/accounts/a/periods", lambda c: c.close_period("a", p.PeriodRequest("x", "y")), PERIOD),
+    ("GET", "/v1/accounts/a/wallet", lambda c: c.wallet("a"), WALLET),
+    ("POST", "/v1/accounts/a/wallet/deposits", lambda c: c.deposit("a", p.DepositRequest(5)), ENTRY),
+    ("POST", "/v1/accounts/a/wallet/adjustments", lambda c: c.adjust_wallet("a", p.AdjustmentRequest(5, "y")), ENTRY),
+    ("POST", "/v1/plans", lambda c: c.create_plan(p.PlanRequest("M", 1, 5)), PLAN),
+    ("GET", "/v1/plans/m%2Fn", lambda c: c.plan("m/n"), PLAN),
+    ("POST", "/v1/plans/m/retire", lambda c: c.retire_plan("m"), PLAN),
+    ("POST", "/v1/accounts/a/purchases", lambda c: c.buy_plan("a", p.PurchaseRequest("m")), BOUGHT),
+    ("GET", "/v1/accounts/a/purchases/o1", lambda c: c.purchase("a", "o1"), BOUGHT),
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),
     ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),

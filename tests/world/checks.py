@@ -246,6 +246,20 @@ def periods(world: World, chance: Random) -> None:
         assert taken == total(rows)
 
 
+def money(world: World, chance: Random) -> None:
+    """A wallet holds what moved it, and never less than nothing; what was bought was granted."""
+    for account in ACCOUNTS:
+        path, moved = f"/v1/accounts/{account.name}", world.model.money[account.name]
+        assert world.ask("GET", f"{path}/wallet")["balance_micros"] == sum(moved) >= 0
+        entries = world.ask("GET", f"{path}/wallet/entries", limit=1000)["items"]
+        assert [one["amount_micros"] for one in entries] == moved
+        bought = world.ask("GET", f"{path}/purchases", limit=1000)["items"]
+        expected = [(one.id, one.amount, one.price, grant) for one, grant in world.model.bought[account.name]]
+        assert [(one["plan"], one["amount"], one["price_micros"], one["grant"]) for one in bought] == expected
+    active = {one["id"] for one in world.ask("GET", "/v1/plans", limit=1000)["items"]}
+    assert active == {one.id for one in world.model.plans if not one.retired}
+
+
 def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
     with world.house.ledger.read() as tx:
         assert list(audit.faults(tx)) == []
@@ -264,6 +278,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     explanations,
     events,
     periods,
+    money,
     the_ledger_keeps_its_own_rules,
 )
 

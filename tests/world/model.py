@@ -88,6 +88,16 @@ class Period:
 
 
 @dataclass
+class Plan:
+    id: str
+    pool: str
+    amount: int
+    price: int
+    days: int | None
+    retired: bool = False
+
+
+@dataclass
 class Model:
     accounts: dict[str, Account]
     rows: list[Row] = field(default_factory=list)
@@ -101,6 +111,9 @@ class Model:
     grants: dict[str, list[tuple[str, Grant]]] = field(default_factory=lambda: defaultdict(list))  # (pool, grant)
     allocations: list[Allocation] = field(default_factory=list)
     periods: list[Period] = field(default_factory=list)
+    money: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # what moved an account's wallet
+    plans: list[Plan] = field(default_factory=list)
+    bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
 
     # Users and their names
 

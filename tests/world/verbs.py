@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from tests.ingest.conftest import Death
-from tests.world.model import POOLS, PURSES, Allocation, Period, Row, User, inside, total
+from tests.world.model import POOLS, PURSES, Allocation, Period, Plan, Row, User, inside, total
 from tests.world.world import DAY, NAMES, World, sources_of
 
 from flowtally.burndown import Grant
@@ -171,6 +171,62 @@ def void_a_grant(world: World, chance: Random) -> None:
             voided = Grant(grant.id, grant.amount, grant.priority, grant.starts_at, grant.expires_at, world.now)
             given[given.index((pool, grant))] = pool, voided
             world.edges.append(world.now)
+
+
+@verb(2)
+def deposit(world: World, chance: Random) -> None:
+    """Money that comes in, goes out again as far as it is there, or is put right."""
+    account = world.account()
+    amount, held = chance.randrange(1, 90), sum(world.model.money[account])
+    path = f"/v1/accounts/{account}/wallet"
+    if chance.random() < 0.7:
+        world.write(f"{path}/deposits", {"amount_micros": amount, "reference": f"p{world.made}"})
+    elif chance.random() < 0.3:
+        world.write(f"{path}/adjustments", {"amount_micros": amount, "reason": "goodwill"})
+    else:
+        amount = -chance.choice([amount, max(1, held), held + 1])
+        asked = {"amount_micros": amount, "reason": "paid out"}
+        if held + amount < 0:
+            problem = world.ask("POST", f"{path}/adjustments", asked, status=409)
+            assert (problem["code"], problem["balance_micros"]) == ("insufficient_funds", held)
+            return
+        world.write(f"{path}/adjustments", asked)
+    world.model.money[account].append(amount)
+
+
+@verb(1)
+def change_plans(world: World, chance: Random) -> None:
+    """A new one, and now and then an old one retires."""
+    pool, days = chance.choice(PURSES), chance.choice([None, 1, 9])
+    asked = {"name": "Some", "pool": pool, "amount": chance.randrange(1, 40), "price_micros": chance.randrange(1, 60)}
+    made = world.write("/v1/plans", asked | {"days": days})
+    world.model.plans.append(Plan(made["id"], pool, made["amount"], made["price_micros"], days))
+    for plan in some(chance, world.model.plans, 1):
+        assert world.write(f"/v1/plans/{plan.id}/retire", None, status=200)["status"] == "retired"
+        plan.retired = True
+
+
+@verb(4)
+def buy_a_plan(world: World, chance: Random) -> None:
+    """Its price leaves the wallet and its grant begins, or neither."""
+    if not world.model.plans:
+        return
+    account, plan = world.account(), chance.choice(world.model.plans)
+    held = sum(world.model.money[account])
+    path, asked = f"/v1/accounts/{account}/purchases", {"plan": plan.id}
+    if plan.retired:
+        assert world.ask("POST", path, asked, status=409)["code"] == "plan_retired"
+        return
+    if plan.price > held:
+        problem = world.ask("POST", path, asked, status=409)
+        assert (problem["balance_micros"], problem["price_micros"]) == (held, plan.price)
+        return
+    made = world.write(path, asked)
+    ends = None if plan.days is None else world.now + plan.days * DAY
+    world.model.money[account].append(-plan.price)
+    world.model.bought[account].append((plan, made["grant"]))
+    world.model.grants[account].append((plan.pool, Grant(made["grant"], plan.amount, 100, world.now, ends, None)))
+    world.edges += [world.now] if ends is None else [world.now, ends]
 
 
 @verb(3)
