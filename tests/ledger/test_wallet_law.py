@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
@@ -33,13 +27,6 @@ STEPS = st.lists(
 )
 
 
-@contextmanager
-def opened(place: Path, new_ledger: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, place / 'ledger.db')}")
-    yield ledger
-    ledger.close()
-
-
 def do(tx: Connection, now: int, step: Step) -> None:
     what, account, value = step
     if what == "deposit":
@@ -55,19 +42,18 @@ def moves(step: Step) -> int:
     return -PRICES[str(value)] if what == "buy" else int(value)
 
 
-def play(ledger: Ledger, steps: list[Step]) -> list[Step]:
+def play(tx: Connection, steps: list[Step]) -> list[Step]:
     """Those that the list says can be done; the others are refused, with what there is."""
     done: list[Step] = []
     for now, step in enumerate(steps, 2):
         held = sum(moves(one) for one in done if one[1] == step[1])
         if held + moves(step) < 0:
-            with pytest.raises(InsufficientFunds) as refused, ledger.begin() as tx:
+            with pytest.raises(InsufficientFunds) as refused:
                 do(tx, now, step)
             told = refused.value.extra
             assert (told["balance_micros"], told["price_micros"]) == (held, -moves(step))
             continue
-        with ledger.begin() as tx:
-            do(tx, now, step)
+        do(tx, now, step)
         done.append(step)
     return done
 
@@ -88,15 +74,13 @@ def check(tx: Connection, done: list[Step]) -> None:
     assert list(audit.faults(tx)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
-def test_money_is_what_the_list_says(new_ledger: Path, steps: list[Step]) -> None:
-    with TemporaryDirectory() as place, opened(Path(place), new_ledger) as ledger:
-        with ledger.begin() as tx:
-            for account in ACCOUNTS:
-                accounts.create_account(tx, account, now=1)
-            for name, price in PRICES.items():
-                plans.create_plan(tx, name, AMOUNTS[name], price, now=1, currency="USD", plan_id=name)
-        done = play(ledger, steps)
-        with ledger.read() as tx:
-            check(tx, done)
+def test_money_is_what_the_list_says(app_ledger: Ledger, steps: list[Step]) -> None:
+    with app_ledger.begin() as tx, tx.begin_nested() as example:
+        for account in ACCOUNTS:
+            accounts.create_account(tx, account, now=1)
+        for name, price in PRICES.items():
+            plans.create_plan(tx, name, AMOUNTS[name], price, now=1, currency="USD", plan_id=name)
+        check(tx, play(tx, steps))
+        example.rollback()
