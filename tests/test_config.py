@@ -43,6 +43,8 @@ def test_an_empty_setting_is_not_given(empty: str | None) -> None:
         ("log_format", "xml"),
         ("block_rows", "200001"),
         ("metrics", "everybody"),
+        ("currency", "usd"),
+        ("currency", "DOLLARS"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_value(name: str, value: str) -> None:

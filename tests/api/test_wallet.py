@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from tests.conftest import Client, token_of
+from tests.fake_ingest import FakeIngest
 
+from flowtally.config import Config
 from flowtally.errors import ConfigError
+from flowtally.ledger.database import Ledger
+from flowtally.server import open_house
+from flowtally.usage.memory import MemoryStore
 
 WALLET = "/v1/accounts/acme/wallet"
 PURCHASES = "/v1/accounts/acme/purchases"
@@ -212,10 +218,14 @@ def test_lists_of_money_have_pages(shop: Client) -> None:
 
 
 def test_a_server_of_another_currency_does_not_start_over_this_money(
-    shop: Client, make_client: Callable[..., Client]
+    shop: Client, config: Config, app_ledger: Ledger, usage: MemoryStore, ingest: FakeIngest
 ) -> None:
-    with pytest.raises(ConfigError, match="currency = 'EUR': the ledger keeps USD"):
-        make_client(currency="EUR")
+    euros = msgspec.structs.replace(config, currency="EUR")
+    with (
+        pytest.raises(ConfigError, match="currency = 'EUR': the ledger keeps USD"),
+        open_house(euros, usage=usage, ledger=app_ledger, ingest=ingest),
+    ):
+        pass
 
 
 def test_the_currency_is_a_setting(make_client: Callable[..., Client]) -> None:
