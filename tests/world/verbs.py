@@ -173,11 +173,11 @@ def void_a_grant(world: World, chance: Random) -> None:
             world.edges.append(world.now)
 
 
-@verb(2)
+@verb(3)
 def deposit(world: World, chance: Random) -> None:
     """Money that comes in, goes out again as far as it is there, or is put right."""
     account = world.account()
-    amount, held = chance.randrange(1, 90), sum(world.model.money[account])
+    amount, held = chance.randrange(1, 200), sum(world.model.money[account])
     path = f"/v1/accounts/{account}/wallet"
     if chance.random() < 0.7:
         world.write(f"{path}/deposits", {"amount_micros": amount, "reference": f"p{world.made}"})
@@ -194,24 +194,25 @@ def deposit(world: World, chance: Random) -> None:
     world.model.money[account].append(amount)
 
 
-@verb(1)
+@verb(2)
 def change_plans(world: World, chance: Random) -> None:
     """A new one, and now and then an old one retires."""
     pool, days = chance.choice(PURSES), chance.choice([None, 1, 9])
     asked = {"name": "Some", "pool": pool, "amount": chance.randrange(1, 40), "price_micros": chance.randrange(1, 60)}
     made = world.write("/v1/plans", asked | {"days": days})
     world.model.plans.append(Plan(made["id"], pool, made["amount"], made["price_micros"], days))
-    for plan in some(chance, world.model.plans, 1):
+    for plan in some(chance, world.model.plans, 1) if chance.random() < 0.5 else []:
         assert world.write(f"/v1/plans/{plan.id}/retire", None, status=200)["status"] == "retired"
         plan.retired = True
 
 
-@verb(4)
+@verb(6)
 def buy_a_plan(world: World, chance: Random) -> None:
     """Its price leaves the wallet and its grant begins, or neither."""
     if not world.model.plans:
         return
-    account, plan = world.account(), chance.choice(world.model.plans)
+    on_sale = [one for one in world.model.plans if not one.retired]
+    account, plan = world.account(), chance.choice([*world.model.plans, *on_sale, *on_sale])
     held = sum(world.model.money[account])
     path, asked = f"/v1/accounts/{account}/purchases", {"plan": plan.id}
     if plan.retired:
@@ -395,6 +396,8 @@ def roll_old_months_up(world: World, chance: Random) -> None:
         assert world.ask("POST", "/v1/retention", {}, status=409)["code"] == "conflict"
         return
     old = len(world.model.rows)
+    if old == 0:  # nothing happened yet: there is no month
+        return
     world.clock.at += 100 * DAY
     world.made += 1
     send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
