@@ -51,6 +51,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     create_unknown_users: Annotated[
         bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
     ] = True
+    max_whitelist_ips: Annotated[
+        int,
+        Meta(description="How many addresses a whitelist of an account or user holds in one pool.", ge=1, le=1000),
+    ] = 100
     max_body_bytes: Annotated[
         PositiveInt, Meta(description="An events body, as received and decompressed; more is answered 413.")
     ] = MAX_BODY_BYTES

@@ -20,6 +20,7 @@
     │   ├── NotCovered              more than the balance holds: carries what is left
     │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
     │   ├── PlanRetired             a plan that is no longer sold
+    │   ├── LimitReached            as many of a thing as there may be: carries the limit
     │   ├── PeriodOverlap           a closed period already holds part of the span
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
@@ -170,6 +171,11 @@ class InsufficientFunds(Conflict):
 class PlanRetired(Conflict):
     code = "plan_retired"
     title = "The plan is no longer sold"
+
+
+class LimitReached(Conflict):
+    code = "limit_reached"
+    title = "There may be no more of them"
 
 
 class PeriodOverlap(Conflict):

@@ -501,6 +501,29 @@ class AllocationAnswer(msgspec.Struct, frozen=True):
     left: int | None = None
 
 
+class WhitelistRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything a whitelist shall hold: IPv4, IPv6, networks."""
+
+    addresses: list[str]
+
+
+class WhitelistChange(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: bool = True
+
+
+class WhitelistAnswer(msgspec.Struct, frozen=True):
+    """An address or network on the whitelist of a pool: the account's own where `user` and `user_id` are null."""
+
+    account: str
+    user: str | None
+    user_id: str | None
+    pool: str
+    address: str
+    enabled: bool
+    created_at: str
+    changed_at: str
+
+
 class LimitState(msgspec.Struct, frozen=True):
     """A limit at an instant; `exceeded`: nothing is left of it. `resets_at` is null for `lifetime`."""
 

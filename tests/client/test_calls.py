@@ -42,6 +42,8 @@ BALANCE = {"account": "acme", "at": "x", "pools": {}, "grants": []}
 PURSE = {"account": "acme", "user": "al", "user_id": "usr_1", "at": "x", "status": "active", "funded": True,
          "limit": None, "pools": {}, "allocations": []}  # fmt: skip
 EXPLAINED = {"account": "a", "at": "x", "block": 1, "pools": {}, "user": "al", "user_id": "usr_1"}
+WHITELISTED = {"account": "a", "user": None, "user_id": None, "pool": "traffic", "address": "::1", "enabled": True,
+               "created_at": "x", "changed_at": "x"}  # fmt: skip
 STATEMENT = {"products": [], "pools": [], "total": USAGE["total"], "balance": {}, "grants": [], "adjustments": []}
 PERIOD = {"id": "per_1", "account": "a", "number": 1, "from": "x", "to": "y", "timezone": "UTC", "block": 1,
           "closed_at": "x", "statement": STATEMENT}  # fmt: skip
@@ -90,6 +92,24 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/plans/m/retire", lambda c: c.retire_plan("m"), PLAN),
     ("POST", "/v1/accounts/a/purchases", lambda c: c.buy_plan("a", p.PurchaseRequest("m")), BOUGHT),
     ("GET", "/v1/accounts/a/purchases/o1", lambda c: c.purchase("a", "o1"), BOUGHT),
+    (
+        "DELETE",
+        "/v1/accounts/a/whitelist/traffic/10.0.0.0%2F8",
+        lambda c: c.remove_from_whitelist("a", "traffic", "10.0.0.0/8"),
+        WHITELISTED,
+    ),
+    (
+        "PUT",
+        "/v1/accounts/a/users/al/whitelist/mobile/%3A%3A1",
+        lambda c: c.put_on_whitelist("a", "mobile", "::1", p.WhitelistChange(), "al"),
+        WHITELISTED,
+    ),
+    (
+        "PUT",
+        "/v1/accounts/a/whitelist/mobile",
+        lambda c: c.replace_whitelist("a", "mobile", p.WhitelistRequest(["::1"])),
+        {"items": [], "next": None},
+    ),
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),
     ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),
@@ -151,6 +171,8 @@ def made(name: str) -> set[tuple[str, str]]:
     made = [operation(**given)]
     if "account" in shown and "None" in str(shown["account"].annotation):
         made.append(operation(**given | {"account": None}))
+    if "user" in shown and "None" in str(shown["user"].annotation):
+        made.append(operation(**given | {"user": None}))
     return {(getattr(one, "method", "GET"), one.path) for one in made}
 
 

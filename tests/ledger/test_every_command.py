@@ -29,13 +29,14 @@ from flowtally.ledger import (
     purchases,
     users,
     wallet,
+    whitelist,
 )
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
-MODULES += [idempotency, periods, wallet, plans, purchases]
+MODULES += [idempotency, periods, wallet, plans, purchases, whitelist]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
@@ -64,6 +65,10 @@ COMMANDS: dict[str, Command] = {
     "finish": lambda tx, w: erasures.finish(tx, [w.erased], now=NOW),
     "allocate": lambda tx, w: allocations.allocate(tx, w.funded, 50, pool="mobile", left=70, now=NOW),
     "take_back": lambda tx, w: allocations.take_back(tx, w.funded, w.allocation, unspent=30, amount=10, now=NOW),
+    "put_address": lambda tx, w: whitelist.put_address(tx, "acme", "fay", "192.0.2.1", now=NOW, most=2),
+    "replace_addresses": lambda tx, w: whitelist.replace_addresses(
+        tx, "acme", None, ["192.0.2.3", "10.0.0.0/8"], pool="mobile", now=NOW, most=2
+    ),
     "create_pool": lambda tx, w: pools.create_pool(tx, "gold", "requests", NOW),
     "map_product": lambda tx, w: pools.map_product(tx, "isp", "mobile", NOW),
     "mark_products_used": lambda tx, w: pools.mark_products_used(tx, ["residential", "mobile"], NOW),
@@ -99,6 +104,7 @@ def make_world(tx: Connection) -> World:
     users.ensure_users(tx, [("acme", "eve"), ("acme", "gil"), ("acme", "hal")], 4)
     funded = managed.create_user(tx, "acme", "fay", funded=True, now=4)
     allocation = allocations.allocate(tx, funded, 40, pool="traffic", left=500, now=5)
+    whitelist.put_address(tx, "acme", None, "192.0.2.9", pool="mobile", now=5, most=2)
     erased = erasures.erase_user(tx, "acme", "hal", now=6)
     wallet.deposit(tx, "acme", 100, now=7, currency="USD")
     for name in ("small", "old"):
@@ -114,7 +120,7 @@ def world(ledger: Ledger) -> World:
 
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out."""
-    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

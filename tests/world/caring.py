@@ -44,6 +44,7 @@ ASKING: tuple[checks.Check, ...] = (  # those that look into no process
     checks.users,
     checks.limits,
     checks.passed_on,
+    checks.whitelists,
     checks.explanations,
     checks.events,
     checks.periods,

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from tests.world.model import PURSES, Row, inside, total
+from tests.world.model import PURSES, Row, User, inside, total
 from tests.world.world import ACCOUNTS, DAY, World
 
 from flowtally.corrections import NOTHING, Quantities
@@ -169,6 +169,18 @@ def passed_on(world: World, chance: Random) -> None:
             assert told.get(pool, {}).get("drawn", 0) == drawn
 
 
+def whitelists(world: World, chance: Random) -> None:
+    """Whose each address is, and whether it is enabled."""
+    paths: list[tuple[str, User | None, str]] = [(one.name, None, f"/v1/accounts/{one.name}") for one in ACCOUNTS]
+    paths += [(one.account, one, f"/v1/accounts/{one.account}/users/{one.id}") for one in world.model.users]
+    for account, user, path in paths:
+        told = world.ask("GET", f"{path}/whitelist", limit=1000)["items"]
+        assert all(one["user_id"] == (None if user is None else user.id) for one in told)
+        found = {(account, user, one["pool"], one["address"]): one["enabled"] for one in told}
+        mine = {key: enabled for key, enabled in world.model.whitelist.items() if key[:2] == (account, user)}
+        assert (found, len(told)) == (mine, len(mine))
+
+
 def explanations(world: World, chance: Random) -> None:
     """Every part of an explanation adds up to the figure it explains, which is the balance's."""
     account, at = chance.choice(ACCOUNTS).name, chance.choice([world.now, world.past()])
@@ -275,6 +287,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     users,
     limits,
     passed_on,
+    whitelists,
     explanations,
     events,
     periods,

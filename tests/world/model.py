@@ -114,6 +114,7 @@ class Model:
     money: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # what moved an account's wallet
     plans: list[Plan] = field(default_factory=list)
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
+    whitelist: dict[tuple[str, User | None, str, str], bool] = field(default_factory=dict)  # (..., pool, address)
 
     # Users and their names
 
@@ -137,6 +138,9 @@ class Model:
         history = self.bearers[user.account, user.name]
         assert history[-1] == (user, None)
         history[-1] = (user, now)
+
+    def forget_addresses(self, user: User) -> None:
+        self.whitelist = {key: enabled for key, enabled in self.whitelist.items() if key[1] is not user}
 
     def erase(self, user: User) -> None:
         """Whoever bore one of its names next bears it from where this one did; its use has no labels."""

@@ -20,6 +20,7 @@ from flowtally.burndown import Grant
 from flowtally.edges import format_instant
 from flowtally.usage.memory import MemoryStore
 
+ADDRESSES: Final = ("192.0.2.1", "192.0.2.2", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32")
 Verb = Callable[[World, Random], None]
 VERBS: Final[dict[str, tuple[Verb, int]]] = {}  # with how often, against the others
 
@@ -290,6 +291,7 @@ def delete_a_user(world: World, chance: Random) -> None:
     for one in world.model.allocations:
         one.returned += unspent.get(one.id, 0)
     world.model.give_up(user, world.now)
+    world.model.forget_addresses(user)
     world.edges.append(world.now)
     user.deleted = user.managed = True
 
@@ -314,6 +316,7 @@ def erase_a_user(world: World, chance: Random) -> None:
         time.sleep(0.005)
         told = world.ask("GET", path)
     assert (told["state"], told["user"]) == ("finished", f"erased-{user.id}")
+    world.model.forget_addresses(user)
     world.model.erase(user)
 
 
@@ -378,6 +381,31 @@ def close_a_period(world: World, chance: Random) -> None:
         }
     world.edges += [start, end]
     world.model.periods.append(Period(made["id"], account, start, end, len(world.model.rows), made))
+
+
+@verb(2)
+def whitelist_an_address(world: World, chance: Random) -> None:
+    """Put on a list, enabled or not, taken off, or a whole list replaced; an account's own or a user's."""
+    user = world.user() if chance.random() < 0.6 else None
+    account, pool = world.account() if user is None else user.account, chance.choice(PURSES)
+    path = f"/v1/accounts/{account}" if user is None else f"/v1/accounts/{account}/users/{user.id}"
+    path, known = f"{path}/whitelist/{pool}", world.model.whitelist
+    some_addresses = chance.sample(ADDRESSES, chance.randrange(len(ADDRESSES)))
+    if chance.random() < 0.2:
+        told = world.ask("PUT", path, {"addresses": some_addresses})["items"]
+        assert {one["address"] for one in told} == set(some_addresses)
+        kept = {key: enabled for key, enabled in known.items() if key[:3] != (account, user, pool)}
+        world.model.whitelist = kept | {(account, user, pool, one): True for one in some_addresses}
+        return
+    for address in some_addresses[:2]:
+        key, segment = (account, user, pool, address), address.replace("/", "%2F")
+        if chance.random() < 0.3:
+            there = known.pop(key, None)
+            told = world.ask("DELETE", f"{path}/{segment}", status=404 if there is None else 200)
+            assert there is None or told["enabled"] == there
+        else:
+            known[key] = chance.random() < 0.7
+            assert world.ask("PUT", f"{path}/{segment}", {"enabled": known[key]})["address"] == address
 
 
 # The process and time

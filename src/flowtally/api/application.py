@@ -32,6 +32,7 @@ from flowtally.api import (
     usage,
     users,
     wallet,
+    whitelist,
 )
 from flowtally.api.access import Access
 from flowtally.api.openapi import Document, describe
@@ -45,7 +46,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
-    *(accounts, users, erasures, allocations, grants, wallet, plans, purchases, credentials, pools),
+    *(accounts, users, erasures, allocations, whitelist, grants, wallet, plans, purchases, credentials, pools),
     *(care, retention, health),
 )
 

@@ -48,6 +48,7 @@ TAGS: Final = {
     "accounts": "Customers.",
     "users": "Who inside an account.",
     "allocations": "Traffic passed on to users.",
+    "whitelist": "From which addresses.",
     "grants": "Amounts given.",
     "wallet": "Money of accounts.",
     "plans": "What can be bought.",
@@ -56,7 +57,12 @@ TAGS: Final = {
     "pools": "Which products are paid from the same grants.",
     "health": "For machines that watch.",
 }
-NAMED_BY: Final = {"pool": "name", "product": "name", "user": "id or present name"}  # the others: by id
+NAMED_BY: Final = {
+    "pool": "name",
+    "product": "name",
+    "user": "id or present name",
+    "address": "IP address or network",
+}  # the others: by id
 
 
 def describe(operations: Sequence[Operation]) -> Document:

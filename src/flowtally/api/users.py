@@ -173,8 +173,8 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
     changes_names=True,
 )
 def delete_user(call: Call, account: str, user: str) -> UserAnswer:
-    """Its name is free from now on; its use stays in the account's history. What a funded user has not spent goes back
-    to the account. A second time, by id, changes nothing."""
+    """Its name is free from now on, its whitelists are gone; its use stays in the account's history. What a funded
+    user has not spent goes back to the account. A second time, by id, changes nothing."""
     return show(delete_funded_user(call.tx, call.house.usage, account, user, now=call.house.clock()))
 
 

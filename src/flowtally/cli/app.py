@@ -35,6 +35,7 @@ from flowtally.cli import (
     usage,
     user,
     wallet,
+    whitelist,
 )
 
 EXIT_CODES: Final = {
@@ -83,7 +84,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(correction.commands, wallet.commands, plan.commands),
+    *(correction.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)
 

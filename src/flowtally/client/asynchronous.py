@@ -119,6 +119,11 @@ class AsyncClient:
     allocations = _list(calls.allocations)
     take_back = _ask(calls.take_back)
 
+    whitelist = _list(calls.whitelist)
+    replace_whitelist = _ask(calls.replace_whitelist)
+    put_on_whitelist = _ask(calls.put_on_whitelist)
+    remove_from_whitelist = _ask(calls.remove_from_whitelist)
+
     give_grant = _ask(calls.give_grant)
     grant = _ask(calls.grant)
     grants = _list(calls.grants)

@@ -251,6 +251,31 @@ def take_back(account: str, user: str, allocation: str, request: p.ReturnRequest
     return write("POST", path, p.AllocationAnswer, request)
 
 
+def whitelist(account: str, user: str | None = None, *, pool: str | None = None) -> Listing[p.WhitelistAnswer]:
+    """What the account's own whitelists hold, or those of a user, as in all calls about whitelists."""
+    return Listing(_whitelist(account, user), Page[p.WhitelistAnswer], _given(pool=pool))
+
+
+def replace_whitelist(
+    account: str, pool: str, request: p.WhitelistRequest, user: str | None = None
+) -> Call[Page[p.WhitelistAnswer]]:
+    """Let the pool's whitelist hold these addresses and no others."""
+    return write("PUT", f"{_whitelist(account, user)}/{segment(pool)}", Page[p.WhitelistAnswer], request)
+
+
+def put_on_whitelist(
+    account: str, pool: str, address: str, change: p.WhitelistChange, user: str | None = None
+) -> Call[p.WhitelistAnswer]:
+    """Put an address or network there, or enable or disable it; ApiError `limit_reached` when the list is full."""
+    path = f"{_whitelist(account, user)}/{segment(pool)}/{segment(address)}"
+    return write("PUT", path, p.WhitelistAnswer, change)
+
+
+def remove_from_whitelist(account: str, pool: str, address: str, user: str | None = None) -> Call[p.WhitelistAnswer]:
+    path = f"{_whitelist(account, user)}/{segment(pool)}/{segment(address)}"
+    return write("DELETE", path, p.WhitelistAnswer)
+
+
 def give_grant(account: str, request: p.GrantRequest) -> Call[p.GrantAnswer]:
     return write("POST", f"/v1/accounts/{segment(account)}/grants", p.GrantAnswer, request)
 
@@ -410,6 +435,10 @@ def _user(account: str, user: str) -> str:
 
 def _wallet(account: str) -> str:
     return f"/v1/accounts/{segment(account)}/wallet"
+
+
+def _whitelist(account: str, user: str | None) -> str:
+    return f"{f'/v1/accounts/{segment(account)}' if user is None else _user(account, user)}/whitelist"
 
 
 def _credentials(account: str | None) -> str:

@@ -24,7 +24,9 @@ from sqlalchemy import (
     text,
 )
 
+from flowtally.errors import Unprocessable
 from flowtally.ledger import wallet_audit
+from flowtally.ledger.addresses import canonical
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.grants import MAX_GRANTED
 from flowtally.ledger.idempotency import SECRET_FIELDS
@@ -40,6 +42,7 @@ from flowtally.ledger.tables import (
     pools,
     user_names,
     users,
+    whitelist,
 )
 
 CHUNK: Final = 500
@@ -193,6 +196,21 @@ def _erased(tx: Connection) -> Iterator[Fault]:
             yield Fault("erased", f"user {user_id!r}", said)
 
 
+def _whitelisted(tx: Connection) -> Iterator[Fault]:
+    """An address is spelt in its one way, else it could be there twice; users that are deleted have none."""
+    query = select(whitelist.c.id, whitelist.c.address).order_by(whitelist.c.id)
+    for entry, address in tx.execute(query.execution_options(yield_per=PAGE)):
+        try:
+            spelt = canonical(address)
+        except Unprocessable:
+            spelt = ""
+        if spelt != address:
+            yield Fault("address", f"whitelist {entry}", f"{address!r} is not how an address is written")
+    gone = select(whitelist.c.id).join(managed_users, managed_users.c.user_id == whitelist.c.user_id)
+    for (entry,) in tx.execute(gone.where(managed_users.c.status == "deleted").limit(LISTED)):
+        yield Fault("address", f"whitelist {entry}", "is of a user that was deleted")
+
+
 def _row(table: Table, row: Any) -> str:
     return f"{table.name} {', '.join(map(str, row))}"
 
@@ -205,4 +223,5 @@ RULES: Final[tuple[Rule, ...]] = (
     _answers,
     _erased,
     *wallet_audit.RULES,
+    _whitelisted,
 )

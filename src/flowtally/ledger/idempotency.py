@@ -55,18 +55,25 @@ def replay_or_none(tx: Connection, credential_id: str, key: str, digest: str) ->
 
 
 def forget_name(tx: Connection, user_id: str) -> None:
-    """Put the id in place of the user's name in every remembered answer. Answers that show a name show the id beside
-    it, as `id` and `name` or as `user_id` and `user`."""
+    """Put the id in place of the user's name in every remembered answer, and nothing in place of its addresses. Answers
+    that show a name show the id beside it, as `id` and `name` or as `user_id` and `user`; so do the items of a list."""
     query = select(idempotency.c.credential_id, idempotency.c.key, idempotency.c.response)
     found = tx.execute(query.where(idempotency.c.response.contains(user_id, autoescape=True))).all()
     for credential_id, key, response in found:
         kept = msgspec.json.decode(response.encode())
-        if kept.get("id") == user_id and "name" in kept:
-            kept["name"] = erased_name(user_id)
-        if kept.get("user_id") == user_id and "user" in kept:
-            kept["user"] = erased_name(user_id)
+        for one in (kept, *kept.get("items", ())):
+            _forget(one, user_id)
         mine = (idempotency.c.credential_id == credential_id) & (idempotency.c.key == key)
         tx.execute(update(idempotency).where(mine).values(response=msgspec.json.encode(kept).decode()))
+
+
+def _forget(shown: dict[str, Any], user_id: str) -> None:
+    if shown.get("id") == user_id and "name" in shown:
+        shown["name"] = erased_name(user_id)
+    if shown.get("user_id") == user_id and "user" in shown:
+        shown["user"] = erased_name(user_id)
+        if "address" in shown:
+            shown["address"] = ""
 
 
 def remember(tx: Connection, credential_id: str, key: str, digest: str, *, status: int, answer: Any, now: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.errors import Conflict, NameTaken, UnknownUser
 from flowtally.events import MAX_QUANTITY
-from flowtally.ledger import names
+from flowtally.ledger import names, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
@@ -93,7 +93,8 @@ def change_user(
 
 
 def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
-    """From now on nobody bears its name and its password is gone; its use, history and limit stay on record.
+    """From now on nobody bears its name, its password and whitelists are gone; its use, history and limit stay on
+    record.
 
     A second time (by id) changes nothing. UnknownUser.
     """
@@ -101,6 +102,7 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
     if before.status == "deleted":
         return before
     names.give_up(tx, before.id, now)
+    whitelist.forget_user(tx, before.id)
     return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now)
 
 

@@ -216,6 +216,34 @@ allocation_returns = Table(
 )
 Index("ix_allocation_returns_allocation_id", allocation_returns.c.allocation_id)
 
+# A list is an account's own (no user) or a user's, in one pool; an address is in it once, in its canonical spelling.
+whitelist = Table(
+    "whitelist",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", Words),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("address", Words, nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"], name="fk_whitelist_user"),
+    UniqueConstraint("user_id", "pool", "address"),
+    CheckConstraint("length(address) BETWEEN 2 AND 43", name="address"),
+    CheckConstraint("enabled IN (0, 1)", name="enabled"),
+)
+_OWN = text("user_id IS NULL")
+Index(
+    "uq_whitelist_own",
+    whitelist.c.account,
+    whitelist.c.pool,
+    whitelist.c.address,
+    unique=True,
+    sqlite_where=_OWN,
+    postgresql_where=_OWN,
+)
+
 # Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key.
 credentials = Table(
     "credentials",
