@@ -44,13 +44,14 @@ class Book:
         row = {"account": self.account, "time": NOW - days * DAY, "bytes_down": amount, "id": f"e{number}"}
         self.store.append(block(number, row | more))
 
-    def fund(self, name: str, *allocated: tuple[int, int, int]) -> str:
-        """A funded user, with allocations of (amount, days ago, taken back)."""
+    def fund(self, name: str, *allocated: tuple[int, int, int, int]) -> str:
+        """A funded user, with allocations of (amount, days ago, taken back, days it lasts; 0: for ever)."""
         with self.ledger.begin() as tx:
             made = managed.create_user(tx, self.account, name, funded=True, now=NOW - 100 * DAY)
-            for amount, days, returned in allocated:
+            for amount, days, returned, lasts in allocated:
                 at = NOW - days * DAY
-                one = allocations.allocate(tx, made, amount, now=at, pool="traffic", left=amount)
+                ends = at + lasts * DAY if lasts else None
+                one = allocations.allocate(tx, made, amount, now=at, pool="traffic", left=amount, expires_at=ends)
                 if returned:
                     allocations.take_back(tx, made, one.id, now=at, unspent=amount, amount=returned)
         return made.id
@@ -243,7 +244,7 @@ def test_any_book_adds_up_at_any_instant(
     book.ask(at=NOW - at_days * DAY + 1, top=3)
 
 
-an_allocation = st.tuples(st.integers(1, 200), st.integers(0, 90), st.integers(0, 200))
+an_allocation = st.tuples(st.integers(1, 200), st.integers(0, 90), st.integers(0, 200), st.integers(0, 30))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -259,7 +260,9 @@ def test_any_purse_of_a_funded_user_adds_up_at_any_instant(
 ) -> None:
     name = f"book{next(_books)}"
     book = Book(app_ledger, name, overage=overage, carry_from=NOW - carry_days * DAY)
-    user = book.fund(name, *((amount, days, min(amount, returned)) for amount, days, returned in allocated))
+    user = book.fund(
+        name, *((amount, days, min(amount, returned), lasts) for amount, days, returned, lasts in allocated)
+    )
     book.give(50, 90)
     for index, (days, amount, kind, product) in enumerate(uses):
         whose = ("", user)[index % 3 > 0]
@@ -275,7 +278,7 @@ def test_a_funded_users_purse_is_explained_by_what_was_allocated_to_it(book: Boo
     use   day -10: 80 | day -2: 10, and 999 of others
     paid  60 by the first, 20 wait for the second | 10 by the second
     """
-    user = book.fund("fay", (100, 20, 40), (50, 5, 0))
+    user = book.fund("fay", (100, 20, 40, 0), (50, 5, 0, 0))
     book.use(10, 80, user=user)
     book.use(2, 10, user=user)
     book.use(2, 999)

@@ -12,7 +12,7 @@ from tests.conftest import NOW
 from flowtally import funding
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser
+from flowtally.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import accounts, grants, managed, users
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger
@@ -51,9 +51,11 @@ class World(msgspec.Struct):
         row |= {"block": 1, "received_at": 0}
         self.usage.rows.append({**row, "product": product, "requests": requests, "time": at})
 
-    def allocate(self, user: str, amount: int, pool: str = "traffic") -> Allocation:
+    def allocate(self, user: str, amount: int, pool: str = "traffic", *, expires_at: int | None = None) -> Allocation:
         with self.ledger.begin() as tx:
-            return funding.allocate(tx, self.usage, "acme", user, amount, now=self.now, pool=pool)
+            return funding.allocate(
+                tx, self.usage, "acme", user, amount, now=self.now, pool=pool, expires_at=expires_at
+            )
 
     def take_back(self, user: str, allocation: str, amount: int | None = None) -> Allocation:
         with self.ledger.begin() as tx:
@@ -310,6 +312,64 @@ def test_a_pool_of_requests_is_passed_on_in_requests(world: World) -> None:
     world.use("fay", NOW + 1, 5000, "api", requests=3)
     assert world.of("fay").pools["api"] == PoolBalance("requests", 4, 3, 1, 0, 0, 0, 0, 0)
     assert "api" not in {name for name, pool in world.of("guy").pools.items() if pool.granted}
+
+
+# -- Allocations that end ---------------------------------------------------------------------------------------------
+
+
+def test_what_an_allocation_has_not_spent_when_it_ends_is_expired_and_the_accounts_draw_stays(world: World) -> None:
+    """
+    fay   allocated 300 until +10 | +1 use 120 | +10 (no more of it) use 5
+    """
+    world.allocate("fay", 300, expires_at=NOW + 10)
+    world.use("fay", NOW + 1, 120)
+    [alive] = world.of("fay", NOW + 9).allocations
+    assert (alive.spent, alive.left, alive.expired) == (120, 180, 0)
+    world.use("fay", NOW + 10, 5)
+    purse, [ended] = world.of("fay", NOW + 11).pools["traffic"], world.of("fay", NOW + 11).allocations
+    assert (purse.granted, purse.spent, purse.left, purse.expired, purse.overage) == (300, 120, 0, 180, 5)
+    assert (ended.spent, ended.left, ended.expired, ended.returned) == (120, 0, 180, 0)
+    assert (world.account(NOW + 11).left, world.account(NOW + 11).drawn) == (700, 300)
+
+
+def test_nothing_comes_back_of_an_allocation_that_has_ended_not_even_when_its_user_is_deleted(world: World) -> None:
+    ending, staying = world.allocate("fay", 300, expires_at=NOW + 10), world.allocate("fay", 50)
+    world.now = NOW + 10  # the very instant: use is not paid any more, and nothing returned
+    with pytest.raises(NotCovered) as refused:
+        world.take_back("fay", ending.id, 1)
+    assert refused.value.extra["left"] == 0
+    assert world.take_back("fay", ending.id).returned == 0
+    with world.ledger.begin() as tx:
+        gone = funding.delete_user(tx, world.usage, "acme", "fay", now=world.now)
+    assert [(one.id, one.returned) for one in world.of(gone.id).allocations] == [(ending.id, 0), (staying.id, 50)]
+    assert (world.account().left, world.account().drawn) == (700, 300)
+
+
+def test_before_its_end_what_is_unspent_comes_back_as_ever_and_what_ends_first_pays_first(world: World) -> None:
+    staying, ending = world.allocate("fay", 50), world.allocate("fay", 300, expires_at=NOW + 1000)
+    world.use("fay", NOW + 1, 120)
+    world.use("fay", NOW + 500, 30)  # dated after now: clocks differ
+    world.now = NOW + 10
+    assert world.take_back("fay", ending.id).returned == 150
+    later = world.of("fay", NOW + 2000)
+    assert [(one.spent, one.left, one.expired) for one in later.allocations] == [(0, 50, 0), (150, 0, 0)]
+    assert (later.pools["traffic"].overage, world.account().left) == (0, 800)
+    assert world.take_back("fay", staying.id).returned == 50
+
+
+def test_use_after_the_end_is_not_counted_as_spent_by_it(world: World) -> None:
+    made = world.allocate("fay", 300, expires_at=NOW + 100)
+    world.use("fay", NOW + 100, 40)
+    world.now = NOW + 99
+    assert world.take_back("fay", made.id).returned == 300
+
+
+@pytest.mark.parametrize("expires_at", [NOW, NOW - 1, -1, 253_402_300_800_000])
+def test_an_allocation_ends_after_it_began_or_is_refused(world: World, expires_at: int) -> None:
+    with pytest.raises(Unprocessable) as refused:
+        world.allocate("fay", 300, expires_at=expires_at)
+    assert refused.value.extra["field"] == "expires_at"
+    assert (world.account().drawn, world.of("fay").allocations) == (0, [])
 
 
 # -- At once ----------------------------------------------------------------------------------------------------------

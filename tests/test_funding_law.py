@@ -36,7 +36,7 @@ STEPS = st.lists(
         st.tuples(st.just("use"), st.sampled_from(("", *NAMES)), SMALL, st.integers(-AHEAD, 20)),
         st.tuples(st.just("grant"), SMALL, st.integers(0, 3), st.integers(0, 8)),
         st.tuples(st.just("void"), st.integers(0, 5)),
-        st.tuples(st.just("allocate"), st.sampled_from(("fay", "guy")), SMALL),
+        st.tuples(st.just("allocate"), st.sampled_from(("fay", "guy")), SMALL, st.integers(0, 8)),
         st.tuples(st.just("return"), st.integers(0, 5), st.one_of(st.none(), SMALL)),
         st.tuples(st.just("wait"), st.integers(1, 4)),
         st.tuples(st.just("delete"), st.sampled_from(("fay", "guy"))),
@@ -84,19 +84,19 @@ class World:
             with self.ledger.begin() as tx:
                 grants.void_grant(tx, self.given[which], "acme", self.now)
 
-    def allocate(self, user: str, amount: int) -> None:
+    def allocate(self, user: str, amount: int, lasts: int) -> None:
         before = self.account()
-        made, left = self.try_to_allocate(user, amount)
+        made, left = self.try_to_allocate(user, amount, self.now + lasts if lasts else None)
         after = self.account()
         assert made != (left is not None or self.is_deleted(user))
         assert left in (None, before.left + before.credit)
         assert after.left + after.credit == before.left + before.credit - (amount if made else 0)
         assert after.overage == before.overage
 
-    def try_to_allocate(self, user: str, amount: int) -> tuple[bool, object]:
+    def try_to_allocate(self, user: str, amount: int, ends: int | None) -> tuple[bool, object]:
         try:
             with self.ledger.begin() as tx:
-                funding.allocate(tx, self.usage, "acme", self.ids[user], amount, now=self.now)
+                funding.allocate(tx, self.usage, "acme", self.ids[user], amount, now=self.now, expires_at=ends)
         except NotCovered as refused:
             return False, refused.extra["left"]
         except Conflict:
@@ -160,7 +160,7 @@ class World:
         purses = 0
         for user_id in self.funded:
             mine = [
-                Grant(one.id, one.amount - one.returned, 100, one.created_at)
+                Grant(one.id, one.amount - one.returned, 100, one.created_at, one.expires_at)
                 for one in passed_on
                 if one.user_id == user_id and one.amount > one.returned
             ]
@@ -188,7 +188,9 @@ def take_back(world: World, which: int, amount: int | None) -> None:
         before = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
         at_last = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
     overages = world.overages(one.user_id)
-    unspent = next(shown.left for shown in at_last.allocations if shown.id == one.id) or 0
+    shown = next(shown for shown in at_last.allocations if shown.id == one.id)
+    ended = one.expires_at is not None and one.expires_at <= world.now
+    unspent = 0 if ended else (shown.left or 0) + (shown.expired or 0)  # what has ended does not come back
     refusal = pytest.raises(NotCovered) if (amount or 0) > unspent else contextlib.nullcontext()
     with refusal, world.ledger.begin() as tx:
         funding.take_back(tx, world.usage, "acme", one.user_id, one.id, now=world.now, amount=amount)

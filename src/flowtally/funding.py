@@ -105,10 +105,18 @@ def burn_user(
 
 
 def allocate(
-    tx: Tx, usage: UsageReader, account_id: str, user: str, amount: int, *, now: int, pool: str = "traffic"
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    user: str,
+    amount: int,
+    *,
+    now: int,
+    pool: str = "traffic",
+    expires_at: int | None = None,
 ) -> Allocation:
-    """Pass `amount` of the account's pool on to a funded user: a draw there, a grant here. Call in a write
-    transaction, with a `now` read inside it.
+    """Pass `amount` of the account's pool on to a funded user: a draw there, a grant here, which expires (None: never).
+    Call in a write transaction, with a `now` read inside it.
 
     NotCovered (with what is left), UnknownAccount, UnknownUser, NotFound (pool), Conflict, Unprocessable.
     """
@@ -117,14 +125,15 @@ def allocate(
     at = _at(tx, account_id, now)
     purse = make_balance(tx, usage, account_id, at).pools.get(pool)
     left = 0 if purse is None else purse.left + purse.credit
-    return allocations.allocate(tx, found, amount, now=at, pool=pool, left=left)
+    return allocations.allocate(tx, found, amount, now=at, pool=pool, left=left, expires_at=expires_at)
 
 
 def take_back(
     tx: Tx, usage: UsageReader, account_id: str, user: str, allocation_id: str, *, now: int, amount: int | None = None
 ) -> Allocation:
     """Return `amount` (None: all that is unspent) of an allocation to the account: its draw and the user's grant were
-    that much smaller from the beginning. Call in a write transaction, with a `now` read inside it.
+    that much smaller from the beginning. Nothing comes back of one that has expired. Call in a write transaction, with
+    a `now` read inside it.
 
     NotCovered (with what is unspent), UnknownAccount, UnknownUser, NotFound, Unprocessable.
     """
@@ -186,6 +195,7 @@ def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
         amount=allocation.amount,
         returned=allocation.returned,
         created_at=format_instant(allocation.created_at),
+        expires_at=None if allocation.expires_at is None else format_instant(allocation.expires_at),
     )
 
 
@@ -194,7 +204,16 @@ def grant_of(allocation: Allocation) -> Grant:
     one = allocation
     left = one.amount - one.returned
     return Grant(
-        one.id, one.account, one.pool, left, "allocation", "", DEFAULT_PRIORITY, one.created_at, None, one.created_at
+        one.id,
+        one.account,
+        one.pool,
+        left,
+        "allocation",
+        "",
+        DEFAULT_PRIORITY,
+        one.created_at,
+        one.expires_at,
+        one.created_at,
     )
 
 
@@ -210,12 +229,15 @@ def _at(tx: Tx, account_id: str, now: int) -> int:
 
 def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
     """What nothing known now spends of each allocation to the user, at whatever instant (law 5); only where it is
-    anything. Clocks differ, so use may be there already that is dated after `at`: it has spent its part too."""
+    anything, and not of those that have expired: what they did not spend is lost. Clocks differ, so use may be there
+    already that is dated after `at`: it has spent its part too."""
     account = accounts.read_account(tx, user.account)
     burnt = burn_user(
         tx, account, user, MAX_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,)
     )
-    return {one.grant.id: one.unspent for pool in burnt.pools.values() for one in pool.balance.grants if one.unspent}
+    alive = {one.id for one in burnt.got if not one.ended(at)}
+    left = [one for pool in burnt.pools.values() for one in pool.balance.grants if one.grant.id in alive]
+    return {one.grant.id: one.unspent for one in left if one.unspent}
 
 
 def _at_most(usage: UsageReader, where: Where, edges: Sequence[int], at: int) -> list[Sum]:
@@ -240,7 +262,7 @@ def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequ
     return Purses(
         {
             name: [
-                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.created_at)
+                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.created_at, one.expires_at)
                 for one in got
                 if one.pool == name and one.amount > one.returned
             ]
@@ -276,12 +298,14 @@ def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None
 
 
 def _show_burnt(user: User, burnt: UserBurnt, at: int) -> list[AllocationAnswer]:
-    """All that were made by then. Of one that was returned whole nothing can be spent."""
+    """All that were made by then. Of one that was returned whole nothing can be spent, nor of one that has expired."""
     paid = {one.grant.id: one for pool in burnt.pools.values() for one in pool.balance.grants}
     shown = []
     for allocation in burnt.got:
         if allocation.created_at <= at:
             found = paid.get(allocation.id)
-            spent, left = (found.spent, found.unspent) if found is not None else (0, 0)
-            shown.append(structs.replace(show_allocation(allocation, user.name), spent=spent, left=left))
+            spent, unspent = (found.spent, found.unspent) if found is not None else (0, 0)
+            left, expired = (0, unspent) if allocation.ended(at) else (unspent, 0)
+            told = show_allocation(allocation, user.name)
+            shown.append(structs.replace(told, spent=spent, left=left, expired=expired))
     return shown

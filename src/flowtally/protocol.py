@@ -473,10 +473,11 @@ class NameAnswer(msgspec.Struct, frozen=True):
 
 
 class AllocationRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` in the pool's unit."""
+    """`amount` in the pool's unit; what is not spent of it at `expires_at` is lost."""
 
     amount: int
     pool: str = "traffic"
+    expires_at: str | None = None
 
 
 class ReturnRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -486,8 +487,8 @@ class ReturnRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AllocationAnswer(msgspec.Struct, frozen=True):
-    """Traffic passed on to a user; `returned` of it was taken back. `spent` and `left` are only known where a balance
-    was computed: amount = returned + spent + left."""
+    """Traffic passed on to a user until `expires_at` (null: for ever); `returned` of it was taken back. `spent`, `left`
+    and `expired` are only known where a balance was computed: amount = returned + spent + left + expired."""
 
     id: str
     account: str
@@ -499,6 +500,8 @@ class AllocationAnswer(msgspec.Struct, frozen=True):
     created_at: str
     spent: int | None = None
     left: int | None = None
+    expires_at: str | None = None
+    expired: int | None = None
 
 
 class WhitelistRequest(msgspec.Struct, forbid_unknown_fields=True):

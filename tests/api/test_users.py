@@ -176,6 +176,28 @@ def test_traffic_is_allocated_spent_and_taken_back(client: Client, acme: str, cl
     assert client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]["left"] == left - 120
 
 
+def test_an_allocation_that_ends_is_expired_in_the_users_balance_and_does_not_come_back(
+    client: Client, acme: str, clock: Clock
+) -> None:
+    create(client, funded=True)
+    for wrong in ("2026-03-15T12:00:00Z", "2026-03-15T11:00:00Z"):
+        assert allocate(client, expires_at=wrong).json()["field"] == "expires_at"
+    assert allocate(client, expires_at="soon").json()["code"] == "bad_range"
+    made = allocate(client, expires_at="2026-03-15T12:01:00Z").json()
+    assert (made["expires_at"], made["expired"]) == ("2026-03-15T12:01:00Z", None)
+    before = client.get(f"{USERS}/fay/balance").json()
+    clock.at = NOW + 60_000
+    answer = client.get(f"{USERS}/fay/balance").json()
+    assert (answer["pools"]["traffic"]["left"], answer["pools"]["traffic"]["expired"]) == (0, 500)
+    [shown] = answer["allocations"]
+    assert (shown["left"], shown["expired"]) == (0, 500)
+    assert client.get(f"{USERS}/fay/balance", params={"at": "2026-03-15T12:00:00Z"}).json() == before
+    [explained] = client.get(f"{USERS}/fay/explain").json()["pools"]["traffic"]["grants"]
+    assert (explained["grant"]["expires_at"], explained["grant"]["state"]) == ("2026-03-15T12:01:00Z", "expired")
+    back = client.post(f"{USERS}/fay/allocations/{made['id']}/return", json={"amount": 1})
+    assert (back.json()["code"], back.json()["left"]) == ("not_covered", 0)
+
+
 def test_more_than_the_account_has_is_409_with_what_is_left(client: Client, acme: str) -> None:
     create(client, funded=True)
     answer = allocate(client, amount=98_996)

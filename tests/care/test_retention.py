@@ -95,8 +95,10 @@ def lived(town: Town) -> Town:
         given = town.give(200, expires_at=format_instant(town.clock.at + 3 * MINUTE + 11))
         edges.append(town.clock.at + 3 * MINUTE + 11)
         town.clock.at += 5_003
-        town.ask("POST", "/v1/accounts/city/users/fay/allocations", {"amount": 20}, status=201)
-        edges.append(town.clock.at)
+        ends = town.clock.at + 2 * MINUTE + 13
+        passed_on = {"amount": 20, "expires_at": format_instant(ends)} if step % 2 else {"amount": 20}
+        town.ask("POST", "/v1/accounts/city/users/fay/allocations", passed_on, status=201)
+        edges += [town.clock.at, ends]
         if step == 2:
             town.ask("POST", f"/v1/accounts/city/grants/{given['id']}/void", status=200)
     for edge in edges:

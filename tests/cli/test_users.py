@@ -118,7 +118,13 @@ def test_allocate_and_return_take_amounts_in_words(flowtally: Program) -> None:
     flowtally.fake.answers[f"POST {PATH}/ann/allocations/alc_1/return"] = (200, ALLOCATION | {"returned": 180})
     flowtally.fake.answers[f"GET {PATH}/usr_1/balance"] = (200, BALANCE)
     assert "300 B" in flowtally("user", "allocate", "acme", "ann", "2GB", "--pool", "mobile").out
-    assert flowtally.fake.asked[0].body == {"amount": 2_000_000_000, "pool": "mobile"}
+    assert flowtally.fake.asked[0].body == {"amount": 2_000_000_000, "pool": "mobile", "expires_at": None}
+    ending = ALLOCATION | {"expires_at": "2026-08-01T00:00:00Z", "expired": 0}
+    flowtally.fake.answers[f"POST {PATH}/ann/allocations"] = (201, ending)
+    assert "2026-08-01" in flowtally("user", "allocate", "acme", "ann", "1", "--expires", "2026-08-01T00:00:00Z").out
+    assert [one.body for one in flowtally.fake.asked if one.method == "POST"][-1]["expires_at"] == (
+        "2026-08-01T00:00:00Z"
+    )
     assert "180 B" in flowtally("user", "return", "acme", "ann", "alc_1").out
     assert flowtally("user", "return", "acme", "ann", "alc_1", "1KB", "--json").document["returned"] == 180
     bodies = [one.body for one in flowtally.fake.asked if one.path.endswith("return")]

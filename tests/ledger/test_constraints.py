@@ -185,6 +185,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("allocations", {"id": "a", "account": "beta"}),
     ("allocations", {"id": "a", "user_id": "usr_9"}),
     ("allocations", {"id": "a", "pool": "nowhere"}),
+    ("allocations", {"id": "a", "expires_at": 0}),  # when it was made
     ("whitelist", {"id": "w"}),  # the same address again
     ("whitelist", {"id": "w", "address": "1"}),
     ("whitelist", {"id": "w", "address": "x" * 44}),

@@ -141,7 +141,7 @@ def users(world: World, chance: Random) -> None:
             for pool in PURSES:
                 same_purse(told["pools"].get(pool), world.model.purse(user, pool, world.now), f"{user.name} {pool}")
             for one in told["allocations"]:
-                assert one["amount"] == one["returned"] + one["spent"] + one["left"]
+                assert one["amount"] == one["returned"] + one["spent"] + one["left"] + one["expired"]
 
 
 def limits(world: World, chance: Random) -> None:

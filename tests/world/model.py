@@ -74,6 +74,7 @@ class Allocation:
     pool: str
     amount: int
     created_at: int
+    expires_at: int | None
     returned: int = 0
 
 
@@ -263,7 +264,7 @@ class Model:
     def purse(self, user: User, pool: str, at: int, rows: Iterable[Row] | None = None) -> dict[str, int]:
         """A funded user's purse; `rows`: as if these were all there is."""
         mine = [
-            Grant(one.id, one.amount - one.returned, 100, one.created_at)
+            Grant(one.id, one.amount - one.returned, 100, one.created_at, one.expires_at)
             for one in self.allocations
             if one.user is user and one.pool == pool and one.amount > one.returned
         ]
@@ -273,7 +274,10 @@ class Model:
 
     def unspent(self, one: Allocation, now: int) -> int:
         """Of an allocation, what use dated now or later leaves too. What adjustments dated so give is not counted on;
-        they are taken together by product. A purse has no grant of it once it was returned whole."""
+        they are taken together by product. A purse has no grant of it once it was returned whole. Nothing is left of
+        one that has expired."""
+        if one.expires_at is not None and one.expires_at <= now:
+            return 0
         coming = [row for row in self.rows if row.kind == "adjustment" and row.time >= now and row.user is one.user]
         rows = [row for row in self.rows if row not in coming]
         for product in {row.product for row in coming}:
@@ -282,7 +286,8 @@ class Model:
             taken = Quantities(max(0, sums.bytes_up), max(0, sums.bytes_down), max(0, sums.requests))
             rows.append(replace(mine[0], adds=taken))
         far = max([now, *(row.time for row in rows)]) + 1
-        return self.purse(one.user, one.pool, far, rows).get(f"left:{one.id}", 0)
+        whole = one.amount - one.returned
+        return whole - self.purse(one.user, one.pool, far, rows).get(f"spent:{one.id}", 0)
 
 
 def burn(

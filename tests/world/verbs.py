@@ -329,13 +329,16 @@ def allocate(world: World, chance: Random) -> None:
     purse = world.model.balance(user.account, pool, world.now)
     covered = purse["left"] + purse["credit"]
     amount = max(1, chance.choice([chance.randrange(1, 15), chance.randrange(1, 15), covered, covered + 1]))
+    expires_at = chance.choice([None, None, world.now + chance.randrange(1, 20 * DAY)])
     path, asked = f"/v1/accounts/{user.account}/users/{user.id}/allocations", {"amount": amount, "pool": pool}
+    asked |= {} if expires_at is None else {"expires_at": format_instant(expires_at)}
     if amount > covered:
         problem = world.ask("POST", path, asked, status=409)
         assert (problem["code"], problem["left"]) == ("not_covered", covered)
         return
     made = world.write(path, asked)
-    world.model.allocations.append(Allocation(made["id"], user, pool, amount, world.now))
+    world.model.allocations.append(Allocation(made["id"], user, pool, amount, world.now, expires_at))
+    world.edges += [] if expires_at is None else [expires_at]
 
 
 @verb(3)

@@ -6,7 +6,8 @@ from flowtally import auth, funding
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.errors import Conflict, NotCovered, NotFound, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.edges import parse_instant
+from flowtally.errors import BadRange, Conflict, NotCovered, NotFound, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.funding import show_allocation
 from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
@@ -32,16 +33,20 @@ EXAMPLE = AllocationAnswer(
     body=AllocationRequest,
     answer=AllocationAnswer,
     status=201,
-    errors=(UnknownAccount, UnknownUser, NotFound, Conflict, NotCovered, Unprocessable),
-    body_example={"amount": 10_000_000_000, "pool": "traffic"},
+    errors=(UnknownAccount, UnknownUser, NotFound, Conflict, NotCovered, BadRange, Unprocessable),
+    body_example={"amount": 10_000_000_000, "pool": "traffic", "expires_at": "2026-04-01T00:00:00Z"},
     example=EXAMPLE,
 )
 def allocate(call: Call, account: str, user: str, body: AllocationRequest) -> AllocationAnswer:
     """Passes traffic of the account on to a funded user: drawn from the account's balance, granted to the user's own,
-    in one step. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
+    in one step. What the user has not spent at `expires_at` (none: never) is lost, and does not come back to the
+    account. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
     repeated request must not allocate twice."""
     now = call.house.clock()  # the transaction may have waited for its turn: what is left is asked as of now
-    made = funding.allocate(call.tx, call.house.usage, account, user, body.amount, now=now, pool=body.pool)
+    ends = None if body.expires_at is None else parse_instant(body.expires_at)
+    made = funding.allocate(
+        call.tx, call.house.usage, account, user, body.amount, now=now, pool=body.pool, expires_at=ends
+    )
     return show_allocation(made, users.read_user(call.tx, account, made.user_id).name)
 
 
@@ -75,7 +80,8 @@ def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> P
 )
 def take_back(call: Call, account: str, user: str, allocation: str, body: ReturnRequest) -> AllocationAnswer:
     """Returns `amount`, or all that the user has not spent of it, to the account, as if the allocation had been that
-    much smaller from its beginning: where the grant that paid it has expired meanwhile, it comes back expired."""
+    much smaller from its beginning: where the grant that paid it has expired meanwhile, it comes back expired. Of an
+    allocation that has expired itself nothing comes back."""
     now = call.house.clock()
     found = funding.take_back(call.tx, call.house.usage, account, user, allocation, now=now, amount=body.amount)
     return show_allocation(found, users.read_user(call.tx, account, found.user_id).name)

@@ -33,10 +33,11 @@ FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12
 def erase_user(call: Call, account: str, user: str) -> ErasureAnswer:
     """There is no way back. A user that is in use is deleted first, and what a funded one has not spent goes back to
     the account. Its names, password and whitelists are gone when this answers: from then on it is called `erased-` and
-    its id, and use that still comes under an old name is of whoever bore the name after it, or of a new user. The labels of its use
-    and the reasons of its corrections are emptied next, and then the old files removed; ask with GET until `state` is
-    `finished`. No quantity changes: only what is split by label has no label there. Address a deleted user by its id. A
-    second time does the work again and changes nothing else. Exports and backups made before still hold all of it."""
+    its id, and use that still comes under an old name is of whoever bore the name after it, or of a new user. The
+    labels of its use and the reasons of its corrections are emptied next, and then the old files removed; ask with GET
+    until `state` is `finished`. No quantity changes: only what is split by label has no label there. Address a deleted
+    user by its id. A second time does the work again and changes nothing else. Exports and backups made before still
+    hold all of it."""
     return _asked(erase(call.tx, call.house.usage, account, user, now=call.house.clock()))
 
 

@@ -40,7 +40,7 @@ commands = typer.Typer(
 )
 
 COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")
-ALLOCATIONS: Final = ("id", "pool", "amount", "returned", "spent", "left", "made")
+ALLOCATIONS: Final = ("id", "pool", "amount", "returned", "spent", "left", "expired", "made", "expires")
 GAUGE: Final = 20
 CREATE: Final = """\
 \b
@@ -54,6 +54,12 @@ CHANGE: Final = """\
 Examples:
   flowtally user change acme alice --limit 10GB --window month
   flowtally user change acme alice --no-limit --status disabled
+"""
+ALLOCATE: Final = """\
+\b
+Examples:
+  flowtally user allocate acme shop-7 10GB
+  flowtally user allocate acme shop-7 10GB --expires 2026-10-01T00:00:00Z
 """
 ERASE: Final = """\
 \b
@@ -221,17 +227,21 @@ def _finished(asked: ErasureAnswer, look: Callable[[], ErasureAnswer]) -> Erasur
     return answer
 
 
-@commands.command("allocate", epilog="Example: flowtally user allocate acme shop-7 10GB")
+@commands.command("allocate", epilog=ALLOCATE)
 def allocate(
     account: Account,
     user: User,
     amount: Amount,
     pool: Annotated[str, typer.Option("--pool", help="From which pool of the account.")] = "traffic",
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="When what is unspent is lost, RFC 3339; default never.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Pass traffic of the account on to a funded user; refused when the account's balance does not cover it."""
     with ask.client() as client:
-        made = client.allocate(account, user, AllocationRequest(amount=parse(amount), pool=pool))
+        request = AllocationRequest(amount=parse(amount), pool=pool, expires_at=expires)
+        made = client.allocate(account, user, request)
         _show_allocation(client, made, json)
 
 
@@ -309,7 +319,7 @@ def show_balance(answer: UserBalanceAnswer) -> None:
     if answer.allocations:
         units = {name: pool.unit for name, pool in answer.pools.items()}
         rows = [_allocation(one, units.get(one.pool)) for one in answer.allocations]
-        table(ALLOCATIONS, rows, right=frozenset({2, 3, 4, 5}))
+        table(ALLOCATIONS, rows, right=frozenset({2, 3, 4, 5, 6}))
 
 
 def _limit_line(state: LimitState) -> str:
@@ -353,5 +363,6 @@ def _show_allocation(client: Client, one: AllocationAnswer, json: bool) -> None:
 
 
 def _allocation(one: AllocationAnswer, unit: str | None) -> tuple[str, ...]:
-    counts = (one.amount, one.returned, one.spent, one.left)
-    return one.id, one.pool, *("" if count is None else human(count, unit) for count in counts), when(one.created_at)
+    counts = (one.amount, one.returned, one.spent, one.left, one.expired)
+    told = ("" if count is None else human(count, unit) for count in counts)
+    return one.id, one.pool, *told, when(one.created_at), when(one.expires_at) or "never"

@@ -4,6 +4,9 @@ One row is both sides, so they cannot fall apart: a draw on the account's purse 
 user's purse from then on. What is taken back is a row of its own; it lessens the draw and the grant alike, as if they
 had been that much smaller from the beginning.
 
+An allocation may end: at `expires_at` the user's grant expires, as any grant does, and what it did not spend is lost
+there. The account's draw knows no end: it bought a life, and nothing of what has ended comes back (decision 0048).
+
 Whether the account's balance covers an allocation, and how much of one is unspent, follow from usage, which the ledger
 does not know: callers say, in the same write transaction (`flowtally.funding`).
 """
@@ -22,12 +25,12 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
-from flowtally.ledger.texts import check_number, is_text
+from flowtally.ledger.texts import MAX_INSTANT, check_number, is_text
 from flowtally.ledger.users import User
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """`amount` as allocated, in the pool's unit; `returned` of it was taken back."""
+    """`amount` as allocated, in the pool's unit; `returned` of it was taken back. None never expires."""
 
     id: str
     account: str
@@ -35,20 +38,30 @@ class Allocation(msgspec.Struct, frozen=True):
     pool: str
     amount: int
     created_at: int
+    expires_at: int | None = None
     returned: int = 0
 
+    def ended(self, at: int) -> bool:
+        """Whether nothing of it can be spent or taken back any more."""
+        return self.expires_at is not None and self.expires_at <= at
 
-def allocate(tx: Connection, user: User, amount: int, *, now: int, pool: str, left: int) -> Allocation:
-    """Pass `amount` of the account's pool on to the user, when the `left` in the account's purse covers it.
+
+def allocate(
+    tx: Connection, user: User, amount: int, *, now: int, pool: str, left: int, expires_at: int | None = None
+) -> Allocation:
+    """Pass `amount` of the account's pool on to the user until it expires, when the `left` in the account's purse
+    covers it.
 
     NotCovered, NotFound (pool), Conflict (closed account; the user is not funded, or deleted), Unprocessable.
     """
     read_open_account(tx, user.account)
     check_allocation(tx, user, amount, pool)
+    if expires_at is not None:
+        check_number("expires_at", expires_at, least=now + 1, most=MAX_INSTANT)
     if amount > left:
         detail = f"{amount} of pool {pool!r} are more than the {left} that account {user.account!r} has left"
         raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
-    made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now)
+    made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at)
     tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in allocations.c}))
     return made
 
@@ -68,8 +81,10 @@ def take_back(
     tx: Connection, user: User, allocation_id: str, *, now: int, unspent: int, amount: int | None = None
 ) -> Allocation:
     """Return `amount` (None: all) of the `unspent` part of the allocation to the account. Nothing unspent and no
-    amount asked for: nothing changes. NotCovered when it is more than is unspent, NotFound, Unprocessable."""
+    amount asked for: nothing changes. Of one that has expired nothing is there to be returned. NotCovered when it is
+    more than is unspent, NotFound, Unprocessable."""
     found = read_allocation(tx, user, allocation_id)
+    unspent = 0 if found.ended(now) else unspent
     wanted = unspent if amount is None else check_number("amount", amount, least=1, most=MAX_QUANTITY)
     if wanted > unspent:
         detail = f"{wanted} are more than the {unspent} that are unspent of allocation {found.id!r}"
@@ -134,6 +149,13 @@ def _allocations(until: int | None = None) -> Select[Any]:
 
 
 def _allocation(
-    id: str, account: str, user_id: str, pool: str, amount: int, created_at: int, returned: int
+    id: str,
+    account: str,
+    user_id: str,
+    pool: str,
+    amount: int,
+    created_at: int,
+    expires_at: int | None,
+    returned: int,
 ) -> Allocation:
-    return Allocation(id, account, user_id, pool, amount, created_at, int(returned))
+    return Allocation(id, account, user_id, pool, amount, created_at, expires_at, int(returned))

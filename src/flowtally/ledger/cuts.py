@@ -40,6 +40,7 @@ def _questions(before: int) -> list[Select[Any]]:
         (grants.c.account, grants.c.starts_at),
         (grants.c.account, grants.c.expires_at),
         (allocations.c.account, allocations.c.created_at),
+        (allocations.c.account, allocations.c.expires_at),
         (periods.c.account, periods.c.starts_at),
         (periods.c.account, periods.c.ends_at),
     )

@@ -199,8 +199,10 @@ allocations = Table(
     Column("pool", Words, ForeignKey("pools.name"), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # of the user's grant alone: the account's draw stays
     ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+    CheckConstraint("expires_at IS NULL OR created_at < expires_at", name="life"),
 )
 Index("ix_allocations_account_id", allocations.c.account, allocations.c.id)
 Index("ix_allocations_user_id_id", allocations.c.user_id, allocations.c.id)

@@ -1,4 +1,4 @@
-"""IP whitelists of accounts and users."""
+"""IP whitelists of accounts and users; allocations that end."""
 
 from __future__ import annotations
 
@@ -41,3 +41,5 @@ def upgrade() -> None:
         sqlite_where=own,
         postgresql_where=own,
     )
+    life = sa.CheckConstraint("expires_at IS NULL OR created_at < expires_at", name="ck_allocations_life")
+    op.add_column("allocations", sa.Column("expires_at", sa.BigInteger, life, nullable=True))
