@@ -51,6 +51,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     create_unknown_users: Annotated[
         bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
     ] = True
+    max_users: Annotated[
+        int,
+        Meta(
+            description="How many users of one account may be managed (made or taken over); 0: any number. Those that "
+            "only traffic brought do not count.",
+            ge=0,
+            le=2**53 - 1,
+        ),
+    ] = 100
     max_whitelist_ips: Annotated[
         int,
         Meta(description="How many addresses a whitelist of an account or user holds in one pool.", ge=1, le=1000),

@@ -433,7 +433,8 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UserAnswer(msgspec.Struct, frozen=True):
-    """`managed`: somebody made or changed it; the others are only known from traffic. Passwords are never shown."""
+    """`managed`: somebody made or changed it; the others are only known from traffic. Passwords are never shown here.
+    `used`: all it ever used, only in a list that was asked for it."""
 
     id: str
     account: str
@@ -446,6 +447,19 @@ class UserAnswer(msgspec.Struct, frozen=True):
     has_password: bool = False
     managed: bool = False
     erased_at: str | None = None
+    used: Totals | None = None
+
+
+class PasswordAnswer(msgspec.Struct, frozen=True):
+    """A user's password, in clear."""
+
+    account: str
+    user_id: str
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"PasswordAnswer(account={self.account!r}, user_id={self.user_id!r}, user={self.user!r}, password='...')"
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True):

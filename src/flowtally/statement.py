@@ -19,7 +19,7 @@ import msgspec
 from flowtally.edges import calendar_edges, first_instant, format_instant, load_zone, parse_bound
 from flowtally.errors import BadRange, BadRequest
 from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
-from flowtally.ledger import accounts, users
+from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.moment import find_moment, show_moment
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
@@ -116,6 +116,21 @@ def total(sums: Iterable[Sum | Totals]) -> Totals:
     for part in sums:
         up, down, requests = up + part.bytes_up, down + part.bytes_down, requests + part.requests
     return Totals(up, down, up + down, requests)
+
+
+def lifetime_use(
+    tx: Tx, usage: UsageReader, account: str, user_ids: Sequence[str], until: int
+) -> dict[str, dict[str, Totals]]:
+    """What each of these users used before `until`, since ever, by user id and pool: one question for all of them. A
+    pool that was not used is left out."""
+    found: dict[str, dict[str, Totals]] = {user_id: {} for user_id in user_ids}
+    if not found:
+        return found
+    known = pools.read_pools(tx)
+    for one in usage.sums([0, until], Where(METERED, account, tuple(found)), ("user", "product")):
+        mine, pool = found[one.by[0]], known.pool_of(one.by[1])
+        mine[pool] = total([one, *([mine[pool]] if pool in mine else [])])
+    return found
 
 
 def to_csv(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ def test_a_user_is_made_read_by_name_and_id_changed_renamed_and_deleted(client: 
         "has_password": True,
         "managed": True,
         "erased_at": None,
+        "used": None,
     }
     by_id = f"{USERS}/{user['id']}"
     assert client.get(by_id).json() == client.get(f"{USERS}/fay").json() == user
@@ -64,6 +66,78 @@ def test_the_list_shows_users_of_traffic_too_and_deleted_ones_when_asked(client:
     assert [one["name"] for one in everyone.json()["items"]] == ["alice", "bob"]
     more = client.get(USERS, params={"deleted": "true", "cursor": everyone.json()["next"]}).json()
     assert [one["name"] for one in more["items"]] == ["fay"]
+
+
+def test_the_list_is_of_a_pool_or_a_product_page_by_page(client: Client, acme: str) -> None:
+    client.put("/v1/products/isp", json={"pool": "mobile"})
+    for name, product in (("m1", "mobile"), ("m2", "isp"), ("r1", "residential"), ("m3", "mobile")):
+        assert create(client, name, product=product).status_code == 201
+
+    def listed(**query: Any) -> list[str]:
+        return [one["name"] for one in client.get(USERS, params=query).json()["items"]]
+
+    assert listed(pool="mobile") == ["m1", "m2", "m3"]
+    assert listed(pool="traffic") == ["alice", "bob", "r1"]  # without a product: where its use would be paid
+    assert (listed(pool="api"), listed(product="isp"), listed(product="mobile", pool="traffic")) == ([], ["m2"], [])
+    page = client.get(USERS, params={"pool": "mobile", "limit": 2}).json()
+    assert listed(pool="mobile", cursor=page["next"]) == ["m3"]
+    assert client.get(USERS, params={"pool": "nowhere"}).json()["code"] == "not_found"
+
+
+def test_the_list_tells_what_each_ever_used_from_one_question(
+    client: Client, acme: str, usage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client)
+    send(client, "9", "2026-03-12T12:00:00Z", user="alice", product="mobile", bytes_down=7)
+    send(client, "10", "2026-03-15T12:00:01Z", user="alice", bytes_down=500)  # dated after now
+    asked: list[Any] = []
+    sums = usage.sums
+
+    def counted(*given: Any, **more: Any) -> Any:
+        asked.append(given)
+        return sums(*given, **more)
+
+    monkeypatch.setattr(usage, "sums", counted)
+    items = client.get(USERS, params={"usage": "true"}).json()["items"]
+    assert len(asked) == 1
+    assert {one["name"]: (one["used"]["bytes"], one["used"]["requests"]) for one in items} == {
+        "alice": (1007, 2),
+        "bob": (3, 1),
+        "fay": (0, 0),
+    }
+    assert client.get(USERS, params={"usage": "true", "product": "none"}).json()["items"] == []
+    assert client.get(USERS).json()["items"][0]["used"] is None
+
+
+def test_an_account_has_so_many_managed_users_and_no_more(make_client: Callable[..., Client], acme: str) -> None:
+    client = make_client(max_users=2)
+    create(client, "alice")  # taken over
+    assert create(client).status_code == 201
+    refused = create(client, "guy")
+    body = refused.json()
+    assert (refused.status_code, body["code"], body["limit"], body["present"]) == (409, "limit_reached", 2, 2)
+    assert client.patch(f"{USERS}/bob", json={"status": "disabled"}).status_code == 200  # can always be done
+    client.delete(f"{USERS}/bob")
+    client.delete(f"{USERS}/fay")
+    assert create(client, "guy").status_code == 201
+    assert create(make_client(max_users=0), "hal").status_code == 201
+
+
+def test_a_password_is_read_again_by_whoever_manages_and_logged_by_nobody(
+    client: Client, acme: str, capfd: Any
+) -> None:
+    create(client, password="hunter2 hünter")
+    manages = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
+    told = client.get(f"{USERS}/fay/password", headers=manages)
+    assert (told.status_code, told.json()["user"], told.json()["password"]) == (200, "fay", "hunter2 hünter")
+    assert told.headers["cache-control"] == "no-store"
+    reads = token_of(client, "/v1/accounts/acme/credentials", scope="account")
+    assert client.get(f"{USERS}/fay/password", headers=reads).status_code == 403
+    for user, code in (("alice", "not_found"), ("nobody", "unknown_user")):
+        assert client.get(f"{USERS}/{user}/password").json()["code"] == code
+    client.delete(f"{USERS}/fay")
+    assert client.get(f"{USERS}/fay/password").json()["code"] == "unknown_user"
+    assert "hunter2" not in "".join(capfd.readouterr())
 
 
 def test_a_name_in_use_is_409_wherever_it_is(client: Client, acme: str) -> None:

@@ -102,6 +102,21 @@ def test_delete_and_list_ask_for_what_they_say(flowtally: Program) -> None:
     assert "usr_1" in ran.out
 
 
+def test_list_filters_and_shows_what_each_ever_used(flowtally: Program) -> None:
+    used = {"bytes_up": 1, "bytes_down": 1999, "bytes": 2000, "requests": 7}
+    flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER | {"used": used}], "next": None})
+    out = flowtally("user", "list", "acme", "--pool", "mobile", "--product", "isp", "--usage").out
+    assert flowtally.fake.asked[-1].query == {"pool": ["mobile"], "product": ["isp"], "usage": ["true"]}
+    assert out.splitlines()[1].split()[-3:] == ["2", "kB", "7"]
+
+
+def test_password_prints_the_password_and_nothing_else(flowtally: Program) -> None:
+    told = {"account": "acme", "user_id": "usr_1", "user": "ann", "password": "a secret"}
+    flowtally.fake.answers[f"GET {PATH}/ann/password"] = (200, told)
+    assert flowtally("user", "password", "acme", "ann").out == "a secret\n"
+    assert flowtally("user", "password", "acme", "ann", "--json").document == told
+
+
 def test_balance_shows_the_limit_the_purses_and_the_allocations(flowtally: Program) -> None:
     flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, BALANCE)
     out = flowtally("user", "balance", "acme", "ann", "--at", "2026-07-02T00:00:00Z").out

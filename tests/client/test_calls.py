@@ -42,6 +42,7 @@ BALANCE = {"account": "acme", "at": "x", "pools": {}, "grants": []}
 PURSE = {"account": "acme", "user": "al", "user_id": "usr_1", "at": "x", "status": "active", "funded": True,
          "limit": None, "pools": {}, "allocations": []}  # fmt: skip
 EXPLAINED = {"account": "a", "at": "x", "block": 1, "pools": {}, "user": "al", "user_id": "usr_1"}
+PASSWORD = {"account": "a", "user_id": "usr_1", "user": "al", "password": "secret"}
 WHITELISTED = {"account": "a", "user": None, "user_id": None, "pool": "traffic", "address": "::1", "enabled": True,
                "created_at": "x", "changed_at": "x"}  # fmt: skip
 STATEMENT = {"products": [], "pools": [], "total": USAGE["total"], "balance": {}, "grants": [], "adjustments": []}
@@ -82,6 +83,7 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("GET", "/v1/usage?top=3&account=a&account=b", lambda c: c.overall_usage(top=3, accounts=["a", "b"]), OVERALL),
     ("GET", "/v1/accounts/acme/balance?as_of=7", lambda c: c.balance("acme", as_of="7"), BALANCE),
     ("GET", "/v1/accounts/acme/users/al/balance?as_of=7", lambda c: c.user_balance("acme", "al", as_of="7"), PURSE),
+    ("GET", "/v1/accounts/a/users/al/password", lambda c: c.user_password("a", "al"), PASSWORD),
     ("GET", "/v1/accounts/a/users/al/explain?top=2", lambda c: c.explain_user("a", "al", top=2), EXPLAINED),
     ("POST", "/v1/accounts/a/periods", lambda c: c.close_period("a", p.PeriodRequest("x", "y")), PERIOD),
     ("GET", "/v1/accounts/a/wallet", lambda c: c.wallet("a"), WALLET),

@@ -24,6 +24,7 @@ from flowtally.api import (
     export,
     grants,
     health,
+    passwords,
     periods,
     plans,
     pools,
@@ -46,8 +47,8 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
-    *(accounts, users, erasures, allocations, whitelist, grants, wallet, plans, purchases, credentials, pools),
-    *(care, retention, health),
+    *(accounts, users, passwords, erasures, allocations, whitelist),
+    *(grants, wallet, plans, purchases, credentials, pools, care, retention, health),
 )
 
 

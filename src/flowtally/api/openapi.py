@@ -47,6 +47,7 @@ TAGS: Final = {
     "periods": "Statements frozen, and what came later.",
     "accounts": "Customers.",
     "users": "Who inside an account.",
+    "passwords": "Of users, in clear.",
     "allocations": "Traffic passed on to users.",
     "whitelist": "From which addresses.",
     "grants": "Amounts given.",

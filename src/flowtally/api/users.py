@@ -20,8 +20,10 @@ from flowtally.errors import (
     BadRange,
     BadRequest,
     Conflict,
+    LimitReached,
     NameTaken,
     NotAcceptable,
+    NotFound,
     NotYet,
     RolledUp,
     UnknownAccount,
@@ -47,6 +49,7 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
+from flowtally.statement import lifetime_use, total
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 LIMIT = LimitSetting(5_000_000_000, "bytes", "month")
@@ -57,6 +60,11 @@ EXAMPLE = UserAnswer(
 
 class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deleted: Annotated[bool, Meta(description="Also those that were deleted.")] = False
+    pool: Annotated[
+        str | None, Meta(description="Only users whose product this pool pays; without a product: `traffic`.")
+    ] = None
+    product: Annotated[str | None, Meta(description="Only users of this product.")] = None
+    usage: Annotated[bool, Meta(description="With all that each ever used, as `used`.")] = False
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 
@@ -69,7 +77,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body=UserRequest,
     answer=UserAnswer,
     status=201,
-    errors=(UnknownAccount, Conflict, NameTaken, Unprocessable),
+    errors=(UnknownAccount, Conflict, NameTaken, LimitReached, Unprocessable),
     body_example={
         "name": "alice",
         "product": "residential",
@@ -84,7 +92,7 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     """Its name is borne once in the installation while it is in use. A user that traffic brought under this name to
     this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
     allocated to it, and left out of the account's balance. A `limit` never pays, it only refuses. The `password` is
-    kept encrypted and never answered here."""
+    kept encrypted and never answered here. An account has `max_users` managed users at most."""
     return show(
         managed.create_user(
             call.tx,
@@ -96,6 +104,7 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
             funded=body.funded,
             status=body.status,
             password=None if body.password is None else call.house.vault.seal(body.password),
+            most=call.house.config.max_users,
         )
     )
 
@@ -107,12 +116,25 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     summary="List users",
     query=UsersQuery,
     answer=Listed(UserAnswer),
-    errors=(UnknownAccount,),
+    errors=(UnknownAccount, NotFound),
     example={"items": [EXAMPLE], "next": None},
 )
 def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
     """In the order they were made. `id` never changes; `name` is what the user is called now, or was last."""
-    return show_page(users.list_users(call.tx, account, query.cursor, query.limit, deleted=query.deleted), show)
+    page = users.list_users(
+        call.tx,
+        account,
+        query.cursor,
+        query.limit,
+        deleted=query.deleted,
+        pool=query.pool,
+        product=query.product,
+    )
+    if not query.usage:
+        return show_page(page, show)
+    ids = [one.id for one in page.items]
+    used = lifetime_use(call.tx, call.house.usage, account, ids, call.now)
+    return show_page(page, lambda one: msgspec.structs.replace(show(one), used=total(used[one.id].values())))
 
 
 @operation(

@@ -117,13 +117,19 @@ def create(
 def list_all(
     account: Account,
     deleted: Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")] = False,
+    pool: Annotated[str | None, typer.Option("--pool", help="Only users whose product this pool pays.")] = None,
+    product: Annotated[str | None, typer.Option("--product", help="Only users of this product.")] = None,
+    used: Annotated[bool, typer.Option("--usage", help="With all that each ever used.")] = False,
     json: Json = False,
 ) -> None:
     """All users of an account; most are made the first time their name is seen."""
     with ask.client() as client:
-        found = list(client.users(account, deleted=deleted))
+        found = list(client.users(account, deleted=deleted, pool=pool, product=product, usage=used))
     if json:
         document(found)
+        return
+    if used:
+        table((*COLUMNS, "used", "requests"), [(*_row(one), *_used(one)) for one in found], right=frozenset({7, 8}))
         return
     table(COLUMNS, [_row(one) for one in found])
 
@@ -140,6 +146,17 @@ def show(account: Account, user: User, json: Json = False) -> None:
     _show(found, json)
     for one in names[:-1]:
         say(f"called {printable(one.name)} until {one.end}")
+
+
+@commands.command("password", epilog="Example: flowtally user password acme alice")
+def password(account: Account, user: User, json: Json = False) -> None:
+    """A user's password, in clear, as the one line that is printed."""
+    with ask.client() as client:
+        found = client.user_password(account, user)
+    if json:
+        document(found)
+        return
+    say(found.password)
 
 
 @commands.command("change", epilog=CHANGE)
@@ -343,6 +360,10 @@ def _limit(limit: LimitSetting | None) -> str:
 def _row(one: UserAnswer) -> tuple[str, ...]:
     funded = "yes" if one.funded else ""
     return one.id, one.name, one.status, one.product or "", _limit(one.limit), funded, when(one.created_at)
+
+
+def _used(one: UserAnswer) -> tuple[str, str]:
+    return ("", "") if one.used is None else (human(one.used.bytes, "bytes"), str(one.used.requests))
 
 
 def _show(one: UserAnswer, json: bool) -> None:

@@ -107,6 +107,7 @@ class AsyncClient:
     users = _list(calls.users)
     create_user = _ask(calls.create_user)
     user = _ask(calls.user)
+    user_password = _ask(calls.user_password)
     user_names = _list(calls.user_names)
     change_user = _ask(calls.change_user)
     delete_user = _ask(calls.delete_user)

@@ -182,9 +182,12 @@ def change_account(account: str, change: p.AccountChange) -> Call[p.AccountAnswe
     return write("PATCH", f"/v1/accounts/{segment(account)}", p.AccountAnswer, given)
 
 
-def users(account: str, *, deleted: bool = False) -> Listing[p.UserAnswer]:
-    """`deleted`: also those that were deleted."""
-    query: Query = {"deleted": "true"} if deleted else {}
+def users(
+    account: str, *, deleted: bool = False, pool: str | None = None, product: str | None = None, usage: bool = False
+) -> Listing[p.UserAnswer]:
+    """`deleted`: also those that were deleted. Only those of a `pool` or `product`; `usage`: with all that each ever
+    used."""
+    query = _given(deleted="true" if deleted else None, pool=pool, product=product, usage="true" if usage else None)
     return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer], query)
 
 
@@ -195,6 +198,11 @@ def create_user(account: str, request: p.UserRequest) -> Call[p.UserAnswer]:
 def user(account: str, user: str) -> Call[p.UserAnswer]:
     """By id or present name, as in all calls about one user."""
     return read(_user(account, user), p.UserAnswer)
+
+
+def user_password(account: str, user: str) -> Call[p.PasswordAnswer]:
+    """The user's password in clear; ApiError `not_found` when it has none."""
+    return read(f"{_user(account, user)}/password", p.PasswordAnswer)
 
 
 def user_names(account: str, user: str) -> Listing[p.NameAnswer]:

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.errors import Conflict, NameTaken, UnknownUser
+from flowtally.errors import Conflict, LimitReached, NameTaken, UnknownUser
 from flowtally.events import MAX_QUANTITY
-from flowtally.ledger import names, whitelist
+from flowtally.ledger import names, roster, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
@@ -37,14 +37,18 @@ def create_user(
     funded: bool = False,
     status: SetStatus = "active",
     password: str | None = None,
+    most: int = 0,
 ) -> User:
-    """A new user; or the one of this account that traffic brought under this name, managed from now on.
+    """A new user; or the one of this account that traffic brought under this name, managed from now on. `most`: so many
+    the account may have, 0 for any number; users that only traffic brought do not count.
 
-    UnknownAccount, Conflict (closed account; a funded user that was seen in traffic already), NameTaken, Unprocessable.
+    UnknownAccount, Conflict (closed account; a funded user that was seen in traffic already), NameTaken, LimitReached,
+    Unprocessable.
     """
     read_open_account(tx, account)
     check_text("name", name, least=1)
     _check_unmanaged(tx, name)
+    _check_room(tx, account, most)
     user_id = names.present_bearers(tx, [(account, name)]).get((account, name))
     if user_id is not None and funded:
         detail = f"user {name!r} was seen in traffic already: its use is the account's and it cannot become funded"
@@ -137,6 +141,13 @@ def _check_unmanaged(tx: Connection, name: str, but: str = "") -> None:
     query = select(managed_users.c.user_id).where(managed_users.c.name == name, managed_users.c.user_id != but)
     if is_text(name) and tx.execute(query).first() is not None:
         raise NameTaken(f"the name {name!r} is in use", name=name)
+
+
+def _check_room(tx: Connection, account: str, most: int) -> None:
+    present = roster.count_managed(tx, account) if most else 0
+    if most and present >= most:
+        detail = f"account {account!r} has {present} managed users; {most} are allowed"
+        raise LimitReached(detail, account=account, present=present, limit=most)
 
 
 def _check_free(tx: Connection, user: User) -> None:

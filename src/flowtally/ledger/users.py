@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.errors import UnknownAccount, UnknownUser
 from flowtally.ledger import names as history
@@ -19,12 +19,13 @@ from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
 from flowtally.ledger.texts import MAX_INSTANT, check_text, is_text
 
 __all__ = [
-    "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "ensure_users", "list_users", "names_of",
-    "read_user", "resolve_users",
+    "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "as_user", "ensure_users", "in_pool", "list_users",
+    "names_of", "query_users", "read_user", "resolve_users",
 ]  # fmt: skip
 
 Status = Literal["active", "disabled", "deleted"]
@@ -108,26 +109,47 @@ def read_user(tx: Connection, account: str, user: str) -> User:
     """
     row = None
     if is_text(account + user):
-        row = tx.execute(_users_of(account).where(users.c.id == user)).one_or_none()
+        row = tx.execute(query_users(account).where(users.c.id == user)).one_or_none()
         bearer = history.present_bearers(tx, [(account, user)]).get((account, user)) if row is None else None
         if bearer is not None:
-            row = tx.execute(_users_of(account).where(users.c.id == bearer)).one()
+            row = tx.execute(query_users(account).where(users.c.id == bearer)).one()
     if row is None:
         read_account(tx, account)
         raise UnknownUser(f"account {account!r} has no user {user!r}", user=user)
-    return _user(*row)
+    return as_user(*row)
 
 
 def list_users(
-    tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT, *, deleted: bool = False
+    tx: Connection,
+    account: str,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+    *,
+    deleted: bool = False,
+    pool: str | None = None,
+    product: str | None = None,
 ) -> Page[User]:
     """Users of the account in order of id, which is the order they were made in; `deleted`: also those that were
-    deleted. UnknownAccount."""
+    deleted; only those of this pool or product. UnknownAccount, NotFound (pool)."""
     read_account(tx, account)
-    query = _users_of(account)
+    query = query_users(account)
     if not deleted:
         query = query.where(func.coalesce(managed_users.c.status, "active") != "deleted")
-    return read_page(tx, "users", query, users.c.id, _user, after=after, limit=limit)
+    if pool is not None:
+        query = query.where(in_pool(read_pools(tx), pool))
+    if product is not None:
+        query = query.where(managed_users.c.product == product)
+    return read_page(tx, "users", query, users.c.id, as_user, after=after, limit=limit)
+
+
+def in_pool(known: Pools, pool: str) -> ColumnElement[bool]:
+    """Whether a user's product is paid from this pool; without a product it is in the default pool. NotFound."""
+    known.charge(pool)
+    product = managed_users.c.product
+    if pool != DEFAULT_POOL:
+        return product.in_(known.products_of(pool))
+    elsewhere = [name for name, its in known.products.items() if its != DEFAULT_POOL]
+    return product.is_(None) | product.not_in(elsewhere)
 
 
 def names_of(tx: Connection, user_ids: Iterable[str]) -> dict[str, str]:
@@ -152,8 +174,8 @@ def _end() -> Any:
     return func.coalesce(user_names.c.valid_to, MAX_INSTANT + 1)
 
 
-def _users_of(account: str) -> Select[Any]:
-    """Columns in the order of `_user`'s arguments."""
+def query_users(account: str) -> Select[Any]:
+    """Columns in the order of `as_user`'s arguments."""
     m = managed_users.c
     last = select(user_names.c.name).where(user_names.c.user_id == users.c.id).order_by(_end().desc()).limit(1)
     name = func.coalesce(m.name, last.correlate(users).scalar_subquery())
@@ -165,7 +187,7 @@ def _users_of(account: str) -> Select[Any]:
     return query.outerjoin(erasures, erasures.c.user_id == users.c.id).where(users.c.account == account)
 
 
-def _user(
+def as_user(
     id: str, account: str, name: str | None, created_at: int, product: str | None, status: Status | None,
     funded: int | None, amount: int | None, unit: LimitUnit | None, window: LimitWindow | None, has_password: bool,
     erased_at: int | None,
