@@ -48,6 +48,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
+    *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, credentials, pools, care, retention, health),
 )
 
