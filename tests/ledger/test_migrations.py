@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
 
 from flowtally.errors import LedgerTooNew
-from flowtally.ledger import database, managed, migrations, users
+from flowtally.ledger import allocations, audit, database, managed, migrations, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
@@ -112,4 +112,21 @@ def test_users_of_the_first_version_stay_who_they_were(url: str) -> None:
     with ledger.begin() as tx:
         assert users.read_user(tx, "acme", "ann") == users.User("usr_1", "acme", "ann", 2)
         assert managed.create_user(tx, "acme", "ann", now=3).id == "usr_1"
+    ledger.close()
+
+
+def test_allocations_of_an_earlier_version_never_end(url: str) -> None:
+    older = Ledger(database._engine(database._parse(url)))
+    with older.begin() as tx:
+        migrations.upgrade(tx, "0005")
+        tx.execute(text("INSERT INTO accounts VALUES ('acme', '', 'UTC', 'active', 0, 'carry', 1, 1)"))
+        tx.execute(text("INSERT INTO users VALUES ('usr_1', 'acme', 2)"))
+        tx.execute(text("INSERT INTO allocations VALUES ('alc_1', 'acme', 'usr_1', 'traffic', 70, 3)"))
+        tx.execute(text("INSERT INTO allocation_returns VALUES ('ret_1', 'alc_1', 20, 4)"))
+    older.close()
+    ledger = Ledger.open(url)
+    with ledger.read() as tx:
+        expected = allocations.Allocation("alc_1", "acme", "usr_1", "traffic", 70, 3, None, 20)
+        assert allocations.allocations_to(tx, "usr_1") == [expected]
+        assert list(audit.faults(tx)) == []
     ledger.close()
