@@ -6,7 +6,8 @@ between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
 * One `sums` call serves all pools, so a balance is one moment of usage. Each pool is then burnt over its own edges:
   those of another pool would not matter, except where free adjustments make part of a span negative.
 * A pool that charges nothing has no balance. The others appear when they have grants or use; `traffic` always does.
-* Funded users have purses of their own: their use is left out, what was allocated to them is drawn.
+* Funded users have purses of their own: their use is left out, what was allocated to them is drawn. So is what
+  vouchers set aside.
 * `at` in the future is allowed: what would be there if nothing more was used.
 """
 
@@ -21,9 +22,9 @@ from msgspec import structs
 
 from flowtally import burndown
 from flowtally.edges import format_instant, merge_edges
-from flowtally.ledger import accounts, allocations, grants, managed, pools
-from flowtally.ledger.allocations import Allocation
+from flowtally.ledger import accounts, draws, grants, managed, pools
 from flowtally.ledger.database import Tx
+from flowtally.ledger.draws import Draw
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
 from flowtally.moment import Moment, show_moment
@@ -73,6 +74,12 @@ def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int, moment: M
     )
 
 
+def cover_of(tx: Tx, usage: UsageReader, account_id: str, pool: str, at: int) -> int:
+    """How much could be drawn from the account's pool at `at`: what is left, and credit."""
+    purse = make_balance(tx, usage, account_id, at).pools.get(pool)
+    return 0 if purse is None else purse.left + purse.credit
+
+
 def burn_pools(
     tx: Tx,
     account_id: str,
@@ -87,11 +94,11 @@ def burn_pools(
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
     given = known_at(grants.grants_of(tx, account_id), moment)
-    passed_on = allocations.allocations_of(tx, account_id, None if moment is None else moment.instant)
+    left = draws.draws_of(tx, account_id, None if moment is None else moment.instant)
     units = units_of(known)
     purses = Purses(
         {name: [_payer(grant) for grant in given if grant.pool == name] for name in units},
-        {name: [_draw(one) for one in passed_on if one.pool == name] for name in units},
+        {name: [_draw(one) for one in left if one.pool == name] for name in units},
         account.carry_from,
         account.overage,
     )
@@ -169,8 +176,8 @@ def _payer(grant: Grant) -> burndown.Grant:
     return burndown.Grant(grant.id, grant.amount, grant.priority, grant.starts_at, grant.expires_at, grant.voided_at)
 
 
-def _draw(passed_on: Allocation) -> burndown.Draw:
-    return burndown.Draw(passed_on.id, passed_on.created_at, passed_on.amount, passed_on.returned)
+def _draw(left: Draw) -> burndown.Draw:
+    return burndown.Draw(left.id, left.at, left.amount, left.returned)
 
 
 def _use_by_pool(

@@ -111,6 +111,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool,
         Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),
     ] = False
+    check_in_bytes: Annotated[
+        int,
+        Meta(
+            description="What an account is given in the pool `traffic` when it checks in, once a day of its own zone; "
+            "0: check-ins are refused.",
+            ge=0,
+            le=2**53 - 1,
+        ),
+    ] = 0
+    check_in_days: Annotated[
+        int, Meta(description="A check-in's reward expires after this many times 24 hours.", ge=1, le=36_500)
+    ] = 30
+    check_in_cap_bytes: Annotated[
+        int,
+        Meta(description="All that check-ins give an account in a calendar month; 0: no end.", ge=0, le=2**53 - 1),
+    ] = 0
     threads: Annotated[int, Meta(description="Threads that ask the databases.", ge=1, le=256)] = 8
     metrics: Annotated[
         Literal["loopback", "open", "admin"],

@@ -179,6 +179,11 @@ def first_instant(day: date, zone: ZoneInfo) -> int:
     return at if skipped == 0 else _first_change(at - skipped, at, zone)
 
 
+def local_date(at: int, zone: ZoneInfo) -> date:
+    """The date of the day that holds the instant: the latest one that has begun."""
+    return date.fromordinal(_begun_day(at, zone))
+
+
 def _first_change(low: int, high: int, zone: ZoneInfo) -> int:
     """The instant in (low, high] from which the offset is that of `high`. Clocks change on whole seconds."""
     offset = _offset_ms(high, zone)
@@ -212,15 +217,19 @@ def calendar_edges(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: 
 
 def window_of(window: Literal["day", "month"], at: int, zone: ZoneInfo) -> tuple[int, int]:
     """The day or month of the zone's calendar that holds the instant: its beginning, and where the next one begins."""
-    # Where the clock was set back across midnight the day that had already begun goes on, whatever the clock shows.
-    day = min(_local_day(at, zone) + 1, _LAST_DAY)
-    while first_instant(date.fromordinal(day), zone) > at:
-        day -= 1
-    found = date.fromordinal(day)
+    found = local_date(at, zone)
     if window == "month":
         found = found.replace(day=1)
     edges = _date_edges(window, at, _MAX_MS, zone)
     return first_instant(found, zone), next(edges, _MAX_MS)
+
+
+def _begun_day(at: int, zone: ZoneInfo) -> int:
+    # Where the clock was set back across midnight the day that had already begun goes on, whatever the clock shows.
+    day = min(_local_day(at, zone) + 1, _LAST_DAY)
+    while first_instant(date.fromordinal(day), zone) > at:
+        day -= 1
+    return day
 
 
 def _check_range(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: int) -> None:

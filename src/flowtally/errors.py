@@ -21,6 +21,10 @@
     │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
     │   ├── PlanRetired             a plan that is no longer sold
     │   ├── LimitReached            as many of a thing as there may be: carries the limit
+    │   ├── VoucherEnded            the voucher was used or revoked: carries which
+    │   ├── CheckInsOff             the setting gives nothing for a check-in
+    │   ├── CheckedIn               already, on this local day: carries when the next is possible
+    │   ├── CheckInCapReached       the month's check-ins gave all they may: carries when the next is possible
     │   ├── PeriodOverlap           a closed period already holds part of the span
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
@@ -31,7 +35,7 @@
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
-    ├── RateLimited (429)
+    ├── RateLimited (429)           too often: carries retry_after_s
     └── Unavailable (503)           try again later: carries retry_after_s
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
@@ -176,6 +180,28 @@ class PlanRetired(Conflict):
 class LimitReached(Conflict):
     code = "limit_reached"
     title = "There may be no more of them"
+
+
+class VoucherEnded(Conflict):
+    """A voucher is used or revoked, once; its code is never said."""
+
+    code = "voucher_ended"
+    title = "The voucher was used or revoked"
+
+
+class CheckInsOff(Conflict):
+    code = "check_ins_off"
+    title = "Check-ins give nothing here"
+
+
+class CheckedIn(Conflict):
+    code = "checked_in"
+    title = "Checked in already today"
+
+
+class CheckInCapReached(Conflict):
+    code = "check_in_cap_reached"
+    title = "This month's check-ins gave all they may"
 
 
 class PeriodOverlap(Conflict):

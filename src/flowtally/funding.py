@@ -13,10 +13,10 @@ import msgspec
 from msgspec import structs
 
 from flowtally import burndown
-from flowtally.balance import Burnt, Purses, burn_purses, make_balance, show_pool, units_of
+from flowtally.balance import Burnt, Purses, burn_purses, cover_of, show_pool, units_of
 from flowtally.edges import format_instant, load_zone, merge_edges, window_of
 from flowtally.errors import BadRange
-from flowtally.ledger import accounts, allocations, erasures, managed, pools, users
+from flowtally.ledger import accounts, allocations, draws, erasures, managed, pools, users
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
@@ -123,8 +123,7 @@ def allocate(
     found = users.read_user(tx, account_id, user)
     allocations.check_allocation(tx, found, amount, pool)
     at = _at(tx, account_id, now)
-    purse = make_balance(tx, usage, account_id, at).pools.get(pool)
-    left = 0 if purse is None else purse.left + purse.credit
+    left = cover_of(tx, usage, account_id, pool, at)
     return allocations.allocate(tx, found, amount, now=at, pool=pool, left=left, expires_at=expires_at)
 
 
@@ -223,8 +222,8 @@ def _check_at(at: int) -> None:
 
 
 def _at(tx: Tx, account_id: str, now: int) -> int:
-    """Now, and not before the last allocation, were the clock set back: each must see all those before it."""
-    return max(now, allocations.last_allocated_at(tx, account_id))
+    """Now, and not before the last draw, were the clock set back: each must see all those before it."""
+    return max(now, draws.last_drawn_at(tx, account_id))
 
 
 def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:

@@ -17,10 +17,12 @@ __all__ = ["PlainEvent"]
 
 MAX_EVENTS: Final = 100_000  # per request
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request
+DEFAULT_DURATION_S: Final = 90 * 86_400  # of what a voucher is redeemed into
 
 ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
 Scope = Literal["ingest", "account", "manage", "admin"]
+VoucherStatus = Literal["unused", "used", "revoked"]
 GrantState = Literal["pending", "active", "spent", "expired", "voided"]
 
 
@@ -215,7 +217,9 @@ class PoolBalance(msgspec.Struct, frozen=True):
     voided: int
     overage: int
     credit: int
-    drawn: int = 0  # passed on to funded users: paid like use, so part of spent (or of overage)
+    drawn: int = (
+        0  # passed on to funded users or set aside in vouchers: paid like use, so part of spent (or of overage)
+    )
 
 
 class GrantAnswer(msgspec.Struct, frozen=True):
@@ -539,6 +543,56 @@ class WhitelistAnswer(msgspec.Struct, frozen=True):
     enabled: bool
     created_at: str
     changed_at: str
+
+
+class VoucherRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`count` vouchers of `amount` each, in the pool's unit. What one is redeemed into lasts `duration_s` seconds."""
+
+    amount: int
+    count: int = 1
+    pool: str = "traffic"
+    duration_s: int = DEFAULT_DURATION_S
+
+
+class VoucherAnswer(msgspec.Struct, frozen=True):
+    """`ended_at`: when it was used or revoked; `redeemed_by`: the account that used it."""
+
+    id: str
+    account: str
+    code: str
+    pool: str
+    amount: int
+    duration_s: int
+    status: VoucherStatus
+    created_at: str
+    ended_at: str | None
+    redeemed_by: str | None
+
+
+class VouchersAnswer(msgspec.Struct, frozen=True):
+    """The vouchers that one request created, in order."""
+
+    items: list[VoucherAnswer]
+
+
+class RedemptionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`code`: letters and digits; case matters."""
+
+    code: str
+
+
+class CheckInAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`day` is the local date in `timezone`, the account's zone then. `amount` was given in the pool `traffic`, as the
+    grant `grant`. `next_at`, only when checking in: from when it is possible again."""
+
+    account: str
+    day: str
+    timezone: str
+    checked_in_at: str
+    grant: str
+    amount: int
+    expires_at: str
+    next_at: str | None = None
 
 
 class LimitState(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from flowtally.api.application import Lifespan, build_application
+from flowtally.api.guesses import Guesses
 from flowtally.api.house import EventsDoor, House
 from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
@@ -37,7 +38,7 @@ from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
-from flowtally.ledger import credentials, managed, wallet
+from flowtally.ledger import credentials, managed, vouchers, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.usage.keys import take_lease
@@ -109,7 +110,8 @@ def open_house(
             ledger = Ledger.open(config.ledger_url)
             closing.callback(ledger.close)
         with ledger.read() as tx:
-            vault = Vault.open(config.data_dir / KEY_FILE, managed.any_password(tx))
+            sealed = managed.any_password(tx) or vouchers.any_sealed(tx)
+            vault = Vault.open(config.data_dir / KEY_FILE, sealed)
             wallet.check_currency(tx, config.currency)
         if ingest is None:
             keys_path(config.keys_url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -145,6 +147,7 @@ def open_house(
             *pools,
             BodyRoom(config.max_waiting_bytes),
             care,
+            Guesses(clock),
         )
 
 

@@ -9,8 +9,10 @@ from tests.conftest import NOW
 from tests.ingest.conftest import named
 
 from flowtally import funding, periods
+from flowtally import vouchers as issuing
 from flowtally.care import laws, statements
-from flowtally.ledger import accounts, grants, managed
+from flowtally.ledger import accounts, check_ins, codes, draws, grants, managed, vouchers
+from flowtally.ledger.vault import Vault
 
 DAY = 86_400_000
 MARCH = ("2026-03-01", "2026-03-03")
@@ -116,7 +118,8 @@ def test_an_allocation_to_somebody_without_a_purse_is_named(books: Books) -> Non
     books.house.send(*named("b", user="bob"))
     books.patient.promises("UPDATE allocations SET user_id = (SELECT user_id FROM user_names WHERE name = 'bob')")
     assert books.patient.found()["draws_and_purses"] == [
-        "account 'acme', pool 'traffic': passed on 20, but the purses of its users were given 0"
+        "account 'acme', pool 'traffic': passed on 20, but the purses of its users were given 0 and its vouchers hold"
+        " or became 0"
     ]
 
 
@@ -200,3 +203,69 @@ def test_what_was_promised_while_a_statement_was_planned_is_no_difference(books:
     with house.ledger.begin() as tx:
         periods.close_period(tx, "acme", planned, house.clock())
     assert books.patient.found() == {}
+
+
+def redeemed(books: Books) -> str:
+    """A voucher of 30 of acme's, redeemed by beta; and one that was revoked."""
+    vault = Vault.open(books.house.data / "v.key", None)
+    store, now = books.house.store.inner, books.house.clock()
+    with books.house.ledger.begin() as tx:
+        one, other = issuing.create_vouchers(tx, store, vault, "acme", 30, 2, now=now)
+        vouchers.redeem_voucher(tx, "beta", codes.digest_of(vault, vault.reveal(one.sealed)), now=now)
+        vouchers.revoke_voucher(tx, other.id, "acme", now=now)
+    return one.id
+
+
+def test_vouchers_used_and_revoked_are_part_of_whole_books(books: Books) -> None:
+    redeemed(books)
+    books.close(*MARCH)
+    assert books.patient.found() == {}
+
+
+def test_a_used_voucher_whose_grant_is_another_is_named(books: Books) -> None:
+    voucher = redeemed(books)
+    for change, back in (("amount = 31", "amount = 30"), ("expires_at = NULL", "expires_at = starts_at + 7776000000")):
+        books.patient.promises(f"UPDATE grants SET {change} WHERE reference = '{voucher}'")
+        assert books.patient.found() == {
+            "ledger_voucher": [f"voucher {voucher}: was used, and the grant it became is another than it says"]
+        }
+        books.patient.promises(f"UPDATE grants SET {back} WHERE reference = '{voucher}'")
+        assert books.patient.found() == {}
+
+
+def test_a_voucher_that_is_not_drawn_is_named(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balance that forgets vouchers: consistent in itself, and more than there is."""
+    redeemed(books)
+    honest = draws.draws_of
+    monkeypatch.setattr(
+        draws, "draws_of", lambda tx, *asked: [one for one in honest(tx, *asked) if not one.id.startswith("vch_")]
+    )
+    found = books.patient.found()
+    assert set(found) == {"use_and_draws", "draws_and_purses"}
+    assert found["draws_and_purses"] == [
+        "account 'acme', pool 'traffic': passed on 20, but the purses of its users were given 20 and its vouchers hold"
+        " or became 30"
+    ]
+
+
+def test_an_end_before_the_beginning_is_named(books: Books) -> None:
+    voucher = redeemed(books)
+    books.patient.promises("UPDATE voucher_ends SET ended_at = 5 WHERE grant_id IS NULL")
+    found = books.patient.found()
+    assert [one.endswith("ended before it was created") for one in found["ledger_voucher"]] == [True]
+    assert voucher not in found["ledger_voucher"][0]
+
+
+def test_a_check_in_whose_grant_is_another_and_one_out_of_order_are_named(books: Books) -> None:
+    with books.house.ledger.begin() as tx:
+        for day in (0, 1):
+            check_ins.check_in(tx, "acme", check_ins.Reward(5, 3, 0), now=books.house.clock() + day * DAY)
+    assert books.patient.found() == {}
+    books.patient.promises("UPDATE check_ins SET checked_in_at = 5 WHERE day = '2026-03-17'")
+    said = "account 'acme', 2026-03-17"
+    assert books.patient.found() == {
+        "ledger_check_in": [
+            f"{said}: gave another grant than it says",
+            f"{said}: came before the check-in of the day before",
+        ]
+    }

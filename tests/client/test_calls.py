@@ -25,6 +25,10 @@ ACCOUNT = {"id": "acme", "name": "", "timezone": "UTC", "status": "active", "car
            "created_at": "x"}  # fmt: skip
 GRANT = {"id": "g1", "account": "acme", "pool": "traffic", "amount": 1, "source": "manual", "reference": "",
          "priority": 100, "starts_at": "x", "expires_at": None, "created_at": "x", "voided_at": None}  # fmt: skip
+VOUCHER = {"id": "vch_1", "account": "a", "code": "x", "pool": "traffic", "amount": 1, "duration_s": 9,
+           "status": "unused", "created_at": "x", "ended_at": None, "redeemed_by": None}  # fmt: skip
+CHECK_IN = {"account": "a", "day": "x", "timezone": "UTC", "checked_in_at": "x", "grant": "g1", "amount": 1,
+            "expires_at": "x", "next_at": "y"}  # fmt: skip
 CREDENTIAL = {"id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None}
 ENTRY = {"id": "t1", "account": "a", "kind": "deposit", "amount_micros": 5, "currency": "USD", "reference": "",
          "reason": "", "created_at": "x"}  # fmt: skip
@@ -80,6 +84,11 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/accounts/acme/grants", lambda c: c.give_grant("acme", p.GrantRequest(amount=1)), GRANT),
     ("GET", "/v1/accounts/acme/grants/g1", lambda c: c.grant("acme", "g1"), GRANT),
     ("POST", "/v1/accounts/acme/grants/g1/void", lambda c: c.void_grant("acme", "g1"), GRANT),
+    ("POST", "/v1/accounts/a/vouchers", lambda c: c.create_vouchers("a", p.VoucherRequest(1)), {"items": [VOUCHER]}),
+    ("GET", "/v1/accounts/a/vouchers/vch_1", lambda c: c.voucher("a", "vch_1"), VOUCHER),
+    ("POST", "/v1/accounts/a/vouchers/vch_1/revoke", lambda c: c.revoke_voucher("a", "vch_1"), VOUCHER),
+    ("POST", "/v1/accounts/a/redemptions", lambda c: c.redeem_voucher("a", p.RedemptionRequest("x")), GRANT),
+    ("POST", "/v1/accounts/a/check-ins", lambda c: c.check_in("a"), CHECK_IN),
     ("GET", "/v1/usage?top=3&account=a&account=b", lambda c: c.overall_usage(top=3, accounts=["a", "b"]), OVERALL),
     ("GET", "/v1/accounts/acme/balance?as_of=7", lambda c: c.balance("acme", as_of="7"), BALANCE),
     ("GET", "/v1/accounts/acme/users/al/balance?as_of=7", lambda c: c.user_balance("acme", "al", as_of="7"), PURSE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
-from flowtally.ledger import accounts, allocations, managed
+from flowtally.ledger import accounts, allocations, draws, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.users import User
 
@@ -26,7 +26,7 @@ def test_what_is_left_covers_an_allocation_or_it_is_refused_with_the_values(ledg
             allocations.allocate(tx, fay, 71, pool="mobile", left=70, now=5)
         assert refused.value.extra == {"account": "acme", "pool": "mobile", "amount": 71, "left": 70}
         assert allocations.allocations_of(tx, "acme") == allocations.allocations_to(tx, fay.id) == [made]
-        assert (allocations.last_allocated_at(tx, "acme"), allocations.last_allocated_at(tx, "beta")) == (5, 0)
+        assert (draws.last_drawn_at(tx, "acme"), draws.last_drawn_at(tx, "beta")) == (5, 0)
 
 
 def test_what_is_unspent_is_taken_back_in_parts_and_no_more(ledger: Ledger, fay: User) -> None:

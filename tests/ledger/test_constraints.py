@@ -104,6 +104,24 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
         "changed_at": 0,
     },
+    "vouchers": {
+        "id": "vch_1",
+        "account": "acme",
+        "pool": "gold",
+        "amount": 1,
+        "duration_s": 60,
+        "digest": "e" * 64,
+        "sealed": "x",
+        "created_at": 0,
+    },
+    "voucher_ends": {"voucher_id": "vch_1", "ended_at": 5, "redeemed_by": "acme", "grant_id": "grn_1"},
+    "check_ins": {
+        "account": "acme",
+        "day": "2026-03-01",
+        "timezone": "UTC",
+        "checked_in_at": 5,
+        "grant_id": "grn_1",
+    },
     "credentials": {
         "id": "crd_1",
         "scope": "ingest",
@@ -169,7 +187,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("grants", {"id": "g", "pool": "nowhere"}),
     ("grants", {"id": "g", "account": "nobody"}),
     ("grant_voids", {}),  # voided once
-    ("grant_voids", {"grant_id": "grn_2"}),
+    ("grant_voids", {"grant_id": "grn_9"}),
     ("managed_users", {"user_id": "usr_2"}),  # the same name
     ("managed_users", {"user_id": "usr_2", "name": "bob", "account": "beta"}),
     ("managed_users", {"user_id": "usr_2", "name": "bob", "status": "deleted"}),
@@ -225,6 +243,20 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("purchases", OTHER | {"amount": 0}),
     ("purchases", OTHER | {"grant_id": "grn_9"}),
     ("purchases", OTHER | {"transfer_id": "trf_9"}),
+    ("vouchers", {"id": "v"}),  # the same code
+    ("vouchers", {"id": "v", "digest": "f" * 63}),
+    ("vouchers", {"id": "v", "digest": "f" * 64, "amount": 0}),
+    ("vouchers", {"id": "v", "digest": "f" * 64, "duration_s": 0}),
+    ("vouchers", {"id": "v", "digest": "f" * 64, "account": "nobody"}),
+    ("vouchers", {"id": "v", "digest": "f" * 64, "pool": "nowhere"}),
+    ("voucher_ends", {"redeemed_by": None, "grant_id": None}),  # used, and revoked
+    ("voucher_ends", {"voucher_id": "vch_2"}),  # the same grant
+    ("voucher_ends", {"voucher_id": "vch_2", "grant_id": None}),
+    ("voucher_ends", {"voucher_id": "vch_9", "redeemed_by": None, "grant_id": None}),
+    ("check_ins", {"grant_id": "grn_2"}),  # the same day again
+    ("check_ins", {"day": "2026-03-02"}),  # the same grant
+    ("check_ins", {"day": "1 March", "grant_id": "grn_2"}),
+    ("check_ins", {"day": "2026-03-02", "grant_id": "grn_9"}),
     ("credentials", {"id": "c"}),  # the same token
     ("credentials", {"id": "c", "token_hash": "b" * 63}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "key_hash": "plain"}),
@@ -256,6 +288,8 @@ def test_the_schema_refuses_what_cannot_be(ledger: Ledger) -> None:
         tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
         tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_8"}))
         tx.execute(insert(tables.transfers).values(ROWS["transfers"] | {"id": "trf_2"}))
+        tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_2"}))
+        tx.execute(insert(tables.vouchers).values(ROWS["vouchers"] | {"id": "vch_2", "digest": "0" * 64}))
         for name, change in BAD:
             with tx.begin_nested() as savepoint:
                 try:

@@ -18,6 +18,7 @@ from flowtally.ledger import (
     accounts,
     allocations,
     audit,
+    check_ins,
     credentials,
     erasures,
     grants,
@@ -28,21 +29,23 @@ from flowtally.ledger import (
     pools,
     purchases,
     users,
+    vouchers,
     wallet,
     whitelist,
 )
+from flowtally.ledger.codes import Code
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
-MODULES += [idempotency, periods, wallet, plans, purchases, whitelist]
+MODULES += [idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void, a credential to revoke and one that asks; users to change,
-    delete, erase and allocate to, an allocation to take back, an erasure to finish; money and a plan."""
+    delete, erase and allocate to, an allocation to take back, an erasure to finish; money, a plan; vouchers to end."""
 
     grant_id: str
     revocable: str
@@ -50,6 +53,7 @@ class World(msgspec.Struct, frozen=True):
     funded: users.User
     allocation: str
     erased: str
+    revocable_voucher: str
 
 
 Command = Callable[[Connection, World], object]
@@ -69,6 +73,12 @@ COMMANDS: dict[str, Command] = {
     "replace_addresses": lambda tx, w: whitelist.replace_addresses(
         tx, "acme", None, ["192.0.2.3", "10.0.0.0/8"], pool="mobile", now=NOW, most=2
     ),
+    "create_vouchers": lambda tx, w: vouchers.create_vouchers(
+        tx, "acme", 9, [code("c"), code("d")], now=NOW, pool="mobile", duration_s=60, left=20
+    ),
+    "redeem_voucher": lambda tx, w: vouchers.redeem_voucher(tx, "acme", "a" * 64, now=NOW),
+    "revoke_voucher": lambda tx, w: vouchers.revoke_voucher(tx, w.revocable_voucher, "acme", now=NOW),
+    "check_in": lambda tx, w: check_ins.check_in(tx, "acme", check_ins.Reward(5, 30, 100), now=NOW),
     "create_pool": lambda tx, w: pools.create_pool(tx, "gold", "requests", NOW),
     "map_product": lambda tx, w: pools.map_product(tx, "isp", "mobile", NOW),
     "mark_products_used": lambda tx, w: pools.mark_products_used(tx, ["residential", "mobile"], NOW),
@@ -94,6 +104,10 @@ def _issued(credential: credentials.Credential, token: str, key: str) -> dict[st
     return msgspec.structs.asdict(credential) | {"token": token, "key": key}
 
 
+def code(letter: str) -> Code:
+    return Code(letter * 64, f"sealed {letter}")
+
+
 def make_world(tx: Connection) -> World:
     accounts.create_account(tx, "acme", now=1)
     accounts.create_account(tx, "beta", now=1)
@@ -109,7 +123,10 @@ def make_world(tx: Connection) -> World:
     wallet.deposit(tx, "acme", 100, now=7, currency="USD")
     for name in ("small", "old"):
         plans.create_plan(tx, name, 500, 60, now=7, currency="USD", plan_id=name)
-    return World(grant.id, revocable.id, asking.id, funded, allocation.id, erased.user_id)
+    _, unused = vouchers.create_vouchers(
+        tx, "acme", 7, [code("a"), code("b")], now=7, pool="traffic", duration_s=60, left=14
+    )
+    return World(grant.id, revocable.id, asking.id, funded, allocation.id, erased.user_id, unused.id)
 
 
 @pytest.fixture
@@ -120,7 +137,7 @@ def world(ledger: Ledger) -> World:
 
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out."""
-    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

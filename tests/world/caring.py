@@ -34,6 +34,7 @@ from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.snapshot import Snapshot, moment_of
+from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.memory import MemoryStore
 
 ASKING: tuple[checks.Check, ...] = (  # those that look into no process
@@ -45,6 +46,8 @@ ASKING: tuple[checks.Check, ...] = (  # those that look into no process
     checks.limits,
     checks.passed_on,
     checks.whitelists,
+    checks.vouchers,
+    checks.check_ins,
     checks.explanations,
     checks.events,
     checks.periods,
@@ -142,6 +145,7 @@ def take(world: World, place: Path) -> None:
         keys.close()
         ledger.write(place, lambda *_: None)
     (place / "rows.json").write_text(json.dumps(rows))
+    shutil.copy(world.house.data / KEY_FILE, place / KEY_FILE)  # without it no voucher's code can be read
 
 
 class Restored(World):
@@ -161,6 +165,7 @@ def put_back(world: World, closing: ExitStack) -> World:
     (place / "data").mkdir(parents=True)
     closing.callback(shutil.rmtree, place)
     shutil.copy(world.backup.place / "keys.db", place / "data" / "keys.db")
+    shutil.copy(world.backup.place / KEY_FILE, place / "data" / KEY_FILE)
     shutil.copy(world.backup.place / "ledger.db", place / "ledger.db")
     restored.memory = MemoryStore()
     restored.memory.rows = json.loads((world.backup.place / "rows.json").read_text())

@@ -160,12 +160,14 @@ def limits(world: World, chance: Random) -> None:
 
 
 def passed_on(world: World, chance: Random) -> None:
-    """What left the accounts' purses is in those of their users."""
+    """What left the accounts' purses is in those of their users, or in vouchers."""
     for account in ACCOUNTS:
         told = world.ask("GET", f"/v1/accounts/{account.name}/balance", at=format_instant(world.now))["pools"]
         mine = [one for one in world.model.allocations if one.user.account == account.name]
         for pool in PURSES:
             drawn = sum(one.amount - one.returned for one in mine if one.pool == pool)
+            aside = [one for one in world.model.vouchers if (one.account, one.pool) == (account.name, pool)]
+            drawn += sum(one.amount for one in aside if one.status != "revoked")
             assert told.get(pool, {}).get("drawn", 0) == drawn
 
 
@@ -179,6 +181,26 @@ def whitelists(world: World, chance: Random) -> None:
         found = {(account, user, one["pool"], one["address"]): one["enabled"] for one in told}
         mine = {key: enabled for key, enabled in world.model.whitelist.items() if key[:2] == (account, user)}
         assert (found, len(told)) == (mine, len(mine))
+
+
+def vouchers(world: World, chance: Random) -> None:
+    """Whoever created them reads them, with their codes and what became of them; nobody else does."""
+    for account in ACCOUNTS:
+        status = chance.choice([None, "unused", "used", "revoked"])
+        asked = "limit=1000" + ("" if status is None else f"&status={status}")
+        told = world.ask("GET", f"/v1/accounts/{account.name}/vouchers?{asked}")["items"]
+        mine = [one for one in world.model.vouchers if one.account == account.name and status in (None, one.status)]
+        assert [(one["id"], one["code"], one["status"], one["redeemed_by"]) for one in told] == [
+            (one.id, one.code, one.status, one.redeemed_by) for one in mine
+        ]
+
+
+def check_ins(world: World, chance: Random) -> None:
+    for account in ACCOUNTS:
+        told = world.ask("GET", f"/v1/accounts/{account.name}/check-ins", limit=1000)["items"]
+        assert [(one["day"], instant(one["checked_in_at"]), one["amount"]) for one in told] == [
+            (day.isoformat(), at, amount) for day, at, amount in world.model.check_ins[account.name]
+        ]
 
 
 def explanations(world: World, chance: Random) -> None:
@@ -288,6 +310,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     limits,
     passed_on,
     whitelists,
+    vouchers,
+    check_ins,
     explanations,
     events,
     periods,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 from tests import burndown_model
@@ -79,6 +80,21 @@ class Allocation:
 
 
 @dataclass
+class Voucher:
+    """`status`: unused, used (by `redeemed_by`) or revoked."""
+
+    id: str
+    code: str
+    account: str
+    pool: str
+    amount: int
+    duration_s: int
+    created_at: int
+    status: str = "unused"
+    redeemed_by: str | None = None
+
+
+@dataclass
 class Period:
     id: str
     account: str
@@ -111,6 +127,10 @@ class Model:
     users: list[User] = field(default_factory=list)
     grants: dict[str, list[tuple[str, Grant]]] = field(default_factory=lambda: defaultdict(list))  # (pool, grant)
     allocations: list[Allocation] = field(default_factory=list)
+    vouchers: list[Voucher] = field(default_factory=list)
+    check_ins: dict[str, list[tuple[date, int, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # day, at, amount
     periods: list[Period] = field(default_factory=list)
     money: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # what moved an account's wallet
     plans: list[Plan] = field(default_factory=list)
@@ -252,6 +272,11 @@ class Model:
             Draw(one.id, one.created_at, one.amount, one.returned)
             for one in self.allocations
             if one.user.account == account and one.pool == pool
+        ]
+        draws += [
+            Draw(one.id, one.created_at, one.amount)
+            for one in self.vouchers
+            if one.account == account and one.pool == pool and one.status != "revoked"
         ]
         paid = [
             row

@@ -9,12 +9,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from tests.ingest.conftest import Death
-from tests.world.model import POOLS, PURSES, Allocation, Period, Plan, Row, User, inside, total
-from tests.world.world import DAY, NAMES, World, sources_of
+from tests.world.model import POOLS, PURSES, Allocation, Period, Plan, Row, User, Voucher, inside, total
+from tests.world.world import DAY, NAMES, REWARD, World, sources_of
 
 from flowtally.burndown import Grant
 from flowtally.edges import format_instant
@@ -354,6 +356,78 @@ def take_back(world: World, chance: Random) -> None:
             continue
         one.returned += unspent if amount is None else amount
         assert world.write(path, asked, status=200)["returned"] == one.returned
+
+
+@verb(3)
+def create_vouchers(world: World, chance: Random) -> None:
+    """All are covered by what is left and by credit, or none is made."""
+    account, pool, count = world.account(), chance.choice(PURSES), chance.randrange(1, 4)
+    purse = world.model.balance(account, pool, world.now)
+    covered = purse["left"] + purse["credit"]
+    each = covered // count
+    amount = max(1, chance.choice([chance.randrange(1, 9), chance.randrange(1, 9), each, each + 1]))
+    asked = {"amount": amount, "count": count, "pool": pool, "duration_s": chance.randrange(1, 9 * DAY // 1000)}
+    path = f"/v1/accounts/{account}/vouchers"
+    if amount * count > covered:
+        problem = world.ask("POST", path, asked, status=409)
+        assert (problem["code"], problem["amount"], problem["left"]) == ("not_covered", amount * count, covered)
+        return
+    for one in world.write(path, asked)["items"]:
+        made = Voucher(one["id"], one["code"], account, pool, amount, int(str(asked["duration_s"])), world.now)
+        world.model.vouchers.append(made)
+    world.edges.append(world.now)
+
+
+@verb(3)
+def redeem_a_voucher(world: World, chance: Random) -> None:
+    """By anybody, once; an ended one is refused, and says why."""
+    account = world.account()
+    for one in some(chance, world.model.vouchers[-6:], 1):
+        path, asked = f"/v1/accounts/{account}/redemptions", {"code": one.code}
+        if one.status != "unused":
+            problem = world.ask("POST", path, asked, status=409)
+            assert (problem["code"], problem["voucher_status"]) == ("voucher_ended", one.status)
+            continue
+        made = world.write(path, asked)
+        one.status, one.redeemed_by = "used", account
+        ends = world.now + one.duration_s * 1000
+        assert (made["source"], made["reference"], made["amount"]) == ("cdk", one.id, one.amount)
+        world.model.grants[account].append((one.pool, Grant(made["id"], one.amount, 100, world.now, ends)))
+        world.edges += [world.now, ends]
+
+
+@verb(2)
+def revoke_a_voucher(world: World, chance: Random) -> None:
+    """Its draw was never there; a used one stays used, and a second time changes nothing."""
+    for one in some(chance, world.model.vouchers, 1):
+        path = f"/v1/accounts/{one.account}/vouchers/{one.id}/revoke"
+        if one.status == "used":
+            assert world.ask("POST", path, status=409)["code"] == "voucher_ended"
+        else:
+            one.status = "revoked"
+            assert world.write(path, None, status=200)["status"] == "revoked"
+
+
+@verb(3)
+def check_in(world: World, chance: Random) -> None:
+    """Once on each date of the wall calendar, and no more in a month than the cap."""
+    account = world.account()
+    zone = ZoneInfo(world.model.accounts[account].zone)
+    today = datetime.fromtimestamp(world.now / 1000, zone).date()
+    mine, path = world.model.check_ins[account], f"/v1/accounts/{account}/check-ins"
+    given = sum(amount for day, _, amount in mine if (day.year, day.month) == (today.year, today.month))
+    if mine and mine[-1][0] >= today:
+        assert world.ask("POST", path, status=409)["code"] == "checked_in"
+    elif given >= REWARD["check_in_cap_bytes"]:
+        assert world.ask("POST", path, status=409)["code"] == "check_in_cap_reached"
+    else:
+        amount = min(REWARD["check_in_bytes"], REWARD["check_in_cap_bytes"] - given)
+        made = world.write(path, None)
+        assert (made["day"], made["amount"]) == (today.isoformat(), amount)
+        ends = world.now + REWARD["check_in_days"] * DAY
+        mine.append((today, world.now, amount))
+        world.model.grants[account].append(("traffic", Grant(made["grant"], amount, 100, world.now, ends)))
+        world.edges += [world.now, ends]
 
 
 @verb(2)

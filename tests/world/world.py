@@ -33,6 +33,7 @@ ACCOUNTS = (
     Account("beta", "America/New_York", "forgive", NOW - 60 * DAY),
     Account("gamma", "Australia/Lord_Howe", "carry", NOW - 2 * DAY),
 )
+REWARD = {"check_in_bytes": 7, "check_in_days": 3, "check_in_cap_bytes": 30}
 NAMES = ("ann", "bob", "fay", "guy", "kim")
 
 
@@ -75,7 +76,7 @@ class World:
 
     def open(self) -> None:
         config = load_config(
-            {}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62
+            {}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62, **REWARD
         )
         self.process = ExitStack()
         self.process.callback(self.house.ledger.close)

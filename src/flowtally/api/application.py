@@ -16,6 +16,7 @@ from flowtally.api import (
     balance,
     care,
     changes,
+    check_ins,
     corrections,
     credentials,
     erasures,
@@ -32,6 +33,7 @@ from flowtally.api import (
     retention,
     usage,
     users,
+    vouchers,
     wallet,
     whitelist,
 )
@@ -48,8 +50,8 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 MODULES = (
     *(events, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
-    *(accounts, users, passwords, erasures, allocations, whitelist),
-    *(grants, wallet, plans, purchases, credentials, pools, care, retention, health),
+    *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, pools),
+    *(care, retention, health),
 )
 
 

@@ -9,6 +9,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from flowtally.api.guesses import Guesses
 from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
@@ -73,6 +74,7 @@ class House(msgspec.Struct, frozen=True):
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)
     bodies: BodyRoom
     care: Care
+    guesses: Guesses
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""

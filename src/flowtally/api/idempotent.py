@@ -6,7 +6,8 @@ remembered exactly when its work is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -34,16 +35,35 @@ class Key(msgspec.Struct, frozen=True):
         return cls(idempotency.check_key(text), idempotency.request_digest(request.method, request.scope["path"], body))
 
 
+class Recall(msgspec.Struct, frozen=True):
+    """An answer that shows what is kept elsewhere and is secret: `keep` says what is remembered of it (a JSON object),
+    `tell` answers from that again, given the call, what was kept and what the path named."""
+
+    keep: Callable[[Any], Any]
+    tell: Callable[..., Any]
+
+
 def is_known(call: Call, key: Key) -> bool:
     """Whether this request was answered before; IdempotencyMismatch for another one under the same key."""
     return idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest) is not None
 
 
-def once(call: Call, key: Key, status: int, work: Callable[[], Any]) -> Any:
-    """The work's answer, or the one given before (without its secrets)."""
+def once(
+    call: Call,
+    key: Key,
+    status: int,
+    work: Callable[[], Any],
+    recall: Recall | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """The work's answer, or the one given before (without its secrets, or told again by `recall`)."""
     before = idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest)
     if before is not None:
-        return Reply(before.body, status=before.status, headers=REPLAYED)
+        body = before.body
+        if recall is not None:
+            body = msgspec.json.encode(recall.tell(call, msgspec.json.decode(body), **given))
+        return Reply(body, status=before.status, headers=REPLAYED)
     made = work()
-    idempotency.remember(call.tx, call.credential.id, key.text, key.digest, status=status, answer=made, now=call.now)
+    kept = made if recall is None else recall.keep(made)
+    idempotency.remember(call.tx, call.credential.id, key.text, key.digest, status=status, answer=kept, now=call.now)
     return made

@@ -54,6 +54,8 @@ TAGS: Final = {
     "wallet": "Money of accounts.",
     "plans": "What can be bought.",
     "purchases": "What was.",
+    "vouchers": "Codes of traffic, for any account to redeem.",
+    "check_ins": "A reward a day.",
     "credentials": "Who may ask.",
     "pools": "Which products are paid from the same grants.",
     "health": "For machines that watch.",

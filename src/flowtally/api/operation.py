@@ -23,7 +23,7 @@ from litestar.response import Stream
 from flowtally import auth
 from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.house import House
-from flowtally.api.idempotent import Key, is_known, once
+from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
@@ -60,7 +60,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_example: Any = None
     prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
     changes_credentials: bool = False
-    holds_password: bool = False  # in its body: no plain digest of it may be kept
+    holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
+    recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
@@ -136,7 +137,10 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             # A write may have waited for its turn: its instant is that of the transaction, so that what was known at an
             # instant never changes afterwards.
             own = msgspec.structs.replace(call, _tx=tx, now=call.house.clock() if op.writes else call.now)
-            made = once(own, key, op.status, lambda: op.work(own, **given)) if key else op.work(own, **given)
+            if key is None:
+                made = op.work(own, **given)
+            else:
+                made = once(own, key, op.status, lambda: op.work(own, **given), op.recall, given)
     finally:
         if op.changes_credentials:
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer

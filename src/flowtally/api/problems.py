@@ -59,6 +59,8 @@ def problem_headers(error: errors.FlowtallyError) -> dict[str, str]:
     """What the status obliges us to say besides the body."""
     if isinstance(error, errors.Unavailable):
         return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, errors.RateLimited):
+        return {"Retry-After": str(error.extra.get("retry_after_s", 1))}
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="flowtally"'}
     # The rest of a body we gave up on is still on its way: the connection cannot carry another request.

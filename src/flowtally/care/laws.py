@@ -3,9 +3,9 @@
 Owns the equations. The right sides are what is served (`balance`, `funding`); the left sides are added up from the rows
 and the ledger's tables by other questions (`sums_audit`), so that no mistake is on both.
 
-    use by the rows + allocations  =  spent + overage + forgiven - credit
-    grants given                   =  spent + left + pending + expired + voided
-    allocations of an account      =  what the purses of its users were given
+    use by the rows + draws  =  spent + overage + forgiven - credit
+    grants given             =  spent + left + pending + expired + voided
+    draws of an account      =  what the purses of its users were given + what its vouchers hold or became
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class Laws:
             last = page[-1]
 
     def _check_page(self, tx: Tx, page: Sequence[str]) -> Iterator[str]:
-        at = max(self._at, sums_audit.last_allocation(tx) + 1)  # each must see all that was passed on
+        at = max(self._at, sums_audit.last_draw(tx) + 1)  # each must see all that was drawn
         known = pools.read_pools(tx)
         used = self._sums.of_accounts(page, at)
-        given, drawn = sums_audit.granted(tx, page), sums_audit.allocated_by(tx, page)
+        given, allocated = sums_audit.granted(tx, page), sums_audit.allocated_by(tx, page)
+        aside = sums_audit.set_aside_by(tx, page)
         for account in page:
             funded, in_purses = self._check_funded(tx, account, known, at)
             mine = charged(used.get(account, {}), known)
@@ -77,10 +78,10 @@ class Laws:
                 self._find("balance", f"account {account!r}", f"its balance cannot be made: {error!r}"[:500])
             else:
                 purses = {pool: one.balance for pool, one in burnt.items()}
-                self._compare(
-                    f"account {account!r}", purses, own, _of(account, given), _of(account, drawn), units_of(known)
-                )
-                self._compare_draws(account, purses, in_purses)
+                set_aside = _of(account, aside)
+                drawn = _added(_of(account, allocated), set_aside)
+                self._compare(f"account {account!r}", purses, own, _of(account, given), drawn, units_of(known))
+                self._compare_draws(account, purses, in_purses, set_aside)
             self._seen += 1
             yield account
 
@@ -141,11 +142,15 @@ class Laws:
                 detail = f"was given {grants} {unit}, but spent + left + pending + expired + voided are {whole}"
                 self._find("granted", f"{where}, pool {pool!r}", detail)
 
-    def _compare_draws(self, account: str, purses: Mapping[str, Balance], given: Mapping[str, int]) -> None:
-        for pool in sorted(purses.keys() | given.keys()):
+    def _compare_draws(
+        self, account: str, purses: Mapping[str, Balance], given: Mapping[str, int], aside: Mapping[str, int]
+    ) -> None:
+        for pool in sorted(purses.keys() | given.keys() | aside.keys()):
             drawn = purses[pool].drawn if pool in purses else 0
-            if drawn != given.get(pool, 0):
-                detail = f"passed on {drawn}, but the purses of its users were given {given.get(pool, 0)}"
+            users, vouchers = given.get(pool, 0), aside.get(pool, 0)
+            if drawn != users + vouchers:
+                told = f"the purses of its users were given {users} and its vouchers hold or became {vouchers}"
+                detail = f"passed on {drawn}, but {told}"
                 self._find("draws_and_purses", f"account {account!r}, pool {pool!r}", detail)
 
 
@@ -162,3 +167,7 @@ def charged(used: Mapping[str, Used], known: Pools) -> dict[str, int]:
 
 def _of(whose: str, sums: Mapping[tuple[str, str], int]) -> dict[str, int]:
     return {pool: amount for (one, pool), amount in sums.items() if one == whose}
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {pool: one.get(pool, 0) + other.get(pool, 0) for pool in one.keys() | other.keys()}

@@ -16,6 +16,7 @@ from flowtally.cli import (
     balance,
     care,
     changes,
+    check_in,
     correction,
     demo,
     explain,
@@ -34,6 +35,7 @@ from flowtally.cli import (
     serve,
     usage,
     user,
+    voucher,
     wallet,
     whitelist,
 )
@@ -73,6 +75,7 @@ app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("changes", epilog=changes.EXAMPLES)(changes.changes)
+app.command("check-in", epilog=check_in.EXAMPLES)(check_in.check_in)
 app.command("verify", epilog=care.VERIFY)(care.verify)
 app.command("backup", epilog=care.BACKUP)(care.backup)
 app.command("retention", epilog=retention.EXAMPLES)(retention.retention)
@@ -84,7 +87,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(correction.commands, wallet.commands, plan.commands, whitelist.commands),
+    *(voucher.commands, correction.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)
 

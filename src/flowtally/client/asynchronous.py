@@ -141,6 +141,13 @@ class AsyncClient:
     buy_plan = _ask(calls.buy_plan)
     purchases = _list(calls.purchases)
     purchase = _ask(calls.purchase)
+    create_vouchers = _ask(calls.create_vouchers)
+    vouchers = _list(calls.vouchers)
+    voucher = _ask(calls.voucher)
+    revoke_voucher = _ask(calls.revoke_voucher)
+    redeem_voucher = _ask(calls.redeem_voucher)
+    check_in = _ask(calls.check_in)
+    check_ins = _list(calls.check_ins)
 
     create_credential = _ask(calls.create_credential)
     credential = _ask(calls.credential)

@@ -356,6 +356,44 @@ def purchase(account: str, purchase: str) -> Call[p.PurchaseAnswer]:
     return read(f"/v1/accounts/{segment(account)}/purchases/{segment(purchase)}", p.PurchaseAnswer)
 
 
+# ── vouchers and check-ins
+
+
+def create_vouchers(account: str, request: p.VoucherRequest) -> Call[p.VouchersAnswer]:
+    """Set traffic of the account aside in codes, all or none; ApiError `not_covered` says what is left."""
+    return write("POST", _vouchers(account), p.VouchersAnswer, request)
+
+
+def vouchers(
+    account: str, *, status: p.VoucherStatus | None = None, code: str | None = None
+) -> Listing[p.VoucherAnswer]:
+    """Those the account created, with their codes; of one status, or the one with this code."""
+    return Listing(_vouchers(account), Page[p.VoucherAnswer], _given(status=status, code=code))
+
+
+def voucher(account: str, voucher: str) -> Call[p.VoucherAnswer]:
+    return read(f"{_vouchers(account)}/{segment(voucher)}", p.VoucherAnswer)
+
+
+def revoke_voucher(account: str, voucher: str) -> Call[p.VoucherAnswer]:
+    """Take an unused one back; ApiError `voucher_ended` when it was used."""
+    return write("POST", f"{_vouchers(account)}/{segment(voucher)}/revoke", p.VoucherAnswer)
+
+
+def redeem_voucher(account: str, request: p.RedemptionRequest) -> Call[p.GrantAnswer]:
+    """Turn a code into a grant to the account, once ever."""
+    return write("POST", f"/v1/accounts/{segment(account)}/redemptions", p.GrantAnswer, request)
+
+
+def check_in(account: str) -> Call[p.CheckInAnswer]:
+    """Take the day's reward; ApiError `checked_in` says when it is possible again."""
+    return write("POST", f"/v1/accounts/{segment(account)}/check-ins", p.CheckInAnswer)
+
+
+def check_ins(account: str) -> Listing[p.CheckInAnswer]:
+    return Listing(f"/v1/accounts/{segment(account)}/check-ins", Page[p.CheckInAnswer])
+
+
 # ── credentials: of an account, or (account None) of the operator
 
 
@@ -447,6 +485,10 @@ def _wallet(account: str) -> str:
 
 def _whitelist(account: str, user: str | None) -> str:
     return f"{f'/v1/accounts/{segment(account)}' if user is None else _user(account, user)}/whitelist"
+
+
+def _vouchers(account: str) -> str:
+    return f"/v1/accounts/{segment(account)}/vouchers"
 
 
 def _credentials(account: str | None) -> str:

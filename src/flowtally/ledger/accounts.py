@@ -84,6 +84,14 @@ def read_open_account(tx: Connection, account_id: str) -> Account:
     return account
 
 
+def read_active_account(tx: Connection, account_id: str) -> Account:
+    """The account, to let it take something for itself: Conflict when it is suspended or closed, UnknownAccount."""
+    account = read_account(tx, account_id)
+    if account.status != "active":
+        raise Conflict(f"account {account_id!r} is {account.status}", account=account_id)
+    return account
+
+
 def list_accounts(tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Account]:
     """Accounts in order of id; `after` is the cursor of the page before."""
     return read_page(tx, "accounts", select(*_COLUMNS), accounts.c.id, Account, after=after, limit=limit)

@@ -133,12 +133,6 @@ def allocations_to(tx: Connection, user_id: str, until: int | None = None) -> li
     return [_allocation(*row) for row in tx.execute(query)]
 
 
-def last_allocated_at(tx: Connection, account: str) -> int:
-    """When the account last passed something on; 0 when it never did."""
-    query = select(func.coalesce(func.max(allocations.c.created_at), 0)).where(allocations.c.account == account)
-    return int(tx.execute(query).scalar_one())
-
-
 def _allocations(until: int | None = None) -> Select[Any]:
     """Columns in the order of `_allocation`: PostgreSQL gives sums of BIGINT as decimals."""
     mine = allocation_returns.c.allocation_id == allocations.c.id

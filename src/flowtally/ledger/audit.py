@@ -19,12 +19,15 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    not_,
     or_,
     select,
     text,
 )
 
 from flowtally.errors import Unprocessable
+from flowtally.ledger import check_ins as check_ins_of
+from flowtally.ledger import vouchers as vouchers_of
 from flowtally.ledger import wallet_audit
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
@@ -34,6 +37,7 @@ from flowtally.ledger.tables import (
     accounts,
     allocation_returns,
     allocations,
+    check_ins,
     erasures,
     grants,
     idempotency,
@@ -42,6 +46,8 @@ from flowtally.ledger.tables import (
     pools,
     user_names,
     users,
+    voucher_ends,
+    vouchers,
     whitelist,
 )
 
@@ -158,6 +164,47 @@ def _returned(tx: Connection) -> Iterator[Fault]:
         yield Fault("returned", f"allocation {allocation}", told)
 
 
+def _vouchers(tx: Connection) -> Iterator[Fault]:
+    """A used voucher became the grant it says: to whoever redeemed it, of its pool and amount, from then on. A revoked
+    one has none, so its draw is returned; and nothing ends before it was created."""
+    end, given = voucher_ends.c, grants.c
+    whole = and_(
+        given.account == end.redeemed_by,
+        given.pool == vouchers.c.pool,
+        given.amount == vouchers.c.amount,
+        given.source == vouchers_of.SOURCE,
+        given.reference == vouchers.c.id,
+        given.starts_at == end.ended_at,
+        func.coalesce(given.expires_at, 0) == end.ended_at + vouchers.c.duration_s * 1000,
+    )
+    query = select(vouchers.c.id).join(voucher_ends, end.voucher_id == vouchers.c.id)
+    query = query.outerjoin(grants, given.id == end.grant_id)
+    for (voucher,) in tx.execute(query.where(end.grant_id.is_not(None), not_(whole)).limit(LISTED)):
+        yield Fault("voucher", f"voucher {voucher}", "was used, and the grant it became is another than it says")
+    for (voucher,) in tx.execute(query.where(end.ended_at < vouchers.c.created_at).limit(LISTED)):
+        yield Fault("voucher", f"voucher {voucher}", "ended before it was created")
+
+
+def _check_ins(tx: Connection) -> Iterator[Fault]:
+    """A check-in gave the grant it says; an account's days and instants go forward together."""
+    said = and_(
+        grants.c.account == check_ins.c.account,
+        grants.c.source == check_ins_of.SOURCE,
+        grants.c.reference == check_ins.c.day,
+        grants.c.starts_at == check_ins.c.checked_in_at,
+    )
+    query = select(check_ins.c.account, check_ins.c.day).join(grants, grants.c.id == check_ins.c.grant_id)
+    for account, day in tx.execute(query.where(not_(said)).limit(LISTED)):
+        yield Fault("check_in", f"account {account!r}, {day}", "gave another grant than it says")
+    days = (check_ins.c.account, check_ins.c.day, check_ins.c.checked_in_at)
+    last: tuple[str, int] | None = None
+    ordered = select(*days).order_by(*days[:2]).execution_options(yield_per=PAGE)
+    for account, day, at in tx.execute(ordered):
+        if last is not None and last[0] == account and at <= last[1]:
+            yield Fault("check_in", f"account {account!r}, {day}", "came before the check-in of the day before")
+        last = (account, at)
+
+
 def _names(tx: Connection) -> Iterator[Fault]:
     """At any instant a name of an account has one bearer. A user may bear several: a new one holds for the past."""
     one, other = user_names.alias(), user_names.alias()
@@ -219,6 +266,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _granted,
     _pools_of_grants,
     _returned,
+    _vouchers,
+    _check_ins,
     _names,
     _answers,
     _erased,

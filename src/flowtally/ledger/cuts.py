@@ -11,7 +11,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from flowtally.ledger.tables import accounts, allocations, grant_voids, grants, managed_users, periods, users
+from flowtally.ledger.tables import (
+    accounts,
+    allocations,
+    grant_voids,
+    grants,
+    managed_users,
+    periods,
+    users,
+    vouchers,
+)
 
 Closing = tuple[str, int, int, int]  # (account, starts_at, ends_at, block)
 
@@ -41,6 +50,7 @@ def _questions(before: int) -> list[Select[Any]]:
         (grants.c.account, grants.c.expires_at),
         (allocations.c.account, allocations.c.created_at),
         (allocations.c.account, allocations.c.expires_at),
+        (vouchers.c.account, vouchers.c.created_at),
         (periods.c.account, periods.c.starts_at),
         (periods.c.account, periods.c.ends_at),
     )

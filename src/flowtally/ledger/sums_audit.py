@@ -20,6 +20,8 @@ from flowtally.ledger.tables import (
     grants,
     managed_users,
     periods,
+    voucher_ends,
+    vouchers,
 )
 
 PAGE: Final = 1000
@@ -70,21 +72,38 @@ def allocated_to(tx: Connection, wanted: Sequence[str]) -> Sums:
     return _allocated(tx, allocations.c.user_id, wanted)
 
 
-def last_allocation(tx: Connection) -> int:
-    """When anybody last passed something on; 0 when nobody did."""
-    return int(tx.execute(select(func.coalesce(func.max(allocations.c.created_at), 0))).scalar_one())
+def set_aside_by(tx: Connection, wanted: Sequence[str]) -> Sums:
+    """What the vouchers of these accounts hold or became, by account and pool; revoked ones hold nothing."""
+    revoked = select(voucher_ends.c.voucher_id).where(voucher_ends.c.grant_id.is_(None))
+    query = select(vouchers.c.account, vouchers.c.pool, vouchers.c.amount).where(vouchers.c.account.in_(wanted))
+    found: Sums = defaultdict(int)
+    for account, pool, amount in tx.execute(
+        query.where(vouchers.c.id.not_in(revoked)).execution_options(yield_per=PAGE)
+    ):
+        found[account, pool] += amount
+    return found
+
+
+def last_draw(tx: Connection) -> int:
+    """When anybody last passed on or set aside something; 0 when nobody did."""
+    instants = (allocations.c.created_at, vouchers.c.created_at)
+    return max(int(tx.execute(select(func.coalesce(func.max(at), 0))).scalar_one()) for at in instants)
 
 
 def changes_between(tx: Connection, account: str, first: int, last: int) -> list[int]:
-    """The instants in [first, last] at which something was given to the account, voided, passed on or taken back."""
+    """The instants in [first, last] at which something was given to the account, voided, passed on or taken back,
+    set aside or revoked."""
     voids = grant_voids.join(grants, grants.c.id == grant_voids.c.grant_id)
     returns = allocation_returns.join(allocations, allocations.c.id == allocation_returns.c.allocation_id)
+    ends = voucher_ends.join(vouchers, vouchers.c.id == voucher_ends.c.voucher_id)
     found: set[int] = set()
     for where, whose, instant in (
         (grants, grants.c.account, grants.c.created_at),
         (voids, grants.c.account, grant_voids.c.voided_at),
         (allocations, allocations.c.account, allocations.c.created_at),
         (returns, allocations.c.account, allocation_returns.c.returned_at),
+        (vouchers, vouchers.c.account, vouchers.c.created_at),
+        (ends, vouchers.c.account, voucher_ends.c.ended_at),
     ):
         query = select(instant).select_from(where).where(whose == account, instant.between(first, last))
         found.update(tx.execute(query.order_by(instant.desc()).limit(LISTED)).scalars())

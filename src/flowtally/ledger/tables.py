@@ -246,6 +246,52 @@ Index(
     postgresql_where=_OWN,
 )
 
+# Never updated, never deleted from. A draw on the account's purse. `digest` is keyed and `sealed` encrypted (`codes`):
+# no code can be read here.
+vouchers = Table(
+    "vouchers",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("pool", Words, ForeignKey("pools.name"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("duration_s", BigInteger, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("sealed", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("digest"),
+    CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
+    CheckConstraint("duration_s >= 1", name="duration_s"),
+    CheckConstraint("length(digest) = 64", name="digest"),
+)
+Index("ix_vouchers_account_id", vouchers.c.account, vouchers.c.id)
+
+# How a voucher ended, once: redeemed by an account into a grant, or (both NULL) revoked.
+voucher_ends = Table(
+    "voucher_ends",
+    metadata,
+    Column("voucher_id", Words, ForeignKey("vouchers.id"), primary_key=True),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("redeemed_by", Words, ForeignKey("accounts.id")),
+    Column("grant_id", Words, ForeignKey("grants.id")),
+    UniqueConstraint("grant_id"),
+    CheckConstraint("(redeemed_by IS NULL) = (grant_id IS NULL)", name="whole"),
+)
+
+# Never updated, never deleted from: an account's reward of one local date, `day`, of the zone it had then.
+check_ins = Table(
+    "check_ins",
+    metadata,
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("day", Words, nullable=False),
+    Column("timezone", Words, nullable=False),
+    Column("checked_in_at", BigInteger, nullable=False),
+    Column("grant_id", Words, ForeignKey("grants.id"), nullable=False),
+    PrimaryKeyConstraint("account", "day"),
+    UniqueConstraint("grant_id"),
+    CheckConstraint("length(day) = 10", name="day"),
+)
+
 # Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key.
 credentials = Table(
     "credentials",

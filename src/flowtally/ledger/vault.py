@@ -1,9 +1,9 @@
-"""The vault: proxy users' passwords, encrypted with a key that is not in the ledger.
+"""The vault: proxy users' passwords and vouchers' codes, encrypted with a key that is not in the ledger.
 
-Some vendors' APIs show a proxy user's password again, so a hash will not do (every other secret is hashed, see
-`credentials`). Owns the key file: made at the first start, readable by its owner alone, never logged, part of every
-backup. Fernet (https://github.com/fernet/spec): AES-128-CBC with HMAC-SHA256, so a damaged password is an error rather
-than another password.
+Some vendors' APIs show a proxy user's password or a voucher's code again, so a hash will not do (every other secret is
+hashed, see `credentials`). Owns the key file: made at the first start, readable by its owner alone, never logged, part
+of every backup. Fernet (https://github.com/fernet/spec): AES-128-CBC with HMAC-SHA256, so a damaged secret is an error
+rather than another secret.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PASSWORD_CHARS: Final = 256
 
 
 class Vault:
-    """Seals and opens passwords."""
+    """Seals and opens passwords and codes."""
 
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(key)
@@ -33,7 +33,7 @@ class Vault:
 
     @classmethod
     def open(cls, path: Path, sealed: str | None) -> Self:
-        """The vault whose key is in this file, made where nothing was sealed yet. `sealed`: any password of the
+        """The vault whose key is in this file, made where nothing was sealed yet. `sealed`: any secret of the
         ledger. ConfigError when the file is missing though it is needed, cannot be used, or has another key."""
         try:
             if not path.exists() and sealed is None:
@@ -42,12 +42,12 @@ class Vault:
             if sealed is not None:
                 vault.reveal(sealed)
         except FileNotFoundError:
-            detail = "is missing and the ledger holds passwords sealed with it: put it back from a backup"
+            detail = "is missing and the ledger holds secrets sealed with it: put it back from a backup"
             raise ConfigError(f"{str(path)!r} {detail}") from None
         except OSError as error:
             raise ConfigError(f"{str(path)!r} cannot be used: {error.strerror}") from error
         except InvalidToken:
-            detail = "is not the key the passwords in the ledger were sealed with: put back the one that belongs to it"
+            detail = "is not the key the secrets in the ledger were sealed with: put back the one that belongs to it"
             raise ConfigError(f"{str(path)!r} {detail}") from None
         except ValueError:  # its text may hold the key
             raise ConfigError(f"{str(path)!r} holds no key: put it back from a backup") from None
@@ -63,6 +63,10 @@ class Vault:
         """The digest of a request whose body holds a password, as it may be kept: without the key nobody can try
         passwords against it."""
         return hmac.new(self._key, digest.encode(), sha256).hexdigest()
+
+    def fingerprint(self, secret: str) -> str:
+        """What a secret that is kept encrypted is found by again: nobody can try secrets against it without the key."""
+        return hmac.new(self._key, b"fingerprint\0" + secret.encode(), sha256).hexdigest()
 
     def reveal(self, sealed: str) -> str:
         """The password that was sealed."""

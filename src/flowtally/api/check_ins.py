@@ -1,0 +1,76 @@
+"""Check-ins: a reward an account takes once a day, when the settings give one."""
+
+from __future__ import annotations
+
+import msgspec
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import PageQuery, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.edges import format_instant, load_zone
+from flowtally.errors import CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
+from flowtally.ledger import accounts, check_ins
+from flowtally.ledger.check_ins import CheckIn, Reward
+from flowtally.ledger.pages import Page
+from flowtally.protocol import CheckInAnswer
+
+EXAMPLE = CheckInAnswer(
+    account="acme",
+    day="2026-03-01",
+    timezone="Europe/Berlin",
+    checked_in_at="2026-03-01T09:31:00Z",
+    grant="grn_0199f2c47b3a7c11a1f0b2c3d4e5f60c",
+    amount=100_000_000,
+    expires_at="2026-03-31T09:31:00Z",
+)
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/check-ins",
+    may=auth.MANAGERS,
+    summary="Check in",
+    answer=CheckInAnswer,
+    status=201,
+    errors=(UnknownAccount, Conflict, CheckInsOff, CheckedIn, CheckInCapReached),
+    example=msgspec.structs.replace(EXAMPLE, next_at="2026-03-02T00:00:00+01:00"),
+)
+def check_in(call: Call, account: str) -> CheckInAnswer:
+    """Once a day of the account's own zone: a grant (source `sign`, reference the local date) of `check_in_bytes` in
+    the pool `traffic`, for `check_in_days` times 24 hours. All check-ins of a calendar month give at most
+    `check_in_cap_bytes`, the last of them what is left of that. A second time on a day answers 409, and when the next
+    is possible; so do a day that comes again because the account's zone was changed, and a month that gave all."""
+    config = call.house.config
+    reward = Reward(config.check_in_bytes, config.check_in_days, config.check_in_cap_bytes)
+    made = check_ins.check_in(call.tx, account, reward, now=call.house.clock())
+    zone = load_zone(accounts.read_account(call.tx, account).timezone)
+    following = format_instant(check_ins.next_check_in(call.tx, account), zone)
+    return msgspec.structs.replace(show(made), next_at=following)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/check-ins",
+    may=auth.READERS,
+    summary="List check-ins",
+    query=PageQuery,
+    answer=Listed(CheckInAnswer),
+    errors=(UnknownAccount,),
+    example={"items": [EXAMPLE], "next": None},
+)
+def list_check_ins(call: Call, account: str, query: PageQuery) -> Page[CheckInAnswer]:
+    """In order of day. What is left of their grants is in the balance."""
+    return show_page(check_ins.list_check_ins(call.tx, account, query.cursor, query.limit), show)
+
+
+def show(made: CheckIn) -> CheckInAnswer:
+    return CheckInAnswer(
+        account=made.account,
+        day=made.day,
+        timezone=made.timezone,
+        checked_in_at=format_instant(made.checked_in_at),
+        grant=made.grant_id,
+        amount=made.amount,
+        expires_at=format_instant(made.expires_at),
+    )

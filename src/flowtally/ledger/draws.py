@@ -1,0 +1,56 @@
+"""Draws: everything that left an account's purses without being used, whatever it was for.
+
+Owns that the list is complete, for balances and for whoever draws next. A new way to set traffic aside belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from sqlalchemy import Connection, and_, case, func, select
+
+from flowtally.ledger import allocations as passed_on
+from flowtally.ledger.tables import allocations, voucher_ends, vouchers
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """`amount` of the pool left at `at`; `returned` of it came back, from the beginning."""
+
+    id: str
+    pool: str
+    at: int
+    amount: int
+    returned: int
+
+
+def draws_of(tx: Connection, account: str, until: int | None = None) -> list[Draw]:
+    """All draws on the account's purses. `until`: as they were known at that instant."""
+    allocated = passed_on.allocations_of(tx, account, until)
+    return [
+        *(Draw(one.id, one.pool, one.created_at, one.amount, one.returned) for one in allocated),
+        *_set_aside(tx, account, until),
+    ]
+
+
+def last_drawn_at(tx: Connection, account: str) -> int:
+    """When the account last passed on or set aside something; 0 when it never did. Who draws must not come before."""
+    instants = ((allocations.c.created_at, allocations.c.account), (vouchers.c.created_at, vouchers.c.account))
+    found = (
+        tx.execute(select(func.coalesce(func.max(at), 0)).where(whose == account)).scalar_one()
+        for at, whose in instants
+    )
+    return max(int(at) for at in found)
+
+
+def _set_aside(tx: Connection, account: str, until: int | None) -> Iterator[Draw]:
+    """Vouchers: a revoked one is returned whole."""
+    revoked = and_(voucher_ends.c.voucher_id == vouchers.c.id, voucher_ends.c.grant_id.is_(None))
+    if until is not None:
+        revoked &= voucher_ends.c.ended_at <= until
+    returned = case((voucher_ends.c.voucher_id.is_not(None), vouchers.c.amount), else_=0)
+    query = select(vouchers.c.id, vouchers.c.pool, vouchers.c.created_at, vouchers.c.amount, returned)
+    query = query.outerjoin(voucher_ends, revoked).where(vouchers.c.account == account).order_by(vouchers.c.id)
+    if until is not None:
+        query = query.where(vouchers.c.created_at <= until)
+    return (Draw(*row) for row in tx.execute(query))

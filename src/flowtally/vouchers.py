@@ -1,0 +1,58 @@
+"""Vouchers as their issuer knows them: created when its balance covers them, shown with their codes.
+
+Owns how they are covered, as allocations are (`funding`): whoever creates them is in the ledger's one write
+transaction and asks for the balance of that moment inside it, so no other draw comes in between. Leaves the voucher
+itself to the ledger, the quota rule to `burndown`.
+"""
+
+from __future__ import annotations
+
+from flowtally.balance import cover_of
+from flowtally.edges import format_instant
+from flowtally.ledger import accounts, codes, draws, vouchers
+from flowtally.ledger.database import Tx
+from flowtally.ledger.vault import Vault
+from flowtally.ledger.vouchers import Voucher
+from flowtally.protocol import DEFAULT_DURATION_S, VoucherAnswer
+from flowtally.usage.store import UsageReader
+
+
+def create_vouchers(
+    tx: Tx,
+    usage: UsageReader,
+    vault: Vault,
+    account_id: str,
+    amount: int,
+    count: int,
+    *,
+    now: int,
+    pool: str = "traffic",
+    duration_s: int = DEFAULT_DURATION_S,
+) -> list[Voucher]:
+    """`count` vouchers of `amount` each, all or none: a draw for each. Call in a write transaction, with a `now` read
+    inside it.
+
+    NotCovered (with what is left), UnknownAccount, NotFound (pool), Conflict, Unprocessable.
+    """
+    accounts.read_open_account(tx, account_id)
+    vouchers.check_vouchers(tx, amount, count, pool, duration_s)
+    at = max(now, draws.last_drawn_at(tx, account_id))  # each must see all draws before it, were the clock set back
+    left = cover_of(tx, usage, account_id, pool, at)
+    made = codes.new_codes(vault, count)
+    return vouchers.create_vouchers(tx, account_id, amount, made, now=at, pool=pool, duration_s=duration_s, left=left)
+
+
+def show_voucher(voucher: Voucher, vault: Vault) -> VoucherAnswer:
+    """With its code: for its issuer's eyes alone."""
+    return VoucherAnswer(
+        id=voucher.id,
+        account=voucher.account,
+        code=vault.reveal(voucher.sealed),
+        pool=voucher.pool,
+        amount=voucher.amount,
+        duration_s=voucher.duration_s,
+        status=voucher.status,
+        created_at=format_instant(voucher.created_at),
+        ended_at=None if voucher.ended_at is None else format_instant(voucher.ended_at),
+        redeemed_by=voucher.redeemed_by,
+    )
