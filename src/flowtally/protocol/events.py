@@ -1,0 +1,109 @@
+"""Events and corrections in, what became of them out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from flowtally.corrections import EventRef, Quantities
+from flowtally.protocol.words import ReceiptStatus
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one event of a request; `index` counts from 0 within the request."""
+
+    index: int
+    source: str
+    id: str
+    status: ReceiptStatus
+    code: str = ""
+    detail: str = ""
+
+
+class EventsAnswer(msgspec.Struct, frozen=True):
+    """Counts over all events of the request; `receipts` lists all but the stored ones unless asked for."""
+
+    stored: int
+    duplicate: int
+    conflict: int
+    refused: int
+    receipts: list[Receipt]
+
+
+class SourceAnswer(msgspec.Struct, frozen=True):
+    """Where to resume a numbered source: `sequence` is its mark (0 before the first), None for a named source."""
+
+    source: str
+    sequence: int | None
+    position: str | None
+
+
+class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one correction of a request. `added` is what it adds to the event (negative: takes away), `before`
+    and `after` what the event stood at; a duplicate tells what it did the first time. An adjustment only adds."""
+
+    index: int
+    source: str
+    id: str
+    status: ReceiptStatus
+    code: str = ""
+    detail: str = ""
+    added: Quantities | None = None
+    before: Quantities | None = None
+    after: Quantities | None = None
+
+
+class CorrectionsAnswer(msgspec.Struct, frozen=True):
+    """Counts over all corrections of the request, and a receipt for each."""
+
+    stored: int
+    duplicate: int
+    conflict: int
+    refused: int
+    receipts: list[CorrectionReceipt]
+
+
+class EventCorrection(msgspec.Struct, frozen=True):
+    """One correction of an event, as stored: its own key, what it added, what the event stood at from then on."""
+
+    source: str
+    id: str
+    received_at: str
+    reason: str
+    block: int
+    added: Quantities
+    after: Quantities
+
+
+class EventAnswer(msgspec.Struct, frozen=True):
+    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
+    `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order.
+
+    Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
+    quantities are what it added (negative: took away), with its `reason`; it has no `sum`."""
+
+    source: str
+    id: str
+    sequence: int | None
+    status: ReceiptStatus
+    code: str
+    detail: str
+    series: str
+    account: str
+    user: str
+    user_id: str
+    product: str
+    time: str | None
+    received_at: str | None
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    http_status: int
+    labels: dict[str, str]
+    block: int | None
+    corrections: list[EventCorrection] = []
+    sum: Quantities | None = None
+    kind: Literal["use", "correction", "adjustment"] = "use"
+    corrects: EventRef | None = None
+    reason: str = ""
