@@ -1,0 +1,23 @@
+"""The buckets of IPFoxy's usage lists: hours and days of a fixed offset from UTC (pure).
+
+A bucket that overlaps the range is told whole, so an answer does not depend on where in a bucket the range begins or
+ends; both ends belong to the range. The vendor's documented example begins one second after its day does.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Unit = Literal["hour", "day"]
+
+HOUR_MS: Final = 3_600_000
+UTC_PLUS_8: Final = 8 * HOUR_MS
+_SIZE: Final[dict[Unit, int]] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
+
+
+def bucket_edges(unit: Unit, start: int, end: int, offset: int = UTC_PLUS_8) -> list[int]:
+    """Where the buckets that overlap [start, end] begin, and where the last one ends."""
+    size = _SIZE[unit]
+    first = start - (start + offset) % size
+    last = end - (end + offset) % size
+    return list(range(first, last + size + 1, size))
