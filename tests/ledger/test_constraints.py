@@ -151,6 +151,7 @@ ROWS: dict[str, dict[str, object]] = {
         "response": "{}",
         "created_at": 0,
     },
+    "used_keys": {"account": "acme", "key": "k", "digest": "d" * 64, "used_at": 0},
 }
 
 LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
@@ -276,6 +277,11 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("idempotency", {"key": "x" * 256}),
     ("idempotency", {"key": "l", "digest": "short"}),
     ("idempotency", {"key": "l", "credential_id": "nobody"}),
+    ("used_keys", {}),
+    ("used_keys", {"key": ""}),
+    ("used_keys", {"key": "x" * 256}),
+    ("used_keys", {"key": "l", "digest": "short"}),
+    ("used_keys", {"key": "l", "account": "nobody"}),
 ]
 
 

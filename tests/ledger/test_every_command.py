@@ -28,6 +28,7 @@ from flowtally.ledger import (
     plans,
     pools,
     purchases,
+    used_keys,
     users,
     vouchers,
     wallet,
@@ -39,7 +40,7 @@ from flowtally.ledger.tables import metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
-MODULES += [idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins]
+MODULES += [idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins, used_keys]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
@@ -95,6 +96,7 @@ COMMANDS: dict[str, Command] = {
     "close_period": lambda tx, w: periods.close_period(
         tx, "acme", 0, NOW, now=NOW, timezone="UTC", block=3, statement="{}", after=0
     ),
+    "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
 every_command = pytest.mark.parametrize("name", COMMANDS)

@@ -331,6 +331,19 @@ idempotency = Table(
     CheckConstraint("length(digest) = 64", name="digest"),
 )
 
+# Keys an account names its writes by, over all operations: kept for ever, as those above.
+used_keys = Table(
+    "used_keys",
+    metadata,
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("key", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "key"),
+    CheckConstraint("length(key) BETWEEN 1 AND 255", name="key"),
+    CheckConstraint("length(digest) = 64", name="digest"),
+)
+
 # Never updated, never deleted from: the statement is what was frozen. That spans do not overlap is the command's to see
 # to (one writer at a time); that none starts twice, and that closings are numbered without a fork, is said here again.
 periods = Table(

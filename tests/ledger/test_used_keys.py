@@ -1,0 +1,45 @@
+"""Keys an account names its writes by: one write each, for good, whoever asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowtally.errors import BadRequest, IdempotencyMismatch
+from flowtally.ledger import accounts
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.used_keys import use_key
+
+DIGEST, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def acme(ledger: Ledger) -> Ledger:
+    with ledger.begin() as tx:
+        accounts.create_account(tx, "acme", now=1)
+        accounts.create_account(tx, "beta", now=1)
+    return ledger
+
+
+def test_a_key_stands_for_one_request_of_its_account_for_good(acme: Ledger) -> None:
+    with acme.begin() as tx:
+        assert use_key(tx, "acme", "k", DIGEST, now=1) is True
+    with acme.begin() as tx:
+        assert use_key(tx, "acme", "k", DIGEST, now=10**12) is False
+        with pytest.raises(IdempotencyMismatch, match="'k' was used"):
+            use_key(tx, "acme", "k", OTHER, now=2)
+        assert use_key(tx, "acme", "l", DIGEST, now=2) is True
+        assert use_key(tx, "beta", "k", OTHER, now=2) is True
+
+
+def test_a_write_that_failed_used_no_key(acme: Ledger) -> None:
+    with pytest.raises(ZeroDivisionError), acme.begin() as tx:
+        use_key(tx, "acme", "k", DIGEST, now=1)
+        raise ZeroDivisionError
+    with acme.begin() as tx:
+        assert use_key(tx, "acme", "k", OTHER, now=2) is True
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ü", "\x00"])
+def test_what_is_no_key_is_refused(acme: Ledger, key: str) -> None:
+    with acme.begin() as tx, pytest.raises(BadRequest):
+        use_key(tx, "acme", key, DIGEST, now=1)
