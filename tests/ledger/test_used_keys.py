@@ -32,9 +32,13 @@ def test_a_key_stands_for_one_request_of_its_account_for_good(acme: Ledger) -> N
 
 
 def test_a_write_that_failed_used_no_key(acme: Ledger) -> None:
-    with pytest.raises(ZeroDivisionError), acme.begin() as tx:
-        use_key(tx, "acme", "k", DIGEST, now=1)
-        raise ZeroDivisionError
+    def fails() -> None:
+        with acme.begin() as tx:
+            use_key(tx, "acme", "k", DIGEST, now=1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     with acme.begin() as tx:
         assert use_key(tx, "acme", "k", OTHER, now=2) is True
 

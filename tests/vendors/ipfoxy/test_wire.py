@@ -88,12 +88,12 @@ def test_what_is_no_answer_of_theirs_is_a_decode_error(body: bytes) -> None:
     ("steps", "text"), [(0, "0"), (1, "0.01"), (10, "0.1"), (1100, "11"), (1_572_660, "15726.6"), (-5, "-0.05")]
 )
 def test_mb_have_at_most_two_decimals_and_no_trailing_zeros(steps: int, text: str) -> None:
-    assert wire.mb_text(steps) == text
+    assert wire.IN_MB.text(steps) == text
 
 
 @given(STEPS)
 def test_mb_are_read_as_they_were_printed(steps: int) -> None:
-    assert wire.mb_steps(wire.mb_text(steps)) == steps
+    assert wire.mb_steps(wire.IN_MB.text(steps)) == steps
 
 
 @given(INSTANTS, OFFSETS)
@@ -106,10 +106,6 @@ def test_dates_and_offsets_are_read_as_they_were_printed(at: int, offset: int) -
 def test_what_is_no_number_of_mb(text: str) -> None:
     with pytest.raises(ValueError, match="no number of MB"):
         wire.mb_steps(text)
-
-
-def test_what_is_left_in_kb_never_reads_as_more_than_it_is() -> None:
-    assert [wire.kb_text(quantity) for quantity in (0, 1023, 1024, 5 * 2**30)] == ["0", "0", "1", "5242880"]
 
 
 def test_no_expiry_and_one_beyond_their_clock_read_alike() -> None:

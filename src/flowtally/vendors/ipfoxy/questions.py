@@ -1,213 +1,168 @@
-"""What a request asks, turned into our types once (pure): texts of query and form into numbers, instants and amounts.
+"""What a request may say, and what it means (pure): its parameters as structs, ranges and offsets as instants.
 
-Numbers are whole and in digits. A parameter that is there but empty was not given. Parameters nobody asked for are left
-alone: the vendor's clients send some that are undocumented. BadRequest names the parameter that is wrong.
+Numbers are whole; "" is none. BadRequest names the parameter that is wrong. What the vendor does not document is left
+alone where its clients send it (`proxy_type`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from flowtally.errors import BadRequest
 from flowtally.events import MAX_QUANTITY
 from flowtally.vendors.ipfoxy.buckets import HOUR_MS, UTC_PLUS_8, Unit
-from flowtally.vendors.ipfoxy.wire import MB
-
-Given = Mapping[str, str]
+from flowtally.vendors.printing import MB
 
 DAY_MS: Final = 24 * HOUR_MS
 OLDEST_DAYS: Final = 90
 SLACK_MS: Final = 300_000  # what clocks may differ, and what a call may travel
 HISTORY_PAGES: Final = 25
-LIVES: Final = (0, 30, 90, 180, 360)  # days; 0: for ever
-UNITS: Final[dict[int, Unit]] = {1: "hour", 2: "day"}
-_WHOLE: Final = re.compile(r"\d{1,16}", re.ASCII)
-_OFFSET: Final = re.compile(r"-?\d{1,2}", re.ASCII)
-_SECONDS_DIGITS: Final = 10  # what has more is milliseconds
-_MOST_OFFSET: Final = (-20, 6)  # UTC-12 to UTC+14
+HOURS: Final = 1
+UTC_MINUS_12, UTC_PLUS_14 = -20, 6  # in hours from UTC+8
+
+Account = Annotated[str, Meta(description="A sub-account's name, or the caller's own account.", min_length=1)]
+Filter = Annotated[str, Meta(description="Only this account.")]
+Seconds = Annotated[int, Meta(description="Unix seconds, included.", ge=0, le=10**10 - 1)]  # more would be milliseconds
+PageNumber = Annotated[int, Meta(description="From 1 on.", ge=1, le=10**9)]
+PageSize = Annotated[int, Meta(description="Rows of a page.", ge=10, le=100)]
+Password = Annotated[str, Meta(description="10 to 15 characters.", min_length=10, max_length=15)]
+Flow = Annotated[int, Meta(description="Traffic in MB of 1048576 bytes.", ge=1, le=MAX_QUANTITY // MB)]
+Life = Annotated[Literal[0, 30, 90, 180, 360], Meta(description="Days the traffic can be used; 0: for ever.")]
+Key = Annotated[str, Meta(description="Names this write, over all operations, for good.", min_length=10, max_length=25)]
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """Hours or days of [start, end], at `offset` from UTC."""
+class UsageAsked(msgspec.Struct, frozen=True):
+    """Of get-account-use-flow-list."""
 
-    account: str
+    account: Account
+    start_time: Seconds
+    end_time: Seconds
+    unit: Annotated[Literal[1, 2], Meta(description="1: hours, 2: days.")]
+    page: PageNumber = 1
+    page_size: PageSize = 20
+    timezone_offset: Annotated[
+        int, Meta(description="Hours added to UTC+8, where buckets are cut.", ge=UTC_MINUS_12, le=UTC_PLUS_14)
+    ] = 0
+
+
+class HistoryAsked(msgspec.Struct, frozen=True):
+    """Of residential-data-history."""
+
+    start_timestamp: Seconds
+    end_timestamp: Seconds
+    is_hour: Annotated[Literal[0, 1], Meta(description="1: hours, 0: days, in UTC+8.")] = 0
+    page: Annotated[int, Meta(description="From 1 on.", ge=1, le=HISTORY_PAGES)] = 1
+    account: Filter = ""
+
+
+class AccountAsked(msgspec.Struct, frozen=True):
+    """Of get-sub-account-flow."""
+
+    account: Account
+
+
+class MaybeAccountAsked(msgspec.Struct, frozen=True):
+    """Of residential-data."""
+
+    account: Filter = ""
+
+
+class AccountsAsked(msgspec.Struct, frozen=True):
+    """Of get-sub-account-list."""
+
+    account: Filter = ""
+    page: PageNumber = 1
+    page_size: PageSize = 20
+
+
+class Allocating(msgspec.Struct, frozen=True):
+    """Of allocate-flow-sub-account."""
+
+    account: Account
+    flow: Flow
+    idempotency_key: Key
+    day: Life = 0
+
+
+class Creating(msgspec.Struct, frozen=True):
+    """Of create-sub-account."""
+
+    account: Annotated[str, Meta(description="10 to 15 characters.", min_length=10, max_length=15)]
+    password: Password
+    flow: Flow
+    idempotency_key: Key
+    day: Life = 0
+
+
+class Repassing(msgspec.Struct, frozen=True):
+    """Of update-pass."""
+
+    account: Account
+    password: Password
+
+
+class Whitelisting(msgspec.Struct, frozen=True):
+    """Of update-ip-whitelist."""
+
+    account: Account
+    ip: Annotated[str, Meta(description="IP addresses joined by commas, all there are to be; empty: none.")]
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Hours or days of [start, end] in ms, cut at `offset` ms from UTC."""
+
     unit: Unit
     start: int
     end: int
-    page: int
-    page_size: int
     offset: int
 
 
-class History(msgspec.Struct, frozen=True):
-    """The same of the caller's own account where `account` is None, in UTC+8 and pages of a fixed size."""
-
-    account: str | None
-    unit: Unit
-    start: int
-    end: int
-    page: int
+def usage_range(asked: UsageAsked, now: int) -> Range:
+    """The range of a usage list. The vendor says only that an offset of 0 means UTC+8, so it is not hours from UTC."""
+    start, end = _ends("start_time", asked.start_time, "end_time", asked.end_time, now)
+    return Range(_unit(asked.unit == HOURS), start, end, UTC_PLUS_8 + asked.timezone_offset * HOUR_MS)
 
 
-class Accounts(msgspec.Struct, frozen=True):
-    """All accounts, or the one of that name."""
-
-    account: str | None
-    page: int
-    page_size: int
+def history_range(asked: HistoryAsked, now: int) -> Range:
+    """The range of a history."""
+    start, end = _ends("start_timestamp", asked.start_timestamp, "end_timestamp", asked.end_timestamp, now)
+    return Range(_unit(asked.is_hour == 1), start, end, UTC_PLUS_8)
 
 
-class Allocation(msgspec.Struct, frozen=True):
-    """`amount` bytes for `days` (0: for ever), once per key."""
-
-    account: str
-    amount: int
-    days: int
-    key: str
+def amount_of(flow: int) -> int:
+    """MB as bytes."""
+    return flow * MB
 
 
-class Creation(msgspec.Struct, frozen=True):
-    """A sub-account and what it gets first."""
-
-    first: Allocation
-    password: str
+def expiry_of(day: int, now: int) -> int | None:
+    """When traffic that is given now ends; None: never."""
+    return now + day * DAY_MS if day else None
 
 
-class Password(msgspec.Struct, frozen=True):
-    """A sub-account's new password."""
-
-    account: str
-    password: str
+def addresses_of(ip: str) -> list[str]:
+    """The addresses of a list, in their shortest form and each once."""
+    return list(dict.fromkeys(_address(one.strip()) for one in ip.split(","))) if ip.strip() else []
 
 
-class Whitelist(msgspec.Struct, frozen=True):
-    """The addresses a sub-account may connect from, all of them."""
-
-    account: str
-    addresses: tuple[str, ...]
+def _unit(hours: bool) -> Unit:
+    return "hour" if hours else "day"
 
 
-def usage_asked(given: Given, now: int) -> Usage:
-    """What get-account-use-flow-list asks."""
-    account = _text(given, "account")
-    start, end = _range(given, now, "start_time", "end_time")
-    unit = UNITS[_number(given, "unit", 1, 2)]
-    return Usage(account, unit, start, end, *_page(given), _offset(given))
-
-
-def history_asked(given: Given, now: int) -> History:
-    """What residential-data-history asks."""
-    start, end = _range(given, now, "start_timestamp", "end_timestamp")
-    unit = UNITS[2 - _number(given, "is_hour", 0, 1, usual=0)]
-    return History(given.get("account") or None, unit, start, end, _number(given, "page", 1, HISTORY_PAGES, usual=1))
-
-
-def accounts_asked(given: Given) -> Accounts:
-    """What get-sub-account-list asks."""
-    return Accounts(given.get("account") or None, *_page(given))
-
-
-def account_asked(given: Given) -> str:
-    """The account get-sub-account-flow asks about."""
-    return _text(given, "account")
-
-
-def creation_asked(given: Given) -> Creation:
-    """What create-sub-account is to make."""
-    _text(given, "account", 10, 15)
-    return Creation(allocation_asked(given), _password(given))
-
-
-def allocation_asked(given: Given) -> Allocation:
-    """What allocate-flow-sub-account is to pass on."""
-    return Allocation(
-        _text(given, "account"),
-        _number(given, "flow", 1, MAX_QUANTITY // MB) * MB,
-        _one_of(given, "day", LIVES),
-        _text(given, "idempotency_key", 10, 25),
-    )
-
-
-def password_asked(given: Given) -> Password:
-    """What update-pass is to set."""
-    return Password(_text(given, "account"), _password(given))
-
-
-def whitelist_asked(given: Given) -> Whitelist:
-    """What update-ip-whitelist is to set: an empty list is one, no list is an error."""
-    account = _text(given, "account")
-    if "ip" not in given:
-        raise BadRequest("ip is missing; send it empty to clear the list", parameter="ip")
-    listed = given["ip"].split(",") if given["ip"].strip() else []
-    return Whitelist(account, tuple(dict.fromkeys(_address(one.strip()) for one in listed)))
-
-
-def _text(given: Given, name: str, least: int = 1, most: int = 256) -> str:
-    value = given.get(name, "")
-    if not value:
-        raise BadRequest(f"{name} is missing", parameter=name)
-    if not least <= len(value) <= most:
-        raise BadRequest(f"{name} has {len(value)} characters; {least} to {most} are allowed", parameter=name)
-    return value
-
-
-def _password(given: Given) -> str:
-    return _text(given, "password", 10, 15)
-
-
-def _number(given: Given, name: str, least: int, most: int, usual: int | None = None) -> int:
-    value = given.get(name, "")
-    if not value and usual is not None:
-        return usual
-    if _WHOLE.fullmatch(_text(given, name)) is None or not least <= int(value) <= most:
-        raise BadRequest(f"{name} = {value[:40]!r}: a whole number from {least} to {most}", parameter=name)
-    return int(value)
-
-
-def _one_of(given: Given, name: str, known: tuple[int, ...]) -> int:
-    found = _number(given, name, known[0], known[-1], usual=known[0])
-    if found not in known:
-        raise BadRequest(f"{name} = {found}: one of {', '.join(map(str, known))}", parameter=name)
-    return found
-
-
-def _page(given: Given) -> tuple[int, int]:
-    return _number(given, "page", 1, 10**9, usual=1), _number(given, "page_size", 10, 100, usual=20)
-
-
-def _range(given: Given, now: int, first: str, last: str) -> tuple[int, int]:
-    """Both ends included, in ms; the last one is the end of its second."""
-    start, end = _seconds(given, first), _seconds(given, last)
+def _ends(first: str, start: int, last: str, end: int, now: int) -> tuple[int, int]:
+    """Both belong to the range; the last second whole."""
     if start > end:
-        raise BadRequest(f"{first} = {start} is after {last} = {end}", parameter=first)
+        raise BadRequest(f"{first} = {start} is after {last} = {end}.", parameter=first)
     if start * 1000 < now - OLDEST_DAYS * DAY_MS - SLACK_MS:
-        raise BadRequest(f"{first} = {start} is more than {OLDEST_DAYS} days ago", parameter=first)
+        raise BadRequest(f"{first} = {start} is more than {OLDEST_DAYS} days ago.", parameter=first)
     return start * 1000, end * 1000 + 999
-
-
-def _seconds(given: Given, name: str) -> int:
-    return _number(given, name, 0, 10**_SECONDS_DIGITS - 1)
-
-
-def _offset(given: Given) -> int:
-    """Hours added to UTC+8. The vendor says only that 0 means UTC+8, so it cannot be hours from UTC."""
-    value = given.get("timezone_offset") or "0"
-    least, most = _MOST_OFFSET
-    if _OFFSET.fullmatch(value) is None or not least <= int(value) <= most:
-        raise BadRequest(
-            f"timezone_offset = {value[:40]!r}: whole hours from {least} to {most}, added to UTC+8",
-            parameter="timezone_offset",
-        )
-    return UTC_PLUS_8 + int(value) * HOUR_MS
 
 
 def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise BadRequest(f"ip: {text[:64]!r} is no IP address", parameter="ip") from None
+        raise BadRequest(f"ip: {text[:64]!r} is no IP address.", parameter="ip") from None

@@ -16,6 +16,8 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from flowtally.vendors.printing import KB, MB, Unit
+
 T = TypeVar("T")
 
 OK: Final = 0
@@ -28,9 +30,8 @@ TOO_OFTEN: Final = 50000
 SUCCESS: Final = "Success"
 RETRYABLE: Final = frozenset({FAULT, BAD_REQUEST, TOO_OFTEN})
 
-KB: Final = 1024
-MB: Final = 1024 * KB
-STEPS_PER_MB: Final = 100  # two decimals
+IN_KB: Final = Unit(KB)
+IN_MB: Final = Unit(MB, 2)
 NEVER: Final = "2147483647"  # the last second of a 32-bit clock: no expiry
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (wall clocks are reckoned from it, in whole ms)
@@ -165,26 +166,14 @@ def encode(data: object, code: int = OK, msg: str = SUCCESS) -> bytes:
     return msgspec.json.encode(Envelope(data, code, msg))
 
 
-def mb_text(steps: int) -> str:
-    """Hundredths of a MB: `1453.16`, `15726.6`, `11`; trailing zeros are dropped."""
-    whole, hundredths = divmod(abs(steps), STEPS_PER_MB)
-    decimals = f".{hundredths:02d}".rstrip("0").rstrip(".")
-    return f"{'-' if steps < 0 else ''}{whole}{decimals}"
-
-
 def mb_steps(text: str) -> int:
-    """The hundredths of a MB that `mb_text` printed; ValueError for another text."""
+    """The hundredths of a MB that `IN_MB` prints; ValueError for another text."""
     match = _STEPS.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is no number of MB with at most two decimals")
     sign, whole, decimals = match.groups()
-    steps = int(whole) * STEPS_PER_MB + int((decimals or "").ljust(2, "0"))
+    steps = int(whole) * 100 + int((decimals or "").ljust(2, "0"))
     return -steps if sign else steps
-
-
-def kb_text(quantity_bytes: int) -> str:
-    """Whole KB, the rest cut off: what is left never reads as more than it is."""
-    return str(quantity_bytes // KB)
 
 
 def seconds_text(at: int) -> str:
