@@ -116,6 +116,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any
     takes: type[msgspec.Struct] = Nothing
     writes: bool = False
+    changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     example: Any = None
     takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)
 

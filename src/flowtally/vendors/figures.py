@@ -6,6 +6,7 @@ One `sums` call each, hence one moment. Owns no arithmetic of printing (`printin
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import accumulate
 
 import msgspec
@@ -50,12 +51,13 @@ def between(
     of: Collection[str],
     count: Callable[[Sum], int] = byte_count,
     users: tuple[str, ...] | None = None,
+    without_users: tuple[str, ...] = (),
 ) -> list[int]:
-    """What the account (or these of its users, by id) used of products of the pools `of`, between the edges (at least
-    two, ascending)."""
+    """What the account (or these of its users, by id; or all but those) used of products of the pools `of`, between the
+    edges (at least two, ascending)."""
     known = pools.read_pools(tx)
     parts = [0] * (len(edges) - 1)
-    for found in usage.sums(list(edges), Where(METERED, account, users), ("product",)):
+    for found in usage.sums(list(edges), Where(METERED, account, users, None, without_users), ("product",)):
         if known.pool_of(found.by[0]) in of:
             parts[found.span] += count(found)
     return parts
@@ -70,9 +72,11 @@ def running(
     of: Collection[str],
     count: Callable[[Sum], int] = byte_count,
     users: tuple[str, ...] | None = None,
+    without_users: tuple[str, ...] = (),
 ) -> Running:
     """The same with what came before the first edge. One edge: only that."""
+    ask = partial(between, tx, usage, account, of=of, count=count, users=users, without_users=without_users)
     if edges[0] <= 0:
-        return Running(0, between(tx, usage, account, edges, of=of, count=count, users=users) if len(edges) > 1 else [])
-    before, *parts = between(tx, usage, account, [0, *edges], of=of, count=count, users=users)
+        return Running(0, ask(edges) if len(edges) > 1 else [])
+    before, *parts = ask([0, *edges])
     return Running(before, parts)

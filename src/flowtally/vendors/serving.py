@@ -126,14 +126,21 @@ class Served:
 
     def _work(self, house: House, route: Route, credential: Credential, asked: Asked) -> Reply:
         assert credential.account is not None, "seen by `_who`"
-        with house.ledger.begin() if route.writes else house.ledger.read() as tx:
-            # A write may have waited for its turn: its instant is that of the transaction.
-            call = DialectCall(house, self._settings, credential, credential.account, house.clock(), asked, tx)
-            if self._dialect.check is not None:
-                self._dialect.check(call)
-            given = convert_values(asked.values if route.method != "GET" or asked.form else asked.query, route.takes)
-            made = route.work(call, given)
-        return self._dialect.succeed(made)
+        try:
+            with house.ledger.begin() if route.writes else house.ledger.read() as tx:
+                # A write may have waited for its turn: its instant is that of the transaction.
+                call = DialectCall(house, self._settings, credential, credential.account, house.clock(), asked, tx)
+                return self._dialect.succeed(self._made(route, call))
+        finally:
+            if route.changes_names:
+                house.ingest.forget_names(credential.account)  # after the commit, also one whose outcome is unknown
+
+    def _made(self, route: Route, call: DialectCall) -> Any:
+        if self._dialect.check is not None:
+            self._dialect.check(call)
+        asked = call.asked
+        given = convert_values(asked.values if route.method != "GET" or asked.form else asked.query, route.takes)
+        return route.work(call, given)
 
     def _fail(self, error: Exception, request: AnyRequest) -> Reply:
         if isinstance(error, FlowtallyError):
