@@ -72,13 +72,16 @@ def test_declared_scopes_are_scopes(op: Operation) -> None:
 
 
 def test_no_request_made_from_the_document_breaks_what_it_promises(client: Client, acme: str) -> None:
-    """No 500, no status that is not documented, no body of another shape. Bodies of events are ingest's to judge."""
+    """No 500, no status that is not documented, no body of another shape. Bodies of events are ingest's to judge;
+    dialects, who ask for other secrets, have their turn in tests/vendors."""
+    ours = {op.path for op in OPERATIONS}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         schema = schemathesis.openapi.from_dict(client.get("/schema/openapi.json").json())
         for result in schema.exclude(path="/v1/events", method="POST").get_all_operations():
             assert isinstance(result, Ok), result
-            prove(result.ok(), client)
+            if result.ok().path in ours:
+                prove(result.ok(), client)
 
 
 def prove(operation: Any, client: Client) -> None:
