@@ -36,6 +36,7 @@ Place = Callable[[Shown], tuple[dict[str, str], dict[str, str]]]
 
 # vendor -> (query, headers) that show a credential
 PLACES: dict[str, Place] = {
+    "ipfoxy": lambda one: ({}, {"api-id": one.id, "api-token": one.token}),
     "whitepages": lambda one: ({}, {"X-Api-Key": one.token}),
 }
 

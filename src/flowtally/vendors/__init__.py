@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from flowtally.vendors.base import Dialect
+from flowtally.vendors.ipfoxy import IPFOXY
 from flowtally.vendors.whitepages import WHITEPAGES
 
-VENDORS: Final[tuple[Dialect, ...]] = (WHITEPAGES,)
+VENDORS: Final[tuple[Dialect, ...]] = (IPFOXY, WHITEPAGES)

@@ -22,7 +22,7 @@ SHAPES: dict[str, Any] = {
     "get-sub-account-flow.2025-07": wire.Flow,
     "get-sub-account-list": wire.AccountList,
     "create-sub-account": wire.Created,
-    "allocate-flow-sub-account": wire.Nothing,
+    "allocate-flow-sub-account": wire.Empty,
     "residential-data": wire.Residential,
     "residential-data-history": wire.History,
 }

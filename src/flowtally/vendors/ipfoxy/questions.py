@@ -21,6 +21,7 @@ DAY_MS: Final = 24 * HOUR_MS
 OLDEST_DAYS: Final = 90
 SLACK_MS: Final = 300_000  # what clocks may differ, and what a call may travel
 HISTORY_PAGES: Final = 25
+HISTORY_PAGE_SIZE: Final = 35
 HOURS: Final = 1
 UTC_MINUS_12, UTC_PLUS_14 = -20, 6  # in hours from UTC+8
 
@@ -54,7 +55,7 @@ class HistoryAsked(msgspec.Struct, frozen=True):
 
     start_timestamp: Seconds
     end_timestamp: Seconds
-    is_hour: Annotated[Literal[0, 1], Meta(description="1: hours, 0: days, in UTC+8.")] = 0
+    is_hour: Annotated[Literal[0, 1] | None, Meta(description="1: hours, 0: days (usually), in UTC+8.")] = None
     page: Annotated[int, Meta(description="From 1 on.", ge=1, le=HISTORY_PAGES)] = 1
     account: Filter = ""
 
@@ -127,10 +128,10 @@ def usage_range(asked: UsageAsked, now: int) -> Range:
     return Range(_unit(asked.unit == HOURS), start, end, UTC_PLUS_8 + asked.timezone_offset * HOUR_MS)
 
 
-def history_range(asked: HistoryAsked, now: int) -> Range:
-    """The range of a history."""
+def history_range(asked: HistoryAsked, now: int, *, usually_hours: bool = False) -> Range:
+    """The range of a history. The vendor's pages disagree about what it is of where that is not said."""
     start, end = _ends("start_timestamp", asked.start_timestamp, "end_timestamp", asked.end_timestamp, now)
-    return Range(_unit(asked.is_hour == 1), start, end, UTC_PLUS_8)
+    return Range(_unit(usually_hours if asked.is_hour is None else asked.is_hour == HOURS), start, end, UTC_PLUS_8)
 
 
 def amount_of(flow: int) -> int:

@@ -47,7 +47,7 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
     msg: str
 
 
-class Nothing(msgspec.Struct, frozen=True):
+class Empty(msgspec.Struct, frozen=True):
     """`{}`: the data of an error, and of a write that has nothing to tell."""
 
 

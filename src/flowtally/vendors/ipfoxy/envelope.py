@@ -1,0 +1,81 @@
+"""Who asks, and what an answer or an error looks like: HTTP 200 in every case, the code tells.
+
+Owns which of our errors is which of the vendor's codes. No code of its own exists for "no such account": it is a
+parameter error, as the notes read the vendor's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flowtally import errors
+from flowtally.api.call import Reply
+from flowtally.errors import FlowtallyError, Unauthenticated
+from flowtally.vendors.base import Asked, Fault, Rate, Secrets
+from flowtally.vendors.ipfoxy import wire
+from flowtally.vendors.ipfoxy.settings import Settings
+
+ID, TOKEN = "api-id", "api-token"
+MINUTE_MS: Final = 60_000
+NO_DATA: Final = {"type": "object", "maxProperties": 0}
+
+# The first that fits: a body that cannot be read is a bad request as well.
+CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
+    (errors.Unauthenticated, wire.NOT_AUTHORIZED),
+    (errors.Forbidden, wire.NOT_AUTHORIZED),
+    (errors.RateLimited, wire.TOO_OFTEN),
+    (errors.NotCovered, wire.NO_BALANCE),
+    (errors.MalformedBody, wire.BAD_REQUEST),
+    (errors.UnsupportedMedia, wire.BAD_REQUEST),
+    (errors.SlowBody, wire.BAD_REQUEST),
+    (errors.TooLarge, wire.BAD_REQUEST),
+    (errors.MethodNotAllowed, wire.BAD_REQUEST),
+)
+
+
+def identify(asked: Asked, settings: Settings) -> Secrets:
+    """`api-id` is the credential's id, `api-token` its token; both must be right."""
+    shown_id, token = asked.headers.get(ID, ""), asked.headers.get(TOKEN, "")
+    if not shown_id or not token:
+        raise Unauthenticated(f"Send the headers {ID} and {TOKEN}.")
+    return Secrets(token, id=shown_id)
+
+
+def succeed(made: Any) -> Reply:
+    return Reply(wire.encode(made))
+
+
+def fail(error: FlowtallyError) -> Reply:
+    """The error's code. A method that is not served keeps its status, as do unknown paths."""
+    status = error.status if isinstance(error, errors.MethodNotAllowed) else 200
+    # The rest of a body we gave up on is still on its way: the connection cannot carry another request.
+    headers = {"Connection": "close"} if isinstance(error, (errors.SlowBody, errors.TooLarge)) else {}
+    return Reply(wire.encode(wire.Empty(), code_of(error), error.detail), status=status, headers=headers)
+
+
+def code_of(error: FlowtallyError) -> int:
+    known = next((code for kind, code in CODES if isinstance(error, kind)), None)
+    if known is not None:
+        return known
+    return wire.FAULT if error.status >= 500 else wire.BAD_PARAMETER
+
+
+def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The JSON schema of an answer around that of its data; an error has none."""
+    members = {"data": {"anyOf": [schema, NO_DATA]}, "code": {"type": "integer"}, "msg": {"type": "string"}}
+    return {"type": "object", "properties": members, "required": list(members)}
+
+
+def rate(settings: Settings) -> Rate | None:
+    return Rate(settings.requests_per_minute, MINUTE_MS) if settings.requests_per_minute else None
+
+
+FAULTS: Final = (
+    Fault("a parameter is wrong, or no account of the caller", fail(errors.BadRequest("page = '0': from 1 on."))),
+    Fault("a header is missing or wrong, or the credential may not do this", fail(Unauthenticated("No such token."))),
+    Fault("the balance does not cover it", fail(errors.NotCovered("1073741824 are more than the 5 that are left"))),
+    Fault("too many requests", fail(errors.RateLimited("Too many requests; try again in 3 s"))),
+    Fault("the request cannot be read", fail(errors.MalformedBody("The form cannot be read."))),
+    Fault("a fault inside", fail(FlowtallyError("Something failed inside."))),
+)

@@ -1,0 +1,32 @@
+"""Answering as IPFoxy: its reseller's side, at its own paths."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flowtally.vendors.base import Dialect
+from flowtally.vendors.ipfoxy import accounts, usage, writes
+from flowtally.vendors.ipfoxy.declared import ROUTES
+from flowtally.vendors.ipfoxy.envelope import FAULTS, ID, TOKEN, envelope, fail, identify, rate, succeed
+from flowtally.vendors.ipfoxy.settings import Settings
+
+MODULES: Final = (usage, accounts, writes)  # importing one declares its routes
+
+IPFOXY: Final = Dialect(
+    name="ipfoxy",
+    title="IPFoxy",
+    description="IPFoxy's rotating-proxy side for resellers: a sub-account is a funded user, residential traffic the "
+    "pool `traffic`, mobile traffic the pool `mobile`.",
+    settings=Settings,
+    identify=identify,
+    succeed=succeed,
+    fail=fail,
+    routes=ROUTES,
+    security={
+        "ipfoxy_id": {"type": "apiKey", "in": "header", "name": ID},
+        "ipfoxy_token": {"type": "apiKey", "in": "header", "name": TOKEN},
+    },
+    faults=FAULTS,
+    envelope=envelope,
+    rate=rate,
+)

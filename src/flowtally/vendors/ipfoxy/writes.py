@@ -1,0 +1,143 @@
+"""What a manager changes: create-sub-account, allocate-flow-sub-account, update-pass, update-ip-whitelist.
+
+Traffic is passed on once per `idempotency_key`, which is the account's, over all operations and for good; what failed
+used no key. The first answer follows from the request, so the same request is answered the same without being kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flowtally import funding
+from flowtally.errors import NameTaken
+from flowtally.ledger import managed, whitelist
+from flowtally.ledger.idempotency import request_digest
+from flowtally.ledger.used_keys import use_key
+from flowtally.vendors.base import DialectCall
+from flowtally.vendors.ipfoxy import wire
+from flowtally.vendors.ipfoxy.declared import route
+from flowtally.vendors.ipfoxy.questions import (
+    Allocating,
+    Creating,
+    Repassing,
+    Whitelisting,
+    addresses_of,
+    amount_of,
+    expiry_of,
+)
+from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, sub_account
+
+KEY = "order-20260301-1"
+
+
+@route(
+    "POST",
+    "create-sub-account",
+    takes=Creating,
+    answer=wire.Created,
+    writes=True,
+    changes_names=True,
+    summary="Create a sub-account",
+    takes_example={
+        "account": "ABCDEFHGJ2000",
+        "password": "correct-horse",
+        "flow": "1024",
+        "day": "30",
+        "idempotency_key": KEY,
+    },
+    example=wire.Created("ABCDEFHGJ2000", "correct-horse"),
+)
+def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
+    """A user that is paid from its own purse, and the first residential traffic in it, drawn from the account's: both
+    or neither. The name is borne once in the installation, and is not that of the caller's own account."""
+    made = wire.Created(given.account, given.password)
+    if not _is_new(call, given.idempotency_key, "create", given.account, given.password, given.flow, given.day):
+        return made
+    if given.account == call.account:
+        raise NameTaken(f"{given.account!r} is your main account.", name=given.account)
+    user = managed.create_user(
+        call.tx,
+        call.account,
+        given.account,
+        now=call.now,
+        funded=True,
+        password=call.house.vault.seal(given.password),
+        most=call.house.config.max_users,
+    )
+    _pass_on(call, user.id, given.flow, given.day)
+    return made
+
+
+@route(
+    "POST",
+    "allocate-flow-sub-account",
+    takes=Allocating,
+    answer=wire.Empty,
+    writes=True,
+    summary="Allocate to a sub-account",
+    takes_example={"account": "ABCDEFHGJ2000", "flow": "1024", "day": "0", "idempotency_key": "order-20260302-1"},
+    example=wire.Empty(),
+)
+def allocate(call: DialectCall, given: Allocating) -> wire.Empty:
+    """Passes residential traffic of the account on to a sub-account, for ever or for some days."""
+    if _is_new(call, given.idempotency_key, "allocate", given.account, given.flow, given.day):
+        _pass_on(call, sub_account(call, given.account).id, given.flow, given.day)
+    return wire.Empty()
+
+
+@route(
+    "POST",
+    "update-pass",
+    takes=Repassing,
+    answer=wire.Empty,
+    writes=True,
+    summary="Change a sub-account's password",
+    takes_example={"account": "ABCDEFHGJ2000", "password": "battery-stapl"},
+    example=wire.Empty(),
+)
+def update_password(call: DialectCall, given: Repassing) -> wire.Empty:
+    """The one its proxies are asked for. It is kept encrypted, and shown in the list of accounts."""
+    user, sealed = sub_account(call, given.account), call.house.vault.seal(given.password)
+    managed.change_user(call.tx, call.account, user.id, now=call.now, password=sealed)
+    return wire.Empty()
+
+
+@route(
+    "POST",
+    "update-ip-whitelist",
+    takes=Whitelisting,
+    answer=wire.Empty,
+    writes=True,
+    summary="Change a sub-account's whitelist",
+    takes_example={"account": "ABCDEFHGJ2000", "ip": "203.0.113.7,2001:db8::1"},
+    example=wire.Empty(),
+)
+def update_whitelist(call: DialectCall, given: Whitelisting) -> wire.Empty:
+    """The addresses a sub-account may connect from, residential and mobile: these and no others."""
+    user, addresses = sub_account(call, given.account), addresses_of(given.ip)
+    most = call.house.config.max_whitelist_ips
+    for pool in (RESIDENTIAL, MOBILE):
+        whitelist.replace_addresses(call.tx, call.account, user.id, addresses, now=call.now, most=most, pool=pool)
+    return wire.Empty()
+
+
+def _is_new(call: DialectCall, key: str, *request: Any) -> bool:
+    """False where the same was done under this key; IdempotencyMismatch where something else was. What is kept of a
+    request that holds a password does not let it be guessed."""
+    digest = request_digest("POST", "ipfoxy", msgspec.json.encode(request))
+    return use_key(call.tx, call.account, key, call.house.vault.blind(digest), now=call.now)
+
+
+def _pass_on(call: DialectCall, user_id: str, flow: int, day: int) -> None:
+    funding.allocate(
+        call.tx,
+        call.house.usage,
+        call.account,
+        user_id,
+        amount_of(flow),
+        now=call.now,
+        pool=RESIDENTIAL,
+        expires_at=expiry_of(day, call.now),
+    )

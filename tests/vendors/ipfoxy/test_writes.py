@@ -1,0 +1,203 @@
+"""Sub-accounts made, given traffic, changed: once per key, all or nothing, and nobody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.conftest import Client, Clock, send
+from tests.vendors.ipfoxy.conftest import fox_of
+from tests.vendors.ipfoxy.fox import MB, Fox
+
+from flowtally.ledger import managed
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import used_keys
+
+USER = "/v1/accounts/reseller01/users/sub-account-1"
+CREATION = {
+    "account": "sub-account-1",
+    "password": "correct-horse",
+    "flow": "1024",
+    "idempotency_key": "key-0000001",
+}
+ALLOCATION = {"account": "sub-account-1", "flow": "10", "idempotency_key": "key-0000002"}
+
+
+def left(client: Client, account: str = "reseller01") -> int:
+    """MB of residential traffic."""
+    return int(client.get(f"/v1/accounts/{account}/balance").json()["pools"]["traffic"]["left"]) // MB
+
+
+def left_of(client: Client, user: str = USER) -> int:
+    return int(client.get(f"{user}/balance").json()["pools"]["traffic"]["left"]) // MB
+
+
+def test_a_new_sub_account_is_a_funded_user_with_its_first_traffic(fox: Fox, client: Client) -> None:
+    made = fox.post("create-sub-account", **CREATION, proxy_type="2")
+    assert made == {"account": "sub-account-1", "password": "correct-horse"}
+    user = client.get(USER).json()
+    assert (user["funded"], user["status"], user["has_password"]) == (True, "active", True)
+    assert (left(client), left_of(client)) == (99 * 1024, 1024)
+
+
+def test_a_form_may_be_multipart_urlencoded_or_json(fox: Fox, client: Client) -> None:
+    assert (
+        fox.ask("POST", "create-sub-account", files={name: (None, value) for name, value in CREATION.items()})["code"]
+        == 0
+    )
+    assert fox.ask("POST", "allocate-flow-sub-account", data=ALLOCATION)["code"] == 0
+    assert (
+        fox.ask("POST", "allocate-flow-sub-account", json=ALLOCATION | {"flow": 5, "idempotency_key": "key-0000003"})[
+            "code"
+        ]
+        == 0
+    )
+    assert left_of(client) == 1039
+
+
+def test_allocating_adds_and_use_is_paid_by_the_sub_account_alone(fox: Fox, client: Client, clock: Clock) -> None:
+    fox.post("create-sub-account", **CREATION)
+    assert fox.post("allocate-flow-sub-account", **ALLOCATION) == {}
+    send(client, "1", "2026-03-15T12:30:00Z", "reseller01", user="sub-account-1", bytes_down=34 * MB)
+    clock.at += 3_600_000
+    assert (left(client), left_of(client)) == (100 * 1024 - 1034, 1000)
+
+
+def test_the_same_request_under_its_key_happens_once_and_is_answered_as_before(fox: Fox, client: Client) -> None:
+    again = fox_of(client, "reseller01")
+    for asking in (fox, fox, again):
+        assert asking.post("create-sub-account", **CREATION) == {
+            "account": "sub-account-1",
+            "password": "correct-horse",
+        }
+        assert asking.post("allocate-flow-sub-account", **ALLOCATION) == {}
+        assert asking.post("allocate-flow-sub-account", **ALLOCATION, day="0", proxy_type="1") == {}
+    assert (left(client), left_of(client)) == (100 * 1024 - 1034, 1034)
+    client.delete(USER)
+    assert fox.post("create-sub-account", **CREATION) == {"account": "sub-account-1", "password": "correct-horse"}
+    assert fox.post("allocate-flow-sub-account", **ALLOCATION) == {}
+    assert left(client) == 100 * 1024
+
+
+@pytest.mark.parametrize("change", [{"flow": "11"}, {"account": "sub-account-2"}, {"day": "30"}])
+def test_a_key_that_was_used_for_something_else_changes_nothing(
+    fox: Fox, client: Client, change: dict[str, str]
+) -> None:
+    fox.post("create-sub-account", **CREATION)
+    fox.create("sub-account-2", 1, "key-0000009")
+    fox.post("allocate-flow-sub-account", **ALLOCATION)
+    before = left(client)
+    assert fox.refused("POST", "allocate-flow-sub-account", **ALLOCATION | change) == 60400
+    assert left(client) == before
+
+
+@pytest.mark.parametrize("change", [{"password": "correct-hors"}, {"account": "sub-account-2"}, {"flow": "1"}])
+def test_a_key_of_a_creation_is_of_that_creation(fox: Fox, client: Client, change: dict[str, str]) -> None:
+    fox.post("create-sub-account", **CREATION)
+    assert fox.refused("POST", "create-sub-account", **CREATION | change) == 60400
+    assert client.get("/v1/accounts/reseller01/users/sub-account-2").status_code == 404
+
+
+def test_a_key_is_unique_over_all_operations_of_its_account(fox: Fox, rival: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    taken = ALLOCATION | {"idempotency_key": CREATION["idempotency_key"]}
+    assert fox.refused("POST", "allocate-flow-sub-account", **taken) == 60400
+    rival.post("create-sub-account", **CREATION | {"account": "rivals-account"})
+    assert left(client) == left(client, "reseller02") == 99 * 1024
+
+
+def test_what_the_balance_does_not_cover_makes_nothing_and_uses_no_key(fox: Fox, client: Client) -> None:
+    greedy = CREATION | {"flow": str(100 * 1024 + 1)}
+    assert fox.refused("POST", "create-sub-account", **greedy) == 60300
+    assert client.get(USER).status_code == 404
+    fox.post("create-sub-account", **CREATION)
+    assert fox.refused("POST", "allocate-flow-sub-account", **ALLOCATION | {"flow": str(99 * 1024 + 1)}) == 60300
+    fox.post("allocate-flow-sub-account", **ALLOCATION | {"flow": str(99 * 1024)})
+    assert left(client) == 0
+
+
+def test_a_name_is_borne_once_and_is_not_that_of_the_main_account(fox: Fox, rival: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    send(client, "1", "2026-03-15T11:00:00Z", "reseller01", user="of-traffic", bytes_down=1)
+    again = CREATION | {"idempotency_key": "key-0000009"}
+    assert fox.refused("POST", "create-sub-account", **again) == 60400
+    assert rival.refused("POST", "create-sub-account", **again) == 60400
+    assert fox.refused("POST", "create-sub-account", **again | {"account": "reseller01"}) == 60400
+    assert fox.refused("POST", "create-sub-account", **again | {"account": "of-traffic"}) == 60400
+    assert rival.post("create-sub-account", **again | {"account": "reseller01"})["account"] == "reseller01"
+
+
+def test_of_a_user_named_as_the_main_account_and_the_account_the_user_is_meant(fox: Fox, client: Client) -> None:
+    client.post("/v1/accounts/reseller01/users", json={"name": "reseller01", "funded": True})
+    assert fox.get("get-sub-account-flow", account="reseller01")["surplus_flow"] == "0"
+    assert fox.get("residential-data")["remain_mb"] == str(100 * 1024)
+
+
+def test_a_new_password_is_shown_in_the_list_and_kept_encrypted(fox: Fox, client: Client, app_ledger: Ledger) -> None:
+    fox.post("create-sub-account", **CREATION)
+    assert fox.post("update-pass", account="sub-account-1", password="battery-stapl") == {}
+    assert fox.get("get-sub-account-list", account="sub-account-1")["list"][0]["password"] == "battery-stapl"
+    with app_ledger.read() as tx:
+        sealed = managed.sealed_password(tx, client.get(USER).json()["id"])
+    assert sealed is not None
+    assert "battery" not in sealed
+
+
+def test_what_is_kept_of_a_creation_does_not_let_its_password_be_guessed(fox: Fox, app_ledger: Ledger) -> None:
+    from sqlalchemy import select
+
+    from flowtally.ledger.idempotency import request_digest
+
+    fox.post("create-sub-account", **CREATION)
+    with app_ledger.read() as tx:
+        digest = tx.execute(select(used_keys.c.digest)).scalar_one()
+    told = b'["create","sub-account-1","correct-horse",1024,0]'
+    assert len(digest) == 64
+    assert digest != request_digest("POST", "ipfoxy", told)
+
+
+def test_a_whitelist_is_replaced_whole_and_cleared_by_an_empty_list(fox: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+
+    def listed() -> Any:
+        return fox.get("get-sub-account-list", account="sub-account-1")["list"][0]["ip_whitelist"]
+
+    assert fox.post("update-ip-whitelist", account="sub-account-1", ip="203.0.113.7, 203.0.113.8") == {}
+    assert listed() == "203.0.113.7,203.0.113.8"
+    native = client.get(f"{USER}/whitelist").json()["items"]
+    assert {(one["pool"], one["address"]) for one in native} == {
+        (pool, address) for pool in ("traffic", "mobile") for address in ("203.0.113.7", "203.0.113.8")
+    }
+    fox.post("update-ip-whitelist", account="sub-account-1", ip="203.0.113.8,2001:DB8::1")
+    assert listed() == "203.0.113.8,2001:db8::1"
+    assert fox.refused("POST", "update-ip-whitelist", account="sub-account-1", ip="203.0.113.9,nowhere") == 60400
+    assert listed() == "203.0.113.8,2001:db8::1"
+    assert fox.post("update-ip-whitelist", account="sub-account-1", ip="") == {}
+    assert listed() == ""
+
+
+def test_nothing_is_seen_or_changed_of_another_resellers(fox: Fox, rival: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    ranged = {"start_time": "1773000000", "end_time": "1773500000", "unit": "1"}
+    reads = [("get-account-use-flow-list", ranged), ("get-sub-account-flow", {}), ("residential-data", {})]
+    reads += [("residential-data-history", {"start_timestamp": "1773000000", "end_timestamp": "1773500000"})]
+    for other in ("sub-account-1", "reseller01", "usr_" + "0" * 32, client.get(USER).json()["id"]):
+        for name, given in reads:
+            assert rival.refused("GET", name, account=other, **given) == 60400
+        for name, form in (
+            ("allocate-flow-sub-account", ALLOCATION),
+            ("update-pass", CREATION),
+            ("update-ip-whitelist", {"ip": ""}),
+        ):
+            assert rival.refused("POST", name, **form | {"account": other}) == 60400
+    assert [row["account"] for row in rival.get("get-sub-account-list")["list"]] == ["reseller02"]
+    assert rival.get("get-sub-account-list", account="sub-account-1") == {"list": [], "total": "0"}
+    assert (left(client, "reseller02"), left_of(client)) == (100 * 1024, 1024)
+
+
+def test_only_a_sub_account_gets_traffic_a_password_or_a_whitelist(fox: Fox, client: Client) -> None:
+    client.post("/v1/accounts/reseller01/users", json={"name": "not-funded"})
+    for name in ("not-funded", "reseller01", "nobody"):
+        assert fox.refused("POST", "allocate-flow-sub-account", **ALLOCATION | {"account": name}) == 60400
+        assert fox.refused("POST", "update-pass", account=name, password="battery-stapl") == 60400
+        assert fox.refused("POST", "update-ip-whitelist", account=name, ip="") == 60400
