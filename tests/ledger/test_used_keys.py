@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from flowtally.errors import BadRequest, IdempotencyMismatch
@@ -41,6 +44,20 @@ def test_a_write_that_failed_used_no_key(acme: Ledger) -> None:
         fails()
     with acme.begin() as tx:
         assert use_key(tx, "acme", "k", OTHER, now=2) is True
+
+
+def test_of_many_at_once_one_uses_the_key(acme: Ledger, url: str) -> None:
+    other = Ledger.open(url)
+    together = threading.Barrier(8)
+
+    def ask(turn: int) -> bool:
+        together.wait(timeout=30)
+        with (acme, other)[turn % 2].begin() as tx:
+            return use_key(tx, "acme", "k", DIGEST, now=2)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(ask, range(8))) == [False] * 7 + [True]
+    other.close()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "ü", "\x00"])
