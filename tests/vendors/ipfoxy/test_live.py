@@ -109,3 +109,16 @@ def test_the_same_key_sent_many_times_at_once_allocates_once(live: Live, admin: 
     assert done == [{}] * 16
     assert fox.get("residential-data", account="sub-account-3")["total_mb"] == "11"
     assert fox.get("residential-data")["remain_mb"] == str(10 * 1024 - 11)
+
+
+def test_after_all_of_that_every_figure_can_be_derived_anew(live: Live, admin: httpx.Client) -> None:
+    fox = reseller(live, admin, "walker0004")
+    fox.create("sub-account-4", 10, "walk-000001", day="30")
+    fox.allocate("sub-account-4", 5, "walk-000002")
+    fox.post("update-ip-whitelist", account="sub-account-4", ip="203.0.113.7")
+    checked = _ok(admin.post("/v1/verify"))
+    deadline = time.monotonic() + 60
+    while checked["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+        checked = _ok(admin.get("/v1/verify"))
+    assert (checked["state"], checked["found"], checked["findings"]) == ("done", 0, [])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.conftest import Client, Clock, send
-from tests.vendors.ipfoxy.conftest import fox_of
+from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import MB, Fox
 
 from flowtally.ledger import managed
@@ -174,6 +175,20 @@ def test_a_whitelist_is_replaced_whole_and_cleared_by_an_empty_list(fox: Fox, cl
     assert listed() == "203.0.113.8,2001:db8::1"
     assert fox.post("update-ip-whitelist", account="sub-account-1", ip="") == {}
     assert listed() == ""
+
+
+def test_more_sub_accounts_or_addresses_than_may_be_are_refused_and_change_nothing(
+    make_client: Callable[..., Client],
+) -> None:
+    client = make_client(max_users=1, max_whitelist_ips=2)
+    fox = make_reseller(client, "reseller01")
+    fox.post("create-sub-account", **CREATION)
+    more = CREATION | {"account": "sub-account-2", "idempotency_key": "key-0000009"}
+    assert fox.refused("POST", "create-sub-account", **more) == 60400
+    ips = {"account": "sub-account-1", "ip": "203.0.113.1,203.0.113.2,203.0.113.3"}
+    assert fox.refused("POST", "update-ip-whitelist", **ips) == 60400
+    assert client.get(f"{USER}/whitelist").json()["items"] == []
+    assert left(client) == 99 * 1024
 
 
 def test_nothing_is_seen_or_changed_of_another_resellers(fox: Fox, rival: Fox, client: Client) -> None:
