@@ -1,0 +1,246 @@
+"""Thordata's wire: what its account side answers, both ways. Pure.
+
+Owns names, types and units of the answers, the envelope and the codes: `encode` makes what we answer as them, `decode`
+reads what they answer. Leaves what a request says to `parameters`, every figure to whoever fills the values.
+
+* One word has two units: `traffic_balance` is MB in one answer and KB in the next. Both are binary, as their own
+  client and the field reckon (1 GB = 1024 MB = 1048576 KB); each field says which it is.
+* Traffic and money are exact decimals on the way in and out. What their Go client reads into an integer is an `int`.
+* Every failure of theirs is HTTP 200 with another code; there are codes no page of theirs lists. `data` is then `{}`:
+  typed clients of theirs break on anything else.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from flowtally.errors import FlowtallyError
+
+T = TypeVar("T")
+
+KB: Final = 1024  # bytes
+MB: Final = 1024 * KB
+GB: Final = 1024 * MB
+
+OK: Final = 200
+PARAMETER: Final = 10000
+QUANTITY: Final = 10003
+NO_SUCH_IP: Final = 10010
+TOO_OFTEN: Final = 10011
+WRONG_KEY: Final = 10014
+BAD_NAME: Final = 10015
+BAD_PASSWORD: Final = 10016
+NO_PACKAGE: Final = 10017
+NAME_TAKEN: Final = 10018
+TOO_MANY: Final = 10019
+NO_SUCH_USER: Final = 10020
+TOO_LONG_RANGE: Final = 10021
+WRONG_TOKEN: Final = 10047
+
+# Of their texts only `ok` and `Token error` are known; the others say in our words what their list of codes says.
+MESSAGES: Final = {
+    PARAMETER: "Parameter error",
+    QUANTITY: "Quantity error",
+    NO_SUCH_IP: "The IP does not exist",
+    TOO_OFTEN: "Called too often, try again later",
+    WRONG_KEY: "Key error",
+    BAD_NAME: "A username has 6 to 15 letters or digits",
+    BAD_PASSWORD: "A password has 6 to 15 letters or digits and begins with a letter",
+    NO_PACKAGE: "Not enough traffic left, top up first",
+    NAME_TAKEN: "The username exists already",
+    TOO_MANY: "The maximum number is reached",
+    NO_SUCH_USER: "The user does not exist",
+    TOO_LONG_RANGE: "The range is longer than 180 days",
+    WRONG_TOKEN: "Token error",
+}
+RETRYABLE: Final = frozenset({TOO_OFTEN, 10009})
+
+UNUSED: Final = 1  # the states of a CDK
+USED: Final = 2
+REVOKED: Final = 3
+
+
+class ThordataError(FlowtallyError):
+    """An answer whose code (`number`) is not 200, theirs or ours. `retryable`: the same may succeed later."""
+
+    status = 400
+    code = "thordata_error"
+    title = "Thordata says no"
+
+    def __init__(self, number: int, message: str = "") -> None:
+        self.number = number
+        self.message = message or MESSAGES.get(number, f"Error {number}")
+        self.retryable = number in RETRYABLE
+        super().__init__(f"{number}: {self.message}")
+
+
+class Envelope(Struct, Generic[T], frozen=True):
+    """Every answer of theirs."""
+
+    code: int
+    data: T
+    msg: str = "ok"
+
+
+class Written(Struct, frozen=True):
+    """`{}`: the data of a write, and of every failure."""
+
+
+class TrafficBalance(Struct, frozen=True):
+    """`account/traffic-balance`: MB, and the date on which it expires (empty: never, or there is none)."""
+
+    traffic_balance: Decimal
+    expiration_time: str = ""
+
+
+class WalletBalance(Struct, frozen=True):
+    """`account/wallet-balance`. Their page calls it `wallet_balance`, their clients read `balance`: one value."""
+
+    wallet_balance: Decimal | None = None
+    balance: Decimal | None = None
+
+    @property
+    def money(self) -> Decimal:
+        """The balance, whichever name it came under; ThordataError when under neither."""
+        found = self.balance if self.wallet_balance is None else self.wallet_balance
+        if found is None:
+            raise ThordataError(PARAMETER, "a wallet without a balance")
+        return found
+
+
+class UsageRow(Struct, frozen=True):
+    """`date` is a day (2025-01-01) or an hour (2025-07-01 00); KB."""
+
+    date: str
+    usage_traffic: Decimal
+
+
+class Usage(Struct, frozen=True):
+    """`account/usage-statistics`: KB; rows ascending, one for each day of the range, both ends included."""
+
+    total_usage_traffic: Decimal
+    traffic_balance: Decimal
+    query_days: int
+    range_usage_traffic: Decimal
+    data: list[UsageRow]
+
+
+class UserUsage(Struct, frozen=True):
+    """`proxy-users/usage-statistics` and `-hour`: KB, the cap too. No cap: cap and balance are 0."""
+
+    traffic_limit: int
+    total_usage_traffic: Decimal
+    traffic_balance: Decimal
+    query_days: int
+    range_usage_traffic: Decimal
+    data: list[UsageRow]
+
+
+class ProxyUser(Struct, frozen=True):
+    """One of `user-list`: cap in MB (0: none), lifetime usage in MB by their page."""
+
+    created_time: str
+    username: str
+    password: str
+    status: bool
+    traffic_limit: int
+    usage_traffic: Decimal
+
+
+class UserList(Struct, frozen=True):
+    """`proxy-users/user-list`: how many there may be, may be added, and are. A list of none was seen as null."""
+
+    limit: int
+    remaining_limit: int
+    user_count: int
+    users: list[ProxyUser] | None = field(default=None, name="list")
+
+
+class WhitelistedIp(Struct, frozen=True):
+    """One of `ip-list`."""
+
+    created_time: str
+    ip: str
+    status: bool
+
+
+class Whitelist(Struct, frozen=True):
+    """`whitelisted-ips/ip-list` as documented."""
+
+    ip_count: int
+    limit: int
+    remaining_limit: int
+    lists: list[WhitelistedIp]
+
+
+class NewCodes(Struct, frozen=True):
+    """`cdk/create`."""
+
+    cdk: list[str]
+
+
+class Cdk(Struct, frozen=True):
+    """One of `cdk/list`: Unix seconds, `traffic` in the unit codes are made in (GB), `traffic_duration` in seconds."""
+
+    cdk: str
+    create_time: int
+    status: Literal[1, 2, 3]
+    traffic: Decimal
+    traffic_duration: int
+
+
+class CdkInfo(Struct, frozen=True):
+    """`cdk/info`: who redeemed it and when; empty and 0 while nobody did."""
+
+    cdk: str
+    status: Literal[1, 2, 3]
+    create_time: int
+    traffic: Decimal
+    traffic_duration: int
+    use_username: str = ""
+    use_time: int = 0
+
+
+class _Head(Struct, frozen=True):
+    code: int
+    data: Raw = field(default_factory=lambda: Raw(b"{}"))
+    msg: str = ""
+
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(data: Struct | list[Any]) -> bytes:
+    """A success with these data."""
+    return _ENCODER.encode(Envelope(OK, data))
+
+
+def encode_error(error: ThordataError) -> bytes:
+    """A failure as they tell it: the status of the HTTP answer is 200 all the same."""
+    return _ENCODER.encode(Envelope(error.number, Written(), error.message))
+
+
+def decode(body: bytes, into: type[T]) -> T:
+    """The data of an answer of theirs. ThordataError when its code is not 200, msgspec.DecodeError when it is none of
+    theirs. Numbers and booleans may come as text: their own clients put up with that."""
+    head = msgspec.json.decode(body, type=_Head, strict=False)
+    if head.code != OK:
+        raise ThordataError(head.code, head.msg)
+    return msgspec.json.decode(head.data, type=into, strict=False)
+
+
+def decode_whitelist(body: bytes) -> list[WhitelistedIp]:
+    """The entries of an `ip-list`: documented as an object, read by their clients as an array of objects or texts."""
+    data = decode(body, object)
+    if isinstance(data, dict):
+        data = data.get("lists", data.get("list")) or []
+    return [_entry(one) for one in msgspec.convert(data, list[str | dict[str, Any]])]
+
+
+def _entry(one: str | dict[str, Any]) -> WhitelistedIp:
+    found = {"ip": one} if isinstance(one, str) else one
+    return msgspec.convert({"created_time": "", "status": True} | found, WhitelistedIp, strict=False)
