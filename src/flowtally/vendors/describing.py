@@ -35,7 +35,17 @@ def _schemas(dialect: Dialect) -> tuple[dict[Any, Document], dict[str, Document]
     """Schemas of what its routes take and answer. Names are the vendor's own: two vendors may call a thing the same."""
     types = list(dict.fromkeys(kind for route in dialect.routes for kind in (route.answer, route.takes)))
     found, named = msgspec.json.schema_components(types, ref_template=REF.format(name=dialect.title + "{name}"))
-    return dict(zip(types, found, strict=True)), {f"{dialect.title}{name}": schema for name, schema in named.items()}
+    components = {f"{dialect.title}{name}": _with_numbers(schema) for name, schema in named.items()}
+    return dict(zip(types, map(_with_numbers, found), strict=True)), components
+
+
+def _with_numbers(schema: Any) -> Any:
+    """A Decimal is printed as a number, always: law 4 is about numbers, and what is text on the wire is a `str`."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            return {"type": "number"} | {name: one for name, one in schema.items() if name not in ("type", "format")}
+        return {name: _with_numbers(one) for name, one in schema.items()}
+    return [_with_numbers(one) for one in schema] if isinstance(schema, list) else schema
 
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
