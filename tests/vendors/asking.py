@@ -37,6 +37,7 @@ Place = Callable[[Shown], tuple[dict[str, str], dict[str, str]]]
 # vendor -> (query, headers) that show a credential
 PLACES: dict[str, Place] = {
     "ipfoxy": lambda one: ({}, {"api-id": one.id, "api-token": one.token}),
+    "thordata": lambda one: ({}, {"token": one.token, "key": one.key}),
     "whitepages": lambda one: ({}, {"X-Api-Key": one.token}),
 }
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from flowtally.vendors.base import Dialect
 from flowtally.vendors.ipfoxy import IPFOXY
+from flowtally.vendors.thordata import THORDATA
 from flowtally.vendors.whitepages import WHITEPAGES
 
-VENDORS: Final[tuple[Dialect, ...]] = (IPFOXY, WHITEPAGES)
+VENDORS: Final[tuple[Dialect, ...]] = (IPFOXY, THORDATA, WHITEPAGES)

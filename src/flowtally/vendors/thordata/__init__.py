@@ -1,0 +1,120 @@
+"""Thordata: the account, usage, proxy user, whitelist and CDK side of its API, at its own paths.
+
+Owns who is asking (`token` and `key`, wherever they are put), the envelope and which error is which code. Answers are
+HTTP 200 whatever the code: their client never reads the body of anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flowtally.api.call import Reply
+from flowtally.errors import (
+    FlowtallyError,
+    Forbidden,
+    LimitReached,
+    MethodNotAllowed,
+    NameTaken,
+    NotCovered,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    UnknownUser,
+)
+from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Secrets, WrongKey
+from flowtally.vendors.thordata import account, money, usage, users, wire
+from flowtally.vendors.thordata.settings import Settings
+from flowtally.vendors.thordata.wire import ThordataError
+
+# What the core says, in their codes: the first that fits. What is wrong inside has the code of an HTTP status, which
+# their client takes for a server's error and no other.
+CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
+    (WrongKey, wire.WRONG_KEY),
+    (Unauthenticated, wire.WRONG_TOKEN),
+    (Forbidden, wire.WRONG_TOKEN),
+    (NameTaken, wire.NAME_TAKEN),
+    (LimitReached, wire.TOO_MANY),
+    (NotCovered, wire.NO_PACKAGE),
+    (UnknownUser, wire.NO_SUCH_USER),
+    (RateLimited, wire.TOO_OFTEN),
+    (Unavailable, 503),
+)
+OWN_WORDS: Final = (Forbidden, MethodNotAllowed)  # texts that say more than the list, and hold nothing secret
+
+
+def identify(asked: Asked, settings: Settings) -> Secrets:
+    """`token`, and `key` where it is sent: headers first, then the query, then the body. Unauthenticated without a
+    token; WrongKey without a key that is required."""
+    token, key = _sent(asked, "token"), _sent(asked, "key")
+    if not token:
+        raise Unauthenticated("There is no token.")
+    if settings.key == "required" and not key:
+        raise WrongKey("There is no key.")
+    return Secrets(token, None if settings.key == "ignored" else key or None)
+
+
+def _sent(asked: Asked, name: str) -> str:
+    places: tuple[Mapping[str, Any], ...] = (asked.headers, asked.query, asked.form)
+    return next((value for place in places if isinstance(value := place.get(name), str) and value), "")
+
+
+def succeed(made: Any) -> Reply:
+    return Reply(wire.encode(made))
+
+
+def fail(error: FlowtallyError) -> Reply:
+    """Any error as an envelope. Only texts of our own are repeated: what was sent may hold secrets."""
+    return Reply(wire.encode_error(as_theirs(error)))
+
+
+def as_theirs(error: FlowtallyError) -> ThordataError:
+    if isinstance(error, ThordataError):
+        return error
+    for kind, number in CODES:
+        if isinstance(error, kind):
+            return ThordataError(number, _said(error, wire.MESSAGES.get(number, "Unavailable, try again later")))
+    if error.status >= 500:
+        return ThordataError(error.status, "Server error")
+    return ThordataError(wire.PARAMETER, _said(error, wire.MESSAGES[wire.PARAMETER]))
+
+
+def _said(error: FlowtallyError, usual: str) -> str:
+    return f"{usual}: {error.detail}" if isinstance(error, OWN_WORDS) else usual
+
+
+def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of an answer: of a success with these data, or a failure, whose data are `{}`."""
+    data = {"anyOf": [schema, {"type": "object", "maxProperties": 0}]}
+    members = {"code": {"type": "integer"}, "data": data, "msg": {"type": "string"}}
+    return {"type": "object", "properties": members, "required": list(members)}
+
+
+def _faults() -> list[Fault]:
+    return [Fault(f"{number}: {text}", fail(ThordataError(number))) for number, text in wire.MESSAGES.items()]
+
+
+def _rate(settings: Settings) -> Rate | None:
+    return Rate(settings.rate_requests, settings.rate_seconds * 1000) if settings.rate_requests else None
+
+
+def _secret(name: str) -> Mapping[str, str]:
+    return {"type": "apiKey", "in": "header", "name": name}
+
+
+THORDATA: Final = Dialect(
+    name="thordata",
+    title="Thordata",
+    description="Thordata's account, usage, proxy user, whitelist and CDK API. `token` and `key` may also be in the "
+    "query or in the body; `key` may be left out unless the setting `key` says otherwise. Every answer is HTTP 200; "
+    "`code` says whether it is a success.",
+    settings=Settings,
+    identify=identify,
+    succeed=succeed,
+    fail=fail,
+    routes=[*account.ROUTES, *money.ROUTES, *users.ROUTES, *usage.ROUTES],
+    security={"thordataToken": _secret("token"), "thordataKey": _secret("key")},
+    faults=_faults(),
+    envelope=envelope,
+    rate=_rate,
+)

@@ -1,0 +1,31 @@
+"""Thordata's wallet: the account's money."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from flowtally.ledger import wallet
+from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
+from flowtally.vendors.printing import Unit
+from flowtally.vendors.thordata.account import decimal
+from flowtally.vendors.thordata.wire import WalletBalance
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES)
+
+MONEY: Final = Unit(1_000_000, 2)  # of millionths
+
+
+@route(
+    "GET",
+    "/api/account/wallet-balance",
+    summary="Wallet balance",
+    answer=WalletBalance,
+    example=WalletBalance(Decimal(800), Decimal(800)),
+)
+def wallet_balance(call: DialectCall, given: Nothing) -> WalletBalance:
+    """What the wallet holds, under both names that are in use: their page's and their clients'. What is less than a
+    cent is cut off, not rounded."""
+    money = decimal(MONEY, MONEY.steps(wallet.balance_of(call.tx, call.account)))
+    return WalletBalance(money, money)

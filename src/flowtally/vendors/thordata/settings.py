@@ -1,0 +1,76 @@
+"""What the Thordata dialect can be set to: every point where their pages leave a choice or contradict each other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from flowtally.edges import load_zone
+from flowtally.errors import UnknownZone
+from flowtally.vendors import base
+from flowtally.vendors.thordata.wire import GB
+
+
+class Settings(base.Settings, frozen=True, kw_only=True):
+    """`FLOWTALLY_THORDATA_<NAME>`."""
+
+    key: Annotated[
+        Literal["checked", "required", "ignored"],
+        Meta(
+            description="The second secret, `key`: checked where it is sent, required beside every token, or ignored "
+            "(for clients that must send one and have none)."
+        ),
+    ] = "checked"
+    timezone: Annotated[
+        str, Meta(description="The IANA time zone of its days and hours; their pages name none.", max_length=64)
+    ] = "UTC"
+    expiration: Annotated[
+        Literal["first", "last"],
+        Meta(
+            description="Which date `traffic-balance` says where several grants are left: when the first of them "
+            "expires, or the last (then none where one never does)."
+        ),
+    ] = "first"
+    list_unit: Annotated[
+        Literal["MB", "KB"],
+        Meta(description="The unit of `usage_traffic` in `user-list`: MB as their page says, KB as their SDKs reckon."),
+    ] = "MB"
+    lenient_limits: Annotated[
+        bool,
+        Meta(
+            description="Take a `traffic_limit` that is missing, empty or `None` (as a wrapper of their own SDK sends "
+            "it) for 0, no limit; false refuses it with 10000."
+        ),
+    ] = False
+    package_first: Annotated[
+        bool,
+        Meta(description="Refuse `create-user` with 10017 while the account has no grant in force for such users."),
+    ] = False
+    whitelist_array: Annotated[
+        bool,
+        Meta(description="Answer `ip-list` with the array their SDKs read, instead of the object their page shows."),
+    ] = False
+    cdk_unit_bytes: Annotated[
+        int, Meta(description="Bytes of 1 `flow` of a CDK; their pages name no unit.", ge=1, le=2**40)
+    ] = GB
+    cdk_days: Annotated[
+        int, Meta(description="How long what a CDK gives lasts once it is redeemed.", ge=1, le=36_500)
+    ] = 90
+    cdk_most: Annotated[int, Meta(description="CDKs made by one request; more is 10003.", ge=1, le=1000)] = 100
+    rate_requests: Annotated[
+        int,
+        Meta(
+            description="Requests of one token in any `rate_seconds`; more are answered 10011. 0: any number. 1 in 3 s "
+            "is what their service was seen to do.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0
+    rate_seconds: Annotated[int, Meta(description="The window of `rate_requests`.", ge=1, le=86_400)] = 3
+
+    def __post_init__(self) -> None:
+        try:
+            load_zone(self.timezone)
+        except UnknownZone as error:
+            raise ValueError(error.detail) from None

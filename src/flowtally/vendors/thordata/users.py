@@ -1,0 +1,206 @@
+"""Thordata's proxy users: listed, made, changed, deleted.
+
+A proxy user is a managed user of the account that is not funded, of the family its product belongs to. Its figures are
+all its bytes, whatever product they came under, because that is what its limit counts. Leaves usage by day and hour to
+`usage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from msgspec import UNSET
+
+from flowtally.auth import MANAGERS
+from flowtally.errors import UnknownUser
+from flowtally.funding import delete_user as delete_managed
+from flowtally.ledger import grants, managed, roster, users
+from flowtally.ledger.pools import Pools, read_pools
+from flowtally.ledger.roster import Managed
+from flowtally.ledger.texts import MAX_INSTANT
+from flowtally.ledger.users import Limit, User
+from flowtally.statement import lifetime_use
+from flowtally.vendors.base import DialectCall, Route, declaring
+from flowtally.vendors.thordata import parameters, wire
+from flowtally.vendors.thordata.account import KB, MB, day_of, decimal
+from flowtally.vendors.thordata.asking import CreateUser, OfFamily, OneUser, UpdateUser, texts
+from flowtally.vendors.thordata.parameters import Family, Given
+from flowtally.vendors.thordata.wire import ProxyUser, ThordataError, UserList, Written
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES)
+
+MOST_LISTED: Final = 10_000  # their list has no pages; natively it has
+NO_END: Final = 1_000_000  # how many users there may be where there is no limit: the wire needs a number
+
+
+def is_proxy_user(user: User, family: Family, pools: Pools) -> bool:
+    """Whether the dialect knows the user, among those of this family."""
+    same = pools.pool_of(user.product or "") == pools.pool_of(family)
+    return user.managed and not user.funded and user.status != "deleted" and same
+
+
+def read_proxy_user(call: DialectCall, name: str, family: Family) -> User:
+    """Who bears the name now. ThordataError 10020, also for an id: their names are no ids."""
+    try:
+        found = users.read_user(call.tx, call.account, name)
+    except UnknownUser:
+        raise ThordataError(wire.NO_SUCH_USER) from None
+    if found.name != name or not is_proxy_user(found, family, read_pools(call.tx)):
+        raise ThordataError(wire.NO_SUCH_USER)
+    return found
+
+
+def cap_of(user: User) -> int | None:
+    """Its limit in bytes; None where it has none that counts traffic."""
+    return user.limit.amount if user.limit is not None and user.limit.unit == "bytes" else None
+
+
+def whole(cap: int | None, unit: int) -> int:
+    """A cap in whole units, as their typed clients need it: 0 means no cap, so the least that one can say is 1."""
+    return 0 if cap is None else max(1, cap // unit)
+
+
+@route(
+    "GET",
+    "/api/proxy-users/user-list",
+    summary="List proxy users",
+    takes=OfFamily,
+    answer=UserList,
+    example=UserList(100, 99, 1, [ProxyUser("2025-01-01", "user123", "password123", True, 0, Decimal(0))]),
+)
+def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
+    """The users of one kind, in the order they were made, with their caps and what they ever used, both in MB; with
+    their passwords in clear for a credential of scope `manage`, empty for others. `remaining_limit` is how many users
+    of any kind may still be made."""
+    pool = read_pools(call.tx).pool_of(parameters.family_of(texts(given)))
+    listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
+    count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
+    most = call.house.config.max_users or NO_END
+    remaining = max(0, most - roster.count_managed(call.tx, call.account))
+    return UserList(count + remaining, remaining, count, _show(call, listed))
+
+
+def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
+    unit = MB if call.settings.list_unit == "MB" else KB
+    used = lifetime_use(call.tx, call.house.usage, call.account, [one.user.id for one in listed], MAX_INSTANT)
+    return [
+        ProxyUser(
+            day_of(call, user.created_at),
+            user.name,
+            _password(call, sealed),
+            user.status == "active",
+            whole(cap_of(user), wire.MB),
+            decimal(unit, unit.steps(sum(one.bytes for one in used[user.id].values()))),
+        )
+        for user, sealed in ((one.user, one.sealed) for one in listed)
+    ]
+
+
+def _password(call: DialectCall, sealed: str | None) -> str:
+    """In clear for whoever manages the users, as natively; a credential that only reads is told none."""
+    hidden = sealed is None or call.credential.scope not in MANAGERS
+    return "" if hidden else call.house.vault.reveal(str(sealed))
+
+
+@route(
+    "POST",
+    "/api/proxy-users/create-user",
+    summary="Create a proxy user",
+    takes=CreateUser,
+    takes_example={"username": "user123", "password": "password123", "traffic_limit": "0", "status": "true"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+    changes_names=True,
+)
+def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
+    """Its name is borne once in the installation. A user that traffic brought under this name to the account is taken
+    over, with its use so far. The cap is in MB, 0 is none."""
+    asked = texts(given)
+    family = parameters.family_of(asked)
+    name = parameters.new_name(parameters.required(asked, "username"))
+    password = parameters.new_password(parameters.required(asked, "password"))
+    cap = parameters.limit_bytes("traffic_limit", asked["traffic_limit"], lenient=call.settings.lenient_limits)
+    active = parameters.switch("status", parameters.required(asked, "status"))
+    if call.settings.package_first:
+        _require_package(call, family)
+    managed.create_user(
+        call.tx,
+        call.account,
+        name,
+        now=call.now,
+        product=family,
+        limit=None if cap is None else Limit(cap),
+        status="active" if active else "disabled",
+        password=call.house.vault.seal(password),
+        most=call.house.config.max_users,
+    )
+    return Written()
+
+
+def _require_package(call: DialectCall, family: Family) -> None:
+    """10017 without a grant in force for this kind of users; what charges nothing needs none."""
+    pools = read_pools(call.tx)
+    pool, now = pools.pool_of(family), call.now
+    given = [one for one in grants.grants_of(call.tx, call.account) if one.pool == pool and one.voided_at is None]
+    in_force = any(one.starts_at <= now and (one.expires_at is None or now < one.expires_at) for one in given)
+    if pools.charge(pool) != "nothing" and not in_force:
+        raise ThordataError(wire.NO_PACKAGE)
+
+
+@route(
+    "POST",
+    "/api/proxy-users/update-user",
+    summary="Change a proxy user",
+    takes=UpdateUser,
+    takes_example={"username": "user123", "new_username": "user456", "new_traffic_limit": "500", "new_status": "false"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+    changes_names=True,
+)
+def update_proxy_user(call: DialectCall, given: UpdateUser) -> Written:
+    """What is missing stays as it is. A new name keeps the use so far; a new cap counts all that was ever used."""
+    asked = texts(given)
+    found = read_proxy_user(call, parameters.required(asked, "username"), parameters.family_of(asked))
+    name, password, cap, status = (_new(asked, field) for field in ("username", "password", "traffic_limit", "status"))
+    lenient = call.settings.lenient_limits
+    limit = parameters.limit_bytes("new_traffic_limit", cap, lenient=lenient) if cap else None
+    managed.change_user(
+        call.tx,
+        call.account,
+        found.id,
+        now=call.now,
+        name=parameters.new_name(name) if name not in ("", found.name) else UNSET,
+        password=call.house.vault.seal(parameters.new_password(password)) if password else UNSET,
+        limit=(None if limit is None else Limit(limit)) if cap else UNSET,
+        status=("active" if parameters.switch("new_status", status) else "disabled") if status else UNSET,
+    )
+    return Written()
+
+
+def _new(asked: Given, field: str) -> str:
+    """`new_password`, or `password` as their Java client says; `username` is always the present name."""
+    return asked[f"new_{field}"] or ("" if field == "username" else asked[field])
+
+
+@route(
+    "POST",
+    "/api/proxy-users/delete-user",
+    summary="Delete a proxy user",
+    takes=OneUser,
+    takes_example={"username": "user123"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+    changes_names=True,
+)
+def delete_proxy_user(call: DialectCall, given: OneUser) -> Written:
+    """Its name is free from now on; what it used stays on record, and in the account's figures."""
+    asked = texts(given)
+    found = read_proxy_user(call, parameters.required(asked, "username"), parameters.family_of(asked))
+    delete_managed(call.tx, call.house.usage, call.account, found.id, now=call.now)
+    return Written()

@@ -1,0 +1,161 @@
+"""Who is asking: token and key, wherever they are put, and what happens without the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Clock
+from tests.vendors.asking import issue
+from tests.vendors.thordata.conftest import Shop, answered, data_of
+
+from flowtally.config import load_config
+from flowtally.errors import ConfigError
+from flowtally.vendors.thordata.settings import Settings
+
+BALANCE = "/api/account/traffic-balance"
+
+
+def test_secrets_count_wherever_they_are(shop: Shop) -> None:
+    shop.grant(10_000 * 1024**2)
+    token, both = {"token": shop.shown.token}, {"token": shop.shown.token, "key": shop.shown.key}
+    ask: Callable[..., Any] = shop.client.request
+    places = [
+        {"params": token},
+        {"params": both},
+        {"headers": both},
+        {"headers": {"Token": shop.shown.token}, "params": {"key": shop.shown.key}},
+        {"data": both},
+        {"json": both},
+    ]
+    answers = [answered(ask("GET", BALANCE, **place)) for place in places]
+    assert [data_of(one) for one in answers] == [{"traffic_balance": 10000, "expiration_time": ""}] * len(places)
+
+
+def test_a_header_wins_over_the_query_and_the_query_over_the_body(shop: Shop) -> None:
+    right, wrong = {"token": shop.shown.token}, {"token": "nobody"}
+    ask: Callable[..., Any] = shop.client.request
+    assert (
+        answered(ask("POST", "/api/proxy-users/create-user", headers=right, params=wrong, data=wrong))["code"] != 10047
+    )
+    assert answered(ask("POST", "/api/proxy-users/create-user", params=right, data=wrong))["code"] != 10047
+    assert answered(ask("POST", "/api/proxy-users/create-user", headers=wrong, data=right))["code"] == 10047
+
+
+def test_a_token_nobody_has_is_a_token_error(shop: Shop) -> None:
+    for token in ("nobody", "ft_acc_" + "x" * 43, "ü", "a b", "x" * 2000, ""):
+        told = answered(shop.client.get(BALANCE, params={"token": token}))
+        assert told == {"code": 10047, "data": {}, "msg": "Token error"}
+    assert answered(shop.client.get(BALANCE))["code"] == 10047
+
+
+def test_a_wrong_key_is_10014_and_none_is_fine(shop: Shop) -> None:
+    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "wrong"}))["code"] == 10014
+    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": ""}))["code"] == 200
+
+
+def test_the_key_can_be_required_or_ignored(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(key="required")
+    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token}))["code"] == 10014
+    assert shop.get("account/traffic-balance")["code"] == 200
+
+
+def test_an_ignored_key_may_be_anything(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(key="ignored")
+    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "wrong"}))["code"] == 200
+
+
+def test_a_key_of_another_credential_of_the_account_is_wrong(shop: Shop) -> None:
+    other = issue(shop.client, "shop", "manage")
+    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": other.key}))["code"] == 10014
+
+
+def test_a_credential_that_only_reads_reads_and_is_told_that_it_may_not_write(shop: Shop) -> None:
+    reader = Shop(shop.client, issue(shop.client, "shop", "account"))
+    assert reader.ok("account/traffic-balance") == shop.ok("account/traffic-balance")
+    told = reader.post("proxy-users/delete-user", username="user123")
+    assert told["code"] == 10047
+    assert "manage" in told["msg"]
+
+
+def test_a_credential_that_only_reads_sees_no_password(shop: Shop) -> None:
+    shop.make("user123")
+    reader = Shop(shop.client, issue(shop.client, "shop", "account"))
+    assert reader.ok("proxy-users/user-list")["list"][0]["password"] == ""
+    assert shop.ok("proxy-users/user-list")["list"][0]["password"] == "password123"
+
+
+def test_calls_above_the_rate_are_10011_with_status_200(make_shop: Callable[..., Shop], clock: Clock) -> None:
+    shop = make_shop(rate_requests=2, rate_seconds=3)
+    other = Shop(shop.client, issue(shop.client, "shop", "account"))
+    codes = [shop.get("account/traffic-balance")["code"] for _ in range(3)]
+    assert codes == [200, 200, 10011]
+    assert other.get("account/traffic-balance")["code"] == 200
+    clock.at += 3000
+    assert shop.get("account/traffic-balance")["code"] == 200
+
+
+def test_what_is_not_served_is_a_plain_404(shop: Shop) -> None:
+    for path in ("locations/countries", "proxy/proxy-list", "unlimited/server-list", "gateway/getFlowBalance"):
+        assert shop.client.get(f"/api/{path}", params={"token": shop.shown.token}).status_code == 404
+
+
+def test_another_method_is_a_parameter_error_in_their_envelope(shop: Shop) -> None:
+    told = shop.client.post(BALANCE, headers={"token": shop.shown.token})
+    assert told.json()["code"] == 10000
+
+
+def test_a_body_that_cannot_be_read_is_a_parameter_error(shop: Shop) -> None:
+    headers = {"token": shop.shown.token, "content-type": "application/json"}
+    for body in ("[1]", "{", '"text"'):
+        told = answered(shop.client.post("/api/proxy-users/create-user", headers=headers, content=body))
+        assert told["code"] == 10000
+
+
+def test_refusals_do_not_repeat_what_was_sent(shop: Shop) -> None:
+    """A client that puts a secret into the wrong parameter must not find it in its own log of our answers."""
+    secret = "s3cret-value"
+    for path in ("account/usage-statistics", "proxy-users/usage-statistics", "proxy-users/user-list"):
+        told = shop.get(path, from_date=secret, to_date=secret, username=secret, proxy_type=secret)
+        assert secret not in str(told)
+    for path in ("proxy-users/create-user", "proxy-users/update-user", "whitelisted-ips/add-ip"):
+        told = shop.post(path, username=secret, password=secret, ip=secret, status=secret)
+        assert secret not in str(told)
+
+
+def test_secrets_in_a_query_reach_no_log(shop: Shop, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
+    capfd.readouterr()
+    for path in ("account/traffic-balance", "account/usage-statistics", "proxy-users/user-list", "nothing/there"):
+        shop.client.get(f"/api/{path}", params={"token": shop.shown.token, "key": shop.shown.key})
+    shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "a-wrong-key"})
+    said = capfd.readouterr()
+    logged = said.out + said.err + caplog.text
+    assert "/api/account/traffic-balance" in logged  # it is the log that was looked at
+    for secret in (shop.shown.token, shop.shown.key, "a-wrong-key"):
+        assert secret not in logged
+
+
+def test_accounts_do_not_see_each_other(shop: Shop) -> None:
+    """Every read of a second account answers as that of an empty one, every write fails on what is not its own."""
+    shop.grant(10 * 1024**3)
+    shop.use("a", "2025-01-02T00:00:00Z", 5000, user="user123")
+    shop.make("user123", traffic_limit="100")
+    theirs = shop.other()
+    assert theirs.ok("account/traffic-balance") == {"traffic_balance": 0, "expiration_time": ""}
+    used = theirs.ok("account/usage-statistics", from_date="2025-01-01", to_date="2025-01-03")
+    assert (used["total_usage_traffic"], used["traffic_balance"], used["range_usage_traffic"]) == (0, 0, 0)
+    assert theirs.ok("proxy-users/user-list")["list"] == []
+    days = {"username": "user123", "from_date": "2025-01-01", "to_date": "2025-01-03"}
+    hours = {"username": "user123", "from_date": "2025-01-01 00", "to_date": "2025-01-03 00"}
+    assert theirs.get("proxy-users/usage-statistics", **days)["code"] == 10020
+    assert theirs.get("proxy-users/usage-statistics-hour", **hours)["code"] == 10020
+    assert theirs.post("proxy-users/update-user", username="user123", new_status="false")["code"] == 10020
+    assert theirs.post("proxy-users/delete-user", username="user123")["code"] == 10020
+    assert shop.ok("proxy-users/user-list")["list"][0]["status"] is True
+
+
+def test_a_zone_that_is_none_ends_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Mars/Base"):
+        load_config({"FLOWTALLY_THORDATA_TIMEZONE": "Mars/Base"}, {"thordata": Settings}, data=str(tmp_path))
