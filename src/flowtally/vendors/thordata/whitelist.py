@@ -1,0 +1,100 @@
+"""Thordata's whitelist: from which addresses an account's traffic may come, for each family its own list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flowtally.errors import NotFound
+from flowtally.ledger import whitelist
+from flowtally.ledger.pools import read_pools
+from flowtally.vendors.base import DialectCall, Route, declaring
+from flowtally.vendors.thordata import parameters, wire
+from flowtally.vendors.thordata.account import day_of
+from flowtally.vendors.thordata.asking import AddIp, OfFamily, OneIp, texts
+from flowtally.vendors.thordata.parameters import Given
+from flowtally.vendors.thordata.wire import Whitelist, WhitelistedIp, Written
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES)
+
+
+@route(
+    "GET",
+    "/api/whitelisted-ips/ip-list",
+    summary="List whitelisted IPs",
+    takes=OfFamily,
+    answer=Whitelist,
+    example=Whitelist(1, 100, 99, [WhitelistedIp("2025-01-01", "1.1.1.1", True)]),
+)
+def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[WhitelistedIp]:
+    """The account's own list, in the order it was filled. With the setting `whitelist_array` the array of its entries
+    alone, as their SDKs read it."""
+    pool = _pool(call, texts(given))
+    entries = [
+        WhitelistedIp(day_of(call, one.created_at), one.address, one.enabled)
+        for one in whitelist.read_list(call.tx, call.account, None, pool)
+    ]
+    if call.settings.whitelist_array:
+        return entries
+    most = call.house.config.max_whitelist_ips
+    return Whitelist(len(entries), max(most, len(entries)), max(0, most - len(entries)), entries)
+
+
+@route(
+    "POST",
+    "/api/whitelisted-ips/add-ip",
+    summary="Whitelist an IP",
+    takes=AddIp,
+    takes_example={"ip": "1.1.1.1", "status": "true"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+)
+def add_ip(call: DialectCall, given: AddIp) -> Written:
+    """One that is there already is enabled or disabled."""
+    asked = texts(given)
+    whitelist.put_address(
+        call.tx,
+        call.account,
+        None,
+        _address(asked),
+        now=call.now,
+        most=call.house.config.max_whitelist_ips,
+        pool=_pool(call, asked),
+        enabled=parameters.switch("status", parameters.required(asked, "status")),
+    )
+    return Written()
+
+
+@route(
+    "POST",
+    "/api/whitelisted-ips/delete-ip",
+    summary="Remove an IP",
+    takes=OneIp,
+    takes_example={"ip": "1.1.1.1"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+)
+def delete_ip(call: DialectCall, given: OneIp) -> Written:
+    """10010 when it is not on the list."""
+    asked = texts(given)
+    pool = _pool(call, asked)
+    address = _address(asked)
+    try:
+        whitelist.remove_address(call.tx, call.account, None, address, pool=pool)
+    except NotFound:
+        raise wire.ThordataError(wire.NO_SUCH_IP) from None
+    return Written()
+
+
+def _pool(call: DialectCall, asked: Given) -> str:
+    return read_pools(call.tx).pool_of(parameters.family_of(asked))
+
+
+def _address(asked: Given) -> str:
+    """One address: networks are put on a list natively."""
+    text = parameters.required(asked, "ip")
+    if "/" in text:
+        raise parameters.wrong("ip", "is no single address")
+    return text
