@@ -1,0 +1,303 @@
+"""The official client, `thordata-sdk`, unmodified, against a live server: its whole account side, sync and async.
+
+It takes three base URLs: accounts and proxy users from an argument, whitelists and servers from the environment, read
+when a client is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Coroutine, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from tests.live import Live, live_server
+from thordata import AsyncThordataClient, ThordataClient
+from thordata.exceptions import ThordataAPIError
+
+KB = 1024
+MB = 1024 * KB
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A fresh account of the live server with the secrets of a credential that manages it."""
+
+    id: str
+    live: Live
+    token: str
+    key: str
+
+    def native(self, path: str, body: Any) -> Any:
+        answer = httpx.post(f"{self.live.url}/v1{path}", json=body, headers=bearer(self.live), trust_env=False)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    def grant(self, amount: int) -> None:
+        self.native(f"/accounts/{self.id}/grants", {"amount": amount, "starts_at": "2025-01-01T00:00:00Z"})
+
+    def use(self, time: str, size: int, **more: str) -> None:
+        event = {"source": self.id, "id": uuid.uuid4().hex, "account": self.id, "time": time, "product": "residential"}
+        told = self.native("/events", [{**event, "bytes_down": size, **more}])
+        assert told["stored"] == 1, told
+
+    def client(self, token: str = "", key: str = "") -> Any:
+        return ThordataClient(
+            public_token=token or self.token,
+            public_key=key or self.key,
+            locations_base_url=f"{self.live.url}/api/locations",
+        )
+
+    def async_client(self) -> Any:
+        return AsyncThordataClient(
+            public_token=self.token, public_key=self.key, locations_base_url=f"{self.live.url}/api/locations"
+        )
+
+
+def bearer(live: Live) -> dict[str, str]:
+    return {"Authorization": f"Bearer {live.token}"}
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    extra = {"FLOWTALLY_THORDATA_WHITELIST_ARRAY": "true", "FLOWTALLY_THORDATA_LENIENT_LIMITS": "true"}
+    with live_server(tmp_path_factory.mktemp("sdk") / "data", extra) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THORDATA_WHITELIST_BASE_URL", f"{server.url}/api")
+        patch.setenv("THORDATA_PROXY_API_BASE_URL", f"{server.url}/api")
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield server
+
+
+@pytest.fixture
+def account(live: Live) -> Account:
+    id = f"a{uuid.uuid4().hex[:12]}"
+    made = Account(id, live, "", "")
+    made.native("/accounts", {"id": id, "carry_from": "2025-01-01T00:00:00Z"})
+    told = made.native(f"/accounts/{id}/credentials", {"scope": "manage"})
+    return msgspec.structs.replace(made, token=told["token"], key=told["key"])
+
+
+def name() -> str:
+    """Names are borne once in the installation."""
+    return f"u{uuid.uuid4().hex[:10]}"
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def code_of(error: pytest.ExceptionInfo[Any]) -> int:
+    return int(error.value.code)
+
+
+def test_the_figures_of_their_pages_come_out_of_their_client(account: Account) -> None:
+    account.grant(10_000_000 * KB + 1_500_000 * KB)
+    for day in (1, 2, 3):
+        account.use(f"2025-01-0{day}T12:00:00Z", 500_000 * KB)
+    with account.client() as client:
+        usage = client.get_usage_statistics(date(2025, 1, 1), date(2025, 1, 3))
+        assert (usage.total_usage_traffic, usage.traffic_balance) == (1500000.0, 10000000.0)
+        assert (usage.query_days, usage.range_usage_traffic, len(usage.data)) == (3, 1500000.0, 3)
+        account.grant(10_240_000 * KB - 10_000_000 * KB)
+        assert client.get_traffic_balance() == 10000.0
+        assert client.account.get_balance() == {"traffic_balance": 10000.0}
+
+
+def test_a_user_lives_from_create_to_delete_in_their_client(account: Account) -> None:
+    first, second = name(), name()
+    with account.client() as client:
+        client.create_proxy_user(first, "password123", traffic_limit=100)
+        [user] = client.list_proxy_users().users
+        assert (user.username, user.password, user.status, user.traffic_limit) == (first, "password123", True, 100)
+        client.update_proxy_user(first, "password456", traffic_limit=500, status=False, new_username=second)
+        listed = client.list_proxy_users()
+        assert (listed.user_count, listed.limit - listed.remaining_limit) == (1, 1.0)
+        assert (listed.users[0].username, listed.users[0].password) == (second, "password456")
+        assert (listed.users[0].traffic_limit, listed.users[0].status) == (500, False)
+        client.update_proxy_user(second, "password456")  # sends all it has: no limit, enabled
+        assert (client.list_proxy_users().users[0].traffic_limit, client.list_proxy_users().users[0].status) == (
+            0,
+            True,
+        )
+        client.delete_proxy_user(second)
+        assert client.list_proxy_users().users == []
+        with pytest.raises(ThordataAPIError) as gone:
+            client.delete_proxy_user(second)
+        assert code_of(gone) == 10020
+
+
+def test_the_same_in_their_async_client(account: Account) -> None:
+    first, second = name(), name()
+
+    async def live_and_die() -> None:
+        async with account.async_client() as client:
+            await client.create_proxy_user(first, "password123", traffic_limit=100, status=False)
+            [user] = (await client.list_proxy_users()).users
+            assert (user.username, user.status, user.traffic_limit) == (first, False, 100)
+            await client.update_proxy_user(first, "password456", traffic_limit=500, status=True, new_username=second)
+            [user] = (await client.list_proxy_users()).users
+            assert (user.username, user.password, user.traffic_limit, user.status) == (second, "password456", 500, True)
+            await client.delete_proxy_user(second)
+            with pytest.raises(ThordataAPIError) as gone:
+                await client.delete_proxy_user(second)
+            assert code_of(gone) == 10020
+
+    run(live_and_die())
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "limit", "code"),
+    [
+        ("ab", "password123", 0, 10015),
+        ("a_b_c_d", "password123", 0, 10015),
+        ("a" * 16, "password123", 0, 10015),
+        ("user123", "1password", 0, 10016),
+        ("user123", "password123", 99, 10000),
+    ],
+)
+def test_what_cannot_be_is_an_error_of_their_client_with_our_code(
+    account: Account, username: str, password: str, limit: int, code: int
+) -> None:
+    with account.client() as client, pytest.raises(ThordataAPIError) as refused:
+        client.create_proxy_user(username, password, traffic_limit=limit)
+    assert code_of(refused) == code
+
+
+def test_a_name_that_is_taken_is_10018_in_their_client(account: Account) -> None:
+    taken = name()
+    with account.client() as client:
+        client.create_proxy_user(taken, "password123")
+        with pytest.raises(ThordataAPIError) as refused:
+            client.create_proxy_user(taken, "password123")
+    assert code_of(refused) == 10018
+
+
+def test_their_wrapper_that_sends_none_makes_a_user_without_a_limit_where_that_is_allowed(account: Account) -> None:
+    wrapped = name()
+    with account.client() as client:
+        client.proxy.create_user(wrapped, "password123")
+        assert [(user.username, user.traffic_limit) for user in client.list_proxy_users().users] == [(wrapped, 0)]
+
+
+def test_usage_by_day_is_the_sum_of_usage_by_hour(account: Account) -> None:
+    user = name()
+    with account.client() as client:
+        client.create_proxy_user(user, "password123", traffic_limit=100)
+        account.use("2025-07-01T00:10:00Z", 1_000_003, user=user)
+        account.use("2025-07-01T23:50:00Z", 2_000_005, user=user)
+        account.use("2025-07-02T05:00:00Z", 3_000_007, user=user)
+        days = client.get_proxy_user_usage(user, "2025-07-01", "2025-07-02")
+        hours = client.get_proxy_user_usage_hour(user, "2025-07-01 00", "2025-07-02 23")
+        balance = days["traffic_limit"] - days["total_usage_traffic"]
+    assert (days["traffic_limit"], round(balance, 2)) == (102400, days["traffic_balance"])
+    assert [row["date"] for row in hours] == [f"2025-07-0{day} {hour:02d}" for day in (1, 2) for hour in range(24)]
+    for row in days["data"]:
+        of_day = sum(one["usage_traffic"] for one in hours if one["date"].startswith(row["date"]))
+        assert round(of_day, 2) == row["usage_traffic"] > 0
+
+
+def test_their_async_client_reads_the_same_figures(account: Account) -> None:
+    user = name()
+    account.grant(10 * MB)
+    with account.client() as client:
+        client.create_proxy_user(user, "password123")
+        account.use("2025-07-01T00:10:00Z", 3 * MB, user=user)
+        first, last = date(2025, 7, 1), date(2025, 7, 1) + timedelta(2)
+        expected = (
+            client.get_traffic_balance(),
+            client.get_usage_statistics(first, last),
+            client.list_proxy_users(),
+            client.get_proxy_user_usage(user, str(first), str(last)),
+        )
+
+    async def same() -> Any:
+        async with account.async_client() as client:
+            return (
+                await client.get_traffic_balance(),
+                await client.get_usage_statistics(first, last),
+                await client.list_proxy_users(),
+                await client.get_proxy_user_usage(user, str(first), str(last)),
+            )
+
+    assert run(same()) == expected
+    assert (expected[0], expected[1].total_usage_traffic) == (7.0, 3072.0)
+
+
+def test_the_wallet_is_read_by_both_clients(account: Account) -> None:
+    account.native(f"/accounts/{account.id}/wallet/deposits", {"amount_micros": 800_000_000})
+    with account.client() as client:
+        assert client.get_wallet_balance() == 800.0
+
+    async def same() -> Any:
+        async with account.async_client() as client:
+            return await client.get_wallet_balance()
+
+    assert run(same()) == 800.0
+
+
+def test_the_whitelist_is_read_as_an_array(account: Account) -> None:
+    with account.client() as client:
+        client.add_whitelist_ip("1.1.1.1")
+        client.add_whitelist_ip("2.2.2.2", status=False)
+        assert client.list_whitelist_ips() == ["1.1.1.1", "2.2.2.2"]
+        client.delete_whitelist_ip("1.1.1.1")
+        with pytest.raises(ThordataAPIError) as gone:
+            client.delete_whitelist_ip("1.1.1.1")
+        assert code_of(gone) == 10010
+
+    async def same() -> Any:
+        async with account.async_client() as client:
+            await client.add_whitelist_ip("3.3.3.3")
+            await client.delete_whitelist_ip("2.2.2.2")
+            return await client.list_whitelist_ips()
+
+    assert run(same()) == ["3.3.3.3"]
+
+
+def test_a_wrong_token_and_a_wrong_key_are_errors_of_their_client(account: Account) -> None:
+    for token, key, code in (("nobody", "", 10047), ("", "wrong", 10014)):
+        with account.client(token, key) as client, pytest.raises(ThordataAPIError) as refused:
+            client.get_traffic_balance()
+        assert code_of(refused) == code
+
+
+def test_a_range_of_181_days_is_10021_in_their_client(account: Account) -> None:
+    with account.client() as client:
+        assert client.get_usage_statistics("2025-01-01", "2025-06-29").query_days == 180
+        with pytest.raises(ThordataAPIError) as refused:
+            client.get_usage_statistics("2025-01-01", "2025-06-30")
+    assert code_of(refused) == 10021
+
+
+def test_what_is_not_served_is_no_answer_of_ours(account: Account) -> None:
+    with account.client() as client, pytest.raises(Exception, match="404"):
+        client.list_countries()
+
+
+def test_the_python_of_the_page_runs_as_written(account: Account) -> None:
+    account.grant(10 * MB)
+    page = (Path(__file__).parents[3] / "docs/dialects/thordata.md").read_text()
+    [code] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    secrets = {"TOKEN": account.token, "KEY": account.key, "FLOWTALLY_URL": account.live.url}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | secrets, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "10.0 MB left\n[]\n0.0 KB used\n", done.stderr
+
+
+def test_secrets_their_client_puts_into_queries_reach_no_log(account: Account) -> None:
+    with account.client() as client:
+        client.get_traffic_balance()
+        client.list_proxy_users()
+    log = Path(account.live.data).with_suffix(".log").read_text()
+    assert "/api/account/traffic-balance" in log  # it is the log that was looked at
+    assert account.token not in log
+    assert account.key not in log
