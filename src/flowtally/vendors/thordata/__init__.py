@@ -23,7 +23,7 @@ from flowtally.errors import (
     UnknownUser,
 )
 from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Secrets, WrongKey
-from flowtally.vendors.thordata import account, money, usage, users, whitelist, wire
+from flowtally.vendors.thordata import account, cdk, money, usage, users, whitelist, wire
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.vendors.thordata.wire import ThordataError
 
@@ -112,7 +112,7 @@ THORDATA: Final = Dialect(
     identify=identify,
     succeed=succeed,
     fail=fail,
-    routes=[*account.ROUTES, *money.ROUTES, *users.ROUTES, *usage.ROUTES, *whitelist.ROUTES],
+    routes=[*account.ROUTES, *money.ROUTES, *users.ROUTES, *usage.ROUTES, *whitelist.ROUTES, *cdk.ROUTES],
     security={"thordataToken": _secret("token"), "thordataKey": _secret("key")},
     faults=_faults(),
     envelope=envelope,

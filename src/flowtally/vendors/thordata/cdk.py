@@ -1,0 +1,151 @@
+"""Thordata's CDKs: vouchers of the account's pool `traffic`. There is no route of theirs to redeem one: an account does
+that natively.
+
+All parameters are taken from the query, a form or a JSON object, on either method: their pages put those of a GET into
+its body.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final, Literal
+
+from flowtally.auth import MANAGERS, require_scope
+from flowtally.ledger import codes, vouchers
+from flowtally.ledger.pages import MAX_LIMIT
+from flowtally.ledger.pools import DEFAULT_POOL
+from flowtally.ledger.vouchers import Status, Voucher
+from flowtally.vendors.base import DialectCall, Route, declaring
+from flowtally.vendors.printing import Unit
+from flowtally.vendors.thordata import parameters, wire
+from flowtally.vendors.thordata.account import decimal
+from flowtally.vendors.thordata.asking import CreateCdk, ListCdk, OneCdk, texts
+from flowtally.vendors.thordata.parameters import Given
+from flowtally.vendors.thordata.wire import Cdk, CdkInfo, NewCodes, Written
+from flowtally.vouchers import create_vouchers
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES)
+
+DAY_S: Final = 86_400
+STATUS: Final[dict[Status, Literal[1, 2, 3]]] = {"unused": wire.UNUSED, "used": wire.USED, "revoked": wire.REVOKED}
+MOST_LISTED: Final = 10_000  # their list has no pages, and no answer is without end
+
+
+@route(
+    "POST",
+    "/api/cdk/create",
+    summary="Create CDKs",
+    takes=CreateCdk,
+    takes_example={"flow": "3", "num": "2"},
+    answer=NewCodes,
+    example=NewCodes(["nozzapqOWJOCcWIX", "uJQJFnycHOpSEw5N"]),
+    writes=True,
+)
+def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
+    """All or none: what they are worth leaves the balance at once. 10017 when it does not cover them."""
+    asked = texts(given)
+    made = create_vouchers(
+        call.tx,
+        call.house.usage,
+        call.house.vault,
+        call.account,
+        parameters.flow_units(asked) * call.settings.cdk_unit_bytes,
+        parameters.how_many(asked, call.settings.cdk_most),
+        now=call.now,
+        pool=DEFAULT_POOL,
+        duration_s=call.settings.cdk_days * DAY_S,
+    )
+    return NewCodes([call.house.vault.reveal(one.sealed) for one in made])
+
+
+@route(
+    "GET",
+    "/api/cdk/list",
+    summary="List CDKs",
+    takes=ListCdk,
+    takes_example={"status": "3"},
+    answer=list[Cdk],
+    example=[Cdk("uJQJFnycHOpSEw5N", 1748332399, 3, Decimal(3), 7776000)],
+)
+def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
+    """Those of the account's pool `traffic`, in the order they were made, for a credential of scope `manage`: codes are
+    as good as what they are worth. More than 10000 are refused: ask by status, or natively."""
+    require_scope(call.credential, MANAGERS)
+    wanted = parameters.cdk_status(texts(given))
+    found = _issued(call, next((name for name, number in STATUS.items() if number == wanted), None))
+    return [
+        Cdk(code, one.created_at // 1000, STATUS[one.status], _flow(call, one), one.duration_s)
+        for one, code in ((one, call.house.vault.reveal(one.sealed)) for one in found)
+    ]
+
+
+def _issued(call: DialectCall, status: Status | None) -> list[Voucher]:
+    found: list[Voucher] = []
+    cursor: str | None = None
+    while True:
+        page = vouchers.list_vouchers(call.tx, call.account, cursor, MAX_LIMIT, status=status)
+        found += [one for one in page.items if one.pool == DEFAULT_POOL]
+        if len(found) > MOST_LISTED:
+            raise wire.ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} CDKs: ask by status")
+        if (cursor := page.next) is None:
+            return found
+
+
+@route(
+    "POST",
+    "/api/cdk/revoke",
+    summary="Revoke a CDK",
+    takes=OneCdk,
+    takes_example={"cdk": "LCoum2cHq1XSmTGi"},
+    answer=Written,
+    example=Written(),
+    writes=True,
+)
+def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
+    """Only an unused one: what it is worth comes back to the balance. 10000 for a used or revoked one."""
+    found = _mine(call, texts(given))
+    if found.status != "unused":
+        raise parameters.wrong("cdk", f"is {found.status}")
+    vouchers.revoke_voucher(call.tx, found.id, call.account, now=call.now)
+    return Written()
+
+
+@route(
+    "GET",
+    "/api/cdk/info",
+    summary="Read a CDK",
+    takes=OneCdk,
+    takes_example={"cdk": "LCoum2cHq1XSmTGi"},
+    answer=CdkInfo,
+    example=CdkInfo("LCoum2cHq1XSmTGi", 1, 1748253271, Decimal(2), 7776000, "", 0),
+)
+def cdk_info(call: DialectCall, given: OneCdk) -> CdkInfo:
+    """For a credential of scope `manage`. Whoever redeemed it is told as the id of an account."""
+    require_scope(call.credential, MANAGERS)
+    asked = texts(given)
+    found = _mine(call, asked)
+    used = found.status == "used"
+    return CdkInfo(
+        asked["cdk"],
+        STATUS[found.status],
+        found.created_at // 1000,
+        _flow(call, found),
+        found.duration_s,
+        (found.redeemed_by or "") if used else "",
+        (found.ended_at or 0) // 1000 if used else 0,
+    )
+
+
+def _mine(call: DialectCall, asked: Given) -> Voucher:
+    """The account's own voucher of this code, among those the dialect lists; 10000 for any other."""
+    digest = codes.digest_of(call.house.vault, parameters.required(asked, "cdk"))
+    found = vouchers.find_voucher(call.tx, digest, call.account)
+    if found is None or found.pool != DEFAULT_POOL:
+        raise parameters.wrong("cdk", "is unknown")
+    return found
+
+
+def _flow(call: DialectCall, voucher: Voucher) -> Decimal:
+    unit = Unit(call.settings.cdk_unit_bytes, 2)
+    return decimal(unit, unit.steps(voucher.amount))
