@@ -38,6 +38,7 @@ Place = Callable[[Shown], tuple[dict[str, str], dict[str, str]]]
 PLACES: dict[str, Place] = {
     "ipfoxy": lambda one: ({}, {"api-id": one.id, "api-token": one.token}),
     "thordata": lambda one: ({}, {"token": one.token, "key": one.key}),
+    "bytesflows": lambda one: ({}, {"Authorization": f"Bearer {one.token}"}),
     "whitepages": lambda one: ({}, {"X-Api-Key": one.token}),
 }
 

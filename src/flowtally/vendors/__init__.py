@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from flowtally.vendors.base import Dialect
+from flowtally.vendors.bytesflows import BYTESFLOWS
 from flowtally.vendors.ipfoxy import IPFOXY
 from flowtally.vendors.thordata import THORDATA
 from flowtally.vendors.whitepages import WHITEPAGES
 
-VENDORS: Final[tuple[Dialect, ...]] = (IPFOXY, THORDATA, WHITEPAGES)
+VENDORS: Final[tuple[Dialect, ...]] = (THORDATA, BYTESFLOWS, IPFOXY, WHITEPAGES)
