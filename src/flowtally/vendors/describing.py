@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from flowtally.api.openapi import REF, Document, query_parameter
 from flowtally.vendors.base import Dialect, Fault, Route
 from flowtally.vendors.reading import FORM, JSON, MULTIPART
+
+NAMES: Final = {str: "string", int: "integer", bool: "boolean", type(None): "null"}  # of what errors are made of
 
 
 def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Document:
@@ -79,21 +81,47 @@ def _parameters(route: Route) -> list[Document]:
 
 
 def _responses(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
-    """By status; vendors that answer 200 to everything have errors as further examples of it."""
-    answer = {"schema": dict(dialect.envelope(schemas[route.answer]))}
-    shown: dict[str, Document] = {}
-    if route.example is not None:
-        shown["answer"] = {"value": msgspec.json.decode(dialect.succeed(route.example).content)}
+    """By status; of vendors that answer 200 to everything, an answer of 200 may be a refusal as well."""
     by_status: dict[int, list[Fault]] = defaultdict(list)
     for fault in dialect.faults:
         by_status[fault.reply.status].append(fault)
-    shown |= {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in by_status.pop(200, [])}
-    made = {"200": {"description": "The answer", "content": {JSON: answer | ({"examples": shown} if shown else {})}}}
+    refused = by_status.pop(200, [])
+    shown = _examples(refused)
+    if route.example is not None:
+        shown = {"answer": {"value": msgspec.json.decode(dialect.succeed(route.example).content)}, **shown}
+    content: Document = {"schema": _any_of([dict(dialect.envelope(schemas[route.answer])), *_shapes(refused)])}
+    made: Document = {"200": {"description": "The answer", "content": {JSON: content | {"examples": shown}}}}
     for status, faults in sorted(by_status.items()):
-        examples = {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in faults}
         told = "; ".join(fault.when for fault in faults)
-        made[str(status)] = {"description": told, "content": {JSON: {"schema": {}, "examples": examples}}}
+        content = {"schema": _any_of(_shapes(faults)), "examples": _examples(faults)}
+        made[str(status)] = {"description": told, "content": {JSON: content}}
     return made
+
+
+def _examples(faults: Sequence[Fault]) -> Document:
+    return {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in faults}
+
+
+def _shapes(faults: Sequence[Fault]) -> list[Document]:
+    """The JSON schemas of these errors, which look like their examples; each once."""
+    found: list[Document] = []
+    for fault in faults:
+        if (shape := _shape(_value(fault))) not in found:
+            found.append(shape)
+    return found
+
+
+def _shape(value: Any) -> Document:
+    if not isinstance(value, dict):
+        return {"type": NAMES[type(value)]}
+    if not value:
+        return {"type": "object", "maxProperties": 0}
+    members = {name: _shape(one) for name, one in value.items()}
+    return {"type": "object", "properties": members, "required": list(members)}
+
+
+def _any_of(schemas: list[Document]) -> Document:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _value(fault: Fault) -> Any:
