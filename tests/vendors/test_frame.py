@@ -1,14 +1,13 @@
-"""The frame under all dialects: reading requests, secrets, throttle, switches; over every vendor there is."""
+"""The frame under all dialects: reading requests, throttle, settings, methods, the document. Laws over every route of
+every vendor are in `test_every_route`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
-from tests.conftest import Client, Clock
-from tests.vendors.asking import issue
+from tests.conftest import Client
 
 from flowtally.config import load_config
 from flowtally.errors import ConfigError, MalformedBody, UnsupportedMedia
@@ -83,17 +82,6 @@ def test_settings_of_a_dialect_come_from_the_environment_and_are_checked(dialect
 
 
 @every_vendor
-def test_a_dialect_that_is_switched_off_is_as_unknown_as_any_path(
-    make_client: Callable[..., Client], dialect: Dialect
-) -> None:
-    client = make_client(vendors={dialect.name: dialect.settings(enabled=False)})
-    for route in dialect.routes:
-        answer = client.request(route.method, route.path)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        assert route.path not in client.get("/schema/openapi.json").json()["paths"]
-
-
-@every_vendor
 def test_a_method_that_is_not_served_answers_in_the_vendors_words(client: Client, dialect: Dialect) -> None:
     for path in {route.path for route in dialect.routes}:
         answer = client.request("PATCH", path)
@@ -111,63 +99,3 @@ def test_every_route_is_described_with_its_vendor(client: Client, dialect: Diale
         assert described["description"]
         shown = described["responses"]["200"]["content"]["application/json"]["examples"]["answer"]["value"]
         assert shown == msgspec.json.decode(dialect.succeed(route.example).content)
-
-
-@every_vendor
-def test_a_wrong_secret_an_admin_and_nobody_are_refused_alike_by_every_route(
-    client: Client, acme: str, dialect: Dialect
-) -> None:
-    del client.headers["authorization"]
-    mine = issue(client, "acme", "manage")
-    for route in dialect.routes:
-        good = mine.ask(client, dialect, route)
-        wrong = [one.ask(client, dialect, route) for one in (mine.with_token("nobody"), issue(client, None, "admin"))]
-        assert len({(answer.status_code, answer.json().get("code")) for answer in wrong}) == 1
-        assert (wrong[0].status_code, wrong[0].json()) != (good.status_code, good.json())
-
-
-@every_vendor
-def test_a_credential_that_only_reads_writes_nothing(client: Client, acme: str, dialect: Dialect) -> None:
-    reader, manager = issue(client, "acme", "account"), issue(client, "acme", "manage")
-    for route in dialect.routes:
-        if route.writes:
-            refused, done = reader.ask(client, dialect, route), manager.ask(client, dialect, route)
-            assert (refused.status_code, refused.json()) != (done.status_code, done.json())
-
-
-@every_vendor
-def test_a_fault_inside_breaks_no_envelope_and_shows_no_trace(client: Client, acme: str, dialect: Dialect) -> None:
-    mine = issue(client, "acme", "manage")
-    house = client.app.state.house
-
-    def broken(*args: object, **kwargs: object) -> None:
-        raise RuntimeError("a secret of the house")
-
-    whole = house.ledger
-    client.app.state.house = msgspec.structs.replace(
-        house, ledger=type("Broken", (), {"read": broken, "begin": broken})()
-    )
-    try:
-        for route in dialect.routes:
-            house.doorkeeper.look_up(f"Bearer {mine.token}")
-            answer = mine.ask(client, dialect, route)
-            assert "secret" not in answer.text
-            assert "Traceback" not in answer.text
-            assert answer.headers["content-type"].startswith("application/json")
-            assert answer.json() != {}
-    finally:
-        client.app.state.house = house
-    assert house.ledger is whole
-
-
-@every_vendor
-def test_no_secret_reaches_the_log(
-    client: Client, acme: str, dialect: Dialect, capsys: pytest.CaptureFixture[str], clock: Clock
-) -> None:
-    mine = issue(client, "acme", "manage")
-    capsys.readouterr()
-    for route in dialect.routes:
-        mine.ask(client, dialect, route)
-    said = capsys.readouterr()
-    assert mine.token not in said.out + said.err
-    assert mine.key not in said.out + said.err

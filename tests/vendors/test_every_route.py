@@ -1,0 +1,269 @@
+"""Laws over every route of every dialect: faults inside, other accounts' things, secrets, switches."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from tests.conftest import Client, send
+from tests.vendors.asking import Shown, issue
+from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
+
+import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.api.logs import set_up_logs
+from flowtally.api.operation import OPERATIONS
+from flowtally.config import Config
+from flowtally.errors import Unavailable
+from flowtally.ledger import database
+from flowtally.ledger.database import Ledger
+from flowtally.usage.memory import MemoryStore
+from flowtally.vendors import VENDORS
+from flowtally.vendors.base import Dialect, Route
+
+NATIVE_READS = [
+    op.path
+    for op in OPERATIONS
+    if op.method == "GET" and op.path.count("{") == 1 and "{account}" in op.path and not op.path.endswith("/export")
+]
+TRACE = ("Traceback", "Error(", "KeyError", 'File "', "sqlite", "a secret detail", ".py")
+
+
+def test_every_dialect_has_a_tongue_and_every_route_its_own_path() -> None:
+    assert set(TONGUES) >= {dialect.name for dialect in VENDORS}
+    assert len({(route.method, route.path) for _, route in ROUTES}) == len(ROUTES)
+
+
+# -- A fault inside ---------------------------------------------------------------------------------------------------
+
+
+def assert_plain_refusal(dialect: Dialect, answer: Any) -> None:
+    assert_refused(dialect, answer)
+    assert not [word for word in TRACE if word in answer.text], answer.text
+
+
+@every_dialect
+def test_a_usage_store_that_fails_breaks_no_envelope_and_shows_no_trace(
+    client: Client, acme: str, usage: MemoryStore, dialect: Dialect
+) -> None:
+    who = issue(client, acme, "manage")
+    usage.rows = [{"wrong": "a secret detail"}]
+    for route in dialect.routes:
+        answer = who.ask(client, dialect, route)
+        if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):  # one that asks for usage
+            assert_plain_refusal(dialect, answer)
+
+
+@every_dialect
+@pytest.mark.parametrize("fault", [Unavailable("the ledger is locked"), RuntimeError("a secret detail")], ids=repr)
+def test_a_ledger_that_fails_breaks_no_envelope_and_shows_no_trace(
+    client: Client, acme: str, dialect: Dialect, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = issue(client, acme, "manage")
+
+    @contextmanager
+    def broken(self: Ledger) -> Iterator[Any]:
+        raise fault
+        yield
+
+    for verb in ("begin", "read"):
+        monkeypatch.setattr(Ledger, verb, broken)
+    for route in dialect.routes:
+        assert_plain_refusal(dialect, who.ask(client, dialect, route))
+
+
+@pytest.fixture
+def impatient_ledger(monkeypatch: pytest.MonkeyPatch, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
+    """Its connections wait for a lock for an instant only."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1)
+    path = tmp_path / "locked.db"
+    path.write_bytes(new_ledger.read_bytes())
+    opened = Ledger.open(f"sqlite:///{path}")
+    yield opened
+    opened.close()
+
+
+class TestLocked:
+    """Somebody else holds the lock of the ledger's file."""
+
+    @pytest.fixture
+    def app_ledger(self, impatient_ledger: Ledger) -> Ledger:
+        return impatient_ledger
+
+    def test_while_the_ledger_is_locked_reads_succeed_and_writes_are_refused_in_their_envelopes(
+        self, client: Client, acme: str, app_ledger: Ledger
+    ) -> None:
+        who = issue(client, acme, "manage")
+        assert app_ledger.file is not None
+        with sqlite3.connect(app_ledger.file, isolation_level=None) as locker:
+            locker.execute("BEGIN IMMEDIATE")
+            for dialect, route in ROUTES:
+                answer = who.ask(client, dialect, route)
+                if route.writes:
+                    assert_plain_refusal(dialect, answer)
+                else:
+                    assert "locked" not in answer.text
+            locker.execute("ROLLBACK")
+
+
+# -- Who may know what ------------------------------------------------------------------------------------------------
+
+
+def bare(answer: Any) -> tuple[int, Any]:
+    """An answer without what is new in each."""
+    body = answer.json()
+    return answer.status_code, {name: value for name, value in body.items() if name != "wp_trace_id"}
+
+
+@every_dialect
+def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
+    client: Client, acme: str, dialect: Dialect
+) -> None:
+    del client.headers["authorization"]
+    nobody, admin = Shown("crd_nobody", "nobody" * 5, "nobody" * 5), issue(client, None, "admin")
+    for route in dialect.routes:
+        asked = [
+            client.request(route.method, route.path),
+            *(who.ask(client, dialect, route) for who in (nobody, admin)),
+        ]
+        assert len({assert_refused(dialect, answer) for answer in asked}) == 1
+
+
+@every_dialect
+def test_a_token_that_was_revoked_is_refused_by_every_route(client: Client, acme: str, dialect: Dialect) -> None:
+    who = issue(client, acme, "manage")
+    for route in dialect.routes:
+        who.ask(client, dialect, route)  # it is remembered now
+    assert client.post(f"/v1/credentials/{who.id}/revoke").status_code == 200
+    for route in dialect.routes:
+        assert_refused(dialect, who.ask(client, dialect, route))
+
+
+@every_dialect
+def test_a_token_that_only_reads_changes_nothing(client: Client, acme: str, dialect: Dialect) -> None:
+    who = issue(client, acme, "account")
+    before = everything_of(client, acme)
+    for route in dialect.routes:
+        if route.writes:
+            assert_refused(dialect, who.ask(client, dialect, route))
+    assert everything_of(client, acme) == before
+
+
+@every_dialect
+def test_what_another_account_writes_changes_nothing_here(client: Client, acme: str, dialect: Dialect) -> None:
+    client.post("/v1/accounts", json={"id": "other"})
+    client.post("/v1/accounts/other/grants", json={"amount": 2**50})
+    for name in {name for route in dialect.routes for name in names_in(route)}:
+        client.post(f"/v1/accounts/{acme}/users", json={"name": name, "funded": True, "password": "Password12"})
+    before, other = everything_of(client, acme), issue(client, "other", "manage")
+    for route in dialect.routes:
+        other.ask(client, dialect, route)
+    assert everything_of(client, acme) == before
+
+
+def everything_of(client: Client, account: str) -> list[Any]:
+    """All that the native API tells of the account, but for its files."""
+    told = [client.get(path.replace("{account}", account)) for path in NATIVE_READS]
+    assert {answer.status_code for answer in told} == {200}
+    return [answer.json() for answer in told]
+
+
+@every_dialect
+def test_what_another_account_has_changes_no_answer(client: Client, dialect: Dialect) -> None:
+    for account in ("other", "acme"):
+        client.post("/v1/accounts", json={"id": account, "carry_from": "2025-01-01T00:00:00Z"})
+    who, reads = issue(client, "other", "account"), [route for route in dialect.routes if not route.writes]
+    before = [bare(who.ask(client, dialect, route)) for route in reads]
+    fill(client, "acme", ["alice", *{name for route in dialect.routes for name in names_in(route)}])
+    assert [bare(who.ask(client, dialect, route)) for route in reads] == before
+
+
+def fill(client: Client, account: str, names: list[str]) -> None:
+    """Users, grants, and use at times that examples ask for."""
+    client.post(f"/v1/accounts/{account}/grants", json={"amount": 2**40, "starts_at": "2025-01-01T00:00:00Z"})
+    for number, user in enumerate(["", *names]):
+        client.post(f"/v1/accounts/{account}/users", json={"name": user, "funded": number % 2 == 0}) if user else None
+        for day in ("2025-01-02", "2025-07-01", "2026-03-11"):
+            for what in ("residential", "mobile", "api"):
+                key = f"{number}{what}{day}"
+                send(client, key, f"{day}T00:30:00Z", account, user=user, product=what, bytes_down=2**30)
+
+
+def names_in(route: Route) -> list[str]:
+    """Users the example speaks of: another account may have one of the same name."""
+    return [value for name, value in route.takes_example.items() if name in ("account", "username") and value]
+
+
+# -- Secrets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real_logs(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Iterator[Any]:
+    """Log lines as the server shapes them, tracebacks included; loggers that are kept would outlive the test."""
+    with monkeypatch.context() as patch:
+        shape: dict[str, Any] = {}
+        patch.setattr(structlog, "configure", shape.update)
+        patch.setattr(logging, "basicConfig", lambda **_: None)
+        set_up_logs(config)
+    before = structlog.get_config()
+    shape |= {"logger_factory": before["logger_factory"], "cache_logger_on_first_use": False}
+    structlog.configure(**shape)
+    yield capfd
+    structlog.configure(**before)
+
+
+@every_dialect
+@pytest.mark.parametrize("broken", [False, True], ids=["well", "broken inside"])
+def test_no_secret_reaches_a_log_or_an_error(
+    client: Client, acme: str, usage: MemoryStore, dialect: Dialect, broken: bool, real_logs: Any
+) -> None:
+    who = issue(client, acme, "manage")
+    wrong = Shown(who.id, "wrong-secret-0123456789", "wrong-secret-0123456789")
+    if broken:
+        usage.rows = [{"wrong": True}]
+    for route, one in product(dialect.routes, (who, wrong)):
+        for more in ({}, {"token": one.token, "key": one.key}):  # in their place, and where some clients put them
+            answer = one.ask(client, dialect, route, **more)
+            assert one.token not in answer.text
+            assert one.key not in answer.text
+    logged = "".join(real_logs.readouterr())
+    assert not [route.path for route in dialect.routes if route.path not in logged]
+    assert not [secret for one in (who, wrong) for secret in (one.token, one.key) if secret in logged]
+
+
+# -- Switches ---------------------------------------------------------------------------------------------------------
+
+
+@every_dialect
+def test_a_dialect_that_is_switched_off_is_plain_404_and_leaves_the_document(
+    client: Client, make_client: Callable[..., Client], dialect: Dialect
+) -> None:
+    off = make_client(vendors={dialect.name: dialect.settings(enabled=False)})
+    for route in dialect.routes:
+        answer = off.request(route.method, route.path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.headers["content-type"] == "application/problem+json"
+    whole, without = (one.get("/schema/openapi.json").json() for one in (client, off))
+    gone = set(whole["paths"]) - set(without["paths"])
+    assert gone == {route.path for route in dialect.routes}
+    assert dialect.title in {tag["name"] for tag in whole["tags"]}
+    assert dialect.title not in {tag["name"] for tag in without["tags"]}
+    for part in ("schemas", "securitySchemes"):
+        left = set(without["components"][part])
+        assert left < set(whole["components"][part])
+        assert not [name for name in left if name.lower().startswith(dialect.name)]
+
+
+def test_all_dialects_switched_off_leave_the_native_document_alone(make_client: Callable[..., Client]) -> None:
+    off = make_client(vendors={dialect.name: dialect.settings(enabled=False) for dialect in VENDORS})
+    document = off.get("/schema/openapi.json").json()
+    assert all(
+        path.startswith("/v1/") or path.count("/") == 1 or path.startswith("/schema") for path in document["paths"]
+    )
+    assert set(document["components"]["securitySchemes"]) == {"bearer"}
