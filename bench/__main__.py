@@ -27,6 +27,7 @@ PARTS: Final = (
     "single",
     "usage",
     "balance",
+    "dialects",
     "growth",
     "start",
 )

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from bench import load, raw, targets
+from bench.dialects import measure_dialects
 from bench.events import LARGEST, MIDDLE
 from bench.process import Actor
 from bench.report import Row, compare
@@ -24,7 +25,7 @@ from bench.rounds import Feed, Run, ask, engine_alone, insert, send, take_turns
 from bench.server import Server, serving
 from flowtally.protocol import GrantRequest
 
-PARTS: Final = frozenset({"usage", "balance", "growth", "start"})
+PARTS: Final = frozenset({"usage", "balance", "dialects", "growth", "start"})
 GRANTS: Final = 20
 SOURCES: Final = ("history-0", "history-1")
 START, END, ZONE = "2026-01-01", "2026-04-01", "Europe/Berlin"  # 90 days, one of them of 23 hours
@@ -87,6 +88,8 @@ def _measure_stage(grown: Grown, stored: int) -> Stage:
     shutil.rmtree(copied)
     if "balance" in grown.parts:
         _measure_balance(grown, stage)
+    if "dialects" in grown.parts:
+        measure_dialects(run, server, grown.client, stored)
     if "start" in grown.parts:
         peak = max(stage.peak_bytes, server.resident_bytes(peak=True)) / 1e6
         resident = [server.resident_bytes() / 1e6]

@@ -10,6 +10,7 @@ import selectors
 import socket
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
@@ -36,6 +37,7 @@ class Job(msgspec.Struct, frozen=True):
     connections: int
     path: str = "/v1/events"
     get: int = 0  # instead: ask `path` this many times
+    headers: Mapping[str, str] = {}  # instead of the token
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -131,7 +133,8 @@ def run(job: Job) -> Load:
 
 
 def _lanes(job: Job, host: str) -> list[deque[tuple[bytes, bytes]]]:
-    common = f"Host: {host}\r\nAuthorization: Bearer {job.token}\r\n"
+    headers = job.headers or {"Authorization": f"Bearer {job.token}"}
+    common = "".join(f"{name}: {value}\r\n" for name, value in {"Host": host, **headers}.items())
     if job.get:
         return [deque([(f"GET {job.path} HTTP/1.1\r\n{common}\r\n".encode(), b"")] * job.get)]
     head = f"POST {job.path} HTTP/1.1\r\n{common}Content-Type: {ONE if job.batch == 1 else NDJSON}\r\nContent-Length: "

@@ -30,6 +30,8 @@ PG: Final = "PostgreSQL"
 PG_FAVOURED: Final = "PostgreSQL, favoured"
 NOOP: Final = "no-op POST"
 SQL: Final = "its SQL in process"
+NATIVE: Final = "native read"
+DIALECTS: Final = ("thordata", "bytesflows", "ipfoxy", "whitepages")
 TARGETS: Final = (
     Target(
         "numbered, 10,000 a request: share of the engine", "ingest-numbered", "10,000 x 2", "ratio", "at least", 0.5
@@ -47,6 +49,10 @@ TARGETS: Final = (
     Target("90 days, largest account: median", "usage", "largest, *", "ours", "at most", 40, "ms"),
     Target("balance with 20 grants: median", "balance", "middle, *", "ours", "at most", 20, "ms"),
     Target("balance with 20 grants, largest account: median", "balance", "largest, *", "ours", "at most", 20, "ms"),
+    *(
+        Target(f"{vendor}: against the native read", "dialects", f"{vendor}, *", "ratio", "at most", 1.3)
+        for vendor in DIALECTS
+    ),
     Target("growth: ingest, share of its first rate", "growth", "ingest, *", "ratio", "at least", 0.8),
     Target("growth: 90 days, middle, times its first median", "growth", "query, *", "ratio", "at most", 2),
     Target("start: ready", "start", "ready, *", "ours", "at most", 5, "s"),

@@ -16,9 +16,10 @@ from bench.postgres import find_binaries
 from bench.report import Report, Row, compare
 from bench.rounds import take_turns
 from bench.sizes import SIZES
-from bench.targets import TARGETS, stand
+from bench.targets import DIALECTS, TARGETS, stand
 
 from flowtally.events import UsageEvent, time_of_id
+from flowtally.vendors import VENDORS
 
 
 def test_the_same_seed_gives_the_same_events() -> None:
@@ -119,6 +120,15 @@ def test_queries_start_and_memory_are_measured_at_every_stage(everything: Report
     for stored in SIZES["tiny"].stages:
         for part, what in (("usage", "middle"), ("usage", "largest"), ("balance", "middle"), ("start", "ready")):
             assert everything.find(part, f"{what}, {stored:,} stored") is not None
+
+
+def test_every_dialect_is_measured_against_the_native_read_of_its_figures(everything: Report) -> None:
+    assert set(DIALECTS) >= {dialect.name for dialect in VENDORS}
+    for stored in SIZES["tiny"].stages:
+        for dialect in VENDORS:
+            row = everything.find("dialects", f"{dialect.name}, {stored:,} stored", "native read")
+            assert row is not None, dialect.name
+            assert row.ratio is not None
 
 
 def test_the_report_reads_back_from_json(everything: Report) -> None:
