@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from tests.conftest import Client, Clock, send, token_of
 
 from flowtally.config import load_config
 from flowtally.edges import parse_instant
-from flowtally.errors import ConfigError
+from flowtally.errors import ConfigError, Conflict, FlowtallyError, Forbidden, NotFound, TooLarge, Unavailable
 from flowtally.ledger import wallet
 from flowtally.ledger.database import Ledger
+from flowtally.usage.memory import MemoryStore
 from flowtally.vendors.bytesflows import wire
-from flowtally.vendors.bytesflows.routes import ASSET
+from flowtally.vendors.bytesflows.routes import ASSET, fail
 from flowtally.vendors.bytesflows.settings import Settings
 
 RECORDS = "/api/v1/user/traffic/records"
@@ -209,6 +211,35 @@ def test_too_many_are_429_and_say_when_to_come_again(make_client: Callable[..., 
     assert refused(answer, 429) == "too many requests"
     clock.at += 1000 * int(answer.headers["retry-after"])
     assert client.get(ASSET, headers=headers).status_code == 200
+
+
+def test_a_fault_inside_is_500_and_what_passes_is_503_with_retry_after(
+    client: Client, token: dict[str, str], usage: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("the engine restarts", retry_after_s=7)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, "sums", full)
+        answer = client.get(ASSET, headers=token)
+        assert (refused(answer, 503), answer.headers["retry-after"]) == ("temporarily unavailable", "7")
+    usage.rows = [{"wrong": "a secret detail"}]
+    for path in PATHS:
+        assert refused(client.get(path, headers=token), 500) == "internal error"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Forbidden("no"), 403), (NotFound("none"), 404), (Conflict("not now"), 400), (TooLarge("too much"), 400)],
+)
+def test_every_other_error_has_a_code_of_the_envelope(error: FlowtallyError, code: int) -> None:
+    reply = fail(error)
+    assert (reply.status, msgspec.json.decode(reply.content)["code"]) == (code, code)
+
+
+def test_an_unknown_path_beside_theirs_is_the_plain_404(client: Client, token: dict[str, str]) -> None:
+    answer = client.get("/api/v1/user/traffic", headers=token)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 def test_an_account_that_nobody_used_has_nothing_and_zero_money(client: Client) -> None:

@@ -18,7 +18,6 @@ from flowtally.edges import load_zone
 from flowtally.errors import (
     BadRequest,
     FlowtallyError,
-    Forbidden,
     MethodNotAllowed,
     RateLimited,
     Unauthenticated,
@@ -170,7 +169,6 @@ def _fault(when: str, error: FlowtallyError) -> Fault:
 FAULTS: Final = (
     _fault("A parameter is wrong.", BadRequest("pageNo = '0': Expected `int` >= 1.")),
     _fault("The token is missing, unknown or revoked.", Unauthenticated("")),
-    _fault("The token may not do this.", Forbidden("")),
     _fault("Another method than GET.", MethodNotAllowed("")),
     _fault("Too many requests, where a limit is set.", RateLimited("")),
     _fault("Something failed inside.", FlowtallyError("")),
