@@ -14,10 +14,10 @@ from flowtally.balance import make_balance
 from flowtally.corrections import reference
 from flowtally.errors import BadRange, UnknownAccount, UnknownUser
 from flowtally.explain import LARGEST_SPANS, make_explanation, make_user_explanation
-from flowtally.funding import make_user_balance
 from flowtally.ledger import accounts, allocations, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import ExplainAnswer, PoolExplained
+from flowtally.purses import make_user_balance
 from flowtally.usage.memory import MemoryStore
 
 DAY = 86_400_000

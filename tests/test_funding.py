@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.conftest import NOW
 
-from flowtally import funding
+from flowtally import funding, purses
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
 from flowtally.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
@@ -68,7 +68,7 @@ class World(msgspec.Struct):
     def of(self, user: str, at: int | str | None = None) -> UserBalanceAnswer:
         at = parse_instant(at) if isinstance(at, str) else self.now if at is None else at
         with self.ledger.read() as tx:
-            return funding.make_user_balance(tx, self.usage, "acme", user, at)
+            return purses.make_user_balance(tx, self.usage, "acme", user, at)
 
     def account(self, at: int | None = None) -> PoolBalance:
         with self.ledger.read() as tx:
@@ -289,7 +289,7 @@ def test_a_user_of_another_account_is_unknown(world: World) -> None:
             with pytest.raises(UnknownUser):
                 ask(user)
     with pytest.raises(UnknownAccount), world.ledger.read() as tx:
-        funding.make_user_balance(tx, world.usage, "nobody", "fay", NOW)
+        purses.make_user_balance(tx, world.usage, "nobody", "fay", NOW)
     for at in (0, -1):
         with pytest.raises(BadRange):
             world.of("ann", at)

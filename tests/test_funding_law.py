@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import burndown_model
 
-from flowtally import funding
+from flowtally import funding, purses
 from flowtally.balance import make_balance
 from flowtally.burndown import Draw, Grant
 from flowtally.errors import Conflict, NotCovered
@@ -121,7 +121,7 @@ class World:
             account = make_balance(tx, self.usage, "acme", at, moment)
             told += [account.pools, account.grants]
             for user_id in (*self.funded, self.ids["ann"]):
-                found = funding.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
+                found = purses.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
                 told += [found.pools, found.allocations, found.limit]
                 asked = Question("acme", "1970-01-01", "1970-01-02", bucket="total", user_ids=(user_id,), as_of=as_of)
                 told.append(make_statement(tx, self.usage, asked, self.now).total)
@@ -141,7 +141,7 @@ class World:
     def purse(self, user_id: str, at: int | None = None) -> PoolBalance:
         with self.ledger.read() as tx:
             at = self.now if at is None else at
-            return funding.make_user_balance(tx, self.usage, "acme", user_id, at).pools["traffic"]
+            return purses.make_user_balance(tx, self.usage, "acme", user_id, at).pools["traffic"]
 
     def overages(self, user_id: str) -> list[int]:
         """What the purse does not cover now and at every later instant that is known of."""
@@ -185,8 +185,8 @@ def take_back(world: World, which: int, amount: int | None) -> None:
         return
     one = made[which]
     with world.ledger.read() as tx:
-        before = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
-        at_last = funding.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
+        before = purses.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
+        at_last = purses.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
     overages = world.overages(one.user_id)
     shown = next(shown for shown in at_last.allocations if shown.id == one.id)
     ended = one.expires_at is not None and one.expires_at <= world.now

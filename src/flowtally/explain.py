@@ -19,7 +19,6 @@ from flowtally import burndown
 from flowtally.balance import Burnt, burn_pools, show_grant, show_pool
 from flowtally.corrections import referred
 from flowtally.edges import format_instant
-from flowtally.funding import burn_user, grant_of
 from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
@@ -34,6 +33,7 @@ from flowtally.protocol import (
     SpanExplained,
     Unpaid,
 )
+from flowtally.purses import burn_user, grant_of
 from flowtally.usage.store import Part, Row, Sum, UsageReader, Where
 
 LARGEST_SPANS: Final = 5  # of each pool, with rows shown

@@ -8,10 +8,10 @@ from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.edges import parse_instant
 from flowtally.errors import BadRange, Conflict, NotCovered, NotFound, UnknownAccount, UnknownUser, Unprocessable
-from flowtally.funding import show_allocation
 from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
+from flowtally.purses import show_allocation
 
 EXAMPLE = AllocationAnswer(
     id="alc_0199f2c47b3a7c11a1f0b2c3d4e5f609",

@@ -32,7 +32,6 @@ from flowtally.errors import (
     Unprocessable,
 )
 from flowtally.funding import delete_user as delete_funded_user
-from flowtally.funding import make_user_balance
 from flowtally.ledger import managed, names, users
 from flowtally.ledger.names import Borne
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
@@ -49,6 +48,7 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
+from flowtally.purses import make_user_balance
 from flowtally.statement import lifetime_use, total
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"

@@ -20,11 +20,11 @@ from flowtally.balance import burn_pools, units_of
 from flowtally.burndown import Balance
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.funding import burn_funded
 from flowtally.ledger import audit, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.users import User, read_user
+from flowtally.purses import burn_funded
 from flowtally.usage.store import Sum, UsageReader, Where
 from flowtally.usage.sums_audit import SumsAudit, Used
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from flowtally.auth import MANAGERS
 from flowtally.burndown import Balance
-from flowtally.funding import burn_funded
 from flowtally.ledger import roster, wallet, whitelist
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.roster import Managed
 from flowtally.ledger.whitelist import Entry
+from flowtally.purses import burn_funded
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors.base import DialectCall, Nothing
 from flowtally.vendors.ipfoxy import wire

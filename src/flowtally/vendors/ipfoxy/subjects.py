@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from flowtally import balance, funding
+from flowtally import balance
 from flowtally.burndown import Balance, GrantBalance
 from flowtally.errors import UnknownUser
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.users import User
+from flowtally.purses import burn_user
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors import figures
 from flowtally.vendors.base import DialectCall
@@ -64,7 +65,7 @@ def purses(call: DialectCall, subject: Subject) -> dict[str, Balance]:
         burnt = balance.burn_pools(call.tx, call.account, call.now, ask)[1]
     elif subject.funded:
         account = accounts.read_account(call.tx, call.account)
-        burnt = funding.burn_user(call.tx, account, subject, call.now, ask).pools
+        burnt = burn_user(call.tx, account, subject, call.now, ask).pools
     else:
         raise UnknownUser(f"{subject.name!r} is no sub-account of yours.", user=subject.name)
     return {name: one.balance for name, one in burnt.items()}

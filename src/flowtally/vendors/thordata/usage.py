@@ -8,9 +8,9 @@ from typing import Final
 
 from flowtally.edges import load_zone
 from flowtally.events import METERED
-from flowtally.funding import make_user_balance
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import User
+from flowtally.purses import make_user_balance
 from flowtally.usage.store import Where
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.figures import Running

@@ -1,0 +1,211 @@
+"""What a user has left: its purses burnt down, and where its limit stands.
+
+Leaves the quota rule to `burndown`, allocating and taking back to `funding`, what a limit refuses to whoever stands at
+the gate: a limit never pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import structs
+
+from flowtally import burndown
+from flowtally.balance import Burnt, Purses, burn_purses, show_pool, units_of
+from flowtally.edges import format_instant, load_zone, merge_edges, window_of
+from flowtally.errors import BadRange
+from flowtally.ledger import accounts, allocations, pools, users
+from flowtally.ledger.accounts import Account
+from flowtally.ledger.allocations import Allocation
+from flowtally.ledger.database import Tx
+from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
+from flowtally.ledger.users import Limit, User
+from flowtally.moment import Moment, show_moment
+from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
+from flowtally.usage.store import Sum, UsageReader, Where
+
+Ask = Callable[[Where, list[int]], Sequence[Sum]]
+
+
+class UserBurnt(msgspec.Struct, frozen=True):
+    """A user's purses burnt down: what it got, the pools that have something to say, and what they were told from:
+    `sums[i]` by product, over `edges`."""
+
+    got: list[Allocation]
+    pools: dict[str, Burnt]
+    edges: list[int]
+    sums: Sequence[Sum]
+
+
+def make_user_balance(
+    tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, moment: Moment | None = None
+) -> UserBalanceAnswer:
+    """What the user (by id or name) has left at `at`, with today's knowledge or that of a past `moment`, from one
+    `sums`. Its name, status and limit are today's.
+
+    UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
+    """
+    _check_at(at)
+    account = accounts.read_account(tx, account_id)
+    found = users.read_user(tx, account_id, user)
+    start, resets_at = _window(found.limit, account, at)
+    burnt = burn_user(
+        tx,
+        account,
+        found,
+        at,
+        lambda where, edges: usage.sums(edges, where, ("product",)),
+        cuts=() if found.limit is None else (start, at),
+        moment=moment,
+    )
+    in_window = [one for one in burnt.sums if burnt.edges[one.span] >= start]
+    return UserBalanceAnswer(
+        account=account_id,
+        user=found.name,
+        user_id=found.id,
+        at=format_instant(at),
+        status=found.status,
+        funded=found.funded,
+        limit=_limit_state(found.limit, in_window, resets_at),
+        pools={name: show_pool(one.balance, one.unit) for name, one in burnt.pools.items()},
+        allocations=_show_burnt(found, burnt, at),
+        as_of=None if moment is None else show_moment(moment),
+    )
+
+
+def burn_user(
+    tx: Tx,
+    account: Account,
+    user: User,
+    at: int,
+    ask: Ask,
+    *,
+    cuts: Sequence[int] = (),
+    moment: Moment | None = None,
+) -> UserBurnt:
+    """The purses of a user (of one that is not funded: none) at `at`, with today's knowledge or that of a past
+    `moment`. `ask` is the one question to the usage store: what was used between these edges, by product; `cuts` are
+    edges besides those of the purses.
+
+    BadRange when `at` is not after 1970 began.
+    """
+    _check_at(at)
+    known = pools.read_pools(tx)
+    got = allocations.allocations_to(tx, user.id, None if moment is None else moment.instant)
+    purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
+    plans = purses.plans(at)
+    edges = merge_edges(*plans.values(), cuts)
+    where = Where(account=account.id, users=(user.id,), until_block=None if moment is None else moment.block)
+    sums = ask(where, edges) if len(edges) > 1 else []
+    return UserBurnt(got, burn_purses(purses, plans, edges, sums, known, at), edges, sums)
+
+
+def burn_funded(
+    tx: Tx, account_id: str, funded: Sequence[User], at: int, ask: Callable[[Where, list[int]], Sequence[Sum]]
+) -> dict[str, dict[str, burndown.Balance]]:
+    """The purses of these funded users at `at`, by user id and pool, from one question by user and product."""
+    account, known = accounts.read_account(tx, account_id), pools.read_pools(tx)
+    purses = {
+        one.id: _purses(account, one, allocations.allocations_to(tx, one.id), list(units_of(known))) for one in funded
+    }
+    plans = {id: purse.plans(at) for id, purse in purses.items()}
+    edges = merge_edges(*(plan for mine in plans.values() for plan in mine.values()))
+    used: dict[str, list[Sum]] = {id: [] for id in purses}
+    for one in ask(Where(account=account_id, users=tuple(purses)), edges):
+        used[one.by[0]].append(Sum(one.span, one.by[1:], one.bytes_up, one.bytes_down, one.requests))
+    burnt = {id: burn_purses(purse, plans[id], edges, used[id], known, at) for id, purse in purses.items()}
+    return {id: {name: one.balance for name, one in mine.items()} for id, mine in burnt.items()}
+
+
+def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
+    """An allocation as it was made, to the user of that name; what is left of it is a balance's to say."""
+    return AllocationAnswer(
+        id=allocation.id,
+        account=allocation.account,
+        user=name,
+        user_id=allocation.user_id,
+        pool=allocation.pool,
+        amount=allocation.amount,
+        returned=allocation.returned,
+        created_at=format_instant(allocation.created_at),
+        expires_at=None if allocation.expires_at is None else format_instant(allocation.expires_at),
+    )
+
+
+def grant_of(allocation: Allocation) -> Grant:
+    """The same as a grant to the user, less what was taken back."""
+    one = allocation
+    left = one.amount - one.returned
+    return Grant(
+        one.id,
+        one.account,
+        one.pool,
+        left,
+        "allocation",
+        "",
+        DEFAULT_PRIORITY,
+        one.created_at,
+        one.expires_at,
+        one.created_at,
+    )
+
+
+def _check_at(at: int) -> None:
+    if at <= burndown.BEGINNING:
+        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(burndown.BEGINNING)}")
+
+
+def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequence[str]) -> Purses:
+    """A grant is what was allocated less what was taken back. Use from before the user was made is never carried: an
+    imported log must not eat what is allocated today."""
+    return Purses(
+        {
+            name: [
+                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.created_at, one.expires_at)
+                for one in got
+                if one.pool == name and one.amount > one.returned
+            ]
+            for name in names
+        },
+        {name: [] for name in names},
+        max(account.carry_from, user.created_at),
+        account.overage,
+    )
+
+
+def _window(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:
+    """Where the window that holds `at` begins, and where the next one does."""
+    if limit is None or limit.window == "lifetime":
+        return burndown.BEGINNING, None
+    start, end = window_of(limit.window, at, load_zone(account.timezone))
+    return max(start, burndown.BEGINNING), end
+
+
+def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None) -> LimitState | None:
+    if limit is None:
+        return None
+    used = sum(one.requests if limit.unit == "requests" else one.bytes_up + one.bytes_down for one in sums)
+    return LimitState(
+        unit=limit.unit,
+        window=limit.window,
+        limit=limit.amount,
+        used=used,
+        left=max(0, limit.amount - used),
+        exceeded=used >= limit.amount,
+        resets_at=None if resets_at is None else format_instant(resets_at),
+    )
+
+
+def _show_burnt(user: User, burnt: UserBurnt, at: int) -> list[AllocationAnswer]:
+    """All that were made by then. Of one that was returned whole nothing can be spent, nor of one that has expired."""
+    paid = {one.grant.id: one for pool in burnt.pools.values() for one in pool.balance.grants}
+    shown = []
+    for allocation in burnt.got:
+        if allocation.created_at <= at:
+            found = paid.get(allocation.id)
+            spent, unspent = (found.spent, found.unspent) if found is not None else (0, 0)
+            left, expired = (0, unspent) if allocation.ended(at) else (unspent, 0)
+            told = show_allocation(allocation, user.name)
+            shown.append(structs.replace(told, spent=spent, left=left, expired=expired))
+    return shown
