@@ -148,12 +148,21 @@ DAYS: Final = [BASE + day * DAY_MS for day in range(87)]
 ONE: Final = Where(account="acc3")
 SOME: Final = Where(account="acc3", users=("u3",), products=("residential",))
 OTHERS: Final = Where(account="acc3", without_users=("u3", "u53"))
+OTHER_PRODUCTS: Final = Where(account="acc3", without_products=("mobile", "api"))
 MANY_OTHERS: Final = Where(account="acc3", without_users=tuple(f"u{n}" for n in range(1000)))
 
 
 @pytest.mark.parametrize("by", [(), ("user",), ("product",), ("account", "user", "product")])
 @pytest.mark.parametrize(
-    "where", [Where(), ONE, Where(account="acc3", users=("u3",), products=("residential",)), OTHERS, MANY_OTHERS]
+    "where",
+    [
+        Where(),
+        ONE,
+        Where(account="acc3", users=("u3",), products=("residential",)),
+        OTHERS,
+        MANY_OTHERS,
+        OTHER_PRODUCTS,
+    ],
 )
 def test_aligned_edges_are_answered_from_the_roll_up_alone(
     big: ClickHouseStore, by: tuple[str, ...], where: Where

@@ -85,6 +85,8 @@ def test_filters_keep_other_series_accounts_users_and_products_out(store: UsageS
         (Where(account="acme", users=("u1", "")), 4),
         (Where(account="acme", users=()), 0),
         (Where(products=("api",)), 6),
+        (Where(without_products=("api", "nothing")), 6),
+        (Where(account="acme", without_products=("mobile",), users=("u1",)), 1),
         (Where(account="acme", users=("u1", "u2"), products=("api", "nothing")), 2),
     ]
     for where, expected in cases:

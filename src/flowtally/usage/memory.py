@@ -246,6 +246,7 @@ def _counts(row: Mapping[str, Any], where: Where) -> bool:
         and (where.account is None or row["account"] == where.account)
         and (where.users is None or row["user"] in where.users)
         and row["user"] not in where.without_users
+        and row["product"] not in where.without_products
         and (where.products is None or row["product"] in where.products)
         and (where.accounts is None or row["account"] in where.accounts)
         and (where.after_block is None or row["block"] > where.after_block)

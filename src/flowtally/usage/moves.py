@@ -100,4 +100,7 @@ def _conditions(where: Where, first: int, last: int, until_block: int) -> tuple[
     if where.without_users:
         parameters["without_users"] = list(where.without_users)
         conditions.append("user NOT IN {without_users:Array(String)}")
+    if where.without_products:
+        parameters["without_products"] = list(where.without_products)
+        conditions.append("product NOT IN {without_products:Array(String)}")
     return conditions, parameters

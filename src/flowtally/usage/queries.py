@@ -75,6 +75,9 @@ def conditions_of(where: Where, parameters: dict[str, Any]) -> list[str]:
     if where.products is not None:
         parameters["products"] = list(where.products)
         conditions.append("product IN {products:Array(String)}")
+    if where.without_products:
+        parameters["without_products"] = list(where.without_products)
+        conditions.append("product NOT IN {without_products:Array(String)}")
     if where.accounts is not None:
         parameters["accounts"] = list(where.accounts)
         conditions.append("account IN {accounts:Array(String)}")

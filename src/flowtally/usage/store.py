@@ -36,7 +36,7 @@ Tell = Callable[[str, int, int], None]
 
 class Where(msgspec.Struct, frozen=True):
     """Which rows count: one series, one account (None: all), and optionally only these user ids and products,
-    or all users but these.
+    or all but these.
 
     `accounts`: only these of all. Blocks: only rows with after_block < block <= until_block; None, no bound. A bound
     makes it a question to the rows, because the roll-up does not know in which block something came.
@@ -47,6 +47,7 @@ class Where(msgspec.Struct, frozen=True):
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
     without_users: tuple[str, ...] = ()
+    without_products: tuple[str, ...] = ()
     accounts: tuple[str, ...] | None = None
     after_block: int | None = None
     until_block: int | None = None

@@ -14,6 +14,7 @@ import msgspec
 from flowtally.events import METERED
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
+from flowtally.ledger.pools import DEFAULT_POOL, Pools
 from flowtally.usage.store import Sum, UsageReader, Where
 
 
@@ -55,12 +56,21 @@ def between(
 ) -> list[int]:
     """What the account (or these of its users, by id; or all but those) used of products of the pools `of`, between the
     edges (at least two, ascending)."""
-    known = pools.read_pools(tx)
+    where = Where(METERED, account, users, without_users=without_users)
     parts = [0] * (len(edges) - 1)
-    for found in usage.sums(list(edges), Where(METERED, account, users, None, without_users), ("product",)):
-        if known.pool_of(found.by[0]) in of:
-            parts[found.span] += count(found)
+    for found in usage.sums(list(edges), _of_pools(where, pools.read_pools(tx), of)):
+        parts[found.span] += count(found)
     return parts
+
+
+def _of_pools(where: Where, known: Pools, of: Collection[str]) -> Where:
+    """Only products of these pools. The default pool has every product that nobody mapped, so it is named by what it
+    does not have."""
+    if DEFAULT_POOL in of:
+        others = (product for product, pool in known.products.items() if pool not in of)
+        return msgspec.structs.replace(where, without_products=tuple(sorted(others)))
+    mine = (product for product, pool in known.products.items() if pool in of)
+    return msgspec.structs.replace(where, products=tuple(sorted(mine)))
 
 
 def running(
