@@ -112,7 +112,7 @@ def routes_page() -> str:
     for dialect in VENDORS:
         lines += ["", f"## {dialect.title}", "", dialect.description, "", "| route | does | scopes |", "|---|---|---|"]
         for route in dialect.routes:
-            scopes = "manage" if route.writes else "account, manage"
+            scopes = "manage" if route.writes or route.manages else "account, manage"
             lines.append(f"| `{route.method} {route.path}` | {cell(route.summary)} | {scopes} |")
     return MADE.format(source="the operations in `api/` and the routes of `vendors/`") + "\n".join(lines) + "\n"
 

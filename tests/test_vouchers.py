@@ -16,7 +16,7 @@ from flowtally import funding, vouchers
 from flowtally.balance import make_balance
 from flowtally.burndown import Draw, Grant
 from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import Conflict, NotCovered, UnknownAccount
+from flowtally.errors import Conflict, LimitReached, NotCovered, UnknownAccount
 from flowtally.explain import make_explanation
 from flowtally.ledger import accounts, codes, draws, grants, managed
 from flowtally.ledger import vouchers as ledger
@@ -230,3 +230,15 @@ def play(world: World, steps: list[tuple[str, int, int]]) -> None:
     expected = told_by_the_model(mine, left, events, at, MARCH, "carry")
     for name in ("granted", "spent", "left", "overage", "drawn"):
         assert getattr(acme, name) == expected[name], (name, format_instant(at))
+
+
+def test_no_more_vouchers_are_unused_than_may_be(world: World) -> None:
+    def create(count: int) -> list[Voucher]:
+        with world.ledger.begin() as tx:
+            return vouchers.create_vouchers(tx, world.usage, world.vault, "acme", 1, count, now=NOW, most=3)
+
+    first = create(2)
+    with pytest.raises(LimitReached, match="2 unused"):
+        create(2)
+    world.revoke(first[0])
+    assert len(create(2)) == 2

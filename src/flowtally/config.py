@@ -51,6 +51,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     create_unknown_users: Annotated[
         bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
     ] = True
+    max_unused_vouchers: Annotated[
+        int,
+        Meta(
+            description="How many vouchers of one account may be unused; 0: any number. Balances look at each.",
+            ge=0,
+            le=10_000_000,
+        ),
+    ] = 10_000
     max_users: Annotated[
         int,
         Meta(

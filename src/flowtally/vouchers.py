@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from flowtally.balance import cover_of
 from flowtally.edges import format_instant
+from flowtally.errors import LimitReached
 from flowtally.ledger import accounts, codes, draws, vouchers
 from flowtally.ledger.database import Tx
 from flowtally.ledger.vault import Vault
@@ -28,14 +29,18 @@ def create_vouchers(
     now: int,
     pool: str = "traffic",
     duration_s: int = DEFAULT_DURATION_S,
+    most: int = 0,
 ) -> list[Voucher]:
-    """`count` vouchers of `amount` each, all or none: a draw for each. Call in a write transaction, with a `now` read
-    inside it.
+    """`count` vouchers of `amount` each, all or none: a draw for each. At most `most` of an account may be unused (0:
+    any number). Call in a write transaction, with a `now` read inside it.
 
-    NotCovered (with what is left), UnknownAccount, NotFound (pool), Conflict, Unprocessable.
+    LimitReached, NotCovered (with what is left), UnknownAccount, NotFound (pool), Conflict, Unprocessable.
     """
     accounts.read_open_account(tx, account_id)
     vouchers.check_vouchers(tx, amount, count, pool, duration_s)
+    if most and (unused := vouchers.count_unused(tx, account_id)) + count > most:
+        detail = f"account {account_id!r} has {unused} unused vouchers; {count} more would be over {most}"
+        raise LimitReached(detail, account=account_id, limit=most, unused=unused)
     at = max(now, draws.last_drawn_at(tx, account_id))  # each must see all draws before it, were the clock set back
     left = cover_of(tx, usage, account_id, pool, at)
     made = codes.new_codes(vault, count)

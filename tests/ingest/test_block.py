@@ -318,3 +318,11 @@ def test_a_source_keeps_its_owner_and_an_admin_may_write_any() -> None:
                 check_source(one.writer, source, "named")
     with pytest.raises(SourceKindMismatch):
         check_source(named("1").writer, source, "numbered")
+
+
+def test_a_source_of_this_server_is_written_by_nobody_else() -> None:
+    ours = "flowtally:whitepages"
+    for writer in (Writer("c1"), Writer("c1", admin=True)):
+        with pytest.raises(SourceNotYours):
+            source_kinds(Submission(writer, named("1", source=ours).events, {}, 1))
+    assert source_kinds(Submission(Writer(ours), named("1", source=ours).events, {}, 1)) == {ours: "named"}

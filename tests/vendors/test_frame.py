@@ -63,6 +63,13 @@ def test_what_the_body_says_wins_over_the_query_and_cookies_are_read() -> None:
     assert (asked.cookie("token"), asked.cookie("none")) == ("abc", None)
 
 
+@pytest.mark.parametrize(
+    "header", ['prefs={"a": 1}; token=abc', "dark mode; token=abc; x", 'ü=1;token="abc"', "path=/; token=abc"]
+)
+def test_a_cookie_is_found_whatever_stands_beside_it(header: str) -> None:
+    assert Asked("GET", "/", {}, {"cookie": header}, {}).cookie("token") == "abc"
+
+
 def test_a_throttle_lets_so_many_in_per_window_and_counts_only_those() -> None:
     throttle = Throttle(Rate(2, 1000))
     assert [throttle.wait_ms("a", at) for at in (0, 10, 20, 30)] == [0, 0, 980, 970]

@@ -21,6 +21,7 @@ from flowtally.balance import show_grant
 from flowtally.errors import (
     BadRequest,
     Conflict,
+    LimitReached,
     NotCovered,
     NotFound,
     RateLimited,
@@ -92,7 +93,7 @@ def _read_again(call: Call, kept: dict[str, Any], account: str, **_: Any) -> Vou
     body=VoucherRequest,
     answer=VouchersAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, NotCovered, Unprocessable),
+    errors=(UnknownAccount, NotFound, Conflict, LimitReached, NotCovered, Unprocessable),
     body_example={"amount": 1_000_000_000, "count": 1},
     example=VouchersAnswer([EXAMPLE]),
     recall=Recall(_ids, _read_again),
@@ -113,6 +114,7 @@ def create_vouchers(call: Call, account: str, body: VoucherRequest) -> VouchersA
         now=now,
         pool=body.pool,
         duration_s=body.duration_s,
+        most=call.house.config.max_unused_vouchers,
     )
     return VouchersAnswer([issuing.show_voucher(one, call.house.vault) for one in made])
 

@@ -24,6 +24,7 @@ OTHER_CONTENT: Final = Reason(
     "other_content", "this id was stored with another account, user, product, quantity or status"
 )
 _LISTED = 100  # receipts inside an error document
+OURS: Final = "flowtally:"  # sources whose names begin so are written by this server alone
 
 
 class Gathered(msgspec.Struct):
@@ -104,6 +105,9 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
         raise SourceKindMismatch(f"Source {next(iter(mixed))!r} has both numbered and named events in one request")
     kinds |= dict.fromkeys(named, "named")
     kinds |= dict.fromkeys(numbered, "numbered")
+    for name in kinds:
+        if name.startswith(OURS) and submission.writer.credential != name:
+            raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
     return kinds
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from flowtally.ledger import allocations as passed_on
 from flowtally.ledger.tables import allocations, voucher_ends, vouchers
@@ -44,13 +44,14 @@ def last_drawn_at(tx: Connection, account: str) -> int:
 
 
 def _set_aside(tx: Connection, account: str, until: int | None) -> Iterator[Draw]:
-    """Vouchers: a revoked one is returned whole."""
+    """Vouchers but revoked ones: those came back whole, from the beginning."""
     revoked = and_(voucher_ends.c.voucher_id == vouchers.c.id, voucher_ends.c.grant_id.is_(None))
     if until is not None:
         revoked &= voucher_ends.c.ended_at <= until
-    returned = case((voucher_ends.c.voucher_id.is_not(None), vouchers.c.amount), else_=0)
-    query = select(vouchers.c.id, vouchers.c.pool, vouchers.c.created_at, vouchers.c.amount, returned)
-    query = query.outerjoin(voucher_ends, revoked).where(vouchers.c.account == account).order_by(vouchers.c.id)
+    query = select(vouchers.c.id, vouchers.c.pool, vouchers.c.created_at, vouchers.c.amount)
+    query = query.outerjoin(voucher_ends, revoked).where(
+        vouchers.c.account == account, voucher_ends.c.voucher_id.is_(None)
+    )
     if until is not None:
         query = query.where(vouchers.c.created_at <= until)
-    return (Draw(*row) for row in tx.execute(query))
+    return (Draw(*row, 0) for row in tx.execute(query.order_by(vouchers.c.id)))

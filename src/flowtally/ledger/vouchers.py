@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from flowtally.errors import NotCovered, NotFound, Unprocessable, VoucherEnded
 from flowtally.events import MAX_QUANTITY
@@ -74,6 +74,13 @@ def create_vouchers(
     rows = [{name: getattr(one, name) for name in names} for one in made]
     tx.execute(insert(vouchers), [row | {"digest": code.digest} for row, code in zip(rows, codes, strict=True)])
     return made
+
+
+def count_unused(tx: Connection, account: str) -> int:
+    """How many vouchers of the account may still be redeemed."""
+    ended = select(voucher_ends.c.voucher_id).where(voucher_ends.c.voucher_id == vouchers.c.id).exists()
+    query = select(func.count()).select_from(vouchers).where(vouchers.c.account == account, ~ended)
+    return int(tx.execute(query).scalar_one())
 
 
 def check_vouchers(tx: Connection, amount: int, count: int, pool: str, duration_s: int) -> None:

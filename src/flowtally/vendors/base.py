@@ -16,7 +16,6 @@ caller. `serving` runs this, `describing` puts it into the OpenAPI document.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -54,11 +53,12 @@ class Asked(msgspec.Struct, frozen=True):
         return {**self.query, **self.form}
 
     def cookie(self, name: str) -> str | None:
-        try:
-            found = SimpleCookie(self.headers.get("cookie", "")).get(name)
-        except CookieError:
-            return None
-        return None if found is None else found.value
+        """Each cookie by itself, as browsers send them: what another one holds must not hide this one."""
+        for one in self.headers.get("cookie", "").split(";"):
+            key, _, value = one.strip().partition("=")
+            if key == name:
+                return value.strip().strip('"')
+        return None
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -106,7 +106,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The declaration of one endpoint; `work` is the handler, its docstring the description.
 
     `takes`: its parameters, from the query (GET) or from query and body; unknown ones are ignored, as vendors do.
-    `answer`: what `work` returns; `writes`: it changes the ledger, for credentials that may manage.
+    `answer`: what `work` returns; `writes`: it changes the ledger, for credentials that may manage; `manages`: it reads
+    what only those may see.
     """
 
     method: Method
@@ -116,6 +117,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any
     takes: type[msgspec.Struct] = Nothing
     writes: bool = False
+    manages: bool = False
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     example: Any = None
     takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)

@@ -51,7 +51,7 @@ def _with_numbers(schema: Any) -> Any:
 
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
-    scope = "manage" if route.writes else "account"
+    scope = "manage" if route.writes or route.manages else "account"
     text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (route.work.__doc__ or "").strip())
     described: Document = {
         "operationId": f"{dialect.name}_{route.work.__name__}",

@@ -12,7 +12,7 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from flowtally.api.inputs import has_control, query_pairs, read_body
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
-from flowtally.errors import BadRequest, MalformedBody, UnsupportedMedia
+from flowtally.errors import BadRequest, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.vendors.base import Asked
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -21,28 +21,36 @@ JSON: Final = "application/json"
 MAX_PARTS: Final = 100
 
 
-async def read_asked(request: AnyRequest, config: Config) -> Asked:
-    """Reads the whole body, bounded in size and time. BadRequest, MalformedBody, UnsupportedMedia, TooLarge,
-    SlowBody."""
-    raw = (
-        await read_body(request, config.max_json_bytes, config)
-        if request.method != "GET"
-        else await _any_body(request, config)
-    )
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Asked(
-        request.method,
-        request.scope["path"],
-        _first(query_pairs(request.scope["query_string"])),
-        headers,
-        form_of(raw, headers.get("content-type", "")),
-    )
+async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, FlowtallyError | None]:
+    """The request, its body bounded in size and time; and what of it could not be read (BadRequest, MalformedBody,
+    UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks, for secrets are looked at first."""
+    headers = _headers(request)
+    query: dict[str, str] = {}
+    form: dict[str, Any] = {}
+    unread = None
+    try:
+        query = _first(query_pairs(request.scope["query_string"]))
+    except FlowtallyError as error:
+        unread = error
+    try:
+        form = form_of(await _body(request, config), headers.get("content-type", ""))
+    except FlowtallyError as error:
+        unread = unread or error
+    return Asked(request.method, request.scope["path"], query, headers, form), unread
 
 
-async def _any_body(request: AnyRequest, config: Config) -> bytes:
-    """Some pages put the parameters of a GET into its body; most requests have none, and no reading to wait for."""
+def _headers(request: AnyRequest) -> dict[str, str]:
+    """By name in lower case, of those given twice the first; cookies may come in several lines."""
+    headers = _first((name.lower(), value) for name, value in request.headers.multi_items())
+    if cookies := request.headers.getall("cookie", []):
+        headers["cookie"] = "; ".join(cookies)
+    return headers
+
+
+async def _body(request: AnyRequest, config: Config) -> bytes:
+    """Some pages put the parameters of a GET into its body; most have none, and no reading to wait for."""
     length = request.headers.get("content-length", "0")
-    if length == "0" and "transfer-encoding" not in request.headers:
+    if request.method == "GET" and length == "0" and "transfer-encoding" not in request.headers:
         return b""
     return await read_body(request, config.max_json_bytes, config)
 

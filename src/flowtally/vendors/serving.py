@@ -23,7 +23,15 @@ from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.config import Config
-from flowtally.errors import FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
+from flowtally.errors import (
+    FlowtallyError,
+    Forbidden,
+    MethodNotAllowed,
+    RateLimited,
+    SlowBody,
+    TooLarge,
+    Unauthenticated,
+)
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.protocol import Scope
@@ -86,7 +94,7 @@ class Served:
             )
 
         refuse.__name__ = f"{self._dialect.name}_{routes[0].work.__name__}_refuse"
-        others = [HttpMethod(method) for method in METHODS if method not in served]
+        others = [HttpMethod.HEAD, *(HttpMethod(method) for method in METHODS if method not in served)]
         return HTTPRouteHandler(path, http_method=others, status_code=405)(refuse)
 
     async def answer(self, route: Route, request: AnyRequest) -> Response[Any]:
@@ -94,13 +102,13 @@ class Served:
         house: House = request.app.state.house
         credential = None
         try:
-            asked = await read_asked(request, house.config)
+            asked, unread = await read_asked(request, house.config)
             credential = await self._who(house, self._dialect.identify(asked, self._settings), route)
             request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
             self._let_in(credential, house.clock())
-            reply = await house.in_thread(self._work, house, route, credential, asked)
+            reply = await house.in_thread(self._work, house, route, credential, asked, unread)
         except Exception as error:
-            reply = self._fail(error, request)
+            return self._after(_respond(self._fail(error, request), _ended(error)), house, credential)
         return self._after(_respond(reply), house, credential)
 
     async def _who(self, house: House, secrets: Secrets, route: Route) -> Credential:
@@ -114,7 +122,7 @@ class Served:
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):
             raise WrongKey("The key is not that of the token.")
-        if route.writes and credential.scope not in MAY_WRITE:
+        if (route.writes or route.manages) and credential.scope not in MAY_WRITE:
             raise Forbidden(f"This needs the scope manage; the credential {credential.id} has {credential.scope}.")
         return credential
 
@@ -124,20 +132,24 @@ class Served:
             wait_s = -(-wait_ms // 1000)
             raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
 
-    def _work(self, house: House, route: Route, credential: Credential, asked: Asked) -> Reply:
+    def _work(
+        self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
+    ) -> Reply:
         assert credential.account is not None, "seen by `_who`"
         try:
             with house.ledger.begin() if route.writes else house.ledger.read() as tx:
                 # A write may have waited for its turn: its instant is that of the transaction.
                 call = DialectCall(house, self._settings, credential, credential.account, house.clock(), asked, tx)
-                return self._dialect.succeed(self._made(route, call))
+                return self._dialect.succeed(self._made(route, call, unread))
         finally:
             if route.changes_names:
                 house.ingest.forget_names(credential.account)  # after the commit, also one whose outcome is unknown
 
-    def _made(self, route: Route, call: DialectCall) -> Any:
+    def _made(self, route: Route, call: DialectCall, unread: FlowtallyError | None) -> Any:
         if self._dialect.check is not None:
             self._dialect.check(call)
+        if unread is not None:
+            raise unread
         asked = call.asked
         given = convert_values(asked.values if route.method != "GET" or asked.form else asked.query, route.takes)
         return route.work(call, given)
@@ -154,6 +166,11 @@ class Served:
         if self._meter is not None and credential is not None:
             response.background = BackgroundTask(self._meter.count, house, credential)
         return response
+
+
+def _ended(error: Exception) -> dict[str, str]:
+    """The rest of a body we gave up on is still on its way: the connection cannot carry another request."""
+    return {"Connection": "close"} if isinstance(error, (SlowBody, TooLarge)) else {}
 
 
 def _respond(reply: Reply, headers: dict[str, str] | None = None) -> Response[Any]:

@@ -172,3 +172,19 @@ def test_another_accounts_requests_are_not_told(client: Client, acme: str) -> No
     use(client, "a", "2026-03-11T12:00:00Z", 3)
     theirs = {"X-Api-Key": issue(client, "other", "account").token}
     assert ask(client, theirs, "2026-03-11", "2026-03-11").json()["usage_data"] == []
+
+
+def test_the_key_is_looked_at_before_what_cannot_be_read(client: Client, key: dict[str, str]) -> None:
+    del client.headers["authorization"]
+    for headers, status in (({}, 403), ({"X-Api-Key": "nobody"}, 403), (key, 400)):
+        assert client.get(f"{PATH}?start_date=%00", headers=headers).status_code == status
+
+
+def test_a_body_that_is_given_up_ends_the_connection(client: Client, key: dict[str, str]) -> None:
+    answer = client.request("GET", PATH, headers=key, content=b"x" * 100_000)
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_head_is_refused_in_the_vendors_words(client: Client, key: dict[str, str]) -> None:
+    answer = client.head(PATH, headers=key)
+    assert (answer.status_code, answer.headers["allow"]) == (403, "GET")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
@@ -39,3 +40,4 @@ class Settings(base.Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             load_zone(self.timezone)
         except UnknownZone as error:
             raise ValueError(f"timezone: {error.detail}") from None
+        datetime.strptime(self.no_expiry, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - it is text about a zone of its own

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from flowtally.auth import MANAGERS
 from flowtally.burndown import Balance
-from flowtally.ledger import roster, wallet, whitelist
+from flowtally.ledger import names, roster, wallet, whitelist
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.roster import Managed
 from flowtally.ledger.whitelist import Entry
@@ -110,8 +110,10 @@ def _funded(call: DialectCall, **which: Any) -> list[Managed | None]:
 
 
 def _named(call: DialectCall, name: str) -> list[Managed | None]:
-    main: list[Managed | None] = [None] if name == call.account else []
-    return _funded(call, name=name) or main
+    """Whom the other endpoints mean by this name; of users only sub-accounts."""
+    if name == call.account and not names.present_bearers(call.tx, [(call.account, name)]):
+        return [None]
+    return list(_funded(call, name=name))
 
 
 def _rows(call: DialectCall, listed: Sequence[Managed | None]) -> list[wire.AccountRow]:

@@ -1,6 +1,6 @@
 """What a request may say, and what it means (pure): its parameters as structs, ranges and offsets as instants.
 
-Numbers are whole; "" is none. BadRequest names the parameter that is wrong. What the vendor does not document is left
+Numbers are whole. BadRequest names the parameter that is wrong. What the vendor does not document is left
 alone where its clients send it (`proxy_type`).
 """
 

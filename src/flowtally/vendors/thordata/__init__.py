@@ -56,7 +56,7 @@ def identify(asked: Asked, settings: Settings) -> Secrets:
 
 def _sent(asked: Asked, name: str) -> str:
     places: tuple[Mapping[str, Any], ...] = (asked.headers, asked.query, asked.form)
-    return next((value for place in places if isinstance(value := place.get(name), str) and value), "")
+    return next((str(value) for place in places if (value := place.get(name)) not in (None, "")), "")
 
 
 def succeed(made: Any) -> Reply:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final, Literal
 
-from flowtally.auth import MANAGERS, require_scope
 from flowtally.ledger import codes, vouchers
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.pools import DEFAULT_POOL
@@ -55,6 +54,7 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
         now=call.now,
         pool=DEFAULT_POOL,
         duration_s=call.settings.cdk_days * DAY_S,
+        most=call.house.config.max_unused_vouchers,
     )
     return NewCodes([call.house.vault.reveal(one.sealed) for one in made])
 
@@ -67,11 +67,11 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
     takes_example={"status": "3"},
     answer=list[Cdk],
     example=[Cdk("uJQJFnycHOpSEw5N", 1748332399, 3, Decimal(3), 7776000)],
+    manages=True,
 )
 def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
-    """Those of the account's pool `traffic`, in the order they were made, for a credential of scope `manage`: codes are
-    as good as what they are worth. More than 10000 are refused: ask by status, or natively."""
-    require_scope(call.credential, MANAGERS)
+    """Those of the account's pool `traffic`, in the order they were made: codes are as good as what they are
+    worth. More than 10000 are refused: ask by status, or natively."""
     wanted = parameters.cdk_status(texts(given))
     found = _issued(call, next((name for name, number in STATUS.items() if number == wanted), None))
     return [
@@ -119,10 +119,10 @@ def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
     takes_example={"cdk": "LCoum2cHq1XSmTGi"},
     answer=CdkInfo,
     example=CdkInfo("LCoum2cHq1XSmTGi", 1, 1748253271, Decimal(2), 7776000, "", 0),
+    manages=True,
 )
 def cdk_info(call: DialectCall, given: OneCdk) -> CdkInfo:
-    """For a credential of scope `manage`. Whoever redeemed it is told as the id of an account."""
-    require_scope(call.credential, MANAGERS)
+    """Whoever redeemed it is told as the id of an account."""
     asked = texts(given)
     found = _mine(call, asked)
     used = found.status == "used"

@@ -93,11 +93,11 @@ def _answer(call: DialectCall, asked: Given, wanted: Range) -> UserUsage:
 
 
 def _left(call: DialectCall, user: User, total: int) -> int:
-    """Steps of KB left of the user's cap: what is printed of it less what is printed as used. A cap by day or month
-    says itself what is left of this one."""
+    """Steps of KB left of the user's limit: what it is less what is printed as used. A limit by day or month says
+    itself what is left of this one. The limit itself, not the whole KB its cap is printed in."""
     assert user.limit is not None, "asked of users with a cap"
     if user.limit.window == "lifetime":
-        return max(0, KB.steps(whole(user.limit.amount, wire.KB) * wire.KB) - KB.steps(total))
+        return max(0, KB.steps(user.limit.amount) - KB.steps(total))
     state = make_user_balance(call.tx, call.house.usage, call.account, user.id, call.now).limit
     assert state is not None, "the user has a limit"
     return KB.steps(state.left)

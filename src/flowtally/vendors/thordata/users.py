@@ -76,8 +76,10 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
     their passwords in clear for a credential of scope `manage`, empty for others. `remaining_limit` is how many users
     of any kind may still be made."""
     pool = read_pools(call.tx).pool_of(parameters.family_of(texts(given)))
-    listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
     count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
+    if count > MOST_LISTED:
+        raise ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} users: list them natively")
+    listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
     most = call.house.config.max_users or NO_END
     remaining = max(0, most - roster.count_managed(call.tx, call.account))
     return UserList(count + remaining, remaining, count, _show(call, listed))
