@@ -211,12 +211,19 @@ def _grant(given: Grant, found: burndown.GrantBalance, cover: _Cover) -> GrantEx
     return GrantExplained(shown, found.unspent, paid)
 
 
+def _id(row: Row) -> str:
+    """What names the entry; nothing names a rolled-up row, which has no source either."""
+    if not row.entry.source:
+        return ""
+    return str(row.event.sequence) if row.event.sequence else row.entry.id
+
+
 def _row(row: Row, names: Mapping[str, str], burnt: Burnt) -> Behind:
     event, entry = row.event, row.entry
     return Behind(
         kind=entry.kind,
         source=entry.source,
-        id=entry.id if not event.sequence else str(event.sequence),
+        id=_id(row),
         corrects=referred(entry.refers_to) if entry.refers_to else None,
         time=format_instant(event.time),
         received_at=format_instant(event.received_at),

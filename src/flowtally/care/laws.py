@@ -20,6 +20,7 @@ from flowtally.balance import burn_pools, units_of
 from flowtally.burndown import Balance
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
+from flowtally.errors import FlowtallyError
 from flowtally.ledger import audit, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pools import Pools
@@ -74,7 +75,7 @@ class Laws:
             own = {pool: mine.get(pool, 0) - funded.get(pool, 0) for pool in units_of(known)}
             try:
                 _, burnt = burn_pools(tx, account, at, self._ask("product"))
-            except (AssertionError, KeyError) as error:  # the ledger is broken: say so, and go on
+            except (AssertionError, KeyError, FlowtallyError) as error:  # the ledger is broken: say so, and go on
                 self._find("balance", f"account {account!r}", f"its balance cannot be made: {error!r}"[:500])
             else:
                 purses = {pool: one.balance for pool, one in burnt.items()}
@@ -110,7 +111,7 @@ class Laws:
     def _purses_of(self, tx: Tx, account: str, users: Sequence[User], at: int) -> dict[str, dict[str, Balance]]:
         try:
             return burn_funded(tx, account, users, at, self._ask("user", "product"))
-        except (AssertionError, KeyError) as error:
+        except (AssertionError, KeyError, FlowtallyError) as error:
             where = f"account {account!r}, users {users[0].id!r} to {users[-1].id!r}"
             self._find("balance", where, f"the balance of one of them cannot be made: {error!r}"[:500])
             return {}

@@ -1,14 +1,16 @@
 """How long rows stay as they came in: old months are rolled up by quarter hours, with usage kept.
 
 Owns which months are due and the order of a run; `usage.folding` has what a month becomes, the ledger what it must be
-cut by. A month is due when all of it was received more than `retain_rows_days` ago and a later one has rows: so nothing
-is ever written into it again.
+cut by. A month is due when all of it was received more than `retain_rows_days` ago, a later one has rows and those
+before it are rolled up: so nothing is ever written into it again. And when none of it is dated after now: promises of
+the time to come, at whatever instant, are still to be made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -84,10 +86,12 @@ class Retention:
         from flowtally.usage import folding  # noqa: PLC0415
         from flowtally.usage.rolled_up import month_end, month_of  # noqa: PLC0415
 
-        before = self._clock() - self._days * DAY_MS
+        now = self._clock()
+        before = now - self._days * DAY_MS
         newest = month_of(self._store.last_commit().received_at)
         found = folding.months(self._store.engine)
-        return [one for one in found if month_end(one.month) <= before and one.month < newest]
+        over = takewhile(lambda one: month_end(one.month) <= before and one.month < newest, found)
+        return list(takewhile(lambda one: one.until <= now, over))
 
     def _roll_up(self, month: Month, say: Progress) -> Rolled:
         from flowtally.usage import folding  # noqa: PLC0415
@@ -124,4 +128,4 @@ def read_cuts(tx: Tx, before: int) -> Cuts:
     from flowtally.usage.folding import Closed, Cuts  # noqa: PLC0415
 
     instants = cut_instants(tx, before, BUCKET_MS)
-    return Cuts(tuple(sorted(instants)), tuple(Closed(*one) for one in closings(tx, before)))
+    return Cuts(tuple(sorted(instants)), tuple(Closed(*one) for one in closings(tx)))

@@ -130,6 +130,10 @@ class Corrector:
         late = [key for key in dict.fromkeys(keys.values()) if key not in asked.found]
         events = asked.found | self._usage.events_of(late)
         entries = self._usage.corrections_of([events[key] for key in dict.fromkeys(keys.values()) if key in events])
+        # Looked up before, an event may be rolled up since, and its corrections with it: none would be found, and what
+        # they took would be taken again. Nothing is rolled up while a block is planned.
+        rolled_up_to = self._usage.rolled_up_to()
+        events = {key: stored for key, stored in events.items() if stored.block > rolled_up_to}
         # A correction bears its event's labels, and the events were looked up before: those of a user that was erased
         # since must not come back, nor a reason that may tell who it was.
         erased = self._directory.erased(event.user for event in events.values())

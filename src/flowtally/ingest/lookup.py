@@ -49,9 +49,11 @@ class Lookup:
                 return self._entry_answer(row)
             missing = stored is None and row is None and refused is None
             if missing and _writes(source, credential) and self._is_rolled_up(source, id):
+                raise _rolled_up(name, id)
+            if missing and _writes(source, credential) and self._is_id_forgotten(source, id):
                 raise RolledUp(
-                    f"Event {id!r} of source {name!r} counts, but it is rolled up with others: it cannot be shown alone"
-                    " or corrected. A free adjustment can be made.",
+                    f"Old events of source {name!r} are rolled up, and ids of numbered events are kept with their rows"
+                    f" only: no row has the id {id!r}. Ask by the event's number.",
                     source=name,
                     id=id,
                 )
@@ -83,6 +85,10 @@ class Lookup:
             return claimed is not None and claimed[1] <= self._usage.rolled_up_to()
         number = as_number(id)
         return number is not None and 0 < number <= source.mark
+
+    def _is_id_forgotten(self, source: Source, id: str) -> bool:
+        """Whether an event of this id may have been: numbered ones are known for ever by their numbers alone."""
+        return source.kind == "numbered" and as_number(id) is None and self._usage.rolled_up_to() > 0
 
     def _entry(self, source: Source, id: str) -> Row | None:
         """A correction or adjustment is named, never numbered."""
@@ -134,7 +140,10 @@ class Lookup:
         """What the event stands at, and how it came there."""
         total = Quantities(stored.bytes_up, stored.bytes_down, stored.requests)
         shown: list[EventCorrection] = []
-        for entry in self._usage.corrections_of([stored])[stored.reference]:
+        entries = self._usage.corrections_of([stored])[stored.reference]
+        if stored.block <= self._usage.rolled_up_to():  # since it was read: its corrections may not have been found
+            raise _rolled_up(stored.source, stored.id or str(stored.sequence))
+        for entry in entries:
             added = Quantities(entry.bytes_up, entry.bytes_down, entry.requests)
             total = total.plus(added)
             received_at = format_instant(entry.received_at)
@@ -149,6 +158,15 @@ def _writes(source: Source, credential: Credential) -> bool:
 def as_number(id: str) -> int | None:
     """A sequence number as the API takes it: canonical decimal."""
     return int(id) if id.isascii() and id.isdigit() and len(id) <= 19 and str(int(id)) == id else None
+
+
+def _rolled_up(source: str, id: str) -> RolledUp:
+    return RolledUp(
+        f"Event {id!r} of source {source!r} counts, but it is rolled up with others: it cannot be shown alone or"
+        " corrected. A free adjustment can be made.",
+        source=source,
+        id=id,
+    )
 
 
 def _refused_answer(source: Source, refused: Refused) -> EventAnswer:

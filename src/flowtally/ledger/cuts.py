@@ -30,16 +30,18 @@ def cut_instants(tx: Connection, before: int, grain_ms: int) -> set[tuple[str, i
     return {(row[0], row[1]) for one in _questions(before) for row in tx.execute(one) if row[1] % grain_ms}
 
 
-def closings(tx: Connection, before: int) -> list[Closing]:
-    """The closed periods that start before an instant, by account in the order they were closed."""
+def closings(tx: Connection) -> list[Closing]:
+    """All closed periods, by account in the order they were closed. Also those of a later time: the next period's
+    adjustments are all that came after the block of this one, however old."""
     query = select(periods.c.account, periods.c.starts_at, periods.c.ends_at, periods.c.block)
-    query = query.where(periods.c.starts_at < before).order_by(periods.c.account, periods.c.number)
+    query = query.order_by(periods.c.account, periods.c.number)
     return [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
 
 
 def count_cuts(tx: Connection, before: int) -> int:
-    """How many there are before an instant: quick to ask while others wait."""
-    counts = (select(func.count()).select_from(one.subquery()) for one in _questions(before))
+    """How many there are before an instant, and closings: quick to ask while others wait."""
+    asked = [*_questions(before), select(periods.c.id)]
+    counts = (select(func.count()).select_from(one.subquery()) for one in asked)
     return sum(int(tx.execute(one).scalar_one()) for one in counts)
 
 
