@@ -18,6 +18,7 @@ from flowtally.config import load_config
 from flowtally.edges import format_instant, parse_instant
 from flowtally.ledger import credentials
 from flowtally.server import create_app
+from flowtally.usage import folding
 from flowtally.usage.open import open_usage
 
 ACCOUNT = "/v1/accounts/city"
@@ -57,6 +58,10 @@ def findings(town: Town) -> Any:
         time.sleep(0.02)
     assert told["state"] == "done", told
     return told["findings"]
+
+
+def failing(*_: Any) -> None:
+    raise RuntimeError("Timeout exceeded while waiting for merges")
 
 
 def rolling_up_after(town: Town, verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,3 +176,42 @@ def test_verify_names_an_account_whose_balance_is_refused_and_goes_on(town: Town
     [found] = findings(town)
     assert (found["code"], found["where"]) == ("balance", "account 'city'")
     assert "RolledUp" in found["detail"]
+
+
+def test_a_month_whose_replacing_fails_is_as_it_was_and_promises_go_on(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in (10, 8):
+        town.use(NOW - minute * MINUTE)
+    live_on(town)
+    with monkeypatch.context() as patched:
+        patched.setattr(folding, "_replace", failing)
+        with pytest.raises(AssertionError, match="failed"):
+            town.roll_up()
+    town.ask("GET", "/v1/changes", status=200, since="0")
+    town.give(5, starts_at=format_instant(NOW - 9 * MINUTE))  # between the two
+    before = town.ask("GET", f"{ACCOUNT}/balance", status=200)
+    assert [one["month"] for one in town.roll_up()["months"]] == ["2026-03"]
+    assert town.ask("GET", f"{ACCOUNT}/balance", status=200) == before
+    assert findings(town) == []
+
+
+def test_a_month_that_was_replaced_before_the_error_is_guarded_and_finished_by_the_next_run(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in (10, 8):
+        town.use(NOW - minute * MINUTE)
+    live_on(town)
+    before = town.ask("GET", f"{ACCOUNT}/balance", status=200)
+    replace = folding._replace
+    with monkeypatch.context() as patched:
+        patched.setattr(folding, "_replace", lambda *asked: failing(replace(*asked)))
+        with pytest.raises(AssertionError, match="failed"):
+            town.roll_up()
+    odd = {"amount": 5, "starts_at": format_instant(NOW - 9 * MINUTE)}
+    town.ask("POST", f"{ACCOUNT}/grants", odd, status=410)
+    assert town.roll_up()["months"] == []
+    engine = town.house.store.inner.engine  # type: ignore[attr-defined]
+    assert engine.rows("SHOW TABLES LIKE 'usage_fold%'") == []
+    assert town.ask("GET", f"{ACCOUNT}/balance", status=200) == before
+    assert findings(town) == []

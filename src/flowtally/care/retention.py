@@ -118,7 +118,11 @@ class Retention:
             if count_cuts(tx, month.until) != count:
                 return False
             self._store.expect_rolled_up(folding.STAGING)
-            folding.put_in_place(self._store.engine, month)
+            try:
+                folding.put_in_place(self._store.engine, month)
+            except Exception:
+                self._store.expect_rolled_up(*folding.decided(self._store.engine))
+                raise
             self._store.expect_rolled_up()
             return True
 

@@ -72,11 +72,9 @@ class Month(msgspec.Struct, frozen=True):
 
 def finish(engine: Engine) -> list[int]:
     """Do what a process that died had decided on; throw away what it had not. The months that were put in place."""
-    done = []
-    for (name,) in engine.rows("SHOW TABLES LIKE 'usage_fold_%'"):
-        if ready := READY.fullmatch(name):
-            _replace(engine, int(ready[1]))
-            done.append(int(ready[1]))
+    done = [int(name.removeprefix("usage_fold_")) for name in decided(engine)]
+    for month in done:
+        _replace(engine, month)
     for month in done:
         discard(engine, month)
     abandon(engine)
@@ -129,10 +127,33 @@ def stage(engine: Engine, month: Month, cuts: Cuts, say: Say) -> None:
 
 
 def put_in_place(engine: Engine, month: Month) -> None:
-    """Replace the month by what was staged; call it while nothing else is written. Then `_sync` and `discard`."""
-    engine.command(f"RENAME TABLE {STAGING} TO {_ready(month.month)}")
-    _sync(engine)
-    _replace(engine, month.month)
+    """Replace the month by what was staged; call it while nothing else is written. Then `_sync` and `discard`.
+
+    After an error it is `decided` still, or it is as it was: what is decided and not in place nothing guards."""
+    try:
+        engine.command(f"RENAME TABLE {STAGING} TO {_ready(month.month)}")
+        _sync(engine)
+        _replace(engine, month.month)
+    except Exception:
+        if _ready(month.month) in decided(engine) and _is_untouched(engine, month):
+            engine.command(f"RENAME TABLE {_ready(month.month)} TO {STAGING}")
+            _sync(engine)
+        raise
+
+
+def decided(engine: Engine) -> list[str]:
+    """Tables that are to take their months' places, or have: a run or a start that finds them goes on with them."""
+    return [name for (name,) in engine.rows("SHOW TABLES LIKE 'usage_fold_%'") if READY.fullmatch(name)]
+
+
+def _is_untouched(engine: Engine, month: Month) -> bool:
+    """Whether the month is as its rows came in, and stays so. A server that was lost touch with may yet replace it."""
+    if not engine.embedded:
+        begun = f"ALTER TABLE {TABLE} REPLACE PARTITION%"
+        asked = "SELECT count() FROM system.processes WHERE query LIKE {q:String}"
+        if engine.rows(asked, {"q": begun})[0][0]:
+            return False
+    return bool(engine.rows(f"SELECT count() FROM {TABLE} WHERE {_raw(month)}", **_ASK)[0][0])
 
 
 def discard(engine: Engine, month: int) -> None:
