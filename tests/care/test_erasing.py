@@ -14,6 +14,8 @@ from tests.ingest.conftest import named
 from tests.ingest.test_crash import TOKEN as CRASH_TOKEN
 from tests.ingest.test_crash import Server
 
+from flowtally.care.erasing import finish_erasures
+from flowtally.care.job import Progress
 from flowtally.ledger import erasures
 
 NAME: Final = "Kunigunde-Zweifelhaft"
@@ -150,3 +152,18 @@ def test_verify_names_an_erased_user_whose_rows_have_labels(patient: Patient) ->
     assert patient.found()["erased_user"] == [
         f"user {erased.user_id!r}: was erased and has rows with labels or reasons"
     ]
+
+
+def test_a_block_after_an_erasure_was_finished_does_not_remember_the_name(patient: Patient) -> None:
+    """The job may come to it before whoever asked told ingest to forget."""
+    house, store = patient.house, patient.house.store.inner
+    house.send(*named("e1", user="ann", labels={"k": "v"}))
+    with house.ledger.begin() as tx:
+        erased = erasures.erase_user(tx, "acme", "ann", now=house.clock())
+    forget, between = house.door.forget_names, house.door.between_blocks
+    assert finish_erasures(house.ledger, store, forget, between, house.clock, Progress()).users == 1
+    house.send(*named("e2", user="ann", labels={"k": "w"}))
+    users = patient.engine.rows("SELECT id, user FROM usage_events WHERE id IN ('e1', 'e2') ORDER BY id")
+    assert users[0] == ("e1", erased.user_id)
+    assert users[1][1] != erased.user_id
+    assert "erased_user" not in patient.found()

@@ -61,6 +61,7 @@ class Care:
         usage: UsageStore,
         ledger: Ledger,
         between_blocks: BetweenBlocks,
+        forget_names: Callable[[str], None],
         metrics: Callable[[], Mapping[str, float]],
     ) -> None:
         self._config = config
@@ -68,6 +69,7 @@ class Care:
         self._usage = usage
         self._ledger = ledger
         self._between_blocks = between_blocks
+        self._forget_names = forget_names
         self._metrics = metrics
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[Made] = Job("backup", clock)
@@ -135,7 +137,9 @@ class Care:
         asks for an erasure."""
 
         def work(progress: Progress) -> Finished:
-            return finish_erasures(self._ledger, self._usage, self._between_blocks, self._clock, progress)
+            return finish_erasures(
+                self._ledger, self._usage, self._forget_names, self._between_blocks, self._clock, progress
+            )
 
         return self._erasing.start(work, again=True)
 

@@ -32,11 +32,17 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 def finish_erasures(
-    ledger: Ledger, usage: UsageStore, between_blocks: BetweenBlocks, clock: Callable[[], int], say: Progress
+    ledger: Ledger,
+    usage: UsageStore,
+    forget_names: Callable[[str], None],
+    between_blocks: BetweenBlocks,
+    clock: Callable[[], int],
+    say: Progress,
 ) -> Finished:
     """All that are pending. Raises Stopped, Unavailable or StorageFull: what is not finished stays pending."""
     done = 0
     while users := _pending(ledger):
+        _forget(ledger, users, forget_names)
         _let_the_block_under_way_end(between_blocks, say)
         usage.erase_texts(users, say)
         _drop_old_bytes(ledger, say)
@@ -49,6 +55,14 @@ def finish_erasures(
 def _pending(ledger: Ledger) -> list[str]:
     with ledger.read() as tx:
         return erasures.pending(tx, AT_ONCE)
+
+
+def _forget(ledger: Ledger, users: list[str], forget_names: Callable[[str], None]) -> None:
+    """Whoever asked does so after the commit, maybe later than this: no block may begin that remembers a name."""
+    with ledger.read() as tx:
+        accounts = erasures.accounts_of(tx, users)
+    for account in accounts:
+        forget_names(account)
 
 
 def _let_the_block_under_way_end(between_blocks: BetweenBlocks, say: Progress) -> None:

@@ -59,6 +59,14 @@ def pending(tx: Connection, limit: int) -> list[str]:
     return list(tx.execute(query.order_by(erasures.c.asked_at, erasures.c.user_id).limit(limit)).scalars())
 
 
+def accounts_of(tx: Connection, user_ids: Iterable[str]) -> set[str]:
+    """The accounts of these users whose erasure was asked for."""
+    found: set[str] = set()
+    for chunk in names.chunks(user_ids):
+        found.update(tx.execute(select(erasures.c.account).where(erasures.c.user_id.in_(chunk))).scalars())
+    return found
+
+
 def finish(tx: Connection, user_ids: Iterable[str], *, now: int) -> None:
     """Nothing that flowtally keeps holds text of these users any more."""
     for chunk in names.chunks(user_ids):
