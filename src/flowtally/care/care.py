@@ -205,7 +205,7 @@ class Care:
         )
 
     def _received_at(self) -> int:
-        return self._usage.totals().last_received_at
+        return self._usage.published().received_at
 
     def close(self) -> None:
         """Give up what is under way."""

@@ -33,7 +33,7 @@ from flowtally.ledger.names import NOBODY
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Source, SourceKind
-from flowtally.usage.store import Block, UsageStore
+from flowtally.usage.store import Block, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +80,7 @@ class Committer:
         self._sources: dict[str, Source] = {}
         self._place = keys.committed()
         self._next = max(self._place.block, self._place.burnt) + 1
+        usage.publish(recovery.last_commit(usage, self._place))
         self._turns = Turns()
         self._stopping = threading.Event()
         self._sync = BackgroundSync(CLEAN_EVERY_S)
@@ -301,6 +302,8 @@ class Committer:
             return sorted_  # the rows are there: it went forward, and the receipts are true
         self.doubt = None
         self._place = self._keys.committed()
+        if batch is not None:
+            self._usage.publish(Commit(number, received_at))
         for one in sorted_.advances:
             before = self._sources[one.name]
             self._sources[one.name] = Source(before.no, one.name, before.kind, before.owner, one.mark, one.position)
@@ -334,6 +337,8 @@ class Committer:
             else:
                 self.doubt = None
                 self._place = self._keys.committed()
+                if present:
+                    self._usage.publish(Commit(doubt.block, doubt.moved.received_at))
                 log.info("block_settled", block=doubt.block, present=present)
                 return present
         raise AssertionError("the last wait is None")

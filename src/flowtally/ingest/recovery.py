@@ -15,8 +15,8 @@ from flowtally.errors import DetachedParts, DoubleCounted, KeysBroken, MissingRo
 from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
 from flowtally.usage.key_bytes import key_of
-from flowtally.usage.keys import Advance, Keys, Moved, Refused, Source
-from flowtally.usage.store import ClaimedRow, UsageStore
+from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source
+from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,13 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
     if not before.clean:
         for line in usage.repair_rollups(before.clean_block):
             say(line)
+
+
+def last_commit(usage: UsageStore, place: Committed) -> Commit:
+    """The last block with rows, when the keys stand at this place; its instant of receipt is in its rows, for the keys'
+    own moves on with what was refused since."""
+    found = usage.last_commit(block=place.block)
+    return found if found.block == place.block else Commit(place.block, place.received_at)
 
 
 def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:

@@ -53,6 +53,8 @@ class ClickHouseStore:
         _migrate(engine)
         finish(engine)
         self.guard = Guard(engine)
+        self._published: Commit | None = None
+        self._first: Commit | None = None
 
     def append(self, block: Block) -> None:
         rows = block.rows
@@ -105,7 +107,13 @@ class ClickHouseStore:
 
     def first_commit(self) -> Commit:
         extents = self.guard.extents
-        return Commit(extents.block, extents.received_at) if extents.rows else self._commit(queries.first_commit())
+        if extents.rows:
+            return Commit(extents.block, extents.received_at)
+        if self._first is None:  # once there is one it stays the first
+            found = self._commit(queries.first_commit())
+            self._first = found if found.block else None
+            return found
+        return self._first
 
     def rolled_up_to(self) -> int:
         return self.guard.extents.block
@@ -181,12 +189,19 @@ class ClickHouseStore:
                     found[entry.refers_to].append(entry)
         return found
 
+    def publish(self, commit: Commit) -> None:
+        self._published = commit
+
+    def published(self) -> Commit:
+        return self._published or self._commit(queries.last_commit())
+
     def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+        last = self.published()
         if at is not None:
             later = self._block(moves.first_block(received_after=at))  # instants of receipt never go back
             block = block if not later else later - 1 if block is None else min(block, later - 1)
-        if block is None:
-            return self._commit(moves.last_commit())
+        if block is None or block >= last.block:
+            return last
         near = self._commit(moves.commit_up_to(block, max(0, block - NEAR)))
         return near if near.block or block <= NEAR else self._commit(moves.commit_up_to(block, 0))
 

@@ -51,6 +51,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self._published: Commit | None = None
 
     def append(self, block: Block) -> None:
         new = [{**row, "block": block.number, "received_at": block.received_at} for row in block.rows.to_pylist()]
@@ -137,8 +138,18 @@ class MemoryStore:
                 found[row["refers_to"]].append(_entry(row))
         return found
 
-    def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+    def publish(self, commit: Commit) -> None:
+        self._published = commit
+
+    def published(self) -> Commit:
+        if self._published is not None:
+            return self._published
         commits = {Commit(row["block"], row["received_at"]) for row in self.rows}
+        return max(commits, key=lambda one: one.block, default=Commit(0, 0))
+
+    def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
+        last = self.published()
+        commits = {last} | {Commit(row["block"], row["received_at"]) for row in self.rows if row["block"] < last.block}
         until = [one for one in commits if block is None or one.block <= block]
         until = [one for one in until if at is None or one.received_at <= at]
         return max(until, key=lambda one: one.block, default=Commit(0, 0))

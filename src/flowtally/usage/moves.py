@@ -53,13 +53,6 @@ def first_block(after: int | None = None, received_after: int | None = None) -> 
     return Query(f"SELECT min(block) FROM usage_events WHERE {condition}", {"at": received_after})
 
 
-def last_commit() -> Query:
-    """The highest block and when it was received. The engine knows the latest instant of each part without reading it,
-    so only the last part is read."""
-    latest = "(SELECT max(received_at) FROM usage_events)"
-    return Query(f"SELECT {_COMMIT} FROM usage_events WHERE received_at >= {latest}", {})
-
-
 def commit_up_to(block: int, floor: int) -> Query:
     """The highest block up to this one, and above `floor`; zeros where there is none."""
     text = f"SELECT {_COMMIT} FROM usage_events WHERE block <= {{block:UInt64}} AND block > {{floor:UInt64}}"

@@ -213,9 +213,15 @@ def read_rows(start: int, end: int, where: Where, after: Place | None, limit: in
 
 
 def first_commit() -> Query:
-    return Query(_commit("min", ["received_at = (SELECT min(received_at) FROM usage_events)"]), {})
+    return _commit("min")
 
 
-def _commit(pick: str, conditions: Sequence[str]) -> str:
-    columns = f"{pick}(block), toUnixTimestamp64Milli({pick}(received_at))"
-    return f"SELECT {columns} FROM usage_events WHERE {' AND '.join(conditions)}"
+def last_commit() -> Query:
+    return _commit("max")
+
+
+def _commit(pick: str) -> Query:
+    """By the rows themselves: what the engine remembers of a part beside them is not read back against them."""
+    return Query(
+        f"SELECT {pick}(block), toUnixTimestamp64Milli(arg{pick.title()}(received_at, block)) FROM usage_events", {}
+    )

@@ -267,8 +267,13 @@ class UsageReader(Protocol):
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         """All corrections of each of these events, by its `reference`, in order of commit."""
 
+    def published(self) -> Commit:
+        """The last commit that was published: what "now" means to every question. From memory, never from the rows: an
+        index of theirs that is damaged would say less, and rows whose commit is still in doubt are there already. Of a
+        store that nobody publishes to, the last its rows have."""
+
     def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
-        """The latest commit there is, or the latest up to this block, or received up to this instant."""
+        """The last published commit, or the latest up to this block, or received up to this instant."""
 
     def next_block(self, after: int) -> int | None:
         """The first block after this one that has rows."""
@@ -289,6 +294,9 @@ class UsageReader(Protocol):
 
 class UsageStore(UsageReader, Protocol):
     """What the one writer may do, besides."""
+
+    def publish(self, commit: Commit) -> None:
+        """From now on this is the last commit: its keys are committed, its rows there. Call it before anyone is answered."""
 
     def append(self, block: Block) -> None:
         """Store all rows of the block, durably, or raise; after a raise the writer settles with the verbs below."""
