@@ -296,7 +296,7 @@ class UsageStore(UsageReader, Protocol):
     """What the one writer may do, besides."""
 
     def publish(self, commit: Commit) -> None:
-        """From now on this is the last commit: its keys are committed, its rows there. Call it before anyone is answered."""
+        """From now on this is the last commit: its keys are committed, its rows there. Before anyone is answered."""
 
     def append(self, block: Block) -> None:
         """Store all rows of the block, durably, or raise; after a raise the writer settles with the verbs below."""
