@@ -43,8 +43,9 @@
 
     Damage (not an answer to a request: the start refuses)
     ├── MissingRows, DetachedParts, KeysBroken, BrokenRollup, DoubleCounted, WriterBusy
+    │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
     ConfigError                     a setting that cannot be used
-    └── LedgerTooNew                the ledger was written by a later flowtally
+    └── LedgerTooNew, UsageTooNew, BackupTooNew  written by a later flowtally
 
 The message carries the values. `code` is stable and documented; texts may change.
 """
@@ -303,6 +304,14 @@ class LedgerTooNew(ConfigError):
     """The ledger's schema has a version this code does not know; nothing was changed."""
 
 
+class UsageTooNew(ConfigError):
+    """The usage store has a schema this code does not know; nothing was changed."""
+
+
+class BackupTooNew(ConfigError):
+    """A backup holds what this code does not know; nothing was restored."""
+
+
 class Damage(Exception):
     """The stored data is not what was acknowledged. The start refuses and says which (law 9)."""
 
@@ -317,6 +326,10 @@ class DetachedParts(Damage):
 
 class KeysBroken(Damage):
     pass
+
+
+class KeysTooNew(KeysBroken):
+    """The keys database has a schema this code does not know; nothing was changed. It is whole: not to be rebuilt."""
 
 
 class BrokenRollup(Damage):

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import ConfigError
+from flowtally.errors import BackupTooNew, ConfigError
 
 NAME: Final = "manifest.json"
 FORMAT: Final = 1
@@ -64,7 +64,7 @@ def write(root: Path, manifest: Manifest) -> None:
 
 
 def read(root: Path) -> Manifest:
-    """ConfigError where this is no backup, or one of a later flowtally."""
+    """ConfigError where this is no backup, BackupTooNew (also one) where a later flowtally made it."""
     try:
         told = msgspec.json.decode((root / NAME).read_bytes(), type=dict[str, object])
     except FileNotFoundError:
@@ -72,7 +72,10 @@ def read(root: Path) -> Manifest:
     except msgspec.DecodeError as error:
         raise ConfigError(f"{root / NAME} cannot be read: {error}") from None
     if told.get("format") != FORMAT:
-        raise ConfigError(f"{root} has format {told.get('format')!r}; this flowtally knows {FORMAT}")
+        raise BackupTooNew(
+            f"The backup {root} has format {told.get('format')!r}, which this flowtally does not know: it knows format "
+            f"{FORMAT}. Restore it with the version that made it, or a later one"
+        )
     try:
         return msgspec.convert(told, Manifest)
     except msgspec.ValidationError as error:

@@ -17,7 +17,7 @@ from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
 from flowtally.errors import BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.ingest import recovery
-from flowtally.usage.keys import Keys, take_lease
+from flowtally.usage.keys import Keys, refuse_newer, take_lease
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.keys_salvage import salvage
 from flowtally.usage.store import UsageStore
@@ -42,14 +42,15 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
-    """Conflict for a store that is not the engine's, WriterBusy while a server runs, DetachedParts and MissingRows
-    where the rows themselves are not whole."""
+    """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
+    to rebuild, DetachedParts and MissingRows where the rows themselves are not whole."""
     from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
     rows = audit_of(usage)
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
     with take_lease(path):
+        refuse_newer(path)
         if damage := rows.damage():
             raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
         new = path.with_name(f"{path.name}.rebuilding")

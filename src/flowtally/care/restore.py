@@ -21,12 +21,13 @@ from flowtally.care.backup import SECRETS
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
-from flowtally.errors import BackupBroken, ConfigError
+from flowtally.errors import BackupBroken, BackupTooNew, ConfigError
 from flowtally.ingest import recovery
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
+from flowtally.usage.schema import latest_migration
 
 WORK: Final = ".restoring"
 
@@ -46,6 +47,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
     """ConfigError: no backup, or a directory or database that is not empty. BackupBroken: files are not as they were
     written. A ledger that went into a database is taken out of it again where the restore fails later."""
     told = manifest.read(source)
+    _check_schema(source, told)
     _check_target(source, data)
     _check_ledger(told, ledger_url)
     _check_files(source, told, say)
@@ -61,6 +63,15 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
         shutil.rmtree(work, ignore_errors=True)
         raise
     return Restored(str(data), told.made_at, report.block, report.rows, settled, report)
+
+
+def _check_schema(source: Path, told: Manifest) -> None:
+    """Before anything is made. Keys and ledger are asked for theirs when they are opened."""
+    if told.usage_schema > (known := latest_migration()):
+        raise BackupTooNew(
+            f"The backup {source} has usage schema {told.usage_schema}, made by flowtally {told.flowtally}; this one "
+            f"knows up to {known}. Restore it with the version that made it, or a later one"
+        )
 
 
 def _check_target(source: Path, data: Path) -> None:
@@ -113,8 +124,6 @@ def _assemble(
             undo.callback(portable.take_away, ledger_url)
         usage = open_usage(f"chdb:///{work / 'usage'}")
         closing.callback(usage.close)
-        if told.usage_schema > frozen.schema_of(usage):
-            raise ConfigError("This backup was made by a later flowtally; restore it with that one")
         parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
         for number, part in enumerate(parts):
             say("usage", number, len(parts))

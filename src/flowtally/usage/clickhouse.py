@@ -6,12 +6,13 @@ stored: duplicates are stopped before (`ingest`), which is why there is no FINAL
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
+from flowtally.errors import UsageTooNew
 from flowtally.usage import entries, erasing, moves, queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.folding import finish
@@ -50,7 +51,11 @@ class ClickHouseStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        _migrate(engine)
+        try:
+            _migrate(engine)
+        except UsageTooNew:
+            engine.close()
+            raise
         finish(engine)
         self.guard = Guard(engine)
         self._published: Commit | None = None
@@ -285,7 +290,8 @@ def _migrate(engine: Engine) -> None:
         "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String) ENGINE = MergeTree ORDER BY number"
         " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
     )
-    applied = {row[0] for row in engine.rows("SELECT number FROM schema_migrations")}
+    applied = dict(engine.rows("SELECT number, name FROM schema_migrations"))
+    _refuse_newer(applied)
     tables = {row[0] for row in engine.rows("SHOW TABLES")}
     for migration in migrations():
         if migration.number in applied:
@@ -296,6 +302,16 @@ def _migrate(engine: Engine) -> None:
                 engine.command(statement)
         record: Any = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
         engine.insert("schema_migrations", record, f"flowtally-migration-{migration.number}")
+
+
+def _refuse_newer(applied: Mapping[int, str]) -> None:
+    known = {migration.number for migration in migrations()}
+    if unknown := sorted(applied.keys() - known):
+        named = ", ".join(f"{number} ({applied[number]})" for number in unknown)
+        raise UsageTooNew(
+            f"The usage store has schema {named}, which this flowtally does not know: it knows up to {max(known)}. "
+            "Start the version that wrote it, or a later one"
+        )
 
 
 def _row(columns: Sequence[Any]) -> Row:

@@ -15,13 +15,13 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Literal
 
 import msgspec
 
-from flowtally.errors import KeysBroken, StorageFull, WriterBusy
+from flowtally.errors import KeysBroken, KeysTooNew, StorageFull, WriterBusy
 from flowtally.usage import key_index
 from flowtally.usage.key_index import Claim, KeyIndex, Known
 
@@ -148,10 +148,7 @@ class Keys:
 
     def _migrate(self) -> None:
         [version] = self._db.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise KeysBroken(
-                f"The keys database {self.path} has schema {version}; this flowtally knows {SCHEMA_VERSION}"
-            )
+        _refuse_newer(self.path, version)
         if version == 0:
             self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
@@ -277,6 +274,20 @@ class Keys:
 def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
     row = db.execute("SELECT no, name, kind, owner, mark, position FROM sources WHERE name = ?", (name,)).fetchone()
     return Source(*row) if row else None
+
+
+def refuse_newer(path: Path) -> None:
+    """KeysTooNew for a file of a later flowtally, which holds more than the rows tell; not for an unreadable one."""
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        _refuse_newer(path, *db.execute("PRAGMA user_version").fetchone())
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise KeysTooNew(
+            f"The keys database {path} has schema {version}, which this flowtally does not know: it knows up to schema "
+            f"{SCHEMA_VERSION}. Start the version that wrote it, or a later one"
+        )
 
 
 def take_lease(path: Path) -> IO[str]:

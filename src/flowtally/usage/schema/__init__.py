@@ -27,6 +27,10 @@ def migrations() -> list[Migration]:
     return [_read(entry.name, entry.read_text()) for entry in sorted(found, key=lambda entry: entry.name)]
 
 
+def latest_migration() -> int:
+    return migrations()[-1].number
+
+
 def _read(file_name: str, text: str) -> Migration:
     number, _, name = file_name.removesuffix(".sql").partition("_")
     statements = tuple(part.strip() for part in text.replace("{engine}", ENGINE).split("\n;\n") if part.strip())
