@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from tests.usage.blocks import USUAL, block
 
-from flowtally.errors import ConfigError, StorageFull, Unavailable
+from flowtally.errors import ConfigError, Unavailable
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.engine import Engine, meaning
+from flowtally.usage.engine import Engine
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import BUCKET_MS, Block, Sum, Where
@@ -168,13 +168,6 @@ def test_an_absent_server_is_unavailable_and_its_password_is_not_told() -> None:
         open_usage("clickhouse://someone:secret@127.0.0.1:1/flowtally")
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
-
-
-def test_a_full_disk_and_a_long_question_have_a_meaning_and_others_have_none() -> None:
-    assert isinstance(meaning(Exception("Code: 243. DB::Exception: Cannot reserve")), StorageFull)
-    assert isinstance(meaning(Exception("errno: 28, strerror: No space left on device")), StorageFull)
-    assert isinstance(meaning(Exception("Code: 159. DB::Exception: Timeout exceeded")), Unavailable)
-    assert meaning(Exception("Code: 47. DB::Exception: Unknown identifier")) is None
 
 
 def test_words_values_and_pure_parts_do_not_load_the_engine() -> None:

@@ -1,7 +1,8 @@
 """Connections to the engine: chDB in this process or a ClickHouse server, behind the same client.
 
-Owns opening, the pool of clients (one per thread at a time), the settings every connection has and the meaning of the
-engine's errors. chDB allows one data path per process and one process per data path; many clients of it are fine.
+Owns opening, the pool of clients (one per thread at a time) and the settings every connection has. Leaves to `faults`
+what the engine's errors mean. chDB allows one data path per process and one process per data path; many clients of it
+are fine.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
 
-from flowtally.errors import ConfigError, FlowtallyError, StorageFull, Unavailable
+from flowtally.errors import ConfigError, Unavailable
+from flowtally.usage.faults import QUERY_LIMIT_S, meaning
 
 CONNECTIONS: Final = 5  # one writes, the others read; the engine itself uses every core for one query
-QUERY_LIMIT_S: Final = 60
-NO_SPACE_CODES: Final = ("Code: 243", "Code: 1001", "No space left on device", "ENOSPC")
 SETTINGS: Final[Mapping[str, Any]] = {
     "session_timezone": "UTC",
     "max_execution_time": QUERY_LIMIT_S,
@@ -72,7 +73,7 @@ class Engine:
             raise Unavailable(f"All {CONNECTIONS} connections to the usage store are busy", retry_after_s=2) from None
         try:
             yield client
-        except ClickHouseError as error:
+        except (ClickHouseError, HTTPError, OSError) as error:
             known = meaning(error)
             if known is None:
                 raise
@@ -110,16 +111,6 @@ class Engine:
     def close(self) -> None:
         while not self._clients.empty():
             self._clients.get().close()
-
-
-def meaning(error: Exception) -> FlowtallyError | None:
-    """What the engine's error means to a caller, where it means something to one."""
-    text = str(error)
-    if any(mark in text for mark in NO_SPACE_CODES):
-        return StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
-    if "Code: 159" in text:
-        return Unavailable(f"The question took longer than {QUERY_LIMIT_S} s; ask for a smaller range", retry_after_s=5)
-    return None
 
 
 def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:

@@ -19,7 +19,8 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.errors import Unavailable
-from flowtally.usage.engine import Engine, meaning
+from flowtally.usage.engine import Engine
+from flowtally.usage.faults import meaning
 from flowtally.usage.store import Tell
 
 LOOK_S: Final = 0.05
