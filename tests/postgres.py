@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -69,19 +69,32 @@ class Postgres:
         self._execute(url.rpartition("/")[2], sql)
         self._spare.append(url)
 
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Not there meanwhile: connections are broken off, new ones refused. What was committed is kept."""
+        self._end(signal.SIGINT)
+        try:
+            yield
+        finally:
+            self._start(durable=False, port=self.port)
+
     def stop(self) -> None:
         """Stop the server and remove its directory."""
-        if self._server is not None:
-            self._server.send_signal(signal.SIGQUIT)  # at once: nothing in there is to be kept
-            self._server.wait(timeout=30)
+        self._end(signal.SIGQUIT)  # at once: nothing in there is to be kept
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(timeout=30)
+            self._server = None
 
     def _initdb(self) -> None:
         how = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en", "--no-sync"]
         self._run("initdb", "-D", str(self._directory / "data"), "-U", USER, *how)
 
-    def _start(self, durable: bool) -> None:
-        self.port = _free_port()
+    def _start(self, durable: bool, port: int | None = None) -> None:
+        self.port = port or _free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,

@@ -16,7 +16,7 @@ HOMES = {
     "sqlalchemy": ("flowtally.ledger", "flowtally.usage.keys"),
     "alembic": ("flowtally.ledger",),
     "psycopg": ("flowtally.ledger", "flowtally.usage.keys"),
-    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys", "flowtally.usage.key_index"),
+    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys", "flowtally.usage.key_index", "flowtally.sqlite_faults"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
     "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.arrow", "flowtally.export"),

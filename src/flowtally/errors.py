@@ -36,6 +36,8 @@
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
     ├── RateLimited (429)           too often: carries retry_after_s
+    ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
+    ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
     └── Unavailable (503)           try again later: carries retry_after_s
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
@@ -267,6 +269,22 @@ class RateLimited(FlowtallyError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
+
+
+class ClientGone(FlowtallyError):
+    """The connection ended before the request was whole, or before its answer was ready. Nobody hears this; nginx made
+    the status usual in logs."""
+
+    status = 499
+    code = "client_gone"
+    title = "The caller hung up"
+
+
+class StoreDamaged(FlowtallyError):
+    """A database says that its own file is broken. Trying again does not help."""
+
+    code = "store_damaged"
+    title = "What is stored cannot be read"
 
 
 class Unavailable(FlowtallyError):

@@ -45,3 +45,13 @@ def ledger(url: str) -> Iterator[Ledger]:
     opened = Ledger.open(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def postgres_ledger(postgres: Postgres) -> Iterator[Ledger]:
+    """For what only PostgreSQL does."""
+    url = postgres.new_database()
+    opened = Ledger.open(url)
+    yield opened
+    opened.close()
+    postgres.give_back(url)

@@ -6,6 +6,7 @@ wrong inside is logged under the same request id.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 # Where the layers leave things for each other in the ASGI scope.
 REQUEST_ID: Final = "flowtally.request_id"
 CREDENTIAL_ID: Final = "flowtally.credential_id"
+
+_SECRET: Final = re.compile(r"(://)[^/@\s]*@")
 
 log = structlog.get_logger("flowtally.api")
 
@@ -81,8 +84,25 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     )
 
 
+def note_store_failed(error: errors.FlowtallyError, request_id: object) -> None:
+    """A line about a store that did not do what it was asked: what it said, no trace. Nothing of other errors: the
+    caller is told all there is."""
+    cause = error.__cause__
+    if cause is None or not isinstance(error, (errors.Unavailable, errors.StoreDamaged)):
+        return
+    say = log.error if isinstance(error, errors.StoreDamaged) else log.warning
+    say(error.code, detail=error.detail, cause=said_by(cause), request_id=request_id)
+
+
+def said_by(cause: BaseException) -> str:
+    """What a driver said, on one line, without the secrets of an address it may repeat."""
+    own = getattr(cause, "orig", None) or cause  # without the statement that SQLAlchemy adds
+    return _SECRET.sub(r"\1...@", f"{type(own).__name__}: {' '.join(str(own).split())}")
+
+
 def _as_ours(request: Request[Any, Any, Any], error: Exception) -> tuple[errors.FlowtallyError, dict[str, str]]:
     if isinstance(error, errors.FlowtallyError):
+        note_store_failed(error, request.scope.get(REQUEST_ID, ""))
         return error, {}
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
         return _of_framework(request, error), {k.title(): v for k, v in (error.headers or {}).items()}

@@ -22,12 +22,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from flowtally.errors import ConfigError, Unavailable
+from flowtally.errors import ConfigError, FlowtallyError, StoreDamaged, Unavailable
 from flowtally.ledger import faults, migrations
 
 Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long another process (a backup, a shell) may hold SQLite's write lock
+CONNECT_TIMEOUT_S: Final = 5  # of a PostgreSQL that does not answer at all; `connect_timeout` in the URL is another
 _WRITER_LOCK: Final = 0x666C6F777461_6C6C  # "flowtall": the key of PostgreSQL's advisory lock
 
 
@@ -48,7 +49,7 @@ class Ledger:
         ledger = cls(_engine(target))
         try:
             ledger._migrate()
-        except (DBAPIError, Unavailable) as error:
+        except (DBAPIError, Unavailable, StoreDamaged) as error:
             ledger.close()
             raise ConfigError(f"ledger_url {target!r} cannot be opened: {_reason(error)}") from error
         except BaseException:
@@ -64,7 +65,7 @@ class Ledger:
         ledger = cls(_engine(target))
         try:
             yield ledger
-        except (DBAPIError, Unavailable) as error:
+        except (DBAPIError, Unavailable, StoreDamaged) as error:
             raise ConfigError(f"ledger_url {target!r} cannot be used: {_reason(error)}") from error
         finally:
             ledger.close()
@@ -89,7 +90,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction: one moment of the ledger. Writing in it fails."""
-        with faults.named(), self._reading.begin() as tx:
+        with faults.named(writes=False), self._reading.begin() as tx:
             yield tx
 
     @property
@@ -155,7 +156,9 @@ def _parse(url: str) -> URL:
 def _engine(target: URL) -> Engine:
     """Parameters stay out of error texts: they hold customers' names and hashes of secrets."""
     if target.get_backend_name() == "postgresql":
-        return create_engine(target, pool_size=8, max_overflow=16, pool_pre_ping=True, hide_parameters=True)
+        patience = {} if "connect_timeout" in target.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+        how = {"pool_size": 8, "max_overflow": 16, "pool_pre_ping": True, "connect_args": patience}
+        return create_engine(target, hide_parameters=True, **how)
     engine = create_engine(target, pool_size=8, max_overflow=-1, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -188,5 +191,5 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _reason(error: Exception) -> str:
-    cause = error.__cause__ if isinstance(error, Unavailable) and error.__cause__ is not None else error
+    cause = error.__cause__ if isinstance(error, FlowtallyError) and error.__cause__ is not None else error
     return str(getattr(cause, "orig", cause)).strip()

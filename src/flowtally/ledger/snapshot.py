@@ -16,9 +16,9 @@ from sqlalchemy import Connection, select
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.portable import Say
+from flowtally.sqlite_faults import NO_ROOM
 
 COPY_PAGES: Final = 2_000
-NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 
 class Snapshot:

@@ -17,21 +17,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import msgspec
 
-from flowtally.errors import KeysBroken, KeysTooNew, StorageFull, WriterBusy
+from flowtally.errors import KeysBroken, KeysTooNew, WriterBusy
+from flowtally.sqlite_faults import sqlite_meaning
 from flowtally.usage import key_index
 from flowtally.usage.key_index import Claim, KeyIndex, Known
 
+KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 1
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
-
-# What SQLite says of a full disk; an I/O error is one too where the disk is full while the log is written.
-NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 SourceKind = Literal["named", "numbered"]
 
@@ -118,6 +117,19 @@ class Moved(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
 
 
+class _Reader(sqlite3.Connection):
+    """A connection whose errors say what they mean: who asks is a caller's thread, outside any `begin`."""
+
+    def execute(self, *asked: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*asked)
+        except sqlite3.Error as error:
+            known = sqlite_meaning(error, KEYS, writes=False)
+            if known is None:
+                raise
+            raise known from error
+
+
 class Keys:
     """The keys database. `begin()` opens the one write transaction; everything that writes happens inside it."""
 
@@ -137,8 +149,10 @@ class Keys:
                 raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
             raise
 
-    def _connect(self, cache_kib: int = CACHE_KIB) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
+    def _connect(
+        self, cache_kib: int = CACHE_KIB, kind: type[sqlite3.Connection] = sqlite3.Connection
+    ) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False, factory=kind)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -165,8 +179,8 @@ class Keys:
         except BaseException as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in NO_ROOM:
-                raise StorageFull("There is no room left for event keys; reading goes on", retry_after_s=10) from error
+            if isinstance(error, sqlite3.Error) and (known := sqlite_meaning(error, KEYS, writes=True)):
+                raise known from error
             raise
 
     def start(self, holder: str) -> Committed:
@@ -257,7 +271,7 @@ class Keys:
     def _reader(self) -> sqlite3.Connection:
         reader: sqlite3.Connection | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._connect(READER_CACHE_KIB)
+            reader = self._connect(READER_CACHE_KIB, _Reader)
             reader.execute("PRAGMA query_only = ON")
             self._local.reader = reader
             self._readers.append(reader)

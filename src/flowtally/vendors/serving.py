@@ -21,7 +21,7 @@ from flowtally.api.call import Reply
 from flowtally.api.house import House
 from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest
-from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID, note_store_failed
 from flowtally.config import Config
 from flowtally.errors import (
     FlowtallyError,
@@ -155,9 +155,10 @@ class Served:
         return route.work(call, given)
 
     def _fail(self, error: Exception, request: AnyRequest) -> Reply:
-        if isinstance(error, FlowtallyError):
-            return self._dialect.fail(error)
         request_id = request.scope.get(REQUEST_ID)
+        if isinstance(error, FlowtallyError):
+            note_store_failed(error, request_id)
+            return self._dialect.fail(error)
         log.error("dialect failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
         return self._dialect.fail(FlowtallyError("Something failed inside."))
 
