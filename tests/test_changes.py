@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flowtally.edges import format_instant
 from flowtally.errors import BadRange
 from flowtally.protocol import ChangesAnswer
 from flowtally.usage.memory import MemoryStore
+from flowtally.usage.store import Commit
 
 
 def ask(store: MemoryStore, since: str = "0", **more: Any) -> ChangesAnswer:
@@ -95,3 +97,54 @@ def test_a_change_says_what_it_adds_and_where(store: MemoryStore) -> None:
 def test_what_is_no_cursor_and_no_instant_is_told(store: MemoryStore, since: str) -> None:
     with pytest.raises(BadRange):
         ask(store, since)
+
+
+class Busy(MemoryStore):
+    """A store in which a block is committed between any two questions. Its rows may be there before it is published:
+    then it is settled when the next one comes, as committed or as never used."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self.publish(Commit(0, 0))
+        self.chance = chance
+        self.last = Commit(0, 0)
+        self.waiting: list[tuple[int, str]] = []
+        self.committed: list[tuple[int, str]] = []
+
+    def commit(self) -> None:
+        self.settle(committed=self.chance.random() < 0.5)
+        number = self.last.block + self.chance.choice((1, 1, 1, 2, 40, 10**12))
+        self.last = Commit(number, self.last.received_at + 1_000)
+        self.waiting = [(number, name) for name in sorted(self.chance.sample("abc", self.chance.randint(1, 3)))]
+        self.append(block(number, *({"account": name} for _, name in self.waiting), received_at=self.last.received_at))
+        if self.chance.random() < 0.7:
+            self.settle(committed=True)
+
+    def settle(self, *, committed: bool) -> None:
+        if self.waiting and committed:
+            self.publish(self.last)
+            self.committed += self.waiting
+        elif self.waiting:
+            self.rows = [row for row in self.rows if row["block"] != self.last.block]
+        self.waiting = []
+
+    def moves(self, *args: Any, **more: Any) -> Any:
+        self.commit()
+        found = super().moves(*args, **more)
+        self.commit()
+        return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("account", [None, "a"])
+def test_what_is_committed_between_the_questions_of_a_page_is_not_skipped(seed: int, account: str | None) -> None:
+    store = Busy(random.Random(seed))
+    seen: list[tuple[int, str]] = []
+    since = "0"
+    for _ in range(60):
+        answer = ask(store, since, limit=store.chance.randint(1, 5), account=account)
+        seen += [(one.block, one.account) for one in answer.items]
+        since = answer.next
+    whole = [one for one in store.committed if account in (None, one[1])]
+    assert seen == whole[: len(seen)]
+    assert len(seen) >= 40

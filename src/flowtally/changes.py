@@ -42,25 +42,26 @@ def make_changes(
     usage: UsageReader, since: str, *, account: str | None, late_before: str | None, limit: int
 ) -> ChangesAnswer:
     """A page of changes. BadRange where `since` is neither a cursor nor an instant."""
+    until = usage.published().block  # first of all: what is committed between the questions below is of the next page
     cursor, started = _read_since(usage, since)
     late = started if late_before is None else parse_instant(late_before)
-    found = _read(usage, cursor, limit + 1, account, late)
+    found = _read(usage, cursor, until, limit + 1, account, late)
     shown = found[:limit]
     items = [_show(one) for one in shown]
-    return ChangesAnswer(format_instant(late), items, _next(cursor, shown, found).text, len(found) > limit)
+    return ChangesAnswer(format_instant(late), items, _next(cursor, until, shown, found).text, len(found) > limit)
 
 
-def _read(usage: UsageReader, cursor: Cursor, limit: int, account: str | None, late: int) -> list[Move]:
-    """The next `limit` changes after the cursor."""
+def _read(usage: UsageReader, cursor: Cursor, until: int, limit: int, account: str | None, late: int) -> list[Move]:
+    """The next `limit` changes after the cursor, up to the block `until`."""
     found: list[Move] = []
     first, skip = cursor.first, cursor.seen or 0
     while True:
         wanted = limit - len(found)
-        found += usage.moves(first, skip, wanted, account=account, late_before=late)
+        found += usage.moves(first, skip, wanted, account=account, late_before=late, until_block=until)
         if len(found) == limit or account is not None:
             return found
         # Without an account it looked at `wanted` block numbers only, and some of them were never used.
-        after = usage.next_block(first + wanted - 1)
+        after = usage.next_block(first + wanted - 1, until_block=until)
         if after is None:
             return found
         first, skip = after, 0
@@ -82,11 +83,11 @@ def _read_since(usage: UsageReader, since: str) -> tuple[Cursor, int]:
     return Cursor(usage.last_commit(at=min(at, _LAST) - 1).block), at
 
 
-def _next(cursor: Cursor, shown: list[Move], found: list[Move]) -> Cursor:
-    if not shown:
-        return cursor
+def _next(cursor: Cursor, until: int, shown: list[Move], found: list[Move]) -> Cursor:
+    if len(found) == len(shown):  # nothing is left up to `until`; a cursor of an instant may stand beyond it
+        return Cursor(max(until, cursor.block))
     last = shown[-1].block
-    if len(found) == len(shown) or found[len(shown)].block != last:
+    if found[len(shown)].block != last:
         return Cursor(last)
     of_last = sum(one.block == last for one in shown)
     return Cursor(last, of_last + (cursor.seen or 0 if cursor.block == last else 0))

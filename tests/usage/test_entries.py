@@ -225,6 +225,11 @@ def test_the_engine_explains_exactly_as_the_reference(
         for charge in ("bytes", "requests"):
             found = clickhouse.largest(cuts[0], LAST + 1, where, until, charge, limit)
             assert found == reference.largest(cuts[0], LAST + 1, where, until, charge, limit)
+        for only in (account, None):
+            moved = clickhouse.moves(start + 1, 0, 99, account=only, until_block=until)
+            assert moved == reference.moves(start + 1, 0, 99, account=only, until_block=until)
+        following = [clickhouse.next_block(after, until_block=until) for after in range(start, last + 1)]
+        assert following == [reference.next_block(after, until_block=until) for after in range(start, last + 1)]
     moved = clickhouse.moves(start + 1, 0, 99, account=account, late_before=25)
     assert moved == reference.moves(start + 1, 0, 99, account=account, late_before=25)
     assert clickhouse.moves(start + 1, 0, limit) == reference.moves(start + 1, 0, limit)

@@ -19,6 +19,7 @@ from flowtally.usage.folding import finish
 from flowtally.usage.rolled_up import Guard, read_extents
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import (
+    MAX_BLOCK,
     MAX_SUMS,
     ROWS,
     Block,
@@ -210,8 +211,8 @@ class ClickHouseStore:
         near = self._commit(moves.commit_up_to(block, max(0, block - NEAR)))
         return near if near.block or block <= NEAR else self._commit(moves.commit_up_to(block, 0))
 
-    def next_block(self, after: int) -> int | None:
-        return self._block(moves.first_block(after=after)) or None
+    def next_block(self, after: int, *, until_block: int = MAX_BLOCK) -> int | None:
+        return self._block(moves.first_block(after=after, until_block=until_block)) or None
 
     def _block(self, query: queries.Query) -> int:
         [(found,)] = self.engine.rows(query.text, query.parameters)
@@ -222,9 +223,16 @@ class ClickHouseStore:
         return Commit(found, max(received, 0))
 
     def moves(
-        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+        self,
+        first: int,
+        skip: int,
+        limit: int,
+        *,
+        account: str | None = None,
+        late_before: int = 0,
+        until_block: int = MAX_BLOCK,
     ) -> list[Move]:
-        query = moves.moves(first, skip, limit, account, late_before)
+        query = moves.moves(first, skip, limit, account, late_before, until_block)
         found = [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
         self.guard.check_block(first)
         return found

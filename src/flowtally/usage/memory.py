@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from flowtally.usage.queries import LABEL, check_limit
 from flowtally.usage.store import (
+    MAX_BLOCK,
     MAX_SUMS,
     ROWS,
     Block,
@@ -154,15 +155,22 @@ class MemoryStore:
         until = [one for one in until if at is None or one.received_at <= at]
         return max(until, key=lambda one: one.block, default=Commit(0, 0))
 
-    def next_block(self, after: int) -> int | None:
-        return min((row["block"] for row in self.rows if row["block"] > after), default=None)
+    def next_block(self, after: int, *, until_block: int = MAX_BLOCK) -> int | None:
+        return min((row["block"] for row in self.rows if after < row["block"] <= until_block), default=None)
 
     def moves(
-        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+        self,
+        first: int,
+        skip: int,
+        limit: int,
+        *,
+        account: str | None = None,
+        late_before: int = 0,
+        until_block: int = MAX_BLOCK,
     ) -> list[Move]:
         groups: dict[tuple[int, str, str], list[dict[str, Any]]] = defaultdict(list)
         for row in self.rows:
-            inside = row["block"] >= first and (account is not None or row["block"] < first + limit)
+            inside = first <= row["block"] <= until_block and (account is not None or row["block"] < first + limit)
             if inside and account in (None, row["account"]):
                 groups[row["block"], row["series"], row["account"]].append(row)
         return [_move(*key, rows, late_before) for key, rows in sorted(groups.items())][skip : skip + limit]

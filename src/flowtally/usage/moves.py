@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flowtally.usage.entries import ENTRY, EVENT
 from flowtally.usage.queries import MEASURES, Query
-from flowtally.usage.store import Where
+from flowtally.usage.store import MAX_BLOCK, Where
 
 SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
 BOUNDS: Final = (
@@ -22,17 +22,19 @@ _COMMIT: Final = "max(block), toUnixTimestamp64Milli(argMax(received_at, block))
 CHARGED: Final = {"bytes": "toInt128(bytes_up) + bytes_down", "requests": "toInt128(requests)"}
 
 
-def moves(first: int, skip: int, limit: int, account: str | None, late_before: int) -> Query:
+def moves(
+    first: int, skip: int, limit: int, account: str | None, late_before: int, until_block: int = MAX_BLOCK
+) -> Query:
     """A row per block and account, in order of commit, from block `first` on. A block has a row at least, so without an
     account `limit` blocks are enough to look at."""
     parameters: dict[str, Any] = {"first": first, "skip": skip, "limit": limit, "late": late_before}
-    where = "WHERE block >= {first:UInt64} AND account = {account:String}"
+    where = "WHERE block >= {first:UInt64} AND block < {end:UInt64} AND account = {account:String}"
     if account is None:
         # In merged parts the skip index leads nowhere: there the small column is read first, the others on a match.
         where = "PREWHERE block >= {first:UInt64} AND block < {end:UInt64}"
-        parameters["end"] = first + limit
+        parameters["end"] = min(first + limit, until_block + 1)
     else:
-        parameters["account"] = account
+        parameters |= {"account": account, "end": until_block + 1}
     text = (
         "SELECT block, toUnixTimestamp64Milli(max(received_at)), toString(series) AS s, toString(account) AS a,"
         " countIf(kind = 'use'), countIf(kind = 'use' AND toUnixTimestamp64Milli(time) < {late:Int64}),"
@@ -44,11 +46,12 @@ def moves(first: int, skip: int, limit: int, account: str | None, late_before: i
     return Query(text, parameters)
 
 
-def first_block(after: int | None = None, received_after: int | None = None) -> Query:
-    """The lowest block after this one, or received after this instant; 0 where there is none. Parts that are older are
-    left out: by the skip index, and because `received_at` is the partition key."""
+def first_block(after: int | None = None, received_after: int | None = None, until_block: int = MAX_BLOCK) -> Query:
+    """The lowest block after this one (up to `until_block`), or received after this instant; 0 where there is none.
+    Parts that are older are left out: by the skip index, and because `received_at` is the partition key."""
     if after is not None:
-        return Query("SELECT min(block) FROM usage_events WHERE block > {after:UInt64}", {"after": after})
+        text = "SELECT min(block) FROM usage_events WHERE block > {after:UInt64} AND block <= {until:UInt64}"
+        return Query(text, {"after": after, "until": until_block})
     condition = "received_at > fromUnixTimestamp64Milli({at:Int64}, 'UTC')"
     return Query(f"SELECT min(block) FROM usage_events WHERE {condition}", {"at": received_after})
 

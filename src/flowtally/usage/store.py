@@ -16,6 +16,7 @@ from flowtally.events import METERED
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 
+MAX_BLOCK = 2**62  # beyond all numbers of blocks
 MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
 
 # The dimensions a sum can be split by; `label:<name>` too. The first two are answered from the roll-up.
@@ -275,14 +276,22 @@ class UsageReader(Protocol):
     def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
         """The last published commit, or the latest up to this block, or received up to this instant."""
 
-    def next_block(self, after: int) -> int | None:
-        """The first block after this one that has rows."""
+    def next_block(self, after: int, *, until_block: int = MAX_BLOCK) -> int | None:
+        """The first block after this one that has rows, up to `until_block`."""
 
     def moves(
-        self, first: int, skip: int, limit: int, *, account: str | None = None, late_before: int = 0
+        self,
+        first: int,
+        skip: int,
+        limit: int,
+        *,
+        account: str | None = None,
+        late_before: int = 0,
+        until_block: int = MAX_BLOCK,
     ) -> list[Move]:
-        """What the blocks from `first` on did to each account, in order of block, series and account, without the first
-        `skip` of these. At most `limit`; without an account it looks at the next `limit` block numbers only."""
+        """What the blocks from `first` up to `until_block` did to each account, in order of block, series and account,
+        without the first `skip` of these. At most `limit`; without an account it looks at the next `limit` block
+        numbers only."""
 
     def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
         """What is between these edges, split by product and kind, of blocks up to `until_block`. `where.account` is
