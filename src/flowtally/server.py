@@ -34,7 +34,7 @@ from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
-from flowtally.clock import now_ms
+from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest.door import Ingest, keys_path
@@ -109,6 +109,8 @@ def open_house(
         if ledger is None:
             ledger = Ledger.open(config.ledger_url)
             closing.callback(ledger.close)
+        clock = SteadyClock(clock)  # one for all: what is promised or stored later is never dated earlier
+        ledger.use_clock(clock)
         with ledger.read() as tx:
             sealed = managed.any_password(tx) or vouchers.any_sealed(tx)
             vault = Vault.open(config.data_dir / KEY_FILE, sealed)

@@ -36,7 +36,8 @@ from flowtally.ledger import (
 )
 from flowtally.ledger.codes import Code
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.tables import metadata
+from flowtally.ledger.installation import read_installation
+from flowtally.ledger.tables import installation, metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
@@ -138,11 +139,13 @@ def world(ledger: Ledger) -> World:
 
 
 def rows(tx: Connection) -> dict[str, list[str]]:
-    """Every row of every table; what is random (made ids, hashes) is blotted out."""
+    """Every row of every table; what is random (made ids, hashes) is blotted out. Counting is the transaction's, not
+    the command's: it has a test of its own below."""
     blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables
+        if table is not installation
     }
 
 
@@ -183,6 +186,47 @@ def test_a_command_leaves_no_trace_when_its_transaction_rolls_back(ledger: Ledge
         run_and_fail()
     with ledger.read() as tx:
         assert rows(tx) == before
+
+
+@every_command
+def test_a_transaction_is_one_promise_and_its_rows_carry_its_number(ledger: Ledger, world: World, name: str) -> None:
+    with ledger.read() as tx:
+        before, old = read_installation(tx), promises_of(tx)
+    with ledger.begin() as tx:
+        COMMANDS[name](tx, world)
+    with ledger.read() as tx:
+        assert read_installation(tx).promises == before.promises + 1
+        assert promises_of(tx) - old <= {before.promises + 1}
+
+
+def promises_of(tx: Connection) -> set[int]:
+    """The numbers that rows carry, in whichever table."""
+    carrying = [table for table in metadata.sorted_tables if "promise" in table.c]
+    assert len(carrying) == 6
+    return {number for table in carrying for number in tx.execute(select(table.c.promise)).scalars()}
+
+
+def test_a_transaction_that_rolls_back_is_no_promise(ledger: Ledger, world: World) -> None:
+    def fail() -> None:
+        with ledger.begin() as tx:
+            COMMANDS["give_grant"](tx, world)
+            raise ZeroDivisionError
+
+    with ledger.read() as tx:
+        before = read_installation(tx)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with ledger.read() as tx:
+        assert read_installation(tx) == before
+
+
+def test_the_latest_instant_of_a_promise_is_kept_and_never_goes_back(ledger: Ledger, world: World) -> None:
+    for at, latest in ((50, 50), (70, 70), (60, 70)):
+        ledger.use_clock(lambda at=at: at)  # type: ignore[misc]
+        with ledger.begin() as tx:
+            COMMANDS["give_grant"](tx, world)
+        with ledger.read() as tx:
+            assert read_installation(tx).last_at == latest
 
 
 @every_command

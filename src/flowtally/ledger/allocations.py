@@ -13,7 +13,7 @@ does not know: callers say, in the same write transaction (`flowtally.funding`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
@@ -27,6 +27,8 @@ from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
 from flowtally.ledger.texts import MAX_INSTANT, check_number, is_text
 from flowtally.ledger.users import User
+
+_MADE: Final = tuple(column for column in allocations.c if column.name != "promise")
 
 
 class Allocation(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ def allocate(
         detail = f"{amount} of pool {pool!r} are more than the {left} that account {user.account!r} has left"
         raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
     made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at)
-    tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in allocations.c}))
+    tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in _MADE}))
     return made
 
 
@@ -139,7 +141,7 @@ def _allocations(until: int | None = None) -> Select[Any]:
     if until is not None:
         mine &= allocation_returns.c.returned_at <= until
     returned = select(func.coalesce(func.sum(allocation_returns.c.amount), 0)).where(mine).scalar_subquery()
-    return select(*allocations.c, returned)
+    return select(*_MADE, returned)
 
 
 def _allocation(

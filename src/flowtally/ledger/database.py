@@ -7,13 +7,15 @@ Callers are worker threads; `tx` is a SQLAlchemy Connection inside a transaction
 the transaction, does the same across processes. So a command may look and then write, and nobody writes in between.
 Promises are few (grants, accounts, new users) next to usage, which does not come here: what this costs is not missed.
 Readers wait for nobody (law 7) and see one moment of the ledger, also over several queries.
+
+Every write transaction is counted (`installation`): the order of what was promised is that of these numbers.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
@@ -23,7 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from flowtally.errors import ConfigError, FlowtallyError, StoreDamaged, Unavailable
-from flowtally.ledger import faults, migrations
+from flowtally.ledger import faults, installation, migrations
 
 Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
 
@@ -39,6 +41,8 @@ class Ledger:
         self._engine = engine
         self._writing, self._reading = _facades(engine)
         self._turn = threading.Lock()
+        self._clock: Callable[[], int] = lambda: 0
+        self._counts = False  # once the schema is the present one
         self._writer: int | None = None  # the thread whose turn it is
 
     @classmethod
@@ -49,6 +53,7 @@ class Ledger:
         ledger = cls(_engine(target))
         try:
             ledger._migrate()
+            ledger._counts = True
         except (DBAPIError, Unavailable, StoreDamaged) as error:
             ledger.close()
             raise ConfigError(f"ledger_url {target!r} cannot be opened: {_reason(error)}") from error
@@ -70,6 +75,10 @@ class Ledger:
         finally:
             ledger.close()
 
+    def use_clock(self, clock: Callable[[], int]) -> None:
+        """Of whoever dates what is promised: the latest instant is kept beside the count. Without one none is."""
+        self._clock = clock
+
     @property
     def shown(self) -> str:
         """Its URL without the password."""
@@ -86,6 +95,8 @@ class Ledger:
             if tx.dialect.name == "postgresql":
                 tx.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield tx
+            if self._counts:
+                installation.count_promise(tx, self._clock())
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

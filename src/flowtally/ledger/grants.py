@@ -24,6 +24,7 @@ MAX_REFERENCE_CHARS: Final = 256
 MAX_PRIORITY: Final = 1_000_000
 DEFAULT_PRIORITY: Final = 100
 MAX_GRANTED: Final = 2**63 - 1  # all grants of one account in one pool: sums fit 64 bits, whoever adds them up
+_GIVEN: Final = tuple(column for column in grants.c if column.name != "promise")  # in the order of Grant's fields
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ def give_grant(
     read_open_account(tx, account)
     _check_pool(tx, grant)
     _check_room(tx, grant)
-    tx.execute(insert(grants).values({column.name: getattr(grant, column.name) for column in grants.c}))
+    tx.execute(insert(grants).values({column.name: getattr(grant, column.name) for column in _GIVEN}))
     return grant
 
 
@@ -137,7 +138,7 @@ def grants_of(tx: Connection, account: str) -> list[Grant]:
 def _grants_of(account: str) -> Select[Any]:
     """Columns in the order of Grant's fields."""
     reason = func.coalesce(grant_voids.c.reason, "")
-    query = select(*grants.c, grant_voids.c.voided_at, reason).outerjoin(
+    query = select(*_GIVEN, grant_voids.c.voided_at, reason).outerjoin(
         grant_voids, grant_voids.c.grant_id == grants.c.id
     )
     return query.where(grants.c.account == account)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
     text,
 )
 
@@ -36,6 +37,27 @@ metadata = MetaData(
 
 # Compared byte by byte on both databases, whatever locale a PostgreSQL server was made with: pages have one order.
 Words = Text().with_variant(Text(collation="C"), "postgresql")
+
+# One row: whose ledger this is, and how many write transactions it has seen.
+installation = Table(
+    "installation",
+    metadata,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("id", Words, nullable=False),  # of the installation, '' until it is bound to its keys and usage
+    Column("generation", Words, nullable=False),  # another after each restore: numbers then mean other rows
+    Column("promises", BigInteger, nullable=False),  # write transactions, ever
+    Column("last_at", BigInteger, nullable=False),  # the latest instant of one
+    Column("epoch", BigInteger, nullable=False),  # of the lease, counted up by whoever takes it
+    Column("holder", Words, nullable=False),  # who took it, for people
+    CheckConstraint("one = 1", name="one"),
+)
+
+
+def _promise() -> Column[int]:
+    """The number of the transaction that wrote the row: 0 where that was before they were counted."""
+    this = select(installation.c.promises + 1).scalar_subquery()
+    return Column("promise", BigInteger, nullable=False, server_default="0", default=this)
+
 
 accounts = Table(
     "accounts",
@@ -173,6 +195,7 @@ grants = Table(
     Column("starts_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    _promise(),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
     CheckConstraint("length(source) BETWEEN 1 AND 64", name="source"),
     CheckConstraint("length(reference) <= 256", name="reference"),
@@ -187,6 +210,7 @@ grant_voids = Table(
     Column("grant_id", Words, ForeignKey("grants.id"), primary_key=True),
     Column("voided_at", BigInteger, nullable=False),
     Column("reason", Words, nullable=False),
+    _promise(),
 )
 
 # Never updated, never deleted from. One row is both sides: a draw on the account's purse and a grant to the user's.
@@ -200,6 +224,7 @@ allocations = Table(
     Column("amount", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),  # of the user's grant alone: the account's draw stays
+    _promise(),
     ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
     CheckConstraint("expires_at IS NULL OR created_at < expires_at", name="life"),
@@ -214,6 +239,7 @@ allocation_returns = Table(
     Column("allocation_id", Words, ForeignKey("allocations.id"), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("returned_at", BigInteger, nullable=False),
+    _promise(),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
 )
 Index("ix_allocation_returns_allocation_id", allocation_returns.c.allocation_id)
@@ -259,6 +285,7 @@ vouchers = Table(
     Column("digest", Words, nullable=False),
     Column("sealed", Words, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    _promise(),
     UniqueConstraint("digest"),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
     CheckConstraint("duration_s >= 1", name="duration_s"),
@@ -274,6 +301,7 @@ voucher_ends = Table(
     Column("ended_at", BigInteger, nullable=False),
     Column("redeemed_by", Words, ForeignKey("accounts.id")),
     Column("grant_id", Words, ForeignKey("grants.id")),
+    _promise(),
     UniqueConstraint("grant_id"),
     CheckConstraint("(redeemed_by IS NULL) = (grant_id IS NULL)", name="whole"),
 )

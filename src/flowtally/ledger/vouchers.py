@@ -31,6 +31,7 @@ from flowtally.ledger.texts import check_number, is_text
 MAX_AT_ONCE: Final = 1000
 MAX_DURATION_S: Final = 100 * 366 * 86_400
 SOURCE: Final = "cdk"  # of the grants that vouchers become
+_MADE: Final = tuple(column for column in vouchers.c if column.name not in ("digest", "promise"))  # Voucher's, in order
 
 Status = Literal["unused", "used", "revoked"]
 
@@ -70,8 +71,7 @@ def create_vouchers(
         detail = f"{total} of pool {pool!r} are more than the {left} that account {account!r} has left"
         raise NotCovered(detail, account=account, pool=pool, amount=total, left=left)
     made = [Voucher(new_id("vch_"), account, pool, amount, duration_s, code.sealed, now) for code in codes]
-    names = [column.name for column in vouchers.c if column.name != "digest"]
-    rows = [{name: getattr(one, name) for name in names} for one in made]
+    rows = [{column.name: getattr(one, column.name) for column in _MADE} for one in made]
     tx.execute(insert(vouchers), [row | {"digest": code.digest} for row, code in zip(rows, codes, strict=True)])
     return made
 
@@ -196,6 +196,5 @@ def _check_unused(voucher: Voucher) -> None:
 
 def _vouchers() -> Select[Any]:
     """Columns in the order of Voucher's fields."""
-    mine = [column for column in vouchers.c if column.name != "digest"]
     ends = (voucher_ends.c.ended_at, voucher_ends.c.redeemed_by, voucher_ends.c.grant_id)
-    return select(*mine, *ends).outerjoin(voucher_ends, voucher_ends.c.voucher_id == vouchers.c.id)
+    return select(*_MADE, *ends).outerjoin(voucher_ends, voucher_ends.c.voucher_id == vouchers.c.id)

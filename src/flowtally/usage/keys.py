@@ -27,7 +27,7 @@ from flowtally.usage import key_index
 from flowtally.usage.key_index import Claim, KeyIndex, Known
 
 KEYS: Final = "the database of event keys"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
@@ -65,6 +65,15 @@ CREATE TABLE refused (
     PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;
 """
+
+# What each later version adds to the one before; a new file is made as version 1 and brought up the same way.
+_STEPS: Final = {
+    2: """
+ALTER TABLE committer ADD COLUMN installation TEXT NOT NULL DEFAULT '';   -- whose keys these are; '' until bound
+ALTER TABLE committer ADD COLUMN generation TEXT NOT NULL DEFAULT '';
+ALTER TABLE committer ADD COLUMN promise INTEGER NOT NULL DEFAULT 0;      -- the ledger's highest when it last moved
+""",
+}
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -164,7 +173,9 @@ class Keys:
         [version] = self._db.execute("PRAGMA user_version").fetchone()
         _refuse_newer(self.path, version)
         if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = 1;COMMIT;")
+        for step in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
+            self._db.executescript(f"BEGIN;{_STEPS[step]}PRAGMA user_version = {step};COMMIT;")
 
     # Writing: the committer's thread only
 
