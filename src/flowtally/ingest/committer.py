@@ -12,7 +12,6 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
@@ -26,6 +25,7 @@ from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Waiting
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
@@ -42,7 +42,7 @@ Answer = Outcome | CorrectionsAnswer | FlowtallyError
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
-SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0, 5.0)
+SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0)  # while callers wait; then again with every turn
 CLEAN_EVERY_S: Final = 300
 REMEMBERED_SOURCES: Final = 50_000
 BLOCK_BYTES: Final = 64 * 1024 * 1024
@@ -85,6 +85,7 @@ class Committer:
         self._stopping = threading.Event()
         self._sync = BackgroundSync(CLEAN_EVERY_S)
         self.doubt: Doubt | None = None  # while there is one nothing else is written
+        self.standing = Standing()
         self.counts: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
@@ -124,11 +125,24 @@ class Committer:
     def _turn(self, submissions: list[Waiting]) -> None:
         if submissions:
             self.commit(submissions)
-        elif self.doubt is not None:  # who is not ready gets no requests: settling cannot wait for the next one
-            with suppress(Settling):
-                self._settle()
+        if self.standing.should_try():
+            self._try_writing()
         if synced := self._sync.synced(self._place.block):
             self._mark_clean(synced)
+
+    def _try_writing(self) -> None:
+        """Whether a block could be written, without one: settles what is in doubt, and writes a little everywhere."""
+        try:
+            self._check_door()
+            self._keys.try_writing()
+            self._usage.try_writing()
+            self._directory.try_writing()
+        except Exception as error:
+            self.standing.saw(error)
+            self.standing.fails(error)
+        else:
+            self.standing.heals()
+            log.info("writing_works_again")
 
     def _mark_clean(self, block: int, *, stopped: bool = False) -> None:
         # It only saves work at the next start: a full disk here must not end the one thread that writes.
@@ -140,6 +154,7 @@ class Committer:
     def commit(self, submissions: list[Waiting]) -> None:
         """Answer every one of these, once. Whatever happens inside, nobody is left waiting."""
         answers: Sequence[tuple[Waiting, Answer]]
+        self.standing.begins()
         try:
             self._check_door()
             events = [one for one in submissions if isinstance(one, Submission)]
@@ -148,10 +163,13 @@ class Committer:
             answers = self._answers(events) if events else [(one, self._correct(one)) for one in corrections]
         except FlowtallyError as error:
             answers = [(one, error) for one in submissions]
-        except Exception:
+        except Exception as error:
+            self.standing.saw(error)
             self._sources.clear()  # whatever happened, marks are read anew
             log.exception("commit_failed", block=self._next, submissions=len(submissions))
             answers = [(one, Unavailable("The events could not be stored; try again")) for one in submissions]
+        refusals = [answer for _, answer in answers if isinstance(answer, FlowtallyError)]
+        self.standing.ends(refusals, in_doubt=self.doubt is not None)
         for _, answer in answers:
             if isinstance(answer, Outcome):
                 self.counts.update(NAMES[status] for status in answer.statuses)
@@ -293,6 +311,7 @@ class Committer:
                     moved = _moved(self._place.block, received_at, sorted_)
                 self._keys.move(moved)
         except Exception as error:
+            self.standing.saw(error)
             self._sources.clear()
             if self.doubt is None:
                 raise
@@ -303,6 +322,7 @@ class Committer:
         self.doubt = None
         self._place = self._keys.committed()
         if batch is not None:
+            self.standing.wrote()
             self._usage.publish(Commit(number, received_at))
         for one in sorted_.advances:
             before = self._sources[one.name]
@@ -324,12 +344,17 @@ class Committer:
         return [(numbers[source], key, block.rows.digests[row]) for (source, key), row in sorted_.claims.items()]
 
     def _settle(self) -> bool:
-        """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known."""
+        """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known, and
+        StorageFull at once where there is no room to settle in."""
         doubt = self.doubt
         assert doubt is not None
         for wait_s in (*SETTLE_AGAIN_S, None):
             try:
                 present = recovery.settle_block(self._usage, self._keys, doubt.block, doubt.moved)
+            except StorageFull as error:
+                log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
+                detail = f"{error.detail}. What was sent last is settled when there is room; send it again"
+                raise StorageFull(detail, retry_after_s=10) from error
             except Exception as error:
                 log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
                 if wait_s is None or self._stopping.wait(wait_s):
@@ -338,6 +363,7 @@ class Committer:
                 self.doubt = None
                 self._place = self._keys.committed()
                 if present:
+                    self.standing.wrote()
                     self._usage.publish(Commit(doubt.block, doubt.moved.received_at))
                 log.info("block_settled", block=doubt.block, present=present)
                 return present

@@ -169,8 +169,8 @@ class Ingest:
         """Whether events can be stored now, and why not."""
         if not self._committer.alive():
             return False, "the committer has stopped"
-        if self._committer.doubt is not None:
-            return False, "a write is being settled"
+        if why := self._committer.standing.why_not():
+            return False, why
         if not self._has_room():
             return False, "there is no room left to store usage"
         return True, "ready"
@@ -186,6 +186,7 @@ class Ingest:
             "rows_acknowledged": float(place.rows_total),
             "starts": float(place.epoch),
             "started_clean": float(self.started_clean),
+            "writing": float(self._committer.alive() and self._committer.standing.why_not() is None),
             **counts,
             **self._keys.measures(),
             **self._usage.measures(),
@@ -205,11 +206,16 @@ def _say(line: str) -> None:
 
 
 def _room_check(config: Config) -> Callable[[], bool]:
-    # Refusing early keeps room for what a commit needs besides its rows, and for the ledger.
-    place = config.data_dir
+    # Refusing early keeps room for what a commit needs besides its rows, and for the ledger. Keys and rows may be on
+    # disks of their own.
+    data = config.data_dir
+    stores = [keys_path(config.keys_url).parent]
+    if config.usage_url.startswith("chdb:"):
+        stores.append(Path("/" + urlsplit(config.usage_url).path.lstrip("/")))
+    places = [data, *(place for place in stores if not place.resolve().is_relative_to(data.resolve()))]
     least = config.min_free_bytes
 
     def has_room() -> bool:
-        return not place.exists() or shutil.disk_usage(place).free >= least
+        return all(not place.exists() or shutil.disk_usage(place).free >= least for place in places)
 
     return has_room

@@ -43,6 +43,7 @@ from flowtally.usage.store import (
 )
 
 TABLE = "usage_events"
+TRIED = "write_try"  # there for the moment of a try
 NEAR = 1000  # block numbers: a block that was burnt has one before it that was not, nearly always the next
 _MS = pa.timestamp("ms", "UTC")
 
@@ -123,6 +124,16 @@ class ClickHouseStore:
 
     def rolled_up_to(self) -> int:
         return self.guard.extents.block
+
+    def try_writing(self) -> None:
+        # No row: whether the table takes any. Then one of a table of its own, by the way every block goes to the disk.
+        self.engine.command(f"INSERT INTO {TABLE} SELECT * FROM {TABLE} WHERE 0")
+        self.engine.command(
+            f"CREATE TABLE IF NOT EXISTS {TRIED} (number UInt32) ENGINE = MergeTree ORDER BY number"
+            " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
+        )
+        self.engine.insert(TRIED, pa.table({"number": pa.array([1], pa.uint32())}), "flowtally-try")
+        self.engine.command(f"DROP TABLE {TRIED} SYNC")
 
     # What recovery asks
 

@@ -201,6 +201,11 @@ class Keys:
             self._db.execute("UPDATE committer SET epoch = epoch + 1, holder = ?, clean = 0", (holder,))
         return before
 
+    def try_writing(self) -> None:
+        """Write something, synced, that changes nothing: raises what a commit would."""
+        with self.begin(durable=True):
+            self._db.execute("UPDATE committer SET holder = holder")
+
     def mark_clean(self, block: int, *, stopped: bool = False) -> None:
         """Everything up to `block` is on the disk, roll-ups too."""
         with self.begin(durable=True):

@@ -310,6 +310,9 @@ class UsageStore(UsageReader, Protocol):
     def append(self, block: Block) -> None:
         """Store all rows of the block, durably, or raise; after a raise the writer settles with the verbs below."""
 
+    def try_writing(self) -> None:
+        """Raise what `append` would raise now, as far as can be found out without storing anything."""
+
     def end_append(self, block: int) -> None:
         """Make sure that no insert of this block is still under way."""
 
