@@ -23,7 +23,7 @@ from flowtally.errors import ConfigError
 from flowtally.ledger import accounts, credentials, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.server import address_of, bind, open_house, prepare
+from flowtally.server import address_of, bind, open_house
 
 TOKEN = "a-token-for-the-tests-only"
 SERVE = """
@@ -32,7 +32,6 @@ from flowtally import server
 from flowtally.config import load_config
 server.HEADER_READ_MS = 1000
 config = load_config({}, data=sys.argv[1], port=0, body_idle_s=1, admin_token=sys.argv[2])
-server.prepare(config)
 server.run(config, lambda address: print(address, flush=True))
 """
 
@@ -149,21 +148,24 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(start: Start) -> None:
 
 
 def test_the_data_directory_is_the_owners_alone(tmp_path: Path) -> None:
-    prepare(load_config({}, data=str(tmp_path / "deep" / "data")))
+    with open_house(load_config({}, data=str(tmp_path / "deep" / "data"), usage_url="memory://")):
+        pass
     assert stat.S_IMODE(os.stat(tmp_path / "deep" / "data").st_mode) == 0o700
 
 
 def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"data = .*file"):
-        prepare(load_config({}, data=str(tmp_path / "file" / "data")))
+    with pytest.raises(ConfigError, match=r"data = .*file"), open_house(load_config({}, data=f"{tmp_path}/file/data")):
+        pass
 
 
 def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) -> None:
-    config = load_config({}, data=str(tmp_path))
-    token = prepare(config).admin_token
-    assert token is not None
-    assert prepare(config).admin_token is None
+    config = load_config({}, data=str(tmp_path), usage_url="memory://")
+    told: list[str] = []
+    for _ in range(2):
+        with open_house(config, tell=told.append):
+            pass
+    [token] = told
     ledger = Ledger.open(config.ledger_url)
     with ledger.read() as tx:
         known = credentials.authenticate(tx, token)
@@ -175,7 +177,12 @@ def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) ->
 def test_a_chosen_admin_token_is_taken_and_a_changed_one_replaces_it(tmp_path: Path) -> None:
     first, second = ("chosen-by-the-operator-" + end for end in "12")
     for token in (first, second):
-        assert prepare(load_config({}, data=str(tmp_path), admin_token=token)).admin_token is None
+        told: list[str] = []
+        with open_house(
+            load_config({}, data=str(tmp_path), usage_url="memory://", admin_token=token), tell=told.append
+        ):
+            pass
+        assert told == []
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     with ledger.read() as tx:
         assert credentials.authenticate(tx, first) is None
@@ -194,14 +201,14 @@ def test_a_port_in_use_is_an_error_and_port_0_is_told_truthfully() -> None:
 
 def test_a_usage_store_that_does_not_answer_ends_the_start_with_its_reason(tmp_path: Path) -> None:
     config = load_config({}, data=str(tmp_path), usage_url="clickhouse://127.0.0.1:1/flowtally")
-    prepare(config)
     with pytest.raises(ConfigError, match="usage_url: The usage store at"), open_house(config):
         pass
 
 
 def test_a_start_without_the_key_of_its_passwords_is_refused(tmp_path: Path) -> None:
     config = load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
-    prepare(config)
+    with open_house(config):
+        pass
     ledger = Ledger.open(config.ledger_url)
     vault = Vault.open(config.data_dir / KEY_FILE, None)
     with ledger.begin() as tx:

@@ -1,6 +1,6 @@
 """One server process: builds stores, ingest and doors in order, serves them, and closes them in the reverse order.
 
-Owns the order and the process: the data directory, the first admin credential, the listening socket, the signals.
+Owns the process: the listening socket, the signals, who stands on what. How a start goes is in `start`.
 One process serves an installation; `import chdb` happens only here (behind `usage.open`), because after it a forked
 child would hang. Imported by nothing but `cli`.
 """
@@ -15,10 +15,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -37,14 +35,10 @@ from flowtally.care.care import Care
 from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
-from flowtally.ingest.door import Ingest, keys_path
-from flowtally.ledger import credentials, managed, vouchers, wallet
+from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.keys import take_lease
-from flowtally.usage.open import open_usage
+from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.usage.store import UsageStore
-from flowtally.usage.temporary import fast_temporary_files
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
@@ -53,45 +47,8 @@ BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in w
 HEADER_READ_MS: Final = 10_000
 STOP_S: Final = 30  # what requests under way may still take after a signal to stop
 AUTH_THREADS: Final = 2
-ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
-
-Clock = Callable[[], int]
 
 log = structlog.get_logger("flowtally.server")
-
-
-class FirstStart(msgspec.Struct, frozen=True):
-    """`admin_token`: made just now, to be shown once; None when there is an admin credential already."""
-
-    admin_token: str | None
-
-
-def prepare(config: Config, clock: Clock = now_ms) -> FirstStart:
-    """Make the data directory and an admin credential where they are missing. ConfigError says what cannot be."""
-    make_data_dir(config.data_dir)
-    ledger = Ledger.open(config.ledger_url)
-    try:
-        return FirstStart(_first_admin(ledger, config.admin_token, clock()))
-    finally:
-        ledger.close()
-
-
-def make_data_dir(path: Path) -> None:
-    """For the owner alone: it holds everything."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data = {str(path)!r}: {error.strerror}.") from error
-
-
-def _first_admin(ledger: Ledger, chosen: str | None, now: int) -> str | None:
-    with ledger.begin() as tx:
-        if chosen is not None:
-            credentials.import_token(tx, chosen, name=ADMIN_SLOT, now=now)
-            return None
-        if credentials.has_admin(tx):
-            return None
-        return credentials.issue(tx, "admin", None, "first start", now)[1]
 
 
 @contextmanager
@@ -102,31 +59,21 @@ def open_house(
     usage: UsageStore | None = None,
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[House]:
     """Everything the API stands on. What is handed in stays open at the end; what is opened here is closed, writers
-    first. Damage and ConfigError end the start."""
+    first. With `ingest` handed in this process's right to write is its owner's business; else the start is `start`'s,
+    which says what `tell` is. Damage and ConfigError end the start."""
     with ExitStack() as closing:
-        if ledger is None:
-            ledger = Ledger.open(config.ledger_url)
-            closing.callback(ledger.close)
         clock = SteadyClock(clock)  # one for all: what is promised or stored later is never dated earlier
-        ledger.use_clock(clock)
-        with ledger.read() as tx:
-            sealed = managed.any_password(tx) or vouchers.any_sealed(tx)
-            vault = Vault.open(config.data_dir / KEY_FILE, sealed)
-            wallet.check_currency(tx, config.currency)
         if ingest is None:
-            keys_path(config.keys_url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            refuse_second_writer(config)
-        if usage is None:
-            if config.usage_url.startswith("chdb:"):
-                closing.enter_context(fast_temporary_files(config.data_dir))
-            opened = _open_usage(config.usage_url)
-            closing.callback(opened.close)
-            usage = opened
-        if ingest is None:
-            ingest = Ingest.open(config, usage, ledger, clock=clock)
-            closing.callback(ingest.close)
+            begun = closing.enter_context(started(config, clock, usage=usage, ledger=ledger, tell=tell))
+            ledger, usage, ingest, vault = begun
+        else:
+            assert ledger is not None, "who brings the writer brings its stores"
+            assert usage is not None
+            ledger.use_clock(clock)
+            vault = open_vault(config, ledger)
         pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
         for pool in pools:
             closing.callback(pool.shutdown, wait=True, cancel_futures=True)
@@ -151,20 +98,6 @@ def open_house(
             care,
             Guesses(clock),
         )
-
-
-def _open_usage(url: str) -> UsageStore:
-    try:
-        return open_usage(url)
-    except Unavailable as error:  # nobody to answer 503 yet: the start ends
-        raise ConfigError(f"usage_url: {error.detail}") from error
-
-
-def refuse_second_writer(config: Config) -> None:
-    """WriterBusy names the process that serves this installation already. Ingest asks again and keeps the lease; asking
-    before the engine opens gives the reason instead of the engine's own complaint. Only the lease is asked: loading the
-    keys twice would be felt at a start, and they may be what is broken."""
-    take_lease(keys_path(config.keys_url)).close()
 
 
 def ledger_measures(ledger: Ledger) -> dict[str, float]:
@@ -203,14 +136,15 @@ def _application(config: Config, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     return build_application(lifespan, dialects=handlers(served, config), more=more)
 
 
-def run(config: Config, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way and close. Call `prepare` before.
+def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin: Tell | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way and close.
 
-    `on_ready` gets the address, e.g. `http://127.0.0.1:8120`, once it can be connected to. Raises Damage or ConfigError
-    before that if it must not start.
+    `on_ready` gets the address, e.g. `http://127.0.0.1:8120`, once it can be connected to; `on_admin` the token of a
+    first admin credential, as soon as there is one (without it none is made). Raises Damage or ConfigError before that
+    if it must not start; then nothing has changed.
     """
     set_up_logs(config)
-    with bind(config.host, config.port) as listener, open_house(config) as house:
+    with bind(config.host, config.port) as listener, open_house(config, tell=on_admin) as house:
         app = _application(config)
         app.state.house = house
         asyncio.run(_serve(app, listener, on_ready))
@@ -224,9 +158,13 @@ def bind(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         return made
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # what is no host name at all is not even looked up
         made.close()
-        raise ConfigError(f"Cannot listen at {host} port {port}: {error.strerror or error}.") from error
+        raise cannot_listen(host, port, error) from error
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> ConfigError:
+    return ConfigError(f"Cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}.")
 
 
 def address_of(listener: socket.socket) -> str:
@@ -261,7 +199,11 @@ async def _serve(app: Litestar, listener: socket.socket, on_ready: Callable[[str
     for wanted in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(wanted, server.stop)
     address = address_of(listener)
-    listener.listen(BACKLOG)  # only now: the start may have refused, and what is not open should not seem so
+    try:
+        listener.listen(BACKLOG)  # only now: the start may have refused, and what is not open should not seem so
+    except OSError as error:  # another process was bound to it too, and is quicker
+        host, port = listener.getsockname()[:2]
+        raise cannot_listen(host, port, error) from error
     log.info("listening", address=address)
     if on_ready is not None:
         server.on_startup(lambda: on_ready(address))

@@ -23,6 +23,7 @@ from typing import Final, Literal
 import msgspec
 
 from flowtally.clock import now_ms
+from flowtally.lease import of_data
 from flowtally.ledger.snapshot import sqlite_facts
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -94,7 +95,7 @@ def _of_directory(data: Path, min_free: int, serving: bool, mounts: Path) -> Ite
     yield room(data, min_free)
     yield inodes(data)
     yield owner_alone(data)
-    yield lock(data / "keys.lock", serving=serving)
+    yield lock(of_data(data), serving=serving)
     yield from leftovers(data)
 
 

@@ -17,7 +17,8 @@ from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
 from flowtally.errors import BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.ingest import recovery
-from flowtally.usage.keys import Keys, refuse_newer, take_lease
+from flowtally.lease import Lease, of_keys
+from flowtally.usage.keys import Keys, refuse_newer
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.keys_salvage import salvage
 from flowtally.usage.store import UsageStore
@@ -49,13 +50,14 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
     rows = audit_of(usage)
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
-    with take_lease(path):
+    with Lease(of_keys(path), "keys_url") as lease:
         refuse_newer(path)
         if damage := rows.damage():
             raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
         new = path.with_name(f"{path.name}.rebuilding")
         _remove(new)
         total = usage.totals().rows
+        lease.keep()
         keys = Keys(new)
         try:
             keys.start(f"rebuilt by process {os.getpid()} on {socket.gethostname()}")
@@ -69,7 +71,7 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
             place = keys.committed()
         finally:
             keys.close()
-            new.with_suffix(".lock").unlink(missing_ok=True)
+            of_keys(new).unlink(missing_ok=True)
         if done != total or place.rows_total != total:
             raise MissingRows(f"{total} usage rows are there, {done} were read: nothing was changed, try again")
         kept = salvage(new, path) if path.exists() else None
@@ -96,7 +98,7 @@ def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
     rows = audit_of(usage)
     if rows is None:
         raise Conflict("This usage store keeps no roll-ups")
-    with take_lease(path):
+    with Lease(of_keys(path), "keys_url"):
         parts, broken = _compare(rows, say)
         for number, month in enumerate(months := sorted({part.partition("_")[0] for part in broken})):
             say("rebuild", number, len(months))

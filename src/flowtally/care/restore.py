@@ -23,6 +23,7 @@ from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, BackupTooNew, ConfigError
 from flowtally.ingest import recovery
+from flowtally.lease import DATA_LOCK, Lease, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
@@ -30,6 +31,7 @@ from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 
 WORK: Final = ".restoring"
+OURS: Final = frozenset({WORK, DATA_LOCK})  # in a directory that counts as empty
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -51,17 +53,19 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
     _check_target(source, data)
     _check_ledger(told, ledger_url)
     _check_files(source, told, say)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    work = data / WORK
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(mode=0o700)
-    try:
-        settled, report = _assemble(source, work, told, ledger_url, say, now)
-        os.sync()
-        _put_in_place(work, data)
-    except BaseException:
+    with Lease(of_data(data), "data") as lease:
+        _check_target(source, data)  # again: nobody comes in between now
+        work = data / WORK
         shutil.rmtree(work, ignore_errors=True)
-        raise
+        work.mkdir(mode=0o700)
+        try:
+            settled, report = _assemble(source, work, told, ledger_url, say, now)
+            os.sync()
+            lease.keep()
+            _put_in_place(work, data)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
     return Restored(str(data), told.made_at, report.block, report.rows, settled, report)
 
 
@@ -75,7 +79,7 @@ def _check_schema(source: Path, told: Manifest) -> None:
 
 
 def _check_target(source: Path, data: Path) -> None:
-    if data.exists() and (not data.is_dir() or any(one.name != WORK for one in data.iterdir())):
+    if data.exists() and (not data.is_dir() or any(one.name not in OURS for one in data.iterdir())):
         raise ConfigError(f"{data} is not empty: a backup is restored into a new directory")
     if data.absolute().is_relative_to(source.absolute()):
         raise ConfigError(f"{data} is inside the backup")

@@ -67,7 +67,6 @@ class Show:
         from flowtally import server  # noqa: PLC0415  as in `serve`: the engine is for the process that serves
 
         note("Starting ...")
-        server.prepare(self._config)
         server.run(self._config, on_ready=lambda url: threading.Thread(target=self._tell, args=(url,)).start())
         if self._failure is not None:
             raise self._failure

@@ -13,7 +13,7 @@ import typer
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged
 from flowtally.client import ApiError
-from flowtally.errors import BackupBroken, ConfigError, Damage
+from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -59,6 +59,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
         case Damage():
             return Failure(_line(f"The start is refused: {error}", _snake(error), ""), FAILED)
+        case FlowtallyError():
+            return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), FAILED)
         case typer.TyperException():
             return Failure(_line(error.format_message(), "usage", "See --help."), error.exit_code)
         case typer.Abort():

@@ -19,6 +19,7 @@ from flowtally.cli.output import Json, document, facts, note, say, table
 from flowtally.cli.steps import Steps
 from flowtally.config import Config
 from flowtally.errors import ConfigError
+from flowtally.lease import Lease, of_data, of_keys
 from flowtally.protocol import (
     CheckAnswer,
     DoctorAnswer,
@@ -173,16 +174,17 @@ def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
 
 @contextmanager
 def _usage_of(config: Config) -> Iterator[UsageStore]:
-    """The usage store of an installation that does not run."""
-    from flowtally.server import refuse_second_writer  # noqa: PLC0415
+    """The usage store of an installation that does not run, and stays so meanwhile."""
+    from flowtally.ingest.door import keys_path  # noqa: PLC0415
     from flowtally.usage.open import open_usage  # noqa: PLC0415
 
-    refuse_second_writer(config)  # before the engine opens, which would complain in its own words
-    usage = open_usage(config.usage_url)
-    try:
-        yield usage
-    finally:
-        usage.close()
+    with Lease(of_data(config.data_dir), "data"):
+        Lease(of_keys(keys_path(config.keys_url)), "keys_url").release()  # the work itself takes it, when it begins
+        usage = open_usage(config.usage_url)
+        try:
+            yield usage
+        finally:
+            usage.close()
 
 
 def _progress(steps: Steps) -> Progress:

@@ -58,18 +58,18 @@ def serve(
     # Imported here: the framework and the engine are for the process that serves, other commands start without them.
     from flowtally import server  # noqa: PLC0415
 
-    first = server.prepare(config)
+    tokens: list[str] = []
     told: list[str] = []
 
     def tell(url: str) -> None:
         told.append(url)
-        announce(Ready(url, config.data, first.admin_token), json)
+        announce(Ready(url, config.data, tokens[0] if tokens else None), json)
 
     try:
-        server.run(config, on_ready=tell)
+        server.run(config, on_ready=tell, on_admin=tokens.append)
     finally:
-        if first.admin_token and not told:  # it exists now, even if this start was refused
-            note(f"admin token, shown only this once: {first.admin_token}")
+        if tokens and not told:  # it exists now, even if this start ended before it could be connected to
+            note(f"admin token, shown only this once: {tokens[0]}")
 
 
 def announce(ready: Ready, json: bool) -> None:

@@ -6,10 +6,9 @@ Owns the order of things: decode, wait for the committer, answer. Built once per
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -30,10 +29,11 @@ from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, answer_of
+from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
-from flowtally.ledger.database import Ledger
+from flowtally.ledger.database import Ledger, Tx
 from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
-from flowtally.usage.keys import Keys
+from flowtally.usage.keys import Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -68,19 +68,33 @@ class Ingest:
         )
 
     @classmethod
-    def open(cls, config: Config, usage: UsageStore, ledger: Ledger, *, clock: Callable[[], int] = now_ms) -> Self:
-        """Take the lease, bring keys and rows together, start the committer."""
-        keys = Keys(keys_path(config.keys_url))
-        try:
-            holder = f"process {os.getpid()} on {socket.gethostname()}"
+    def open(
+        cls,
+        config: Config,
+        usage: UsageStore,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], int] = now_ms,
+        lease: Lease | None = None,
+        begin: Callable[[], AbstractContextManager[Tx]] | None = None,
+    ) -> Self:
+        """Look whether it may open, changing nothing; then bring keys and rows together and start the committer.
+        `lease`: of the keys, where the caller has it; `begin`: the transaction the caller's start writes with."""
+        path = keys_path(config.keys_url)
+        lease = lease or Lease(of_keys(path), "keys_url")
+        with ExitStack() as undo:
+            undo.callback(lease.release)
+            recovery.check(usage, peek(path), path, rebuild=config.rebuild_keys)
+            with (begin or ledger.begin_start)():
+                pass
+            keys = Keys(path, lease)
+            undo.callback(keys.close)
             clean = keys.committed().clean
-            recovery.recover(usage, keys, holder=holder, rebuild=config.rebuild_keys, say=_say)
+            recovery.recover(usage, keys, holder=me(), rebuild=config.rebuild_keys, say=_say)
             recovery.give_up_stated_blocks(keys, ledger)
             ingest = cls(config, usage, ledger, keys, clock)
             ingest.started_clean = clean
-        except BaseException:
-            keys.close()
-            raise
+            undo.pop_all()
         ingest._committer.start()
         return ingest
 

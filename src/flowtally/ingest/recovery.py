@@ -7,6 +7,7 @@ A block whose insert was sent is either there (then its claims are derived from 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 log = structlog.get_logger(__name__)
 
 LOST_REASON: Final = "reason_lost"
+COUNTED: Final = 1_000  # blocks the keys do not know yet, whose rows are counted before anything is written
 
 
 def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None = None) -> bool:
@@ -36,33 +38,43 @@ def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None 
     return True
 
 
-def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False, say: Callable[[str], None]) -> None:
-    """Bring keys and rows together before the door opens. Raises errors.Damage, naming what is missing."""
+def check(usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bool = False) -> None:
+    """Whether rows and keys (`place`: theirs, at `path`) can be brought together. Changes nothing. Raises
+    errors.Damage, naming what is missing."""
     damage = usage.damage()
     if damage:
         raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
-    before = keys.committed()
-    unsure = max(before.block, before.burnt) + 1  # the number of the insert that may outlive the process that sent it
-    usage.end_append(unsure)
+    if place is not None:
+        usage.end_append(_unsure(place))
     totals = usage.totals()
-    if totals.last_block < before.block:
+    if place is None or place.epoch == 0:
+        if totals.rows and not rebuild:
+            raise KeysBroken(
+                f"The keys database {path} is new but there are {totals.rows} usage rows. Restore it, or start once"
+                " with --rebuild-keys (what only it held is lost: owners of sources, reasons of refused numbered"
+                " events)"
+            )
+        return
+    if totals.last_block < place.block:
         raise MissingRows(
-            f"Block {before.block} was acknowledged, the rows end at block {totals.last_block}: usage rows are missing"
+            f"Block {place.block} was acknowledged, the rows end at block {totals.last_block}: usage rows are missing"
         )
-    if before.epoch == 0 and totals.rows and not rebuild:
-        raise KeysBroken(
-            f"The keys database {keys.path} is new but there are {totals.rows} usage rows. Restore it, or start once"
-            " with --rebuild-keys (what only it held is lost: owners of sources, reasons of refused numbered events)"
-        )
+    later = usage.blocks_after(place.block)
+    if len(later) <= COUNTED:
+        _check_rows(place.rows_total, totals.rows - sum(len(usage.claims(block)) for block in later))
+
+
+def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False, say: Callable[[str], None]) -> None:
+    """Bring keys and rows together before the door opens. Raises errors.Damage, naming what is missing."""
+    before = keys.committed()
+    check(usage, before, keys.path, rebuild=rebuild)
     keys.start(holder)
     for block in usage.blocks_after(before.block):
         settle_block(usage, keys, block)
         say(f"settled block {block} from its rows")
     if not before.clean:
-        settle_block(usage, keys, unsure)  # absent: its number is burnt
-    now = keys.committed()
-    if totals.rows != now.rows_total:
-        raise MissingRows(f"{now.rows_total} usage rows were acknowledged, {totals.rows} are there")
+        settle_block(usage, keys, _unsure(before))  # absent: its number is burnt
+    _check_rows(keys.committed().rows_total, usage.totals().rows)
     if not before.clean:
         for line in usage.repair_rollups(before.clean_block):
             say(line)
@@ -73,6 +85,16 @@ def last_commit(usage: UsageStore, place: Committed) -> Commit:
     own moves on with what was refused since."""
     found = usage.last_commit(block=place.block)
     return found if found.block == place.block else Commit(place.block, place.received_at)
+
+
+def _unsure(place: Committed) -> int:
+    """The number of the insert that may outlive the process that sent it."""
+    return max(place.block, place.burnt) + 1
+
+
+def _check_rows(acknowledged: int, there: int) -> None:
+    if there != acknowledged:
+        raise MissingRows(f"{acknowledged} usage rows were acknowledged, {there} are there")
 
 
 def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:

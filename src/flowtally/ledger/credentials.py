@@ -72,8 +72,10 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
     _check_imported(token)
     known = _find_by_token(tx, token)
     if known is not None:
-        if known.revoked_at is not None or (known.scope, known.name) != (scope, name):
-            raise Conflict(f"the token given as {name} is known as credential {known.id!r} and cannot be used so")
+        if known.revoked_at is not None:
+            raise Conflict(f"this token was revoked (credential {known.id!r}) and cannot be used again")
+        if (known.scope, known.name) != (scope, name):
+            raise Conflict(f"this token is that of credential {known.id!r} (scope {known.scope}) and cannot be used so")
         return known
     slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & credentials.c.revoked_at.is_(None)
     tx.execute(update(credentials).where(slot).values(revoked_at=now))

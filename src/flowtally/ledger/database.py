@@ -49,18 +49,57 @@ class Ledger:
     def open(cls, url: str) -> Self:
         """Connect and bring the schema up to date. ConfigError names a URL that cannot be used; LedgerTooNew (also a
         ConfigError) a ledger written by a later flowtally."""
-        target = _parse(url)
-        ledger = cls(_engine(target))
+        ledger = cls.reach(url)
         try:
-            ledger._migrate()
-            ledger._counts = True
-        except (DBAPIError, Unavailable, StoreDamaged) as error:
-            ledger.close()
-            raise ConfigError(f"ledger_url {target!r} cannot be opened: {_reason(error)}") from error
+            if not ledger.is_current():
+                with ledger.begin_start():
+                    pass
         except BaseException:
             ledger.close()
             raise
         return ledger
+
+    @classmethod
+    def reach(cls, url: str) -> Self:
+        """Connected to whatever is there; nothing is written, and no file made. ConfigError and LedgerTooNew as
+        `open`."""
+        ledger = cls(_engine(_parse(url)))
+        try:
+            ledger.is_current()
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no file of it yet. One in PostgreSQL is there, with or without tables."""
+        return self.file is not None and not self.file.exists()
+
+    def is_current(self) -> bool:
+        """Whether its schema is the present one. Changes nothing."""
+        if self.absent:
+            return False
+        with self._opening(), self.read() as tx:
+            self._counts = migrations.is_current(tx)
+            return self._counts
+
+    @contextmanager
+    def begin_start(self) -> Iterator[Connection]:
+        """The transaction a start begins with: the schema is brought up to date first, and all of it, or nothing, is
+        there afterwards. ConfigError where it cannot be written."""
+        with self._opening(), self.begin() as tx:
+            if not migrations.is_current(tx):
+                migrations.upgrade(tx)
+            self._counts = True  # nobody begins otherwise before this has succeeded once
+            yield tx
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error, Unavailable, StoreDamaged) as error:
+            raise ConfigError(f"ledger_url {self.shown} cannot be opened: {_reason(error)}") from error
 
     @classmethod
     @contextmanager
@@ -107,8 +146,7 @@ class Ledger:
     @property
     def file(self) -> Path | None:
         """The file of a ledger in SQLite."""
-        url = self._engine.url
-        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        return _file_of(self._engine.url)
 
     def drop_old_bytes(self) -> None:
         """Make what was deleted or changed disappear from SQLite's files too: free pages, and the write-ahead log.
@@ -141,13 +179,14 @@ class Ledger:
             finally:
                 self._writer = None
 
-    def _migrate(self) -> None:
-        with self.read() as tx:
-            if migrations.is_current(tx):
-                return
-        with self.begin() as tx:  # looked at again under the lock: another process may have been faster
-            if not migrations.is_current(tx):
-                migrations.upgrade(tx)
+
+def ledger_file(url: str) -> Path | None:
+    """Of a ledger in SQLite, whether it is there or not. ConfigError names a URL that cannot be used."""
+    return _file_of(_parse(url))
+
+
+def _file_of(url: URL) -> Path | None:
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def _parse(url: str) -> URL:

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
+from flowtally.usage.temporary import find_place
 
 CONNECTIONS: Final = 5  # one writes, the others read; the engine itself uses every core for one query
 SETTINGS: Final[Mapping[str, Any]] = {
@@ -100,6 +101,8 @@ class Engine:
     def insert(self, table: str, rows: Any, query_id: str) -> None:
         """All rows as one block, hence one part; durable when it returns."""
         settings = {"query_id": query_id} if not self.embedded else {}
+        if self.embedded:
+            find_place()
         with self.client() as client:
             client.insert_arrow(table, rows, settings=settings)
 

@@ -9,19 +9,17 @@ One process owns it (`WriterBusy` otherwise); only the committer's thread writes
 
 from __future__ import annotations
 
-import fcntl
-import os
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from flowtally.errors import KeysBroken, KeysTooNew, WriterBusy
+from flowtally.errors import KeysBroken, KeysTooNew
+from flowtally.lease import Lease, of_keys
 from flowtally.sqlite_faults import sqlite_meaning
 from flowtally.usage import key_index
 from flowtally.usage.key_index import Claim, KeyIndex, Known
@@ -142,18 +140,19 @@ class _Reader(sqlite3.Connection):
 class Keys:
     """The keys database. `begin()` opens the one write transaction; everything that writes happens inside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lease: Lease | None = None) -> None:
+        """`lease`: of these keys, where it was taken before; given back by `close` in any case."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lease = take_lease(path)
+        self._lease = lease or Lease(of_keys(path), "keys_url")
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         try:
             self._db = self._connect()
             self._migrate()
             self._index = KeyIndex(self._db)
+            self._lease.keep()
         except BaseException as error:
-            self._lease.close()
+            self._lease.release()
             if isinstance(error, sqlite3.DatabaseError):
                 raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
             raise
@@ -255,9 +254,7 @@ class Keys:
     # Reading: any thread
 
     def committed(self) -> Committed:
-        query = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
-        epoch, block, burnt, received_at, rows, clean_block, clean = self._reader().execute(query).fetchone()
-        return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean))
+        return committed_of(self._reader())
 
     def source(self, name: str) -> Source | None:
         return _one_source(self._reader(), name)
@@ -298,7 +295,31 @@ class Keys:
         for reader in self._readers:
             reader.close()
         self._db.close()
-        self._lease.close()
+        self._lease.release()
+
+
+def peek(path: Path) -> Committed | None:
+    """Where the committer of this file stands; None where there is none yet. Changes nothing: for a start that may be
+    refused, under the lease. KeysBroken where it cannot be read, or is of a later flowtally."""
+    if not path.exists():
+        return None
+    try:
+        db = sqlite3.connect(path, isolation_level=None, timeout=30)  # read-only it would leave files of its own behind
+        try:
+            [version] = db.execute("PRAGMA user_version").fetchone()
+            _refuse_newer(path, version)
+            return committed_of(db) if version else None
+        finally:
+            db.close()
+    except sqlite3.DatabaseError as error:
+        raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
+
+
+def committed_of(db: sqlite3.Connection) -> Committed:
+    """The one row of this open database."""
+    query = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
+    epoch, block, burnt, received_at, rows, clean_block, clean = db.execute(query).fetchone()
+    return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean))
 
 
 def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
@@ -318,20 +339,3 @@ def _refuse_newer(path: Path, version: int) -> None:
             f"The keys database {path} has schema {version}, which this flowtally does not know: it knows up to schema "
             f"{SCHEMA_VERSION}. Start the version that wrote it, or a later one"
         )
-
-
-def take_lease(path: Path) -> IO[str]:
-    """The right to write the keys database at `path`, until closed; WriterBusy names who has it."""
-    # The kernel gives the lock back when the process ends, however it ends.
-    lease = path.with_suffix(".lock").open("a+")
-    try:
-        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lease.seek(0)
-        holder = lease.read(200).strip() or "another process"
-        lease.close()
-        raise WriterBusy(f"{path.parent} is written by {holder}; one process writes an installation") from None
-    lease.truncate(0)
-    lease.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    lease.flush()
-    return lease

@@ -1,0 +1,151 @@
+"""A start, up to the open door: first who may write, then whether it may, and only then what it writes.
+
+    leases (data directory, keys, ledger)     another process is named
+    settings against what is there            vault, currency, admin token: tried in a transaction that is rolled back
+    the stores against each other             before the engine is opened, and after it
+    ------------------------------------------------------- what is refused up to here has changed nothing
+    vault's key, keys, usage, ledger, recovery
+
+Owns this order, and the first admin credential. What the comparisons are is in `ingest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from flowtally.config import Config
+from flowtally.errors import ConfigError, Conflict, Unavailable, Unprocessable
+from flowtally.ingest.door import Ingest, keys_path
+from flowtally.lease import Lease, of_data, of_keys, of_ledger
+from flowtally.ledger import credentials, managed, vouchers, wallet
+from flowtally.ledger.database import Ledger, Tx, ledger_file
+from flowtally.ledger.vault import KEY_FILE, Vault
+from flowtally.usage.open import open_usage
+from flowtally.usage.store import UsageStore
+from flowtally.usage.temporary import fast_temporary_files
+
+ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
+
+Clock = Callable[[], int]
+Tell = Callable[[str], None]
+
+
+class Started(NamedTuple):
+    """The stores, and the one writer of usage."""
+
+    ledger: Ledger
+    usage: UsageStore
+    ingest: Ingest
+    vault: Vault
+
+
+@contextmanager
+def leases(config: Config) -> Iterator[list[Lease]]:
+    """The right to write this installation: its data directory, its keys and its ledger's file, in this order, to the
+    very end. WriterBusy names who has one of them."""
+    with ExitStack() as held:
+        taken = [held.enter_context(Lease(of_data(config.data_dir), "data"))]
+        taken.append(held.enter_context(Lease(of_keys(keys_path(config.keys_url)), "keys_url")))
+        if (file := ledger_file(config.ledger_url)) is not None:
+            taken.append(held.enter_context(Lease(of_ledger(file), "ledger_url")))
+        yield taken
+
+
+@contextmanager
+def started(
+    config: Config,
+    clock: Clock,
+    *,
+    usage: UsageStore | None = None,
+    ledger: Ledger | None = None,
+    tell: Tell | None = None,
+) -> Iterator[Started]:
+    """Everything that is written to, closed in reverse at the end; what is handed in stays open. `tell` is given the
+    token of a first admin credential; where nobody can be told, none is made. Damage and ConfigError end the start."""
+    with ExitStack() as closing:
+        taken = closing.enter_context(leases(config))
+        if ledger is None:
+            ledger = Ledger.reach(config.ledger_url)
+            closing.callback(ledger.close)
+        ledger.use_clock(clock)
+        _rehearse(config, ledger, clock())
+        if usage is None:
+            if config.usage_url.startswith("chdb:"):
+                closing.enter_context(fast_temporary_files(config.data_dir))
+            opened = _open_usage(config.usage_url)
+            closing.callback(opened.close)
+            usage = opened
+        vaults: list[Vault] = []
+
+        @contextmanager
+        def begin() -> Iterator[Tx]:
+            with ledger.begin_start() as tx:
+                for lease in taken:
+                    lease.keep()
+                made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
+                vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
+                yield tx
+            if tell is not None and made:
+                tell(made[0])
+
+        ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
+        closing.callback(ingest.close)
+        yield Started(ledger, usage, ingest, vaults[0])
+
+
+def open_vault(config: Config, ledger: Ledger) -> Vault:
+    """ConfigError where key file or currency do not belong to what the ledger holds."""
+    with ledger.read() as tx:
+        wallet.check_currency(tx, config.currency)
+        return Vault.open(_key_file(config), _any_sealed(tx))
+
+
+class _Rehearsed(Exception):
+    """Ends the transaction of a rehearsal."""
+
+
+def _rehearse(config: Config, ledger: Ledger, now: int) -> None:
+    """Whether the settings fit what the ledger holds, brought up to date: found out and taken back."""
+    if ledger.absent:
+        return  # nothing is there to contradict, and trying would make it
+    try:
+        with ledger.begin_start() as tx:
+            wallet.check_currency(tx, config.currency)
+            sealed = _any_sealed(tx)
+            if sealed is not None or _key_file(config).exists():
+                Vault.open(_key_file(config), sealed)
+            _first_admin(tx, config.admin_token, now, random=False)
+            raise _Rehearsed
+    except _Rehearsed:
+        pass
+
+
+def _first_admin(tx: Tx, chosen: str | None, now: int, *, random: bool) -> list[str]:
+    """The token of a credential that was made just now, if one was."""
+    if chosen is not None:
+        try:
+            credentials.import_token(tx, chosen, name=ADMIN_SLOT, now=now)
+        except (Conflict, Unprocessable) as error:
+            raise ConfigError(f"admin_token: {error.detail}. Choose another one") from error
+        return []
+    if not random or credentials.has_admin(tx):
+        return []
+    return [credentials.issue(tx, "admin", None, "first start", now)[1]]
+
+
+def _any_sealed(tx: Tx) -> str | None:
+    return managed.any_password(tx) or vouchers.any_sealed(tx)
+
+
+def _key_file(config: Config) -> Path:
+    return config.data_dir / KEY_FILE
+
+
+def _open_usage(url: str) -> UsageStore:
+    try:
+        return open_usage(url)
+    except Unavailable as error:  # nobody to answer 503 yet: the start ends
+        raise ConfigError(f"usage_url: {error.detail}") from error
