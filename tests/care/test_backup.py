@@ -253,4 +253,4 @@ def test_a_backup_with_newer_usage_than_keys_heals_and_with_older_usage_is_refus
     (older / "manifest.json").write_text(json.dumps(told))
     refused = run("restore", str(older), "--data", str(tmp_path / "new"), code=1)
     assert "Block 2 was acknowledged" in refused
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
