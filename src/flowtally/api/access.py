@@ -14,10 +14,13 @@ from typing import Final
 import structlog
 import uuid_utils
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from flowtally.api.connection import Connection
+from flowtally.api.heads import method_of
 from flowtally.api.metrics import Metrics
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.errors import ClientGone
 
 log = structlog.get_logger("flowtally.access")
 
@@ -45,22 +48,30 @@ class Access:
         started = time.perf_counter()
         request_id = request_id_of(scope["headers"])
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
-        path, status = scope["path"], 500
+        path, status, ended = scope["path"], 500, True
+        caller = Connection(receive, scope)
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, ended = message["status"], False
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *SECURITY]
+                if caller.gone:
+                    status = ClientGone.status  # nobody hears this answer
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(scope, caller.receive, send_marked)
+            if not ended:
+                status = ClientGone.status  # given up half-way, and not by us
         finally:
+            caller.close()
             self._note(scope, path, status, time.perf_counter() - started, request_id)
 
-    def _note(self, scope: Scope, path: str, status: int, seconds: float, request_id: str) -> None:
-        said = str(scope.get("method"))
+    def _note(self, scope: HTTPScope, path: str, status: int, seconds: float, request_id: str) -> None:
+        said = method_of(scope)
         method = said if said in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
         metrics: Metrics = scope["litestar_app"].state.house.metrics

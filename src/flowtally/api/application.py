@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -38,8 +39,9 @@ from flowtally.api import (
     whitelist,
 )
 from flowtally.api.access import Access
+from flowtally.api.heads import Heads
 from flowtally.api.openapi import Document, describe
-from flowtally.api.operation import OPERATIONS, route
+from flowtally.api.operation import OPERATIONS, options, route
 from flowtally.api.paths import Paths
 from flowtally.api.problems import answer_problem
 from flowtally.errors import FlowtallyError
@@ -64,7 +66,7 @@ def build_application(
     """Routes over `app.state.house`, which whoever starts it sets (a lifespan, or `server.run`). `dialects`: routes
     beside our own; `more` puts them into the OpenAPI document."""
     app = Litestar(
-        [*(route(op) for op in OPERATIONS), *dialects],
+        [*_options(), *(route(op) for op in OPERATIONS), *dialects],
         exception_handlers={FlowtallyError: answer_problem, HTTPException: answer_problem, Exception: answer_problem},
         lifespan=list(lifespan),
         openapi_config=None,  # ours says more, and strictly what is enforced
@@ -74,5 +76,13 @@ def build_application(
     )
     app.state.openapi = msgspec.json.encode(more(describe(OPERATIONS)))
     # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
-    app.asgi_handler = Access(Paths(app.asgi_handler))
+    app.asgi_handler = Access(Heads(Paths(app.asgi_handler)))
     return app
+
+
+def _options() -> Iterator[HTTPRouteHandler]:
+    """Before the others of their paths, or the framework makes its own."""
+    methods: dict[str, list[str]] = defaultdict(list)
+    for op in OPERATIONS:
+        methods[op.path].append(op.method)
+    return (options(path, served) for path, served in methods.items())

@@ -40,6 +40,7 @@ class Call(msgspec.Struct, frozen=True):
     request_id: str
     now: int
     accept: str
+    head: bool = False  # whether only the head of the answer was asked for
     _tx: Tx | None = None
 
     @property

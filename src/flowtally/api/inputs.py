@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from flowtally.api.room import Hold
 from flowtally.config import Config
 from flowtally.errors import (
     BadRequest,
+    ClientGone,
     FlowtallyError,
     MalformedBody,
     SlowBody,
@@ -146,7 +148,7 @@ async def _collect(request: Request[Any, Any, Any], limit: int, config: Config, 
     now = asyncio.get_running_loop().time
     end = now() + config.body_total_s
     async with asyncio.timeout_at(min(now() + config.body_idle_s, end)) as patience:
-        async for chunk in request.stream():
+        async for chunk in _chunks(request):
             size += len(chunk)
             if size > limit:
                 raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
@@ -155,6 +157,14 @@ async def _collect(request: Request[Any, Any, Any], limit: int, config: Config, 
             chunks.append(chunk)
             patience.reschedule(min(now() + config.body_idle_s, end))
     return b"".join(chunks)
+
+
+async def _chunks(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except InternalServerException as error:  # the framework's word for it, and for nothing else while it reads
+        raise ClientGone("The caller hung up before the body was whole.") from error
 
 
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:

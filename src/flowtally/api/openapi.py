@@ -27,7 +27,8 @@ The meter, the prepaid ledger and the usage API for metered traffic.
 Instants are RFC 3339 text, quantities whole numbers (bytes, requests, millionths of
 the currency). Every error is a problem document (RFC 9457)
 whose `code` is stable. Unknown query parameters and unknown members of a body are errors, so that a typo never silently
-changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that.
+changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that. `HEAD` is served wherever
+`GET` is, and `OPTIONS` says what is served at a path.
 
 A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb`. Many programs eat `.` and `..`; most leave `%2E` and
 `%2E%2E` alone, and a user can always be addressed by id.

@@ -11,7 +11,8 @@ ledger transaction, committed when the work returns and rolled back when it rais
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from litestar.response import Stream
 
 from flowtally import auth
 from flowtally.api.call import Call, Reply, Streaming
+from flowtally.api.heads import allowed, is_head
 from flowtally.api.house import House
 from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
@@ -100,6 +102,17 @@ def route(op: Operation) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=HttpMethod(op.method), status_code=op.status)(handle)
 
 
+def options(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
+    """What may be asked at a path. The framework's own answer forgets what other handlers serve there."""
+    answer = allowed(methods)
+
+    async def handle() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": answer})
+
+    handle.__name__ = "options" + re.sub(r"\W+", "_", path)
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=HttpMethod.OPTIONS, status_code=204)(handle)
+
+
 async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     """Everything that happens between the door and the work."""
     house: House = request.app.state.house
@@ -114,7 +127,14 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     query = parse_query(request.scope["query_string"], op.query)
     if op.query is not NoQuery:
         given["query"] = query
-    call = Call(house, credential, str(request.scope.get(REQUEST_ID, "")), house.clock(), _accept(request))
+    call = Call(
+        house,
+        credential,
+        str(request.scope.get(REQUEST_ID, "")),
+        house.clock(),
+        _accept(request),
+        is_head(request.scope),
+    )
     if inspect.iscoroutinefunction(op.work):
         return respond(op, await op.work(call, request, **given))
     raw = await read_body(request, house.config.max_json_bytes, house.config) if op.method != "GET" else b""
@@ -148,7 +168,7 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.ingest.forget_names(given["account"])  # likewise
         if op.erases:
             call.house.care.finish_erasures()  # likewise, and after names were forgotten: it must meet no new ones
-    return stream(call.house, made, call.request_id) if isinstance(made, Streaming) else respond(op, made)
+    return stream(call, made) if isinstance(made, Streaming) else respond(op, made)
 
 
 def _prepared(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Any:
@@ -167,15 +187,15 @@ def respond(op: Operation, made: Any) -> Response[bytes]:
     return Response(reply.content, status_code=reply.status, media_type=reply.media_type, headers=dict(reply.headers))
 
 
-def stream(house: House, made: Streaming, request_id: str) -> Stream:
-    """The pieces as a response that is read while it is made."""
+def stream(call: Call, made: Streaming) -> Stream:
+    """The pieces as a response that is read while it is made; none are made for who asks for the head alone."""
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
-            while (piece := await house.in_thread(lambda: next(made.pieces, None))) is not None:
+            while not call.head and (piece := await call.house.in_thread(lambda: next(made.pieces, None))) is not None:
                 yield piece
         except Exception as error:  # the head has gone out: nobody else can be told
-            log.error("answer broke off", request_id=request_id, exc_info=error)
+            log.error("answer broke off", request_id=call.request_id, exc_info=error)
             raise
 
     return Stream(pieces(), media_type=made.media_type, headers=dict(made.headers))

@@ -16,6 +16,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowtally import errors
+from flowtally.api.heads import allowed, method_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 # Where the layers leave things for each other in the ASGI scope.
@@ -105,7 +106,7 @@ def _as_ours(request: Request[Any, Any, Any], error: Exception) -> tuple[errors.
         note_store_failed(error, request.scope.get(REQUEST_ID, ""))
         return error, {}
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
-        return _of_framework(request, error), {k.title(): v for k, v in (error.headers or {}).items()}
+        return _of_framework(request, error), _headers_of(error)
     log.error("request failed", request_id=request.scope.get(REQUEST_ID, ""), exc_info=error)
     return errors.FlowtallyError("Something failed inside; the log has it under this request id."), {}
 
@@ -115,5 +116,12 @@ def _of_framework(request: Request[Any, Any, Any], error: HTTPException) -> erro
     if kind is errors.NotFound:
         return kind(f"Nothing is served at {request.scope['path']}.")
     if kind is errors.MethodNotAllowed:
-        return kind(f"{request.scope['method']} is not served at {request.scope['path']}.")
+        return kind(f"{method_of(request.scope)} is not served at {request.scope['path']}.")
     return kind(error.detail or HTTPStatus(error.status_code).phrase)
+
+
+def _headers_of(error: HTTPException) -> dict[str, str]:
+    found = {name.title(): value for name, value in (error.headers or {}).items()}
+    if "Allow" in found:
+        found["Allow"] = allowed(found["Allow"].split(", "))
+    return found

@@ -12,7 +12,7 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from flowtally.api.inputs import has_control, query_pairs, read_body
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
-from flowtally.errors import BadRequest, FlowtallyError, MalformedBody, UnsupportedMedia
+from flowtally.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.vendors.base import Asked
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -34,6 +34,8 @@ async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, Flowta
         unread = error
     try:
         form = form_of(await _body(request, config), headers.get("content-type", ""))
+    except ClientGone:
+        raise
     except FlowtallyError as error:
         unread = unread or error
     return Asked(request.method, request.scope["path"], query, headers, form), unread

@@ -18,12 +18,14 @@ from litestar.background_tasks import BackgroundTask
 from litestar.handlers import HTTPRouteHandler
 
 from flowtally.api.call import Reply
+from flowtally.api.heads import allowed, method_of
 from flowtally.api.house import House
 from flowtally.api.inputs import convert_values
-from flowtally.api.operation import AnyRequest
+from flowtally.api.operation import AnyRequest, options
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID, note_store_failed
 from flowtally.config import Config
 from flowtally.errors import (
+    ClientGone,
     FlowtallyError,
     Forbidden,
     MethodNotAllowed,
@@ -74,7 +76,8 @@ class Served:
         by_path: dict[str, list[Route]] = defaultdict(list)
         for route in self._dialect.routes:
             by_path[route.path].append(route)
-        made = [self._handler(route) for route in self._dialect.routes]
+        made = [options(path, [route.method for route in routes]) for path, routes in by_path.items()]
+        made += [self._handler(route) for route in self._dialect.routes]
         return made + [self._others(path, routes) for path, routes in by_path.items()]
 
     def _handler(self, route: Route) -> HTTPRouteHandler:
@@ -88,13 +91,11 @@ class Served:
         served = {route.method for route in routes}
 
         async def refuse(request: AnyRequest) -> Response[Any]:
-            allowed = {"Allow": ", ".join(sorted(served))}
-            return _respond(
-                self._fail(MethodNotAllowed(f"{request.method} is not served at {path}."), request), allowed
-            )
+            error = MethodNotAllowed(f"{method_of(request.scope)} is not served at {path}.")
+            return _respond(self._fail(error, request), {"Allow": allowed(served)})
 
         refuse.__name__ = f"{self._dialect.name}_{routes[0].work.__name__}_refuse"
-        others = [HttpMethod.HEAD, *(HttpMethod(method) for method in METHODS if method not in served)]
+        others = [HttpMethod(method) for method in METHODS if method not in served]
         return HTTPRouteHandler(path, http_method=others, status_code=405)(refuse)
 
     async def answer(self, route: Route, request: AnyRequest) -> Response[Any]:
@@ -107,6 +108,8 @@ class Served:
             request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
             self._let_in(credential, house.clock())
             reply = await house.in_thread(self._work, house, route, credential, asked, unread)
+        except ClientGone:  # nobody hears an envelope
+            raise
         except Exception as error:
             return self._after(_respond(self._fail(error, request), _ended(error)), house, credential)
         return self._after(_respond(reply), house, credential)

@@ -1,0 +1,60 @@
+"""The caller at the other end of one request: is somebody still listening?
+
+Servers tell it by `http.disconnect`, to whoever asks for more of the request. Nobody does while the work goes on, so
+this asks once the body is whole and the work has taken a moment; most requests are answered before that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from litestar.types import HTTPReceiveMessage, HTTPScope, Receive
+
+LOOK_AFTER_S: Final = 0.05
+BODY: Final = (b"content-length", b"transfer-encoding")
+
+
+class Connection:
+    """Stands where `receive` stood. `close` when the answer was sent."""
+
+    def __init__(self, receive: Receive, scope: HTTPScope) -> None:
+        self._receive = receive
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._held: list[HTTPReceiveMessage] = []  # taken while looking, for whoever asks after all
+        self.gone = False
+        if scope["method"] in ("GET", "HEAD") and not any(name in BODY for name, _ in scope["headers"]):
+            self._look_later()
+
+    async def receive(self) -> HTTPReceiveMessage:
+        if self._held:
+            return self._held.pop(0)
+        if self._looking is not None:
+            await asyncio.wait({self._looking})  # it ends with the connection
+            return {"type": "http.disconnect"}
+        message = await self._ask()
+        if message["type"] == "http.request" and not message.get("more_body", False) and self._timer is None:
+            self._look_later()
+        return message
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _ask(self) -> HTTPReceiveMessage:
+        message: HTTPReceiveMessage = await self._receive()  # type: ignore[assignment]
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = asyncio.ensure_future(self._wait_for_end())
+
+    async def _wait_for_end(self) -> None:
+        while (message := await self._ask())["type"] == "http.request":
+            self._held.append(message)
