@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -23,6 +25,7 @@ SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"}
 MIN_TOKEN_CHARS: Final = 20  # as ledger.credentials has it
 MAX_TOKEN_CHARS: Final = 1024
 
+Network = IPv4Network | IPv6Network
 PositiveInt = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 
 
@@ -140,6 +143,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["loopback", "open", "admin"],
         Meta(description="Who reads /metrics without an admin credential: callers of this machine, all, or nobody."),
     ] = "loopback"
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Networks of our own proxies, by comma (`10.0.0.0/8, ::1`): what they say of the caller's "
+            "address is believed and logged. Empty: nobody is."
+        ),
+    ] = ""
+    forwarded_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"],
+        Meta(description="The one header in which trusted proxies say it; any other is never read."),
+    ] = "x-forwarded-for"
     log_format: Annotated[Literal["console", "json"], Meta(description="Log lines for people or for programs.")] = (
         "console"
     )
@@ -154,6 +168,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def data_dir(self) -> Path:
         return Path(self.data)
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        return _networks(self.trusted_proxies)
 
     @property
     def backups(self) -> Path:
@@ -187,6 +205,7 @@ def load_config(environment: Mapping[str, str], dialects: Dialects | None = None
         _check(name, value)
     config = msgspec.convert(values, Config, strict=False)
     _check_token(config.admin_token)
+    _check_proxies(config)
     return config
 
 
@@ -273,3 +292,15 @@ def _check_token(token: str | None) -> None:
             f"admin_token has {len(token)} characters: it needs {MIN_TOKEN_CHARS} to {MAX_TOKEN_CHARS}, printable "
             "ASCII without spaces."
         )
+
+
+def _check_proxies(config: Config) -> None:
+    try:
+        _networks(config.trusted_proxies)
+    except ValueError as error:
+        raise ConfigError(f"trusted_proxies = {config.trusted_proxies!r}: {error}.") from None
+
+
+@lru_cache(8)
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())

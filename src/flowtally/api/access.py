@@ -1,7 +1,7 @@
 """What is the same for every request, known route or not: its id, its log line, its numbers and the security headers.
 
 An ASGI layer around the whole application, because the framework answers unknown paths before its own middleware. The
-log has the path only: query strings and headers may carry secrets.
+log has the path and the caller's address: query strings and headers may carry secrets.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from flowtally.api.connection import Connection
+from flowtally.api.forwarded import caller_of
 from flowtally.api.heads import method_of
-from flowtally.api.metrics import Metrics
+from flowtally.api.house import House
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.config import Config
 from flowtally.errors import ClientGone
+from flowtally.texts import printable
 
 log = structlog.get_logger("flowtally.access")
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+PATH_CHARS: Final = 400
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
 SECURITY: Final = (
@@ -74,12 +78,27 @@ class Access:
         said = method_of(scope)
         method = said if said in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
-        metrics: Metrics = scope["litestar_app"].state.house.metrics
-        metrics.answered(method, route, status, seconds)
+        house: House = scope["litestar_app"].state.house
+        house.metrics.answered(method, route, status, seconds)
         say = log.debug if path in QUIET and status < 400 else log.info
         who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[typeddict-item]
         ms = round(seconds * 1000, 1)
-        say("request", method=method, path=path, status=status, ms=ms, request_id=request_id, **who)
+        caller = _caller(scope, house.config)
+        say(
+            "request",
+            method=method,
+            path=printable(path, PATH_CHARS),
+            status=status,
+            ms=ms,
+            client=caller,
+            request_id=request_id,
+            **who,
+        )
+
+
+def _caller(scope: HTTPScope, config: Config) -> str:
+    peer = scope["client"][0] if scope["client"] else ""
+    return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)
 
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
