@@ -8,23 +8,29 @@ from typing import Any
 import pytest
 from tests.usage.blocks import block
 
-from flowtally.changes import make_changes
+from flowtally.changes import BEGINNING, KIND, Place, make_changes
+from flowtally.cursors import Walk
 from flowtally.edges import format_instant
-from flowtally.errors import BadRange
+from flowtally.errors import BadRange, CursorGone
 from flowtally.protocol import ChangesAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Commit
 
 
-def ask(store: MemoryStore, since: str = "0", **more: Any) -> ChangesAnswer:
-    asked: dict[str, Any] = {"account": None, "late_before": None, "limit": 20} | more
+def ask(store: MemoryStore, since: str = BEGINNING, **more: Any) -> ChangesAnswer:
+    asked: dict[str, Any] = {"generation": "g", "account": None, "late_before": None, "limit": 20} | more
     return make_changes(store, since, **asked)
+
+
+def after(block: int, seen: int | None = None, late: int | None = None, account: str | None = None) -> str:
+    """The cursor of a place."""
+    return Walk(KIND, "g", (account,)).cursor(Place(block, seen, late))
 
 
 def follow(store: MemoryStore, limit: int, **more: Any) -> list[tuple[int, str]]:
     """All pages to the end."""
     seen: list[tuple[int, str]] = []
-    since = "0"
+    since = BEGINNING
     for _ in range(1000):
         answer = ask(store, since, limit=limit, **more)
         assert len(answer.items) <= limit
@@ -55,11 +61,11 @@ def test_pages_of_any_size_show_everything_once_and_in_order(store: MemoryStore,
 
 
 def test_a_cursor_goes_on_where_the_answer_ended_and_what_comes_later_is_new(store: MemoryStore) -> None:
-    assert ask(store, "3.5", limit=1).items[0].account == "f"
-    assert ask(store, "3.5", limit=1).next == "3.6"
-    assert ask(store, "3.6", limit=1).next == "3"
-    end = ask(store, "41")
-    assert (end.items, end.next, end.more) == ([], "41", False)
+    assert ask(store, after(3, 5), limit=1).items[0].account == "f"
+    assert ask(store, after(3, 5), limit=1).next == after(3, 6, 3_000)
+    assert ask(store, after(3, 6), limit=1).next == after(3, late=3_000)
+    end = ask(store, after(41))
+    assert (end.items, end.next, end.more) == ([], after(41), False)
     store.append(block(50, {"account": "z"}))
     assert [one.account for one in ask(store, end.next).items] == ["z"]
 
@@ -78,12 +84,34 @@ def test_late_is_what_is_dated_before_the_instant_that_since_stands_for(store: M
         (2, "b", 1, 1),
         (41, "a", 1, 1),
     ]
-    assert ask(store, "2").late_before == format_instant(2_000)
-    assert [one.late for one in ask(store, "2", late_before=format_instant(60)).items if one.late] == [1]
+    assert ask(store, after(2)).late_before == format_instant(2_000)
+    assert [one.late for one in ask(store, after(2), late_before=format_instant(60)).items if one.late] == [1]
+
+
+def test_further_pages_call_late_what_the_first_did_and_following_begins_anew(store: MemoryStore) -> None:
+    first = ask(store, format_instant(1_500), limit=2)
+    second = ask(store, first.next, limit=100)
+    assert (first.late_before, second.late_before, second.more) == (format_instant(1_500), format_instant(1_500), False)
+    assert ask(store, second.next).late_before == format_instant(4_000)
+
+
+def test_where_nothing_is_left_the_cursor_stands_at_the_last_commit(store: MemoryStore) -> None:
+    """Else that of a quiet account stays behind, until its block is rolled up."""
+    quiet = ask(store, account="g")
+    assert ([one.block for one in quiet.items], quiet.next) == ([3], after(41, account="g"))
+
+
+def test_a_cursor_of_another_account_or_generation_is_refused(store: MemoryStore) -> None:
+    for account in ("a", None):
+        other = "b" if account else "a"
+        with pytest.raises(BadRange, match="another account"):
+            ask(store, after(2, account=account), account=other)
+        with pytest.raises(CursorGone, match="Begin again from an RFC 3339 instant"):
+            ask(store, after(2, account=account), account=account, generation="h")
 
 
 def test_a_change_says_what_it_adds_and_where(store: MemoryStore) -> None:
-    correction, late = ask(store, "3").items
+    correction, late = ask(store, after(3)).items
     assert (correction.corrections, correction.use, correction.bytes, correction.earliest) == (
         1,
         0,
@@ -93,7 +121,9 @@ def test_a_change_says_what_it_adds_and_where(store: MemoryStore) -> None:
     assert (late.use, late.bytes, late.received_at) == (1, 7, format_instant(4_000))
 
 
-@pytest.mark.parametrize("since", ["", "yesterday", "-1", "1.", "1.2.3", "9" * 19, "2026-01-01", "١"])
+@pytest.mark.parametrize(
+    "since", ["", "1", "4711", "3.5", "yesterday", "-1", "1.", "1.2.3", "9" * 19, "2026-01-01", "١"]
+)
 def test_what_is_no_cursor_and_no_instant_is_told(store: MemoryStore, since: str) -> None:
     with pytest.raises(BadRange):
         ask(store, since)
@@ -140,7 +170,7 @@ class Busy(MemoryStore):
 def test_what_is_committed_between_the_questions_of_a_page_is_not_skipped(seed: int, account: str | None) -> None:
     store = Busy(random.Random(seed))
     seen: list[tuple[int, str]] = []
-    since = "0"
+    since = BEGINNING
     for _ in range(60):
         answer = ask(store, since, limit=store.chance.randint(1, 5), account=account)
         seen += [(one.block, one.account) for one in answer.items]

@@ -21,11 +21,11 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
 from flowtally import periods
+from flowtally.cursors import Walk
 from flowtally.edges import parse_instant
 from flowtally.errors import BadRange, BadRequest, Conflict, NotFound, PeriodOverlap
 from flowtally.ledger import accounts, grants
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.pages import encode_cursor
 from flowtally.protocol import PeriodAnswer, PeriodDetailAnswer, ProductTotals, Totals
 from flowtally.statement import total
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -195,7 +195,10 @@ def test_an_unknown_period_or_cursor_is_named(books: Books) -> None:
     march = books.close("2026-03-01", "2026-04-01")
     with pytest.raises(NotFound):
         books.read("per_x")
-    for cursor in ("abc", encode_cursor("period changes", "1 31"), encode_cursor("grants", "1 1")):
+    walk = Walk("period changes", "", ("acme", march.id))
+    assert books.read(march.id, walk.cursor((1, 30)))
+    other = Walk("period changes", "", ("acme", "per_x"))
+    for cursor in ("abc", walk.cursor((1, 31)), Walk("grants", "", ("acme",)).cursor((1, 1)), other.cursor((1, 1))):
         with pytest.raises(BadRequest):
             books.read(march.id, cursor)
 

@@ -1,60 +1,68 @@
 """What moved whose past, in the order it was committed: for whoever must explain a figure that is not yesterday's.
 
-Owns cursors and pages. The cursor `12` has seen everything up to block 12; `12.500` all before block 12 and 500
-accounts of it, because a page may end inside a block. An instant means everything received from it on.
+Owns places and pages. A place is a block of which everything was seen, or some accounts, because a page may end inside
+a block. An instant means everything received from it on. The text of a place is a cursor (`cursors`): it belongs to one
+account, or to all, and to one generation of the installation, after which the same number may be of other rows.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from flowtally.cursors import Walk
 from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import BadRange
+from flowtally.errors import BadRange, BadRequest
 from flowtally.protocol import Change, ChangesAnswer
-from flowtally.usage.store import Move, UsageReader
+from flowtally.usage.store import MAX_BLOCK, Move, UsageReader
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100
-_CURSOR: Final = re.compile(r"(?P<block>[0-9]{1,18})(?:\.(?P<seen>[0-9]{1,9}))?", re.ASCII)
+BEGINNING: Final = "0"
+KIND: Final = "changes"
+_NUMBER: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
+_YEAR_1: Final = -62_135_596_800_000
+_YEAR_9999: Final = 253_402_300_799_999
 _LAST: Final = 10_413_791_999_999  # the engine's calendar ends with the year 2299
 
 
-class Cursor(msgspec.Struct, frozen=True):
-    """Everything up to `block` was seen; with `seen`, of `block` itself only that many accounts."""
+class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Everything up to `block` was seen; with `seen`, of `block` itself only that many accounts. `late`: what counts as
+    late on the pages that are still to come, which is what did on the first."""
 
-    block: int
-    seen: int | None = None
+    block: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
+    seen: Annotated[int, Meta(ge=1, le=10**9)] | None = None
+    late: Annotated[int, Meta(ge=_YEAR_1, le=_YEAR_9999)] | None = None
 
     @property
     def first(self) -> int:
         """The first block to look at."""
         return self.block + 1 if self.seen is None else self.block
 
-    @property
-    def text(self) -> str:
-        return str(self.block) if self.seen is None else f"{self.block}.{self.seen}"
-
 
 def make_changes(
-    usage: UsageReader, since: str, *, account: str | None, late_before: str | None, limit: int
+    usage: UsageReader, since: str, *, generation: str, account: str | None, late_before: str | None, limit: int
 ) -> ChangesAnswer:
-    """A page of changes. BadRange where `since` is neither a cursor nor an instant."""
+    """A page of changes. BadRange where `since` is neither a cursor of these changes nor an instant; CursorGone."""
+    walk = Walk(KIND, generation, (account,), "since", "Begin again from an RFC 3339 instant")
     until = usage.published().block  # first of all: what is committed between the questions below is of the next page
-    cursor, started = _read_since(usage, since)
+    place, started = _read_since(usage, walk, since)
     late = started if late_before is None else parse_instant(late_before)
-    found = _read(usage, cursor, until, limit + 1, account, late)
+    found = _read(usage, place, until, limit + 1, account, late)
     shown = found[:limit]
     items = [_show(one) for one in shown]
-    return ChangesAnswer(format_instant(late), items, _next(cursor, until, shown, found).text, len(found) > limit)
+    more = len(found) > limit
+    following = msgspec.structs.replace(_next(place, until, shown, found), late=late if more else None)
+    return ChangesAnswer(format_instant(late), items, walk.cursor(following), more)
 
 
-def _read(usage: UsageReader, cursor: Cursor, until: int, limit: int, account: str | None, late: int) -> list[Move]:
-    """The next `limit` changes after the cursor, up to the block `until`."""
+def _read(usage: UsageReader, place: Place, until: int, limit: int, account: str | None, late: int) -> list[Move]:
+    """The next `limit` changes after the place, up to the block `until`."""
     found: list[Move] = []
-    first, skip = cursor.first, cursor.seen or 0
+    first, skip = place.first, place.seen or 0
     while True:
         wanted = limit - len(found)
         found += usage.moves(first, skip, wanted, account=account, late_before=late, until_block=until)
@@ -67,30 +75,43 @@ def _read(usage: UsageReader, cursor: Cursor, until: int, limit: int, account: s
         first, skip = after, 0
 
 
-def _read_since(usage: UsageReader, since: str) -> tuple[Cursor, int]:
-    """The cursor, and the instant it stands for."""
-    match = _CURSOR.fullmatch(since)
-    if match is not None:
-        block, seen = int(match["block"]), match["seen"]
-        return Cursor(block, None if seen is None else int(seen)), usage.last_commit(block=block).received_at
+def _read_since(usage: UsageReader, walk: Walk, since: str) -> tuple[Place, int]:
+    """The place, and the instant it stands for."""
+    if since == BEGINNING:
+        return Place(0), 0
+    if _NUMBER.fullmatch(since):
+        raise BadRange(
+            f"since = {since[:64]!r}: a bare number is no cursor, it could mean other rows after a restore. Give "
+            "`next` of an earlier answer as it is, or an RFC 3339 instant to begin from",
+            parameter="since",
+        )
     try:
         at = parse_instant(since)
     except BadRange:
-        text = since[:64]
-        raise BadRange(f"since = {text!r}: a cursor such as 4711, or an RFC 3339 instant", parameter="since") from None
+        place = _read_cursor(walk, since)
+        started = usage.last_commit(block=place.block).received_at if place.late is None else place.late
+        return place, started
     if at <= 0:
-        return Cursor(0), 0
-    return Cursor(usage.last_commit(at=min(at, _LAST) - 1).block), at
+        return Place(0), 0
+    return Place(usage.last_commit(at=min(at, _LAST) - 1).block), at
 
 
-def _next(cursor: Cursor, until: int, shown: list[Move], found: list[Move]) -> Cursor:
-    if len(found) == len(shown):  # nothing is left up to `until`; a cursor of an instant may stand beyond it
-        return Cursor(max(until, cursor.block))
+def _read_cursor(walk: Walk, since: str) -> Place:
+    try:
+        return walk.place(since, Place)
+    except BadRequest as error:
+        told = f"{error.detail}. Give `next` of an earlier answer as it is, or an RFC 3339 instant"
+        raise BadRange(told, parameter="since") from None
+
+
+def _next(place: Place, until: int, shown: list[Move], found: list[Move]) -> Place:
+    if len(found) == len(shown):  # nothing is left up to `until`; the place of an instant may be beyond it
+        return Place(max(until, place.block))
     last = shown[-1].block
     if found[len(shown)].block != last:
-        return Cursor(last)
+        return Place(last)
     of_last = sum(one.block == last for one in shown)
-    return Cursor(last, of_last + (cursor.seen or 0 if cursor.block == last else 0))
+    return Place(last, of_last + (place.seen or 0 if place.block == last else 0))
 
 
 def _show(one: Move) -> Change:

@@ -31,6 +31,7 @@
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
     │   └── SourceKindMismatch      numbered events for a named source, or the reverse
     ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
+    ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
     ├── TooLarge (413)              body or batch beyond the limits
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
@@ -240,6 +241,15 @@ class RolledUp(FlowtallyError):
     status = 410
     code = "rolled_up"
     title = "Old usage is kept by quarter hours"
+
+
+class CursorGone(FlowtallyError):
+    """A cursor of another generation: made before the installation was restored or rebuilt, or of another one. What it
+    has seen need not be what is here."""
+
+    status = 410
+    code = "cursor_gone"
+    title = "The cursor was made before a restore"
 
 
 class TooLarge(FlowtallyError):

@@ -19,12 +19,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from flowtally.balance import make_balance
+from flowtally.cursors import Walk
 from flowtally.edges import calendar_edges, format_instant, load_zone, parse_bound
 from flowtally.errors import BadRange, BadRequest
 from flowtally.ledger import accounts, pools
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.database import Tx
-from flowtally.ledger.pages import decode_cursor, encode_cursor
+from flowtally.ledger.pages import walk_of
 from flowtally.ledger.periods import ClosedSpan, Period
 from flowtally.ledger.pools import Pools
 from flowtally.moment import latest
@@ -41,7 +42,7 @@ from flowtally.protocol import (
     ProductTotals,
 )
 from flowtally.statement import total
-from flowtally.usage.store import BlockSum, Sum, UsageReader, Where
+from flowtally.usage.store import MAX_BLOCK, BlockSum, Sum, UsageReader, Where
 
 _CHANGES = "period changes"
 
@@ -125,7 +126,7 @@ def read_period(
         products=by_product(sums, known),
         pools=by_pool(sums, known),
         total=total(sums),
-        changes=_changes(usage, period, since, cursor, limit),
+        changes=_changes(usage, period, since, walk_of(tx, _CHANGES, (account_id, period.id)), cursor, limit),
     )
     shown = show_period(period)
     values = {name: getattr(shown, name) for name in PeriodAnswer.__struct_fields__}
@@ -196,23 +197,25 @@ def _pending(
     ]
 
 
-def _changes(usage: UsageReader, period: Period, since: Where, cursor: str | None, limit: int) -> PeriodChanges:
+def _changes(
+    usage: UsageReader, period: Period, since: Where, walk: Walk, cursor: str | None, limit: int
+) -> PeriodChanges:
     """In order of block and day: what is new comes at the end, so pages neither repeat nor skip."""
     zone = load_zone(period.timezone)
     edges = calendar_edges("day", period.starts_at, period.ends_at, zone)
-    after = None if cursor is None else _read_cursor(cursor, len(edges) - 1)
+    after = None if cursor is None else _read_cursor(walk, cursor, len(edges) - 1)
     found = usage.block_sums(edges, since, after=after, limit=limit + 1)
     more = found[limit - 1] if len(found) > limit else None
     times = [format_instant(edge, zone) for edge in edges]
-    following = None if more is None else encode_cursor(_CHANGES, f"{more.block} {more.span}")
+    following = None if more is None else walk.cursor((more.block, more.span))
     return PeriodChanges([_change(one, times) for one in found[:limit]], following)
 
 
-def _read_cursor(cursor: str, spans: int) -> tuple[int, int]:
-    block, _, span = decode_cursor(_CHANGES, cursor).partition(" ")
-    if not (block.isdecimal() and span.isdecimal() and int(block) < 2**63 and int(span) < spans):
+def _read_cursor(walk: Walk, cursor: str, spans: int) -> tuple[int, int]:
+    block, span = walk.place(cursor, tuple[int, int])
+    if not (0 <= block <= MAX_BLOCK and 0 <= span < spans):
         raise BadRequest(f"cursor {cursor[:80]!r} was not made here", parameter="cursor")
-    return int(block), int(span)
+    return block, span
 
 
 def _change(found: BlockSum, times: Sequence[str]) -> PeriodChange:

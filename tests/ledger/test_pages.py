@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flowtally.errors import BadRequest
-from flowtally.ledger import accounts, pages
+from flowtally.cursors import Walk
+from flowtally.errors import BadRequest, CursorGone
+from flowtally.ledger import accounts, installation
 from flowtally.ledger.database import Ledger
 
 names = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/"), min_size=1, max_size=8)
@@ -43,11 +44,14 @@ def test_what_is_made_between_two_pages_neither_repeats_nor_skips_the_others(led
     assert [account.id for account in first.items + second.items] == ["b", "d", "e", "f"]
 
 
+CURSORS = Walk("accounts", "")
+
+
 @pytest.mark.parametrize("key", ["acme", "", 'ü/\\"', "x" * 256, "😀"])
 def test_a_cursor_holds_its_key_and_fits_a_query_string(key: str) -> None:
-    cursor = pages.encode_cursor("accounts", key)
+    cursor = CURSORS.cursor(key)
     assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert pages.decode_cursor("accounts", cursor) == key
+    assert CURSORS.place(cursor, str) == key
 
 
 @pytest.mark.parametrize(
@@ -59,15 +63,29 @@ def test_a_cursor_holds_its_key_and_fits_a_query_string(key: str) -> None:
         "ü",
         "A",
         "\x00",
-        pages.encode_cursor("grants", "acme"),
-        pages.encode_cursor("accounts", "a\x00b"),
-        pages.encode_cursor("accounts", "acme") + "x",
+        Walk("grants", "").cursor("acme"),
+        Walk("accounts", "", ("acme",)).cursor("acme"),
+        CURSORS.cursor("a\x00b"),
+        CURSORS.cursor(7),
+        CURSORS.cursor("acme") + "x",
         "eyJhIjoxfQ",
     ],
 )
 def test_a_cursor_not_made_here_is_a_bad_request(ledger: Ledger, cursor: str) -> None:
     with pytest.raises(BadRequest, match="cursor"), ledger.read() as tx:
         accounts.list_accounts(tx, cursor)
+
+
+def test_a_cursor_from_before_a_restore_is_gone(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        for account_id in "abc":
+            accounts.create_account(tx, account_id, now=1)
+        first = accounts.list_accounts(tx, limit=1)
+        installation.bind(tx, "the same", "another generation")
+        with pytest.raises(CursorGone, match="Begin again without it"):
+            accounts.list_accounts(tx, first.next)
+        again = accounts.list_accounts(tx, limit=1)
+        assert [one.id for one in accounts.list_accounts(tx, again.next).items] == ["b", "c"]
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])

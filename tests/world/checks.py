@@ -13,7 +13,10 @@ from zoneinfo import ZoneInfo
 from tests.world.model import PURSES, Row, User, inside, total
 from tests.world.world import ACCOUNTS, DAY, World
 
+from flowtally import tokens
+from flowtally.changes import KIND, Place
 from flowtally.corrections import NOTHING, Quantities
+from flowtally.cursors import Walk
 from flowtally.edges import format_instant
 from flowtally.ledger import audit
 
@@ -88,7 +91,9 @@ def usage_as_it_stood(world: World, chance: Random) -> None:
 def changes(world: World, chance: Random) -> None:
     """What every commit did to every account adds up to what is there."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    since, more = str(world.model.rolled_up_to_block), True
+    end = world.ask("GET", "/v1/changes", since="2200-01-01T00:00:00Z")["next"]
+    generation, *_ = tokens.decode(KIND, end, tuple[str, bytes, Any])
+    since, more = Walk(KIND, generation, (None,)).cursor(Place(world.model.rolled_up_to_block)), True
     while more:
         told = world.ask("GET", "/v1/changes", since=since, limit=chance.choice([50, 1000]))
         for one in told["items"]:

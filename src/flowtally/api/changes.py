@@ -10,9 +10,11 @@ from msgspec import Meta
 from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
-from flowtally.changes import DEFAULT_LIMIT, MAX_LIMIT, make_changes
-from flowtally.errors import BadRange, RolledUp, UnknownAccount
+from flowtally.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
+from flowtally.cursors import Walk
+from flowtally.errors import BadRange, CursorGone, RolledUp, UnknownAccount
 from flowtally.ledger import accounts
+from flowtally.ledger.installation import read_installation
 from flowtally.protocol import Change, ChangesAnswer
 
 
@@ -20,19 +22,20 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: Annotated[
         str,
         Meta(
-            description="`next` of an earlier answer, or an instant (RFC 3339): all that was received from it on. "
-            "Default: from the beginning.",
+            description="`next` of an earlier answer, as it is and for the same `account`, or an instant (RFC 3339): "
+            "all that was received from it on. Default: from the beginning. After a restore a `next` from before it is "
+            "refused (410 `cursor_gone`): begin again from an instant.",
             examples=["2026-03-14T00:00:00Z"],
         ),
-    ] = "0"
+    ] = BEGINNING
     account: Annotated[
         str | None, Meta(description="Only this account. An account credential sees its own only.", examples=["acme"])
     ] = None
     late_before: Annotated[
         str | None,
         Meta(
-            description="Use dated before this instant counts as `late`. Default: the instant `since` stands for. Give "
-            "the answer's own with each further page.",
+            description="Use dated before this instant counts as `late`. Default: the instant `since` stands for; "
+            "further pages keep that of the first.",
             examples=["2026-03-14T00:00:00Z"],
         ),
     ] = None
@@ -48,7 +51,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What changed since",
     query=ChangesQuery,
     answer=ChangesAnswer,
-    errors=(BadRange, UnknownAccount, RolledUp),
+    errors=(BadRange, UnknownAccount, RolledUp, CursorGone),
     example=ChangesAnswer(
         "2026-03-14T00:00:00Z",
         [
@@ -69,7 +72,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 requests=120,
             )
         ],
-        "4711",
+        Walk(KIND, "", (None,)).cursor(Place(4711)),
         False,
     ),
 )
@@ -82,5 +85,10 @@ def read_changes(call: Call, query: ChangesQuery) -> ChangesAnswer:
         auth.require_account(call.credential, account)
         accounts.read_account(call.tx, account)
     return make_changes(
-        call.house.usage, query.since, account=account, late_before=query.late_before, limit=query.limit
+        call.house.usage,
+        query.since,
+        generation=read_installation(call.tx).generation,
+        account=account,
+        late_before=query.late_before,
+        limit=query.limit,
     )

@@ -13,7 +13,13 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 R = TypeVar("R")
 A = TypeVar("A")
 
-Cursor = Annotated[str | None, Meta(description="`next` of the page before; without it: the first page.")]
+Cursor = Annotated[
+    str | None,
+    Meta(
+        description="`next` of the page before, as it is and with the same parameters (`limit` may change); without "
+        "it: the first page."
+    ),
+]
 Limit = Annotated[int, Meta(description="How many items a page has at most.", ge=1, le=MAX_LIMIT)]
 
 

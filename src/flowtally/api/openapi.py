@@ -229,6 +229,8 @@ def _always(op: Operation) -> Iterable[type[errors.FlowtallyError]]:
         yield errors.BadRequest
     if "{account}" in op.path:
         yield errors.UnknownAccount
+    if "cursor" in op.query.__struct_fields__:
+        yield errors.CursorGone
     if op.writes:
         yield from (errors.MalformedBody, errors.SlowBody, errors.TooLarge, errors.IdempotencyMismatch)
     if op.body is not None:

@@ -19,7 +19,7 @@ EXAMPLES: Final = """\
 Examples:
   flowtally changes --since yesterday
   flowtally changes --since 2026-07-01T00:00:00Z --account acme
-  flowtally changes --since 4711 --json
+  flowtally changes --since today --json | jq -r .next
 """
 COLUMNS: Final = ("commit", "received", "account", "what", "dated from", "to", "bytes", "requests")
 DAYS: Final = {"today": 0, "yesterday": 1}
@@ -27,7 +27,7 @@ DAYS: Final = {"today": 0, "yesterday": 1}
 
 def changes(
     since: Annotated[
-        str, typer.Option("--since", help="today, yesterday, an instant (RFC 3339) or the cursor of an earlier answer.")
+        str, typer.Option("--since", help="today, yesterday, an instant (RFC 3339) or `next` of an earlier answer.")
     ] = "yesterday",
     account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
     late_before: Annotated[

@@ -32,6 +32,7 @@ HINTS: Final = {
     "sequence_gap": "Ask the server where to go on and run the same command again.",
     "queue_full": "Nothing is lost; run the same command again in a moment.",
     "storage_full": "Make room on the server's disk; writing resumes by itself.",
+    "cursor_gone": "Begin again from an instant: --since yesterday, or when you last asked.",
     "settling": "Run the same command again in a moment.",
 }
 LOG_HINTS: Final = {

@@ -137,7 +137,7 @@ def periods(account: str) -> Listing[p.PeriodAnswer]:
 
 
 def period(account: str, period: str, *, cursor: str | None = None) -> Call[p.PeriodDetailAnswer]:
-    """A closed period and what came into it since; `cursor` pages through the changes."""
+    """A closed period and what came into it since; `cursor`, the `next` of its changes, pages through them."""
     path = f"/v1/accounts/{segment(account)}/periods/{segment(period)}"
     return read(path, p.PeriodDetailAnswer, {"cursor": cursor} if cursor else {})
 
@@ -155,7 +155,8 @@ def explain(account: str, at: str | None = None, *, top: int | None = None) -> C
 def changes(
     since: str = "0", *, account: str | None = None, late_before: str | None = None, limit: int | None = None
 ) -> Call[p.ChangesAnswer]:
-    """A page of what changed since a cursor or an instant; the answer's `next` is the cursor to go on with."""
+    """A page of what changed since an instant, or since `next` of an earlier answer for the same account, which is how
+    to follow. ApiError `cursor_gone` after the server was restored: begin again from an instant."""
     return read(
         "/v1/changes", p.ChangesAnswer, _given(since=since, account=account, late_before=late_before, limit=limit)
     )

@@ -114,7 +114,7 @@ def list_allocations(
 ) -> Page[Allocation]:
     """Allocations to the user in the order they were made, returned ones included."""
     query = _allocations().where(allocations.c.user_id == user.id)
-    return read_page(tx, "allocations", query, allocations.c.id, _allocation, after=after, limit=limit)
+    return read_page(tx, "allocations", query, allocations.c.id, _allocation, (user.id,), after=after, limit=limit)
 
 
 def allocations_of(tx: Connection, account: str, until: int | None = None) -> list[Allocation]:

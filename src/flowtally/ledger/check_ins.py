@@ -83,7 +83,8 @@ def next_check_in(tx: Connection, account: str) -> int:
 def list_check_ins(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[CheckIn]:
     """The account's check-ins, which is in order of day. UnknownAccount."""
     read_account(tx, account)
-    return read_page(tx, "check-ins", _check_ins(account), check_ins.c.day, CheckIn, after=after, limit=limit)
+    query = _check_ins(account)
+    return read_page(tx, "check-ins", query, check_ins.c.day, CheckIn, (account,), after=after, limit=limit)
 
 
 def _next(tx: Connection, account: str, zone: ZoneInfo) -> int:

@@ -121,7 +121,7 @@ def list_credentials(
     if account is not None:
         read_account(tx, account)
     return read_page(
-        tx, "credentials", _credentials_of(account), credentials.c.id, Credential, after=after, limit=limit
+        tx, "credentials", _credentials_of(account), credentials.c.id, Credential, (account,), after=after, limit=limit
     )
 
 

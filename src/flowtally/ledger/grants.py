@@ -127,7 +127,7 @@ def list_grants(
         query = query.where(grants.c.pool == check_text("pool", pool))
     if source is not None:
         query = query.where(grants.c.source == check_text("source", source))
-    return read_page(tx, "grants", query, grants.c.id, Grant, after=after, limit=limit)
+    return read_page(tx, "grants", query, grants.c.id, Grant, (account,), after=after, limit=limit)
 
 
 def grants_of(tx: Connection, account: str) -> list[Grant]:

@@ -117,7 +117,8 @@ def read_period(tx: Connection, period_id: str, account: str) -> Period:
 def list_periods(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Period]:
     """Periods of the account in order of id, which is the order they were closed in. UnknownAccount."""
     read_account(tx, account)
-    return read_page(tx, "periods", _periods_of(account), periods.c.id, Period, after=after, limit=limit)
+    query = _periods_of(account)
+    return read_page(tx, "periods", query, periods.c.id, Period, (account,), after=after, limit=limit)
 
 
 def _periods_of(account: str) -> Select[Any]:

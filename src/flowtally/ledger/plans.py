@@ -89,7 +89,7 @@ def list_plans(
     query = select(*plans.c)
     if not retired:
         query = query.where(plans.c.retired_at.is_(None))
-    return read_page(tx, "plans", query, plans.c.id, Plan, after=after, limit=limit)
+    return read_page(tx, "plans", query, plans.c.id, Plan, (retired,), after=after, limit=limit)
 
 
 def _find(tx: Connection, plan_id: str) -> Plan | None:

@@ -90,7 +90,8 @@ def list_purchases(
 ) -> Page[Purchase]:
     """Purchases of the account in the order they were made. UnknownAccount."""
     read_account(tx, account)
-    return read_page(tx, "purchases", _purchases_of(account), purchases.c.id, Purchase, after=after, limit=limit)
+    query = _purchases_of(account)
+    return read_page(tx, "purchases", query, purchases.c.id, Purchase, (account,), after=after, limit=limit)
 
 
 def _bought(order: str, account: str, plan: Plan, transfer_id: str, grant_id: str, now: int) -> Purchase:

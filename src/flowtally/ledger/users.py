@@ -139,7 +139,8 @@ def list_users(
         query = query.where(in_pool(read_pools(tx), pool))
     if product is not None:
         query = query.where(managed_users.c.product == product)
-    return read_page(tx, "users", query, users.c.id, as_user, after=after, limit=limit)
+    asked = (account, deleted, pool, product)
+    return read_page(tx, "users", query, users.c.id, as_user, asked, after=after, limit=limit)
 
 
 def in_pool(known: Pools, pool: str) -> ColumnElement[bool]:

@@ -179,7 +179,8 @@ def list_vouchers(
         query = query.where(ended.is_not(None), grant.is_(None) if status == "revoked" else grant.is_not(None))
     if digest is not None:
         query = query.where(vouchers.c.digest == digest)
-    return read_page(tx, "vouchers", query, vouchers.c.id, Voucher, after=after, limit=limit)
+    asked = (account, status, digest)
+    return read_page(tx, "vouchers", query, vouchers.c.id, Voucher, asked, after=after, limit=limit)
 
 
 def any_sealed(tx: Connection) -> str | None:

@@ -97,7 +97,7 @@ def list_entries(tx: Connection, account: str, after: str | None = None, limit: 
     """What moved the account's wallet, in the order it happened. UnknownAccount."""
     read_account(tx, account)
     order = transfer_entries.c.transfer_id
-    return read_page(tx, "wallet entries", _entries_of(account), order, Transfer, after=after, limit=limit)
+    return read_page(tx, "wallet entries", _entries_of(account), order, Transfer, (account,), after=after, limit=limit)
 
 
 def check_currency(tx: Connection, currency: str) -> None:

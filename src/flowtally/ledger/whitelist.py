@@ -125,11 +125,12 @@ def list_addresses(
 ) -> Page[Entry]:
     """What an account's own lists hold, or a user's, in the order it came; `pool`: only that one's. UnknownAccount,
     UnknownUser, NotFound (pool)."""
-    query = _entries().where(_in_list(account, _owner(tx, account, user)))
+    owner = _owner(tx, account, user)
+    query = _entries().where(_in_list(account, owner))
     if pool is not None:
         read_pools(tx).charge(pool)
         query = query.where(whitelist.c.pool == pool)
-    return read_page(tx, "whitelist", query, whitelist.c.id, _entry, after=after, limit=limit)
+    return read_page(tx, "whitelist", query, whitelist.c.id, _entry, (account, owner, pool), after=after, limit=limit)
 
 
 def forget_user(tx: Connection, user_id: str) -> None:

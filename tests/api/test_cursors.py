@@ -1,0 +1,227 @@
+"""Cursors: every list of the API obeys the same laws; a new one is described here and inherits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import pytest
+from tests.conftest import NOW, Client, Clock, token_of
+from tests.usage.blocks import block
+
+from flowtally import tokens
+from flowtally.api import application  # noqa: F401 - declares all operations
+from flowtally.api.operation import OPERATIONS, Operation
+from flowtally.cursors import Walk
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.installation import bind
+from flowtally.usage.memory import MemoryStore
+
+DAY_MS: Final = 86_400_000
+CHANGES: Final = "/v1/changes"
+PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
+NOTHING_SELECTED: Final = frozenset(
+    {"cursor", "limit", "since", "late_before", "usage"}
+)  # change what items say at most
+GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ", tokens.encode("as_of", ("", 1, 1, 1)),
+                  tokens.encode("as_of", 1)[:-1], "..%2f..%2fetc"]  # fmt: skip
+
+# How each list is asked for: first as the others are compared with, then otherwise. Each name in a path is of `Names`.
+ASKED: Final[dict[str, list[dict[str, str]]]] = {
+    "/v1/accounts": [{}],
+    "/v1/accounts/{account}/grants": [{}],
+    "/v1/accounts/{account}/users": [{}, {"deleted": "true"}, {"pool": "traffic"}, {"product": "residential"}],
+    "/v1/accounts/{account}/users/{user}/allocations": [{}],
+    "/v1/accounts/{account}/vouchers": [{}, {"status": "unused"}, {"status": "revoked"}, {"code": "A" * 16}],
+    "/v1/accounts/{account}/wallet/entries": [{}],
+    "/v1/accounts/{account}/purchases": [{}],
+    "/v1/accounts/{account}/check-ins": [{}],
+    "/v1/accounts/{account}/credentials": [{}],
+    "/v1/accounts/{account}/periods": [{}],
+    PERIOD: [{}],
+    "/v1/accounts/{account}/whitelist": [{}, {"pool": "traffic"}, {"pool": "mobile"}],
+    "/v1/accounts/{account}/users/{user}/whitelist": [{}, {"pool": "traffic"}],
+    "/v1/credentials": [{}],
+    "/v1/plans": [{}, {"retired": "true"}],
+    CHANGES: [{}, {"account": "acme"}, {"account": "globex"}],
+}
+
+
+class Shop:
+    """Two accounts with three of everything, and what one credential is shown of it."""
+
+    def __init__(self, client: Client, ledger: Ledger, clock: Clock, usage: MemoryStore) -> None:
+        self.client, self.ledger, self.clock, self.usage = client, ledger, clock, usage
+        self.headers: dict[str, str] = dict(client.headers)
+        self.names: dict[str, dict[str, str]] = {}
+        self._do("/v1/accounts", {"id": "third"})
+        self._do("/v1/accounts", {"id": "acme", "carry_from": "2025-01-01T00:00:00Z"})
+        self._do("/v1/accounts", {"id": "globex", "carry_from": "2025-01-01T00:00:00Z"})
+        for n in range(4):
+            self._do("/v1/plans", {"id": f"plan{n}", "name": "P", "amount": 1, "price_micros": 1})
+        self._do("/v1/plans/plan3/retire", {})
+        for account in ("acme", "globex"):
+            self._fill(account)
+
+    def _do(self, path: str, body: Any = None, method: str = "POST") -> Any:
+        answer = self.client.request(method, path, json=body)
+        assert answer.is_success, (path, answer.text)
+        return answer.json()
+
+    def _fill(self, account: str) -> None:
+        of = f"/v1/accounts/{account}"
+        for n in range(3):
+            self._do(f"{of}/grants", {"amount": 1_000_000})
+            self._do(f"{of}/wallet/deposits", {"amount_micros": 100})
+            self._do(f"{of}/purchases", {"plan": f"plan{n}"})
+            self._do(f"{of}/check-ins")
+            self._do(f"{of}/credentials", {"scope": "account"})
+            self._do(f"{of}/periods", {"from": f"2026-0{n + 1}-01", "to": f"2026-0{n + 1}-11"})
+            self.clock.at += DAY_MS
+        for name in (f"{short} of {account}" for short in ("fay", "gus", "hal", "ida")):
+            self._do(f"{of}/users", {"name": name, "funded": True, "product": "residential"})
+            for n in range(3):
+                self._do(f"{of}/users/{name}/allocations", {"amount": 10 + n})
+                self._do(f"{of}/users/{name}/whitelist/traffic/192.0.2.{n}", {}, "PUT")
+                self._do(f"{of}/whitelist/{('traffic', 'mobile')[n % 2]}/192.0.2.{n}", {}, "PUT")
+        self._do(f"{of}/users/ida of {account}", method="DELETE")
+        for made in self._do(f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
+            self._do(f"{of}/vouchers/{made['id']}/revoke")
+        first = self._do(f"{of}/periods", method="GET")["items"][0]["id"]
+        self.names[account] = {"account": account, "user": f"fay of {account}", "period": first}
+        for day in range(2, 7):
+            at = NOW + len(self.usage.rows) * 1_000
+            late = [{"account": one, "time": NOW - (75 - day) * DAY_MS} for one in (account, "third")]
+            self.usage.append(block(self.usage.published().block + (1 if day % 2 else 10**12), *late, received_at=at))
+
+    def get(self, path: str, query: dict[str, str], account: str = "acme", **more: str) -> Any:
+        url = path.format(**self.names[account] | more)
+        return self.client.get(url, params=query, headers=self.headers)
+
+    def pages(self, path: str, query: dict[str, str], limit: int, account: str = "acme") -> list[tuple[list[Any], str]]:
+        """Items and the cursor after them, to the end. What follows the last one is left empty."""
+        found: list[tuple[list[Any], str]] = []
+        for _ in range(50):
+            at = {cursor_of(path): found[-1][1]} if found else {}
+            answer = self.get(path, query | at | {"limit": str(limit)}, account)
+            assert answer.status_code == 200, answer.text
+            found.append(shown(path, answer.json()))
+            if not found[-1][1]:
+                return found
+        raise AssertionError("it never ends")
+
+    def cursor(self, path: str) -> str:
+        """The one after the first item."""
+        (_, found), *_ = self.pages(path, ASKED[path][0], 1)
+        assert found
+        return found
+
+
+def shown(path: str, answer: Any) -> tuple[list[Any], str]:
+    page = answer["adjustments"]["changes"] if path == PERIOD else answer
+    return page["items"], page["next"] if page.get("more", True) and page["next"] else ""
+
+
+def cursor_of(path: str) -> str:
+    return "since" if path == CHANGES else "cursor"
+
+
+@pytest.fixture
+def shop(make_client: Callable[..., Client], app_ledger: Ledger, clock: Clock, usage: MemoryStore) -> Shop:
+    clock.at = NOW + 60 * DAY_MS
+    return Shop(make_client(check_in_bytes=10, max_users=0), app_ledger, clock, usage)
+
+
+def lists() -> dict[str, Operation]:
+    """All operations that answer in pages."""
+    return {op.path: op for op in OPERATIONS if {"cursor", "since"} & set(op.query.__struct_fields__)}
+
+
+def test_every_list_is_here_and_every_parameter_that_selects() -> None:
+    assert lists().keys() == ASKED.keys()
+    for path, op in lists().items():
+        said = {name for query in ASKED[path] for name in query}
+        assert said == {field.encode_name for field in msgspec.structs.fields(op.query)} - NOTHING_SELECTED, path
+
+
+def test_all_pages_together_are_the_whole_list(shop: Shop) -> None:
+    for path, asked in ASKED.items():
+        for query in asked:
+            [(whole, _)] = shop.pages(path, query, 1_000)
+            for limit in (1, 2):
+                assert [item for items, _ in shop.pages(path, query, limit) for item in items] == whole, (path, query)
+        assert len(shop.pages(path, asked[0], 1)) >= 3, path
+
+
+def test_a_cursor_is_refused_where_the_list_was_asked_otherwise(shop: Shop) -> None:
+    for path, (first, *others) in ASKED.items():
+        cursor = shop.cursor(path)
+        answers = [shop.get(path, query | {cursor_of(path): cursor}) for query in others]
+        if "{account}" in path:
+            answers.append(shop.get(path, first | {cursor_of(path): cursor}, "globex"))
+        if "{user}" in path:
+            answers.append(shop.get(path, first | {cursor_of(path): cursor}, user="gus of acme"))
+        for answer in answers:
+            assert answer.status_code == 400, (path, answer.text)
+            assert "of another account or other parameters" in answer.json()["detail"]
+
+
+def test_a_cursor_of_another_list_is_refused(shop: Shop) -> None:
+    cursors = {path: shop.cursor(path) for path in ASKED}
+    for path in ASKED:
+        for other in cursors.keys() - {path}:
+            answer = shop.get(path, {cursor_of(path): cursors[other]})
+            assert answer.status_code == 400, (path, other, answer.text)
+            assert "is of" in answer.json()["detail"]
+
+
+def test_a_cursor_from_before_a_restore_is_gone(shop: Shop) -> None:
+    cursors = {path: shop.cursor(path) for path in ASKED}
+    with shop.ledger.begin() as tx:
+        bind(tx, "the same", "another generation")
+    for path, cursor in cursors.items():
+        answer = shop.get(path, {cursor_of(path): cursor})
+        assert (answer.status_code, answer.json()["code"]) == (410, "cursor_gone"), path
+        assert "Begin again" in answer.json()["detail"]
+        assert shop.get(path, {cursor_of(path): shop.cursor(path)}).status_code == 200
+
+
+def test_what_is_no_cursor_is_told(shop: Shop) -> None:
+    for path in ASKED:
+        for cursor in GARBAGE:
+            answer = shop.get(path, {cursor_of(path): cursor})
+            assert answer.status_code == 400, (path, cursor, answer.text)
+            assert len(answer.json()["detail"]) < 400
+
+
+@pytest.mark.parametrize(
+    "place", [None, -1, "a\x00", [[]], 2.5, {}, [2**63, 1], [1, 10**10], [1, -1], [-1], [1, 1, 2**60]]
+)
+def test_a_place_that_no_list_has_is_refused(shop: Shop, place: Any) -> None:
+    """A cursor is no secret: anybody can make one with a check sum that fits."""
+    period = shop.names["acme"]["period"]
+    for path, walk in {
+        "/v1/accounts": Walk("accounts", ""),
+        CHANGES: Walk("changes", "", (None,)),
+        PERIOD: Walk("period changes", "", ("acme", period)),
+    }.items():
+        assert shop.get(path, {cursor_of(path): walk.cursor("a" if path == "/v1/accounts" else [1, 1])}).is_success
+        assert shop.get(path, {cursor_of(path): walk.cursor(place)}).status_code == 400
+
+
+def test_a_cursor_shows_an_account_nothing_of_another(shop: Shop) -> None:
+    cursors = {path: shop.cursor(path) for path, op in lists().items() if "account" in op.may}
+    assert len(cursors) > 8
+    shop.headers = token_of(shop.client, "/v1/accounts/globex/credentials", scope="account")
+    for path, cursor in cursors.items():
+        assert shop.get(path, {cursor_of(path): cursor}, "globex").status_code == 400, path
+        assert shop.get(path, {cursor_of(path): cursor}).status_code == (400 if path == CHANGES else 404), path
+
+
+def test_a_number_of_a_block_is_told_how_to_ask_instead(shop: Shop) -> None:
+    for since in ("4711", "3.5", "9" * 19):
+        answer = shop.get(CHANGES, {"since": since})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_range")
+        assert "a bare number is no cursor" in answer.json()["detail"]
+    assert shop.get(CHANGES, {"since": "0"}).json()["items"] == shop.get(CHANGES, {}).json()["items"]
