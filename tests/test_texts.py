@@ -67,6 +67,10 @@ def test_shown_is_one_line_that_no_terminal_obeys(text: str, limit: int | None, 
     assert printable(text, limit) == shown
 
 
+def test_a_mark_may_stand_for_what_is_not_shown() -> None:
+    assert printable("a\x1b[31m\nb\u202e", 7, mark="�") == "a�[31m…"
+
+
 @given(st.text(st.characters(codec=None)), st.integers(1, 20))
 def test_whatever_is_shown_is_harmless_and_bounded(text: str, limit: int) -> None:
     whole, cut = printable(text), printable(text, limit)

@@ -6,7 +6,6 @@ to `ingest` what it becomes: the difference to what the event stands at, which o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Meta
 from flowtally.edges import parse_instant
 from flowtally.errors import FlowtallyError
 from flowtally.events import MAX_QUANTITY, MaybeName, Name, Quantity
+from flowtally.texts import text_fault
 
 MAX_CORRECTIONS: Final = 1_000  # in one request
 MAX_REASON_CHARS: Final = 500
@@ -98,17 +98,16 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         return Quantities(*(said or 0 for said in self.stated))
 
 
-def fault_of(one: Correction, is_text: Callable[[str], bool]) -> tuple[str, str] | None:
-    """The field that is wrong and why, or None."""
+def fault_of(one: Correction) -> tuple[str, str] | None:
+    """The field that is wrong and why, or None. The event's key may be any text: it names what is there, and earlier
+    versions took ids that none may have now (decision 0057)."""
     for field in ("source", "id", "account", "user", "product", "reason"):
-        if not is_text(getattr(one, field)):
-            return field, "holds a control character or half a surrogate pair"
-    return _adjustment_fault(one) if one.corrects is None else _correction_fault(one, one.corrects, is_text)
+        if fault := text_fault(getattr(one, field)):
+            return field, fault
+    return _adjustment_fault(one) if one.corrects is None else _correction_fault(one)
 
 
-def _correction_fault(one: Correction, event: EventRef, is_text: Callable[[str], bool]) -> tuple[str, str] | None:
-    if not is_text(event.source + event.id):
-        return "corrects", "holds a control character or half a surrogate pair"
+def _correction_fault(one: Correction) -> tuple[str, str] | None:
     for field in ("account", "user", "product", "time"):
         if getattr(one, field):
             return field, "cannot be corrected: void the event and send it anew"

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.texts import text_fault
+
 MAX_QUANTITY: Final = 2**53 - 1  # the largest whole number every JSON reader keeps exactly
 MAX_SEQUENCE: Final = 2**63 - 1
 MAX_LABELS: Final = 16
@@ -126,6 +128,10 @@ def labels_fault(labels: dict[str, str]) -> str | None:
     if len(labels) > MAX_LABELS:
         return f"{len(labels)} labels; at most {MAX_LABELS}"
     for name, value in labels.items():
+        if not name.isprintable() and (fault := text_fault(name)):
+            return f"the label name {name[:80]!r} {fault}"
+        if not value.isprintable() and (fault := text_fault(value)):
+            return f"the value of label {name[:80]!r} {fault}"
         if not 0 < len(name.encode()) <= MAX_LABEL_NAME_BYTES:
             return f"the label name {name[:80]!r} must have 1 to {MAX_LABEL_NAME_BYTES} bytes"
         if len(value.encode()) > MAX_LABEL_VALUE_BYTES:

@@ -3,19 +3,21 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from tests.agents.fake import FakeServer
 
 from flowtally.agents.mapping import Mapping
-from flowtally.agents.position import CannotResume, Position, encoded
+from flowtally.agents.position import CannotResume, Position, decoded, encoded
 from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, Progress
 from flowtally.client import ApiError, Unreachable
 from flowtally.errors import ConfigError
 from flowtally.protocol import PlainEvent
+from flowtally.texts import is_text
 
 SPLIT = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.+)")
 
@@ -302,6 +304,19 @@ def test_a_refusal_of_the_server_is_passed_on(tmp_path: Path) -> None:
 def test_the_position_fits_whatever_the_options_are() -> None:
     from flowtally.agents.position import mapping_text
 
-    for pattern in ("x" * 5000, '"' * 900, "\\" * 900, "\x01" * 900, "ü" * 900):
+    for pattern in ("x" * 5000, '"' * 900, "\\" * 900, "\x01" * 900, "ü" * 900, "\x9b" * 450, "\u202e\\" * 200):
         position = Position(2**60, 2**60, 2**60, mapping=mapping_text("squid", Mapping(pattern=pattern)))
         assert len(encoded(position)) < 4096
+        assert is_text(encoded(position))
+        assert decoded("a log", 2**60, encoded(position), position.mapping) == position
+
+
+@pytest.mark.parametrize("option", ["account", "product", "source"])
+def test_an_option_that_may_not_be_kept_is_refused_before_any_number_is_given(tmp_path: Path, option: str) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(line(1))
+    named: dict[str, Any] = {"account": "acme", option: "a\x1b"}
+    source = named.pop("source", "")
+    with pytest.raises(ConfigError, match=f"--{option} .*U.001B"):
+        run(server, path, Mapping(**named), source=source)
+    assert server.requests == []

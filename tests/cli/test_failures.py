@@ -74,3 +74,23 @@ def test_a_missing_file_is_named(flowtally: Program) -> None:
     ran = flowtally("import", "/nowhere/access.log", "--account", "acme")
     assert ran.code == 1
     assert "/nowhere/access.log" in ran.err
+
+
+def test_what_a_server_says_drives_no_terminal_and_is_bounded(flowtally: Program) -> None:
+    evil = "no\x1b[2J\x9b1m\u202e [bold]" + "x" * 10_000
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (418, problem("\x1b]0;title", evil, 418))
+    ran = flowtally("account", "show", "acme")
+    assert ran.code == 1
+    assert ran.err.startswith("error: no\\x1b[2J\\x9b1m\\u202e [bold]xxx")
+    assert ran.err.endswith("x… (\\x1b]0;title).\n")
+    assert len(ran.err) < 2100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("account", "show", "\udcff"), ("account", "create", "\udcff"), ("usage", "acme", "--user", "\udcff")],
+)
+def test_an_argument_in_another_encoding_is_wrong_usage(flowtally: Program, arguments: tuple[str, ...]) -> None:
+    ran = flowtally(*arguments)
+    assert ran.code == 2
+    assert ran.err == "error: '\\udcff' holds U+DCFF at 0: half a surrogate pair is no text (usage).\n"

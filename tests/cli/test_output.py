@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
@@ -44,6 +45,59 @@ def test_no_colour_is_respected_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
 
 def test_control_characters_are_replaced() -> None:
     assert output.printable("a\x1b[31m\nb\u202e") == "a�[31m�b�"
+
+
+EVIL = "a\x1b[31m\x9b2J\nb\u202e[bold red]"
+SHOWN = "a�[31m�2J�b�[bold red]"
+
+
+@pytest.mark.parametrize("screen", [Terminal(), io.StringIO()])
+def test_whatever_is_said_drives_no_terminal(monkeypatch: pytest.MonkeyPatch, screen: io.StringIO) -> None:
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.say(EVIL)
+    output.note(EVIL, style="red")
+    output.table(("id",), [(EVIL,)])
+    output.facts({"id": EVIL})
+    assert screen.getvalue().splitlines() == [SHOWN, SHOWN, "id", SHOWN, f"id  {SHOWN}"]
+
+
+def test_markup_of_a_name_is_not_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    output.say(EVIL, style="bold")
+    assert SHOWN in screen.getvalue()
+    assert screen.getvalue().count("\x1b") == 2  # bold, and its end
+
+
+def test_a_document_is_the_same_value_and_drives_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr("sys.stdout", screen)
+    value = {"name": EVIL + "ü 👨‍👩‍👧 \x7f\x85\u2028\U000e0001\\"}
+    output.document(value)
+    assert json.loads(screen.getvalue()) == value
+    assert all(char.isprintable() or char in "\n\u200d" for char in screen.getvalue())
+    assert "ü" in screen.getvalue()
+
+
+def test_a_file_is_data_in_a_pipe_and_printable_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe, screen = io.StringIO(newline=""), Terminal(newline="")
+    for stream in (pipe, screen):
+        monkeypatch.setattr("sys.stdout", stream)
+        output.raw("user,bytes\r\nann\x1b[31m,1\r\n")
+    assert pipe.getvalue() == "user,bytes\r\nann\x1b[31m,1\r\n"
+    assert screen.getvalue() == "user,bytes\nann\\x1b[31m,1\n"
+
+
+def test_what_a_stream_has_no_byte_for_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, "ascii"))
+    output.say("ü \ud800")
+    output.raw("ü \ud800\n")
+    assert raw.getvalue() == b"\\xfc \\ufffd\n\\xfc \\ud800\n"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Book:
         columns = block.rows.columns
         writers = [(one.writer, len(one.events)) for one in submissions]
         world = admission.world_faults(columns, block.rows.times, writers, {"acme": "active"}, 2**50)
-        asked = [block.rows.keys[row] for row in world] if block.rows.keys else []
+        asked = [block.rows.keys[row] for row in (*world, *block.rows.faults)] if block.rows.keys else []
         guess = {key: self.known[key] for key in asked if key in self.known}
         found = Sorter(block, self.sources, self.refusals, world, guess).sort()
         if any(key in self.known for key in found.claims):

@@ -7,6 +7,7 @@ import gzip
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,9 +26,12 @@ from flowtally.errors import (
     SourceNotYours,
     StorageFull,
     Unavailable,
+    Unprocessable,
     WriterBusy,
 )
-from flowtally.ledger import accounts, credentials
+from flowtally.ingest import admission
+from flowtally.ledger import accounts, credentials, users
+from flowtally.texts import is_text
 from flowtally.usage.store import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -523,10 +527,52 @@ def test_names_with_control_characters_are_refused_one_by_one(light: House) -> N
         *named("3", user="\x1b"),
         *named("4", product="\n"),
     ]
-    found = light.send(*bad, *named("\x00 an id is opaque"))
-    assert [receipt.code for receipt in found.receipts] == ["invalid_event"] * 4 + [""]
+    bad += [*named("\x00"), *named("5", labels={"a\x1b": "b"}), *named("6", labels={"a": "\u202eb"})]
+    found = light.send(*bad, *named("an id, of any 'text'"))
+    assert [receipt.code for receipt in found.receipts] == ["invalid_event"] * 5 + ["bad_labels"] * 2 + [""]
     with pytest.raises(FlowtallyError, match="control character"):
         light.send(*numbered(1, 1, source="a\x00"))
+    light.whole()
+
+
+def test_a_refused_number_keeps_no_text_that_cannot_be_kept(light: House) -> None:
+    events = numbered(1, 3)
+    events[1] = events[1] | {"id": "\x1b[2J", "\x1bunknown": 1}
+    events[2] = events[2] | {"id": "\x9b"}
+    assert light.send(*events).refused == 2
+    for number in ("2", "3"):
+        kept = light.door.event("log", number, light.credential)
+        assert kept.id == number
+        assert (kept.status, is_text(kept.detail)) == ("refused", True)
+    light.whole()
+
+
+@pytest.mark.parametrize("make", [lambda: numbered(1, 2), lambda: named("1", "2")])
+def test_a_position_that_cannot_be_kept_refuses_the_request(
+    light: House, make: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Its events are as they should be, and a refused number is gone for good."""
+    events = make()
+    with pytest.raises(Unprocessable, match="position"):
+        light.send(*events[:-1], events[-1] | {"position": "line\x00"})
+    assert light.send(*events).stored == 2
+
+
+def test_what_an_earlier_version_took_is_a_duplicate_and_can_be_looked_up_and_voided(
+    light: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids and labels were kept whatever they held; names could have controls of the direction of text."""
+    old = named("\x00\x1b id", user="\u202eeve", labels={"a\x1b,": "b\x07"})
+    with monkeypatch.context() as before:
+        before.setattr(admission, "_text_faults", lambda _: ())
+        before.setattr(admission, "_labels_fit", lambda _: True)
+        before.setattr(users, "check_text", lambda field, text, **_: text)
+        assert light.send(*old).stored == 1
+    assert light.send(*old, *named("\x00 new")).receipts[0].status == "duplicate"
+    assert light.send(old[0] | {"bytes_up": 77}).conflict == 1
+    assert light.door.event("gw", "\x00\x1b id", light.credential).labels == {"a\x1b,": "b\x07"}
+    void = {"id": "fix", "corrects": {"source": "gw", "id": "\x00\x1b id"}, "void": True}
+    assert light.correct(void).stored == 1
     light.whole()
 
 

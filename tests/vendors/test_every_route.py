@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from tests.conftest import Client, send
@@ -23,6 +24,7 @@ from flowtally.config import Config
 from flowtally.errors import Unavailable
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
+from flowtally.texts import is_text
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect, Route
@@ -165,6 +167,30 @@ def test_what_another_account_writes_changes_nothing_here(client: Client, acme: 
     for route in dialect.routes:
         other.ask(client, dialect, route)
     assert everything_of(client, acme) == before
+
+
+@every_dialect
+def test_no_parameter_brings_in_a_text_that_may_not_be_kept(client: Client, acme: str, dialect: Dialect) -> None:
+    """Refused in the vendor's own envelope, or not looked at and nowhere kept."""
+    client.post(f"/v1/accounts/{acme}/users", json={"name": "user123", "password": "Password12"})
+    who = issue(client, acme, "manage")
+    for route in dialect.routes:
+        for name in msgspec.structs.fields(route.takes):
+            for text in ("abcdef\x1b[2J", "\x00abcdefghij", "abcdefghij\x9b", "\u202eabcdefghij", "abcdef\u2028ghij"):
+                answer = who.ask(client, dialect, route, **{name.encode_name: text})
+                if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
+                    assert_plain_refusal(dialect, answer)
+    assert not [text for text in texts_in(everything_of(client, acme)) if not is_text(text)]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from texts_in([*value, *value.values()])
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
 
 
 def everything_of(client: Client, account: str) -> list[Any]:

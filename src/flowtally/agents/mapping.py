@@ -24,6 +24,7 @@ import msgspec
 
 from flowtally.agents.reading import Line, Reading, Unreadable, any_time_at, quantity, text_of
 from flowtally.errors import ConfigError
+from flowtally.texts import text_fault
 
 FIELDS: Final = ("user", "client", "url", "none")
 NAME_GROUPS: Final = frozenset({"account", "user", "product"})
@@ -45,6 +46,9 @@ class Mapper:
     """`mapping` made ready: regular expressions compiled and checked once. Raises ConfigError for options of no use."""
 
     def __init__(self, mapping: Mapping, read_line: Callable[[bytes], Line]) -> None:
+        for option, name in (("--account", mapping.account), ("--product", mapping.product)):
+            if fault := text_fault(name):  # every line would be refused for it, its number gone for good
+                raise ConfigError(f"{option} {name!r} {fault}")
         self.mapping = mapping
         self._read_line = read_line
         field, colon, expression = mapping.user_from.partition(":")

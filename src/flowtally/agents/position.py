@@ -7,6 +7,7 @@ as duplicates. `check` is the digest of up to 4 KiB before `offset`: a rewritten
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import digest
 from flowtally.events import MAX_POSITION_CHARS
+from flowtally.texts import is_text
 
 VERSION: Final = 1
 # Options that may differ between two runs over one source: they move no number and change no one's account or user.
@@ -45,7 +47,9 @@ def mapping_text(format_name: str, mapping: Mapping) -> str:
 
 
 def encoded(position: Position) -> str:
-    return msgspec.json.encode(position).decode()
+    """As JSON whose characters may all be kept: an option may be a pattern with others in it."""
+    text = msgspec.json.encode(position).decode()
+    return text if is_text(text) else json.dumps(msgspec.to_builtins(position))
 
 
 def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Position:

@@ -8,6 +8,7 @@ import msgspec
 
 from flowtally.agents.reading import Unreadable, text_of
 from flowtally.protocol import EventsAnswer, Receipt
+from flowtally.texts import printable
 
 SHOWN: Final = 10
 EXCERPT_CHARS: Final = 160
@@ -97,8 +98,7 @@ class Tally:
 
 def excerpt(text: bytes) -> str:
     """The beginning of a line, fit for a terminal: control characters are written out."""
-    shown = text_of(text[: 4 * EXCERPT_CHARS])[:EXCERPT_CHARS]
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return printable(text_of(text[: 4 * EXCERPT_CHARS])[:EXCERPT_CHARS])
 
 
 def _problem(receipt: Receipt, lines: list[int]) -> LineProblem:

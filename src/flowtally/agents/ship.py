@@ -23,6 +23,7 @@ from flowtally.client import ApiError, Client
 from flowtally.edges import format_instant
 from flowtally.errors import ConfigError
 from flowtally.protocol import PlainEvent
+from flowtally.texts import text_fault
 
 BATCH_EVENTS: Final = 10_000
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of log text; JSON may blow it up six times and stays below the server's 64 MiB
@@ -74,6 +75,8 @@ class Importer:
             raise ConfigError(f"--format {format_name!r}: known are {', '.join(FORMATS)}")
         if not source and not log.seekable:
             raise ConfigError("a pipe has no name of its own: give --source, the same for every run")
+        if fault := text_fault(source):
+            raise ConfigError(f"--source {source!r} {fault}")
         self._client = client
         self._log = log
         self._mapper = Mapper(mapping, FORMATS[format_name])

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from flowtally import auth
 from flowtally.api.call import Call
-from flowtally.api.inputs import read_body
+from flowtally.api.inputs import ANY_TEXT, read_body
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.errors import (
     AtomicRefused,
@@ -24,6 +24,7 @@ from flowtally.errors import (
     SourceNotYours,
     StorageFull,
     TooLarge,
+    Unprocessable,
     UnsupportedMedia,
 )
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt, SourceAnswer
@@ -64,7 +65,9 @@ class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str, Meta(description="Source of the event or correction.", examples=["gateway-1"])]
-    id: Annotated[str, Meta(description="Its id, or its number if the source is numbered.", examples=["4711"])]
+    id: Annotated[
+        str, Meta(description="Its id, or its number if the source is numbered.", examples=["4711"]), ANY_TEXT
+    ]
 
 
 @operation(
@@ -82,6 +85,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         SourceKindMismatch,
         TooLarge,
         UnsupportedMedia,
+        Unprocessable,
         AtomicRefused,
         QueueFull,
         StorageFull,

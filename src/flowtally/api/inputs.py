@@ -1,7 +1,8 @@
 """What a request says, turned into our types once: query parameters, JSON bodies, bodies as bounded streams.
 
 Nothing is guessed: an unknown or repeated parameter is an error, not an answer to another question; "5" is no number in
-a body. Every error names the field and the value.
+a body. Every error names the field and the value. A question may name what only an earlier version would have stored:
+what is to be kept is checked where it is kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
+from msgspec import Meta
 
 from flowtally.api.room import Hold
 from flowtally.config import Config
@@ -29,18 +31,20 @@ from flowtally.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from flowtally.texts import may_be_known, printable, text_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_SHOWN_CHARS: Final = 100
+MAX_REASON_CHARS: Final = 300
 SECRET: Final = frozenset(
     {"password", "new_password", "token", "key", "cdk", "code"}
 )  # members of bodies that are never repeated
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+ANY_TEXT: Final = Meta(extra={"any_text": True})  # of a parameter: ids and labels were kept whatever they held
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +58,9 @@ def parse_query(raw: bytes, into: type[S]) -> S:
     for name, value in query_pairs(raw):
         if name not in known:
             raise BadRequest(f"There is no parameter {_shown(name)}; known: {_listed(known)}.", parameter=_cut(name))
-        if known[name]:
+        if not known[name].any_text:
+            check_known(f"The parameter {name}", value, parameter=name)
+        if known[name].repeated:
             values.setdefault(name, []).append(value)
         elif name in values:
             raise BadRequest(f"The parameter {name} is given twice.", parameter=name)
@@ -63,27 +69,39 @@ def parse_query(raw: bytes, into: type[S]) -> S:
     return convert_values(values, into)
 
 
+class Parameter(msgspec.Struct, frozen=True):
+    """Whether it may be repeated, and whether it may name anything at all."""
+
+    repeated: bool
+    any_text: bool
+
+
 @lru_cache
-def _parameters(into: type[msgspec.Struct]) -> dict[str, bool]:
-    """The parameters' names, and whether each may be repeated."""
-    return {field.encode_name: "list[" in str(field.type) for field in msgspec.structs.fields(into)}
+def _parameters(into: type[msgspec.Struct]) -> dict[str, Parameter]:
+    info = msgspec.inspect.type_info(into)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return {
+        field.encode_name: Parameter("list[" in str(declared.type), _is_any_text(field.type))
+        for field, declared in zip(info.fields, msgspec.structs.fields(into), strict=True)
+    }
 
 
-def has_control(text: str) -> bool:
-    """Whether a control character is in it: no name of ours holds one, and PostgreSQL cannot be asked about NUL."""
-    return _CONTROL.search(text) is not None
+def _is_any_text(kind: msgspec.inspect.Type) -> bool:
+    return isinstance(kind, msgspec.inspect.Metadata) and bool((kind.extra or {}).get("any_text"))
+
+
+def check_known(what: str, text: str, error: type[FlowtallyError] = BadRequest, **extra: object) -> None:
+    """The error where nothing of that name can be, by the rule of whatever version (`texts.may_be_known`)."""
+    if not may_be_known(text):
+        raise error(f"{what} {text_fault(text)}.", **extra)
 
 
 def query_pairs(raw: bytes) -> list[tuple[str, str]]:
     """Names and values in order. BadRequest."""
     try:
-        pairs = parse_qsl(raw.decode("ascii"), True, False, "utf-8", "strict", MAX_PARAMETERS)
+        return parse_qsl(raw.decode("ascii"), True, False, "utf-8", "strict", MAX_PARAMETERS)
     except ValueError:
         raise BadRequest(f"The query string is no UTF-8, or has more than {MAX_PARAMETERS} parameters.") from None
-    for name, value in pairs:
-        if has_control(name + value):
-            raise BadRequest(f"The parameter {_shown(name)} holds a control character.", parameter=_cut(name))
-    return pairs
 
 
 def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
@@ -168,15 +186,15 @@ async def _chunks(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
 
 
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
-    """msgspec says "reason - at `$.field`"; the reason, and the field as people would write it."""
+    """msgspec says "reason - at `$.field`"; the reason, and the field as people would write it. Both may have the name
+    of an unknown member in them, whatever it is and however long."""
     text = str(error)
     found = _PATH.search(text)
     path = found["path"].removeprefix("$").removeprefix(".") if found else ""
     reason = text[: found.start()] if found else text
     named = _FIELD.search(reason)
-    if named is not None:
-        return reason, f"{path}.{named['name']}".removeprefix(".")
-    return reason, re.sub(r"\[(\.\.\.|\d+)\]", "", path)
+    name = re.sub(r"\[(\.\.\.|\d+)\]", "", path) if named is None else f"{path}.{named['name']}".removeprefix(".")
+    return printable(reason, MAX_REASON_CHARS), _cut(name)
 
 
 def _value_at(value: Any, field: str) -> object:
@@ -198,5 +216,5 @@ def _shown(value: object) -> str:
     return repr(_cut(value) if isinstance(value, str) else value)
 
 
-def _listed(names: dict[str, bool]) -> str:
+def _listed(names: Mapping[str, object]) -> str:
     return ", ".join(sorted(names)) or "none"

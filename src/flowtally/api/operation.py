@@ -26,7 +26,7 @@ from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.heads import allowed, is_head
 from flowtally.api.house import House
 from flowtally.api.idempotent import Key, Recall, is_known, once
-from flowtally.api.inputs import NoQuery, has_control, parse_body, parse_query, read_body
+from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query, read_body
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
@@ -203,8 +203,7 @@ def stream(call: Call, made: Streaming) -> Stream:
 
 def _path(request: AnyRequest) -> dict[str, Any]:
     check_path(request.scope.get("raw_path"))
-    if has_control(request.scope["path"]):
-        raise BadRequest("The path holds a control character.")
+    check_known("The path", request.scope["path"])
     return {name: name_of(value) for name, value in request.path_params.items()}
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from flowtally import auth
 from flowtally.api.call import JSON, Call, Reply
+from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.arrow import MEDIA_TYPE as ARROW
@@ -19,6 +20,7 @@ from flowtally.events import METERED
 from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.statement import Question, columns_of, make_statement, to_csv
+from flowtally.texts import split_names
 
 CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
@@ -69,9 +71,10 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[str],
         Meta(
             description="Split by up to eight of `user`, `product`, `status`, `source`, `label:<name>`: commas between "
-            "them, or the parameter repeated.",
+            r"them, or the parameter repeated. In a label's name a comma is written `\,` and a backslash `\\`.",
             examples=[["user"], ["product", "label:country"]],
         ),
+        ANY_TEXT,
     ] = msgspec.field(default_factory=list)
     user: Annotated[
         list[str], Meta(description="Only users of these present names (repeatable; empty: use without a user).")
@@ -103,9 +106,11 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
         list[str],
         Meta(
             description="Split by up to eight of `account`, `user`, `product`, `status`, `source`, `label:<name>`: "
-            "commas between them, or the parameter repeated.",
+            r"commas between them, or the parameter repeated. In a label's name a comma is written `\,` and a "
+            r"backslash `\\`.",
             examples=[["account"], ["account", "product"]],
         ),
+        ANY_TEXT,
     ] = msgspec.field(default_factory=list)
     user: Annotated[
         list[str],
@@ -157,7 +162,7 @@ def answer_usage(
 ) -> UsageAnswer | Reply:
     """The statement in the form asked for; `user_ids`: of these users only."""
     form = form_of(call.accept, query.format)
-    by = split_commas(query.by)
+    by = names_in(query.by)
     question = Question(
         account=account,
         start=query.start,
@@ -206,7 +211,7 @@ def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnsw
     it sums up: 0 for a group of its own. Whatever is folded, the total is the sum of the rows. `top` ranks at most a
     million sums."""
     form = form_of(call.accept, query.format)
-    by = split_commas(query.by)
+    by = names_in(query.by)
     question = OverallQuestion(
         accounts=tuple(query.account) or None,
         start=query.start,
@@ -226,8 +231,8 @@ def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnsw
     return answer if form == JSON else write(answer, columns_of(by, ranked=query.top is not None), form)
 
 
-def split_commas(values: list[str]) -> tuple[str, ...]:
-    return tuple(name for given in values for name in given.split(","))
+def names_in(values: list[str]) -> tuple[str, ...]:
+    return tuple(name for given in values for name in split_names(given))
 
 
 def form_of(accept: str, asked: Literal["json", "csv", "arrow"] | None) -> str:

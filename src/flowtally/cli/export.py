@@ -71,7 +71,7 @@ def _told(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     if plain(sys.stderr):
         yield from _lines(pieces, name)
         return
-    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as moving:
         task = moving.add_task(name, total=None)
         for piece in pieces:

@@ -14,11 +14,14 @@ from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged
 from flowtally.client import ApiError
 from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
+from flowtally.texts import printable, text_fault
 
 FAILED: Final = 1
 USAGE: Final = 2
 PARTLY: Final = 3
 UNREACHABLE: Final = 4
+MAX_MESSAGE_CHARS: Final = 2000
+MAX_CODE_CHARS: Final = 64
 
 # What to do about a code, where it is not plain from the message.
 HINTS: Final = {
@@ -66,6 +69,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(error.format_message(), "usage", "See --help."), error.exit_code)
         case typer.Abort():
             return Failure("stopped", FAILED)
+        case UnicodeEncodeError():  # an argument in another encoding than the terminal's
+            return Failure(_line(f"{error.object[:100]!r} {text_fault(error.object)}", "usage", ""), USAGE)
         case OSError():
             name = f"{error.filename}: " if error.filename else ""
             return Failure(_line(f"{name}{error.strerror or error}", "system", ""), FAILED)
@@ -74,8 +79,8 @@ def explain(error: Exception) -> Failure | None:
 
 def _line(message: str, code: str, hint: str) -> str:
     """`error: what (code). What to do` on one line, whatever a server sent."""
-    what = " ".join(message.split()).rstrip(".")
-    return f"error: {what} ({code})." + (f" {hint}" if hint else "")
+    what = printable(" ".join(message.split()).rstrip("."), MAX_MESSAGE_CHARS)
+    return f"error: {what} ({printable(code, MAX_CODE_CHARS)})." + (f" {hint}" if hint else "")
 
 
 def _snake(error: Exception) -> str:

@@ -1,11 +1,13 @@
 """Where words go: tables and lines for people, exactly one JSON document for programs.
 
 Owns the decision what stdout can show (colour, width, block characters). With `--json` nothing but the document is
-written to stdout; notes and progress go to stderr, so a pipe always carries the answer alone.
+written to stdout; notes and progress go to stderr, so a pipe always carries the answer alone. Whatever is said may come
+from a server, a file or an argument: no character of it may drive the terminal, so every line passes `printable` here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -16,6 +18,8 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
+
+from flowtally import texts
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
 AsOf = Annotated[
@@ -44,17 +48,23 @@ def unicode_blocks() -> bool:
 
 
 def document(value: object) -> None:
-    """The answer as one JSON document, indented for the eye."""
-    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """The answer as one JSON document, indented for the eye; characters that a terminal would obey are escaped as JSON
+    escapes them, which changes no value."""
+    lines = msgspec.json.format(msgspec.json.encode(value), indent=2).decode().split("\n")
+    _write(sys.stdout, "\n".join(map(_escaped, lines)) + "\n")
 
 
 def say(text: str = "", *, style: str = "") -> None:
-    """One line of the answer, never wrapped or interpreted: names of customers may contain anything."""
+    """One line of the answer, never wrapped or interpreted."""
     _print(sys.stdout, text, style)
 
 
 def raw(text: str) -> None:
-    """The answer as the server wrote it (CSV), byte for byte."""
+    """The answer as the server wrote it (CSV): character for character into a pipe or a file, printable lines on a
+    terminal."""
+    if sys.stdout.isatty():
+        lines = text.replace("\r\n", "\n").split("\n")
+        text = "\n".join(map(texts.printable, lines))
     _write(sys.stdout, text)
 
 
@@ -93,8 +103,9 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozen
 
 
 def printable(text: str) -> str:
-    """`text` without control characters: a user name must not be able to drive the terminal it is shown on."""
-    return "".join(char if char.isprintable() else "�" for char in text)
+    """`text` without what a terminal obeys or hides: a mark for each such character, so that tables stay short. Errors
+    and raw lines write them out (`texts.printable`), and `--json` has the text as it is."""
+    return texts.printable(text, mark="�")
 
 
 def when(instant: str | None) -> str:
@@ -108,7 +119,13 @@ def _cell(text: str, columns: int, right: bool) -> str:
     return text.rjust(columns) if right else text.ljust(columns)
 
 
+def _escaped(line: str) -> str:
+    r"""A line of JSON with `\u009b` for the character itself; outside of strings there is none."""
+    return line if line.isprintable() else "".join(c if printable(c) == c else json.dumps(c)[1:-1] for c in line)
+
+
 def _print(stream: IO[str], text: str, style: str) -> None:
+    text = printable(text)
     if plain(stream) or not style:
         _write(stream, text + "\n")
         return
@@ -118,7 +135,10 @@ def _print(stream: IO[str], text: str, style: str) -> None:
 def _write(stream: IO[str], text: str) -> None:
     """Write, and end quietly when the reader has seen enough (`flowtally usage acme | head`)."""
     try:
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError as error:  # `LANG=C`: what it has no byte for is written out as in Python
+            stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or the interpreter complains when it flushes

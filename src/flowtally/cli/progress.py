@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from flowtally.agents.ship import Progress as Step
 from flowtally.cli.output import note, plain
+from flowtally.texts import printable
 from flowtally.units import human_count
 
 PIPE_STEP_LINES: Final = 100_000  # a pipe has no end to take a tenth of
@@ -36,9 +37,10 @@ class MovingBar:
     """A Rich bar that knows bytes, events and the time left."""
 
     def __init__(self, name: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[events]}"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task(name, total=None, events="")
+        named = TextColumn("{task.description}", markup=False)
+        columns = (named, BarColumn(), DownloadColumn(), TextColumn("{task.fields[events]}"), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task(printable(name), total=None, events="")
 
     def __enter__(self) -> MovingBar:
         self._bar.start()

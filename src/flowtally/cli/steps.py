@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from flowtally.cli.output import note, plain
+from flowtally.texts import printable
 from flowtally.units import human_count
 
 CLEAR: Final = "\r\x1b[K"
@@ -42,7 +43,7 @@ class Steps:
         if self._plain:
             self._line(step, min(done * 10 // total, 10) if total else 0, told)
         elif (step, done) != self._shown:
-            sys.stderr.write(CLEAR + told)
+            sys.stderr.write(CLEAR + printable(told))
             sys.stderr.flush()
             self._shown = (step, done)
 

@@ -11,7 +11,9 @@ from flowtally.cli import ask, output
 from flowtally.cli.chart import Bar, chart
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
+from flowtally.client.calls import LABEL
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
+from flowtally.texts import split_names
 from flowtally.units import human_bytes, human_count
 
 EXAMPLES: Final = """\
@@ -46,7 +48,9 @@ def usage(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            "--by", help="Split by user, product, status, source, label:NAME or, with --all, account; repeatable."
+            "--by",
+            help="Split by user, product, status, source, label:NAME or, with --all, account; repeatable, or with "
+            r"commas (in a NAME: \, and \\).",
         ),
     ] = None,
     accounts: Annotated[
@@ -71,7 +75,7 @@ def usage(
         raise typer.BadParameter("name an account, or say --all")
     if account is not None and (accounts or top is not None):
         raise typer.BadParameter("--account and --top go with --all")
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), fill=fill, as_of=as_of)
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), fill=fill, as_of=as_of)
     question["users"], question["products"] = user or (), product or ()
     overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
     with ask.client() as client:
@@ -90,9 +94,10 @@ def usage(
         show_usage(answer)
 
 
-def split_commas(values: list[str] | None) -> list[str]:
-    """`--by user,product` is `--by user --by product`."""
-    return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+def names_in(values: list[str] | None) -> list[str]:
+    r"""`--by user,product` is `--by user --by product`; a comma in a label's name is `\,`."""
+    names = [part.lstrip() for value in values or () for part in split_names(value)]
+    return [name if name.startswith(LABEL) else name.rstrip() for name in names if name]
 
 
 def show_usage(answer: UsageAnswer | OverallUsageAnswer) -> None:

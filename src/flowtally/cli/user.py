@@ -15,11 +15,11 @@ from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
 from flowtally.cli.care import LOOK_S
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import AsOf, Json, document, facts, printable, say, table, when
+from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
 from flowtally.cli.steps import Steps
-from flowtally.cli.usage import show_usage, split_commas
+from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion
 from flowtally.protocol import (
     AllocationAnswer,
@@ -156,7 +156,7 @@ def password(account: Account, user: User, json: Json = False) -> None:
     if json:
         document(found)
         return
-    say(found.password)
+    raw(f"{found.password}\n")
 
 
 @commands.command("change", epilog=CHANGE)
@@ -293,7 +293,7 @@ def usage(
     json: Json = False,
 ) -> None:
     """What a user used, whatever it was called then."""
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split_commas(by), as_of=as_of)
+    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), as_of=as_of)
     with ask.client() as client:
         answer = client.user_usage(account, user, **question)
     if json:

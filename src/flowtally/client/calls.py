@@ -13,7 +13,9 @@ import msgspec
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
 from flowtally.corrections import Correction
+from flowtally.texts import as_listed
 
+LABEL: Final = "label:"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
@@ -511,5 +513,10 @@ def _usage_query(question: UsageQuestion | OverallUsageQuestion) -> Query:
         if isinstance(value, (str, int)):
             query[words.get(name, name)] = str(value)
         elif isinstance(value, Iterable) and (values := list(value)):
-            query[words.get(name, name)] = values
+            query[words.get(name, name)] = [_group(one) for one in values] if name == "by" else values
     return query
+
+
+def _group(name: str) -> str:
+    """A label may have commas in its name, where the server reads a list."""
+    return as_listed(name) if name.startswith(LABEL) else name

@@ -14,6 +14,7 @@ import uuid_utils
 
 from flowtally.events import MAX_NAME_CHARS, MAX_QUANTITY, labels_fault
 from flowtally.protocol import PlainEvent
+from flowtally.texts import text_fault
 
 _MAX_STATUS: Final = 65_535
 _MS: Final = 1_000_000
@@ -44,6 +45,8 @@ class Pen:
     def __init__(self, source: str) -> None:
         if not 0 < len(source) <= MAX_NAME_CHARS:
             raise ValueError(f"a source's name has 1 to {MAX_NAME_CHARS} characters")
+        if fault := text_fault(source):
+            raise ValueError(f"the source's name {fault}")
         self.source = source
         self._second = (-1, "")
         self._encode = msgspec.json.Encoder().encode
@@ -114,6 +117,8 @@ def _check(event: PlainEvent) -> None:
     for name in (event.account, event.id, event.user, event.product):
         if len(name) > MAX_NAME_CHARS:
             raise ValueError(f"{name[:40]!r}... has {len(name)} characters; a name has at most {MAX_NAME_CHARS}")
+        if not name.isprintable() and (fault := text_fault(name)):  # the first is quick, and true of nearly all
+            raise ValueError(f"{name[:40]!r} {fault}")
     if event.labels and (fault := labels_fault(event.labels)):
         raise ValueError(fault)
 

@@ -6,7 +6,7 @@ is (unknown account, closed account, clock), which a known key never meets: it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,9 +17,9 @@ import xxhash
 
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import FlowtallyError
-from flowtally.events import labels_fault, time_of_id
+from flowtally.events import MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, labels_fault, time_of_id
 from flowtally.ingest.columns import Columns
-from flowtally.ledger.texts import is_text
+from flowtally.texts import is_text, printable, text_fault
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -31,10 +31,12 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why an event was not stored; the code is stable."""
+    """Why an event was not stored; the code is stable. `younger`: by a rule that rows may be older than, so that a key
+    that is known answers first."""
 
     code: str
     detail: str
+    younger: bool = False
 
 
 Reasons = dict[int, Reason]
@@ -50,35 +52,60 @@ _UNDATED: Final = 0
 def faults(columns: Columns, unreadable: Mapping[int, str]) -> tuple[Times, Reasons]:
     """When each event happened, and why some can never be stored; an event at fault has the time 0."""
     reasons = {row: Reason("invalid_event", detail) for row, detail in unreadable.items()}
-    for row, detail in _name_faults(columns):
-        reasons.setdefault(row, Reason("invalid_event", detail))
+    for row, detail in _text_faults(columns):
+        reasons.setdefault(row, Reason("invalid_event", detail, younger=True))
     if None in columns.sequence and "" in columns.id:
         for row, (id, sequence) in enumerate(zip(columns.id, columns.sequence, strict=True)):
             if not id and sequence is None:
                 reasons.setdefault(row, Reason("no_id", "an event needs an id or a sequence"))
-    if any(columns.labels):
+    if any(columns.labels) and not _labels_fit(columns.labels):
         for row, labels in enumerate(columns.labels):
             if labels and (fault := labels_fault(labels)):
-                reasons.setdefault(row, Reason("bad_labels", fault))
+                reasons.setdefault(row, Reason("bad_labels", fault, younger=True))
     return _times(columns, reasons), reasons
 
 
-def _name_faults(columns: Columns) -> list[tuple[int, str]]:
-    # Names repeat: look at each distinct one once, and at the rows only where one is bad.
-    found: list[tuple[int, str]] = []
+def _text_faults(columns: Columns) -> Iterator[tuple[int, str]]:
+    # Names repeat: look at each distinct one once, and at the rows only where one is bad. Ids do not.
     for field in ("source", "account", "user", "product"):
         column: list[str] = getattr(columns, field)
         bad = {name for name in set(column) if not is_text(name)}
         if bad:
-            found += [
-                (row, f"{_shown(field, name)} has control characters") for row, name in enumerate(column) if name in bad
-            ]
-    return found
+            yield from ((row, _told(field, name)) for row, name in enumerate(column) if name in bad)
+    if not _all_text(columns.id):
+        for row, id in enumerate(columns.id):
+            if not is_text(id):
+                yield row, _told("id", id)
+                if columns.sequence[row] is not None:
+                    columns.id[row] = ""  # a refused number is kept, with its id
 
 
-def _shown(field: str, name: str) -> str:
+def _told(field: str, text: str) -> str:
     """The reason may be kept for ever, and a user's name must not be (decision 0024)."""
-    return field if field == "user" else f"{field} {name!r}"
+    return f"{field} {text_fault(text)}" if field == "user" else f"{field} '{printable(text, 80)}' {text_fault(text)}"
+
+
+def _labels_fit(column: Sequence[dict[str, str] | None]) -> bool:
+    """Whether none has a fault: names and values repeat too."""
+    given = [labels for labels in column if labels]
+    names, values = set[str]().union(*given), set[str]().union(*(labels.values() for labels in given))
+    return max(map(len, given)) <= MAX_LABELS and (
+        "" not in names and _within(names, MAX_LABEL_NAME_BYTES) and _within(values, MAX_LABEL_VALUE_BYTES)
+    )
+
+
+def _within(texts: Collection[str], most: int) -> bool:
+    """Whether all of them may be kept and none has more bytes."""
+    return _all_text(texts) and all(len(text) * 4 <= most or len(text.encode()) <= most for text in texts)
+
+
+def _all_text(texts: Collection[str]) -> bool:
+    """`is_text` of all of them, much faster where they are ASCII, which is the usual case."""
+    joined = "".join(texts)
+    if not joined.isascii():
+        return is_text(joined)
+    chars = joined.encode()
+    return not chars or (np.frombuffer(chars, dtype=np.uint8).min() >= ord(" ") and b"\x7f" not in chars)
 
 
 def _times(columns: Columns, reasons: Reasons) -> Times:

@@ -16,8 +16,9 @@ from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Reasons, Writer
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
-from flowtally.ledger.texts import check_text, is_text
+from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
+from flowtally.texts import is_text
 from flowtally.usage.keys import Advance, Refused, Source, SourceKind
 
 OTHER_CONTENT: Final = Reason(
@@ -229,8 +230,9 @@ class Sorter:
             self._one_named(start + index, index, part)
 
     def _one_named(self, row: int, index: int, part: Part) -> None:
-        if row in self._rows.faults:
-            part.outcome.reasons[index] = self._rows.faults[row]
+        fault = self._rows.faults.get(row)
+        if fault is not None and not fault.younger:
+            part.outcome.reasons[index] = fault
             return
         key = self._rows.keys[row]
         theirs = self._seen(key, part)
@@ -239,8 +241,8 @@ class Sorter:
             part.outcome.statuses[index] = DUPLICATE if same else CONFLICT
             if not same:
                 part.outcome.reasons[index] = OTHER_CONTENT
-        elif row in self._world:
-            part.outcome.reasons[index] = self._world[row]
+        elif reason := fault or self._world.get(row):
+            part.outcome.reasons[index] = reason
         else:
             part.claims[key] = row
             part.outcome.statuses[index] = STORED

@@ -253,7 +253,7 @@ class Committer:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
             block.user_ids = self._directory.known_ids(names, block.rows.times)
         world = self._world(block)
-        known = self._known(block, world)
+        known = self._known(block, [*world, *block.rows.faults])
         sorted_ = self._sort(block, world, known)
         if sorted_.claims or sorted_.stored or sorted_.advances:
             sorted_ = self._write(block, world, sorted_)
@@ -277,9 +277,11 @@ class Committer:
         """The digests of those of these rows whose keys are claimed."""
         by_source: dict[str, list[bytes]] = {}
         for row in rows_asked:
-            if block.rows.keys and block.rows.columns.sequence[row] is None and row not in block.rows.faults:
+            fault = block.rows.faults.get(row)
+            if block.rows.keys and block.rows.columns.sequence[row] is None and (fault is None or fault.younger):
                 source, key = block.rows.keys[row]
-                by_source.setdefault(source, []).append(key)
+                if source in self._sources:
+                    by_source.setdefault(source, []).append(key)
         return {
             (source, key): digest
             for source, keys in by_source.items()

@@ -13,9 +13,10 @@ import msgspec
 
 from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
 from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
-from flowtally.ledger.texts import is_text
+from flowtally.texts import printable
 
 PLAIN: Final = "application/json"
+MAX_FAULT_CHARS: Final = 500
 _FIELD: Final = re.compile(r"`\$?\.?(?P<field>[a-z_.]+)`")
 
 
@@ -41,8 +42,9 @@ def _correction(index: int, item: Any) -> Correction:
     except (msgspec.ValidationError, RecursionError) as error:
         found = _FIELD.search(str(error))
         field = found["field"] if found else ""
-        raise Unprocessable(f"Correction {index}: {error}", index=index, field=field) from None
-    fault = fault_of(one, is_text)
+        told = printable(str(error), MAX_FAULT_CHARS)  # it may have the name of an unknown member in it
+        raise Unprocessable(f"Correction {index}: {told}", index=index, field=field) from None
+    fault = fault_of(one)
     if fault is not None:
         raise Unprocessable(f"Correction {index}: {fault[0]}: {fault[1]}", index=index, field=fault[0])
     return one

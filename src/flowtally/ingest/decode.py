@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
-from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
 from flowtally.events import MAX_POSITION_CHARS, MAX_SEQUENCE, CloudEvent, UsageEvent
 from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS
+from flowtally.texts import is_text, printable, text_fault
 
 PLAIN: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -23,6 +24,7 @@ CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
 EXCERPT: Final = 200
+MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
 MAX_MEMBERS: Final = 10_000  # of one compressed body: each takes time of its own, however little is in it
 WINDOW: Final = 1 << 16  # compressed bytes taken at a time
 
@@ -51,6 +53,14 @@ def decode(body: bytes, media_type: str) -> Decoded:
     if len(decoded.events) > MAX_EVENTS:
         raise TooLarge(f"{len(decoded.events)} events in one request; at most {MAX_EVENTS}", limit=MAX_EVENTS)
     return decoded
+
+
+def check_positions(events: list[UsageEvent]) -> None:
+    """Unprocessable where a position cannot be kept. The request is refused, not the event: the number of a refused one
+    is gone for good, and it is the sender's place that is wrong here, not what was used."""
+    for position in {event.position for event in events}:
+        if position and (fault := text_fault(position)):
+            raise Unprocessable(f"position '{printable(position, 80)}' {fault}", field="position")
 
 
 def decompress(body: bytes, encoding: str | None, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -193,7 +203,7 @@ def _one_by_one(values: Iterator[Any], *, cloud: bool = False) -> Decoded:
             decoded.events.append(_event(value, cloud or (isinstance(value, dict) and "specversion" in value)))
         except (msgspec.ValidationError, ValueError) as error:
             decoded.events.append(_placeholder(value))
-            decoded.faults[index] = str(error)
+            decoded.faults[index] = printable(str(error), MAX_FAULT_CHARS)
     return decoded
 
 
@@ -211,6 +221,8 @@ def _placeholder(value: Any) -> UsageEvent:
         sequence = None
     if not text["source"] or text["source"] != fields["source"]:
         sequence = None  # a number of nobody, or of a source whose name was cut
+    if sequence is not None and not is_text(text["id"]):
+        text["id"] = ""  # it would be kept with the number
     position = fields.get("position")
     if not isinstance(position, str) or len(position) > MAX_POSITION_CHARS:
         position = None

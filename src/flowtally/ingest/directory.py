@@ -16,7 +16,7 @@ from flowtally.ingest.admission import Times
 from flowtally.ledger import directory, erasures, names, pools, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.names import NOBODY, History, Name
-from flowtally.ledger.texts import is_text
+from flowtally.texts import may_be_known
 
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
 
@@ -41,7 +41,7 @@ class Directory:
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
         with self._ledger.read() as tx:
-            return directory.statuses(tx, filter(is_text, accounts))  # PostgreSQL fails over a NUL even in a question
+            return directory.statuses(tx, filter(may_be_known, accounts))
 
     def known_ids(self, events: Sequence[Name], times: Times) -> list[str | None]:
         """The user of each of these events, None where nobody bore the name at the time; nobody is made. Whoever may

@@ -23,7 +23,7 @@ from flowtally.ingest import recovery
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
-from flowtally.ingest.decode import Decoded, decode, decompress
+from flowtally.ingest.decode import Decoded, check_positions, decode, decompress
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.prepare import Prepared, prepare
@@ -113,7 +113,7 @@ class Ingest:
         atomic: bool = False,
         receipts_all: bool = False,
     ) -> EventsAnswer:
-        """Decode, store durably, answer. Raises MalformedBody, TooLarge, UnsupportedMedia, SequenceGap, QueueFull…"""
+        """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…"""
         decoded, prepared, size = await self._read(body, content_type, content_encoding)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
@@ -153,12 +153,15 @@ class Ingest:
     async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
-            return decode(body, kind), None, len(body)
+            decoded = decode(body, kind)
+            check_positions(decoded.events)
+            return decoded, None, len(body)
         return await asyncio.to_thread(self._read_large, body, kind, encoding)
 
     def _read_large(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
         plain = decompress(body, encoding, self._max_body_bytes)
         decoded = decode(plain, kind)
+        check_positions(decoded.events)
         return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:

@@ -16,7 +16,8 @@ from flowtally.errors import Conflict, UnknownAccount
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import accounts
-from flowtally.ledger.texts import check_id, check_instant, check_text, is_text
+from flowtally.ledger.texts import check_id, check_instant, check_text
+from flowtally.texts import may_be_known
 
 Status = Literal["active", "suspended", "closed"]
 Overage = Literal["carry", "forgive"]
@@ -124,7 +125,7 @@ def change_account(
 
 
 def _find(tx: Connection, account_id: str) -> Account | None:
-    if not is_text(account_id):
+    if not may_be_known(account_id):
         return None
     row = tx.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one_or_none()
     return None if row is None else Account(*row)

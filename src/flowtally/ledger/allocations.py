@@ -25,8 +25,9 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
-from flowtally.ledger.texts import MAX_INSTANT, check_number, is_text
+from flowtally.ledger.texts import MAX_INSTANT, check_number
 from flowtally.ledger.users import User
+from flowtally.texts import may_be_known
 
 _MADE: Final = tuple(column for column in allocations.c if column.name != "promise")
 
@@ -101,7 +102,7 @@ def take_back(
 def read_allocation(tx: Connection, user: User, allocation_id: str) -> Allocation:
     """The allocation to that user; NotFound when there is none."""
     row = None
-    if is_text(allocation_id):
+    if may_be_known(allocation_id):
         query = _allocations().where(allocations.c.user_id == user.id, allocations.c.id == allocation_id)
         row = tx.execute(query).one_or_none()
     if row is None:

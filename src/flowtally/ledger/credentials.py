@@ -21,8 +21,9 @@ from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import credentials
-from flowtally.ledger.texts import check_text, is_text
+from flowtally.ledger.texts import check_text
 from flowtally.protocol import Scope
+from flowtally.texts import may_be_known
 
 MIN_IMPORTED_CHARS: Final = 20
 MAX_IMPORTED_CHARS: Final = 1024
@@ -107,7 +108,7 @@ def revoke(tx: Connection, credential_id: str, now: int, *, account: str | None 
 def read_credential(tx: Connection, credential_id: str, *, account: str | None = None) -> Credential:
     """The credential, revoked or not; NotFound, also when it is not of `account` (None: any)."""
     row = None
-    if is_text(credential_id):
+    if may_be_known(credential_id):
         row = tx.execute(_credentials_of(account).where(credentials.c.id == credential_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no credential {credential_id!r}", credential=credential_id)

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Select, insert, select, update
 from flowtally.errors import NotFound
 from flowtally.ledger import idempotency, managed, names
 from flowtally.ledger.tables import erasures
-from flowtally.ledger.texts import is_text
 from flowtally.ledger.users import read_user
+from flowtally.texts import may_be_known
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ def reopen(tx: Connection) -> None:
 def erased_among(tx: Connection, user_ids: Iterable[str]) -> set[str]:
     """Those of these users whose erasure was asked for."""
     found: set[str] = set()
-    for chunk in names.chunks(one for one in set(user_ids) if one and is_text(one)):
+    for chunk in names.chunks(one for one in set(user_ids) if one and may_be_known(one)):
         found.update(tx.execute(select(erasures.c.user_id).where(erasures.c.user_id.in_(chunk))).scalars())
     return found
 

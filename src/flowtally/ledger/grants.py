@@ -17,7 +17,8 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import grant_voids, grants
-from flowtally.ledger.texts import check_id, check_instant, check_number, check_text, is_text
+from flowtally.ledger.texts import check_id, check_instant, check_known, check_number, check_text
+from flowtally.texts import may_be_known
 
 MAX_SOURCE_CHARS: Final = 64
 MAX_REFERENCE_CHARS: Final = 256
@@ -103,7 +104,7 @@ def void_grant(tx: Connection, grant_id: str, account: str, now: int, *, reason:
 def read_grant(tx: Connection, grant_id: str, account: str) -> Grant:
     """The grant of that account; NotFound when there is none."""
     row = None
-    if is_text(grant_id + account):
+    if may_be_known(grant_id + account):
         row = tx.execute(_grants_of(account).where(grants.c.id == grant_id)).one_or_none()
     if row is None:
         raise NotFound(f"account {account!r} has no grant {grant_id!r}", grant=grant_id)
@@ -124,9 +125,9 @@ def list_grants(
     read_account(tx, account)
     query = _grants_of(account)
     if pool is not None:
-        query = query.where(grants.c.pool == check_text("pool", pool))
+        query = query.where(grants.c.pool == check_known("pool", pool))
     if source is not None:
-        query = query.where(grants.c.source == check_text("source", source))
+        query = query.where(grants.c.source == check_known("source", source))
     return read_page(tx, "grants", query, grants.c.id, Grant, (account,), after=after, limit=limit)
 
 

@@ -20,8 +20,9 @@ from flowtally.ledger import names, roster, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
-from flowtally.ledger.texts import check_number, check_text, is_text
+from flowtally.ledger.texts import check_number, check_text
 from flowtally.ledger.users import Limit, User, read_user
+from flowtally.texts import may_be_known
 
 SetStatus = Literal["active", "disabled"]
 
@@ -113,7 +114,7 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
 def read_managed(tx: Connection, name: str) -> User:
     """Whose name this is, in whichever account; UnknownUser when no managed user bears it."""
     query = select(managed_users.c.account, managed_users.c.user_id).where(managed_users.c.name == name)
-    row = tx.execute(query).one_or_none() if is_text(name) else None
+    row = tx.execute(query).one_or_none() if may_be_known(name) else None
     if row is None:
         raise UnknownUser(f"nobody manages a user {name!r}", user=name)
     return read_user(tx, row.account, row.user_id)
@@ -139,7 +140,7 @@ def any_password(tx: Connection) -> str | None:
 
 def _check_unmanaged(tx: Connection, name: str, but: str = "") -> None:
     query = select(managed_users.c.user_id).where(managed_users.c.name == name, managed_users.c.user_id != but)
-    if is_text(name) and tx.execute(query).first() is not None:
+    if may_be_known(name) and tx.execute(query).first() is not None:
         raise NameTaken(f"the name {name!r} is in use", name=name)
 
 
@@ -159,7 +160,7 @@ def _check_free(tx: Connection, user: User) -> None:
 
 
 def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int) -> User:
-    if after.product is not None:
+    if after.product is not None and after.product != before.product:
         check_text("product", after.product, least=1)
     if after.limit is not None:
         check_number("limit.amount", after.limit.amount, least=0, most=MAX_QUANTITY)

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from flowtally.ledger.tables import user_names
-from flowtally.ledger.texts import is_text
+from flowtally.texts import may_be_known
 
 Name = tuple[str, str]  # (account, name)
 
@@ -52,7 +52,7 @@ def bearer_at(history: Sequence[Bearer], at: int) -> str | None:
 def histories(tx: Connection, names: Iterable[Name]) -> dict[Name, History]:
     """All bearers of each of these names; names nobody ever bore, and the empty one, are left out."""
     found: dict[Name, list[Bearer]] = {}
-    asked = (name for name in set(names) if name[1] != NOBODY and is_text(name[0] + name[1]))
+    asked = (name for name in set(names) if name[1] != NOBODY and may_be_known(name[0] + name[1]))
     for account, chunk in by_account(asked):
         query = select(user_names.c.name, user_names.c.user_id, user_names.c.valid_to)
         query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk))
@@ -64,7 +64,7 @@ def histories(tx: Connection, names: Iterable[Name]) -> dict[Name, History]:
 def present_bearers(tx: Connection, names: Iterable[Name]) -> dict[Name, str]:
     """The ids of those who bear these names still; free names are left out."""
     found: dict[Name, str] = {}
-    for account, chunk in by_account(name for name in names if is_text(name[0] + name[1])):
+    for account, chunk in by_account(name for name in names if may_be_known(name[0] + name[1])):
         query = select(user_names.c.name, user_names.c.user_id)
         query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk), _STILL)
         found.update(((account, name), user_id) for name, user_id in tx.execute(query))

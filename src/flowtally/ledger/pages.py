@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select
 from flowtally.cursors import Walk
 from flowtally.errors import BadRequest
 from flowtally.ledger.installation import read_installation
-from flowtally.ledger.texts import is_text
+from flowtally.texts import may_be_known
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
@@ -63,6 +63,6 @@ def walk_of(tx: Connection, kind: str, asked: tuple[str | bool | None, ...]) -> 
 
 def _key(walk: Walk, cursor: str) -> str:
     key = walk.place(cursor, str)
-    if not is_text(key):
+    if not may_be_known(key):
         raise BadRequest(f"cursor {cursor[:80]!r} was not made here", parameter="cursor")
     return key

@@ -17,7 +17,8 @@ from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import periods
-from flowtally.ledger.texts import MAX_INSTANT, check_number, is_text
+from flowtally.ledger.texts import MAX_INSTANT, check_number
+from flowtally.texts import may_be_known
 
 _DAY_MS: Final = 86_400_000  # 1970-01-01 begins in 1969 UTC, east of Greenwich
 
@@ -107,7 +108,7 @@ def closed_spans(tx: Connection, account: str) -> list[ClosedSpan]:
 def read_period(tx: Connection, period_id: str, account: str) -> Period:
     """NotFound when the account has no such period."""
     row = None
-    if is_text(account + period_id):
+    if may_be_known(account + period_id):
         row = tx.execute(_periods_of(account).where(periods.c.id == period_id)).one_or_none()
     if row is None:
         raise NotFound(f"account {account!r} has no period {period_id!r}", period=period_id)

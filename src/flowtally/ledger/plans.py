@@ -13,8 +13,9 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import plans
-from flowtally.ledger.texts import check_id, check_number, check_text, is_text
+from flowtally.ledger.texts import check_id, check_number, check_text
 from flowtally.ledger.wallet import MAX_MICROS
+from flowtally.texts import may_be_known
 
 MAX_DAYS: Final = 36_500
 
@@ -93,7 +94,7 @@ def list_plans(
 
 
 def _find(tx: Connection, plan_id: str) -> Plan | None:
-    if not is_text(plan_id):
+    if not may_be_known(plan_id):
         return None
     row = tx.execute(select(*plans.c).where(plans.c.id == plan_id)).one_or_none()
     return None if row is None else Plan(*row)

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from flowtally.errors import Conflict, NotFound
 from flowtally.ledger.tables import pools, product_pools, products_used
-from flowtally.ledger.texts import check_id, check_text, is_text
+from flowtally.ledger.texts import check_id, check_text
+from flowtally.texts import may_be_known
 
 Charge = Literal["bytes", "requests", "nothing"]
 
@@ -63,8 +64,9 @@ def create_pool(tx: Connection, name: str, charge: Charge, now: int) -> None:
 def map_product(tx: Connection, product: str, pool: str, now: int) -> None:
     """Pay for the product from this pool. Conflict once the product was used, mapped or by default; NotFound without
     such a pool. Mapping a product where it already is changes nothing and is always fine."""
-    check_text("product", product, least=1)
     present = read_pools(tx)
+    if product not in present.products:
+        check_text("product", product, least=1)
     present.charge(pool)
     if present.pool_of(product) == pool:
         return
@@ -80,7 +82,7 @@ def map_product(tx: Connection, product: str, pool: str, now: int) -> None:
 
 def used_products(tx: Connection, products: Iterable[str]) -> set[str]:
     """Those of the products that were used before."""
-    wanted = sorted(product for product in set(products) if is_text(product))
+    wanted = sorted(product for product in set(products) if may_be_known(product))
     used: set[str] = set()
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
@@ -90,7 +92,7 @@ def used_products(tx: Connection, products: Iterable[str]) -> set[str]:
 
 def mark_products_used(tx: Connection, products: Iterable[str], now: int) -> None:
     """Fix the pools of these products, from their first use on. Those already marked keep their first instant."""
-    wanted = {check_text("product", product) for product in products}
-    new = sorted(wanted - used_products(tx, wanted))
+    wanted = set(products)
+    new = sorted(check_text("product", product) for product in wanted - used_products(tx, wanted))
     if new:
         tx.execute(insert(products_used), [{"product": product, "first_used_at": now} for product in new])

@@ -18,8 +18,8 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.plans import Plan, read_plan
 from flowtally.ledger.tables import purchases
-from flowtally.ledger.texts import is_text
 from flowtally.ledger.wallet import Transfer, record
+from flowtally.texts import may_be_known
 
 SOURCE: Final = "order"  # of the grants it makes
 DAY_MS: Final = 86_400_000
@@ -78,7 +78,7 @@ def purchase(tx: Connection, account: str, plan_id: str, *, now: int) -> Purchas
 def read_purchase(tx: Connection, purchase_id: str, account: str) -> Purchase:
     """The purchase of that account; NotFound when there is none."""
     row = None
-    if is_text(purchase_id + account):
+    if may_be_known(purchase_id + account):
         row = tx.execute(_purchases_of(account).where(purchases.c.id == purchase_id)).one_or_none()
     if row is None:
         raise NotFound(f"account {account!r} has no purchase {purchase_id!r}", purchase=purchase_id)

@@ -1,33 +1,33 @@
-"""What a name, reference or instant may be, the same for every table. Pure: `ingest.admission` may ask here too.
+"""What a name, reference or instant may be, the same for every table. Pure.
 
-Control characters are refused everywhere: NUL cannot be stored by PostgreSQL, the others break logs and CSV. Half
-surrogates are no text at all. Lengths count characters, as `events` does: what an event may bear, the ledger can keep.
+What text may hold is the rule of every door (`flowtally.texts`). Lengths count characters, as `events` does: what an
+event may bear, the ledger can keep.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from flowtally.errors import Unprocessable
 from flowtally.events import MAX_NAME_CHARS
+from flowtally.texts import may_be_known, text_fault
 
 MAX_INSTANT: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last RFC 3339 can say
 
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def is_text(text: str) -> bool:
-    """Whether this could have been stored. What could not need not be looked up (and PostgreSQL would refuse to)."""
-    return _FORBIDDEN.search(text) is None
-
 
 def check_text(field: str, text: str, *, least: int = 0, most: int = MAX_NAME_CHARS) -> str:
-    """The text, when it has `least` to `most` characters, none of them a control character; else Unprocessable."""
-    if not is_text(text):
-        raise Unprocessable(f"{field} holds a control character or half a surrogate pair", field=field)
+    """The text, when it has `least` to `most` characters and may be kept; else Unprocessable."""
     if not least <= len(text) <= most:
         raise Unprocessable(f"{field} has {len(text)} characters; {least} to {most} are allowed", field=field)
+    if fault := text_fault(text):
+        raise Unprocessable(f"{field} {fault}", field=field)
+    return text
+
+
+def check_known(field: str, text: str) -> str:
+    """The text, when a name like it can be there, by the rule of whatever version; else Unprocessable."""
+    if not may_be_known(text):
+        raise Unprocessable(f"{field} {text_fault(text)}", field=field)
     return text
 
 

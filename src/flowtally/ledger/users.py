@@ -21,7 +21,8 @@ from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
-from flowtally.ledger.texts import MAX_INSTANT, check_text, is_text
+from flowtally.ledger.texts import MAX_INSTANT, check_text
+from flowtally.texts import may_be_known
 
 __all__ = [
     "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "as_user", "ensure_users", "in_pool", "list_users",
@@ -76,7 +77,7 @@ def ids_named(tx: Connection, names: Iterable[str], at: int) -> set[str]:
     has names alone: it reads all names, which an operator's rare question may."""
     wanted = set(names)
     found = {NOBODY} & wanted
-    for chunk in history.chunks(name for name in wanted if name != NOBODY and is_text(name)):
+    for chunk in history.chunks(name for name in wanted if name != NOBODY and may_be_known(name)):
         query = select(user_names.c.account, user_names.c.name).where(user_names.c.name.in_(chunk)).distinct()
         pairs = [(account, name) for account, name in tx.execute(query)]
         found.update(resolve_users(tx, pairs, at).values())
@@ -108,7 +109,7 @@ def read_user(tx: Connection, account: str, user: str) -> User:
     UnknownUser, or UnknownAccount, when there is none.
     """
     row = None
-    if is_text(account + user):
+    if may_be_known(account + user):
         row = tx.execute(query_users(account).where(users.c.id == user)).one_or_none()
         bearer = history.present_bearers(tx, [(account, user)]).get((account, user)) if row is None else None
         if bearer is not None:
@@ -157,10 +158,10 @@ def names_of(tx: Connection, user_ids: Iterable[str]) -> dict[str, str]:
     """What these users are called now, or were called last (those erased: by their id); ids of nobody are left out."""
     wanted = set(user_ids)
     found = {NOBODY: NOBODY} if NOBODY in wanted else {}
-    for chunk in history.chunks(user_id for user_id in wanted if user_id != NOBODY and is_text(user_id)):
+    for chunk in history.chunks(user_id for user_id in wanted if user_id != NOBODY and may_be_known(user_id)):
         query = select(user_names.c.user_id, user_names.c.name).where(user_names.c.user_id.in_(chunk))
         found.update((user_id, name) for user_id, name in tx.execute(query.order_by(_end())))
-    for chunk in history.chunks(user_id for user_id in wanted - found.keys() if is_text(user_id)):
+    for chunk in history.chunks(user_id for user_id in wanted - found.keys() if may_be_known(user_id)):
         erased = tx.execute(select(erasures.c.user_id).where(erasures.c.user_id.in_(chunk))).scalars()
         found.update((user_id, erased_name(user_id)) for user_id in erased)
     return found
@@ -203,7 +204,7 @@ def as_user(
 
 def _require_accounts(tx: Connection, wanted: set[str]) -> None:
     known: set[str] = set()
-    for chunk in history.chunks(account for account in wanted if is_text(account)):
+    for chunk in history.chunks(account for account in wanted if may_be_known(account)):
         known.update(tx.execute(select(accounts.c.id).where(accounts.c.id.in_(chunk))).scalars())
     for account in sorted(wanted - known):
         raise UnknownAccount(f"there is no account {account!r}", account=account)

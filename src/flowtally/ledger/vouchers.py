@@ -26,7 +26,8 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import voucher_ends, vouchers
-from flowtally.ledger.texts import check_number, is_text
+from flowtally.ledger.texts import check_number
+from flowtally.texts import may_be_known
 
 MAX_AT_ONCE: Final = 1000
 MAX_DURATION_S: Final = 100 * 366 * 86_400
@@ -133,7 +134,7 @@ def revoke_voucher(tx: Connection, voucher_id: str, account: str, *, now: int) -
 def read_voucher(tx: Connection, voucher_id: str, account: str) -> Voucher:
     """The voucher of that account; NotFound when there is none. Not told which was asked for: it may be a code."""
     row = None
-    if is_text(voucher_id + account):
+    if may_be_known(voucher_id + account):
         query = _vouchers().where(vouchers.c.account == account, vouchers.c.id == voucher_id)
         row = tx.execute(query).one_or_none()
     if row is None:

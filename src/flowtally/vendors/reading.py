@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from multipart import MultipartError, MultipartParser, parse_options_header
 
-from flowtally.api.inputs import has_control, query_pairs, read_body
+from flowtally.api.inputs import check_known, query_pairs, read_body
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
 from flowtally.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
@@ -19,6 +19,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
 MAX_PARTS: Final = 100
+MAX_NAME_CHARS: Final = 100  # of a parameter, where an error tells it
 
 
 async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, FlowtallyError | None]:
@@ -29,7 +30,7 @@ async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, Flowta
     form: dict[str, Any] = {}
     unread = None
     try:
-        query = _first(query_pairs(request.scope["query_string"]))
+        query = _known(_first(query_pairs(request.scope["query_string"])), BadRequest)
     except FlowtallyError as error:
         unread = error
     try:
@@ -39,6 +40,15 @@ async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, Flowta
     except FlowtallyError as error:
         unread = unread or error
     return Asked(request.method, request.scope["path"], query, headers, form), unread
+
+
+def _known(given: dict[str, Any], error: type[FlowtallyError]) -> dict[str, Any]:
+    """The same; what is to be kept of it is checked where it is kept."""
+    for name, value in given.items():
+        check_known("A parameter", name, error)
+        if isinstance(value, str):
+            check_known(f"The parameter {name[:MAX_NAME_CHARS]}", value, error)
+    return given
 
 
 def _headers(request: AnyRequest) -> dict[str, str]:
@@ -59,6 +69,10 @@ async def _body(request: AnyRequest, config: Config) -> bytes:
 
 def form_of(raw: bytes, content_type: str) -> dict[str, Any]:
     """The parameters of a body; of a JSON object those that are text, numbers or true and false."""
+    return _known(_form(raw, content_type), MalformedBody)
+
+
+def _form(raw: bytes, content_type: str) -> dict[str, Any]:
     if not raw.strip():
         return {}
     kind, options = parse_options_header(content_type)
@@ -91,8 +105,6 @@ def _of_multipart(raw: bytes, boundary: str) -> dict[str, str]:
         pairs = [(part.name, part.raw.decode()) for part in parts]
     except (MultipartError, ValueError, AssertionError) as error:
         raise MalformedBody(f"The form cannot be read: {type(error).__name__}.") from None
-    if any(has_control(name + value) for name, value in pairs):
-        raise MalformedBody("The form holds a control character.")
     return _first(pairs)
 
 
@@ -101,7 +113,4 @@ def _of_json(raw: bytes) -> dict[str, Any]:
         value = msgspec.json.decode(raw, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(f"The body is no JSON object: {error}.") from None
-    found = {name: one for name, one in value.items() if isinstance(one, (str, int, float, bool))}
-    if any(has_control(name + one) for name, one in found.items() if isinstance(one, str)):
-        raise MalformedBody("The body holds a control character.")
-    return found
+    return {name: one for name, one in value.items() if isinstance(one, (str, int, float, bool))}

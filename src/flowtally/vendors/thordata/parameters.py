@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from flowtally.texts import split_names
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.wire import MB, ThordataError
 
@@ -106,8 +107,9 @@ def _hour(name: str, text: str) -> str:
 
 
 def names_of(given: Given) -> tuple[str, ...]:
-    """`username`: one, or several with commas between; each once."""
-    names = tuple(dict.fromkeys(name for part in required(given, "username").split(",") if (name := part.strip())))
+    """`username`: one, or several with commas between (`texts.split_names`); each once."""
+    asked = split_names(required(given, "username"))
+    names = tuple(dict.fromkeys(name for part in asked if (name := part.strip())))
     if not names or len(names) > MAX_NAMES:
         raise wrong("username", f"names nobody, or more than {MAX_NAMES}")
     return names
