@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ import httpx
 import pytest
 from tests.conftest import Client
 from tests.fake_ingest import FakeIngest
+
+from flowtally.api import health
+from flowtally.errors import Unavailable
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/accounts", "/v1/accounts/nobody", "/nothing"])
@@ -89,3 +93,35 @@ def test_ready_means_it_can_write_and_read(client: Client, ingest: FakeIngest, u
 
 def test_the_front_page_says_what_this_is(client: Client) -> None:
     assert client.get("/").json() == {"name": "flowtally", "version": "0.1.0", "openapi": "/schema/openapi.json"}
+
+
+def test_a_store_that_hangs_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PATIENCE_S", 0.1)
+    hanging = threading.Event()
+    monkeypatch.setattr(health, "check_reads", lambda house: hanging.wait(20))
+    answer = client.get("/readyz")
+    hanging.set()
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "A store does not answer within 0.1 s."
+
+
+def test_one_store_that_does_not_answer_leaves_the_numbers_of_the_others(
+    client: Client, ingest: FakeIngest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> dict[str, float]:
+        raise Unavailable("The usage store cannot be reached")
+
+    client.app.state.house.metrics.watch("other", fail)
+    text = client.get("/metrics").text
+    assert "flowtally_other_up 0.0" in text
+    assert "flowtally_ledger_up 1.0" in text
+    assert "flowtally_ingest_up 1.0" in text
+
+
+def test_a_request_that_finds_no_memory_may_come_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("flowtally.api.operation.parse_query", none_left)
+    answer = client.get("/v1/accounts")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

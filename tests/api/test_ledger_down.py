@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import structlog
 from litestar.testing import TestClient
 from tests.conftest import NOW, Client
 from tests.fake_ingest import FakeIngest
+from tests.live import live_server
 from tests.postgres import Postgres, postgres
 from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, assert_refused
@@ -90,3 +93,32 @@ def test_every_route_of_every_dialect_refuses_as_its_vendor_does(down: tuple[Cli
             assert_refused(dialect, answer)
             assert "psycopg" not in answer.text
     assert not [line for line in logged if "exc_info" in line]
+
+
+def test_a_real_server_goes_on_by_itself_when_its_ledger_is_back(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    settings = {"FLOWTALLY_LOG_FORMAT": "json", "FLOWTALLY_LEDGER_URL": url.replace("flowtally@", "flowtally:hunter2@")}
+    event = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
+    with live_server(tmp_path / "data", settings) as live:
+        asking = httpx.Client(base_url=live.url, headers={"Authorization": f"Bearer {live.token}"}, timeout=30)
+        with asking as client:
+            client.post("/v1/accounts", json={"id": "acme"}).raise_for_status()
+            assert client.post("/v1/events", json=[{**event, "id": "1", "user": "ann"}]).json()["stored"] == 1
+            with postgres.down():
+                for number in range(30):
+                    lost = client.post("/v1/events", json=[{**event, "id": "2", "user": f"{number}"}])
+                    assert (lost.status_code, lost.json()["code"]) == (503, "unavailable")
+                refused = client.get("/readyz")
+                assert refused.status_code == 503
+                assert "The ledger cannot be reached" in refused.json()["detail"]
+            for _ in range(100):
+                if (ready := client.get("/readyz")).status_code == 200:
+                    break
+                time.sleep(0.1)
+            assert ready.status_code == 200
+            assert client.post("/v1/events", json=[{**event, "id": "2", "user": "new"}]).json()["stored"] == 1
+    log = (tmp_path / "data.log").read_text()
+    assert "Traceback" not in log
+    assert "hunter2" not in log
+    assert 1 <= log.count('"event": "unavailable"') <= 20
+    postgres.give_back(url)

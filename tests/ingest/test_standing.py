@@ -214,6 +214,36 @@ def test_a_full_disk_under_the_keys_alone_is_told_at_once_and_nothing_is_lost_or
             child.stop()
 
 
+@pytest.mark.parametrize(
+    ("breaking", "mending"),
+    [
+        (
+            "ALTER TABLE usage_events MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1",
+            "ALTER TABLE usage_events RESET SETTING parts_to_delay_insert, parts_to_throw_insert",
+        ),
+        ("RENAME TABLE usage_events TO elsewhere", "RENAME TABLE elsewhere TO usage_events"),
+        (
+            "ALTER TABLE usage_events MODIFY SETTING table_readonly = 1",
+            "ALTER TABLE usage_events RESET SETTING table_readonly",
+        ),
+    ],
+    ids=["too many parts", "no table", "read-only"],
+)
+def test_an_engine_that_takes_no_rows_is_not_ready_until_it_does(tmp_path: Path, breaking: str, mending: str) -> None:
+    with Child(tmp_path / "data") as child:
+        assert child.send(*named("1"))["stored"] == 1
+        child.ask("command", text=breaking)
+        assert child.send(*named("2"))["error"] in ("unavailable", "settling")
+        for _ in range(15):
+            assert child.ask("ready")["ready"] is False
+            time.sleep(0.1)
+        child.ask("command", text=mending)
+        assert soon(lambda: child.ask("ready")["ready"])
+        assert child.send(*named("1", "2"))["duplicate"] >= 1
+        assert child.ask("total")["rows"] == child.ask("total")["acknowledged"] == 2
+        child.stop()
+
+
 def test_room_is_kept_where_the_keys_are_too(tmp_path: Path) -> None:
     with small_disk(8 << 20) as disk, Child(tmp_path / "data", keys_url=f"sqlite:///{disk}/keys.db") as child:
         assert child.send(*named("1")).get("error") == "storage_full"  # 64 MiB are to be kept free

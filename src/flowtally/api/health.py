@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from importlib.metadata import version
 from typing import Any
@@ -13,10 +14,11 @@ from flowtally.api.call import JSON, Reply
 from flowtally.api.house import House
 from flowtally.api.metrics import MEDIA_TYPE
 from flowtally.api.operation import AnyRequest, operation
-from flowtally.errors import FlowtallyError, Forbidden, Unauthenticated, Unavailable
+from flowtally.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
 
+PATIENCE_S = 5.0  # a probe that waits longer is given up by who sent it
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -56,7 +58,11 @@ async def readyz(house: House, request: AnyRequest) -> Health:
     writes, why = house.ingest.ready()
     if not writes:
         raise Unavailable(f"Usage cannot be written: {why}.")
-    await house.in_thread(check_reads, house)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await house.in_thread(check_reads, house)
+    except TimeoutError:
+        raise Unavailable(f"A store does not answer within {PATIENCE_S:g} s.") from None
     return Health("ok")
 
 
@@ -81,8 +87,10 @@ def check_reads(house: House) -> None:
         with house.ledger.read() as tx:
             credentials.has_admin(tx)
         house.usage.sums([0, 1], Where(account=""))
-    except FlowtallyError:
+    except Unavailable:
         raise
+    except StoreDamaged as error:
+        raise Unavailable(error.detail) from error
     except Exception as error:  # whatever a driver raises: it is not ready
         raise Unavailable(f"A store does not answer ({type(error).__name__}).") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -20,18 +21,28 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4"  # the framework adds the charse
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 OUTCOMES: Final = ("stored", "duplicate", "conflict", "refused")
 
+log = structlog.get_logger("flowtally.api")
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one line less for each counter, and nobody asks for them
 
 
 class _Gauges(Collector):
-    """Numbers of a store, read when somebody asks: `flowtally_<prefix>_<name>`."""
+    """Numbers of a store, read when somebody asks: `flowtally_<prefix>_<name>`; `_up` says whether it answered. A store
+    that does not must not take the others' numbers with it."""
 
     def __init__(self, prefix: str, read: Callable[[], Mapping[str, float]]) -> None:
         self._prefix, self._read = prefix, read
 
     def collect(self) -> Iterable[Metric]:
-        for name, value in self._read().items():
+        for name, value in self._values().items():
             yield GaugeMetricFamily(f"flowtally_{self._prefix}_{name}", f"{name} of {self._prefix}", value)
+
+    def _values(self) -> Mapping[str, float]:
+        try:
+            return {"up": 1.0, **self._read()}
+        except Exception as error:
+            log.warning("gauges_failed", of=self._prefix, error=f"{type(error).__name__}: {error}")
+            return {"up": 0.0}
 
     def describe(self) -> Iterable[Metric]:
         return ()  # nothing to ask the stores for at registration

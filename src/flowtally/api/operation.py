@@ -195,10 +195,16 @@ def stream(call: Call, made: Streaming) -> Stream:
             while not call.head and (piece := await call.house.in_thread(lambda: next(made.pieces, None))) is not None:
                 yield piece
         except Exception as error:  # the head has gone out: nobody else can be told
-            log.error("answer broke off", request_id=call.request_id, exc_info=error)
+            note_broken_off(error, call.request_id)
             raise
 
     return Stream(pieces(), media_type=made.media_type, headers=dict(made.headers))
+
+
+def note_broken_off(error: Exception, request_id: str) -> None:
+    """What is known needs no trace."""
+    known = isinstance(error, FlowtallyError)
+    log.error("answer broke off", request_id=request_id, **({"error": str(error)} if known else {"exc_info": error}))
 
 
 def _path(request: AnyRequest) -> dict[str, Any]:

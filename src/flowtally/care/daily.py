@@ -8,6 +8,8 @@ from typing import Final
 
 import structlog
 
+from flowtally.errors import FlowtallyError
+
 FIRST_S: Final = 60
 DAY_S: Final = 86_400
 
@@ -34,5 +36,7 @@ class Daily:
             wait_s = DAY_S
             try:
                 self._begin()
+            except FlowtallyError as error:  # a store that is away, or no room: tomorrow again
+                log.warning("daily_failed", what=self._thread.name, error=error.detail)
             except Exception as error:
                 log.exception("daily_failed", what=self._thread.name, error=str(error))

@@ -18,7 +18,7 @@ import structlog
 from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.corrections import DEFAULT_SOURCE, Correction
-from flowtally.errors import ConfigError, SourceNotYours
+from flowtally.errors import ConfigError, SourceNotYours, Unavailable
 from flowtally.ingest import recovery
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.committer import Committer
@@ -206,8 +206,14 @@ class Ingest:
             "writing": float(self._committer.alive() and self._committer.standing.why_not() is None),
             **counts,
             **self._keys.measures(),
-            **self._usage.measures(),
+            **self._measures(),
         }
+
+    def _measures(self) -> dict[str, float]:
+        try:
+            return {"usage_up": 1.0, **self._usage.measures()}
+        except Unavailable:
+            return {"usage_up": 0.0}
 
 
 def keys_path(url: str) -> Path:

@@ -30,7 +30,8 @@ from flowtally.ledger import faults, installation, migrations
 Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long another process (a backup, a shell) may hold SQLite's write lock
-CONNECT_TIMEOUT_S: Final = 5  # of a PostgreSQL that does not answer at all; `connect_timeout` in the URL is another
+# With a PostgreSQL that does not answer at all, and with a network that lets bytes vanish; the URL may say another.
+PATIENCE: Final = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
 _WRITER_LOCK: Final = 0x666C6F777461_6C6C  # "flowtall": the key of PostgreSQL's advisory lock
 
 
@@ -206,7 +207,7 @@ def _parse(url: str) -> URL:
 def _engine(target: URL) -> Engine:
     """Parameters stay out of error texts: they hold customers' names and hashes of secrets."""
     if target.get_backend_name() == "postgresql":
-        patience = {} if "connect_timeout" in target.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+        patience = {name: value for name, value in PATIENCE.items() if name not in target.query}
         how = {"pool_size": 8, "max_overflow": 16, "pool_pre_ping": True, "connect_args": patience}
         return create_engine(target, hide_parameters=True, **how)
     engine = create_engine(target, pool_size=8, max_overflow=-1, hide_parameters=True)
