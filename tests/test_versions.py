@@ -1,4 +1,4 @@
-"""What a later flowtally wrote is refused by name, with what this one knows."""
+"""What a later flowtally wrote is refused by name, and so is what this one wrote by an older one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import Final
 
 import pytest
 from tests.fixtures import ADMIN, unpack
-from tests.live import clean_environment
+from tests.live import clean_environment, live_server
 
+# What the program of commit 9c7d560 knows. Beyond, it refuses keys and ledger at its start, and a backup by its usage.
+KNOWN_9C7D560: Final = {"keys": 1, "ledger": "0009", "usage": 3}
 FLOWTALLY: Final = [sys.executable, "-m", "flowtally"]
 
 
@@ -104,3 +106,20 @@ def test_a_restore_refuses_the_backup_of_a_later_one_by_name(
     (backup / "manifest.json").write_text(json.dumps(told))
     assert said in refused("restore", str(backup), "--data", str(tmp_path / "new"))
     assert list((tmp_path / "new").glob("*")) == []
+
+
+def test_what_this_one_opened_or_saved_an_older_one_refuses_by_name(tmp_path: Path) -> None:
+    """Raised by the first start: an older program knows neither whose installation it is nor the order of promises."""
+    unpack(tmp_path)
+    data = tmp_path / "data"
+    with live_server(data, {"FLOWTALLY_ADMIN_TOKEN": ADMIN}) as live:
+        environment = {**live.environment, "FLOWTALLY_TOKEN": ADMIN}
+        subprocess.run([*FLOWTALLY, "backup", "new"], env=environment, check=True, capture_output=True)
+    told = json.loads((data / "backups" / "new" / "manifest.json").read_text())
+    assert told["usage_schema"] > KNOWN_9C7D560["usage"]
+    for place in (data, data / "backups" / "new"):
+        with sqlite3.connect(place / "keys.db") as db:
+            [(keys,)] = db.execute("PRAGMA user_version")
+        with sqlite3.connect(place / "ledger.db") as db:
+            [(ledger,)] = db.execute("SELECT version_num FROM alembic_version")
+        assert (keys > KNOWN_9C7D560["keys"], ledger > KNOWN_9C7D560["ledger"]) == (True, True)
