@@ -247,3 +247,22 @@ def test_rows_of_an_older_schema_are_read_as_before(database_url: str) -> None:
     assert [one.reason for one in store.corrections_of([a])[a.reference]] == ["", "why"]
     assert [one.bytes_up for one in store.sums([0, 900_000], Where())] == [9]
     store.close()
+
+
+def test_numbers_of_blocks_may_lie_far_apart(store: UsageStore) -> None:
+    """As after a restore, which leaves out all numbers that may have been given before."""
+    far = 10**12
+    numbers = [1, 2, far + 2, far + 3, 3 * far]
+    for at, number in enumerate(numbers):
+        store.append(block(number, event(f"e{at}", time=at), received_at=at * 1_000))
+    assert [store.next_block(after) for after in (0, 2, far, far + 3, 3 * far)] == [1, far + 2, far + 2, 3 * far, None]
+    assert [one.block for one in store.moves(1, 0, 10)] == [1, 2]
+    assert [one.block for one in store.moves(far, 0, 10, until_block=far + 2)] == [far + 2]
+    asked = (1, 2, 3, far, far + 2, far + 3, 2 * far, 3 * far, 9 * far)
+    assert [store.last_commit(block=one).block for one in asked] == [
+        max(number for number in numbers if number <= one) for one in asked
+    ]
+    for until in asked:
+        found = store.sums([0, 10], Where(account="acme", until_block=until))
+        assert sum(one.requests for one in found) == sum(number <= until for number in numbers)
+    assert [one.block for one in store.block_sums([0, 10], Where(account="acme"), after=(2, 0))] == numbers[2:]
