@@ -49,11 +49,15 @@ def read_page(
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise BadRequest(f"limit is {limit}; 1 to {MAX_LIMIT} are allowed")
+    walk = None
     if after is not None:
-        query = query.where(order > _key(walk_of(tx, kind, asked), after))
+        walk = walk_of(tx, kind, asked)
+        query = query.where(order > _key(walk, after))
     rows = tx.execute(query.add_columns(order.label("page_key")).order_by(order).limit(limit + 1)).all()
-    more = walk_of(tx, kind, asked).cursor(rows[limit - 1].page_key) if len(rows) > limit else None
-    return Page([make(*row[:-1]) for row in rows[:limit]], more)
+    found = [make(*row[:-1]) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return Page(found, None)
+    return Page(found, (walk or walk_of(tx, kind, asked)).cursor(rows[limit - 1].page_key))
 
 
 def walk_of(tx: Connection, kind: str, asked: tuple[str | bool | None, ...]) -> Walk:
