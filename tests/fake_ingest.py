@@ -6,7 +6,7 @@ For tests of the API's own behaviour; what ingest really does is tested in tests
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +18,18 @@ from flowtally.ingest.decode import decompress
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, EventAnswer, EventsAnswer, PlainEvent, SourceAnswer
+from flowtally.ledger.pages import Page
+from flowtally.protocol import (
+    CorrectionReceipt,
+    CorrectionsAnswer,
+    EventAnswer,
+    EventsAnswer,
+    HeldAnswer,
+    HeldEvent,
+    HeldFilter,
+    PlainEvent,
+    SourceAnswer,
+)
 from flowtally.usage.memory import MemoryStore
 
 T = TypeVar("T")
@@ -90,6 +101,24 @@ class FakeIngest:
             source, id, None, "stored", "", "", "metered", event.account, event.user, "", event.product, event.time,
             None, event.bytes_up, event.bytes_down, event.requests, event.status, event.labels or {}, 1,
         )  # fmt: skip
+
+    def look_again(self, account: str) -> None:
+        """Nothing is held here."""
+
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
+        return Page([], None)
+
+    async def retry_held(self, asked: HeldFilter) -> HeldAnswer:
+        return HeldAnswer(0, 0, 0)
+
+    async def drop_held(self, asked: HeldFilter, reason: str, credential: Credential) -> HeldAnswer:
+        return HeldAnswer(0, 0, 0)
+
+    def tag_held(self, account: str, names: Sequence[str], user_id: str) -> None:
+        """Nothing is held here."""
+
+    def forget_held(self, user_ids: Sequence[str]) -> int:
+        return 0
 
     def forget_names(self, account: str) -> None:
         """Nothing is remembered here."""

@@ -91,6 +91,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_waiting_bytes: Annotated[
         PositiveInt, Meta(description="Bytes that may wait to be written, and of bodies in work; then 503.")
     ] = 256 * 1024 * 1024
+    max_held_per_source: Annotated[
+        int,
+        Meta(
+            description="Numbered events of one source that may be held because their account or user is unknown or "
+            "their time is to come; then 503.",
+            ge=0,
+            le=10_000_000,
+        ),
+    ] = 10_000
+    max_held_per_account: Annotated[
+        int, Meta(description="Events of one account that may be held.", ge=0, le=10_000_000)
+    ] = 100_000
+    max_held_events: Annotated[int, Meta(description="Events that may be held in all.", ge=0, le=10_000_000)] = (
+        1_000_000
+    )
+    max_held_bytes: Annotated[int, Meta(description="Bytes of all held events, as JSON.", ge=0, le=2**53 - 1)] = (
+        512 * 1024 * 1024
+    )
     block_rows: Annotated[int, Meta(description="Rows in one write to the usage store.", ge=1, le=200_000)] = 200_000
     min_free_bytes: Annotated[
         int,

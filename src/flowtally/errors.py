@@ -8,7 +8,8 @@
     │       └── NotYet              as_of a moment that is still to come
     ├── Unauthenticated (401)       no credential, or one we do not know
     ├── Forbidden (403)             a known credential that may not do this
-    │   └── SourceNotYours          the source belongs to another credential
+    │   ├── SourceNotYours          the source belongs to another credential
+    │   └── NotYourAccount          a numbered event of an account this credential does not write for
     ├── NotFound (404)
     │   ├── UnknownAccount
     │   └── UnknownUser             no such user in this account
@@ -42,6 +43,7 @@
     └── Unavailable (503)           try again later: carries retry_after_s
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
+        ├── HoldsFull               as many events are held as may be: carries how far the request was stored
         └── Settling                a write is in doubt and is being settled
 
     Damage (not an answer to a request: the start refuses)
@@ -114,6 +116,11 @@ class Forbidden(FlowtallyError):
 class SourceNotYours(Forbidden):
     code = "source_not_yours"
     title = "The source belongs to another credential"
+
+
+class NotYourAccount(Forbidden):
+    code = "not_your_account"
+    title = "The credential writes for another account"
 
 
 class NotFound(FlowtallyError):
@@ -317,6 +324,14 @@ class QueueFull(Unavailable):
 class StorageFull(Unavailable):
     code = "storage_full"
     title = "No room to store usage"
+
+
+class HoldsFull(Unavailable):
+    """A numbered event would have to be held, and there is no room: the request was stored up to it. `sequence` is the
+    source's mark, `reason` why the event cannot be stored, `bound` and `limit` what leaves no room."""
+
+    code = "holds_full"
+    title = "No more events can be held"
 
 
 class Settling(Unavailable):

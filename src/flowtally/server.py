@@ -77,7 +77,9 @@ def open_house(
         pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
         for pool in pools:
             closing.callback(pool.shutdown, wait=True, cancel_futures=True)
-        care = Care(config, clock, usage, ledger, ingest.between_blocks, ingest.forget_names, ingest.metrics)
+        care = Care(
+            config, clock, usage, ledger, ingest.between_blocks, ingest.forget_names, ingest.forget_held, ingest.metrics
+        )
         closing.callback(care.close)
         care.resume()
         care.begin_daily()

@@ -88,6 +88,7 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.ingest.door import Ingest
     from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger
+    from flowtally.protocol import HeldFilter
     from flowtally.usage import folding
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
@@ -127,6 +128,14 @@ def main(data: str, *arguments: str) -> None:
                 rows, acknowledged = usage.totals().rows, ingest._keys.committed().rows_total
                 bytes_up = sum(one.bytes_up for one in usage.sums([0, 2**47], Where()))
                 say(rows=rows, acknowledged=acknowledged, bytes_up=bytes_up, by_user=by_user)
+            case "account":
+                with ledger.begin() as tx:
+                    accounts.create_account(tx, asked["id"], now=clock())
+                ingest.look_again(asked["id"])
+                say(done=True)
+            case "held":
+                where = HeldFilter()
+                say(held=[one.sequence for one in ingest.held(where, credential, None, 1000).items])
             case "source":
                 found = ingest.source(asked["source"], credential)
                 say(sequence=found.sequence, position=found.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Final
 
@@ -13,10 +14,13 @@ from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceK
 from flowtally.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Writer
-from flowtally.ingest.block import Sorter, check_source, gather, source_kinds
+from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, first_number, gather, source_kinds
+from flowtally.ingest.holding import recall
+from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.prepare import prepare
-from flowtally.ingest.submission import NAMES, Submission
+from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.usage.keys import Refused, Source
+from flowtally.usage.keys_held import Held
 
 WRITER: Final = Writer("c1")
 TIME: Final = "2026-01-01T00:00:00Z"
@@ -29,14 +33,30 @@ Content = tuple[str, int]
 # -- the real thing, with the memory that the keys database gives it --------------------------------------------------
 
 
-class Book:
-    """Sources, keys and refusals between blocks, as the committer carries them."""
+LIMITS: Final = HoldLimits(per_source=4, per_account=6, events=6, bytes=10_000)
 
-    def __init__(self) -> None:
+
+class NothingHeld:
+    """A table of held events, at its beginning."""
+
+    def held_groups(self) -> list[Any]:
+        return []
+
+    def next_held_time(self) -> None:
+        return None
+
+
+class Book:
+    """Sources, keys, refusals and holds between blocks, as the committer carries them."""
+
+    def __init__(self, limits: HoldLimits = LIMITS) -> None:
         names = [*((name, "numbered") for name in NUMBERED), *((name, "named") for name in NAMED)]
         self.sources = {name: Source(no, name, kind, "c1", 0, None) for no, (name, kind) in enumerate(names)}  # type: ignore[arg-type]
+        self.fresh = set(self.sources)
         self.known: dict[Any, int] = {}
         self.refused: dict[tuple[int, int], Refused] = {}
+        self.held: dict[tuple[int, int], Held] = {}
+        self.holds = Holds(NothingHeld(), limits)  # type: ignore[arg-type]
         self.stored: list[tuple[str, str, int]] = []
 
     def refusals(self, source: int, first: int, last: int) -> dict[int, Refused]:
@@ -45,34 +65,60 @@ class Book:
     def take(self, submissions: list[Submission]) -> list[Answer]:
         """One block. Sorted first with a guess of what is known, then again if the guess was wrong."""
         block = gather(submissions)
+        block.held = self.held
         columns = block.rows.columns
+        for submission, start in zip(submissions, block.starts, strict=True):
+            self._recall(block, submission, start)
         writers = [(one.writer, len(one.events)) for one in submissions]
         world = admission.world_faults(columns, block.rows.times, writers, {"acme": "active"}, 2**50)
         asked = [block.rows.keys[row] for row in (*world, *block.rows.faults)] if block.rows.keys else []
         guess = {key: self.known[key] for key in asked if key in self.known}
-        found = Sorter(block, self.sources, self.refusals, world, guess).sort()
+        found = self._sort(block, world, guess)
         if any(key in self.known for key in found.claims):
-            found = Sorter(block, self.sources, self.refusals, world, self.known).sort()
+            found = self._sort(block, world, self.known)
         assert not any(key in self.known for key in found.claims)
         assert found.stored == sorted(set(found.stored))
+        self._count(block, found)
+        return [
+            type(answer).__name__ if isinstance(answer, FlowtallyError) else _told(answer) for answer in found.answers
+        ]
+
+    def _sort(self, block: Gathered, world: Any, known: Any) -> Sorted:
+        return Sorter(block, self.sources, self.refusals, world, known, self.fresh, self.holds.room(), 1).sort()
+
+    def _recall(self, block: Gathered, submission: Submission, start: int) -> None:
+        rows = [start + index for index, one in enumerate(submission.events) if one.sequence is not None]
+        if rows:
+            source = self.sources[block.rows.columns.source[rows[0]]]
+            mine = {number: one for (no, number), one in self.held.items() if no == source.no}
+            with suppress(SequenceGap):
+                numbers = [block.rows.columns.sequence[row] for row in rows]
+                recall(block.rows, rows, first_number(numbers, source.name, source.mark), mine)
+
+    def _count(self, block: Gathered, found: Sorted) -> None:
+        columns = block.rows.columns
         self.known |= {key: block.rows.digests[row] for key, row in found.claims.items()}
         self.refused |= {(one.source, one.sequence): one for one in found.refused}
+        self.held |= {(one.source, one.sequence): one for one in found.held}
+        assert not found.ended, "here the world never changes"
+        self.holds.changed(found.held, found.ended)
+        self.fresh -= set(found.fresh)
         for one in found.advances:
             before = self.sources[one.name]
             assert one.mark > before.mark
+            assert one.name not in self.fresh
             self.sources[one.name] = Source(before.no, one.name, before.kind, "c1", one.mark, one.position)
         for row in found.stored:
             name = columns.id[row] if columns.sequence[row] is None else str(columns.sequence[row])
             self.stored.append((columns.source[row], name, columns.bytes_up[row]))
-        return [
-            type(answer).__name__
-            if isinstance(answer, FlowtallyError)
-            else [
-                (NAMES[status], answer.reasons[index].code if index in answer.reasons else "")
-                for index, status in enumerate(answer.statuses)
-            ]
-            for answer in found.answers
-        ]
+
+
+def _told(outcome: Outcome) -> list[tuple[str, str]]:
+    told: list[tuple[str, str]] = [
+        (NAMES[status], outcome.reasons[index].code if index in outcome.reasons else "")
+        for index, status in enumerate(outcome.statuses)
+    ]
+    return told + ([("stopped", str(outcome.stopped.extra["bound"]))] if outcome.stopped else [])
 
 
 # -- the model --------------------------------------------------------------------------------------------------------
@@ -86,44 +132,75 @@ class Model:
         self.marks = dict.fromkeys(NUMBERED, 0)
         self.positions: dict[str, str | None] = dict.fromkeys(NUMBERED)
         self.refused: dict[tuple[str, int], str] = {}
+        self.held: dict[tuple[str, int], Content] = {}
+        self.there: set[str] = set()
         self.stored: list[tuple[str, str, int]] = []
 
     def take(self, submission: Submission) -> Answer:
         before = deepcopy(self.__dict__)
         answer = self._take(submission)
         if isinstance(answer, str) or (
-            submission.atomic and any(status in ("conflict", "refused") for status, _ in answer)
+            submission.atomic and any(status in ("conflict", "refused", "stopped") for status, _ in answer)
         ):
             self.__dict__ = before
             return answer if isinstance(answer, str) else "AtomicRefused"
         return answer
 
     def _take(self, submission: Submission) -> Answer:
-        numbers = [int(event.sequence) for event in submission.events if event.sequence is not None]
-        source = next((event.source for event in submission.events if event.sequence is not None), "")
+        events = list(enumerate(submission.events))
+        numbered = [(index, event) for index, event in events if event.sequence is not None]
+        numbers = [int(event.sequence or 0) for _, event in numbered]
+        source = next((event.source for _, event in numbered), "")
         if numbers and (numbers != list(range(numbers[0], numbers[0] + len(numbers)))):
             return "SequenceGap"
         if numbers and numbers[0] > self.marks[source] + 1:
             return "SequenceGap"
-        return [self._one(event, index in submission.faults) for index, event in enumerate(submission.events)]
+        before = deepcopy(self.__dict__)
+        said: dict[int, tuple[str, str]] = {}
+        stop: tuple[int, str] | None = None
+        for index, event in numbered:
+            told = self._numbered(event, _bad(event, index in submission.faults), _world(event))
+            if told[0] == "stopped":
+                stop = index, told[1]
+                break
+            said[index] = told
+        if numbers and source not in self.there and all(status != "stored" for status, _ in said.values()):
+            self.__dict__ = before
+            if stop is not None:
+                stop, said = (numbered[0][0], stop[1]), {}
+        elif numbers:
+            self.there.add(source)
+        for index, event in events:
+            if event.sequence is None and (stop is None or index < stop[0]):
+                said[index] = self._named(event, _bad(event, index in submission.faults), _world(event))
+        return [said[index] for index in sorted(said)] + ([("stopped", stop[1])] if stop else [])
 
-    def _one(self, event: UsageEvent, fault: bool) -> tuple[str, str]:
-        bad = "invalid_event" if fault else "no_id" if not event.id and event.sequence is None else ""
-        world = "unknown_account" if event.account != "acme" else ""
-        return self._named(event, bad, world) if event.sequence is None else self._numbered(event, bad or world)
-
-    def _numbered(self, event: UsageEvent, reason: str) -> tuple[str, str]:
-        key = (event.source, int(event.sequence or 0))
+    def _numbered(self, event: UsageEvent, bad: str, world: str) -> tuple[str, str]:
+        key, content = (event.source, int(event.sequence or 0)), (event.account, event.bytes_up)
         if key in self.refused:
             return ("refused", self.refused[key])
+        if key in self.held:
+            return ("refused", "unknown_account") if self.held[key] == content else ("conflict", "other_content")
         if key[1] <= self.marks[event.source]:
             return ("duplicate", "")
+        if world and not bad and (bound := self._bound(event)):
+            return ("stopped", bound)
         self.marks[event.source], self.positions[event.source] = key[1], event.position
-        if reason:
-            self.refused[key] = reason
-            return ("refused", reason)
-        self.stored.append((event.source, str(event.sequence), event.bytes_up))
-        return ("stored", "")
+        if bad:
+            self.refused[key] = bad
+        elif world:
+            self.held[key] = content
+        else:
+            self.stored.append((event.source, str(event.sequence), event.bytes_up))
+            return ("stored", "")
+        return ("refused", bad or world)
+
+    def _bound(self, event: UsageEvent) -> str:
+        if sum(source == event.source for source, _ in self.held) == LIMITS.per_source:
+            return "source"
+        if sum(account == event.account for account, _ in self.held.values()) == LIMITS.per_account:
+            return "account"
+        return ""
 
     def _named(self, event: UsageEvent, bad: str, world: str) -> tuple[str, str]:
         key, content = (event.source, event.id), (event.account, event.bytes_up)
@@ -136,6 +213,14 @@ class Model:
         self.named[key] = content
         self.stored.append((event.source, event.id, event.bytes_up))
         return ("stored", "")
+
+
+def _bad(event: UsageEvent, fault: bool) -> str:
+    return "invalid_event" if fault else "no_id" if not event.id and event.sequence is None else ""
+
+
+def _world(event: UsageEvent) -> str:
+    return "unknown_account" if event.account != "acme" else ""
 
 
 # -- any submissions --------------------------------------------------------------------------------------------------
@@ -223,7 +308,8 @@ def test_sending_everything_again_stores_nothing(sent: list[Submission]) -> None
 
 
 def numbered(first: int, last: int, source: str = "n1", **more: Any) -> Submission:
-    events = [UsageEvent(source, "acme", "", number, None, TIME, **more) for number in range(first, last + 1)]
+    account = more.pop("account", "acme")
+    events = [UsageEvent(source, account, "", number, None, TIME, **more) for number in range(first, last + 1)]
     return Submission(WRITER, events, {}, 1)
 
 
@@ -242,6 +328,42 @@ def test_numbers_go_on_from_one_submission_to_the_next_of_the_same_block() -> No
         [STORED],
         [DUPLICATE, DUPLICATE, STORED],
     ]
+
+
+def test_of_a_source_that_is_not_there_nothing_is_kept_until_something_is_stored() -> None:
+    book = Book()
+    [answer] = book.take([numbered(1, 2, account="nobody")])
+    assert answer == [("refused", "unknown_account")] * 2
+    assert (book.held, book.refused, "n1" in book.fresh) == ({}, {}, True)
+    mixed = Submission(WRITER, [*numbered(1, 1, account="nobody").events, *numbered(2, 2).events], {}, 1)
+    assert book.take([mixed]) == [[("refused", "unknown_account"), STORED]]
+    assert (len(book.held), book.sources["n1"].mark, "n1" in book.fresh) == (1, 2, False)
+
+
+def test_the_request_stops_where_no_more_can_be_held_and_says_how_far_it_went() -> None:
+    book = Book(HoldLimits(per_source=2, per_account=9, events=9, bytes=9_000))
+    nobodys = numbered(2, 5, account="nobody").events
+    named_one, named_late = named("1").events[0], named("2").events[0]
+    sent = Submission(WRITER, [*numbered(1, 1).events, named_one, *nobodys, named_late], {}, 1)
+    held = ("refused", "unknown_account")
+    assert book.take([sent]) == [[STORED, STORED, held, held, ("stopped", "source")]]
+    assert book.sources["n1"].mark == 3
+    assert book.stored == [("n1", "1", 0), ("a", "1", 1)]
+    block = gather([Submission(WRITER, list(nobodys[2:]), {}, 1)])
+    world = admission.world_faults(block.rows.columns, block.rows.times, [(WRITER, 2)], {"acme": "active"}, 2**50)
+    [answer] = book._sort(block, world, {}).answers
+    assert isinstance(answer, Outcome)
+    assert answer.stopped is not None
+    assert (answer.statuses, answer.stopped.extra["sequence"]) == ([], 3)
+    assert "number" not in answer.stopped.detail
+    assert "2 events of this source are held" in answer.stopped.detail
+
+
+def test_an_event_of_another_account_is_refused_with_its_request() -> None:
+    book, bound = Book(), Writer("c1", "acme")
+    events = [*numbered(1, 1).events, *numbered(2, 2, account="other").events]
+    assert book.take([Submission(bound, events, {}, 1)]) == ["NotYourAccount"]
+    assert (book.stored, book.held, book.sources["n1"].mark) == ([], {}, 0)
 
 
 def test_a_gap_is_told_with_the_mark_and_stops_nobody_else() -> None:

@@ -203,12 +203,12 @@ def test_a_doubt_is_settled_though_nobody_asks_again(light: House) -> None:
 
 
 def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_its_mark(house: House) -> None:
-    house.open()
+    house.send(*numbered(1, 1))
     house.store.after.append(TimeoutError("no answer"))
-    found = house.send(*numbered(1, 2, account="nobody"), *named("1"))
+    found = house.send(*numbered(2, 2, bytes_up=-1), *numbered(3, 3, account="nobody"), *named("1"))
     assert [receipt.status for receipt in found.receipts] == ["refused", "refused", "stored"]
-    assert house.door.source("log", house.credential).sequence == 2
-    assert house.statuses(*numbered(1, 3)) == ["refused", "refused", "stored"]
+    assert house.door.source("log", house.credential).sequence == 3
+    assert house.statuses(*numbered(1, 4)) == ["duplicate", "refused", "conflict", "stored"]
     house.whole()
 
 
@@ -255,17 +255,20 @@ def test_a_burnt_number_is_never_used_again(house: House) -> None:
 def test_death_between_insert_and_commit_loses_nothing_and_counts_nothing_twice(house: House) -> None:
     house.send(*named("0"))
     house.keys.move = _die
-    house.die(*named("1", "2"), *numbered(1, 2), *numbered(3, 4, account="nobody"), *named("3", account="nobody"))
+    bad, early = numbered(3, 3, bytes_up=-1), numbered(4, 4, account="nobody")
+    house.die(*named("1", "2"), *numbered(1, 2), *bad, *early, *named("3", account="nobody"))
     assert house.store.totals().rows == 5
     house.open()
     house.whole()
     assert house.door.source("log", house.credential).sequence == 4
     assert house.door.source("log", house.credential).position == "p4"
-    sent = [*named("1", "2"), *numbered(1, 2), *numbered(3, 5), *named("3")]
+    sent = [*named("1", "2"), *numbered(1, 3), *early, *numbered(5, 5), *named("3")]
     wanted = ["duplicate"] * 4 + ["refused", "refused", "stored", "stored"]
     assert house.statuses(*sent) == wanted
     lost = house.door.event("log", "3", house.credential)
     assert (lost.status, lost.code) == ("refused", "reason_lost")
+    held = house.door.event("log", "4", house.credential)  # what is held was written down before the rows
+    assert (held.status, held.code, held.retriable) == ("refused", "unknown_account", True)
     house.whole()
 
 
@@ -430,29 +433,30 @@ def test_a_rebuild_that_was_cut_short_goes_on_at_the_next_start(house: House, mo
 
 
 def test_a_refused_number_stays_refused_for_its_first_reason_though_the_world_changes(house: House) -> None:
-    found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3))
-    assert [receipt.code for receipt in found.receipts] == ["", "unknown_account", ""]
     with house.ledger.begin() as tx:
-        accounts.create_account(tx, "later", now=0)
-    for _ in range(2):
-        found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3))
-        assert [(receipt.status, receipt.code) for receipt in found.receipts] == [
-            ("duplicate", ""),
-            ("refused", "unknown_account"),
-            ("duplicate", ""),
+        accounts.create_account(tx, "shut", now=0)
+        accounts.change_account(tx, "shut", status="closed", now=1)
+    sent = [*numbered(1, 1), *numbered(2, 2, account="shut"), *numbered(3, 3, bytes_up=-1)]
+    for right in (sent, sent, [*numbered(1, 3)]):
+        found = house.send(*right)
+        assert [(receipt.status, receipt.code) for receipt in found.receipts][1:] == [
+            ("refused", "account_closed"),
+            ("refused", "invalid_event"),
         ]
+        assert [receipt.retriable for receipt in found.receipts] == [False] * 3
         house.close()
         house.open()
 
 
 def test_a_request_of_refused_numbers_alone_moves_the_mark_and_needs_no_block(house: House) -> None:
-    assert house.statuses(*numbered(1, 2, account="nobody")) == ["refused"] * 2
-    assert house.door.source("log", house.credential).sequence == 2
-    assert house.store.appended == []
-    assert house.statuses(*numbered(3, 3)) == ["stored"]
+    house.send(*numbered(1, 1))
+    assert house.statuses(*numbered(2, 3, bytes_up=-1)) == ["refused"] * 2
+    assert house.door.source("log", house.credential).sequence == 3
+    assert len(house.store.appended) == 1
+    assert house.statuses(*numbered(4, 4)) == ["stored"]
     house.close()
     house.open()
-    assert house.statuses(*numbered(1, 3)) == ["refused", "refused", "duplicate"]
+    assert house.statuses(*numbered(2, 4)) == ["refused", "refused", "duplicate"]
     house.whole()
 
 

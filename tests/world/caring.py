@@ -28,8 +28,9 @@ from tests.live import live_server
 from tests.world import checks
 from tests.world.model import total
 from tests.world.verbs import verb
-from tests.world.world import ACCOUNTS, DAY, Backup, World
+from tests.world.world import DAY, Backup, World
 
+from flowtally.clock import now_ms
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.ledger.database import Ledger
@@ -50,6 +51,7 @@ ASKING: tuple[checks.Check, ...] = (  # those that look into no process
     checks.check_ins,
     checks.explanations,
     checks.events,
+    checks.held,
     checks.periods,
 )
 
@@ -111,7 +113,7 @@ def ask_the_doctor(world: World, chance: Random) -> None:
     """Its figures are what is there."""
     told = world.ask("GET", "/v1/doctor")["installation"]
     place = world.house.keys.committed()
-    assert (told["events"], told["accounts"]) == (len(world.model.rows), len(ACCOUNTS))
+    assert (told["events"], told["accounts"]) == (len(world.model.rows), len(world.model.accounts))
     assert (told["block"], told["waiting_events"], told["starts"]) == (place.block, 0, place.epoch)
 
 
@@ -155,7 +157,6 @@ class Restored(World):
         self.model, self.token = backup.model, world.token
         self.chance = Random(world.chance.randrange(2**32))
         self.clock = Clock(backup.at)
-        self.sources: set[str] = set()
 
 
 def put_back(world: World, closing: ExitStack) -> World:
@@ -190,4 +191,7 @@ def served(world: World, closing: ExitStack) -> World:
     live = closing.enter_context(live_server(place))
     headers = {"Authorization": f"Bearer {restored.token}"}
     restored.client = closing.enter_context(httpx.Client(base_url=live.url, headers=headers, timeout=30))
+    restored.clock.at = max(restored.now, now_ms())  # its clock is the machine's
+    restored.settle_held()
+    restored.clock.at = world.backup.at
     return restored

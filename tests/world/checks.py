@@ -256,9 +256,32 @@ def events(world: World, chance: Random) -> None:
         told = world.ask("GET", "/v1/events", source=row.key[0], id=row.key[1])
         of = None if row.of is None else {"source": row.of[0], "id": row.of[1]}
         assert (told["kind"], told["corrects"], amounts(told)) == (row.kind, of, row.adds)
+    for source, id in some(chance, list(world.model.held)):
+        told = world.ask("GET", "/v1/events", source=source, id=id)
+        assert (told["status"], told["code"], told["retriable"]) == (
+            "refused",
+            world.model.code_of(world.model.held[source, id], world.now),
+            True,
+        )
     for source, id in some(chance, list(world.model.refused)):
         told = world.ask("GET", "/v1/events", source=source, id=id)
         assert (told["status"], told["code"]) == ("refused", world.model.refused[source, id])
+
+
+def held(world: World, chance: Random) -> None:
+    """What waits, and why."""
+    told = world.ask("GET", "/v1/held", limit=1000)["items"]
+    assert [(one["source"], str(one["sequence"])) for one in told] == sorted(
+        world.model.held, key=lambda key: (key[0], int(key[1]))
+    )
+    for one in told:
+        event = world.model.held[one["source"], str(one["sequence"])]
+        assert one["code"] == world.model.code_of(event, world.now)
+        assert (one["account"], one["user"], amounts(one)) == (
+            event["account"],
+            event["user"],
+            Quantities(event["bytes_up"], event["bytes_down"], event["requests"]),
+        )
 
 
 def periods(world: World, chance: Random) -> None:
@@ -319,6 +342,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_ins,
     explanations,
     events,
+    held,
     periods,
     money,
     the_ledger_keeps_its_own_rules,

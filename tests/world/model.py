@@ -123,6 +123,7 @@ class Model:
     content: dict[Key, object] = field(default_factory=dict)  # what must be equal for a retry to be a retry
     marks: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: dict[Key, str] = field(default_factory=dict)
+    held: dict[Key, dict[str, Any]] = field(default_factory=dict)  # the event as it was sent first, by its number
     bearers: dict[tuple[str, str], list[tuple[User, int | None]]] = field(default_factory=lambda: defaultdict(list))
     users: list[User] = field(default_factory=list)
     grants: dict[str, list[tuple[str, Grant]]] = field(default_factory=lambda: defaultdict(list))  # (pool, grant)
@@ -164,7 +165,13 @@ class Model:
         self.whitelist = {key: enabled for key, enabled in self.whitelist.items() if key[1] is not user}
 
     def erase(self, user: User) -> None:
-        """Whoever bore one of its names next bears it from where this one did; its use has no labels."""
+        """Whoever bore one of its names next bears it from where this one did; its use has no labels. What is held
+        under one of them goes."""
+        its = {name for name, _, _ in self.names(user)}
+        for key, event in list(self.held.items()):
+            if event["account"] == user.account and event["user"] in its:
+                del self.held[key]
+                self.refused[key] = "erased"
         user.name, user.deleted, user.managed = f"erased-{user.id}", True, True
         for history in self.bearers.values():
             history[:] = [one for one in history if one[0] is not user]
@@ -186,27 +193,62 @@ class Model:
 
     # Events and entries
 
-    def take(self, event: dict[str, Any], now: int) -> tuple[str, str]:
-        """Status and code of this event's receipt."""
+    def take(self, sent: list[dict[str, Any]], now: int) -> list[tuple[str, str]]:
+        """Status and code of each event's receipt. Of a source that is not there no number is taken unless something of
+        it is stored."""
+        numbered = [event for event in sent if "sequence" in event]
+        absent = bool(numbered) and numbered[0]["source"] not in self.marks
+        if absent and all(self.code_of(event, now) for event in numbered):
+            return [
+                ("refused", self.code_of(event, now)) if "sequence" in event else self._take(event, now)
+                for event in sent
+            ]
+        return [self._take(event, now) for event in sent]
+
+    def code_of(self, event: dict[str, Any], now: int) -> str:
+        """Why it cannot be stored now."""
+        if event["account"] not in self.accounts:
+            return "unknown_account"
+        return "time_in_future" if parse_instant(event["time"]) > now + FUTURE_MS else ""
+
+    def _take(self, event: dict[str, Any], now: int) -> tuple[str, str]:
         numbered = "sequence" in event
         key = (event["source"], str(event["sequence"] if numbered else event["id"]))
+        if key in self.held:
+            if content_of(event) != content_of(self.held[key]):
+                return "conflict", "other_content"
+            code = self.code_of(self.held[key], now)
+            return ("refused", code) if code else self.release(key, now)
         if numbered:
-            mark = self.marks.get(event["source"], (0, ""))[0]
-            if event["sequence"] <= mark:
+            if event["sequence"] <= self.marks.get(event["source"], (0, ""))[0]:
                 return ("refused", self.refused[key]) if key in self.refused else ("duplicate", "")
             self.marks[event["source"]] = event["sequence"], event["position"]
         elif key in self.content:
             return ("duplicate", "") if self.content[key] == content_of(event) else ("conflict", "other_content")
-        at = parse_instant(event["time"])
-        code = "time_in_future" if at > now + FUTURE_MS else ""
-        code = code if event["account"] in self.accounts else "unknown_account"
-        if code:
+        if code := self.code_of(event, now):
             if numbered:
-                self.refused[key] = code
+                self.held[key] = event
             return "refused", code
-        self.content[key] = content_of(event)
-        self._add("use", key, None, event, at, self.user_of(event["account"], event["user"], at, now))
+        self._store(key, event, now)
         return "stored", ""
+
+    def due(self, now: int) -> list[Key]:
+        """Of what is held, what the world allows by now, in the order in which it will be stored."""
+        return sorted((key for key, event in self.held.items() if not self.code_of(event, now)), key=_numbered)
+
+    def release(self, key: Key, now: int) -> tuple[str, str]:
+        self._store(key, self.held.pop(key), now)
+        return "stored", ""
+
+    def _store(self, key: Key, event: dict[str, Any], now: int) -> None:
+        self.content[key] = content_of(event)
+        at = parse_instant(event["time"])
+        self._add("use", key, None, event, at, self.user_of(event["account"], event["user"], at, now))
+
+    @property
+    def sources(self) -> set[str]:
+        """Those of which something was stored."""
+        return {row.key[0] for row in self.rows}
 
     def adjust(self, asked: dict[str, Any], now: int) -> str:
         key = ("corrections", asked["id"])
@@ -227,7 +269,7 @@ class Model:
             if event in self.gone:
                 return "duplicate", "", None  # what it did cannot be told any more
             return "duplicate", "", next(row.adds for row in self.rows if row.key == key)
-        if event in self.refused:
+        if event in self.refused or event in self.held:
             return "refused", "refused_event", None
         found = next((row for row in self.rows if row.key == event and row.kind == "use"), None)
         if found is None:
@@ -338,6 +380,10 @@ def burn(
         times = {row.key: row.time for row in rows}
         events = [(times[key], amount) for key, amount in by_event.items()]
     return burndown_model.balance(grants, draws, events, at, carry_from, overage)
+
+
+def _numbered(key: Key) -> tuple[str, int]:
+    return key[0], int(key[1])
 
 
 def content_of(event: dict[str, Any]) -> object:

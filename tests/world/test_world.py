@@ -57,6 +57,7 @@ def play(world: World, steps: int, seed: int) -> None:
     try:
         for step in range(1, steps + 1):
             world.pass_time()
+            world.settle_held()
             verb = draw(world.chance)
             told.append(f"{step} {verb.__name__}")
             verb(world, world.chance)

@@ -15,13 +15,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from tests.ingest.conftest import Death
-from tests.world.model import POOLS, PURSES, Allocation, Period, Plan, Row, User, Voucher, inside, total
-from tests.world.world import DAY, NAMES, REWARD, World, sources_of
+from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
+from tests.world.world import DAY, NAMES, REWARD, World
 
 from flowtally.burndown import Grant
 from flowtally.edges import format_instant
 from flowtally.usage.memory import MemoryStore
 
+RETRIABLE: Final = ("unknown_account", "unknown_user", "time_in_future")
 ADDRESSES: Final = ("192.0.2.1", "192.0.2.2", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32")
 Verb = Callable[[World, Random], None]
 VERBS: Final[dict[str, tuple[Verb, int]]] = {}  # with how often, against the others
@@ -68,6 +69,47 @@ def send_numbered(world: World, chance: Random) -> None:
     send(world, [an_event(world, chance) | {"source": "log", "sequence": n, "position": f"at {n}"} for n in numbers])
 
 
+@verb(3)
+def send_again_what_is_held(world: World, chance: Random) -> None:
+    """With another time and label, which changes nothing; or with other use, which is a conflict."""
+    for key in some(chance, list(world.model.held), 2):
+        event = world.model.held[key] | {"time": format_instant(world.past()), "labels": {"country": "se"}}
+        send(world, [event | ({"bytes_up": event["bytes_up"] + 1} if chance.random() < 0.3 else {})])
+
+
+@verb(2)
+def an_account_appears(world: World, chance: Random) -> None:
+    """What is held of it counts from then on."""
+    name = world.late_account
+    settings = {"timezone": "UTC", "overage": "carry", "carry_from": format_instant(0)}
+    world.ask("POST", "/v1/accounts", {"id": name, **settings}, status=201)
+    world.model.accounts = {**world.model.accounts, name: Account(name, "UTC", "carry", 0)}
+    world.settle_held()
+    until, codes = time.monotonic() + 30, [world.model.code_of(one, world.now) for one in world.model.held.values()]
+    while sorted(one["code"] for one in world.ask("GET", "/v1/held", limit=1000)["items"]) != sorted(codes):
+        assert time.monotonic() < until, "what is held for another reason says so"
+        time.sleep(0.01)
+
+
+@verb(2)
+def drop_what_is_held(world: World, chance: Random) -> None:
+    """It never counts, and says why; a second time there is nothing to drop."""
+    for key in some(chance, list(world.model.held), 1):
+        asked = {"source": key[0], "sequence": int(key[1]), "reason": "a typing error"}
+        for dropped in (1, 0):
+            told = world.ask("POST", "/v1/held/drop", asked)
+            assert told == {"stored": 0, "refused": dropped, "held": 0}
+        del world.model.held[key]
+        world.model.refused[key] = "dropped"
+
+
+@verb(1)
+def look_again_at_what_is_held(world: World, chance: Random) -> None:
+    """By hand; there is nothing that did not count by itself."""
+    told = world.ask("POST", "/v1/held/retry", {})
+    assert told == {"stored": 0, "refused": 0, "held": len(world.model.held)}
+
+
 @verb(2)
 def leave_a_gap(world: World, chance: Random) -> None:
     """Nothing is stored, and the answer says where to go on."""
@@ -95,7 +137,8 @@ def correct(world: World, chance: Random) -> None:
     asked = []
     for _ in range(chance.randrange(1, 4)):
         world.made += 1
-        source, id = chance.choice([*known[-30:], *list(world.model.refused)[-3:], ("gw", "none"), ("log", "99999")])
+        without = [*list(world.model.refused)[-3:], *list(world.model.held)[-3:], ("gw", "none"), ("log", "99999")]
+        source, id = chance.choice([*known[-30:], *without])
         one: dict[str, Any] = {"id": f"c{world.made}", "corrects": {"source": source, "id": id}}
         kinds = ("bytes_up", "bytes_down", "requests")
         right = {"void": True} if chance.random() < 0.3 else {chance.choice(kinds): chance.randrange(9)}
@@ -103,8 +146,10 @@ def correct(world: World, chance: Random) -> None:
     before = [said for said in world.model.content.values() if isinstance(said, dict) and "corrects" in said]
     for said in some(chance, before, 1):
         asked.append(said | ({"reason": "another"} if chance.random() < 0.3 else {}))
+    there = world.model.sources
     expected = [world.model.correct(one) for one in asked]
-    found, again = deliver(world, "/v1/corrections", asked, any(one[0] == "stored" for one in expected))
+    risky = any(one[0] == "stored" for one in expected)
+    found, again = deliver(world, "/v1/corrections", asked, risky, announced="corrections" not in there)
     for receipt, (status, code, added) in zip(found["receipts"], expected, strict=True):
         same(receipt, status, code, again)
         if added is not None:
@@ -138,8 +183,9 @@ def adjust(world: World, chance: Random) -> None:
     asked |= {"reason": "goodwill"}
     before = [said for said in world.model.content.values() if isinstance(said, dict) and "account" in said]
     sent = [asked, *some(chance, before, 1)]
+    there = world.model.sources
     expected = [world.model.adjust(one, world.now) for one in sent]
-    found, again = deliver(world, "/v1/corrections", sent, True)
+    found, again = deliver(world, "/v1/corrections", sent, True, announced="corrections" not in there)
     for receipt, status in zip(found["receipts"], expected, strict=True):
         same(receipt, status, "", again)
     world.learn_users()
@@ -491,6 +537,7 @@ def whitelist_an_address(world: World, chance: Random) -> None:
 @verb(4)
 def wait(world: World, chance: Random) -> None:
     world.clock.at += chance.randrange(3 * DAY)
+    world.settle_held()
 
 
 @verb(1)
@@ -504,6 +551,7 @@ def roll_old_months_up(world: World, chance: Random) -> None:
     if old == 0:  # nothing happened yet: there is no month
         return
     world.clock.at += 100 * DAY
+    world.settle_held()
     world.made += 1
     send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
     world.roll_up()
@@ -535,7 +583,7 @@ def an_event(world: World, chance: Random, *, sure: bool = False) -> dict[str, A
     if not sure and chance.random() < 0.06:
         at += 41 * DAY
     if not sure and chance.random() < 0.06:
-        account = "nobody"
+        account = chance.choice(["nobody", world.late_account])
     return {
         "account": account,
         "user": world.name(account),
@@ -560,9 +608,13 @@ def as_sent(row: Row) -> dict[str, Any]:
 
 
 def send(world: World, sent: list[dict[str, Any]]) -> None:
-    expected = [world.model.take(one, world.now) for one in sent]
+    before, held = world.model.sources, set(world.model.held)
+    expected = world.model.take(sent, world.now)
     risky = any(status == "stored" for status, _ in expected)
-    found, again = deliver(world, "/v1/events?receipts=all", sent, risky)
+    announced = bool(world.model.sources - before or set(world.model.held) - held)
+    found, again = deliver(world, "/v1/events?receipts=all", sent, risky, announced=announced)
+    retriable = [receipt.get("retriable", False) for receipt in found["receipts"]]
+    assert retriable == [code in RETRIABLE for _, code in expected]
     for receipt, (status, code) in zip(found["receipts"], expected, strict=True):
         if again and receipt.get("code") == "reason_lost":  # rows survive a death; why others were refused does not
             world.model.refused[receipt["source"], receipt["id"]] = "reason_lost"
@@ -572,59 +624,59 @@ def send(world: World, sent: list[dict[str, Any]]) -> None:
     world.learn_users()
 
 
-def deliver(world: World, path: str, sent: list[dict[str, Any]], risky: bool) -> tuple[Any, bool]:
+def deliver(world: World, path: str, sent: list[dict[str, Any]], risky: bool, *, announced: bool) -> tuple[Any, bool]:
     """Send until it is answered, as a sender must, through the faults that may befall a write; and whether what was
-    stored may be told as a duplicate."""
+    stored may be told as a duplicate. `announced`: it brings a new source, or events that are held, which are written
+    down first, in a commit of their own."""
     fault = world.chance.choice([*[none] * 40, *FAULTS]) if risky else none
-    again = fault(world, path, sent)
+    again = fault(world, path, sent, announced)
     return world.ask("POST", path, sent), again
 
 
-Fault = Callable[[World, str, list[dict[str, Any]]], bool]
+Fault = Callable[[World, str, list[dict[str, Any]], bool], bool]
 
 
-def none(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+def none(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     return False
 
 
-def insert_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+def insert_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     """Nothing of it is there, and nothing is claimed."""
     world.house.store.before.append(ConnectionError("no engine"))
     world.ask("POST", path, sent, status=503)
     return False
 
 
-def insert_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+def insert_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     """Settled before the answer: the next answer is the first one."""
     world.house.store.after.append(TimeoutError("no answer"))
     return False
 
 
-def commit_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
-    """As the last one; but a source that is not known is written down first, in a commit of its own."""
+def commit_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
+    """As the last one; but what is announced was not, and nothing is written."""
     world.house.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
-    if sources_of(sent) - world.sources:
+    if announced:
         world.ask("POST", path, sent, status=503)
     return False
 
 
-def dies_before_the_insert(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+def dies_before_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     world.house.store.before.append(Death())
     die(world, path, sent)
     return False
 
 
-def dies_after_the_insert(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+def dies_after_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     world.house.store.after.append(Death())
     die(world, path, sent)
     return True
 
 
-def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
-    fresh = sources_of(sent) - world.sources
+def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     world.house.fail_keys("COMMIT", Death())
     die(world, path, sent)
-    return not fresh
+    return not announced
 
 
 FAULTS: Final[tuple[Fault, ...]] = (

@@ -64,7 +64,6 @@ class World:
         self.house.data.mkdir()
         self.model = Model({one.name: one for one in ACCOUNTS})
         self.made = 0
-        self.sources: set[str] = set()  # that were written, or tried
         self.edges: list[int] = []  # instants at which something changed: use is dated there, and just before
         self.past_blocks: list[tuple[int, int]] = []  # the last one, and how many rows there were then
         self.open()
@@ -105,8 +104,6 @@ class World:
         headers = {"Idempotency-Key": key} if key else {}
         answer = self.client.request(method, path, json=body, params=query or None, headers=headers)
         assert answer.status_code == status, f"{method} {path} {body} {query}: {answer.status_code} {answer.text}"
-        if path.startswith(("/v1/events", "/v1/corrections")) and method == "POST":
-            self.sources |= sources_of(body if isinstance(body, list) else [body])
         return answer.json()
 
     def write(self, path: str, body: Any, *, status: int = 201) -> Any:
@@ -126,6 +123,23 @@ class World:
         """A few milliseconds, and once in a while hours."""
         self.clock.at += self.chance.choice([2, 2, 2, 50, 4000, DAY // 24, DAY // 3])
 
+    def settle_held(self) -> None:
+        """What is held counts by itself once it may: wait for it."""
+        due = self.model.due(self.now)
+        if not due:
+            return
+        for key in due:
+            self.model.release(key, self.now)
+        left = sorted(int(number) for _, number in self.model.held)
+        until = time.monotonic() + 30
+        while self.held() != left:
+            assert time.monotonic() < until, (self.held(), left)
+            time.sleep(0.01)
+        self.learn_users()
+
+    def held(self) -> list[int]:
+        return [one["sequence"] for one in self.ask("GET", "/v1/held", limit=1000)["items"]]
+
     def learn_users(self) -> None:
         """What the server calls the users that were just made."""
         for user in self.model.users:
@@ -144,6 +158,11 @@ class World:
         self.model.rolled_up_to_block = told["rolled_up_to_block"]
 
     # Choosing
+
+    @property
+    def late_account(self) -> str:
+        """The next one to appear."""
+        return f"late{len(self.model.accounts) - len(ACCOUNTS)}"
 
     def account(self) -> str:
         return self.chance.choice(ACCOUNTS).name
@@ -165,7 +184,3 @@ class World:
         """Some user that is not deleted."""
         fit = [one for one in self.model.users if not one.deleted and funded in (None, one.funded)]
         return self.chance.choice(fit) if fit else None
-
-
-def sources_of(sent: list[dict[str, Any]]) -> set[str]:
-    return {str(one.get("source", "corrections")) for one in sent}

@@ -26,8 +26,10 @@ class LineProblem(msgspec.Struct, frozen=True):
 class ImportReport(msgspec.Struct, frozen=True):
     """Counts of this run: lines = events + unreadable + skipped; events = stored + duplicate + conflict + refused.
 
-    `resumed_at` is the byte offset where it began (0: at the beginning), after `resumed_lines` lines read by earlier
-    runs. `skipped` are blank lines and those left out on purpose. `reasons` counts the unreadable ones by reason.
+    `held` of the refused ones are kept by the server and count once the reason has passed; `held_for` counts them by
+    reason, the first few. `resumed_at` is the byte offset where it began (0: at the beginning), after `resumed_lines`
+    lines read by earlier runs. `skipped` are blank lines and those left out on purpose. `reasons` counts the unreadable
+    ones by reason.
     """
 
     source: str
@@ -45,6 +47,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     reasons: dict[str, int]
     first_unreadable: tuple[LineProblem, ...]
     first_refused: tuple[LineProblem, ...]
+    held: int = 0
+    held_for: dict[str, int] = {}
 
     @property
     def clean(self) -> bool:
@@ -57,6 +61,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.lines = self.events = self.stored = self.duplicate = self.conflict = self.refused = self.skipped = 0
+        self.held = 0
+        self.held_for: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
         self._unreadable: list[LineProblem] = []
         self._refused: list[LineProblem] = []
@@ -72,6 +78,10 @@ class Tally:
         self.duplicate += answer.duplicate
         self.conflict += answer.conflict
         self.refused += answer.refused
+        self.held += answer.held
+        for receipt in answer.receipts if answer.held else ():
+            if receipt.retriable and (receipt.detail in self.held_for or len(self.held_for) < SHOWN):
+                self.held_for[receipt.detail] = self.held_for.get(receipt.detail, 0) + 1
         for receipt in answer.receipts:
             if receipt.status in ("refused", "conflict") and len(self._refused) < SHOWN:
                 self._refused.append(_problem(receipt, lines))
@@ -93,6 +103,8 @@ class Tally:
             reasons=dict(self.reasons),
             first_unreadable=tuple(self._unreadable),
             first_refused=tuple(self._refused),
+            held=self.held,
+            held_for=dict(self.held_for),
         )
 
 

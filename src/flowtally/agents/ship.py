@@ -31,6 +31,11 @@ RESTARTS: Final = 3
 _TOO_LONG: Final = Unreadable("too_long", f"longer than {MAX_LINE_BYTES} bytes")
 
 
+class NothingStored(Exception):
+    """No event could be stored and the source is not there yet, so the server took no number: nothing can go on. What
+    must be done is in the message; the same run again begins anew."""
+
+
 class Progress(msgspec.Struct, frozen=True):
     """Bytes of the log as stored (compressed where it is); `total_bytes` None for a pipe."""
 
@@ -89,8 +94,9 @@ class Importer:
         self._start = self._position = Position()
 
     def run(self) -> ImportReport:
-        """Import to the log's end. Raises CannotResume, LogChanged, LogDamaged (after sending what came before the
-        damage) and the client's ApiError; in every case what was acknowledged stays and a later run goes on there."""
+        """Import to the log's end. Raises CannotResume, NothingStored, LogChanged, LogDamaged (after sending what came
+        before the damage) and the client's ApiError; in every case what was acknowledged stays and a later run goes on
+        there."""
         for restart in range(RESTARTS + 1):
             try:
                 self._run_once()
@@ -133,6 +139,19 @@ class Importer:
             detail = f"sent {len(batch.events)} events, the answer counts {counted}"
             raise ApiError("unexpected_answer", 200, f"{self.source}: {detail}")
         self._tally.count_answer(answer, batch.lines)
+        if answer.refused == counted and not answer.held and self._mark() < batch.position.sequence:
+            why = answer.receipts[0].detail if answer.receipts else "all were refused"
+            raise NothingStored(
+                f"{self.source}: nothing of it was stored yet, and no event of the first batch can be ({why})"
+            )
+
+    def _mark(self) -> int:
+        try:
+            return self._client.source(self.source).sequence or 0
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+            return 0
 
     def _tell(self) -> None:
         self._progress(Progress(self._log.done_bytes, self._log.total_bytes, self._tally.lines, self._tally.events))

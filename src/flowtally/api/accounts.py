@@ -29,6 +29,7 @@ EXAMPLE = AccountAnswer(
     errors=(Conflict, UnknownZone, BadRange, Unprocessable),
     body_example={"id": "acme", "name": "Acme Ltd", "timezone": "Europe/Berlin", "carry_from": "2026-03-01T00:00:00Z"},
     example=EXAMPLE,
+    opens_account=True,
 )
 def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
     """`id` is yours to choose, or made. `timezone` is where its days begin by default. `carry_from` (default: now)
@@ -85,6 +86,7 @@ def read_account(call: Call, account: str) -> AccountAnswer:
     errors=(UnknownAccount, UnknownZone, Conflict, Unprocessable),
     body_example={"name": "Acme Group", "status": "active"},
     example=EXAMPLE,
+    opens_account=True,
 )
 def change_account(call: Call, account: str, body: AccountChange) -> AccountAnswer:
     """Name, zone and status; nothing that would alter a past balance. Closed is for ever."""

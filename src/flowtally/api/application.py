@@ -26,6 +26,7 @@ from flowtally.api import (
     export,
     grants,
     health,
+    held,
     passwords,
     periods,
     plans,
@@ -50,7 +51,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
 MODULES = (
-    *(events, corrections, changes, usage, export, balance, explain, periods),
+    *(events, held, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, pools),
     *(care, retention, health),

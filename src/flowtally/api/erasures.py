@@ -8,7 +8,7 @@ from flowtally.api.operation import operation
 from flowtally.edges import format_instant
 from flowtally.errors import NotFound, UnknownAccount, UnknownUser
 from flowtally.funding import erase_user as erase
-from flowtally.ledger import erasures
+from flowtally.ledger import erasures, names, users
 from flowtally.ledger.erasures import Erasure
 from flowtally.ledger.users import erased_name
 from flowtally.protocol import ErasureAnswer
@@ -16,6 +16,12 @@ from flowtally.protocol import ErasureAnswer
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 ASKED = ErasureAnswer("acme", ID, erased_name(ID), "pending", "2026-03-15T12:00:00Z")
 FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
+
+
+def tag_held(call: Call, account: str, user: str) -> None:
+    """What is held under a name of the user goes with it: afterwards nobody knows that it was the user's."""
+    found = users.read_user(call.tx, account, user)
+    call.house.ingest.tag_held(account, [one.name for one in names.names_borne(call.tx, found.id)], found.id)
 
 
 @operation(
@@ -27,14 +33,16 @@ FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12
     answer=ErasureAnswer,
     errors=(UnknownAccount, UnknownUser),
     example=ASKED,
+    prepare=tag_held,
     changes_names=True,
     erases=True,
 )
-def erase_user(call: Call, account: str, user: str) -> ErasureAnswer:
+def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAnswer:
     """There is no way back. A user that is in use is deleted first, and what a funded one has not spent goes back to
     the account. Its names, password and whitelists are gone when this answers: from then on it is called `erased-` and
     its id, and use that still comes under an old name is of whoever bore the name after it, or of a new user. The
-    labels of its use and the reasons of its corrections are emptied next, and then the old files removed; ask with GET
+    labels of its use and the reasons of its corrections are emptied next, events held under its names are refused for
+    good (`erased`), and then the old files removed; ask with GET
     until `state` is `finished`. No quantity changes: only what is split by label has no label there. Address a deleted
     user by its id. A second time does the work again and changes nothing else. Exports and backups made before still
     hold all of it."""

@@ -13,8 +13,10 @@ from flowtally.api.inputs import ANY_TEXT, read_body
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.errors import (
     AtomicRefused,
+    HoldsFull,
     MalformedBody,
     NotFound,
+    NotYourAccount,
     QueueFull,
     RolledUp,
     SequenceGap,
@@ -80,6 +82,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(
         MalformedBody,
         SourceNotYours,
+        NotYourAccount,
         SlowBody,
         SequenceGap,
         SourceKindMismatch,
@@ -89,6 +92,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         AtomicRefused,
         QueueFull,
         StorageFull,
+        HoldsFull,
         Settling,
     ),
     raw_body={
@@ -111,6 +115,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "refused",
                 "unknown_account",
                 "there is no account 'amce'",
+                retriable=True,
             ),
         ],
     ),
@@ -121,17 +126,27 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
 
     The answer is 200 as soon as every event has a receipt and all `stored` ones would survive a power cut: send
     anything else again, as often as needed; `(source, id)`, or the number of a numbered source, counts once for ever.
-    503 says when to come back."""
+    503 says when to come back.
+
+    A refused event is `retriable` where the reason may pass (`unknown_account`, `unknown_user`, `time_in_future`). A
+    named one can be sent again. A numbered one is held: its number is taken, so go on; it is stored when the reason has
+    passed (see `/v1/held`). Where no more may be held the request ends before that event with 503 `holds_full`:
+    what came before it is stored and its receipts are in the problem document, with the source's mark as `sequence`.
+    Of a source of which nothing was stored yet no number is taken before an event of it can be."""
     with call.house.bodies.hold() as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        taken = await call.house.ingest.take(
-            body,
-            request.headers.get("content-type", ""),
-            request.headers.get("content-encoding"),
-            call.credential,
-            atomic=query.atomic,
-            receipts_all=query.receipts == "all",
-        )
+        try:
+            taken = await call.house.ingest.take(
+                body,
+                request.headers.get("content-type", ""),
+                request.headers.get("content-encoding"),
+                call.credential,
+                atomic=query.atomic,
+                receipts_all=query.receipts == "all",
+            )
+        except HoldsFull as error:
+            call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
+            raise
     call.house.metrics.events(taken)
     return taken
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -17,8 +17,17 @@ from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.pages import Page
 from flowtally.ledger.vault import Vault
-from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.protocol import (
+    CorrectionsAnswer,
+    EventAnswer,
+    EventsAnswer,
+    HeldAnswer,
+    HeldEvent,
+    HeldFilter,
+    SourceAnswer,
+)
 from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
 
@@ -49,6 +58,18 @@ class EventsDoor(Protocol):
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer: ...
 
     def forget_names(self, account: str) -> None: ...
+
+    def look_again(self, account: str) -> None: ...
+
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]: ...
+
+    async def retry_held(self, asked: HeldFilter) -> HeldAnswer: ...
+
+    async def drop_held(self, asked: HeldFilter, reason: str, credential: Credential) -> HeldAnswer: ...
+
+    def tag_held(self, account: str, names: Sequence[str], user_id: str) -> None: ...
+
+    def forget_held(self, user_ids: Sequence[str]) -> int: ...
 
     def between_blocks(self, work: Callable[[Keys], T]) -> T: ...
 

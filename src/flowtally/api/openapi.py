@@ -39,6 +39,7 @@ everything. An account that is not yours answers like one that does not exist.
 """
 TAGS: Final = {
     "events": "Events in, receipts out.",
+    "held": "Events that wait for what they name.",
     "corrections": "What is right of them.",
     "changes": "What moved whose past.",
     "usage": "What was used, by calendar span.",

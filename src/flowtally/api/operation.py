@@ -65,6 +65,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
+    opens_account: bool = False  # events that wait for the account may count from then on
     erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
@@ -73,7 +74,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether it changes the ledger (and so takes an Idempotency-Key)."""
-        return self.method != "GET" and not self.raw_body
+        return self.method != "GET" and not self.raw_body and not inspect.iscoroutinefunction(self.work)
 
 
 OPERATIONS: Final[list[Operation]] = []  # in order of declaration: the contract, for the routes and for OpenAPI
@@ -135,13 +136,15 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
         _accept(request),
         is_head(request.scope),
     )
-    if inspect.iscoroutinefunction(op.work):
+    if inspect.iscoroutinefunction(op.work) and op.body is None:
         return respond(op, await op.work(call, request, **given))
     raw = await read_body(request, house.config.max_json_bytes, house.config) if op.method != "GET" else b""
     if op.body is not None:
         given["body"] = parse_body(raw, request.headers.get("content-type", ""), op.body)
     elif raw.strip() not in (b"", b"{}"):
         raise BadRequest("This takes no body.")
+    if inspect.iscoroutinefunction(op.work):
+        return respond(op, await op.work(call, request, **given))
     key = Key.of(request, raw) if op.writes else None
     if key is not None and op.holds_password:
         key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
@@ -166,6 +169,8 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
         if op.changes_names:
             call.house.ingest.forget_names(given["account"])  # likewise
+        if op.opens_account and (account := given.get("account") or given["body"].id):
+            call.house.ingest.look_again(account)
         if op.erases:
             call.house.care.finish_erasures()  # likewise, and after names were forgotten: it must meet no new ones
     return stream(call, made) if isinstance(made, Streaming) else respond(op, made)

@@ -5,7 +5,7 @@ Owns the three jobs and where backups go; built once by the server, closed befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,6 +62,7 @@ class Care:
         ledger: Ledger,
         between_blocks: BetweenBlocks,
         forget_names: Callable[[str], None],
+        forget_held: Callable[[Sequence[str]], int],
         metrics: Callable[[], Mapping[str, float]],
     ) -> None:
         self._config = config
@@ -70,6 +71,7 @@ class Care:
         self._ledger = ledger
         self._between_blocks = between_blocks
         self._forget_names = forget_names
+        self._forget_held = forget_held
         self._metrics = metrics
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[Made] = Job("backup", clock)
@@ -138,7 +140,13 @@ class Care:
 
         def work(progress: Progress) -> Finished:
             return finish_erasures(
-                self._ledger, self._usage, self._forget_names, self._between_blocks, self._clock, progress
+                self._ledger,
+                self._usage,
+                self._forget_names,
+                self._between_blocks,
+                self._clock,
+                progress,
+                self._forget_held,
             )
 
         return self._erasing.start(work, again=True)

@@ -8,7 +8,7 @@ in between, the next start finds the record and does all of it again, which is s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -38,12 +38,14 @@ def finish_erasures(
     between_blocks: BetweenBlocks,
     clock: Callable[[], int],
     say: Progress,
+    forget_held: Callable[[Sequence[str]], int] = lambda users: 0,
 ) -> Finished:
     """All that are pending. Raises Stopped, Unavailable or StorageFull: what is not finished stays pending."""
     done = 0
     while users := _pending(ledger):
         _forget(ledger, users, forget_names)
         _let_the_block_under_way_end(between_blocks, say)
+        _forget_held(forget_held, users, say)
         usage.erase_texts(users, say)
         _drop_old_bytes(ledger, say)
         with ledger.begin() as tx:
@@ -73,6 +75,21 @@ def _let_the_block_under_way_end(between_blocks: BetweenBlocks, say: Progress) -
             return between_blocks(lambda _keys: None)
         except Settling:
             time.sleep(AGAIN_S)
+
+
+def _forget_held(forget_held: Callable[[Sequence[str]], int], users: list[str], say: Progress) -> None:
+    """Events that were held under their names: the request told which, while the names were known."""
+    until = time.monotonic() + READERS_S
+    while True:
+        say("held")
+        try:
+            forget_held(users)
+        except Unavailable:  # being settled, or somebody still reads the old pages
+            if time.monotonic() > until:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return
 
 
 def _drop_old_bytes(ledger: Ledger, say: Progress) -> None:

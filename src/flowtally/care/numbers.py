@@ -1,4 +1,5 @@
-"""Numbered sources: every number up to the mark has one row or one refusal, and the mark and position of the rows."""
+"""Numbered sources: every number up to the mark has one row, one refusal or one hold, and the mark and position of the
+rows."""
 
 from __future__ import annotations
 
@@ -63,12 +64,12 @@ class Numbers:
 
     def _is_complete(self, source: Source, span: int, rows: Numbered | None) -> bool:
         first, last = max(1, span * NUMBERS), min(source.mark, (span + 1) * NUMBERS - 1)
-        refused = self._keys.refused(source.no, first, last)
+        without = [*self._keys.refused(source.no, first, last), *self._keys.held(source.no, first, last)]
         count, summed = (rows.rows, rows.sum) if rows else (0, 0)
         wanted = max(0, last - first + 1)
-        if count + len(refused) != wanted:
+        if count + len(without) != wanted:
             return False
-        both = (summed + fingerprint.of_some(refused)) % 2**64
+        both = (summed + fingerprint.of_some(without)) % 2**64
         return not wanted or both == fingerprint.of_numbers(first, last)
 
     def _name_numbers(self, source: Source, span: int) -> None:
@@ -76,12 +77,14 @@ class Numbers:
         first, last = max(1, span * NUMBERS), min(source.mark, (span + 1) * NUMBERS - 1)
         rows = self._rows.numbers_in(source.name, span, self._block)
         refused = set(self._keys.refused(source.no, first, last))
-        missing = [n for n in range(first, last + 1) if n not in rows and n not in refused]
+        held = set(self._keys.held(source.no, first, last))
+        missing = [n for n in range(first, last + 1) if n not in rows and n not in refused and n not in held]
         where = f"source {source.name!r}"
         for code, numbers, told in (
             ("missing_number", missing, "up to its mark and with neither a row nor a refusal"),
             ("counted_twice", sorted(n for n, count in rows.items() if count > 1), "with more than one row"),
             ("refused_and_stored", sorted(refused & rows.keys()), "refused, and with a row"),
+            ("held_and_stored", sorted(held & rows.keys()), "held, and with a row"),
             ("beyond_mark", sorted(n for n in rows if n > source.mark), f"with a row beyond its mark {source.mark}"),
         ):
             if numbers:

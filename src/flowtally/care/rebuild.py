@@ -31,14 +31,15 @@ _SIDES: Final = ("", "-wal", "-shm")
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """`owners` and `reasons`: kept from the old keys, None where there were none to read. `kept_old`: where they are
-    now."""
+    """`owners`, `reasons` and `held` events: kept from the old keys, None where there were none to read. `kept_old`:
+    where they are now."""
 
     blocks: int
     rows: int
     sources: int
     owners: int | None
     reasons: int | None
+    held: int | None
     kept_old: str | None
 
 
@@ -79,7 +80,7 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
         old = _put_in_place(new, path, now)
         return Rebuilt(
             blocks, total, sources, kept.owners if kept else None, kept.reasons if kept else None,
-            str(old) if old else None,
+            kept.held if kept else None, str(old) if old else None,
         )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from flowtally.cli import (
     export,
     failures,
     grant,
+    held,
     imports,
     key,
     offline,
@@ -87,7 +88,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(voucher.commands, correction.commands, wallet.commands, plan.commands, whitelist.commands),
+    *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)
 

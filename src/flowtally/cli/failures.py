@@ -12,6 +12,7 @@ import typer
 
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged
+from flowtally.agents.ship import NothingStored
 from flowtally.client import ApiError
 from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
 from flowtally.texts import printable, text_fault
@@ -36,11 +37,13 @@ HINTS: Final = {
     "queue_full": "Nothing is lost; run the same command again in a moment.",
     "storage_full": "Make room on the server's disk; writing resumes by itself.",
     "cursor_gone": "Begin again from an instant: --since yesterday, or when you last asked.",
+    "holds_full": "See `flowtally held list`; then run the same command again.",
     "settling": "Run the same command again in a moment.",
 }
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
     "LogDamaged": "What came before was imported.",
+    "NothingStored": "Make the account, or say --account, and run the same command again.",
 }
 
 
@@ -57,7 +60,7 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
-        case CannotResume() | LogChanged() | LogDamaged():
+        case CannotResume() | LogChanged() | LogDamaged() | NothingStored():
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case BackupBroken():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)

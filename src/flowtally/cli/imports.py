@@ -108,7 +108,20 @@ def show_report(report: ImportReport, most: int = SHOWN) -> None:
     say(f"{human_count(report.lines)} lines: {_counts(report)}")
     say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
     _show_problems("unreadable", report.unreadable, report.first_unreadable[:most])
+    _show_held(report)
     _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused[:most])
+
+
+def _show_held(report: ImportReport) -> None:
+    if report.held:
+        events = "1 event is" if report.held == 1 else f"{human_count(report.held)} events are"
+        say(f"{events} held by the server, and count once the reason has passed:", style="yellow")
+    for reason, count in report.held_for.items():
+        say(f"  {human_count(count)}: {printable(reason)}{_remedy(reason)}")
+
+
+def _remedy(reason: str) -> str:
+    return "; create it and they count" if reason.startswith("there is no account") else ""
 
 
 def _counts(report: ImportReport) -> str:

@@ -50,8 +50,9 @@ Example:
   flowtally rebuild-keys --data ./data
 
 \b
-Stop the server first. The old keys database stays beside the new one; owners of sources and reasons of
-refused numbers are taken from it where it can still be read.
+Stop the server first. The old keys database stays beside the new one; owners of sources, reasons of refused
+numbers and events that were held are taken from it where it can still be read. Without it they are lost: what
+was held is refused from then on.
 """
 ROLL_UPS: Final = """\
 \b
@@ -141,6 +142,7 @@ def rebuild_keys(
             "sources": human_count(done.sources),
             "owners known": human_count(done.owners or 0),
             "reasons kept": human_count(done.reasons or 0),
+            "held events kept": human_count(done.held or 0) if done.held is not None else "none: all are lost",
             "old keys": done.kept_old or "there were none",
         }
     )

@@ -68,6 +68,28 @@ def source(source: str) -> Call[p.SourceAnswer]:
     return read("/v1/sources", p.SourceAnswer, {"source": source})
 
 
+def held(
+    *,
+    source: str | None = None,
+    sequence: int | None = None,
+    account: str | None = None,
+    code: p.HeldCode | None = None,
+) -> Listing[p.HeldEvent]:
+    """Numbered events that are kept until their account or user is known, or their time has come."""
+    number = None if sequence is None else str(sequence)
+    return Listing("/v1/held", Page[p.HeldEvent], _given(source=source, sequence=number, account=account, code=code))
+
+
+def retry_held(which: p.HeldFilter) -> Call[p.HeldAnswer]:
+    """Store those that may be stored now. Needs an admin credential, as `drop_held`."""
+    return write("POST", "/v1/held/retry", p.HeldAnswer, which)
+
+
+def drop_held(which: p.HeldDrop) -> Call[p.HeldAnswer]:
+    """Refuse them for good."""
+    return write("POST", "/v1/held/drop", p.HeldAnswer, which)
+
+
 def send_corrections(corrections: Iterable[Correction]) -> Call[p.CorrectionsAnswer]:
     """Send at most 1,000 corrections as one request; their ids make repeating it safe."""
     return write("POST", "/v1/corrections", p.CorrectionsAnswer, list(corrections))

@@ -65,6 +65,18 @@ class Numbering:
             raise self._two_writers()
         return bool(answer.duplicate)
 
+    def _may_be_left(self, answer: EventsAnswer) -> bool:
+        """Nothing of it was stored or is held: of a source that is not there no number is taken either."""
+        return answer.refused == len(self.pending) and not answer.held
+
+    def _left(self, stands: tuple[int, str | None]) -> bool:
+        """Whether no number was taken."""
+        if stands[0] != self.mark:
+            return False
+        self._stand((self.mark, self.position))
+        self._in_doubt = False
+        return True
+
     def _look(self, stands: tuple[int, str | None]) -> None:
         if stands != (self._last, self.pending[-1].position):
             raise self._two_writers()
@@ -113,7 +125,8 @@ class NumberedSource(Numbering):
 
     def send(self, uses: Iterable[Use], position: str | None = None) -> EventsAnswer:
         """Number and send at most 100,000 uses; `position` says where their reading ended. Refused ones consume their
-        number: the answer's receipts tell.
+        number: the answer's receipts tell. Those that are `retriable` are held by the server and count later. Only of a
+        source of which nothing was stored yet a batch that is refused whole takes no number: `mark` stays.
 
         After an ApiError the batch is in doubt and `pending`: `settle()` sends the same numbers again, `resume()` asks
         the server and forgets the batch. Handing the same uses to `send` instead would count them twice, so that
@@ -132,6 +145,8 @@ class NumberedSource(Numbering):
         answer, attempts = self._client.do_counted(call)
         if self._needs_a_look(answer, heard or attempts > 1):
             self._look(self._ask())
+        elif self._may_be_left(answer) and self._left(self._ask()):
+            return answer
         return self._arrived(answer)
 
     def _ask(self) -> tuple[int, str | None]:
@@ -176,6 +191,8 @@ class AsyncNumberedSource(Numbering):
         answer, attempts = await self._client.do_counted(call)
         if self._needs_a_look(answer, heard or attempts > 1):
             self._look(await self._ask())
+        elif self._may_be_left(answer) and self._left(await self._ask()):
+            return answer
         return self._arrived(answer)
 
     async def _ask(self) -> tuple[int, str | None]:

@@ -90,6 +90,9 @@ class Client:
     send_events = _ask(calls.send_events)
     event = _ask(calls.event)
     source = _ask(calls.source)
+    held = _list(calls.held)
+    retry_held = _ask(calls.retry_held)
+    drop_held = _ask(calls.drop_held)
     send_corrections = _ask(calls.send_corrections)
 
     usage = _ask(calls.usage)

@@ -30,6 +30,11 @@ class Writer(msgspec.Struct, frozen=True):
     admin: bool = False
 
 
+# What the world may still allow: the account or the user may come into being, the instant comes.
+RETRIABLE: Final = frozenset({"unknown_account", "unknown_user", "time_in_future"})
+NOT_YOUR_ACCOUNT: Final = "not_your_account"
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why an event was not stored; the code is stable. `younger`: by a rule that rows may be older than, so that a key
     that is known answers first."""
@@ -37,6 +42,11 @@ class Reason(msgspec.Struct, frozen=True):
     code: str
     detail: str
     younger: bool = False
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same event may be stored another time."""
+        return self.code in RETRIABLE
 
 
 Reasons = dict[int, Reason]
@@ -176,7 +186,7 @@ def world_faults(
             detail = f"this credential writes for account {writer.account!r} only"
             for row in range(start, start + count):
                 if columns.account[row] != writer.account:  # said alike, whether the other account exists or not
-                    reasons[row] = Reason("not_your_account", detail)
+                    reasons[row] = Reason(NOT_YOUR_ACCOUNT, detail)
         start += count
     return reasons
 

@@ -1,52 +1,76 @@
-"""One block: what waits, sorted into stored, duplicate, conflict and refused. Pure; the committer carries it out.
+"""One block: what waits, sorted into stored, duplicate, conflict, refused and held. Pure; the committer carries it out.
 
 Submissions are taken in order, as if one after the other: a later one sees what an earlier one in the same block
 stored. A submission that breaks a rule of its source (a gap, a foreign source) is left out with an error of its own.
+
+A numbered event that the world may still allow is held: refused, retriable, its number taken and its content kept. A
+source comes into being with the first event of it that is stored; until then its numbers are not taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
+from flowtally.errors import (
+    AtomicRefused,
+    FlowtallyError,
+    HoldsFull,
+    NotYourAccount,
+    SequenceGap,
+    SourceKindMismatch,
+    SourceNotYours,
+)
 from flowtally.events import UsageEvent
-from flowtally.ingest.admission import Reason, Reasons, Writer
+from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
+from flowtally.ingest.holding import digest_of, hold
+from flowtally.ingest.holds import Full, Room
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 from flowtally.texts import is_text
 from flowtally.usage.keys import Advance, Refused, Source, SourceKind
+from flowtally.usage.keys_held import Held, Number
 
 OTHER_CONTENT: Final = Reason(
     "other_content", "this id was stored with another account, user, product, quantity or status"
 )
+HELD_OTHER_CONTENT: Final = Reason(
+    "other_content", "this number is held with another account, user, product, quantity or status"
+)
+RETRY_AFTER_S: Final = 30  # holds end when somebody acts, or an instant comes
 _LISTED = 100  # receipts inside an error document
 OURS: Final = "flowtally:"  # sources whose names begin so are written by this server alone
 
 
 class Gathered(msgspec.Struct):
     """All submissions of a block as one `Prepared`; `starts` are their first rows in it. `user_ids`, where users are
-    not made: the user of each row, None where there is none, so that whoever was checked is whoever is written."""
+    not made: the user of each row, None where there is none, so that whoever was checked is whoever is written. `held`:
+    what is held of the numbers that are sent again."""
 
     submissions: list[Submission]
     starts: list[int]
     rows: Prepared
     user_ids: list[str | None] | None = None
+    held: dict[Number, Held] = {}
 
 
 class Sorted(msgspec.Struct):
     """What becomes of a block: `stored` are rows of the block, `claims` the keys of the named ones among them
-    with their rows, `advances` where the numbered sources stand once it is committed."""
+    with their rows, `advances` where the numbered sources stand once it is committed. `held` are new, `ended` were held
+    and are stored or refused now; `fresh` are sources that come into being."""
 
     answers: list[Outcome | FlowtallyError]
     stored: list[int]
     claims: dict[Key, int]
     advances: list[Advance]
     refused: list[Refused]
+    held: list[Held] = []
+    ended: list[Held] = []
+    fresh: list[str] = []
 
 
 class Running(msgspec.Struct):
@@ -64,6 +88,9 @@ class Part(msgspec.Struct):
     stored: list[int]
     claims: dict[Key, int]
     refused: list[Refused]
+    held: list[Held]
+    ended: list[Held]
+    stop: int  # the first event of which nothing becomes: there is no room to hold it
 
 
 def gather(submissions: list[Submission]) -> Gathered:
@@ -121,7 +148,8 @@ def check_source(writer: Writer, source: Source, kind: SourceKind) -> None:
 
 
 class Sorter:
-    """Sorts one block. Built anew for every attempt: `known` may be only a guess the first time."""
+    """Sorts one block. Built anew for every attempt: `known` may be only a guess the first time. `fresh` are those of
+    the sources that are not there yet; `room` is what may still be held, of which this block takes."""
 
     def __init__(
         self,
@@ -130,6 +158,9 @@ class Sorter:
         refusals: Callable[[int, int, int], dict[int, Refused]],
         world: Reasons,
         known: Mapping[Key, int],
+        fresh: Collection[str] = (),
+        room: Room | None = None,
+        now: int = 0,
     ) -> None:
         self._block = block
         self._rows = block.rows
@@ -137,6 +168,9 @@ class Sorter:
         self._refusals = refusals
         self._world = world
         self._known = known
+        self._fresh = fresh
+        self._room = room
+        self._now = now
         self._clean = not block.rows.faults and not world
         self._claimed: dict[Key, int] = {}
         self._running: dict[str, Running] = {}
@@ -148,74 +182,176 @@ class Sorter:
                 self._sorted.answers.append(self._one(submission, start))
             except FlowtallyError as error:
                 self._sorted.answers.append(error)
-        moved = [(name, one) for name, one in self._running.items() if one.moved]
         self._sorted.stored.sort()
-        self._sorted.advances += [Advance(self._sources[name].no, name, one.mark, one.position) for name, one in moved]
+        self._sorted.advances += self._advances()
+        if self._fresh:
+            written = {self._rows.columns.source[row] for row in self._sorted.stored}
+            self._sorted.fresh = sorted(written.intersection(self._fresh))
         return self._sorted
+
+    def _advances(self) -> Iterator[Advance]:
+        """Of sources that moved; and of those with rows again, which bear where it stands."""
+        again = {self._rows.columns.source[row] for row in self._sorted.stored} if self._sorted.ended else ()
+        for name, one in self._running.items():
+            if one.moved or name in again:
+                yield Advance(self._sources[name].no, name, one.mark, one.position)
 
     def _one(self, submission: Submission, start: int) -> Outcome:
         count = len(submission.events)
-        part = Part(Outcome([REFUSED] * count, {}), [], {}, [])
+        part = Part(Outcome([REFUSED] * count, {}), [], {}, [], [], [], count)
         sequences = self._rows.columns.sequence[start : start + count]
         numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
-        running = self._numbered(start, numbered, part) if numbered else None
+        running = self._numbered(submission, start, numbered, part) if numbered else None
         if len(numbered) < count:
-            self._named(
-                start, [i for i, one in enumerate(sequences) if one is None] if numbered else range(count), part
-            )
+            named = [i for i, one in enumerate(sequences) if one is None] if numbered else range(count)
+            self._named(start, named if part.stop == count else [i for i in named if i < part.stop], part)
         if submission.atomic and any(status in (CONFLICT, REFUSED) for status in part.outcome.statuses):
             raise _atomic_refused(submission, part.outcome)
         if running is not None:
             self._running[self._rows.columns.source[start + numbered[0]]] = running
+        self._count(part)
+        return _cut(part)
+
+    def _count(self, part: Part) -> None:
         self._claimed |= part.claims
         self._sorted.stored += part.stored
         self._sorted.claims |= part.claims
         self._sorted.refused += part.refused
-        return part.outcome
+        self._sorted.held += part.held
+        self._sorted.ended += part.ended
+        part.outcome.held += len(part.held)
 
     def _fault(self, row: int) -> Reason | None:
         return self._rows.faults.get(row) or self._world.get(row)
 
-    def _numbered(self, start: int, numbered: Sequence[int], part: Part) -> Running:
+    # Numbered events
+
+    def _numbered(self, submission: Submission, start: int, numbered: Sequence[int], part: Part) -> Running | None:
+        """Where the source stands after it; None where it does not come into being."""
         columns = self._rows.columns
         last = start + numbered[-1]
         source = self._sources[columns.source[last]]
         before = self._running.get(source.name) or Running(source.mark, source.position)
         asked = [columns.sequence[start + index] for index in numbered]
-        first = _first_number(asked, source.name, before.mark)
+        first = first_number(asked, source.name, before.mark)
         overlap = max(0, min(len(numbered), before.mark + 1 - first))
-        self._overlap(source, first, numbered[:overlap], part.outcome)
+        self._overlap(source, start, first, numbered[:overlap], part)
         if overlap == len(numbered):
             return before
-        if self._clean and len(numbered) - overlap == len(part.outcome.statuses):  # by far the usual case
+        new = numbered[overlap:]
+        if self._clean and len(new) == len(part.outcome.statuses):  # by far the usual case
             part.outcome.statuses = [STORED] * len(numbered)
             part.stored += range(start, last + 1)
-        else:
-            self._new_numbers(source, start, first + overlap, numbered[overlap:], part)
-        return Running(first + len(numbered) - 1, columns.position[last], moved=True)
+            return Running(first + len(numbered) - 1, columns.position[last], moved=True)
+        return self._beyond(submission, start, source, before, new, part)
 
-    def _new_numbers(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:
+    def _beyond(
+        self, submission: Submission, start: int, source: Source, before: Running, new: Sequence[int], part: Part
+    ) -> Running | None:
+        """The events after the mark, one by one."""
+        self._check_accounts(source.name, before.mark, start, new)
+        full = self._new_numbers(source, submission, start, before.mark + 1, new, part)
+        absent = source.name in self._fresh and source.name not in self._running and not part.stored
+        if absent:
+            self._take_back(part, new, full)
+        done = [index for index in new if index < part.stop and not absent]
+        now = before
+        if done:
+            now = Running(before.mark + len(done), self._rows.columns.position[start + done[-1]], moved=True)
+        if full is not None:
+            reason = part.outcome.reasons.pop(part.stop)
+            part.outcome.stopped = _holds_full(source.name, now.mark, reason, full)
+        return None if absent else now
+
+    def _check_accounts(self, source: str, mark: int, start: int, indices: Sequence[int]) -> None:
+        """What a credential may never send is refused with its request."""
+        for index in indices:
+            reason = self._world.get(start + index)
+            if reason is not None and reason.code == NOT_YOUR_ACCOUNT and self._rows.columns.account[start + index]:
+                raise NotYourAccount(reason.detail, index=index, source=source, sequence=mark)
+
+    def _new_numbers(
+        self, source: Source, submission: Submission, start: int, first: int, indices: Sequence[int], part: Part
+    ) -> Full | None:
+        """Why the rest of the request is left, where there is no room to hold an event: `part.stop` is its index."""
         for number, index in enumerate(indices, start=first):
-            reason = self._fault(start + index)
+            row = start + index
+            reason = self._fault(row)
             if reason is None:
                 part.outcome.statuses[index] = STORED
-                part.stored.append(start + index)
-            else:
-                part.outcome.reasons[index] = reason
-                id = self._rows.columns.id[start + index]
+                part.stored.append(row)
+                continue
+            part.outcome.reasons[index] = reason
+            if not reason.retriable:
+                id = self._rows.columns.id[row]
                 part.refused.append(Refused(source.no, number, id, reason.code, reason.detail))
+            elif not submission.atomic:  # of which nothing is kept
+                one = hold(source, number, submission.events[index], int(self._rows.times[row]), reason, self._now)
+                full = None if self._room is None else self._room.take(one)
+                if full is not None:
+                    part.stop = index
+                    return full
+                part.held.append(one)
+        return None
 
-    def _overlap(self, source: Source, first: int, indices: Sequence[int], outcome: Outcome) -> None:
-        # At or below the mark: counted already, unless it was refused then; so it is refused again, for that reason.
+    def _take_back(self, part: Part, new: Sequence[int], full: Full | None) -> None:
+        """Nothing of the source is stored: nothing of it is held or refused for good, and it is not there."""
+        if self._room is not None:
+            self._room.give_back(part.held)
+        part.held, part.refused = [], []
+        if full is not None:
+            part.outcome.reasons[new[0]] = part.outcome.reasons[part.stop]
+            part.stop = new[0]
+
+    def _overlap(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:
+        # At or below the mark: counted already, unless it is held, or was refused then; so it is refused again, for
+        # that reason.
         if not indices:
             return
         kept = self._refusals(source.no, first, first + len(indices) - 1)
         kept |= {one.sequence: one for one in self._sorted.refused if one.source == source.no}
+        held = self._held(source, first, first + len(indices) - 1)
         for number, index in enumerate(indices, start=first):
             if number in kept:
-                outcome.reasons[index] = Reason(kept[number].code, kept[number].detail)
+                part.outcome.reasons[index] = Reason(kept[number].code, kept[number].detail)
+            elif number in held:
+                self._held_again(held[number], source, start + index, index, part)
             else:
-                outcome.statuses[index] = DUPLICATE
+                part.outcome.statuses[index] = DUPLICATE
+
+    def _held(self, source: Source, first: int, last: int) -> dict[int, Held]:
+        """Of these numbers those that are held still, before this block or since it began."""
+        mine: dict[int, Held] = {}
+        if self._block.held:
+            numbers = ((source.no, number) for number in range(first, last + 1))
+            mine = {number[1]: self._block.held[number] for number in numbers if number in self._block.held}
+            for one in self._sorted.ended:
+                if one.source == source.no:
+                    mine.pop(one.sequence, None)
+        return mine | {one.sequence: one for one in self._sorted.held if one.source == source.no}
+
+    def _held_again(self, one: Held, source: Source, row: int, index: int, part: Part) -> None:
+        """A held number sent again. Its row is what is held (`recall`), where the content is the same."""
+        if one.digest != digest_of(self._rows.columns, row):
+            part.outcome.statuses[index] = CONFLICT
+            part.outcome.reasons[index] = HELD_OTHER_CONTENT
+            return
+        reason = self._fault(row) if (one.source, one.sequence) in self._block.held else Reason(one.code, one.detail)
+        if reason is None:
+            part.outcome.statuses[index] = STORED
+            part.stored.append(row)
+            part.ended.append(one)
+            return
+        part.outcome.reasons[index] = reason
+        if reason.code == NOT_YOUR_ACCOUNT:
+            raise NotYourAccount(reason.detail, index=index, source=source.name, sequence=source.mark)
+        if reason.retriable:
+            part.outcome.held += 1
+        else:
+            part.ended.append(one)
+            part.refused.append(Refused(one.source, one.sequence, one.id, reason.code, reason.detail))
+
+    # Named events
 
     def _named(self, start: int, named: Sequence[int], part: Part) -> None:
         if self._clean and not self._known and len(named) == len(part.outcome.statuses):  # by far the usual case
@@ -254,7 +390,7 @@ class Sorter:
         return self._known.get(key) if row is None else self._rows.digests[row]
 
 
-def _first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:
+def first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:
     """The first number of a run without holes that continues at the mark or overlaps it. Raises SequenceGap."""
     try:
         first = int(asked[0] or 0)
@@ -271,6 +407,34 @@ def _first_number(asked: Sequence[int | str | None], source: str, mark: int) -> 
     return first
 
 
+def _cut(part: Part) -> Outcome:
+    """Of a request that stopped, what became of the events before."""
+    outcome = part.outcome
+    if outcome.stopped is not None:
+        del outcome.statuses[part.stop :]
+        outcome.reasons = {index: reason for index, reason in outcome.reasons.items() if index < part.stop}
+    return outcome
+
+
+def _holds_full(source: str, mark: int, reason: Reason, full: Full) -> HoldsFull:
+    whole = {
+        "source": f"{full.limit} events of this source are held",
+        "account": f"{full.limit} events of this account are held",
+        "events": f"{full.limit} events are held",
+        "bytes": f"{full.limit} bytes of events are held",
+    }
+    return HoldsFull(
+        f"Event {mark + 1} of source {source!r} cannot be stored now ({reason.detail}), and {whole[full.bound]}, as"
+        " many as may be. All before it is stored. Send it again when the reason has passed",
+        retry_after_s=RETRY_AFTER_S,
+        source=source,
+        sequence=mark,
+        reason=reason.code,
+        bound=full.bound,
+        limit=full.limit,
+    )
+
+
 def _atomic_refused(submission: Submission, outcome: Outcome) -> AtomicRefused:
     bad = [index for index, status in enumerate(outcome.statuses) if status in (CONFLICT, REFUSED)]
     receipts = [
@@ -281,6 +445,7 @@ def _atomic_refused(submission: Submission, outcome: Outcome) -> AtomicRefused:
             "conflict" if outcome.statuses[index] == CONFLICT else "refused",
             outcome.reasons[index].code,
             outcome.reasons[index].detail,
+            outcome.statuses[index] == REFUSED and outcome.reasons[index].retriable,
         )
         for index in bad[:_LISTED]
     ]

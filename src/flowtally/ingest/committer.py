@@ -12,33 +12,39 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 import structlog
 
-from flowtally.errors import FlowtallyError, Settling, StorageFull, Unavailable
+from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.admission import Writer
-from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, gather, source_kinds
+from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.holding import recall
+from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.standing import Standing
-from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Waiting
+from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, Waiting
+from flowtally.ingest.sweeps import PAGE, Sweeps
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
 from flowtally.ledger.names import NOBODY
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
-from flowtally.usage.keys import Keys, Moved, Source, SourceKind
+from flowtally.usage.keys import Keys, Moved, Refused, Source, SourceKind
+from flowtally.usage.keys_held import Held, HeldWhere, Number
 from flowtally.usage.store import Block, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Answer = Outcome | CorrectionsAnswer | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | Swept | FlowtallyError
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
@@ -48,6 +54,7 @@ REMEMBERED_SOURCES: Final = 50_000
 BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
 # Without the name: reasons of refused numbered events are kept for ever, where no erasure would find it.
+ERASED: Final = admission.Reason("erased", "it was held, and its user was erased")
 NO_SUCH_USER: Final = "the account has no user of this name"
 
 
@@ -65,6 +72,7 @@ class Committer:
         max_future_ms: int,
         create_users: bool,
         block_rows: int,
+        hold_limits: HoldLimits,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._usage = usage
@@ -78,6 +86,11 @@ class Committer:
         self._has_room = has_room
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
         self._sources: dict[str, Source] = {}
+        self._fresh: set[str] = set()  # those of them that are not there yet
+        self._last_source = keys.last_source()
+        self._announced = False  # something of a block that may never have come
+        self.holds = Holds(keys, hold_limits)
+        self.sweeps = Sweeps()
         self._place = keys.committed()
         self._next = max(self._place.block, self._place.burnt) + 1
         usage.publish(recovery.last_commit(usage, self._place))
@@ -127,6 +140,10 @@ class Committer:
             self.commit(submissions)
         if self.standing.should_try():
             self._try_writing()
+        if self.holds.events:
+            self._sweep()
+        elif self.sweeps.told:
+            self.sweeps.forget()
         if synced := self._sync.synced(self._place.block):
             self._mark_clean(synced)
 
@@ -158,14 +175,15 @@ class Committer:
         try:
             self._check_door()
             events = [one for one in submissions if isinstance(one, Submission)]
-            corrections = [one for one in submissions if isinstance(one, Correcting)]
-            assert not (events and corrections), "corrections are a block of their own"
-            answers = self._answers(events) if events else [(one, self._correct(one)) for one in corrections]
+            alone = [one for one in submissions if not isinstance(one, Submission)]
+            assert not (events and alone), "corrections are a block of their own"
+            answers = self._answers(events) if events else [(one, self._alone(one)) for one in alone]
         except FlowtallyError as error:
             answers = [(one, error) for one in submissions]
         except Exception as error:
             self.standing.saw(error)
             self._sources.clear()  # whatever happened, marks are read anew
+            self._fresh.clear()
             log.exception("commit_failed", block=self._next, submissions=len(submissions))
             answers = [(one, Unavailable("The events could not be stored; try again")) for one in submissions]
         refusals = [answer for _, answer in answers if isinstance(answer, FlowtallyError)]
@@ -179,15 +197,107 @@ class Committer:
         """Nothing is written while a block is in doubt, or where there is no room."""
         if self.doubt is not None:
             self._settle()
+        if self._announced:
+            self._keys.withdraw()
+            self._announced = False
         if not self._has_room():
             raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
 
+    def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
+        if isinstance(asked, Correcting):
+            return self._correct(asked)
+        if asked.drop is not None:
+            return self._drop(asked.where, asked.after, asked.drop)
+        return self._look_again(asked.where, asked.after, PAGE)
+
+    # Held events
+
+    def _sweep(self) -> None:
+        """Look at some of what is held, if it is time: between two blocks, and nobody asked."""
+        page = self.sweeps.next(self._latest_at(), self.holds.next_time)
+        if page is None or self.doubt is not None:
+            return
+        try:
+            self._check_door()
+            swept = self._look_again(page.where, page.after, page.limit)
+        except Exception as error:
+            first = self._keys.held_page(page.where, page.after, 1)
+            self.sweeps.failed((first[0].source, first[0].sequence) if first else None)
+            self._sources.clear()
+            self._fresh.clear()
+            if self.doubt is not None:
+                self.standing.fails(error)
+            log.warning("held_events_failed", block=self._next, error=str(error)[:500])
+        else:
+            if self.sweeps.went(swept.next):
+                self._queue.nudge()
+
+    def _look_again(self, where: HeldWhere, after: Number, limit: int) -> Swept:
+        """Store those of the next held events that the world allows now; those that never can be are refused."""
+        held = self._keys.held_page(where, after, limit)
+        if not held:
+            return Swept()
+        self._forget_fresh()
+        block = release(held)
+        if not self._create_users:
+            names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
+            block.user_ids = self._directory.known_ids(names, block.rows.times)
+        sorted_, recoded = sort_released(held, block, self._world(block), self._sources_of(held))
+        try:
+            if sorted_.ended:
+                self._carry_out(
+                    lambda number: (sorted_, self._batch(block, sorted_) if sorted_.stored else None), sorted_
+                )
+        except _Burnt as burnt:
+            raise _told(burnt) from burnt
+        if recoded:
+            with self._keys.begin(durable=True):
+                self._keys.recode(recoded)
+            self.holds.changed((), ())
+        self.counts["released"] += len(sorted_.stored)
+        refused = len(sorted_.ended) - len(sorted_.stored)
+        return Swept(len(sorted_.stored), refused, len(held) - len(sorted_.ended), _next(held, limit))
+
+    def _drop(self, where: HeldWhere, after: Number, reason: admission.Reason) -> Swept:
+        held = self._keys.held_page(where, after, PAGE)
+        if not held:
+            return Swept()
+        refused = [Refused(one.source, one.sequence, one.id, reason.code, reason.detail) for one in held]
+        sorted_ = Sorted([], [], {}, [], refused, ended=held)
+        self._carry_out(lambda number: (sorted_, None), sorted_)
+        self.counts["dropped"] += len(held)
+        return Swept(0, len(held), 0, _next(held, PAGE))
+
+    def forget_held(self, user_ids: Sequence[str]) -> int:
+        """In the moment between two blocks: refuse for good what is held of these users, and leave no byte of it."""
+        held = self._keys.tagged_held(user_ids)
+        if held:
+            refused = [Refused(one.source, one.sequence, "", ERASED.code, ERASED.detail) for one in held]
+            numbers = tuple((one.source, one.sequence) for one in held)
+            with self._keys.begin(durable=True, forgets=True):
+                place = self._keys.committed()
+                self._keys.move(Moved(place.block, place.received_at, 0, (), tuple(refused), ended=numbers))
+            self.holds.changed((), held)
+        self._keys.drop_old_bytes()
+        return len(held)
+
+    def _sources_of(self, held: Sequence[Held]) -> dict[int, Source]:
+        found = (self._keys.source_of(no) for no in {one.source for one in held})
+        sources = {source.no: source for source in found if source is not None}
+        self._sources |= {source.name: source for source in sources.values()}
+        return sources
+
+    def _latest_at(self) -> int:
+        return self._clock() + self._max_future_ms
+
     def _correct(self, asked: Correcting) -> CorrectionsAnswer:
         """Corrections as a block of their own: planned on what is committed, carried out like any other block."""
+        self._forget_fresh()
         self._open_sources(dict.fromkeys((one.source for one in asked.corrections), "named"), asked.writer)
         plan = self.corrector.plan(asked, self._sources)
         if plan.rows:
-            sorted_ = Sorted([], list(range(len(plan.rows))), {}, [], [])
+            fresh = sorted(self._fresh.intersection(row["key_source"] for row in plan.rows))
+            sorted_ = Sorted([], list(range(len(plan.rows))), {}, [], [], fresh=fresh)
 
             def work(number: int) -> Written:
                 claimed = self._keys.claim(plan.claims, number)
@@ -201,18 +311,28 @@ class Committer:
         return plan.answer
 
     def _answers(self, submissions: list[Submission]) -> Answers:
-        answers, admitted = self._with_sources(submissions)
-        if not admitted:
-            return answers
+        answers: Answers = []
+        waiting = submissions
+        while waiting:
+            refused, admitted, waiting = self._with_sources(waiting)
+            answers += refused
+            try:
+                answers += self._admitted(admitted) if admitted else []
+            except FlowtallyError as error:  # in doubt, or no room: nothing else is written now
+                return answers + [(one, error) for one in (*admitted, *waiting)]
+        return answers
+
+    def _admitted(self, admitted: list[Submission]) -> Answers:
         try:
-            return [*answers, *self._block(admitted)]
+            return self._block(admitted)
         except _Burnt as burnt:
             if len(admitted) == 1 or isinstance(burnt.__cause__, StorageFull):
-                raise _told(burnt) from burnt
+                return [(one, _told(burnt)) for one in admitted]
         # The engine refused the block: one bad request must not stand in the way of the others.
+        answers: Answers = []
         for index, one in enumerate(admitted):
             try:
-                refused, mine = self._with_sources([one])  # what was remembered of its sources went with the block
+                refused, mine, _ = self._with_sources([one])  # what was remembered of its sources went with the block
                 answers += refused or self._block(mine)
             except _Burnt as burnt:
                 answers.append((one, _told(burnt)))
@@ -220,22 +340,27 @@ class Committer:
                 return answers + [(late, error) for late in admitted[index:]]
         return answers
 
-    def _with_sources(self, submissions: list[Submission]) -> tuple[Answers, list[Submission]]:
-        """Those whose sources are theirs, and the errors of the others."""
+    def _with_sources(self, submissions: list[Submission]) -> tuple[Answers, list[Submission], list[Submission]]:
+        """The errors of those whose sources are not theirs, the others, and those that have to wait for the others: the
+        source is not there yet, and another of them may make it."""
         if len(self._sources) > REMEMBERED_SOURCES:
             self._sources.clear()
+        self._forget_fresh()
         answers: Answers = []
         admitted: list[Submission] = []
+        late: list[Submission] = []
         for submission in submissions:
+            kinds: Mapping[str, SourceKind] = {}
             try:
-                self._check_sources(submission)
+                kinds = source_kinds(submission)
+                self._open_sources(kinds, submission.writer)
                 admitted.append(submission)
             except FlowtallyError as error:
-                answers.append((submission, error))
-        return answers, admitted
-
-    def _check_sources(self, submission: Submission) -> None:
-        self._open_sources(source_kinds(submission), submission.writer)
+                if admitted and not self._fresh.isdisjoint(kinds):
+                    late.append(submission)
+                else:
+                    answers.append((submission, error))
+        return answers, admitted, late
 
     def _open_sources(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
         for name, kind in kinds.items():
@@ -244,29 +369,54 @@ class Committer:
                 check_source(writer, source, kind)
                 self._sources[name] = source
         for name, kind in kinds.items():
-            if name not in self._sources:
-                self._sources[name] = self._keys.register(name, kind, writer.credential)
+            if name not in self._sources:  # it is there once something of it is stored
+                self._last_source += 1
+                self._sources[name] = Source(self._last_source, name, kind, writer.credential, 0, None)
+                self._fresh.add(name)
+
+    def _forget_fresh(self) -> None:
+        for name in self._fresh:
+            self._sources.pop(name, None)
+        self._fresh.clear()
 
     def _block(self, submissions: list[Submission]) -> Answers:
         block = gather(submissions)
+        if self.holds.events:
+            self._recall(block)
         if not self._create_users:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
             block.user_ids = self._directory.known_ids(names, block.rows.times)
         world = self._world(block)
-        known = self._known(block, [*world, *block.rows.faults])
-        sorted_ = self._sort(block, world, known)
-        if sorted_.claims or sorted_.stored or sorted_.advances:
+        sorted_ = self._sort(block, world, self._known(block, [*world, *block.rows.faults]))
+        if sorted_.stored and (sorted_.fresh or sorted_.held):
+            # These are announced before anything is claimed, so what is known must be no guess any more.
+            sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
+        if sorted_.claims or sorted_.stored or sorted_.advances or sorted_.ended:
             sorted_ = self._write(block, world, sorted_)
         return list(zip(submissions, sorted_.answers, strict=True))
 
     def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
-        return Sorter(block, self._sources, self._keys.refusals, world, known).sort()
+        room, now = (self.holds.room(), self._clock()) if world else (None, 0)
+        return Sorter(block, self._sources, self._keys.refusals, world, known, self._fresh, room, now).sort()
+
+    def _recall(self, block: Gathered) -> None:
+        """What is held of the numbers this block sends again; where the content is the same, it is what is held."""
+        for submission, start in zip(block.submissions, block.starts, strict=True):
+            sequences = block.rows.columns.sequence[start : start + submission.count]
+            rows = [start + index for index, one in enumerate(sequences) if one is not None]
+            source = self._sources[block.rows.columns.source[rows[0]]] if rows else None
+            if source is None or not self.holds.sources[source.no]:
+                continue
+            with suppress(SequenceGap):  # told when it is sorted
+                first = first_number([block.rows.columns.sequence[row] for row in rows], source.name, source.mark)
+                held = self._keys.held(source.no, first, first + len(rows) - 1)
+                recall(block.rows, rows, first, held)
+                block.held |= {(source.no, number): one for number, one in held.items()}
 
     def _world(self, block: Gathered) -> admission.Reasons:
         statuses = self._directory.statuses(set(block.rows.columns.account))
         writers = [(one.writer, len(one.events)) for one in block.submissions]
-        latest_at = self._clock() + self._max_future_ms
-        reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, latest_at)
+        reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, self._latest_at())
         if block.user_ids is not None and None in block.user_ids:
             for row, user_id in enumerate(block.user_ids):
                 if user_id is None:
@@ -301,8 +451,12 @@ class Committer:
         """One block, from claims to commit. `work` claims the keys and gives what became of the block, and its rows."""
         number = self._next
         received_at = max(self._clock(), self._place.received_at)
+        announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
         try:
-            with self._keys.begin(durable=bool(sorted_.refused)):
+            if announced:
+                self._announced = True
+                self._keys.announce(number, [self._sources[name] for name in sorted_.fresh], sorted_.held)
+            with self._keys.begin(durable=bool(sorted_.refused or sorted_.held), forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
                 if batch is not None:
                     moved = _moved(number, received_at, sorted_)
@@ -315,6 +469,7 @@ class Committer:
         except Exception as error:
             self.standing.saw(error)
             self._sources.clear()
+            self._fresh.clear()
             if self.doubt is None:
                 raise
             log.warning("block_in_doubt", block=number, error=str(error)[:500])
@@ -322,10 +477,14 @@ class Committer:
                 raise _Burnt(f"block {number} was not written") from error
             return sorted_  # the rows are there: it went forward, and the receipts are true
         self.doubt = None
+        self._announced = False
         self._place = self._keys.committed()
         if batch is not None:
             self.standing.wrote()
             self._usage.publish(Commit(number, received_at))
+        self._fresh.difference_update(sorted_.fresh)
+        if sorted_.held or sorted_.ended:
+            self.holds.changed(sorted_.held, sorted_.ended)
         for one in sorted_.advances:
             before = self._sources[one.name]
             self._sources[one.name] = Source(before.no, one.name, before.kind, before.owner, one.mark, one.position)
@@ -363,10 +522,12 @@ class Committer:
                     raise Settling("A write is in doubt and is being settled", retry_after_s=5) from error
             else:
                 self.doubt = None
+                self._announced = False
                 self._place = self._keys.committed()
                 if present:
                     self.standing.wrote()
                     self._usage.publish(Commit(doubt.block, doubt.moved.received_at))
+                self.holds.load()
                 log.info("block_settled", block=doubt.block, present=present)
                 return present
         raise AssertionError("the last wait is None")
@@ -400,6 +561,10 @@ class _Burnt(Exception):
     """The block is not there and never will be; its cause says why."""
 
 
+def _next(held: Sequence[Held], limit: int) -> Number | None:
+    return (held[-1].source, held[-1].sequence) if len(held) == limit else None
+
+
 def _told(burnt: _Burnt) -> FlowtallyError:
     cause = burnt.__cause__
     if isinstance(cause, FlowtallyError):
@@ -408,4 +573,14 @@ def _told(burnt: _Burnt) -> FlowtallyError:
 
 
 def _moved(block: int, received_at: int, sorted_: Sorted) -> Moved:
-    return Moved(block, received_at, len(sorted_.stored), tuple(sorted_.advances), tuple(sorted_.refused))
+    announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
+    return Moved(
+        block,
+        received_at,
+        len(sorted_.stored),
+        tuple(sorted_.advances),
+        tuple(sorted_.refused),
+        held=() if announced else tuple(sorted_.held),
+        ended=tuple((one.source, one.sequence) for one in sorted_.ended),
+        announced=announced,
+    )

@@ -169,6 +169,8 @@ class Corrector:
             return Reason(UNKNOWN, f"source {event.source!r} is numbered: name its events by their numbers")
         if refusal := self._keys.refusals(source.no, number, number).get(number):
             return Reason("refused_event", f"event {number} was refused ({refusal.code}) and counts for nothing")
+        if held := self._keys.held(source.no, number, number).get(number):
+            return Reason("refused_event", f"event {number} is held ({held.code}) and counts for nothing yet")
         return EventKey(source.name, sequence=number) if 0 < number <= source.mark else _unknown(event)
 
     def known_ids(self, asked: Correcting) -> dict[int, str | None] | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 
 from flowtally.clock import now_ms
@@ -20,19 +21,30 @@ from flowtally.config import Config
 from flowtally.corrections import DEFAULT_SOURCE, Correction
 from flowtally.errors import ConfigError, SourceNotYours, Unavailable
 from flowtally.ingest import recovery
-from flowtally.ingest.admission import Writer
+from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, check_positions, decode, decompress
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, answer_of
+from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, answer_of
+from flowtally.ingest.sweeps import BEGINNING
 from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.protocol import CorrectionsAnswer, EventAnswer, EventsAnswer, SourceAnswer
+from flowtally.ledger.pages import Page
+from flowtally.protocol import (
+    CorrectionsAnswer,
+    EventAnswer,
+    EventsAnswer,
+    HeldAnswer,
+    HeldEvent,
+    HeldFilter,
+    SourceAnswer,
+)
 from flowtally.usage.keys import Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
@@ -64,6 +76,9 @@ class Ingest:
             max_future_ms=config.max_future_s * 1000,
             create_users=config.create_unknown_users,
             block_rows=config.block_rows,
+            hold_limits=HoldLimits(
+                config.max_held_per_source, config.max_held_per_account, config.max_held_events, config.max_held_bytes
+            ),
             has_room=self._has_room,
         )
 
@@ -113,7 +128,8 @@ class Ingest:
         atomic: bool = False,
         receipts_all: bool = False,
     ) -> EventsAnswer:
-        """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…"""
+        """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
+        carries what became of the events before."""
         decoded, prepared, size = await self._read(body, content_type, content_encoding)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
@@ -123,7 +139,11 @@ class Ingest:
         submission = Submission(writer, decoded.events, decoded.faults, size, atomic, loop, answer, prepared)
         self._queue.put(submission)
         outcome: Outcome = await answer
-        return answer_of(submission, outcome, everything=receipts_all)
+        found = answer_of(submission, outcome, everything=receipts_all)
+        if outcome.stopped is not None:
+            outcome.stopped.extra = {**outcome.stopped.extra, **msgspec.structs.asdict(found)}
+            raise outcome.stopped
+        return found
 
     async def correct(
         self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
@@ -176,6 +196,52 @@ class Ingest:
     def forget_names(self, account: str) -> None:
         """Call after a commit that gave the name of a user of this account to somebody else, or to nobody."""
         self._directory.forget(account)
+        self.look_again(account)
+
+    def look_again(self, account: str) -> None:
+        """Call after a commit that made or changed this account or its users: what is held of it may count now."""
+        self._committer.sweeps.look_again(account)
+        if self._committer.holds.events:
+            self._queue.nudge()
+
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
+        """A page of held events, of those the credential may know."""
+        return self._lookup.held(asked, credential, cursor, limit)
+
+    async def retry_held(self, asked: HeldFilter) -> HeldAnswer:
+        """Look at these again now: those that may be stored are."""
+        return await self._sweep_all(asked, None)
+
+    async def drop_held(self, asked: HeldFilter, reason: str, credential: Credential) -> HeldAnswer:
+        """Refuse these for good, for this reason."""
+        answer = await self._sweep_all(asked, Reason("dropped", reason))
+        log.info("held_dropped", credential=credential.id, events=answer.refused, reason=reason, where=repr(asked))
+        return answer
+
+    async def _sweep_all(self, asked: HeldFilter, drop: Reason | None) -> HeldAnswer:
+        """Page by page, so that others are written in between."""
+        where = await asyncio.to_thread(self._lookup.held_where, asked)
+        done, after = HeldAnswer(0, 0, 0), BEGINNING
+        loop = asyncio.get_running_loop()
+        while where is not None:
+            answer = loop.create_future()
+            self._queue.put(Sweeping(where, after, drop, loop=loop, answer=answer))
+            swept: Swept = await answer
+            done = HeldAnswer(done.stored + swept.stored, done.refused + swept.refused, done.held + swept.held)
+            if swept.next is None:
+                break
+            after = swept.next
+        return done
+
+    def tag_held(self, account: str, names: Sequence[str], user_id: str) -> None:
+        """Call before a commit that makes these names unknowable: what is held of them will be found by the user's id
+        (`forget_held`)."""
+        if self._committer.holds.events and names:
+            self.between_blocks(lambda keys: keys.tag_held(account, names, user_id))
+
+    def forget_held(self, user_ids: Sequence[str]) -> int:
+        """Refuse for good what is held of these users, whose erasure was asked for, and leave no byte of it."""
+        return self._committer.between_blocks(lambda: self._committer.forget_held(user_ids))
 
     def between_blocks(self, work: Callable[[Keys], T]) -> T:
         """Do this in a moment in which nothing is written: keys and rows agree. Writers wait for it, so be quick.
@@ -204,6 +270,10 @@ class Ingest:
             "starts": float(place.epoch),
             "started_clean": float(self.started_clean),
             "writing": float(self._committer.alive() and self._committer.standing.why_not() is None),
+            "held_events": float(self._committer.holds.events),
+            "held_bytes": float(self._committer.holds.bytes),
+            "held_events_released": float(self._committer.counts["released"]),
+            "held_events_dropped": float(self._committer.counts["dropped"]),
             **counts,
             **self._keys.measures(),
             **self._measures(),

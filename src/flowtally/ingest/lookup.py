@@ -5,18 +5,32 @@ Answers only to whom it concerns; anything else is as unknown as what does not e
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from flowtally.corrections import Quantities, referred
 from flowtally.edges import format_instant
-from flowtally.errors import NotFound, RolledUp
+from flowtally.errors import NotFound, RolledUp, UnknownAccount
+from flowtally.ingest.holding import event_of
+from flowtally.ingest.sweeps import BEGINNING
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import EventAnswer, EventCorrection, SourceAnswer
+from flowtally.ledger.pages import Page, walk_of
+from flowtally.protocol import (
+    EventAnswer,
+    EventCorrection,
+    HeldEvent,
+    HeldFilter,
+    SourceAnswer,
+)
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Keys, Refused, Source
+from flowtally.usage.keys_held import Held, HeldWhere
 from flowtally.usage.store import Row, StoredEvent, UsageReader
+
+LIST: Final = "held"
 
 
 class Lookup:
@@ -41,13 +55,16 @@ class Lookup:
             refused = self._refused(source, id)
             if refused is not None and _writes(source, credential):
                 return _refused_answer(source, refused)
-            stored = None if refused else self._stored(source, id)
+            held = None if refused else self._held(source, id)
+            if held is not None and (_writes(source, credential) or credential.account == held.account):
+                return _held_answer(source, held)
+            stored = None if refused or held else self._stored(source, id)
             if stored is not None and (_writes(source, credential) or credential.account == stored.account):
                 return self._answer(source, stored)
-            row = None if stored else self._entry(source, id)
+            row = None if stored or held else self._entry(source, id)
             if row is not None and (_writes(source, credential) or credential.account == row.event.account):
                 return self._entry_answer(row)
-            missing = stored is None and row is None and refused is None
+            missing = stored is None and row is None and refused is None and held is None
             if missing and _writes(source, credential) and self._is_rolled_up(source, id):
                 raise _rolled_up(name, id)
             if missing and _writes(source, credential) and self._is_id_forgotten(source, id):
@@ -59,6 +76,33 @@ class Lookup:
                 )
         raise NotFound(f"There is no event {id!r} of source {name!r}", source=name, id=id)
 
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
+        """Held events in order of source and number. Whoever is not an administrator knows those of its account, or of
+        its own sources."""
+        asked_for = (credential.id, asked.source, asked.account, asked.code, str(asked.sequence or ""))
+        with self._ledger.read() as tx:
+            walk = walk_of(tx, LIST, asked_for)
+        after = BEGINNING if cursor is None else walk.place(cursor, tuple[int, int])
+        where = self.held_where(asked, credential)
+        found = [] if where is None else self._keys.held_page(where, after, limit + 1)
+        more = found[limit - 1] if len(found) > limit else None
+        names = {no: source.name for no in {one.source for one in found} if (source := self._keys.source_of(no))}
+        items = [_shown_held(names[one.source], one) for one in found[:limit] if one.source in names]
+        return Page(items, None if more is None else walk.cursor((more.source, more.sequence)))
+
+    def held_where(self, asked: HeldFilter, credential: Credential | None = None) -> HeldWhere | None:
+        """None: there can be no such event. UnknownAccount for an account the credential must not know."""
+        source = None if asked.source is None else self._keys.source(asked.source)
+        if asked.source is not None and source is None:
+            return None
+        account, owner = asked.account, None
+        if credential is not None and credential.scope != "admin":
+            if account is not None and credential.account not in (None, account):
+                raise UnknownAccount(f"there is no account {account!r}", account=account)
+            account = credential.account or account
+            owner = credential.id if credential.scope == "ingest" else None
+        return HeldWhere(source.no if source else None, asked.sequence, account, asked.code, owner=owner)
+
     def _refused(self, source: Source, id: str) -> Refused | None:
         if source.kind == "named":
             return None
@@ -66,6 +110,14 @@ class Lookup:
         if number is None:
             return self._keys.refusal_of(source.no, id)
         return self._keys.refusals(source.no, number, number).get(number)
+
+    def _held(self, source: Source, id: str) -> Held | None:
+        if source.kind == "named":
+            return None
+        number = as_number(id)
+        if number is None:
+            return self._keys.held_of_id(source.no, id)
+        return self._keys.held(source.no, number, number).get(number) if number <= source.mark else None
 
     def _stored(self, source: Source, id: str) -> StoredEvent | None:
         if source.kind == "named":
@@ -151,6 +203,27 @@ class Lookup:
         return total, shown
 
 
+def _shown_held(source: str, held: Held) -> HeldEvent:
+    event = event_of(held)
+    return HeldEvent(
+        source=source,
+        sequence=held.sequence,
+        id=held.id,
+        code=held.code,
+        detail=held.detail,
+        held_at=format_instant(held.held_at),
+        account=event.account,
+        user=event.user,
+        product=event.product,
+        time=format_instant(held.time),
+        bytes_up=event.bytes_up,
+        bytes_down=event.bytes_down,
+        requests=event.requests,
+        http_status=event.status,
+        labels=event.labels or {},
+    )
+
+
 def _writes(source: Source, credential: Credential) -> bool:
     return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.id)
 
@@ -169,7 +242,25 @@ def _rolled_up(source: str, id: str) -> RolledUp:
     )
 
 
-def _refused_answer(source: Source, refused: Refused) -> EventAnswer:
+def _held_answer(source: Source, held: Held) -> EventAnswer:
+    """As it was sent: nobody knows yet whose it will be."""
+    event = event_of(held)
+    return replace(
+        _refused_answer(source, held),
+        account=event.account,
+        user=event.user,
+        product=event.product,
+        time=format_instant(held.time),
+        bytes_up=event.bytes_up,
+        bytes_down=event.bytes_down,
+        requests=event.requests,
+        http_status=event.status,
+        labels=event.labels or {},
+        retriable=True,
+    )
+
+
+def _refused_answer(source: Source, refused: Refused | Held) -> EventAnswer:
     return EventAnswer(
         source=source.name,
         id=refused.id or str(refused.sequence),

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from flowtally.errors import FlowtallyError, QueueFull, Unavailable
-from flowtally.ingest.submission import Outcome, Waiting
+from flowtally.ingest.submission import Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer
 
 IDLE_S: Final = 1.0
@@ -21,7 +21,7 @@ LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than 
 LINGERS: Final = 16
 QUIET: Final = 3
 
-Answer = Outcome | CorrectionsAnswer | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | Swept | FlowtallyError
 
 
 class WaitingQueue:
@@ -33,6 +33,7 @@ class WaitingQueue:
         self._waiting: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._open = True
+        self._nudged = False
         self._usual = 1  # submissions in the block before
         self.events = 0
         self.bytes = 0
@@ -51,10 +52,12 @@ class WaitingQueue:
             self._changed.notify()
 
     def take(self, max_events: int, max_bytes: int) -> list[Waiting] | None:
-        """As many as go into one block, at least one; empty after a quiet second; None when closed and empty."""
+        """As many as go into one block, at least one; empty after a quiet second, or when nudged; None when closed and
+        empty."""
         with self._changed:
-            if not self._waiting and self._open:
+            if not self._waiting and self._open and not self._nudged:
                 self._changed.wait(IDLE_S)
+            self._nudged = False
             if not self._waiting:
                 return [] if self._open else None
         self._linger()
@@ -74,6 +77,12 @@ class WaitingQueue:
             self.bytes -= size
             self._usual = len(taken)
             return taken
+
+    def nudge(self) -> None:
+        """There is something to do besides: let who takes not wait for the next submission."""
+        with self._changed:
+            self._nudged = True
+            self._changed.notify_all()
 
     def _linger(self) -> None:
         # Those who were answered together come back together. Taking the first of them alone would make groups of

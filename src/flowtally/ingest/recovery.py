@@ -17,6 +17,7 @@ from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source
+from flowtally.usage.keys_held import Number
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -51,8 +52,8 @@ def check(usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bo
         if totals.rows and not rebuild:
             raise KeysBroken(
                 f"The keys database {path} is new but there are {totals.rows} usage rows. Restore it, or start once"
-                " with --rebuild-keys (what only it held is lost: owners of sources, reasons of refused numbered"
-                " events)"
+                " with --rebuild-keys (what only it had is lost: owners of sources, reasons of refused numbered events,"
+                " and all events that were held)"
             )
         return
     if totals.last_block < place.block:
@@ -74,6 +75,7 @@ def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False
         say(f"settled block {block} from its rows")
     if not before.clean:
         settle_block(usage, keys, _unsure(before))  # absent: its number is burnt
+    keys.withdraw()
     _check_rows(keys.committed().rows_total, usage.totals().rows)
     if not before.clean:
         for line in usage.repair_rollups(before.clean_block):
@@ -117,28 +119,66 @@ def _commit_from_rows(
 ) -> None:
     sources = {row.source: _source(keys, row) for row in {row.source: row for row in rows}.values()}
     claims = [(sources[row.source].no, key_of(row.id), row.digest) for row in rows if not row.sequence]
-    with keys.begin(durable=durable):
+    moved = moved or _moved(keys, block, sources, rows)
+    with keys.begin(durable=durable, forgets=bool(moved.ended)):
         new = keys.claim(claims, block)
         if new != len(claims):
             raise DoubleCounted(f"{len(claims) - new} of {len(claims)} events of block {block} were counted before it")
-        keys.move(moved or _moved(block, sources, rows))
+        keys.move(moved)
 
 
 def _source(keys: Keys, row: ClaimedRow) -> Source:
-    # A source is registered, synced, before its first row; only rebuilt keys have none. Its owner is then unknown,
+    # A source is announced, synced, before its first row; only rebuilt keys have none. Its owner is then unknown,
     # and only an admin credential may write it until it is handed over.
-    return keys.source(row.source) or keys.register(row.source, "numbered" if row.sequence else "named", "")
+    found = keys.source(row.source, announced=True)
+    return found or keys.register(row.source, "numbered" if row.sequence else "named", "")
 
 
-def _moved(block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> Moved:
-    """What the block moves, from its rows alone: where its numbered sources stand, and which numbers have no row."""
+def _moved(keys: Keys, block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> Moved:
+    """What the block moves, from its rows alone: where its numbered sources stand, which numbers have no row, and which
+    have one now that had none."""
     numbered: dict[str, list[ClaimedRow]] = {}
     for row in rows:
         if row.sequence:
             numbered.setdefault(row.source, []).append(row)
-    advances = tuple(_advance(sources[name], mine) for name, mine in numbered.items())
-    holes = tuple(hole for name, mine in numbered.items() for hole in _holes(sources[name], mine))
-    return Moved(block, max(row.received_at for row in rows), len(rows), advances, holes)
+    advances: list[Advance] = []
+    refused: list[Refused] = []
+    ended: list[Number] = []
+    filled: list[Number] = []
+    for name, mine in numbered.items():
+        source = sources[name]
+        again = {row.sequence for row in mine if row.sequence <= source.mark}
+        held, holes = _holes(keys, source, again, block)
+        ended += held
+        filled += holes
+        advances.append(_advance(source, mine))
+        refused += _refused(keys, source, mine)
+    return Moved(
+        block,
+        max(row.received_at for row in rows),
+        len(rows),
+        tuple(advances),
+        tuple(refused),
+        ended=tuple(ended),
+        filled=tuple(filled),
+        announced=True,
+    )
+
+
+def _holes(keys: Keys, source: Source, again: set[int], block: int) -> tuple[list[Number], list[Number]]:
+    """Numbers up to the mark that have a row only now: those that were held, and those of which nothing was known but
+    that they had none. Any other has a row already."""
+    if not again:
+        return [], []
+    first, last = min(again), max(again)
+    held = again & keys.held(source.no, first, last).keys()
+    lost = {number for number, one in keys.refusals(source.no, first, last).items() if one.code == LOST_REASON}
+    if twice := again - held - lost:
+        raise DoubleCounted(
+            f"{len(twice)} of {len(again)} events of block {block} were counted before it: source {source.name!r},"
+            f" number {min(twice)}"
+        )
+    return [(source.no, number) for number in sorted(held)], [(source.no, number) for number in sorted(again - held)]
 
 
 def _advance(source: Source, rows: Sequence[ClaimedRow]) -> Advance:
@@ -146,9 +186,10 @@ def _advance(source: Source, rows: Sequence[ClaimedRow]) -> Advance:
     return Advance(source.no, source.name, max(row.mark for row in rows), position)
 
 
-def _holes(source: Source, rows: Sequence[ClaimedRow]) -> Iterator[Refused]:
-    """A number that has no row was refused; why is not in the rows."""
-    stored = {row.sequence for row in rows}
-    for number in range(source.mark + 1, max(row.mark for row in rows) + 1):
-        if number not in stored:
+def _refused(keys: Keys, source: Source, rows: Sequence[ClaimedRow]) -> Iterator[Refused]:
+    """A number that has no row and is not held was refused; why is not in the rows."""
+    mark = max(row.mark for row in rows)
+    known = {row.sequence for row in rows} | keys.held(source.no, source.mark + 1, mark).keys()
+    for number in range(source.mark + 1, mark + 1):
+        if number not in known:
             yield Refused(source.no, number, "", LOST_REASON, "refused before a crash; the reason was not kept")

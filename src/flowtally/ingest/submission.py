@@ -11,10 +11,12 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from flowtally.corrections import Correction
+from flowtally.errors import HoldsFull
 from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
+from flowtally.usage.keys_held import HeldWhere, Number
 from flowtally.usage.store import EventKey, StoredEvent
 
 STORED: Final = 0
@@ -60,14 +62,43 @@ class Correcting(msgspec.Struct, gc=True, eq=False):
         return len(self.corrections)
 
 
-Waiting = Submission | Correcting
+class Swept(msgspec.Struct, frozen=True):
+    """What became of a page of held events. `next`: there are more after this number of a source."""
+
+    stored: int = 0
+    refused: int = 0
+    held: int = 0
+    next: Number | None = None
+
+
+class Sweeping(msgspec.Struct, gc=True, eq=False):
+    """A request about held events: a page of those `where` says. They are looked at again; or, with a `drop`, refused
+    for good for that reason."""
+
+    alone: ClassVar[bool] = True
+    where: HeldWhere
+    after: Number
+    drop: Reason | None = None
+    size: int = 0
+    loop: AbstractEventLoop | None = None
+    answer: Future[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        return 1
+
+
+Waiting = Submission | Correcting | Sweeping
 
 
 class Outcome(msgspec.Struct, eq=False):
-    """What became of a submission: a status per event (STORED ... REFUSED) and a reason where it was not stored."""
+    """What became of a submission: a status per event (STORED ... REFUSED) and a reason where it was not stored; how
+    many of the refused are held. `stopped`: why nothing became of the events after these."""
 
     statuses: list[int]
     reasons: dict[int, Reason]
+    held: int = 0
+    stopped: HoldsFull | None = None
 
 
 def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = False) -> EventsAnswer:
@@ -78,7 +109,7 @@ def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = Fa
         for index, status in enumerate(outcome.statuses):
             if everything or status != STORED:
                 receipts.append(_receipt(submission, outcome, index, status))
-    return EventsAnswer(stored, duplicate, conflict, refused, receipts)
+    return EventsAnswer(stored, duplicate, conflict, refused, receipts, outcome.held)
 
 
 def _receipt(submission: Submission, outcome: Outcome, index: int, status: int) -> Receipt:
@@ -87,4 +118,6 @@ def _receipt(submission: Submission, outcome: Outcome, index: int, status: int) 
     reason = outcome.reasons.get(index)
     if reason is None:
         return Receipt(index, event.source, name, NAMES[status])
-    return Receipt(index, event.source, name, NAMES[status], reason.code, reason.detail)
+    return Receipt(
+        index, event.source, name, NAMES[status], reason.code, reason.detail, status == REFUSED and reason.retriable
+    )

@@ -57,6 +57,7 @@ from flowtally.protocol.events import (
     Receipt,
     SourceAnswer,
 )
+from flowtally.protocol.held import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.protocol.money import (
     AdjustmentRequest,
     DepositRequest,
@@ -119,6 +120,7 @@ __all__ = [
     "DEFAULT_DURATION_S",
     "MAX_BODY_BYTES",
     "MAX_EVENTS",
+    "MAX_REASON_CHARS",
     "AccountAnswer",
     "AccountChange",
     "AccountRequest",
@@ -154,6 +156,11 @@ __all__ = [
     "GrantExplained",
     "GrantRequest",
     "GrantState",
+    "HeldAnswer",
+    "HeldCode",
+    "HeldDrop",
+    "HeldEvent",
+    "HeldFilter",
     "Installation",
     "JobState",
     "KeptBackup",

@@ -11,7 +11,8 @@ from flowtally.protocol.words import ReceiptStatus
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one event of a request; `index` counts from 0 within the request."""
+    """What became of one event of a request; `index` counts from 0 within the request. `retriable`: it was refused for
+    a reason that may pass. A named event may be sent again; a numbered one is held and need not be."""
 
     index: int
     source: str
@@ -19,16 +20,19 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     status: ReceiptStatus
     code: str = ""
     detail: str = ""
+    retriable: bool = False
 
 
-class EventsAnswer(msgspec.Struct, frozen=True):
-    """Counts over all events of the request; `receipts` lists all but the stored ones unless asked for."""
+class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counts over all events of the request; `receipts` lists all but the stored ones unless asked for. `held`: how
+    many of the refused are kept and will be stored when the reason has passed; left out where none is."""
 
     stored: int
     duplicate: int
     conflict: int
     refused: int
     receipts: list[Receipt]
+    held: int = 0
 
 
 class SourceAnswer(msgspec.Struct, frozen=True):
@@ -77,7 +81,8 @@ class EventCorrection(msgspec.Struct, frozen=True):
 
 
 class EventAnswer(msgspec.Struct, frozen=True):
-    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
+    """An event and what happened to it. `retriable`: it is refused and held, and counts when the reason has passed.
+    `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
     `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order.
 
     Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
@@ -107,3 +112,4 @@ class EventAnswer(msgspec.Struct, frozen=True):
     kind: Literal["use", "correction", "adjustment"] = "use"
     corrects: EventRef | None = None
     reason: str = ""
+    retriable: bool = False

@@ -2,7 +2,7 @@
 
 SQLite beside the data. Claiming must never delay the ledger, hence not the ledger's database. The rows of the usage
 store are the log and this database follows them: a commit here may be lost in a power cut, except one that carries
-what only lives here (refused numbered events, the owner of a source, a burnt block), which is synced.
+what only lives here (refused and held numbered events, the owner of a source, a burnt block), which is synced.
 
 One process owns it (`WriterBusy` otherwise); only the committer's thread writes. Reads may come from any thread.
 """
@@ -18,14 +18,15 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from flowtally.errors import KeysBroken, KeysTooNew
+from flowtally.errors import KeysBroken, KeysTooNew, Unavailable
 from flowtally.lease import Lease, of_keys
 from flowtally.sqlite_faults import sqlite_meaning
-from flowtally.usage import key_index
+from flowtally.usage import key_index, keys_held
 from flowtally.usage.key_index import Claim, KeyIndex, Known
+from flowtally.usage.keys_held import Held, HeldGroup, HeldWhere, Number
 
 KEYS: Final = "the database of event keys"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
@@ -63,13 +64,17 @@ CREATE TABLE refused (
     PRIMARY KEY (source, sequence)
 ) WITHOUT ROWID;
 """
-
 # What each later version adds to the one before; a new file is made as version 1 and brought up the same way.
 _STEPS: Final = {
     2: """
 ALTER TABLE committer ADD COLUMN installation TEXT NOT NULL DEFAULT '';   -- whose keys these are; '' until bound
 ALTER TABLE committer ADD COLUMN generation TEXT NOT NULL DEFAULT '';
 ALTER TABLE committer ADD COLUMN promise INTEGER NOT NULL DEFAULT 0;      -- the ledger's highest when it last moved
+""",
+    3: f"""
+ALTER TABLE sources ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;      -- as `held.announced`
+CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
+{keys_held.SCHEMA}
 """,
 }
 
@@ -122,6 +127,10 @@ class Moved(msgspec.Struct, frozen=True):
     rows: int
     advances: tuple[Advance, ...] = ()
     refused: tuple[Refused, ...] = ()
+    held: tuple[Held, ...] = ()  # that nobody announced
+    ended: tuple[Number, ...] = ()  # holds that end
+    filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
+    announced: bool = False  # it was: sources or holds are there before it
 
 
 class _Reader(sqlite3.Connection):
@@ -145,6 +154,7 @@ class Keys:
         self.path = path
         self._lease = lease or Lease(of_keys(path), "keys_url")
         self._local = threading.local()
+        self._forgets = False
         self._readers: list[sqlite3.Connection] = []
         try:
             self._db = self._connect()
@@ -166,6 +176,7 @@ class Keys:
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        db.execute("PRAGMA secure_delete = OFF")
         return db
 
     def _migrate(self) -> None:
@@ -179,10 +190,13 @@ class Keys:
     # Writing: the committer's thread only
 
     @contextmanager
-    def begin(self, *, durable: bool = False) -> Iterator[None]:
-        """One transaction; synced before it returns where `durable`."""
+    def begin(self, *, durable: bool = False, forgets: bool = False) -> Iterator[None]:
+        """One transaction; synced before it returns where `durable`. `forgets`: what it takes out is overwritten."""
         try:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            if forgets is not self._forgets:
+                self._db.execute(f"PRAGMA secure_delete = {'ON' if forgets else 'OFF'}").fetchall()
+                self._forgets = forgets
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
@@ -211,8 +225,10 @@ class Keys:
             self._db.execute("UPDATE committer SET clean_block = max(clean_block, ?), clean = ?", (block, stopped))
 
     def burn(self, block: int) -> None:
-        with self.begin(durable=True):
+        """The block is not there and never will be, and what it announced neither."""
+        with self.begin(durable=True, forgets=True):
             self._db.execute("UPDATE committer SET burnt = max(burnt, ?)", (block,))
+            self._withdraw(block)
 
     def register(self, name: str, kind: SourceKind, owner: str) -> Source:
         """Fix a source's kind and owner, at its first use; synced, for the owner lives only here."""
@@ -222,6 +238,42 @@ class Keys:
         found = _one_source(self._db, name)
         assert found is not None
         return found
+
+    def announce(self, block: int, sources: Iterable[Source], events: Iterable[Held]) -> None:
+        """What comes with this block and is in no row: sources that are new, events that are held. Synced before the
+        rows are sent; it counts once the block is committed."""
+        with self.begin(durable=True):
+            new = [(one.no, one.name, one.kind, one.owner, block) for one in sources]
+            self._db.executemany("INSERT INTO sources (no, name, kind, owner, announced) VALUES (?, ?, ?, ?, ?)", new)
+            keys_held.insert(self._db, events, block)
+
+    def withdraw(self) -> None:
+        """What was announced by blocks that never came."""
+        with self.begin(durable=True, forgets=True):
+            self._withdraw(None)
+
+    def _withdraw(self, block: int | None) -> None:
+        keys_held.withdraw(self._db, block)
+        which = "announced != 0" if block is None else "announced = ?"
+        self._db.execute(f"DELETE FROM sources WHERE {which}", () if block is None else (block,))
+
+    def recode(self, events: Iterable[Held]) -> None:
+        """They are held for another reason than before. Inside `begin`."""
+        keys_held.recode(self._db, events)
+
+    def tag_held(self, account: str, users: Sequence[str], user_id: str) -> None:
+        """These are this user's names: `tagged_held` will find what is held of them, when nothing else knows them."""
+        with self.begin(durable=True):
+            keys_held.tag(self._db, account, users, user_id)
+
+    def drop_old_bytes(self) -> None:
+        """Make what was held and is no more disappear from the file, and from the write-ahead log. Unavailable while
+        somebody reads it."""
+        with self.begin(durable=True, forgets=True):
+            keys_held.rewrite(self._db)
+        [busy, *_] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unavailable("somebody reads the event keys as they were; their old pages cannot be dropped yet")
 
     def claim(self, claims: Sequence[Claim], block: int) -> int:
         """Put those keys there that are not yet; how many were new. Inside `begin`; if fewer than asked, `unclaim`."""
@@ -242,6 +294,12 @@ class Keys:
         """The committer and its sources move on. Inside `begin`."""
         refused = [msgspec.structs.astuple(one) for one in moved.refused]
         self._db.executemany("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?)", refused)
+        if moved.filled:
+            self._db.executemany("DELETE FROM refused WHERE source = ? AND sequence = ?", moved.filled)
+        if moved.held:
+            keys_held.insert(self._db, moved.held, 0)
+        if moved.ended:
+            keys_held.end(self._db, moved.ended)
         self._db.executemany(
             "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
             [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
@@ -250,14 +308,27 @@ class Keys:
             "UPDATE committer SET block = ?, received_at = max(received_at, ?), rows_total = rows_total + ?",
             (moved.block, moved.received_at, moved.rows),
         )
+        if moved.announced:
+            keys_held.confirm(self._db, moved.block)
+            self._db.execute("UPDATE sources SET announced = 0 WHERE announced = ?", (moved.block,))
 
     # Reading: any thread
 
     def committed(self) -> Committed:
         return committed_of(self._reader())
 
-    def source(self, name: str) -> Source | None:
-        return _one_source(self._reader(), name)
+    def source(self, name: str, *, announced: bool = False) -> Source | None:
+        """`announced`: also one whose first block is not committed yet."""
+        return _one_source(self._reader(), name, announced=announced)
+
+    def source_of(self, no: int) -> Source | None:
+        row = self._reader().execute(f"{_SOURCE} WHERE no = ?", (no,)).fetchone()
+        return Source(*row) if row else None
+
+    def last_source(self) -> int:
+        """The highest number a source has."""
+        [(last,)] = self._reader().execute("SELECT coalesce(max(no), 0) FROM sources")
+        return int(last)
 
     def sources(self, names: Iterable[str]) -> dict[str, Source]:
         found = (self.source(name) for name in names)
@@ -277,6 +348,28 @@ class Keys:
         query = "SELECT source, sequence, id, code, detail FROM refused WHERE source = ? AND id = ? LIMIT 1"
         row = self._reader().execute(query, (source, id)).fetchone()
         return Refused(*row) if row else None
+
+    def held(self, source: int, first: int, last: int) -> dict[int, Held]:
+        """The held events of a numbered source, of these numbers (both included)."""
+        return keys_held.among(self._reader(), source, first, last)
+
+    def held_of_id(self, source: int, id: str) -> Held | None:
+        return keys_held.of_id(self._reader(), source, id)
+
+    def held_page(self, where: HeldWhere, after: Number = (0, 0), limit: int = keys_held.PAGE) -> list[Held]:
+        """Held events in order of source and number, those after this number of a source."""
+        return keys_held.page(self._reader(), where, after, limit)
+
+    def held_groups(self) -> list[HeldGroup]:
+        return keys_held.groups(self._reader())
+
+    def next_held_time(self) -> int | None:
+        """The time of the first that is held for its time alone."""
+        return keys_held.next_time(self._reader())
+
+    def tagged_held(self, user_ids: Sequence[str]) -> list[Held]:
+        """What is held of these users, as `tag_held` told."""
+        return keys_held.tagged(self._reader(), user_ids)
 
     def measures(self) -> dict[str, float]:
         return {"keys_bytes_on_disk": float(self.path.stat().st_size)}
@@ -322,8 +415,12 @@ def committed_of(db: sqlite3.Connection) -> Committed:
     return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean))
 
 
-def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
-    row = db.execute("SELECT no, name, kind, owner, mark, position FROM sources WHERE name = ?", (name,)).fetchone()
+_SOURCE: Final = "SELECT no, name, kind, owner, mark, position FROM sources"
+
+
+def _one_source(db: sqlite3.Connection, name: str, *, announced: bool = True) -> Source | None:
+    there = "" if announced else " AND announced = 0"
+    row = db.execute(f"{_SOURCE} WHERE name = ?{there}", (name,)).fetchone()
     return Source(*row) if row else None
 
 

@@ -1,8 +1,8 @@
 """The keys database as it was at one moment, read beside the running writer.
 
 Owns a connection of its own that cannot write. Keys are never changed or removed, so those up to a block are the same
-however late they are read; what does change (the committer's place, sources) is copied at the beginning. Reads are cut
-into short transactions: a long one would keep the write-ahead log from being folded back.
+however late they are read; what does change (the committer's place, sources, which numbers are held) is copied at the
+beginning. Reads are cut into short transactions: a long one would keep the write-ahead log from being folded back.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from flowtally.usage.keys import Committed, Source
 CHUNK: Final = 50_000
 
 _COMMITTED: Final = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
+
+_NONE_HELD: Final = "CREATE TEMP TABLE then_held (source INTEGER, sequence INTEGER)"
 
 
 class KeyRows(msgspec.Struct, frozen=True):
@@ -41,11 +43,18 @@ class KeysAudit:
         self._db.execute("PRAGMA cache_size = -16384")
         self._db.execute("BEGIN")
         self._db.execute("CREATE TEMP TABLE then_sources AS SELECT no, name, kind, owner, mark, position FROM sources")
+        held = "SELECT source, sequence FROM held WHERE announced = 0"
+        self._db.execute(f"CREATE TEMP TABLE then_held AS {held}" if self._has_held() else _NONE_HELD)
         row = self._db.execute(_COMMITTED).fetchone()
         self._db.execute("COMMIT")
         self.committed = _place(row)
         self._db.execute("CREATE UNIQUE INDEX temp.then_no ON then_sources (no)")
         self._db.execute("CREATE UNIQUE INDEX temp.then_name ON then_sources (name)")
+        self._db.execute("CREATE UNIQUE INDEX temp.then_held_at ON then_held (source, sequence)")
+
+    def _has_held(self) -> bool:
+        """A file that was not opened since an earlier version has no such table."""
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchone() is not None
 
     def complaints(self) -> list[str]:
         """What SQLite says of its own file; empty when it is whole."""
@@ -107,9 +116,21 @@ class KeysAudit:
         return Source(*row) if row else None
 
     def refused(self, no: int, first: int, last: int) -> list[int]:
-        """Refused numbers of a source in this range (both included), ascending."""
-        query = "SELECT sequence FROM refused WHERE source = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
+        """Refused numbers of a source in this range (both included), ascending, without those that were held then."""
+        query = (
+            "SELECT sequence FROM refused AS r WHERE source = ? AND sequence BETWEEN ? AND ? AND NOT EXISTS"
+            " (SELECT 1 FROM then_held AS h WHERE h.source = r.source AND h.sequence = r.sequence) ORDER BY sequence"
+        )
         return [row[0] for row in self._db.execute(query, (no, first, last))]
+
+    def held(self, no: int, first: int, last: int) -> list[int]:
+        """Numbers that were held."""
+        query = "SELECT sequence FROM then_held WHERE source = ? AND sequence BETWEEN ? AND ? ORDER BY sequence"
+        return [row[0] for row in self._db.execute(query, (no, first, last))]
+
+    def count_held(self) -> int:
+        [(count,)] = self._db.execute("SELECT count(*) FROM then_held")
+        return int(count)
 
     def close(self) -> None:
         self._db.close()

@@ -1,13 +1,15 @@
 """What only an old keys database knows, carried into one rebuilt from the rows.
 
-Rows tell keys, marks and positions. Owners of sources, why numbers were refused, numbers refused after the last row and
-burnt block numbers were only ever in the old file; where it can still be read, a rebuild need not forget them.
+Rows tell keys, marks and positions. Owners of sources, why numbers were refused, what is held, numbers without a row
+after the last one and burnt block numbers were only ever in the old file; where it can still be read, a rebuild need
+not forget them.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -29,13 +31,31 @@ WHERE EXISTS (
     JOIN main.sources n ON n.name = o.name WHERE n.no = main.refused.source AND r.sequence = main.refused.sequence
 )
 """
-# Numbers after the last row: all of them must have been refused, or the old mark says more than it can show.
+# A number without a row that the old file holds is held on.
+_COLUMNS: Final = (
+    "h.sequence, h.id, h.account, h.user, h.time, h.code, h.detail, h.digest, h.held_at, h.event, h.announced, h.erased"
+)
+_HELD: Final = f"""
+CREATE TEMP TABLE kept AS SELECT n.no AS source, {_COLUMNS} FROM old.held h JOIN old.sources o ON o.no = h.source
+JOIN main.sources n ON n.name = o.name AND n.kind = 'numbered' WHERE h.announced = 0 AND (h.sequence > n.mark OR EXISTS
+    (SELECT 1 FROM main.refused r WHERE r.source = n.no AND r.sequence = h.sequence AND r.code = 'reason_lost'))
+"""
+_NONE_HELD: Final = "CREATE TEMP TABLE kept AS SELECT * FROM main.held WHERE 0"
+_NOT_REFUSED: Final = """
+DELETE FROM main.refused WHERE EXISTS
+    (SELECT 1 FROM kept k WHERE k.source = main.refused.source AND k.sequence = main.refused.sequence)
+"""
+_HELD_ON: Final = """
+INSERT INTO main.held SELECT * FROM kept k WHERE k.sequence <= (SELECT mark FROM main.sources s WHERE s.no = k.source)
+"""
+# Numbers after the last row: all of them must have been refused or held, or the old mark says more than it can show.
 _TRAILING = """
 CREATE TEMP TABLE trailing AS
 SELECT n.no AS no, o.no AS old_no, n.mark AS low, o.mark AS high, o.position AS position
 FROM main.sources n JOIN old.sources o ON o.name = n.name AND o.kind = 'numbered' AND n.kind = 'numbered'
 WHERE o.mark > n.mark AND o.mark - n.mark =
     (SELECT count(*) FROM old.refused r WHERE r.source = o.no AND r.sequence > n.mark AND r.sequence <= o.mark)
+    + (SELECT count(*) FROM kept k WHERE k.source = n.no AND k.sequence > n.mark AND k.sequence <= o.mark)
 """
 _TRAILING_REFUSED = """
 INSERT OR IGNORE INTO main.refused SELECT t.no, r.sequence, r.id, r.code, r.detail
@@ -52,10 +72,11 @@ UPDATE main.committer SET burnt = max(burnt, (SELECT burnt FROM old.committer)),
 
 
 class Salvaged(msgspec.Struct, frozen=True):
-    """`owners` of sources and `reasons` of refused numbers that are known again."""
+    """`owners` of sources and `reasons` of refused numbers that are known again, and events that are `held` on."""
 
     owners: int
     reasons: int
+    held: int
 
 
 def salvage(new: Path, old: Path) -> Salvaged | None:
@@ -64,12 +85,17 @@ def salvage(new: Path, old: Path) -> Salvaged | None:
     try:
         db.execute("ATTACH ? AS old", (str(old),))
         db.execute("BEGIN IMMEDIATE")
-        for statement in (_SOURCES, _OWNERS, _TRAILING, _REASONS, _TRAILING_REFUSED, _TRAILING_MARKS, _PLACE):
+        has_held = db.execute("SELECT 1 FROM old.sqlite_master WHERE name = 'held'").fetchone() is not None
+        db.execute(_HELD if has_held else _NONE_HELD)
+        for statement in (_SOURCES, _OWNERS, _TRAILING, _REASONS, _TRAILING_REFUSED, _TRAILING_MARKS):
+            db.execute(statement)
+        for statement in (_NOT_REFUSED, _HELD_ON, _PLACE):
             db.execute(statement)
         [(owners,)] = db.execute("SELECT count(*) FROM sources WHERE owner != ''")
         [(reasons,)] = db.execute("SELECT count(*) FROM refused WHERE code != 'reason_lost'")
+        [(held,)] = db.execute("SELECT count(*) FROM held")
         db.execute("COMMIT")
-        return Salvaged(owners, reasons)
+        return Salvaged(owners, reasons, held)
     except sqlite3.DatabaseError:
         return None  # an open transaction ends with the connection
     finally:

@@ -1,0 +1,98 @@
+"""`flowtally held`: numbered events that wait until their account or user is known, or their time has come."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, note, say, table, when
+from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
+from flowtally.units import human_count
+
+commands = typer.Typer(
+    name="held", help="Numbered events that wait for an account, a user or their time.", no_args_is_help=True
+)
+
+Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
+Number = Annotated[int | None, typer.Option("--number", min=1, help="Only this number.")]
+Account = Annotated[str | None, typer.Option("--account", help="Only of this account.")]
+Code = Annotated[HeldCode | None, typer.Option("--code", help="Only those held for this reason.", metavar="CODE")]
+LIST: Final = """\
+\b
+Examples:
+  flowtally held list
+  flowtally held list --account amce --json
+"""
+RETRY: Final = """\
+\b
+Example:
+  flowtally account create acme && flowtally held retry --account acme
+"""
+DROP: Final = """\
+\b
+Example:
+  flowtally held drop --account amce --reason "a typing error, sent again as acme"
+"""
+COLUMNS: Final = ("source", "number", "account", "user", "product", "time", "held", "reason")
+
+
+@commands.command("list", epilog=LIST)
+def list_held(
+    source: Source = None,
+    number: Number = None,
+    account: Account = None,
+    code: Code = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    json: Json = False,
+) -> None:
+    """The events that are held, and why."""
+    with ask.client() as client:
+        found = list(islice(client.held(source=source, sequence=number, account=account, code=code), limit + 1))
+    if json:
+        document(found[:limit])
+        return
+    if found:
+        table(COLUMNS, [_row(one) for one in found[:limit]], right=frozenset({1}))
+    else:
+        say("Nothing is held.")
+    if len(found) > limit:
+        note("There are more: see --limit, or the metric flowtally_ingest_held_events.")
+
+
+@commands.command("retry", epilog=RETRY)
+def retry(
+    source: Source = None, number: Number = None, account: Account = None, code: Code = None, json: Json = False
+) -> None:
+    """Store now what may be stored; without options: of all."""
+    with ask.client() as client:
+        _show(client.retry_held(HeldFilter(source, number, account, code)), json)
+
+
+@commands.command("drop", epilog=DROP)
+def drop(
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with each number. It should name nobody.")],
+    source: Source = None,
+    number: Number = None,
+    account: Account = None,
+    code: Code = None,
+    json: Json = False,
+) -> None:
+    """Refuse them for good: they will never count."""
+    with ask.client() as client:
+        _show(client.drop_held(HeldDrop(source, number, account, code, reason=reason)), json)
+
+
+def _show(answer: HeldAnswer, json: bool) -> None:
+    if json:
+        document(answer)
+        return
+    counts = ((answer.stored, "stored"), (answer.refused, "refused for good"), (answer.held, "held still"))
+    say(", ".join(f"{human_count(count)} {word}" for count, word in counts))
+
+
+def _row(one: HeldEvent) -> tuple[str, ...]:
+    where = (one.source, str(one.sequence), one.account, one.user, one.product)
+    return (*where, when(one.time), when(one.held_at), f"{one.detail} ({one.code})")

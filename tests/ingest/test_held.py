@@ -1,0 +1,613 @@
+"""What the world may still allow is held: kept under its number, stored once when the reason has passed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from tests.ingest.conftest import Death, House, named, numbered
+from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
+
+from flowtally.errors import (
+    DoubleCounted,
+    FlowtallyError,
+    HoldsFull,
+    NotFound,
+    NotYourAccount,
+    SourceNotYours,
+    Unavailable,
+)
+from flowtally.ledger import accounts, credentials, managed
+from flowtally.protocol import HeldFilter
+
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+FUTURE: Final = "2026-03-15T13:00:00Z"  # an hour after the clock
+HOUR_MS: Final = 3_600_000
+
+
+def appear(house: House, account: str = "later") -> None:
+    with house.ledger.begin() as tx:
+        accounts.create_account(tx, account, now=0)
+
+
+def held(house: House, **asked: Any) -> list[tuple[str, int, str]]:
+    page = house.door.held(HeldFilter(**asked), house.credential, None, 1000)
+    return [(one.source, one.sequence, one.code) for one in page.items]
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if done():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
+
+
+def by_hand(house: House) -> None:
+    """From here on nothing is looked at again by itself."""
+    house.door._committer.sweeps.next = lambda *_: None  # type: ignore[method-assign]
+
+
+def run(waiting: Any) -> Any:
+    import asyncio
+
+    async def ask() -> Any:
+        return await asyncio.wait_for(waiting, 20)
+
+    return asyncio.run(ask())
+
+
+# -- held, and stored when the reason has passed ----------------------------------------------------------------------
+
+
+def test_a_number_is_taken_and_the_rest_of_the_log_goes_on(house: House) -> None:
+    found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3, time=FUTURE), *numbered(4, 4))
+    assert [(one.status, one.code, one.retriable) for one in found.receipts] == [
+        ("stored", "", False),
+        ("refused", "unknown_account", True),
+        ("refused", "time_in_future", True),
+        ("stored", "", False),
+    ]
+    assert (found.stored, found.refused, found.held) == (2, 2, 2)
+    assert house.door.source("log", house.credential).sequence == 4
+    assert held(house) == [("log", 2, "unknown_account"), ("log", 3, "time_in_future")]
+    told = house.door.metrics()
+    assert (told["held_events"], told["held_bytes"] > 100) == (2, True)
+    house.whole()
+
+
+def test_it_is_stored_by_itself_once_its_account_appears(house: House) -> None:
+    house.send(*numbered(1, 1), *numbered(2, 3, account="later", user="ann", labels={"k": "v"}), *numbered(4, 4))
+    appear(house)
+    house.door.look_again("later")
+    until(lambda: not held(house))
+    assert uses(house) == 4
+    found = house.door.event("log", "2", house.credential)
+    assert (found.status, found.account, found.user, found.labels) == ("stored", "later", "ann", {"k": "v"})
+    assert found.block == 2
+    assert house.statuses(*numbered(1, 1), *numbered(2, 3, account="later", user="ann")) == ["duplicate"] * 3
+    told = house.door.metrics()
+    assert (told["held_events"], told["held_bytes"], told["held_events_released"]) == (0, 0, 2)
+    house.whole()
+
+
+def test_it_is_stored_by_itself_once_its_instant_comes(house: House) -> None:
+    house.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE))
+    house.clock.at += HOUR_MS - 300_001
+    time.sleep(1.2)
+    assert held(house) == [("log", 2, "time_in_future")]
+    house.clock.at += 1
+    until(lambda: not held(house))
+    assert uses(house) == 2
+    assert house.store.appended[-1].received_at == house.clock.at
+    house.whole()
+
+
+def test_it_is_stored_by_itself_once_its_user_appears(light: House) -> None:
+    light.open(create_unknown_users=False)
+    light.send(*numbered(1, 1), *numbered(2, 2, user="ann"))
+    assert held(light) == [("log", 2, "unknown_user")]
+    with light.ledger.begin() as tx:
+        managed.create_user(tx, "acme", "ann", now=light.clock.at)
+    light.door.forget_names("acme")
+    until(lambda: not held(light))
+    assert light.door.event("log", "2", light.credential).user == "ann"
+
+
+def test_it_is_stored_after_a_start_though_nobody_told_of_the_account(house: House) -> None:
+    house.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    house.close()
+    appear(house)
+    house.open()
+    until(lambda: not held(house))
+    assert uses(house) == 2
+    house.whole()
+
+
+def test_it_waits_on_for_the_next_reason(light: House) -> None:
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later", time=FUTURE))
+    assert held(light) == [("log", 2, "unknown_account")]
+    appear(light)
+    light.door.look_again("later")
+    until(lambda: held(light) == [("log", 2, "time_in_future")])
+    light.clock.at += HOUR_MS
+    until(lambda: not held(light))
+
+
+def test_an_account_that_appeared_and_was_closed_ends_it_as_a_refusal(light: House) -> None:
+    by_hand(light)
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    appear(light)
+    with light.ledger.begin() as tx:
+        accounts.change_account(tx, "later", status="closed", now=1)
+    assert light.statuses(*numbered(2, 2, account="later")) == ["refused"]
+    told = light.door.event("log", "2", light.credential)
+    assert (told.code, told.retriable, held(light)) == ("account_closed", False, [])
+    light.whole()
+
+
+# -- the same number sent again ---------------------------------------------------------------------------------------
+
+
+def test_sent_again_it_is_stored_or_still_held_and_other_content_is_a_conflict(house: House) -> None:
+    by_hand(house)
+    house.send(*numbered(1, 1), *numbered(2, 2, account="later", bytes_up=7))
+    for again in range(2):
+        sent = [*numbered(1, 1), *numbered(2, 2, account="later", bytes_up=7 + again)]
+        found = house.send(*sent)
+        expected = [("refused", "unknown_account", True), ("conflict", "other_content", False)][again]
+        assert (found.receipts[1].status, found.receipts[1].code, found.receipts[1].retriable) == expected
+        assert found.held == 1 - again
+    appear(house)
+    assert house.statuses(*numbered(2, 2, account="later", bytes_up=8)) == ["conflict"]
+    assert house.statuses(*numbered(2, 4, account="later", bytes_up=7)) == ["stored"] * 3
+    assert house.statuses(*numbered(2, 2, account="later", bytes_up=7)) == ["duplicate"]
+    assert house.door.source("log", house.credential).position == "p4"
+    assert uses(house) == 4
+    house.whole()
+
+
+def test_what_came_first_is_what_is_stored(light: House) -> None:
+    """As with named events, time and labels are no content: what was received first counts."""
+    by_hand(light)
+    light.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE, labels={"a": "b"}))
+    again = numbered(2, 2, time="2026-03-01T00:00:00Z", labels={"c": "d"})
+    assert light.statuses(*again) == ["refused"]
+    light.clock.at += HOUR_MS
+    assert light.statuses(*again) == ["stored"]
+    told = light.door.event("log", "2", light.credential)
+    assert (told.time, told.labels) == (FUTURE, {"a": "b"})
+
+
+def test_several_requests_of_one_block_see_what_the_ones_before_held(light: House) -> None:
+    import asyncio
+
+    import msgspec
+
+    light.send(*numbered(1, 1))
+
+    async def all_at_once() -> list[Any]:
+        bodies = [
+            numbered(2, 2, account="later"),
+            numbered(2, 3, account="later"),
+            numbered(2, 2, account="later", bytes_up=9),
+        ]
+        taking = [
+            light.door.take(msgspec.json.encode(one), "application/json", None, light.credential, receipts_all=True)
+            for one in bodies
+        ]
+        return await asyncio.gather(*taking)
+
+    found = asyncio.run(all_at_once())
+    assert [[one.status for one in answer.receipts] for answer in found] == [
+        ["refused"],
+        ["refused", "refused"],
+        ["conflict"],
+    ]
+    assert held(light) == [("log", 2, "unknown_account"), ("log", 3, "unknown_account")]
+
+
+# -- an operator ------------------------------------------------------------------------------------------------------
+
+
+def test_an_operator_has_them_looked_at_now(light: House) -> None:
+    by_hand(light)
+    light.send(*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 5, account="other"))
+    appear(light)
+    answer = run(light.door.retry_held(HeldFilter(account="later")))
+    assert (answer.stored, answer.refused, answer.held) == (3, 0, 0)
+    answer = run(light.door.retry_held(HeldFilter()))
+    assert (answer.stored, answer.refused, answer.held) == (0, 0, 1)
+    assert run(light.door.retry_held(HeldFilter(source="who"))).held == 0
+
+
+def test_what_is_dropped_is_refused_for_good_with_the_reason(house: House) -> None:
+    by_hand(house)
+    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    answer = run(house.door.drop_held(HeldFilter(source="log", sequence=2), "a typing error", house.credential))
+    assert (answer.stored, answer.refused, answer.held) == (0, 1, 0)
+    appear(house)
+    found = house.send(*numbered(2, 3, account="later"))
+    assert [(one.status, one.code, one.detail, one.retriable) for one in found.receipts] == [
+        ("refused", "dropped", "a typing error", False),
+        ("stored", "", "", False),
+    ]
+    house.close()
+    house.open()
+    assert house.door.event("log", "2", house.credential).code == "dropped"
+    assert house.correct({"id": "c", "corrects": {"source": "log", "id": "2"}, "void": True}).refused == 1
+    house.whole()
+
+
+def test_a_held_event_cannot_be_corrected_yet(light: House) -> None:
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    [receipt] = light.correct({"id": "c", "corrects": {"source": "log", "id": "2"}, "void": True}).receipts
+    assert (receipt.status, receipt.code) == ("refused", "refused_event")
+    assert "held (unknown_account)" in receipt.detail
+
+
+# -- who may see it ---------------------------------------------------------------------------------------------------
+
+
+def test_each_sees_its_own(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
+        acme, beta = (credentials.issue(tx, "account", name, name, 0)[0] for name in ("acme", "beta"))
+    light.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE), credential=mine)
+    light.send(*numbered(1, 1, source="b", account="beta"), *numbered(2, 2, source="b", time=FUTURE), credential=yours)
+    light.send(*numbered(3, 3, source="b", account="nobody"), credential=yours)
+
+    def seen(credential: Any, **asked: Any) -> list[tuple[str, int]]:
+        page = light.door.held(HeldFilter(**asked), credential, None, 1000)
+        return [(one.source, one.sequence) for one in page.items]
+
+    assert seen(light.credential) == [("log", 2), ("b", 2), ("b", 3)]
+    assert seen(mine) == [("log", 2)]
+    assert seen(yours) == seen(yours, source="b") == [("b", 2), ("b", 3)]
+    assert seen(mine, source="b") == []
+    assert seen(acme) == [("log", 2), ("b", 2)]
+    assert seen(beta) == []
+    with pytest.raises(NotFound):
+        seen(beta, account="acme")
+    with pytest.raises(NotFound):
+        light.door.event("log", "2", beta)
+    assert light.door.event("log", "2", acme).retriable
+
+
+def test_pages_go_on_where_they_ended(light: House) -> None:
+    light.send(*numbered(1, 1), *numbered(2, 8, account="later"))
+    seen, cursor = [], None
+    while True:
+        page = light.door.held(HeldFilter(), light.credential, cursor, 3)
+        seen += [one.sequence for one in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert seen == list(range(2, 9))
+
+
+# -- bounds -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "bound"),
+    [
+        ({"max_held_per_source": 2}, "source"),
+        ({"max_held_per_account": 2}, "account"),
+        ({"max_held_events": 2}, "events"),
+        ({"max_held_bytes": 250}, "bytes"),
+    ],
+)
+def test_at_a_bound_the_request_stops_before_the_event(light: House, settings: dict[str, object], bound: str) -> None:
+    light.open(**settings)
+    sent = [*numbered(1, 2), *numbered(3, 6, account="later"), *numbered(7, 7), *named("late")]
+    with pytest.raises(HoldsFull) as caught:
+        light.send(*sent)
+    told = caught.value
+    assert (told.status, told.extra["source"], told.extra["sequence"]) == (503, "log", 4)
+    assert (told.extra["reason"], told.extra["bound"]) == ("unknown_account", bound)
+    assert (told.extra["stored"], told.extra["refused"], told.extra["held"]) == (2, 2, 2)
+    assert told.retry_after_s > 0
+    source = light.door.source("log", light.credential)
+    assert (source.sequence, source.position) == (4, "p4")
+    with pytest.raises(HoldsFull):  # and again, changing nothing
+        light.send(*sent)
+    assert held(light) == [("log", 3, "unknown_account"), ("log", 4, "unknown_account")]
+    appear(light)
+    light.door.look_again("later")
+    until(lambda: not held(light))
+    assert light.statuses(*sent) == ["duplicate"] * 4 + ["stored"] * 4
+    assert uses(light) == 8
+    light.whole()
+
+
+def test_atomic_keeps_nothing(light: House) -> None:
+    from flowtally.errors import AtomicRefused
+
+    light.send(*numbered(1, 1))
+    with pytest.raises(AtomicRefused) as caught:
+        light.send(*numbered(2, 2), *numbered(3, 3, account="later"), atomic=True)
+    assert caught.value.extra["receipts"][0].retriable  # type: ignore[index]
+    assert (held(light), light.door.source("log", light.credential).sequence) == ([], 1)
+
+
+# -- sources that are not there ---------------------------------------------------------------------------------------
+
+
+def test_a_request_of_which_nothing_can_be_stored_registers_nothing(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
+    found = light.send(*numbered(1, 2, account="nobody"), *numbered(3, 3, bytes_up=-1), credential=mine)
+    assert [(one.status, one.retriable) for one in found.receipts] == [("refused", True)] * 2 + [("refused", False)]
+    assert found.held == 0
+    with pytest.raises(NotFound):
+        light.door.source("log", light.credential)
+    light.send(*named("1", account="nobody"), credential=mine)
+    light.send(*named("1", source="log"), credential=yours)  # named, and another's
+    assert light.send(*named("1"), credential=yours).stored == 1
+    with pytest.raises(SourceNotYours):
+        light.send(*named("2"), credential=mine)
+
+
+def test_no_refusal_of_a_whole_request_registers_a_source(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
+        bound = credentials.issue(tx, "ingest", "acme", "bound", 0)[0]
+    for sent, atomic, credential in (
+        (numbered(5, 6), False, mine),  # a gap
+        ([*numbered(1, 1), *named("1", account="nobody", source="log2")], True, mine),
+        (numbered(1, 1, account="beta"), False, bound),
+        ([*numbered(1, 1), *numbered(2, 2, account="beta")], False, bound),
+    ):
+        with pytest.raises(FlowtallyError):
+            light.send(*sent, atomic=atomic, credential=credential)
+    light.correct(
+        {"source": "fix", "id": "c", "corrects": {"source": "gw", "id": "none"}, "void": True}, credential=mine
+    )
+    for name in ("log", "log2", "fix"):
+        with pytest.raises(NotFound):
+            light.door.source(name, light.credential)
+    assert light.statuses(*named("1", source="log"), *named("1", source="fix")) == ["stored", "stored"]
+    light.close()
+    light.open()
+    assert light.door.source("log", light.credential).sequence is None
+
+
+def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(light: House) -> None:
+    import asyncio
+
+    import msgspec
+
+    with light.ledger.begin() as tx:
+        mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
+    light.open()
+
+    async def all_at_once() -> list[Any]:
+        sent = [(numbered(1, 1, account="nobody"), mine), (numbered(1, 1), yours), (named("1", source="log"), mine)]
+        taking = [light.door.take(msgspec.json.encode(events), "application/json", None, who) for events, who in sent]
+        return await asyncio.gather(*taking, return_exceptions=True)
+
+    first, second, third = asyncio.run(all_at_once())
+    assert (first.refused, second.stored, type(third).__name__) == (1, 1, "SourceNotYours")
+
+
+def test_what_a_credential_may_never_send_is_refused_with_the_request(light: House) -> None:
+    with light.ledger.begin() as tx:
+        bound = credentials.issue(tx, "ingest", "acme", "bound", 0)[0]
+    light.send(*numbered(1, 1), credential=bound)
+    for foreign in ("beta", "nobody"):
+        with pytest.raises(NotYourAccount) as caught:
+            light.send(*numbered(2, 2), *numbered(3, 3, account=foreign), credential=bound)
+        assert (caught.value.extra["index"], caught.value.extra["sequence"]) == (1, 1)
+    assert (light.door.source("log", bound).sequence, held(light)) == (1, [])
+    assert light.send(*named("1", account="beta"), credential=bound).receipts[0].code == "not_your_account"
+
+
+def test_use_of_a_suspended_account_is_stored(light: House) -> None:
+    by_hand(light)
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    appear(light)
+    with light.ledger.begin() as tx:
+        accounts.change_account(tx, "later", status="suspended", now=1)
+    assert light.statuses(*numbered(2, 3, account="later")) == ["stored", "stored"]
+
+
+# -- faults and deaths ------------------------------------------------------------------------------------------------
+
+
+def test_an_insert_that_fails_holds_nothing_and_takes_no_number(house: House) -> None:
+    house.open()
+    house.store.before.append(ConnectionError("no engine"))
+    sent = [*numbered(1, 1), *numbered(2, 2, account="later"), *named("1")]
+    with pytest.raises(Unavailable):
+        house.send(*sent)
+    assert held(house) == []
+    with pytest.raises(NotFound):
+        house.door.source("log", house.credential)
+    assert house.statuses(*sent) == ["stored", "refused", "stored"]
+    assert held(house) == [("log", 2, "unknown_account")]
+    house.whole()
+
+
+def test_a_doubt_that_is_settled_keeps_what_is_held_and_ends_what_was(house: House) -> None:
+    by_hand(house)
+    house.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    appear(house)
+    house.store.after.append(TimeoutError("no answer"))
+    assert house.statuses(*numbered(2, 2, account="later"), *numbered(3, 3), *numbered(4, 4, account="nobody")) == [
+        "stored",
+        "stored",
+        "refused",
+    ]
+    assert held(house) == [("log", 4, "unknown_account")]
+    assert house.door.metrics()["held_events"] == 1
+    house.whole()
+
+
+def test_keys_that_cannot_be_written_hold_nothing(light: House) -> None:
+    light.send(*numbered(1, 1))
+    light.fail_keys("COMMIT", io_error())
+    sent = [*numbered(2, 2), *numbered(3, 3, account="later")]
+    with pytest.raises(Unavailable):
+        light.send(*sent)
+    assert light.statuses(*sent) == ["stored", "refused"]
+    assert held(light) == [("log", 3, "unknown_account")]
+    light.whole()
+
+
+@dies
+def test_death_between_insert_and_commit_keeps_what_is_held(house: House) -> None:
+    house.send(*numbered(1, 1))
+    house.keys.move = _die
+    sent = [*numbered(2, 2), *numbered(3, 3, account="later", labels={"k": "v"}), *numbered(4, 4)]
+    house.die(*sent)
+    house.open()
+    house.whole()
+    assert held(house) == [("log", 3, "unknown_account")]
+    assert house.statuses(*sent) == ["duplicate", "refused", "duplicate"]
+    appear(house)
+    house.door.look_again("later")
+    until(lambda: not held(house))
+    assert house.door.event("log", "3", house.credential).labels == {"k": "v"}
+    assert uses(house) == 4
+    house.whole()
+
+
+@dies
+def test_death_between_insert_and_commit_of_what_was_held_ends_the_hold(house: House) -> None:
+    by_hand(house)
+    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    appear(house)
+    house.keys.move = _die
+    house.die(*numbered(2, 3, account="later"), *numbered(4, 5))
+    assert house.store.totals().rows == 5
+    house.open()
+    assert (held(house), uses(house)) == ([], 5)
+    source = house.door.source("log", house.credential)
+    assert (source.sequence, source.position) == (5, "p5")
+    assert house.statuses(*numbered(2, 3, account="later"), *numbered(4, 6)) == ["duplicate"] * 4 + ["stored"]
+    house.whole()
+
+
+@dies
+def test_death_between_insert_and_commit_of_what_stored_itself_ends_the_hold(house: House) -> None:
+    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    house.close()
+    appear(house)
+    house.open()
+    house.keys.move = _die
+    house.door.look_again("later")
+    house.door._committer._thread.join(10)
+    house.crash()
+    assert house.store.totals().rows == 3
+    house.open()
+    assert (held(house), uses(house)) == ([], 3)
+    source = house.door.source("log", house.credential)
+    assert (source.sequence, source.position) == (3, "p3")
+    house.whole()
+
+
+@dies
+def test_death_after_the_announcement_leaves_no_trace(house: House) -> None:
+    house.open()
+    house.store.before.append(Death())
+    house.die(*numbered(1, 1), *numbered(2, 2, account="later"))
+    house.open()
+    assert held(house) == []
+    with pytest.raises(NotFound):
+        house.door.source("log", house.credential)
+    house.whole()
+
+
+@dies
+def test_the_owner_of_a_new_source_survives_death_at_its_first_block(house: House) -> None:
+    with house.ledger.begin() as tx:
+        mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
+    house.open()
+    house.keys.move = _die
+    house.credential, admin = mine, house.credential
+    house.die(*numbered(1, 2))
+    house.open()
+    assert house.send(*numbered(1, 3)).stored == 1
+    house.credential = admin
+
+
+# -- keys and rows of different times ---------------------------------------------------------------------------------
+
+
+def test_keys_older_than_the_row_that_filled_the_hole(house: House) -> None:
+    house.send(*numbered(1, 1), *numbered(2, 3, account="later"), *numbered(4, 4))
+    snapshot(house, "older")
+    house.open()
+    by_hand(house)
+    appear(house)
+    assert house.statuses(*numbered(3, 3, account="later"), *numbered(4, 5)) == ["stored", "duplicate", "stored"]
+    restore(house, "older")
+    house.open()
+    until(lambda: not held(house))
+    assert uses(house) == 5
+    assert house.door.source("log", house.credential).position == "p5"
+    house.whole()
+
+
+def test_rebuilt_keys_take_a_later_row_as_filling_the_hole(house: House) -> None:
+    by_hand(house)
+    house.send(*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 5))
+    appear(house)
+    house.send(*numbered(3, 3, account="later"))
+    house.close()
+    for one in house.data.glob("keys.db*"):
+        one.unlink()
+    house.open(rebuild_keys=True)
+    sent = [*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 6)]
+    assert house.statuses(*sent) == ["duplicate", "refused", "duplicate", "refused", "duplicate", "stored"]
+    assert held(house) == []
+    house.whole()
+
+
+def test_a_number_with_two_rows_is_no_filled_hole(light: House) -> None:
+    light.send(*numbered(1, 2))
+    light.send(*numbered(3, 3))
+    light.close()
+    inner: Any = light.store.inner
+    inner.rows = [*inner.rows, {**inner.rows[0], "block": 3}]
+    for one in light.data.glob("keys.db*"):
+        one.unlink()
+    with pytest.raises(DoubleCounted, match="number 1"):
+        light.open(rebuild_keys=True)
+
+
+def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: House) -> None:
+    light.send(*numbered(1, 1), *named("1"))
+    light.close()
+    with sqlite3.connect(light.data / "keys.db") as db:
+        db.executescript(
+            "DROP TABLE held; DROP INDEX sources_announced; ALTER TABLE sources DROP COLUMN announced;"
+            "PRAGMA user_version = 2"
+        )
+    light.open()
+    assert light.statuses(*numbered(1, 1), *numbered(2, 2, account="later")) == ["duplicate", "refused"]
+    assert held(light) == [("log", 2, "unknown_account")]
+
+
+def test_a_bad_page_is_given_up_and_others_go_on(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowtally.ingest import queue, sweeps
+
+    monkeypatch.setattr(sweeps, "AFTER_FAILURE_S", 0.0)
+    monkeypatch.setattr(queue, "IDLE_S", 0.02)
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later", id="bad"), *numbered(3, 3, account="later", id="x"))
+    light.store.poison = "bad"
+    appear(light)
+    light.door.look_again("later")
+    until(lambda: held(light) == [("log", 2, "unknown_account")])
+    light.store.poison = None
+    run(light.door.retry_held(HeldFilter()))
+    assert held(light) == []
+    light.whole()
+
+
+def _die(*_: object) -> None:
+    raise Death
