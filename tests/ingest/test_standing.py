@@ -13,7 +13,7 @@ from tests.ingest.child import Child
 from tests.ingest.conftest import House, named, numbered
 from tests.small_disk import small_disk
 
-from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, Unavailable
+from flowtally.errors import FlowtallyError, QueueFull, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import standing
 from flowtally.ingest.standing import Standing
 
@@ -48,6 +48,7 @@ def test_the_last_turn_says_whether_the_next_will_do() -> None:
     one = Standing(Steady())
     assert one.why_not() is None
     assert turn(one, SequenceGap("the request's own fault")) is None
+    assert turn(one, QueueFull("a bound that others need not meet")) is None
     assert turn(one, StorageFull("no room")) == "no room"
     assert turn(one, SequenceGap("the request's own fault")) == "no room"
     assert turn(one) == "no room"  # nothing was written: duplicates only

@@ -34,6 +34,8 @@ def _shown(name: str, value: object) -> object:
     if value is None or isinstance(value, (bool, int, float)) or name.startswith("_"):
         return value
     text = value if isinstance(value, str) else repr(value)
+    if len(text) <= VALUE_CHARS and text.isprintable():  # nearly always
+        return text
     if name not in ("exception", "stack"):
         return printable(text, VALUE_CHARS)
     if len(text) > TRACE_CHARS:

@@ -15,6 +15,7 @@ from flowtally.errors import FlowtallyError, Settling
 STUCK_S: Final = 15.0  # a block of the largest size takes a few seconds
 TRY_EVERY_S: Final = 1.0
 TRY_MOST_S: Final = 60.0
+BOUNDS: Final = frozenset({"queue_full", "holds_full"})  # what one request met, and others need not
 
 
 class Standing:
@@ -44,7 +45,7 @@ class Standing:
         """What the turn came to. A refusal that is the request's own fault says nothing about the next one; nor does
         one request that the store refuses where others were stored."""
         self._began = None
-        ours = [one for one in refusals if one.status >= FlowtallyError.status]
+        ours = [one for one in refusals if one.status >= FlowtallyError.status and one.code not in BOUNDS]
         if self._wrote and not in_doubt:
             self._fault, self._patience_s = None, 0.0
         elif ours:
