@@ -15,6 +15,7 @@ from flowtally import errors
 from flowtally.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import decompress
+from flowtally.ingest.lookup import Lookup
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
@@ -39,6 +40,7 @@ class FakeIngest:
     def __init__(self, usage: MemoryStore, ledger: Ledger) -> None:
         self.usage, self.ledger = usage, ledger
         self.seen: dict[tuple[str, str], tuple[PlainEvent, str]] = {}
+        self.lookup: Lookup | None = None  # where one is given, held events are its
         self.fault: errors.FlowtallyError | None = None
         self.hold = asyncio.Event()
         self.hold.set()
@@ -106,7 +108,7 @@ class FakeIngest:
         """Nothing is held here."""
 
     def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
-        return Page([], None)
+        return Page([], None) if self.lookup is None else self.lookup.held(asked, credential, cursor, limit)
 
     async def retry_held(self, asked: HeldFilter) -> HeldAnswer:
         return HeldAnswer(0, 0, 0)

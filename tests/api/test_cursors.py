@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
 from tests.conftest import NOW, Client, Clock, token_of
+from tests.fake_ingest import FakeIngest
 from tests.usage.blocks import block
 
 from flowtally import tokens
 from flowtally.api import application  # noqa: F401 - declares all operations
 from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.cursors import Walk
+from flowtally.ingest.lookup import Lookup
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import bind
+from flowtally.usage.keys import Keys, Moved
+from flowtally.usage.keys_held import Held
 from flowtally.usage.memory import MemoryStore
 
 DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"
+HELD: Final = "/v1/held"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
 NOTHING_SELECTED: Final = frozenset(
     {"cursor", "limit", "since", "late_before", "usage"}
@@ -44,6 +50,7 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/users/{user}/whitelist": [{}, {"pool": "traffic"}],
     "/v1/credentials": [{}],
     "/v1/plans": [{}, {"retired": "true"}],
+    HELD: [{}, {"source": "log"}, {"account": "acme"}, {"code": "time_in_future"}, {"sequence": "2"}],
     CHANGES: [{}, {"account": "acme"}, {"account": "globex"}],
 }
 
@@ -128,7 +135,25 @@ def cursor_of(path: str) -> str:
 
 
 @pytest.fixture
-def shop(make_client: Callable[..., Client], app_ledger: Ledger, clock: Clock, usage: MemoryStore) -> Shop:
+def held_events(usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, tmp_path: Path) -> Iterator[None]:
+    """Three of each of two sources."""
+    keys = Keys(tmp_path / "keys.db")
+    numbers = [(keys.register(name, "numbered", "").no, n) for name in ("log", "edge") for n in (1, 2, 3)]
+    events = (
+        Held(no, n, "", ("acme", "globex")[n % 2], "", 0, "time_in_future", "", 0, 0, b'{"source":"s","account":"a"}')
+        for no, n in numbers
+    )
+    with keys.begin():
+        keys.move(Moved(1, 0, 0, held=tuple(events)))
+    ingest.lookup = Lookup(usage, keys, app_ledger)
+    yield
+    keys.close()
+
+
+@pytest.fixture
+def shop(
+    make_client: Callable[..., Client], app_ledger: Ledger, clock: Clock, usage: MemoryStore, held_events: None
+) -> Shop:
     clock.at = NOW + 60 * DAY_MS
     return Shop(make_client(check_in_bytes=10, max_users=0), app_ledger, clock, usage)
 
@@ -196,12 +221,14 @@ def test_what_is_no_cursor_is_told(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [None, -1, "a\x00", [[]], 2.5, {}, [2**63, 1], [1, 10**10], [1, -1], [-1], [1, 1, 2**60]]
+    "place", [None, -1, "a\x00", [[]], 2.5, {}, [2**63, 1], [1, 2**63], [1, -1], [-1], [1, 1, 2**60]]
 )
 def test_a_place_that_no_list_has_is_refused(shop: Shop, place: Any) -> None:
     """A cursor is no secret: anybody can make one with a check sum that fits."""
     period = shop.names["acme"]["period"]
+    [me] = [one["id"] for one in shop.get("/v1/credentials", {}).json()["items"] if one["name"] == "tests"]
     for path, walk in {
+        HELD: Walk("held", "", (me, None, None, None, "")),
         "/v1/accounts": Walk("accounts", ""),
         CHANGES: Walk("changes", "", (None,)),
         PERIOD: Walk("period changes", "", ("acme", period)),
@@ -216,7 +243,7 @@ def test_a_cursor_shows_an_account_nothing_of_another(shop: Shop) -> None:
     shop.headers = token_of(shop.client, "/v1/accounts/globex/credentials", scope="account")
     for path, cursor in cursors.items():
         assert shop.get(path, {cursor_of(path): cursor}, "globex").status_code == 400, path
-        assert shop.get(path, {cursor_of(path): cursor}).status_code == (400 if path == CHANGES else 404), path
+        assert shop.get(path, {cursor_of(path): cursor}).status_code == (404 if "{account}" in path else 400), path
 
 
 def test_a_number_of_a_block_is_told_how_to_ask_instead(shop: Shop) -> None:

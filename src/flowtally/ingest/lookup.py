@@ -5,13 +5,15 @@ Answers only to whom it concerns; anything else is as unknown as what does not e
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from flowtally.corrections import Quantities, referred
 from flowtally.edges import format_instant
 from flowtally.errors import NotFound, RolledUp, UnknownAccount
+from flowtally.events import MAX_SEQUENCE
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.ledger import users
@@ -31,6 +33,8 @@ from flowtally.usage.keys_held import Held, HeldWhere
 from flowtally.usage.store import Row, StoredEvent, UsageReader
 
 LIST: Final = "held"
+
+_Number = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]  # what the keys database can be asked about
 
 
 class Lookup:
@@ -82,7 +86,7 @@ class Lookup:
         asked_for = (credential.id, asked.source, asked.account, asked.code, str(asked.sequence or ""))
         with self._ledger.read() as tx:
             walk = walk_of(tx, LIST, asked_for)
-        after = BEGINNING if cursor is None else walk.place(cursor, tuple[int, int])
+        after = BEGINNING if cursor is None else walk.place(cursor, tuple[_Number, _Number])
         where = self.held_where(asked, credential)
         found = [] if where is None else self._keys.held_page(where, after, limit + 1)
         more = found[limit - 1] if len(found) > limit else None
