@@ -49,6 +49,8 @@
     Damage (not an answer to a request: the start refuses)
     ├── MissingRows, DetachedParts, KeysBroken, BrokenRollup, DoubleCounted, WriterBusy
     │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
+    ├── StoresDiffer                ledger, keys and usage are not of one installation and generation
+    ├── LedgerMissing, LedgerOlder, MissingAccounts  the ledger is not the one the rows were counted with
     ConfigError                     a setting that cannot be used
     └── LedgerTooNew, UsageTooNew, BackupTooNew  written by a later flowtally
 
@@ -373,6 +375,22 @@ class KeysBroken(Damage):
 
 class KeysTooNew(KeysBroken):
     """The keys database has a schema this code does not know; nothing was changed. It is whole: not to be rebuilt."""
+
+
+class StoresDiffer(Damage):
+    """Ledger, keys and usage carry different ids: they do not belong together. Nothing was changed."""
+
+
+class LedgerMissing(Damage):
+    """The ledger is new though keys or rows are not. Nothing was changed: putting it back is enough."""
+
+
+class LedgerOlder(Damage):
+    """The ledger holds fewer promises than the keys know of: it is an older copy. Nothing was changed."""
+
+
+class MissingAccounts(Damage):
+    """Rows name accounts that the ledger does not have. Nothing was changed."""
 
 
 class BrokenRollup(Damage):

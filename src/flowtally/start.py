@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from flowtally.config import Config
-from flowtally.errors import ConfigError, Conflict, Unavailable, Unprocessable
+from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
+from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.lease import Lease, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, managed, vouchers, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.open import open_usage
+from flowtally.usage.keys import peek
+from flowtally.usage.open import embedded_directory, open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
 
@@ -71,6 +73,7 @@ def started(
             ledger = Ledger.reach(config.ledger_url)
             closing.callback(ledger.close)
         ledger.use_clock(clock)
+        _check_without_engine(config, ledger)
         _rehearse(config, ledger, clock())
         if usage is None:
             if config.usage_url.startswith("chdb:"):
@@ -94,6 +97,15 @@ def started(
         ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
         closing.callback(ingest.close)
         yield Started(ledger, usage, ingest, vaults[0])
+
+
+def _check_without_engine(config: Config, ledger: Ledger) -> None:
+    """What can be told before the engine opens, which makes a directory where there is none."""
+    place = peek(keys_path(config.keys_url))
+    identity.decide(identity.look(ledger, place), rebuild=config.rebuild_keys)
+    directory = embedded_directory(config.usage_url)
+    if place is not None and place.rows_total and directory is not None and not directory.is_dir():
+        raise MissingRows(f"{place.rows_total} usage rows were acknowledged, and {directory} is not there")
 
 
 def open_vault(config: Config, ledger: Ledger) -> Vault:

@@ -168,7 +168,9 @@ def put_back(world: World, closing: ExitStack) -> World:
     shutil.copy(world.backup.place / "keys.db", place / "data" / "keys.db")
     shutil.copy(world.backup.place / KEY_FILE, place / "data" / KEY_FILE)
     shutil.copy(world.backup.place / "ledger.db", place / "ledger.db")
+    assert world.memory is not None
     restored.memory = MemoryStore()
+    restored.memory.bind(world.memory.identity())
     restored.memory.rows = json.loads((world.backup.place / "rows.json").read_text())
     ledger = Ledger.open(f"sqlite:///{place / 'ledger.db'}")
     restored.house = House(place / "data", restored.memory, ledger, world.house.credential, restored.clock)

@@ -6,6 +6,7 @@ what was answered. What it leaves behind is for `checks` to compare.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import pytest
 from tests.ingest.conftest import Death
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
 from tests.world.world import DAY, NAMES, REWARD, World
 
 from flowtally.burndown import Grant
 from flowtally.edges import format_instant
+from flowtally.errors import LedgerMissing, LedgerOlder
+from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
 
 RETRIABLE: Final = ("unknown_account", "unknown_user", "time_in_future")
@@ -570,6 +574,26 @@ def restart(world: World, chance: Random) -> None:
 def kill(world: World, chance: Random) -> None:
     """A stop as it should not be."""
     world.kill()
+    world.reopen()
+
+
+@verb(1)
+def start_with_the_wrong_ledger(world: World, chance: Random) -> None:
+    """None, or the copy of an earlier moment: the start is refused, and with the right one nothing is lost."""
+    file = world.house.ledger.file
+    world.close()
+    if file is not None:
+        right, copy = file.with_suffix(".right"), file.with_suffix(".copy")
+        file.rename(right)
+        if copy.exists():
+            copy.rename(file)
+        world.house.ledger = Ledger.open(world.ledger_url)
+        with pytest.raises((LedgerMissing, LedgerOlder)):
+            world.house.open()
+        world.house.ledger.close()
+        file.unlink()
+        shutil.copy(right, copy)
+        right.rename(file)
     world.reopen()
 
 

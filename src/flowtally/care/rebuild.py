@@ -1,13 +1,13 @@
 """New keys and new roll-ups from the rows: for when they are lost or wrong, with no server running.
 
 Owns the order. The new keys are made beside the old ones and take their place when they are complete and the row counts
-agree, so a rebuild that is stopped has changed nothing. Memory is bounded by `ROWS`, whatever there is.
+agree, so a rebuild that is stopped has changed nothing. They are of a new generation, which the next start gives to
+ledger and usage too. Memory is bounded by `ROWS`, whatever there is.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
 from flowtally.errors import BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.ingest import recovery
-from flowtally.lease import Lease, of_keys
+from flowtally.lease import Lease, me, of_keys
 from flowtally.usage.keys import Keys, refuse_newer
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.keys_salvage import salvage
@@ -61,7 +61,8 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
         lease.keep()
         keys = Keys(new)
         try:
-            keys.start(f"rebuilt by process {os.getpid()} on {socket.gethostname()}")
+            keys.bind(usage.identity().installation, "")  # the next start makes a new generation for all stores
+            keys.start(f"rebuilt by {me()}")
             blocks = done = last = 0
             while portion := rows.next_blocks(last, ROWS):
                 for block, mine in rows.claims(portion[0][0], portion[-1][0]):
@@ -76,6 +77,8 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
         if done != total or place.rows_total != total:
             raise MissingRows(f"{total} usage rows are there, {done} were read: nothing was changed, try again")
         kept = salvage(new, path) if path.exists() else None
+        if kept is None:
+            _give_up_earlier_blocks(new, now)
         sources = _count_sources(new)
         old = _put_in_place(new, path, now)
         return Rebuilt(
@@ -118,6 +121,15 @@ def _compare(rows: RowsAudit, say: Progress) -> tuple[int, list[str]]:
         if not all(rows.agrees(part, portion) for portion in range(rows.slices(part))):
             broken.append(part.name)
     return len(parts), broken
+
+
+def _give_up_earlier_blocks(path: Path, now: int) -> None:
+    keys = Keys(path)
+    try:
+        recovery.give_up_earlier_blocks(keys, now)
+    finally:
+        keys.close()
+        of_keys(path).unlink(missing_ok=True)
 
 
 def _count_sources(path: Path) -> int:

@@ -22,7 +22,7 @@ from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, BackupTooNew, ConfigError
-from flowtally.ingest import recovery
+from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
@@ -134,16 +134,20 @@ def _assemble(
             frozen.put_back(usage, [part])
         keys = Keys(work / "keys.db")
         closing.callback(keys.close)
-        settled: list[str] = []
-        recovery.recover(usage, keys, holder="restore", say=settled.append)
         ledger = Ledger.open(ledger_url or f"sqlite:///{work / 'ledger.db'}")
         closing.callback(ledger.close)
+        whose = identity.make_identity(identity.decide(identity.look(ledger, keys.committed())))
+        settled: list[str] = []
+        recovery.recover(usage, keys, holder="restore", promise=ledger.promises(), say=settled.append)
+        identity.bind_first(whose, keys, usage)
         with ledger.begin() as tx:
+            identity.bind_ledger(tx, whose)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
         rows = audit_of(usage)
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
         recovery.give_up_stated_blocks(keys, ledger)
+        recovery.give_up_earlier_blocks(keys, now)
         os.sync()
         keys.mark_clean(keys.committed().block, stopped=True)
         if ledger_url is not None:

@@ -116,7 +116,7 @@ class Committer:
         self._sync.finish()
         if self.doubt is None:
             os.sync()
-            self._mark_clean(self._place.block, stopped=True)
+            self._mark_clean(self._place.block, stopped=True, promise=self._directory.last_promise())
 
     def between_blocks(self, work: Callable[[], T]) -> T:
         """Do this while no block is being written: rows and keys agree. The writer waits meanwhile, so be quick."""
@@ -161,10 +161,10 @@ class Committer:
             self.standing.heals()
             log.info("writing_works_again")
 
-    def _mark_clean(self, block: int, *, stopped: bool = False) -> None:
+    def _mark_clean(self, block: int, *, stopped: bool = False, promise: int = 0) -> None:
         # It only saves work at the next start: a full disk here must not end the one thread that writes.
         try:
-            self._keys.mark_clean(block, stopped=stopped)
+            self._keys.mark_clean(block, stopped=stopped, promise=promise)
         except Exception as error:
             log.warning("clean_mark_failed", block=block, error=str(error)[:500])
 
@@ -459,12 +459,12 @@ class Committer:
             with self._keys.begin(durable=bool(sorted_.refused or sorted_.held), forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
                 if batch is not None:
-                    moved = _moved(number, received_at, sorted_)
+                    moved = _moved(number, received_at, sorted_, self._directory.promise)
                     self.doubt = Doubt(number, moved)  # from here on the block only goes forward
                     self._next = number + 1
                     self._usage.append(Block(number, received_at, batch))
                 else:
-                    moved = _moved(self._place.block, received_at, sorted_)
+                    moved = _moved(self._place.block, received_at, sorted_, self._directory.promise)
                 self._keys.move(moved)
         except Exception as error:
             self.standing.saw(error)
@@ -572,7 +572,7 @@ def _told(burnt: _Burnt) -> FlowtallyError:
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")
 
 
-def _moved(block: int, received_at: int, sorted_: Sorted) -> Moved:
+def _moved(block: int, received_at: int, sorted_: Sorted, promise: int) -> Moved:
     announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
     return Moved(
         block,
@@ -583,4 +583,5 @@ def _moved(block: int, received_at: int, sorted_: Sorted) -> Moved:
         held=() if announced else tuple(sorted_.held),
         ended=tuple((one.source, one.sequence) for one in sorted_.ended),
         announced=announced,
+        promise=promise,
     )

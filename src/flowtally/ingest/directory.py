@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
+from flowtally.errors import FlowtallyError
 from flowtally.ingest.admission import Times
-from flowtally.ledger import directory, erasures, names, pools, users
-from flowtally.ledger.database import Ledger
+from flowtally.ledger import directory, erasures, installation, names, pools, users
+from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.texts import may_be_known
 
@@ -32,6 +34,7 @@ class Directory:
         self._products: set[str] = set()
         self._forgotten: set[str] = set()  # accounts whose names changed since the ledger was last asked
         self._telling = threading.Lock()
+        self.promise = 0  # the ledger's highest number when it was last asked: what a block was decided by
 
     def try_writing(self) -> None:
         """Raise what making a user would: nothing is written."""
@@ -41,7 +44,17 @@ class Directory:
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
         with self._ledger.read() as tx:
+            self._note(tx)
             return directory.statuses(tx, filter(may_be_known, accounts))
+
+    def last_promise(self) -> int:
+        """The ledger's highest number now; the last one that was seen where it does not answer."""
+        with suppress(FlowtallyError), self._ledger.read() as tx:
+            self._note(tx)
+        return self.promise
+
+    def _note(self, tx: Tx) -> None:
+        self.promise = installation.read_installation(tx).promises
 
     def known_ids(self, events: Sequence[Name], times: Times) -> list[str | None]:
         """The user of each of these events, None where nobody bore the name at the time; nobody is made. Whoever may
@@ -129,3 +142,5 @@ class Directory:
             with self._ledger.begin() as tx:
                 users.ensure_users(tx, free, self._clock())
                 self._remember(names.histories(tx, free))
+                self._note(tx)
+            self.promise += 1  # that transaction itself: the rows will name these users

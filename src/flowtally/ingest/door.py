@@ -20,7 +20,7 @@ from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.corrections import DEFAULT_SOURCE, Correction
 from flowtally.errors import ConfigError, SourceNotYours, Unavailable
-from flowtally.ingest import recovery
+from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
@@ -99,16 +99,21 @@ class Ingest:
         lease = lease or Lease(of_keys(path), "keys_url")
         with ExitStack() as undo:
             undo.callback(lease.release)
-            recovery.check(usage, peek(path), path, rebuild=config.rebuild_keys)
-            with (begin or ledger.begin_start)():
-                pass
+            rebuild, place = config.rebuild_keys, peek(path)
+            whose = identity.check(usage, ledger, place, rebuild=rebuild)
+            recovery.check(usage, place, path, rebuild=rebuild)
             keys = Keys(path, lease)
             undo.callback(keys.close)
-            clean = keys.committed().clean
-            recovery.recover(usage, keys, holder=me(), rebuild=config.rebuild_keys, say=_say)
+            identity.bind_first(whose, keys, usage)
+            if rebuild and (place is None or not place.epoch):
+                recovery.give_up_earlier_blocks(keys, clock())
+            with (begin or ledger.begin_start)() as tx:
+                identity.bind_ledger(tx, whose)
+            identity.bind_last(whose, keys)
+            recovery.recover(usage, keys, holder=me(), rebuild=rebuild, promise=ledger.promises(), say=_say)
             recovery.give_up_stated_blocks(keys, ledger)
             ingest = cls(config, usage, ledger, keys, clock)
-            ingest.started_clean = clean
+            ingest.started_clean = place is None or place.clean
             undo.pop_all()
         ingest._committer.start()
         return ingest

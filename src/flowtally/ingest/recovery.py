@@ -65,11 +65,20 @@ def check(usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bo
         _check_rows(place.rows_total, totals.rows - sum(len(usage.claims(block)) for block in later))
 
 
-def recover(usage: UsageStore, keys: Keys, *, holder: str, rebuild: bool = False, say: Callable[[str], None]) -> None:
-    """Bring keys and rows together before the door opens. Raises errors.Damage, naming what is missing."""
+def recover(
+    usage: UsageStore,
+    keys: Keys,
+    *,
+    holder: str,
+    rebuild: bool = False,
+    promise: int = 0,
+    say: Callable[[str], None],
+) -> None:
+    """Bring keys and rows together before the door opens. `promise`: the ledger's highest number. Raises errors.Damage,
+    naming what is missing."""
     before = keys.committed()
     check(usage, before, keys.path, rebuild=rebuild)
-    keys.start(holder)
+    keys.start(holder, promise)
     for block in usage.blocks_after(before.block):
         settle_block(usage, keys, block)
         say(f"settled block {block} from its rows")
@@ -107,6 +116,12 @@ def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:
         stated = periods.highest_block(tx)
     if stated > keys.committed().block:
         keys.burn(stated)
+
+
+def give_up_earlier_blocks(keys: Keys, now: int) -> None:
+    """After a restore, or where the old keys are gone: which numbers were given is not known, and none may be given
+    twice. The next one is above all that can have been, for there is less than a block a millisecond."""
+    keys.burn(max(now, keys.committed().block))
 
 
 def commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow]) -> None:

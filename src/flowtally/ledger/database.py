@@ -85,6 +85,18 @@ class Ledger:
             self._counts = migrations.is_current(tx)
             return self._counts
 
+    def look(self) -> installation.State:
+        """What a start compares with the other stores. Changes nothing, and needs no present schema."""
+        if self.absent:
+            return installation.State()
+        with self._opening(), self.read() as tx:
+            return installation.look(tx)
+
+    def promises(self) -> int:
+        """How many write transactions it has seen, ever."""
+        with self.read() as tx:
+            return installation.read_installation(tx).promises
+
     @contextmanager
     def begin_start(self) -> Iterator[Connection]:
         """The transaction a start begins with: the schema is brought up to date first, and all of it, or nothing, is

@@ -6,7 +6,9 @@ from typing import Literal
 
 import uuid_utils
 
-Prefix = Literal["acc_", "grn_", "usr_", "crd_", "alc_", "ret_", "per_", "trf_", "pln_", "ord_", "wip_", "vch_"]
+Prefix = Literal[
+    "acc_", "grn_", "usr_", "crd_", "alc_", "ret_", "per_", "trf_", "pln_", "ord_", "wip_", "vch_", "ins_", "gen_"
+]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -9,9 +9,9 @@ the stores.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, case, inspect, select, update
 
-from flowtally.ledger.tables import installation
+from flowtally.ledger.tables import accounts, installation
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -27,6 +27,24 @@ class Installation(msgspec.Struct, frozen=True):
 def read_installation(tx: Connection) -> Installation:
     row = installation.c
     return Installation(*tx.execute(select(row.id, row.generation, row.promises, row.last_at)).one())
+
+
+class State(msgspec.Struct, frozen=True):
+    """A ledger as a start finds it, of whatever version. `exists`: it has tables; `accounts`: one at least."""
+
+    exists: bool = False
+    accounts: bool = False
+    installation: Installation = Installation("", "", 0, 0)
+
+
+def look(tx: Connection) -> State:
+    """Changes nothing. Before version 0010 a ledger belongs to nobody and has no numbers."""
+    tables = set(inspect(tx).get_table_names())
+    if accounts.name not in tables:
+        return State()
+    some = tx.execute(select(accounts.c.id).limit(1)).first() is not None
+    found = read_installation(tx) if installation.name in tables else Installation("", "", 0, 0)
+    return State(True, some, found)
 
 
 def bind(tx: Connection, id: str, generation: str) -> None:

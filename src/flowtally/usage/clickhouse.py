@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from flowtally.errors import UsageTooNew
-from flowtally.usage import entries, erasing, moves, queries, rollup
+from flowtally.usage import entries, erasing, installation, moves, queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.folding import finish
 from flowtally.usage.rolled_up import Guard, read_extents
@@ -31,6 +31,7 @@ from flowtally.usage.store import (
     Entry,
     EventKey,
     Extent,
+    Identity,
     Move,
     Part,
     Place,
@@ -140,6 +141,15 @@ class ClickHouseStore:
     def end_append(self, block: int) -> None:
         """Make sure that no insert of this block is still under way."""
         self.engine.end_insert(_query_id(block))
+
+    def identity(self) -> Identity:
+        return installation.read_identity(self.engine)
+
+    def bind(self, identity: Identity) -> None:
+        installation.write_identity(self.engine, identity)
+
+    def accounts(self) -> list[str]:
+        return installation.accounts_of(self.engine, TABLE)
 
     def totals(self) -> Totals:
         [(rows, block, received)] = self.engine.rows(

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
+from flowtally.usage.open import embedded_directory
 from flowtally.usage.temporary import find_place
 
 CONNECTIONS: Final = 5  # one writes, the others read; the engine itself uses every core for one query
@@ -120,7 +121,7 @@ def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
     parts = urlsplit(url)
     options = parse_qs(parts.query)
     if parts.scheme == "chdb":
-        path = Path("/" + parts.path.lstrip("/")).resolve()  # both chdb:///data and chdb:////data mean /data
+        path = embedded_directory(url)
         database = options.get("database", ["default"])[0]
         return path, _checked(database), {"interface": "chdb", "path": str(path)}
     if parts.scheme in ("clickhouse", "clickhouses"):

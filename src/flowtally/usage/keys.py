@@ -89,6 +89,9 @@ class Committed(msgspec.Struct, frozen=True):
     rows_total: int
     clean_block: int
     clean: bool
+    installation: str = ""  # whose keys these are; empty until bound
+    generation: str = ""
+    promise: int = 0  # the highest number of the ledger's that was known when a block was last committed
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -131,6 +134,7 @@ class Moved(msgspec.Struct, frozen=True):
     ended: tuple[Number, ...] = ()  # holds that end
     filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
     announced: bool = False  # it was: sources or holds are there before it
+    promise: int = 0  # the ledger's highest number when this was decided
 
 
 class _Reader(sqlite3.Connection):
@@ -207,11 +211,17 @@ class Keys:
                 raise known from error
             raise
 
-    def start(self, holder: str) -> Committed:
+    def bind(self, installation: str, generation: str) -> None:
+        """From now on these are the keys of that installation, in that generation."""
+        with self.begin(durable=True):
+            self._db.execute("UPDATE committer SET installation = ?, generation = ?", (installation, generation))
+
+    def start(self, holder: str, promise: int = 0) -> Committed:
         """Count this start; from here on the stop is unclean until `mark_clean`. Answers how the last one ended."""
         before = self.committed()
         with self.begin(durable=True):
-            self._db.execute("UPDATE committer SET epoch = epoch + 1, holder = ?, clean = 0", (holder,))
+            changes = "epoch = epoch + 1, holder = ?, clean = 0, promise = max(promise, ?)"
+            self._db.execute(f"UPDATE committer SET {changes}", (holder, promise))
         return before
 
     def try_writing(self) -> None:
@@ -219,10 +229,11 @@ class Keys:
         with self.begin(durable=True):
             self._db.execute("UPDATE committer SET holder = holder")
 
-    def mark_clean(self, block: int, *, stopped: bool = False) -> None:
-        """Everything up to `block` is on the disk, roll-ups too."""
+    def mark_clean(self, block: int, *, stopped: bool = False, promise: int = 0) -> None:
+        """Everything up to `block` is on the disk, roll-ups too. `promise`: the ledger's highest number by then."""
         with self.begin(durable=True):
-            self._db.execute("UPDATE committer SET clean_block = max(clean_block, ?), clean = ?", (block, stopped))
+            changes = "clean_block = max(clean_block, ?), clean = ?, promise = max(promise, ?)"
+            self._db.execute(f"UPDATE committer SET {changes}", (block, stopped, promise))
 
     def burn(self, block: int) -> None:
         """The block is not there and never will be, and what it announced neither."""
@@ -305,8 +316,9 @@ class Keys:
             [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
         )
         self._db.execute(
-            "UPDATE committer SET block = ?, received_at = max(received_at, ?), rows_total = rows_total + ?",
-            (moved.block, moved.received_at, moved.rows),
+            "UPDATE committer SET block = ?, received_at = max(received_at, ?), rows_total = rows_total + ?,"
+            " promise = max(promise, ?)",
+            (moved.block, moved.received_at, moved.rows, moved.promise),
         )
         if moved.announced:
             keys_held.confirm(self._db, moved.block)
@@ -401,18 +413,19 @@ def peek(path: Path) -> Committed | None:
         try:
             [version] = db.execute("PRAGMA user_version").fetchone()
             _refuse_newer(path, version)
-            return committed_of(db) if version else None
+            return committed_of(db, version) if version else None
         finally:
             db.close()
     except sqlite3.DatabaseError as error:
         raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
 
 
-def committed_of(db: sqlite3.Connection) -> Committed:
-    """The one row of this open database."""
-    query = "SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean FROM committer"
-    epoch, block, burnt, received_at, rows, clean_block, clean = db.execute(query).fetchone()
-    return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean))
+def committed_of(db: sqlite3.Connection, version: int = SCHEMA_VERSION) -> Committed:
+    """The one row of this open database, which has that schema."""
+    more = ", installation, generation, promise" if version >= 2 else ""
+    query = f"SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean{more} FROM committer"
+    epoch, block, burnt, received_at, rows, clean_block, clean, *whose = db.execute(query).fetchone()
+    return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean), *whose)
 
 
 _SOURCE: Final = "SELECT no, name, kind, owner, mark, position FROM sources"

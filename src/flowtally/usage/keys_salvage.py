@@ -66,8 +66,15 @@ UPDATE main.sources SET (mark, position) = (SELECT high, t.position FROM trailin
 WHERE no IN (SELECT no FROM trailing)
 """
 _PLACE = """
-UPDATE main.committer SET burnt = max(burnt, (SELECT burnt FROM old.committer)),
+UPDATE main.committer SET
+    burnt = max(burnt, (SELECT CASE WHEN o.block > main.committer.block THEN max(o.burnt, o.block) ELSE o.burnt END
+        FROM old.committer o)),
     received_at = max(received_at, (SELECT received_at FROM old.committer))
+"""
+# Since version 2. What the ledger held is still known; the generation is not carried over: a new one is to be made.
+_WHOSE = """
+UPDATE main.committer SET promise = (SELECT promise FROM old.committer),
+    installation = coalesce(nullif(installation, ''), (SELECT installation FROM old.committer))
 """
 
 
@@ -91,6 +98,8 @@ def salvage(new: Path, old: Path) -> Salvaged | None:
             db.execute(statement)
         for statement in (_NOT_REFUSED, _HELD_ON, _PLACE):
             db.execute(statement)
+        if any(row[1] == "promise" for row in db.execute("PRAGMA old.table_info(committer)")):
+            db.execute(_WHOSE)
         [(owners,)] = db.execute("SELECT count(*) FROM sources WHERE owner != ''")
         [(reasons,)] = db.execute("SELECT count(*) FROM refused WHERE code != 'reason_lost'")
         [(held,)] = db.execute("SELECT count(*) FROM held")

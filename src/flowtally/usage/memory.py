@@ -26,6 +26,7 @@ from flowtally.usage.store import (
     Entry,
     EventKey,
     Extent,
+    Identity,
     Move,
     Part,
     Place,
@@ -52,6 +53,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self._identity = Identity()
         self._published: Commit | None = None
 
     def append(self, block: Block) -> None:
@@ -206,6 +208,15 @@ class MemoryStore:
 
     def end_append(self, block: int) -> None:
         """Nothing is ever under way here."""
+
+    def identity(self) -> Identity:
+        return self._identity
+
+    def bind(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def accounts(self) -> list[str]:
+        return sorted({row["account"] for row in self.rows if row["account"]})
 
     def totals(self) -> Totals:
         last = max(self.rows, key=lambda row: int(row["block"]), default={"block": 0, "received_at": 0})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 from flowtally.usage.store import UsageStore
 
 
@@ -18,3 +21,9 @@ def open_usage(url: str) -> UsageStore:
     from flowtally.usage.engine import Engine  # noqa: PLC0415
 
     return ClickHouseStore(Engine(url))
+
+
+def embedded_directory(url: str) -> Path | None:
+    """Where the engine in this process keeps its files; None for a store elsewhere. Both chdb:///data and chdb:////data
+    mean /data."""
+    return Path("/" + urlsplit(url).path.lstrip("/")).resolve() if url.startswith("chdb:") else None

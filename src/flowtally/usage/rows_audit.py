@@ -135,9 +135,13 @@ class RowsAudit:
             f"SELECT block FROM {TABLE} WHERE block > {{low:UInt64}} AND block <= {{high:UInt64}} GROUP BY block"
             f" HAVING min(received_at) != max(received_at) ORDER BY block LIMIT {LISTED}"
         )
-        for low in range(0, block, BLOCKS):
-            high = min(low + BLOCKS, block)
-            yield high, [row[0] for row in self._ask(text, low=low, high=high)]
+        low = 0
+        while first := self._next_block(low):  # numbers are not dense: after a restore they go on from the clock
+            if first > block:
+                return
+            high = min(first - 1 + BLOCKS, block)
+            yield high, [row[0] for row in self._ask(text, low=first - 1, high=high)]
+            low = high
 
     # Roll-ups: parts are never changed, only replaced by merges
 
@@ -245,8 +249,7 @@ class RowsAudit:
 
     def next_blocks(self, after: int, rows: int) -> list[tuple[int, int]]:
         """(block, rows) of the next blocks after this one, at least one and then as many as have `rows` rows."""
-        text = f"SELECT min(block) FROM {TABLE} WHERE block > {{after:UInt64}}"
-        first = self._ask(text, after=after)[0][0]
+        first = self._next_block(after)
         if not first:
             return []
         text = (
@@ -260,6 +263,10 @@ class RowsAudit:
             rows -= count
             found.append((block, count))
         return found
+
+    def _next_block(self, after: int) -> int:
+        """The lowest block above this one that has rows; 0 where there is none."""
+        return int(self._ask(f"SELECT min(block) FROM {TABLE} WHERE block > {{after:UInt64}}", after=after)[0][0])
 
     def claims(self, first: int, last: int) -> Iterator[tuple[int, list[ClaimedRow]]]:
         """What the keys must know of the rows of these blocks (both included), block by block."""

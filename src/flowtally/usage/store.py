@@ -121,6 +121,13 @@ class Totals(msgspec.Struct, frozen=True):
     last_received_at: int
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """Which installation a store belongs to, and since which restore or rebuild; empty until it is bound."""
+
+    installation: str = ""
+    generation: str = ""
+
+
 class ClaimedRow(msgspec.Struct, frozen=True):
     """What the keys database must know of one row; `sequence` is 0 for a named event."""
 
@@ -323,6 +330,14 @@ class UsageStore(UsageReader, Protocol):
 
     def claims(self, block: int) -> list[ClaimedRow]:
         """Everything the keys database must know of a block's rows."""
+
+    def identity(self) -> Identity: ...
+
+    def bind(self, identity: Identity) -> None:
+        """From now on these rows belong to that installation, in that generation; durable when it returns."""
+
+    def accounts(self) -> list[str]:
+        """Every account that rows name."""
 
     def damage(self) -> list[str]:
         """In words, what the store itself knows to be missing; empty when whole."""
