@@ -116,15 +116,14 @@ class World:
     def tell(self, at: int, moment: Moment | None = None) -> list[object]:
         """What each user and the account have left and have used, as known now or at a past moment."""
         told: list[object] = []
-        as_of = None if moment is None else str(moment.block)
         with self.ledger.read() as tx:
             account = make_balance(tx, self.usage, "acme", at, moment)
             told += [account.pools, account.grants]
             for user_id in (*self.funded, self.ids["ann"]):
                 found = purses.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
                 told += [found.pools, found.allocations, found.limit]
-                asked = Question("acme", "1970-01-01", "1970-01-02", bucket="total", user_ids=(user_id,), as_of=as_of)
-                told.append(make_statement(tx, self.usage, asked, self.now).total)
+                asked = Question("acme", "1970-01-01", "1970-01-02", bucket="total", user_ids=(user_id,))
+                told.append(make_statement(tx, self.usage, asked, self.now, moment).total)
         return told
 
     def delete(self, user: str) -> None:

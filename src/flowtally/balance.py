@@ -60,8 +60,8 @@ class Burnt(msgspec.Struct, frozen=True):
 
 
 def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int, moment: Moment | None = None) -> BalanceAnswer:
-    """The balance at `at`, with today's knowledge or that of a past `moment`. UnknownAccount; BadRange when `at` is not
-    after 1970 began."""
+    """The balance at `at`, as known at `moment`, or all that is there. UnknownAccount; BadRange when `at` is not after
+    1970 began."""
     given, burnt = burn_pools(
         tx, account_id, at, lambda where, edges: usage.sums(edges, where, ("product",)), moment=moment
     )
@@ -88,13 +88,14 @@ def burn_pools(
     *,
     moment: Moment | None = None,
 ) -> tuple[list[Grant], dict[str, Burnt]]:
-    """All grants of an account, and each of its pools burnt down, with today's knowledge or that of a past `moment`.
+    """All grants of an account, and each of its pools burnt down, as known at `moment`, or all that is there.
     `ask` is the one question to the usage store: what was used between these edges, by product. Funded users pay from
     purses of their own."""
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
-    given = known_at(grants.grants_of(tx, account_id), moment)
-    left = draws.draws_of(tx, account_id, None if moment is None else moment.instant)
+    then = None if moment is None else moment.known
+    given = grants.grants_of(tx, account_id, then)
+    left = draws.draws_of(tx, account_id, then)
     units = units_of(known)
     purses = Purses(
         {name: [_payer(grant) for grant in given if grant.pool == name] for name in units},
@@ -134,20 +135,6 @@ def burn_purses(
         if name == DEFAULT_POOL or any(used[name]) or purses.grants[name] or purses.draws[name]
     }
     return {name: Burnt(units[name], plans[name], used[name], one) for name, one in balances.items()}
-
-
-def known_at(given: Sequence[Grant], moment: Moment | None) -> list[Grant]:
-    """The grants as they were known at that moment: those given by then, without the voids of later."""
-    if moment is None:
-        return list(given)
-    then = moment.instant
-    known = [grant for grant in given if grant.created_at <= then]
-    return [
-        structs.replace(grant, voided_at=None, void_reason="")
-        if grant.voided_at is not None and grant.voided_at > then
-        else grant
-        for grant in known
-    ]
 
 
 def show_grant(grant: Grant) -> GrantAnswer:

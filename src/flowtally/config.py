@@ -51,6 +51,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_future_s: Annotated[
         int, Meta(description="Events further in the future than this are refused.", ge=0, le=31_536_000)
     ] = 300
+    max_clock_jump_s: Annotated[
+        int,
+        Meta(
+            description="How far this machine's clock may be ahead of the time that has passed, or behind what was "
+            "dated last, before events and promises are answered 503 until it is right again.",
+            ge=1,
+            le=315_360_000,
+        ),
+    ] = 300
     create_unknown_users: Annotated[
         bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
     ] = True

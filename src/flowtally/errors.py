@@ -33,6 +33,7 @@
     │   └── SourceKindMismatch      numbered events for a named source, or the reverse
     ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
     ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
+    │   └── AsOfGone                an `as_of` token made before that
     ├── TooLarge (413)              body or batch beyond the limits
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
@@ -44,7 +45,8 @@
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
         ├── HoldsFull               as many events are held as may be: carries how far the request was stored
-        └── Settling                a write is in doubt and is being settled
+        ├── Settling                a write is in doubt and is being settled
+        └── ClockJumped             the machine's clock cannot be believed: nothing is dated; reads go on
 
     Damage (not an answer to a request: the start refuses)
     ├── MissingRows, DetachedParts, KeysBroken, BrokenRollup, DoubleCounted, WriterBusy
@@ -97,7 +99,7 @@ class BadRange(BadRequest):
 
 
 class NotYet(BadRange):
-    """An answer as of a moment that is still to come could change: none is given."""
+    """An answer as of a moment that is still to come could change: none is given. `retry_after_s` where that passes."""
 
     code = "not_yet"
     title = "That moment is still to come"
@@ -261,6 +263,13 @@ class CursorGone(FlowtallyError):
     title = "The cursor was made before a restore"
 
 
+class AsOfGone(CursorGone):
+    """An `as_of` token of another generation: its numbers mean other blocks and promises here."""
+
+    code = "as_of_gone"
+    title = "The moment was before a restore"
+
+
 class TooLarge(FlowtallyError):
     status = 413
     code = "too_large"
@@ -339,6 +348,13 @@ class HoldsFull(Unavailable):
 class Settling(Unavailable):
     code = "settling"
     title = "A write is being settled"
+
+
+class ClockJumped(Unavailable):
+    """The machine's clock says another time than what has passed since it was right, or than what was dated before."""
+
+    code = "clock_jumped"
+    title = "The clock of this machine has jumped"
 
 
 class ConfigError(Exception):

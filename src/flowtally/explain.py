@@ -23,7 +23,9 @@ from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import Pools
+from flowtally.moment import Moment, show_moment
 from flowtally.protocol import (
+    AsOf,
     Behind,
     DrawExplained,
     ExplainAnswer,
@@ -43,33 +45,46 @@ DEFAULT_TOP: Final = 5
 For = tuple[int, int, str | None]  # the use in [start, end), or the draw of that id
 
 
-def make_explanation(tx: Tx, usage: UsageReader, account_id: str, at: int, top: int = DEFAULT_TOP) -> ExplainAnswer:
-    """The balance at `at` taken apart. UnknownAccount; BadRange when `at` is not after 1970 began."""
-    explaining = _Explaining(tx, usage, top)
-    given, burnt = burn_pools(tx, account_id, at, explaining.ask)
-    return ExplainAnswer(account_id, format_instant(at), explaining.block, explaining.pools(given, burnt))
+def make_explanation(
+    tx: Tx, usage: UsageReader, account_id: str, at: int, top: int = DEFAULT_TOP, moment: Moment | None = None
+) -> ExplainAnswer:
+    """The balance at `at` taken apart, as known at `moment`, or all that is there. UnknownAccount; BadRange when `at`
+    is not after 1970 began."""
+    explaining = _Explaining(tx, usage, top, moment)
+    given, burnt = burn_pools(tx, account_id, at, explaining.ask, moment=moment)
+    explained = explaining.pools(given, burnt)
+    return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, as_of=_as_of(moment))
 
 
 def make_user_explanation(
-    tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, top: int = DEFAULT_TOP
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    user: str,
+    at: int,
+    top: int = DEFAULT_TOP,
+    moment: Moment | None = None,
 ) -> ExplainAnswer:
     """The purses of a user (by id or name) taken apart in the same way, its allocations being the grants; of one that
     is not funded there are none. UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began."""
-    account = accounts.read_account(tx, account_id)
-    found = users.read_user(tx, account_id, user)
-    explaining = _Explaining(tx, usage, top)
-    burnt = burn_user(tx, account, found, at, explaining.ask)
+    known = None if moment is None else moment.known
+    account = accounts.read_account(tx, account_id, known)
+    found = users.read_user(tx, account_id, user, known)
+    explaining = _Explaining(tx, usage, top, moment)
+    burnt = burn_user(tx, account, found, at, explaining.ask, moment=moment)
     explained = explaining.pools([grant_of(one) for one in burnt.got], burnt.pools)
-    return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, found.name, found.id)
+    named = (found.name, found.id, _as_of(moment))
+    return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, *named)
 
 
 class _Explaining:
     """One question, kept with its answer, and the pools that were burnt from it taken apart."""
 
-    def __init__(self, tx: Tx, usage: UsageReader, top: int) -> None:
+    def __init__(self, tx: Tx, usage: UsageReader, top: int, moment: Moment | None) -> None:
         self._tx, self._usage, self._top = tx, usage, top
         self._known: Pools = pools.read_pools(tx)
-        self.block = usage.last_commit().block
+        self._then = None if moment is None else moment.known
+        self.block = usage.last_commit().block if moment is None else moment.block
         self._where = Where()
         self._edges: list[int] = []
         self._parts: list[Part] = []
@@ -134,7 +149,7 @@ class _Explaining:
     def _largest(self, start: int, end: int, parts: Sequence[Part], burnt: Burnt) -> list[Behind]:
         where = msgspec.structs.replace(self._where, products=tuple(sorted({part.product for part in parts})))
         rows = self._usage.largest(start, end, where, self.block, burnt.unit, self._top)
-        names = users.names_of(self._tx, {row.event.user for row in rows})
+        names = users.names_of(self._tx, {row.event.user for row in rows}, self._then)
         return [_row(row, names, burnt) for row in rows]
 
 
@@ -157,6 +172,10 @@ class _Cover:
         key = (start, end, draw)
         paid = [Paid(format_instant(one.at), one.amount, grant=one.grant or "") for one in self.paid.get(key, [])]
         return paid, [Unpaid(one.fate, one.amount) for one in self.unpaid.get(key, [])]
+
+
+def _as_of(moment: Moment | None) -> AsOf | None:
+    return None if moment is None else show_moment(moment)
 
 
 def _check(balance: burndown.Balance, spans: Sequence[SpanExplained]) -> None:

@@ -1,8 +1,8 @@
 """Every row of an account as a file, Parquet or CSV: events and corrections with names resolved, by time.
 
 Owns the columns and the writing, slice by slice: memory holds one slice, which is one row group of a Parquet file,
-however long the export is. It is one moment: rows up to the last commit when it began. Names are looked up slice by
-slice, so a user renamed meanwhile may appear under both; `user_id` never changes.
+however long the export is. It is one moment: rows up to the last commit when it began, names as they were then.
+Only where a user is erased meanwhile its name is missing from there on; `user_id` never changes.
 
 The rows are counted and summed as they are written. Should they not be what one sum over the whole said, the export
 breaks off without its end rather than pass for complete (law 9): a Parquet file without its footer cannot be read.
@@ -25,7 +25,8 @@ from flowtally.errors import BadRange, MissingRows
 from flowtally.events import METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.moment import latest
+from flowtally.ledger.known import Known
+from flowtally.moment import Moment, latest
 from flowtally.statement import harmless
 from flowtally.usage.store import Extent, Place, UsageReader, Where
 
@@ -69,6 +70,7 @@ class Export(msgspec.Struct, frozen=True):
     where: Where
     block: int
     extent: Extent
+    known: Known | None = None
 
 
 class Writer(Protocol):
@@ -80,19 +82,27 @@ class Writer(Protocol):
 
 
 def plan_export(
-    tx: Tx, usage: UsageReader, account_id: str, start: str | None, end: str | None, now: int, series: str = METERED
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    start: str | None,
+    end: str | None,
+    now: int,
+    series: str = METERED,
+    moment: Moment | None = None,
 ) -> Export:
-    """The export of a range (dates in the account's zone or RFC 3339; none: everything) as of now. UnknownAccount,
-    BadRange."""
-    account = accounts.read_account(tx, account_id)
+    """The export of a range (dates in the account's zone or RFC 3339; none: everything) as of `moment` (None: now).
+    UnknownAccount, BadRange."""
+    known = None if moment is None else moment.known
+    account = accounts.read_account(tx, account_id, known)
     zone = load_zone(account.timezone)
     since = BEGINNING if start is None else parse_bound(start, zone)
     until = END if end is None else parse_bound(end, zone)
     if since >= until:
         raise BadRange(f"The range is empty: from {start} to {end}")
-    block = latest(usage, now).block
+    block = (moment or latest(usage, now)).block
     where = Where(series=series, account=account.id, until_block=block)
-    return Export(since, until, where, block, usage.extent(since, until, where))
+    return Export(since, until, where, block, usage.extent(since, until, where), known)
 
 
 def write_export(export: Export, usage: UsageReader, ledger: Ledger, form: Format) -> Iterator[bytes]:
@@ -101,7 +111,7 @@ def write_export(export: Export, usage: UsageReader, ledger: Ledger, form: Forma
     written = Extent(0, 0, 0, 0)
     for rows in slices(export, usage, SLICE_ROWS):
         written = _add(written, rows)
-        piece = writer.write(_named(rows, ledger))
+        piece = writer.write(_named(rows, ledger, export.known))
         if piece:
             yield piece
     if written != export.extent:
@@ -180,17 +190,17 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _named(rows: Any, ledger: Ledger) -> Any:
-    """The rows as SCHEMA says, users under their present names."""
+def _named(rows: Any, ledger: Ledger, known: Known | None) -> Any:
+    """The rows as SCHEMA says, users under the names they had at the export's moment."""
     ids = rows.column("user").combine_chunks().dictionary_encode()
     with ledger.read() as tx:
-        names = users.names_of(tx, ids.dictionary.to_pylist())
-    known = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
+        names = users.names_of(tx, ids.dictionary.to_pylist(), known)
+    called = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
     sequence = rows.column("sequence")
     named = pc.equal(sequence, pa.scalar(0, sequence.type))
     rolled_up = pc.greater(rows.column("ends_at"), 0)
     made = {
-        "user": known.take(ids.indices),
+        "user": called.take(ids.indices),
         "user_id": rows.column("user"),
         "sequence": pc.if_else(named, pa.scalar(None, sequence.type), sequence),
         "id": pc.if_else(rolled_up, "", rows.column("id")),

@@ -17,7 +17,8 @@ from flowtally.errors import BadRequest
 from flowtally.events import METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Tx
-from flowtally.moment import find_moment, show_moment
+from flowtally.ledger.known import Known
+from flowtally.moment import Moment, show_moment
 from flowtally.protocol import Bucket, OverallUsageAnswer
 from flowtally.statement import (
     DIMENSIONS,
@@ -54,29 +55,31 @@ class OverallQuestion(msgspec.Struct, frozen=True):
     products: tuple[str, ...] | None = None
     series: str = METERED
     fill: Literal["zero", "none"] = "zero"
-    as_of: str | None = None
     top: int | None = None
     top_by: Measure = "bytes"
 
 
-def make_overall_statement(tx: Tx, usage: UsageReader, question: OverallQuestion, now: int) -> OverallUsageAnswer:
-    """UnknownAccount, UnknownZone, BadRange (also where the rows or sums are too many), NotYet, BadRequest."""
+def make_overall_statement(
+    tx: Tx, usage: UsageReader, question: OverallQuestion, now: int, moment: Moment | None = None
+) -> OverallUsageAnswer:
+    """As known at `moment`, or all that is there. UnknownAccount, UnknownZone, BadRange (also where the rows or sums
+    are too many), BadRequest."""
     zone = load_zone(question.tz)
     by = check_by(question.by, ALL_DIMENSIONS)
     if question.top is not None and not by:
         raise BadRequest("top = ranks groups: say by what, such as by=account.", parameter="top")
     start, end = the_range(question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
-    moment = None if question.as_of is None else find_moment(usage, question.as_of, now)
+    known = None if moment is None else moment.known
     where = Where(
         series=question.series,
         accounts=_known(tx, question.accounts),
-        users=_user_ids(tx, question, now),
+        users=_user_ids(tx, question, known),
         products=question.products,
         until_block=None if moment is None else moment.block,
     )
     times = [format_instant(edge, zone) for edge in edges]
-    rows = _rows(tx, usage, question, edges, where, by, times)
+    rows = _rows(tx, usage, question, edges, where, by, times, known)
     return OverallUsageAnswer(
         accounts=None if question.accounts is None else list(question.accounts),
         start=times[0],
@@ -97,6 +100,7 @@ def _rows(
     where: Where,
     by: tuple[str, ...],
     times: Sequence[str],
+    known: Known | None,
 ) -> tuple[list[Row], list[Sum]]:
     """The rows, and the sums they show."""
     # With `top` the groups are folded here, after the one question: ranking them first would be another moment.
@@ -106,7 +110,7 @@ def _rows(
         kept = fill_zero(kept, len(edges) - 1, by)
         others = fill_zero(others, len(edges) - 1, ()) if folded else []
     check_rows(len(kept) + len(others), "rows")
-    rows = show_rows(tx, kept, times, by)
+    rows = show_rows(tx, kept, times, by, known)
     if question.top is None:
         return rows, kept
     rest = [_others_row(row, by, folded) for row in show_rows(tx, others, times, ())]
@@ -156,7 +160,7 @@ def _known(tx: Tx, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return wanted
 
 
-def _user_ids(tx: Tx, question: OverallQuestion, now: int) -> tuple[str, ...] | None:
+def _user_ids(tx: Tx, question: OverallQuestion, known: Known | None) -> tuple[str, ...] | None:
     if question.users is None:
         return None
-    return tuple(sorted(users.ids_named(tx, question.users, now)))
+    return tuple(sorted(users.ids_named(tx, question.users, known)))

@@ -28,7 +28,7 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.pages import walk_of
 from flowtally.ledger.periods import ClosedSpan, Period
 from flowtally.ledger.pools import Pools
-from flowtally.moment import latest
+from flowtally.moment import Moment, latest, show_moment
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,
@@ -56,11 +56,16 @@ class Closing(msgspec.Struct, frozen=True):
     block: int
     after: int
     statement: PeriodStatement
+    known_promise: int = 0
 
 
-def plan_closing(tx: Tx, usage: UsageReader, account_id: str, start: str, end: str, now: int) -> Closing:
-    """The statement of a span as of now. UnknownAccount, BadRange (empty, not over yet), PeriodOverlap."""
-    account = accounts.read_account(tx, account_id)
+def plan_closing(
+    tx: Tx, usage: UsageReader, account_id: str, start: str, end: str, now: int, moment: Moment | None = None
+) -> Closing:
+    """The statement of a span as of `moment` (None: now). UnknownAccount, BadRange (empty, not over yet),
+    PeriodOverlap."""
+    moment = moment or latest(usage, now)
+    account = accounts.read_account(tx, account_id, moment.known)
     zone = load_zone(account.timezone)
     starts_at, ends_at = parse_bound(start, zone), parse_bound(end, zone)
     if starts_at >= ends_at:
@@ -68,7 +73,7 @@ def plan_closing(tx: Tx, usage: UsageReader, account_id: str, start: str, end: s
     if ends_at > now:
         raise BadRange(f"The period is not over yet: it ends at {format_instant(ends_at, zone)}", field="to")
     ledger.require_free(tx, account_id, starts_at, ends_at)
-    known, closed, moment = pools.read_pools(tx), ledger.closed_spans(tx, account_id), latest(usage, now)
+    known, closed = pools.read_pools(tx), ledger.closed_spans(tx, account_id)
     sums = usage.sums([starts_at, ends_at], Where(account=account_id, until_block=moment.block), ("product",))
     balance = make_balance(tx, usage, account_id, ends_at, moment)
     statement = PeriodStatement(
@@ -79,7 +84,7 @@ def plan_closing(tx: Tx, usage: UsageReader, account_id: str, start: str, end: s
         grants=balance.grants,
         adjustments=_pending(usage, account_id, closed, known, account.timezone, moment.block),
     )
-    return Closing(starts_at, ends_at, account.timezone, moment.block, len(closed), statement)
+    return Closing(starts_at, ends_at, account.timezone, moment.block, len(closed), statement, moment.promise or 0)
 
 
 def close_period(tx: Tx, account_id: str, closing: Closing, now: int) -> PeriodAnswer:
@@ -94,6 +99,7 @@ def close_period(tx: Tx, account_id: str, closing: Closing, now: int) -> PeriodA
         block=closing.block,
         statement=msgspec.json.encode(closing.statement).decode(),
         after=closing.after,
+        known_promise=closing.known_promise,
     )
     return show_period(kept)
 
@@ -114,11 +120,19 @@ def show_period(period: Period) -> PeriodAnswer:
 
 
 def read_period(
-    tx: Tx, usage: UsageReader, account_id: str, period_id: str, cursor: str | None, limit: int, now: int
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    period_id: str,
+    cursor: str | None,
+    limit: int,
+    now: int,
+    moment: Moment | None = None,
 ) -> PeriodDetailAnswer:
-    """The frozen statement and everything that came since; a page of it by block and day. NotFound, BadRequest."""
-    period = ledger.read_period(tx, period_id, account_id)
-    known, until = pools.read_pools(tx), latest(usage, now).block
+    """The frozen statement and everything that came since, up to `moment` (None: now); a page of it by block and day.
+    NotFound, BadRequest."""
+    period = ledger.read_period(tx, period_id, account_id, None if moment is None else moment.known)
+    known, until = pools.read_pools(tx), (moment or latest(usage, now)).block
     since = Where(account=account_id, after_block=period.block, until_block=until)
     sums = usage.sums([period.starts_at, period.ends_at], since, ("product",)) if until > period.block else []
     adjustments = PeriodAdjustments(
@@ -130,16 +144,21 @@ def read_period(
     )
     shown = show_period(period)
     values = {name: getattr(shown, name) for name in PeriodAnswer.__struct_fields__}
-    return PeriodDetailAnswer(**values, adjustments=adjustments)
+    return PeriodDetailAnswer(**values, adjustments=adjustments, as_of=None if moment is None else show_moment(moment))
 
 
-def read_open_period(tx: Tx, usage: UsageReader, account_id: str, now: int) -> OpenPeriodAnswer:
-    """What came into closed periods since the last closing: in no statement yet. UnknownAccount."""
-    account = accounts.read_account(tx, account_id)
-    closed, until = ledger.closed_spans(tx, account_id), latest(usage, now).block
+def read_open_period(
+    tx: Tx, usage: UsageReader, account_id: str, now: int, moment: Moment | None = None
+) -> OpenPeriodAnswer:
+    """What came into closed periods since the last closing, up to `moment` (None: now): in no statement yet.
+    UnknownAccount."""
+    then = None if moment is None else moment.known
+    account = accounts.read_account(tx, account_id, then)
+    closed, until = ledger.closed_spans(tx, account_id, then), (moment or latest(usage, now)).block
     pending = _pending(usage, account_id, closed, pools.read_pools(tx), account.timezone, until)
     since = closed[-1].block if closed else until
-    return OpenPeriodAnswer(account_id, since, until, pending, total(one.total for one in pending))
+    as_of = None if moment is None else show_moment(moment)
+    return OpenPeriodAnswer(account_id, since, until, pending, total(one.total for one in pending), as_of)
 
 
 def by_product(sums: Iterable[Sum], known: Pools) -> list[ProductTotals]:

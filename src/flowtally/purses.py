@@ -41,14 +41,14 @@ class UserBurnt(msgspec.Struct, frozen=True):
 def make_user_balance(
     tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, moment: Moment | None = None
 ) -> UserBalanceAnswer:
-    """What the user (by id or name) has left at `at`, with today's knowledge or that of a past `moment`, from one
-    `sums`. Its name, status and limit are today's.
+    """What the user (by id or name) has left at `at`, as known at `moment`, or all that is there, from one `sums`.
 
     UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
     """
     _check_at(at)
-    account = accounts.read_account(tx, account_id)
-    found = users.read_user(tx, account_id, user)
+    then = None if moment is None else moment.known
+    account = accounts.read_account(tx, account_id, then)
+    found = users.read_user(tx, account_id, user, then)
     start, resets_at = _window(found.limit, account, at)
     burnt = burn_user(
         tx,
@@ -84,15 +84,15 @@ def burn_user(
     cuts: Sequence[int] = (),
     moment: Moment | None = None,
 ) -> UserBurnt:
-    """The purses of a user (of one that is not funded: none) at `at`, with today's knowledge or that of a past
-    `moment`. `ask` is the one question to the usage store: what was used between these edges, by product; `cuts` are
-    edges besides those of the purses.
+    """The purses of a user (of one that is not funded: none) at `at`, as known at `moment`, or all that is there. `ask`
+    is the one question to the usage store: what was used between these edges, by product; `cuts` are edges besides
+    those of the purses.
 
     BadRange when `at` is not after 1970 began.
     """
     _check_at(at)
     known = pools.read_pools(tx)
-    got = allocations.allocations_to(tx, user.id, None if moment is None else moment.instant)
+    got = allocations.allocations_to(tx, user.id, None if moment is None else moment.known)
     purses = _purses(account, user, got, list(units_of(known)) if user.funded else [])
     plans = purses.plans(at)
     edges = merge_edges(*plans.values(), cuts)

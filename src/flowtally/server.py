@@ -32,12 +32,15 @@ from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
-from flowtally.clock import SteadyClock, now_ms
+from flowtally.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.installation import read_installation
+from flowtally.moment import Moments
 from flowtally.start import Clock, Tell, open_vault, started
+from flowtally.time_mark import TimeMark
 from flowtally.usage.store import UsageStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
@@ -56,6 +59,7 @@ def open_house(
     config: Config,
     *,
     clock: Clock = now_ms,
+    elapsed: Clock | None = None,
     usage: UsageStore | None = None,
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
@@ -65,20 +69,29 @@ def open_house(
     first. With `ingest` handed in this process's right to write is its owner's business; else the start is `start`'s,
     which says what `tell` is. Damage and ConfigError end the start."""
     with ExitStack() as closing:
-        clock = SteadyClock(clock)  # one for all: what is promised or stored later is never dated earlier
+        steady = _steady(clock, elapsed, config)
         if ingest is None:
-            begun = closing.enter_context(started(config, clock, usage=usage, ledger=ledger, tell=tell))
+            begun = closing.enter_context(started(config, steady, usage=usage, ledger=ledger, tell=tell))
             ledger, usage, ingest, vault = begun
         else:
             assert ledger is not None, "who brings the writer brings its stores"
             assert usage is not None
-            ledger.use_clock(clock)
+            ledger.use_clock(steady)
             vault = open_vault(config, ledger)
+        mark = TimeMark(config.data_dir)
+        _go_on(steady, usage, ledger, mark)
         pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
         for pool in pools:
             closing.callback(pool.shutdown, wait=True, cancel_futures=True)
         care = Care(
-            config, clock, usage, ledger, ingest.between_blocks, ingest.forget_names, ingest.forget_held, ingest.metrics
+            config,
+            steady,
+            usage,
+            ledger,
+            ingest.between_blocks,
+            ingest.forget_names,
+            ingest.forget_held,
+            ingest.metrics,
         )
         closing.callback(care.close)
         care.resume()
@@ -88,18 +101,35 @@ def open_house(
         metrics.watch("ledger", lambda: ledger_measures(ledger))
         yield House(
             config,
-            clock,
+            steady,
             usage,
             ledger,
             ingest,
-            Doorkeeper(ledger, clock),
+            Doorkeeper(ledger, steady),
             vault,
             metrics,
             *pools,
             BodyRoom(config.max_waiting_bytes),
             care,
-            Guesses(clock),
+            Guesses(steady),
+            Moments(usage, ledger, steady, mark.keep),
         )
+
+
+def _steady(clock: Clock, elapsed: Clock | None, config: Config) -> SteadyClock:
+    """One for all that is dated: what is promised or stored later is never dated earlier. This machine's clock is held
+    against the time that passes; one that is handed in only where that is too."""
+    if isinstance(clock, SteadyClock):
+        return clock
+    return SteadyClock(clock, elapsed_ms if clock is now_ms else elapsed, config.max_clock_jump_s * 1000)
+
+
+def _go_on(clock: SteadyClock, usage: UsageStore, ledger: Ledger, mark: TimeMark) -> None:
+    """Nothing is dated before what the process before this one dated, or told."""
+    with ledger.read() as tx:
+        clock.not_before(read_installation(tx).last_at)
+    clock.not_before(usage.published().received_at)
+    clock.not_before(mark.kept + 1)
 
 
 def ledger_measures(ledger: Ledger) -> dict[str, float]:
@@ -117,6 +147,7 @@ def create_app(
     config: Config,
     *,
     clock: Clock = now_ms,
+    elapsed: Clock | None = None,
     usage: UsageStore | None = None,
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
@@ -125,7 +156,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with open_house(config, clock=clock, usage=usage, ledger=ledger, ingest=ingest) as house:
+        with open_house(config, clock=clock, elapsed=elapsed, usage=usage, ledger=ledger, ingest=ingest) as house:
             app.state.house = house
             yield
 

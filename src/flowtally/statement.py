@@ -21,7 +21,8 @@ from flowtally.errors import BadRange, BadRequest
 from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
 from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
-from flowtally.moment import find_moment, show_moment
+from flowtally.ledger.known import Known
+from flowtally.moment import Moment, show_moment
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 
@@ -38,8 +39,8 @@ Row = dict[str, str | int | None]
 class Question(msgspec.Struct, frozen=True):
     """What is asked about an account. `start`, `end`: dates or RFC 3339; `tz` None: the account's own zone.
 
-    `users` are names: who bears the name now, whatever their use was called then; "" is use without a user; a name
-    nobody bears has no use, which is no error (users come into being with their first event).
+    `users` are names: who bears the name at the answer's moment, whatever their use was called; "" is use without a
+    user; a name nobody bears has no use, which is no error (users come into being with their first event).
     """
 
     account: str
@@ -53,26 +54,27 @@ class Question(msgspec.Struct, frozen=True):
     user_ids: tuple[str, ...] | None = None  # instead of names: these users, whatever they are called
     series: str = METERED
     fill: Literal["zero", "none"] = "zero"
-    as_of: str | None = None  # a past commit: the number of a block, or an instant of receipt
 
 
-def make_statement(tx: Tx, usage: UsageReader, question: Question, now: int) -> UsageAnswer:
-    """The statement. UnknownAccount, UnknownZone, BadRange (reversed, or more than 100,000 rows), NotYet,
-    BadRequest (`by`)."""
-    account = accounts.read_account(tx, question.account)
+def make_statement(
+    tx: Tx, usage: UsageReader, question: Question, now: int, moment: Moment | None = None
+) -> UsageAnswer:
+    """The statement, as known at `moment`, or all that is there. UnknownAccount, UnknownZone, BadRange (reversed, or
+    more than 100,000 rows), BadRequest (`by`)."""
+    known = None if moment is None else moment.known
+    account = accounts.read_account(tx, question.account, known)
     zone = load_zone(question.tz if question.tz is not None else account.timezone)
     by = check_by(question.by)
     start, end = the_range(question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
-    moment = None if question.as_of is None else find_moment(usage, question.as_of, now)
     until = None if moment is None else moment.block
-    where = Where(question.series, account.id, _user_ids(tx, question, now), question.products, until_block=until)
+    where = Where(question.series, account.id, _user_ids(tx, question, known), question.products, until_block=until)
     sums = usage.sums(edges, where, by, limit=MAX_ROWS)
     if question.fill == "zero":
         sums = fill_zero(sums, len(edges) - 1, by)
     check_rows(len(sums), "rows")
     times = [format_instant(edge, zone) for edge in edges]
-    rows = show_rows(tx, sums, times, by)
+    rows = show_rows(tx, sums, times, by, known)
     as_of = None if moment is None else show_moment(moment)
     return UsageAnswer(account.id, times[0], times[-1], zone.key, question.bucket, rows, total(sums), as_of)
 
@@ -156,19 +158,21 @@ def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
     return ("start", "end", *groups, *QUANTITIES, *(("others",) if ranked else ()))
 
 
-def _user_ids(tx: Tx, question: Question, now: int) -> tuple[str, ...] | None:
+def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...] | None:
     if question.users is None:
         return question.user_ids
     names = [(question.account, name) for name in question.users]
-    return tuple(sorted(users.resolve_users(tx, names, now).values()))
+    return tuple(sorted(users.bearers(tx, names, known).values()))
 
 
-def show_rows(tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str]) -> list[Row]:
-    """The sums with instants and names in words; `times` are the edges."""
+def show_rows(
+    tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str], known: Known | None = None
+) -> list[Row]:
+    """The sums with instants and names in words, those of now or of then; `times` are the edges."""
     names: dict[str, str] = {}
     if "user" in by:
         place = by.index("user")
-        names = users.names_of(tx, {found.by[place] for found in sums})
+        names = users.names_of(tx, {found.by[place] for found in sums}, known)
     return [_row(found, times, by, names) for found in sums]
 
 

@@ -11,7 +11,8 @@ from tests.api.test_error_shape import assert_problem
 from tests.conftest import NOW, Client
 from tests.usage.blocks import block
 
-from flowtally.edges import parse_instant
+from flowtally.edges import format_instant, parse_instant
+from flowtally.moment import Moment
 from flowtally.usage.memory import MemoryStore
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
@@ -20,8 +21,19 @@ RANGE = {"from": "2026-03-01", "to": "2026-03-03"}
 ARROW = "application/vnd.apache.arrow.stream"
 
 
+def token(client: Client, path: str = "/v1/usage") -> str:
+    """Of the present moment."""
+    return str(client.get(path).json()["as_of"]["token"])
+
+
 @pytest.fixture
-def trade(client: Client, usage: MemoryStore) -> Client:
+def tokens() -> list[str]:
+    """Of the moments before the first block of `trade`, and after each."""
+    return []
+
+
+@pytest.fixture
+def trade(client: Client, usage: MemoryStore, tokens: list[str]) -> Client:
     """Four accounts over two days of March, in three blocks received on three days."""
     for account in "abcd":
         client.post("/v1/accounts", json={"id": account})
@@ -30,9 +42,11 @@ def trade(client: Client, usage: MemoryStore) -> Client:
         {"account": account, "time": MARCH + day * DAY, "bytes_down": size, "requests": requests}
         for account, day, size, requests in rows
     ]
+    tokens.append(token(client))
     for number in (1, 2, 3):
         two = made[2 * number - 2 : 2 * number]
         usage.append(block(number, *two, received_at=MARCH + (number + 1) * DAY))
+        tokens.append(token(client))
     return client
 
 
@@ -48,7 +62,7 @@ def by_account(answer: Any) -> list[tuple[Any, int]]:
 
 def test_all_accounts_are_one_sum_in_utc_unless_said_otherwise(trade: Client) -> None:
     answer = ask(trade)
-    assert list(answer) == ["accounts", "from", "to", "timezone", "bucket", "rows", "total"]
+    assert list(answer) == ["accounts", "from", "to", "timezone", "bucket", "rows", "total", "as_of"]
     assert (answer["timezone"], answer["from"], answer["accounts"]) == ("UTC", "2026-03-01T00:00:00Z", None)
     assert answer["total"] == {"bytes_up": 0, "bytes_down": 149, "bytes": 149, "requests": 10}
     assert ask(trade, tz="Asia/Kolkata")["from"] == "2026-03-01T00:00:00+05:30"
@@ -158,27 +172,29 @@ def test_what_fits_nothing_is_406(trade: Client, path: str, accept: str) -> None
 # -- as of a past commit ----------------------------------------------------------------------------------------------
 
 
-def test_usage_as_of_a_block_or_an_instant_is_what_was_known_then(trade: Client) -> None:
-    known = {as_of: ask(trade, as_of=as_of)["total"]["bytes"] for as_of in ("0", "1", "2", "3")}
-    assert known == {"0": 0, "1": 30, "2": 145, "3": 149}
+def test_usage_as_of_a_token_or_an_instant_is_what_was_known_then(trade: Client, tokens: list[str]) -> None:
+    assert [ask(trade, as_of=as_of)["total"]["bytes"] for as_of in tokens] == [0, 30, 145, 149]
     answer = ask(trade, as_of="2026-03-04T23:59:59.999Z", by="account")
     assert answer["total"]["bytes"] == 145
     assert answer["as_of"] == {
         "block": 2,
         "instant": "2026-03-04T23:59:59.999Z",
         "earliest": {"block": 1, "received_at": "2026-03-03T00:00:00Z"},
+        "token": answer["as_of"]["token"],
     }
-    mine = trade.get("/v1/accounts/a/usage", params={**RANGE, "as_of": "1"}).json()
+    assert ask(trade, as_of=answer["as_of"]["token"], by="account") == answer
+    mine = trade.get("/v1/accounts/a/usage", params={**RANGE, "as_of": tokens[1]}).json()
     assert (mine["total"]["bytes"], mine["as_of"]["block"]) == (10, 1)
-    assert mine["as_of"]["instant"] == "2026-03-03T00:00:00Z"
+    assert mine["as_of"]["instant"] == "2026-03-15T12:00:00Z"  # when that was asked
 
 
 @pytest.mark.parametrize("path", ["/v1/usage", "/v1/accounts/a/usage", "/v1/accounts/a/balance"])
 def test_a_moment_still_to_come_is_refused_with_the_last_block(trade: Client, path: str) -> None:
-    for as_of in ("4", "9" * 30, "2026-03-15T12:00:00.001Z"):
+    ahead = Moment(4, NOW, promise=0).token
+    for as_of in (ahead, "2026-03-15T12:00:00.001Z"):
         body = assert_problem(trade.get(path, params={"as_of": as_of}), 400, "not_yet")
         assert body["last_block"] == 3
-    for as_of in ("yesterday", "-1", "", "2026-03-01"):
+    for as_of in ("yesterday", "-1", "", "2026-03-01", ahead[:-1], ahead + "A"):
         assert_problem(trade.get(path, params={"as_of": as_of}), 400, "bad_range")
 
 
@@ -190,11 +206,14 @@ def test_a_balance_as_of_knows_only_what_was_used_given_and_voided_by_then(
         body = {"amount": amount, "starts_at": "2026-03-01T00:00:00Z"}
         return str(client.post("/v1/accounts/acme/grants", json=body).json()["id"])
 
+    clock.at = MARCH
     client.post("/v1/accounts", json={"id": "acme", "carry_from": "2026-03-01T00:00:00Z"})
     first = grant("2026-03-02T00:00:00Z", 100)
     usage.append(block(1, {"time": MARCH, "bytes_up": 30}, received_at=parse_instant("2026-03-03T00:00:00Z")))
+    one = token(client, "/v1/accounts/acme/balance")
     grant("2026-03-04T00:00:00Z", 1000)
     usage.append(block(2, {"time": MARCH + 1, "bytes_up": 50}, received_at=parse_instant("2026-03-05T00:00:00Z")))
+    two = token(client, "/v1/accounts/acme/balance")
     clock.at = parse_instant("2026-03-06T00:00:00Z")
     client.post(f"/v1/accounts/acme/grants/{first}/void")
     clock.at = NOW
@@ -205,13 +224,13 @@ def test_a_balance_as_of_knows_only_what_was_used_given_and_voided_by_then(
         return pool["granted"], pool["left"], pool["voided"]
 
     assert left("2026-03-01T00:00:00Z") == (0, 0, 0)
-    assert left("1") == (100, 70, 0)
+    assert left(one) == (100, 70, 0)
     assert left("2026-03-04T12:00:00Z") == (1100, 1070, 0)
-    assert left("2") == (1100, 1020, 0)
+    assert left(two) == (1100, 1020, 0)
     assert left("2026-03-07T00:00:00Z") == (1100, 1000, 20)
-    answer = client.get("/v1/accounts/acme/balance?as_of=1").json()
-    assert (answer["at"], answer["as_of"]["block"]) == ("2026-03-03T00:00:00Z", 1)
-    assert "as_of" not in client.get("/v1/accounts/acme/balance").json()
+    answer = client.get(f"/v1/accounts/acme/balance?as_of={one}").json()
+    assert (answer["at"], answer["as_of"]["block"]) == ("2026-03-02T00:00:00Z", 1)
+    assert client.get("/v1/accounts/acme/balance").json()["as_of"]["instant"] == format_instant(NOW)
 
 
 def test_a_users_usage_and_balance_as_of_know_only_what_was_used_allocated_and_taken_back_by_then(
@@ -223,9 +242,12 @@ def test_a_users_usage_and_balance_as_of_know_only_what_was_used_allocated_and_t
     client.post(f"{account}/grants", json={"amount": 1000})
     user_id = client.post(f"{account}/users", json={"name": "fay", "funded": True}).json()["id"]
     made = client.post(f"{user}/allocations", json={"amount": 100}).json()["id"]
+    tokens = []
     for number, day in ((1, 3), (2, 5)):
+        clock.at = MARCH + (day - 1) * DAY
         row = {"time": parse_instant("2026-03-02T00:00:01Z"), "bytes_up": 10 * number, "user": user_id}
-        usage.append(block(number, row, received_at=MARCH + (day - 1) * DAY))
+        usage.append(block(number, row, received_at=clock.at))
+        tokens.append(token(client, f"{user}/balance"))
     clock.at = parse_instant("2026-03-06T00:00:00Z")
     assert client.post(f"{user}/allocations/{made}/return", json={"amount": 30}).status_code == 200
     clock.at = NOW
@@ -238,9 +260,9 @@ def test_a_users_usage_and_balance_as_of_know_only_what_was_used_allocated_and_t
         return balance["pools"]["traffic"]["granted"], balance["pools"]["traffic"]["left"], used["total"]["bytes"]
 
     assert known("2026-03-01T00:00:00Z") == (0, 0, 0)
-    assert known("1") == (100, 90, 10)
-    assert known("2") == (100, 70, 30)
+    assert known(tokens[0]) == (100, 90, 10)
+    assert known(tokens[1]) == (100, 70, 30)
     assert known("2026-03-07T00:00:00Z") == (70, 40, 30)
-    assert "as_of" not in client.get(f"{user}/balance").json()
     for path in (f"{user}/balance", f"{user}/usage"):
-        assert_problem(client.get(path, params={"as_of": "3"}), 400, "not_yet")
+        problem = assert_problem(client.get(path, params={"as_of": "3"}), 400, "bad_range")
+        assert "token" in problem["detail"]

@@ -11,7 +11,7 @@ PATH = "/v1/accounts/acme/usage"
 
 def test_the_answer_has_rows_and_their_total(client: Client, acme: str) -> None:
     answer = client.get(PATH, params=RANGE).json()
-    assert list(answer) == ["account", "from", "to", "timezone", "bucket", "rows", "total"]
+    assert list(answer) == ["account", "from", "to", "timezone", "bucket", "rows", "total", "as_of"]
     assert [row["bytes"] for row in answer["rows"]] == [1000, 8]
     assert answer["total"] == {"bytes_up": 101, "bytes_down": 907, "bytes": 1008, "requests": 3}
 

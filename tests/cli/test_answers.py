@@ -145,14 +145,16 @@ def send(live: Live, *events: tuple[str, str, int]) -> None:
 def test_a_month_is_closed_corrected_by_late_events_and_exported(live: Live, tmp_path: Path) -> None:
     ask(live, "account", "create", "acme", "--tz", "Asia/Kolkata")
     send(live, ("1", "2026-03-01T00:00:00+05:30", 100), ("2", "2026-03-31T23:59:59+05:30", 20))
+    before = ask(live, "usage", "acme", "--from", "2026-03-01", "--to", "2026-04-01", "--bucket", "total")
     closed = ask(live, "period", "close", "acme", "--from", "2026-03-01", "--to", "2026-04-01")
     send(live, ("3", "2026-03-15T12:00:00Z", 7), ("4", "2026-04-01T00:00:00+05:30", 1000))
     shown = ask(live, "period", "show", "acme", closed["id"])
     march = ("--from", "2026-03-01", "--to", "2026-04-01")
     now = ask(live, "usage", "acme", *march, "--bucket", "total")["total"]["bytes"]
     assert (shown["statement"]["total"]["bytes"], shown["adjustments"]["total"]["bytes"], now) == (120, 7, 127)
-    then = ask(live, "usage", "acme", *march, "--as-of", str(closed["block"]))
+    then = ask(live, "usage", "acme", *march, "--as-of", before["as_of"]["token"])
     assert then["total"]["bytes"] == 120
+    assert then | {"bucket": "total", "rows": []} == before | {"rows": []}
     for name in ("march.parquet", "march.csv"):
         done = ask(live, "export", "acme", "--out", str(tmp_path / name), *march)
         assert (done["rows"], done["block"]) == (3, shown["adjustments"]["until_block"])

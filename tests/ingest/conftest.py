@@ -90,7 +90,8 @@ class House:
     """One installation: its stores outlive the process that `open` and `die` stand for."""
 
     def __init__(self, data: Path, store: UsageStore, ledger: Ledger, credential: Credential, clock: Clock) -> None:
-        self.data, self.ledger, self.credential, self.clock = data, ledger, credential, clock
+        self.data, self.ledger, self.credential = data, ledger, credential
+        self.clock: Any = clock
         self.store = Faulty(store)
         self.ingest: Ingest | None = None
         self.settings: dict[str, object] = {"min_free_bytes": 0}

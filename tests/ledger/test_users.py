@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from flowtally.errors import NotFound, UnknownAccount, Unprocessable
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.known import Known
 from flowtally.ledger.tables import users as users_table
 
 
@@ -137,6 +138,6 @@ def test_everybody_of_a_name_is_found_whatever_the_account(ledger: Ledger) -> No
         made = users.ensure_users(tx, [("acme", "ann"), ("beta", "ann"), ("acme", "bob")], 5)
         give_up(tx, "beta", "ann", 100)
         anns = {made["acme", "ann"], made["beta", "ann"]}
-        assert users.ids_named(tx, ["ann"], 99) == anns
-        assert users.ids_named(tx, ["ann", "", "nobody", "\x00"], 100) == {made["acme", "ann"], ""}
-        assert users.ids_named(tx, [], 5) == set()
+        assert users.ids_named(tx, ["ann"], Known(None, 99)) == anns
+        assert users.ids_named(tx, ["ann", "", "nobody", "\x00"]) == {made["acme", "ann"], ""}
+        assert users.ids_named(tx, []) == set()

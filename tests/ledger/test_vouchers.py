@@ -13,6 +13,7 @@ from flowtally.ledger import accounts, audit, codes, draws, grants, vouchers
 from flowtally.ledger.codes import Code
 from flowtally.ledger.cuts import cut_instants
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.known import Known
 from flowtally.ledger.vault import Vault
 from flowtally.ledger.vouchers import Voucher
 
@@ -94,8 +95,8 @@ def test_a_revoked_voucher_returns_its_draw_and_is_worth_nothing(books: Ledger) 
             vouchers.redeem_voucher(tx, "beta", code(1).digest, now=70)
         assert refused.value.extra["voucher_status"] == "revoked"
         assert [one.id for one in draws.draws_of(tx, "acme")] == [other.id]
-        assert [one.returned for one in draws.draws_of(tx, "acme", until=49)] == [0, 0]
-        assert draws.draws_of(tx, "acme", until=4) == []
+        assert [one.returned for one in draws.draws_of(tx, "acme", Known(None, 49))] == [0, 0]
+        assert draws.draws_of(tx, "acme", Known(None, 4)) == []
         with pytest.raises(NotFound):
             vouchers.revoke_voucher(tx, other.id, "beta", now=70)
         assert list(audit.faults(tx)) == []

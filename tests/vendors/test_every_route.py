@@ -194,10 +194,11 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def everything_of(client: Client, account: str) -> list[Any]:
-    """All that the native API tells of the account, but for its files."""
+    """All that the native API tells of the account, but for its files, and of which moment each answer is."""
     told = [client.get(path.replace("{account}", account)) for path in NATIVE_READS]
     assert {answer.status_code for answer in told} == {200}
-    return [answer.json() for answer in told]
+    bodies = [answer.json() for answer in told]
+    return [{name: value for name, value in one.items() if name != "as_of"} for one in bodies]
 
 
 @every_dialect

@@ -30,7 +30,7 @@ from tests.world.model import total
 from tests.world.verbs import verb
 from tests.world.world import DAY, Backup, World
 
-from flowtally.clock import now_ms
+from flowtally.clock import SteadyClock, now_ms
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.ledger.database import Ledger
@@ -157,6 +157,7 @@ class Restored(World):
         self.model, self.token = backup.model, world.token
         self.chance = Random(world.chance.randrange(2**32))
         self.clock = Clock(backup.at)
+        self.steady = SteadyClock(self.clock)
 
 
 def put_back(world: World, closing: ExitStack) -> World:

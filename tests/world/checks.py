@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from tests.world.model import PURSES, Row, User, inside, total
-from tests.world.world import ACCOUNTS, DAY, World
+from tests.world.world import ACCOUNTS, DAY, NAMES, Told, World
 
 from flowtally import tokens
 from flowtally.changes import KIND, Place
@@ -80,12 +80,46 @@ def usage_of_all(world: World, chance: Random) -> None:
 
 
 def usage_as_it_stood(world: World, chance: Random) -> None:
-    """Of any earlier check, asked for by the block that was the last one then."""
+    """Of any earlier check, asked for by the token of that moment."""
     span: dict[str, Any] = {"from": format_instant(0), "to": format_instant(world.now + DAY), "bucket": "total"}
-    for block, count in chance.sample(world.past_blocks, min(2, len(world.past_blocks))):
-        told = world.ask("GET", "/v1/usage", **span, as_of=str(block))
+    for token, count in chance.sample(world.past_moments, min(2, len(world.past_moments))):
+        told = world.ask("GET", "/v1/usage", **span, as_of=token)
         assert amounts(told["total"]) == total(world.model.rows[:count])
-    world.past_blocks.append((world.house.keys.committed().block, len(world.model.rows)))
+    world.past_moments.append((world.ask("GET", "/v1/usage", **span)["as_of"]["token"], len(world.model.rows)))
+
+
+def answers_of_the_past(world: World, chance: Random) -> None:
+    """Whatever was answered once is answered again, to the letter, by the token it told: whatever happened since."""
+    for one in chance.sample(world.told, min(5, len(world.told))):
+        assert world.ask("GET", one.path, **one.query, as_of=one.answer["as_of"]["token"]) == one.answer
+    for path, query in chance.sample(questions(world, chance), 3):
+        answer = world.ask("GET", path, **query)
+        world.told.append(Told(path, query, answer))
+        assert world.ask("GET", path, **query, as_of=answer["as_of"]["token"]) == answer
+    at = format_instant(world.now - chance.choice([0, 1, DAY]))  # of an instant, too
+    path, query = chance.choice(questions(world, chance))
+    world.told.append(Told(path, query, world.ask("GET", path, **query, as_of=at)))
+    assert world.ask("GET", path, **query, as_of=at) == world.told[-1].answer
+
+
+def questions(world: World, chance: Random) -> list[tuple[str, dict[str, Any]]]:
+    """All that have a moment; what they leave out is decided by it."""
+    account = f"/v1/accounts/{world.account()}"
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/usage", {"by": "account,user", "fill": "none"}),
+        (f"{account}/usage", {"by": chance.choice(["user", "product", "user,product"]), "bucket": "day"}),
+        (f"{account}/usage", {"user": chance.choice(NAMES), "bucket": "total"}),
+        (f"{account}/balance", {}),
+        (f"{account}/balance", {"at": format_instant(world.past())}),
+        (f"{account}/explain", {"top": 2}),
+        (f"{account}/periods/open", {}),
+    ]
+    for one in some(chance, world.model.periods):
+        asked.append((f"/v1/accounts/{one.account}/periods/{one.answer['id']}", {"limit": 3}))
+    for user in some(chance, world.model.users):
+        path = f"/v1/accounts/{user.account}/users/{user.id}"
+        asked += [(f"{path}/balance", {}), (f"{path}/explain", {}), (f"{path}/usage", {"bucket": "total"})]
+    return asked
 
 
 def changes(world: World, chance: Random) -> None:
@@ -288,7 +322,7 @@ def periods(world: World, chance: Random) -> None:
     """A statement never changes; with its adjustments it is the usage of now; each row is in one statement, or open."""
     for one in world.model.periods:
         told = world.ask("GET", f"/v1/accounts/{one.account}/periods/{one.id}")
-        assert {name: value for name, value in told.items() if name != "adjustments"} == one.answer
+        assert {name: value for name, value in told.items() if name not in ("adjustments", "as_of")} == one.answer
         late = total(inside(world.model.rows[one.rows :], one.account, one.start, one.end))
         assert amounts(told["adjustments"]["total"]) == late
         now = total(inside(world.model.rows, one.account, one.start, one.end))
@@ -332,6 +366,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     usage,
     usage_of_all,
     usage_as_it_stood,
+    answers_of_the_past,
     changes,
     balances,
     users,

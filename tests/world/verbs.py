@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from tests.ingest.conftest import Death
+from tests.world import checks
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
 from tests.world.world import DAY, NAMES, REWARD, World
 
@@ -370,6 +371,7 @@ def erase_a_user(world: World, chance: Random) -> None:
     assert (told["state"], told["user"]) == ("finished", f"erased-{user.id}")
     world.model.forget_addresses(user)
     world.model.erase(user)
+    world.told.clear()  # an erasure is the one thing that changes what was answered
 
 
 @verb(4)
@@ -560,7 +562,8 @@ def roll_old_months_up(world: World, chance: Random) -> None:
     send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
     world.roll_up()
     world.model.rolled_up = old
-    world.past_blocks.clear()
+    world.past_moments.clear()
+    world.told.clear()
 
 
 @verb(1)
@@ -595,6 +598,21 @@ def start_with_the_wrong_ledger(world: World, chance: Random) -> None:
         shutil.copy(right, copy)
         right.rename(file)
     world.reopen()
+
+
+@verb(2)
+def set_the_clock_back(world: World, chance: Random) -> None:
+    """By seconds, for a while, with or without a restart in it: nothing is dated before what was, and what was
+    answered stays."""
+    back, before = chance.randrange(1, 8) * 1000, world.now
+    world.clock.at -= back
+    if chance.random() < 0.5:
+        world.kill()
+        world.reopen()
+    world.made += 1
+    send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
+    checks.answers_of_the_past(world, chance)
+    world.clock.at = max(world.clock.at + back, before)
 
 
 # What they have in common

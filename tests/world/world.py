@@ -19,6 +19,7 @@ from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House
 from tests.world.model import Account, Model, User
 
+from flowtally.clock import SteadyClock
 from flowtally.config import load_config
 from flowtally.edges import format_instant
 from flowtally.ledger import credentials
@@ -46,6 +47,15 @@ class Backup:
     at: int
 
 
+@dataclass(frozen=True)
+class Told:
+    """What was answered, to be asked for again."""
+
+    path: str
+    query: dict[str, Any]
+    answer: Any
+
+
 class World:
     """`chance` is all the randomness there is; `ask` is how everything is done."""
 
@@ -64,8 +74,9 @@ class World:
         self.house.data.mkdir()
         self.model = Model({one.name: one for one in ACCOUNTS})
         self.made = 0
+        self.told: list[Told] = []  # some answers, with the moments they are of
         self.edges: list[int] = []  # instants at which something changed: use is dated there, and just before
-        self.past_blocks: list[tuple[int, int]] = []  # the last one, and how many rows there were then
+        self.past_moments: list[tuple[str, int]] = []  # its token, and how many rows there were then
         self.open()
         for one in ACCOUNTS:
             settings = {"timezone": one.zone, "overage": one.overage, "carry_from": format_instant(one.carry_from)}
@@ -74,13 +85,15 @@ class World:
     # Processes
 
     def open(self) -> None:
+        self.steady = SteadyClock(self.clock)  # of this process: it knows only what the stores tell it
+        self.house.clock = self.steady
         config = load_config(
             {}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62, **REWARD
         )
         self.process = ExitStack()
         self.process.callback(self.house.ledger.close)
         house = self.house
-        app = create_app(config, clock=self.clock, usage=house.store.inner, ledger=house.ledger, ingest=house.open())
+        app = create_app(config, clock=self.steady, usage=house.store.inner, ledger=house.ledger, ingest=house.open())
         self.client: httpx.Client = self.process.enter_context(TestClient(app))
         self.client.headers["Authorization"] = f"Bearer {self.token}"
 
@@ -117,7 +130,8 @@ class World:
 
     @property
     def now(self) -> int:
-        return self.clock.at
+        """What is promised now is dated so: not before anything that was, were the clock set back."""
+        return self.steady()
 
     def pass_time(self) -> None:
         """A few milliseconds, and once in a while hours."""

@@ -42,10 +42,9 @@ def allocate(call: Call, account: str, user: str, body: AllocationRequest) -> Al
     in one step. What the user has not spent at `expires_at` (none: never) is lost, and does not come back to the
     account. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
     repeated request must not allocate twice."""
-    now = call.house.clock()  # the transaction may have waited for its turn: what is left is asked as of now
     ends = None if body.expires_at is None else parse_instant(body.expires_at)
     made = funding.allocate(
-        call.tx, call.house.usage, account, user, body.amount, now=now, pool=body.pool, expires_at=ends
+        call.tx, call.usage, account, user, body.amount, now=call.now, pool=body.pool, expires_at=ends
     )
     return show_allocation(made, users.read_user(call.tx, account, made.user_id).name)
 
@@ -82,6 +81,5 @@ def take_back(call: Call, account: str, user: str, allocation: str, body: Return
     """Returns `amount`, or all that the user has not spent of it, to the account, as if the allocation had been that
     much smaller from its beginning: where the grant that paid it has expired meanwhile, it comes back expired. Of an
     allocation that has expired itself nothing comes back."""
-    now = call.house.clock()
-    found = funding.take_back(call.tx, call.house.usage, account, user, allocation, now=now, amount=body.amount)
+    found = funding.take_back(call.tx, call.usage, account, user, allocation, now=call.now, amount=body.amount)
     return show_allocation(found, users.read_user(call.tx, account, found.user_id).name)

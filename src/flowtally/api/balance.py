@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.api.as_of import EXAMPLE as AS_OF
+from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.balance import make_balance
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, NotYet, RolledUp, UnknownAccount
-from flowtally.moment import Moment, find_moment
+from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
 
@@ -23,14 +24,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
     ] = None
-    as_of: Annotated[
-        str | None,
-        Meta(
-            description="The balance as it stood at a past commit: the number of a block, or an instant of receipt "
-            "(RFC 3339). `at` defaults to that instant then.",
-            examples=["2026-03-14T00:00:00Z"],
-        ),
-    ] = None
+    as_of: AsOfText = None
 
 
 @operation(
@@ -40,7 +34,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What is left",
     query=BalanceQuery,
     answer=BalanceAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RolledUp),
     example=BalanceAnswer(
         "acme",
         "2026-03-15T00:00:00Z",
@@ -58,6 +52,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         },
         [msgspec.structs.replace(GRANT, spent=51_200, left=99_999_948_800, state="active")],
+        AS_OF,
     ),
 )
 def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer:
@@ -66,13 +61,10 @@ def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer
     was used.
 
     `as_of` is yesterday's knowledge instead: use of blocks up to that moment, grants given and voided by then. The
-    answer's `as_of` says which block and instant it used."""
-    at, moment = when_of(call, query)
-    return make_balance(call.tx, call.house.usage, account, at, moment)
+    answer's `as_of` says of which moment it is."""
+    return make_balance(call.tx, call.usage, account, instant_of(call, query), call.moment)
 
 
-def when_of(call: Call, query: BalanceQuery) -> tuple[int, Moment | None]:
-    """The instant asked about, and as of which past moment. BadRange, NotYet."""
-    moment = None if query.as_of is None else find_moment(call.house.usage, query.as_of, call.now)
-    default = call.now if moment is None else moment.instant
-    return default if query.at is None else parse_instant(query.at), moment
+def instant_of(call: Call, query: BalanceQuery) -> int:
+    """The instant asked about. BadRange."""
+    return call.now if query.at is None else parse_instant(query.at)

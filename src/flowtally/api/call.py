@@ -10,6 +10,8 @@ import msgspec
 from flowtally.api.house import House
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.moment import Moment
+from flowtally.usage.store import UsageReader
 
 JSON: Final = "application/json"
 
@@ -33,7 +35,8 @@ class Streaming(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request on its way through an operation. `tx` is its ledger transaction."""
+    """One request on its way through an operation. `tx` is its ledger transaction; `usage` all use up to one block,
+    known before it began; `moment` both together, where the answer tells it, and `now` its instant."""
 
     house: House
     credential: Credential
@@ -42,8 +45,20 @@ class Call(msgspec.Struct, frozen=True):
     accept: str
     head: bool = False  # whether only the head of the answer was asked for
     _tx: Tx | None = None
+    _usage: UsageReader | None = None
+    _moment: Moment | None = None
 
     @property
     def tx(self) -> Tx:
         assert self._tx is not None, "an asynchronous operation has no transaction"
         return self._tx
+
+    @property
+    def usage(self) -> UsageReader:
+        assert self._usage is not None, "an asynchronous operation asks the store itself"
+        return self._usage
+
+    @property
+    def moment(self) -> Moment:
+        assert self._moment is not None, "its query has no `as_of`"
+        return self._moment

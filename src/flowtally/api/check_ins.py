@@ -43,7 +43,7 @@ def check_in(call: Call, account: str) -> CheckInAnswer:
     is possible; so do a day that comes again because the account's zone was changed, and a month that gave all."""
     config = call.house.config
     reward = Reward(config.check_in_bytes, config.check_in_days, config.check_in_cap_bytes)
-    made = check_ins.check_in(call.tx, account, reward, now=call.house.clock())
+    made = check_ins.check_in(call.tx, account, reward, now=call.now)
     zone = load_zone(accounts.read_account(call.tx, account).timezone)
     following = format_instant(check_ins.next_check_in(call.tx, account), zone)
     return msgspec.structs.replace(show(made), next_at=following)

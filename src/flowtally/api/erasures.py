@@ -46,7 +46,7 @@ def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAn
     until `state` is `finished`. No quantity changes: only what is split by label has no label there. Address a deleted
     user by its id. A second time does the work again and changes nothing else. Exports and backups made before still
     hold all of it."""
-    return _asked(erase(call.tx, call.house.usage, account, user, now=call.house.clock()))
+    return _asked(erase(call.tx, call.usage, account, user, now=call.now))
 
 
 @operation(

@@ -8,11 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.api.as_of import EXAMPLE as AS_OF
+from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, RolledUp, UnknownAccount, UnknownUser
+from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
 from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
     Behind,
@@ -30,6 +32,7 @@ class ExplainQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
     ] = None
+    as_of: AsOfText = None
     top: Annotated[
         int, Meta(description="How many rows to show of each of the five largest spans of a pool.", ge=0, le=MAX_TOP)
     ] = DEFAULT_TOP
@@ -96,6 +99,7 @@ EXAMPLE = ExplainAnswer(
             draws=[],
         )
     },
+    as_of=AS_OF,
 )
 
 
@@ -106,7 +110,7 @@ EXAMPLE = ExplainAnswer(
     summary="How a balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, UnknownAccount, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RolledUp),
     example=EXAMPLE,
 )
 def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAnswer:
@@ -114,7 +118,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     where a grant starts or ends; what was used between two such instants is split into events, corrections and
     adjustments, and into what each grant paid and what nothing paid. `block` is the last commit that is in it."""
     at = call.now if query.at is None else parse_instant(query.at)
-    return make_explanation(call.tx, call.house.usage, account, at, query.top)
+    return make_explanation(call.tx, call.usage, account, at, query.top, call.moment)
 
 
 @operation(
@@ -124,7 +128,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     summary="How a user's balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, UnknownAccount, UnknownUser, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, AsOfGone, RolledUp),
     example=msgspec.structs.replace(EXAMPLE, user=_ROW.user, user_id=_ROW.user_id),
 )
 def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuery) -> ExplainAnswer:
@@ -132,4 +136,4 @@ def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuer
     allocated to it, less what was taken back (`source` is `allocation`). The account pays for all other users: they
     have no pools."""
     at = call.now if query.at is None else parse_instant(query.at)
-    return make_user_explanation(call.tx, call.house.usage, account, user, at, query.top)
+    return make_user_explanation(call.tx, call.usage, account, user, at, query.top, call.moment)

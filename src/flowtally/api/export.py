@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
-from flowtally.errors import BadRange, NotAcceptable, RolledUp, UnknownAccount
+from flowtally.errors import AsOfGone, BadRange, NotAcceptable, NotYet, RolledUp, UnknownAccount
 from flowtally.events import METERED
 from flowtally.export import Format, plan_export, write_export
 
@@ -39,6 +40,7 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Annotated[
         Literal["parquet", "csv"] | None, Meta(description="Default: by the Accept header, else `parquet`.")
     ] = None
+    as_of: AsOfText = None
 
 
 @operation(
@@ -48,18 +50,19 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Export all rows",
     query=ExportQuery,
     answer=bytes,
-    errors=(BadRange, UnknownAccount, NotAcceptable, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
     also=(PARQUET, CSV),
 )
 def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     """Events and corrections one by one in order of time, users by their names, as they are in the store at one moment:
-    rows up to the block the header `Flowtally-Block` names; `Flowtally-Rows` says how many (a row that was rolled up
+    rows up to the block the header `Flowtally-Block` names (the moment's token is in `Flowtally-As-Of`);
+    `Flowtally-Rows` says how many (a row that was rolled up
     counts as the `entries` it stands for). Their sums are the
     account's usage of the range, exactly. A transfer that breaks off is not complete: a Parquet file lacks its footer
     then. In CSV labels are a JSON object, and text a spreadsheet would run as a formula has a leading apostrophe."""
     form = query.format or FORMATS[choose(call.accept, tuple(FORMATS))]
-    usage, ledger = call.house.usage, call.house.ledger
-    export = plan_export(call.tx, usage, account, query.start, query.end, call.now, query.series)
+    usage, ledger = call.usage, call.house.ledger
+    export = plan_export(call.tx, usage, account, query.start, query.end, call.now, query.series, call.moment)
     headers = {
         "Content-Disposition": f'attachment; filename="usage.{form}"',
         ROWS_HEADER: str(export.extent.rows),

@@ -66,7 +66,7 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
         )
     )
     past = [parse_instant(edge) for edge in (body.starts_at, body.expires_at) if edge is not None]
-    require_countable(call.house.usage, account, *(edge for edge in past if edge < call.now))
+    require_countable(call.usage, account, *(edge for edge in past if edge < call.now))
     return given
 
 

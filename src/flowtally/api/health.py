@@ -54,7 +54,9 @@ async def healthz(house: House, request: AnyRequest) -> Health:
     example=Health("ok"),
 )
 async def readyz(house: House, request: AnyRequest) -> Health:
-    """Asks both databases, and ingest whether its door is open: failing it is a reason to send traffic elsewhere."""
+    """Asks both databases, ingest whether its door is open, and whether the clock can be believed: failing it is a
+    reason to send traffic elsewhere."""
+    house.clock.check()
     writes, why = house.ingest.ready()
     if not writes:
         raise Unavailable(f"Usage cannot be written: {why}.")

@@ -14,11 +14,13 @@ from flowtally.api.metrics import Metrics
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
+from flowtally.clock import SteadyClock
 from flowtally.config import Config
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
 from flowtally.ledger.vault import Vault
+from flowtally.moment import Moments
 from flowtally.protocol import (
     CorrectionsAnswer,
     EventAnswer,
@@ -81,10 +83,11 @@ class EventsDoor(Protocol):
 
 
 class House(msgspec.Struct, frozen=True):
-    """Stores and doors of one server. `clock` gives whole milliseconds since 1970 UTC."""
+    """Stores and doors of one server. `clock` gives whole milliseconds since 1970 UTC; `moments` what an answer is
+    of."""
 
     config: Config
-    clock: Callable[[], int]
+    clock: SteadyClock
     usage: UsageStore
     ledger: Ledger
     ingest: EventsDoor
@@ -96,6 +99,7 @@ class House(msgspec.Struct, frozen=True):
     bodies: BodyRoom
     care: Care
     guesses: Guesses
+    moments: Moments
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""

@@ -30,10 +30,14 @@ from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query, 
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError
+from flowtally.ledger.database import Tx
+from flowtally.moment import Begun
 from flowtally.protocol import PlainEvent, Scope
+from flowtally.usage.until_block import UntilBlock
 
 log = structlog.get_logger("flowtally.api")
 
+AS_OF_HEADER: Final = "Flowtally-As-Of"  # the token of the answer's moment, whatever form the answer has
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 AnyRequest = Request[Any, Any, Any]
 
@@ -70,6 +74,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[str, ...] = ()  # other media types of the answer
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
     raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
+
+    @property
+    def tells_moment(self) -> bool:
+        """Whether the answer is of a moment, its own or the one that was asked for."""
+        return "as_of" in self.query.__struct_fields__
 
     @property
     def writes(self) -> bool:
@@ -155,11 +164,10 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
     ledger = call.house.ledger
     if op.prepare is not None:
         given["prepared"] = _prepared(op, call, given, key)
+    begun = call.house.moments.begin(_as_of(op, given))
     try:
         with ledger.begin() if op.writes else ledger.read() as tx:
-            # A write may have waited for its turn: its instant is that of the transaction, so that what was known at an
-            # instant never changes afterwards.
-            own = msgspec.structs.replace(call, _tx=tx, now=call.house.clock() if op.writes else call.now)
+            own = _writing(call, tx) if op.writes else _reading(call, tx, begun, tells_moment=op.tells_moment)
             if key is None:
                 made = op.work(own, **given)
             else:
@@ -173,14 +181,36 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.ingest.look_again(account)
         if op.erases:
             call.house.care.finish_erasures()  # likewise, and after names were forgotten: it must meet no new ones
-    return stream(call, made) if isinstance(made, Streaming) else respond(op, made)
+    response = stream(call, made) if isinstance(made, Streaming) else respond(op, made)
+    if op.tells_moment:
+        response.headers[AS_OF_HEADER] = own.moment.token
+    return response
+
+
+def _writing(call: Call, tx: Tx) -> Call:
+    """It may have waited for its turn: its instant and the use it sees are those of its transaction. Nobody else
+    promises anything meanwhile, so the ledger is what it was when the last block came."""
+    usage, now = call.house.usage, call.house.clock.date()
+    return msgspec.structs.replace(call, _tx=tx, _usage=UntilBlock(usage, usage.published()), now=now)
+
+
+def _reading(call: Call, tx: Tx, begun: Begun, *, tells_moment: bool) -> Call:
+    usage = UntilBlock(call.house.usage, begun.commit)
+    moment = call.house.moments.hold(tx, begun) if tells_moment else None
+    now = call.house.clock() if moment is None else moment.instant
+    return msgspec.structs.replace(call, _tx=tx, _usage=usage, _moment=moment, now=now)
+
+
+def _as_of(op: Operation, given: Mapping[str, Any]) -> str | None:
+    return given["query"].as_of if op.tells_moment else None
 
 
 def _prepared(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Any:
     """What `op.prepare` gives, in a read transaction: one writer at a time holds the ledger, and ingest may need it, so
     nobody asks the usage store in there. A request that will be answered from memory needs no preparing."""
+    begun = call.house.moments.begin()
     with call.house.ledger.read() as tx:
-        own = msgspec.structs.replace(call, _tx=tx)
+        own = _reading(call, tx, begun, tells_moment=True)
         if op.prepare is None or (key is not None and is_known(own, key)):
             return None
         return op.prepare(own, **given)

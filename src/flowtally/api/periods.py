@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from flowtally import auth
+from flowtally.api.as_of import EXAMPLE as AS_OF
+from flowtally.api.as_of import AsOfQuery, AsOfText
 from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.errors import BadRange, Conflict, NotFound, PeriodOverlap, RolledUp, UnknownAccount
+from flowtally.errors import AsOfGone, BadRange, Conflict, NotFound, NotYet, PeriodOverlap, RolledUp, UnknownAccount
 from flowtally.funding import require_countable
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page
@@ -50,6 +52,7 @@ EXAMPLE = PeriodAnswer(
 )
 LATE = ProductTotals("residential", "traffic", 0, 800, 800, 2)
 DETAIL = PeriodDetailAnswer(
+    as_of=AS_OF,
     **{name: getattr(EXAMPLE, name) for name in PeriodAnswer.__struct_fields__},
     adjustments=PeriodAdjustments(
         until_block=4800,
@@ -76,8 +79,12 @@ DETAIL = PeriodDetailAnswer(
 )
 
 
+class PeriodQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    as_of: AsOfText = None
+
+
 def plan(call: Call, account: str, body: PeriodRequest) -> Closing:
-    return plan_closing(call.tx, call.house.usage, account, body.start, body.end, call.now)
+    return plan_closing(call.tx, call.usage, account, body.start, body.end, call.now, call.moment)
 
 
 @operation(
@@ -103,7 +110,7 @@ def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closin
 
     What arrives later with a time inside still counts at that time. It appears as an adjustment of the open period, and
     the next closing of the account takes it into its own statement. A statement never changes."""
-    require_countable(call.house.usage, account, prepared.starts_at, prepared.ends_at)
+    require_countable(call.usage, account, prepared.starts_at, prepared.ends_at)
     return keep(call.tx, account, prepared, call.now)
 
 
@@ -127,20 +134,22 @@ def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswe
     "/v1/accounts/{account}/periods/open",
     may=auth.READERS,
     summary="Adjustments of the open period",
+    query=AsOfQuery,
     answer=OpenPeriodAnswer,
-    errors=(UnknownAccount, RolledUp),
+    errors=(NotYet, UnknownAccount, AsOfGone, RolledUp),
     example=OpenPeriodAnswer(
         "acme",
         4711,
         4800,
         [PeriodAdjustment(EXAMPLE.id, EXAMPLE.start, EXAMPLE.end, [LATE], Totals(0, 800, 800, 2))],
         Totals(0, 800, 800, 2),
+        AS_OF,
     ),
 )
-def read_open(call: Call, account: str) -> OpenPeriodAnswer:
+def read_open(call: Call, account: str, query: AsOfQuery) -> OpenPeriodAnswer:
     """What came into closed periods since the last closing and is in no statement yet, by period and product. The next
     closing takes it up."""
-    return read_open_period(call.tx, call.house.usage, account, call.now)
+    return read_open_period(call.tx, call.usage, account, call.now, call.moment)
 
 
 @operation(
@@ -148,13 +157,14 @@ def read_open(call: Call, account: str) -> OpenPeriodAnswer:
     "/v1/accounts/{account}/periods/{period}",
     may=auth.READERS,
     summary="Read a closed period",
-    query=PageQuery,
+    query=PeriodQuery,
     answer=PeriodDetailAnswer,
-    errors=(NotFound, RolledUp),
+    errors=(NotFound, NotYet, AsOfGone, RolledUp),
     example=DETAIL,
 )
-def read_period(call: Call, account: str, period: str, query: PageQuery) -> PeriodDetailAnswer:
+def read_period(call: Call, account: str, period: str, query: PeriodQuery) -> PeriodDetailAnswer:
     """The frozen statement, and in `adjustments` everything that came into the period since, whoever's statement took
     it up: statement + adjustments = usage now, exactly. `changes` says which blocks brought it to which days; `cursor`
-    and `limit` page through these, the sums are always of all."""
-    return read(call.tx, call.house.usage, account, period, query.cursor, query.limit, call.now)
+    and `limit` page through these, the sums are always of all. Further pages are of the first one's moment where
+    `as_of` gives its token."""
+    return read(call.tx, call.usage, account, period, query.cursor, query.limit, call.now, call.moment)

@@ -9,13 +9,24 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.api.as_of import EXAMPLE as AS_OF
+from flowtally.api.as_of import AsOfText
 from flowtally.api.call import JSON, Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.arrow import to_arrow
-from flowtally.errors import BadRange, BadRequest, NotAcceptable, NotYet, RolledUp, UnknownAccount, UnknownZone
+from flowtally.errors import (
+    AsOfGone,
+    BadRange,
+    BadRequest,
+    NotAcceptable,
+    NotYet,
+    RolledUp,
+    UnknownAccount,
+    UnknownZone,
+)
 from flowtally.events import METERED
 from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
@@ -42,6 +53,7 @@ EXAMPLE = UsageAnswer(
         }
     ],
     Totals(1200, 50_000, 51_200, 1),
+    AS_OF,
 )
 
 
@@ -77,7 +89,8 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ANY_TEXT,
     ] = msgspec.field(default_factory=list)
     user: Annotated[
-        list[str], Meta(description="Only users of these present names (repeatable; empty: use without a user).")
+        list[str],
+        Meta(description="Only users of these names at the answer's moment (repeatable; empty: use without a user)."),
     ] = msgspec.field(default_factory=list)
     product: Annotated[list[str], Meta(description="Only these products (repeatable).")] = msgspec.field(
         default_factory=list
@@ -87,14 +100,7 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["zero", "none"],
         Meta(description="`zero`: every span for every group that has a row in the range; `none`: only what was used."),
     ] = "zero"
-    as_of: Annotated[
-        str | None,
-        Meta(
-            description="The answer as it stood at a past commit: the number of a block, or an instant of receipt "
-            "(RFC 3339).",
-            examples=["2026-03-14T00:00:00Z"],
-        ),
-    ] = None
+    as_of: AsOfText = None
     format: Annotated[
         Literal["json", "csv", "arrow"] | None, Meta(description="Default: by the Accept header, else `json`.")
     ] = None
@@ -114,7 +120,10 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     ] = msgspec.field(default_factory=list)
     user: Annotated[
         list[str],
-        Meta(description="Only users of these present names, in any account (repeatable; empty: use without a user)."),
+        Meta(
+            description="Only users of these names at the answer's moment, in any account (repeatable; empty: use "
+            "without a user)."
+        ),
     ] = msgspec.field(default_factory=list)
     account: Annotated[list[str], Meta(description="Only these accounts (repeatable).")] = msgspec.field(
         default_factory=list
@@ -141,7 +150,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     summary="Usage by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, RolledUp),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
     also=(CSV, ARROW),
     example=EXAMPLE,
 )
@@ -152,8 +161,8 @@ def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Rep
     spreadsheet would take a name for a formula. Arrow has typed columns, and the rest of the answer in the schema's
     metadata.
 
-    `as_of` answers with what was known at a past commit; the answer's `as_of` says which block and instant it used,
-    and the earliest that can be asked."""
+    The answer's `as_of` says of which moment it is, and how far back can be asked; the same question with its token has
+    the same answer for ever. CSV has it in the header `Flowtally-As-Of`."""
     return answer_usage(call, account, query)
 
 
@@ -175,9 +184,8 @@ def answer_usage(
         products=tuple(query.product) or None,
         series=query.series,
         fill=query.fill,
-        as_of=query.as_of,
     )
-    answer = make_statement(call.tx, call.house.usage, question, call.now)
+    answer = make_statement(call.tx, call.usage, question, call.now, call.moment)
     return answer if form == JSON else write(answer, columns_of(by), form)
 
 
@@ -188,7 +196,7 @@ def answer_usage(
     summary="Usage of all accounts",
     query=OverallUsageQuery,
     answer=OverallUsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, RolledUp),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
     also=(CSV, ARROW),
     example=OverallUsageAnswer(
         None,
@@ -203,6 +211,7 @@ def answer_usage(
             SPAN | {"account": None, "bytes_up": 10, "bytes_down": 90, "bytes": 100, "requests": 7, "others": 3},
         ],
         Totals(1210, 50_090, 51_300, 8),
+        AS_OF,
     ),
 )
 def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnswer | Reply:
@@ -223,11 +232,10 @@ def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnsw
         products=tuple(query.product) or None,
         series=query.series,
         fill=query.fill,
-        as_of=query.as_of,
         top=query.top,
         top_by=query.top_by,
     )
-    answer = make_overall_statement(call.tx, call.house.usage, question, call.now)
+    answer = make_overall_statement(call.tx, call.usage, question, call.now, call.moment)
     return answer if form == JSON else write(answer, columns_of(by, ranked=query.top is not None), form)
 
 

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta, UnsetType
 
 from flowtally import auth
-from flowtally.api.balance import BalanceQuery, when_of
+from flowtally.api.as_of import EXAMPLE as AS_OF
+from flowtally.api.balance import BalanceQuery, instant_of
 from flowtally.api.call import Call, Reply
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
@@ -17,6 +18,7 @@ from flowtally.api.usage import EXAMPLE as USAGE
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.edges import format_instant
 from flowtally.errors import (
+    AsOfGone,
     BadRange,
     BadRequest,
     Conflict,
@@ -98,7 +100,7 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
             call.tx,
             account,
             body.name,
-            now=call.house.clock(),
+            now=call.now,
             product=body.product,
             limit=limit_of(body.limit),
             funded=body.funded,
@@ -133,7 +135,7 @@ def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
     if not query.usage:
         return show_page(page, show)
     ids = [one.id for one in page.items]
-    used = lifetime_use(call.tx, call.house.usage, account, ids, call.now)
+    used = lifetime_use(call.tx, call.usage, account, ids, call.now)
     return show_page(page, lambda one: msgspec.structs.replace(show(one), used=total(used[one.id].values())))
 
 
@@ -174,7 +176,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
             call.tx,
             account,
             user,
-            now=call.house.clock(),  # inside the transaction: it may have waited for its turn
+            now=call.now,
             name=body.name,
             product=body.product,
             limit=body.limit if isinstance(body.limit, UnsetType) else limit_of(body.limit),
@@ -197,7 +199,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
 def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     """Its name is free from now on, its whitelists are gone; its use stays in the account's history. What a funded
     user has not spent goes back to the account. A second time, by id, changes nothing."""
-    return show(delete_funded_user(call.tx, call.house.usage, account, user, now=call.house.clock()))
+    return show(delete_funded_user(call.tx, call.usage, account, user, now=call.now))
 
 
 @operation(
@@ -223,7 +225,17 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     summary="Usage of a user by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable, RolledUp),
+    errors=(
+        BadRequest,
+        BadRange,
+        NotYet,
+        UnknownZone,
+        UnknownAccount,
+        UnknownUser,
+        NotAcceptable,
+        AsOfGone,
+        RolledUp,
+    ),
     also=(CSV, ARROW),
     example=USAGE,
 )
@@ -232,7 +244,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
     here and is refused."""
     if query.user:
         raise BadRequest("user: the path names the user already.", parameter="user")
-    found = users.read_user(call.tx, account, user)
+    found = users.read_user(call.tx, account, user, call.moment.known)
     return answer_usage(call, account, query, user_ids=(found.id,))
 
 
@@ -243,7 +255,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
     summary="What a user has left",
     query=BalanceQuery,
     answer=UserBalanceAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, AsOfGone, RolledUp),
     example=UserBalanceAnswer(
         "acme",
         "bob",
@@ -267,16 +279,16 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
                 left=9_999_948_800,
             )
         ],
+        AS_OF,
     ),
 )
 def read_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
     """Where it stands with its limit, in the window that holds `at` (days and months of the account's zone); and, of a
     funded user, its own purses, like the account's. The account pays for all others: they have none.
 
-    `as_of` as for the account: use of blocks up to that moment, what was allocated and taken back by then. The user's
-    name, status and limit are today's."""
-    at, moment = when_of(call, query)
-    return make_user_balance(call.tx, call.house.usage, account, user, at, moment)
+    `as_of` as for the account: use of blocks up to that moment, what was allocated and taken back by then, and the
+    name, status and limit that the user had."""
+    return make_user_balance(call.tx, call.usage, account, user, instant_of(call, query), call.moment)
 
 
 def show(user: User) -> UserAnswer:

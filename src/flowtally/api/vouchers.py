@@ -103,15 +103,14 @@ def create_vouchers(call: Call, account: str, body: VoucherRequest) -> VouchersA
     `drawn`), so what all of them take must be left. Whoever redeems one gets a grant that begins then and lasts
     `duration_s` seconds. Send an Idempotency-Key: a repeated request answers the same vouchers as they are then, codes
     included, and creates none."""
-    now = call.house.clock()  # the transaction may have waited for its turn: what is left is asked as of now
     made = issuing.create_vouchers(
         call.tx,
-        call.house.usage,
+        call.usage,
         call.house.vault,
         account,
         body.amount,
         body.count,
-        now=now,
+        now=call.now,
         pool=body.pool,
         duration_s=body.duration_s,
         most=call.house.config.max_unused_vouchers,
@@ -168,7 +167,7 @@ def read_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
 def revoke_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
     """Its amount is the account's again, as if it had never been set aside: where the grant that paid it has expired
     meanwhile, it comes back expired. A used one cannot be revoked; a second time changes nothing."""
-    gone = vouchers.revoke_voucher(call.tx, voucher, account, now=call.house.clock())
+    gone = vouchers.revoke_voucher(call.tx, voucher, account, now=call.now)
     return issuing.show_voucher(gone, call.house.vault)
 
 
@@ -199,4 +198,4 @@ def redeem_voucher(call: Call, account: str, body: RedemptionRequest, prepared: 
     """Once ever, by one account, which gets the grant: source `cdk`, reference the voucher's id. After 30 wrong codes
     within an hour a credential is answered 429, with `Retry-After`."""
     digest = codes.digest_of(call.house.vault, body.code)
-    return show_grant(vouchers.redeem_voucher(call.tx, account, digest, now=call.house.clock()))
+    return show_grant(vouchers.redeem_voucher(call.tx, account, digest, now=call.now))

@@ -18,6 +18,7 @@ from flowtally.care.job import Job, Progress, Status
 from flowtally.care.machine import Check
 from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
+from flowtally.clock import SteadyClock
 from flowtally.config import Config
 from flowtally.errors import Conflict
 from flowtally.ledger import audit as ledger_audit
@@ -189,7 +190,7 @@ class Care:
             min_free=self._config.min_free_bytes,
             received_at=self._received_at(),
             serving=True,
-            now=self._clock,
+            now=self._clock.machine if isinstance(self._clock, SteadyClock) else self._clock,
         )
 
     def figures(self) -> Figures:

@@ -170,7 +170,7 @@ def clock(now: int, received_at: int | None) -> Check:
         return Check("clock", "fail", f"{now} ms", "It is before this program was written. Set it.")
     if received_at and received_at > now + 1000:
         behind = (received_at - now) / 1000
-        detail = "It went back, or ran ahead before. Events are stored with the later instant of receipt until then."
+        detail = "It went back, or ran ahead before. Nothing is dated earlier; beyond max_clock_jump_s nothing at all."
         return Check("clock", "warn", f"{behind:,.0f} s behind the last block", detail)
     return Check("clock", "ok", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now / 1000)))
 

@@ -1,7 +1,7 @@
 """Closed periods: every frozen statement made anew from the rows of its time, and the law of what came later.
 
 Owns the comparison. Use is added up by a question of its own (`sums_audit`), once per account for all its periods; the
-balance is the one that `as_of` that moment would show.
+balance is the one that `as_of` its moment would show.
 
     statement              =  rows of blocks up to its own, by product, pool and in total; the balance at its end, then
     its adjustments        =  what had come into earlier periods since the closing before
@@ -105,12 +105,15 @@ class Statements:
         self._check_since(where, period, stated, _total(_by_product(rows)))
 
     def _check_balance(self, tx: Tx, where: str, period: Period, stated: PeriodStatement) -> None:
-        """As of the closing; or of a moment shortly before it, when something was promised while it was planned."""
+        """As of the block and the promise it names; one of before promises were counted, as of its closing, or of a
+        moment shortly before it, when something was promised while it was planned."""
         frozen = _balance_figures(stated)
-        last = period.closed_at
-        changes = sums_audit.changes_between(tx, period.account, last - PLANNING_MS, last)
+        instants = [period.closed_at]
+        if not period.known_promise:
+            first = period.closed_at - PLANNING_MS
+            instants += (at - 1 for at in sums_audit.changes_between(tx, period.account, first, period.closed_at))
         try:
-            made = [self._balance_of(tx, period, instant) for instant in (last, *(one - 1 for one in changes))]
+            made = [self._balance_of(tx, period, instant) for instant in instants]
         except (AssertionError, KeyError, FlowtallyError) as error:  # the ledger is broken: say so, and go on
             self._find("statement_balance", where, f"its balance cannot be made anew: {error!r}"[:500])
             return
@@ -118,7 +121,7 @@ class Statements:
             self._differ("statement_balance", where, frozen, made[0], "made anew it is")
 
     def _balance_of(self, tx: Tx, period: Period, instant: int) -> Figures:
-        moment = Moment(period.block, instant, self._usage.first_commit())
+        moment = Moment(period.block, instant, promise=period.known_promise or None)
         return _balance_figures(make_balance(tx, self._usage, period.account, period.ends_at, moment))
 
     def _check_since(self, where: str, period: Period, stated: PeriodStatement, now: Used) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, printable, say, table, when
+from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
 from flowtally.protocol import Behind, ExplainAnswer, GrantExplained, Paid, PoolExplained, SpanExplained, Unpaid
 from flowtally.units import human_count
 
@@ -36,14 +36,15 @@ def explain(
     user: Annotated[str | None, typer.Option("--user", help="Of this funded user, by id or present name.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
     top: Annotated[int, typer.Option("--top", min=0, max=50, help="Rows shown of each of the largest spans.")] = 5,
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """How the balance came about: every grant, what was used between grants, and what paid for it."""
     with ask.client() as client:
         answer = (
-            client.explain(account, at=at, top=top)
+            client.explain(account, at=at, top=top, as_of=as_of)
             if user is None
-            else client.explain_user(account, user, at=at, top=top)
+            else client.explain_user(account, user, at=at, top=top, as_of=as_of)
         )
     if json:
         document(answer)

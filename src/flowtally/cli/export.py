@@ -14,7 +14,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedCol
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, note, plain, printable
+from flowtally.cli.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import calls
 from flowtally.units import human_bytes, human_count
 
@@ -35,12 +35,13 @@ def export(
     ] = None,
     start: Annotated[str | None, typer.Option("--from", help="A date in the account's zone, or RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """Every event and correction of an account as one file; their sums are its usage, exactly."""
     form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
     part = out.with_name(out.name + ".part")
-    wanted = calls.export(account, start=start, end=end, format=form)
+    wanted = calls.export(account, start=start, end=end, format=form, as_of=as_of)
     with ask.client() as client, client.stream(wanted) as download:
         try:
             size = _save(download.pieces, part, printable(account))
@@ -49,6 +50,7 @@ def export(
             part.unlink(missing_ok=True)
     rows, block = (int(download.headers.get(name, "0")) for name in ("flowtally-rows", "flowtally-block"))
     done = {"account": account, "file": str(out), "format": form, "rows": rows, "block": block}
+    done["as_of"] = download.headers.get("flowtally-as-of", "")
     if json:
         document(done | {"bytes": size})
         return

@@ -24,7 +24,7 @@ from flowtally import texts
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="As known at a past commit: the number of a block, or an instant of receipt."),
+    typer.Option("--as-of", help="As known at a past moment: the token of an earlier answer (--json), or an instant."),
 ]
 
 PIPE_WIDTH: Final = 100  # charts in a pipe, unless COLUMNS says otherwise

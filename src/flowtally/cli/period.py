@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, facts, say, table, when
+from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.quantities import human
 from flowtally.cli.usage import short
 from flowtally.protocol import (
@@ -79,11 +79,16 @@ def show(
             metavar="PERIOD", help="The period's id, from `flowtally period list`; `open`: what is pending."
         ),
     ],
+    as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """A closed period, and what came into it since; or `open`: what is in no statement yet."""
     with ask.client() as client:
-        found = client.open_period(account) if period == "open" else client.period(account, period)
+        found = (
+            client.open_period(account, as_of=as_of)
+            if period == "open"
+            else client.period(account, period, as_of=as_of)
+        )
     if json:
         document(found)
     elif isinstance(found, OpenPeriodAnswer):

@@ -321,7 +321,8 @@ def balance(
 
 def show_balance(answer: UserBalanceAnswer) -> None:
     """The limit with a bar of what is left of it, then the purses with their allocations."""
-    say(f"{printable(answer.user)} of {printable(answer.account)} at {answer.at}", style="bold")
+    known = f", as known at block {answer.as_of.block}" if answer.as_of else ""
+    say(f"{printable(answer.user)} of {printable(answer.account)} at {answer.at}{known}", style="bold")
     if answer.status != "active":
         say(answer.status, style="yellow")
     if answer.limit is not None:

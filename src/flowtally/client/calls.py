@@ -129,7 +129,8 @@ def overall_usage_arrow(**question: Unpack[OverallUsageQuestion]) -> Call[bytes]
 
 
 def balance(account: str, at: str | None = None, as_of: str | None = None) -> Call[p.BalanceAnswer]:
-    """What is left, now or `at` an instant (RFC 3339), as known now or `as_of` a past commit."""
+    """What is left, now or `at` an instant (RFC 3339), as known now or `as_of` a past moment: the token of an earlier
+    answer, or an instant."""
     query: Query = {name: value for name, value in (("at", at), ("as_of", as_of)) if value}
     return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, query)
 
@@ -140,11 +141,13 @@ def export(
     start: str | None = None,
     end: str | None = None,
     format: Literal["parquet", "csv"] = "parquet",
+    as_of: str | None = None,
 ) -> Call[bytes]:
     """Every row of the account as a file. It may be large: `client.stream(calls.export(...))` reads it piece by
     piece; the headers `flowtally-rows` and `flowtally-block` say how many rows it has (a rolled-up
-    one counts as its `entries`), up to which block."""
-    query: Query = {name: value for name, value in (("from", start), ("to", end), ("format", format)) if value}
+    one counts as its `entries`), up to which block; `flowtally-as-of` is the token to get the same again."""
+    given = (("from", start), ("to", end), ("format", format), ("as_of", as_of))
+    query: Query = {name: value for name, value in given if value}
     return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
 
 
@@ -160,20 +163,25 @@ def periods(account: str) -> Listing[p.PeriodAnswer]:
     return Listing(f"/v1/accounts/{segment(account)}/periods", Page[p.PeriodAnswer])
 
 
-def period(account: str, period: str, *, cursor: str | None = None) -> Call[p.PeriodDetailAnswer]:
-    """A closed period and what came into it since; `cursor`, the `next` of its changes, pages through them."""
+def period(
+    account: str, period: str, *, cursor: str | None = None, as_of: str | None = None
+) -> Call[p.PeriodDetailAnswer]:
+    """A closed period and what came into it since; `cursor`, the `next` of its changes, pages through them: of one
+    moment where `as_of` is the first page's token."""
     path = f"/v1/accounts/{segment(account)}/periods/{segment(period)}"
-    return read(path, p.PeriodDetailAnswer, {"cursor": cursor} if cursor else {})
+    return read(path, p.PeriodDetailAnswer, _given(cursor=cursor, as_of=as_of))
 
 
-def open_period(account: str) -> Call[p.OpenPeriodAnswer]:
+def open_period(account: str, *, as_of: str | None = None) -> Call[p.OpenPeriodAnswer]:
     """What came into closed periods and is in no statement yet."""
-    return read(f"/v1/accounts/{segment(account)}/periods/open", p.OpenPeriodAnswer)
+    return read(f"/v1/accounts/{segment(account)}/periods/open", p.OpenPeriodAnswer, _given(as_of=as_of))
 
 
-def explain(account: str, at: str | None = None, *, top: int | None = None) -> Call[p.ExplainAnswer]:
+def explain(
+    account: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
+) -> Call[p.ExplainAnswer]:
     """How the balance came about, with `top` rows of each of its largest spans."""
-    return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top))
+    return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
 
 
 def changes(
@@ -264,9 +272,11 @@ def user_balance(account: str, user: str, at: str | None = None, as_of: str | No
     return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, _given(at=at, as_of=as_of))
 
 
-def explain_user(account: str, user: str, at: str | None = None, *, top: int | None = None) -> Call[p.ExplainAnswer]:
+def explain_user(
+    account: str, user: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
+) -> Call[p.ExplainAnswer]:
     """How the balance of a funded user came about, as `explain`."""
-    return read(f"{_user(account, user)}/explain", p.ExplainAnswer, _given(at=at, top=top))
+    return read(f"{_user(account, user)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
 
 
 def allocate(account: str, user: str, request: p.AllocationRequest) -> Call[p.AllocationAnswer]:

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
+from flowtally.clock import dating
 from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.admission import Writer
@@ -80,6 +81,7 @@ class Committer:
         self._directory = directory
         self._queue = queue
         self._clock = clock
+        self._date = dating(clock)
         self._max_future_ms = max_future_ms
         self._create_users = create_users
         self._block_rows = block_rows
@@ -194,7 +196,8 @@ class Committer:
         self._queue.answer(answers)
 
     def _check_door(self) -> None:
-        """Nothing is written while a block is in doubt, or where there is no room."""
+        """Nothing is written while a block is in doubt, where there is no room, or at an instant nobody can believe."""
+        self._date()
         if self.doubt is not None:
             self._settle()
         if self._announced:
@@ -450,7 +453,7 @@ class Committer:
     def _carry_out(self, work: Callable[[int], Written], sorted_: Sorted) -> Sorted:
         """One block, from claims to commit. `work` claims the keys and gives what became of the block, and its rows."""
         number = self._next
-        received_at = max(self._clock(), self._place.received_at)
+        received_at = self._usage.date_block(lambda: max(self._date(), self._place.received_at))
         announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
         try:
             if announced:
@@ -471,6 +474,7 @@ class Committer:
             self._sources.clear()
             self._fresh.clear()
             if self.doubt is None:
+                self._usage.end_block()
                 raise
             log.warning("block_in_doubt", block=number, error=str(error)[:500])
             if not self._settle():
@@ -482,6 +486,8 @@ class Committer:
         if batch is not None:
             self.standing.wrote()
             self._usage.publish(Commit(number, received_at))
+        else:
+            self._usage.end_block()
         self._fresh.difference_update(sorted_.fresh)
         if sorted_.held or sorted_.ended:
             self.holds.changed(sorted_.held, sorted_.ended)
@@ -527,6 +533,8 @@ class Committer:
                 if present:
                     self.standing.wrote()
                     self._usage.publish(Commit(doubt.block, doubt.moved.received_at))
+                else:
+                    self._usage.end_block()
                 self.holds.load()
                 log.info("block_settled", block=doubt.block, present=present)
                 return present

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from flowtally.clock import dating
 from flowtally.errors import FlowtallyError
 from flowtally.ingest.admission import Times
 from flowtally.ledger import directory, erasures, installation, names, pools, users
@@ -28,7 +29,7 @@ class Directory:
 
     def __init__(self, ledger: Ledger, clock: Callable[[], int]) -> None:
         self._ledger = ledger
-        self._clock = clock
+        self._date = dating(clock)
         self._users: dict[Name, str] = {}  # borne by one user, always
         self._shared: dict[Name, History] = {}  # given up at least once
         self._products: set[str] = set()
@@ -88,7 +89,7 @@ class Directory:
             unused = new - pools.used_products(tx, new)
         if unused:
             with self._ledger.begin() as tx:
-                pools.mark_products_used(tx, unused, self._clock())
+                pools.mark_products_used(tx, unused, self._date())
         if len(self._products) + len(new) > REMEMBERED:
             self._products.clear()
         self._products |= new
@@ -140,7 +141,7 @@ class Directory:
     def _make(self, free: set[Name]) -> None:
         if free:
             with self._ledger.begin() as tx:
-                users.ensure_users(tx, free, self._clock())
+                users.ensure_users(tx, free, self._date())
                 self._remember(names.histories(tx, free))
                 self._note(tx)
             self.promise += 1  # that transaction itself: the rows will name these users

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from flowtally.clock import now_ms
+from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
 from flowtally.corrections import DEFAULT_SOURCE, Correction
 from flowtally.errors import ConfigError, SourceNotYours, Unavailable
@@ -112,6 +112,8 @@ class Ingest:
             identity.bind_last(whose, keys)
             recovery.recover(usage, keys, holder=me(), rebuild=rebuild, promise=ledger.promises(), say=_say)
             recovery.give_up_stated_blocks(keys, ledger)
+            if isinstance(clock, SteadyClock):
+                clock.not_before(keys.committed().received_at)
             ingest = cls(config, usage, ledger, keys, clock)
             ingest.started_clean = place is None or place.clean
             undo.pop_all()

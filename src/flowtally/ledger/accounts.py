@@ -13,7 +13,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.edges import load_zone
 from flowtally.errors import Conflict, UnknownAccount
+from flowtally.ledger import past
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.known import Known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import accounts
 from flowtally.ledger.texts import check_id, check_instant, check_text
@@ -69,12 +71,13 @@ def create_account(
     return account
 
 
-def read_account(tx: Connection, account_id: str) -> Account:
-    """The account; UnknownAccount when there is none."""
+def read_account(tx: Connection, account_id: str, known: Known | None = None) -> Account:
+    """The account; UnknownAccount when there is none. `known`: with the zone it had then."""
     account = _find(tx, account_id)
     if account is None:
         raise UnknownAccount(f"there is no account {account_id!r}", account=account_id)
-    return account
+    before = None if known is None else past.zone_then(tx, account_id, known)
+    return account if before is None else msgspec.structs.replace(account, timezone=before)
 
 
 def read_open_account(tx: Connection, account_id: str) -> Account:
@@ -119,6 +122,8 @@ def change_account(
     )
     if changed == account:
         return account
+    if changed.timezone != account.timezone:
+        past.keep_zone(tx, account_id, account.timezone, now)
     changed = msgspec.structs.replace(changed, changed_at=now)
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(msgspec.structs.asdict(changed)))
     return changed

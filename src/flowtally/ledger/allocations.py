@@ -16,12 +16,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select
 
 from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
@@ -118,29 +119,25 @@ def list_allocations(
     return read_page(tx, "allocations", query, allocations.c.id, _allocation, (user.id,), after=after, limit=limit)
 
 
-def allocations_of(tx: Connection, account: str, until: int | None = None) -> list[Allocation]:
-    """All that the account ever passed on, in order of id: the draws on its purses. `until`: as it was known at that
-    instant."""
-    query = _allocations(until).where(allocations.c.account == account).order_by(allocations.c.id)
-    if until is not None:
-        query = query.where(allocations.c.created_at <= until)
-    return [_allocation(*row) for row in tx.execute(query)]
+def allocations_of(tx: Connection, account: str, known: Known | None = None) -> list[Allocation]:
+    """All that the account ever passed on, in order of id: the draws on its purses. `known`: as it was known then."""
+    return _known_allocations(tx, allocations.c.account == account, known)
 
 
-def allocations_to(tx: Connection, user_id: str, until: int | None = None) -> list[Allocation]:
-    """All that the user ever got, in order of id: the grants of its purses. `until`: as it was known at that
-    instant."""
-    query = _allocations(until).where(allocations.c.user_id == user_id).order_by(allocations.c.id)
-    if until is not None:
-        query = query.where(allocations.c.created_at <= until)
-    return [_allocation(*row) for row in tx.execute(query)]
+def allocations_to(tx: Connection, user_id: str, known: Known | None = None) -> list[Allocation]:
+    """All that the user ever got, in order of id: the grants of its purses. `known`: as it was known then."""
+    return _known_allocations(tx, allocations.c.user_id == user_id, known)
 
 
-def _allocations(until: int | None = None) -> Select[Any]:
+def _known_allocations(tx: Connection, whose: ColumnElement[bool], known: Known | None) -> list[Allocation]:
+    query = _allocations(known).where(whose, is_known(known, allocations.c.promise, allocations.c.created_at))
+    return [_allocation(*row) for row in tx.execute(query.order_by(allocations.c.id))]
+
+
+def _allocations(known: Known | None = None) -> Select[Any]:
     """Columns in the order of `_allocation`: PostgreSQL gives sums of BIGINT as decimals."""
-    mine = allocation_returns.c.allocation_id == allocations.c.id
-    if until is not None:
-        mine &= allocation_returns.c.returned_at <= until
+    back = allocation_returns.c
+    mine = and_(back.allocation_id == allocations.c.id, is_known(known, back.promise, back.returned_at))
     returned = select(func.coalesce(func.sum(allocation_returns.c.amount), 0)).where(mine).scalar_subquery()
     return select(*_MADE, returned)
 

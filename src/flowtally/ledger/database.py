@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from flowtally.clock import dating
 from flowtally.errors import ConfigError, FlowtallyError, StoreDamaged, Unavailable
 from flowtally.ledger import faults, installation, migrations
 
@@ -42,7 +43,9 @@ class Ledger:
         self._engine = engine
         self._writing, self._reading = _facades(engine)
         self._turn = threading.Lock()
-        self._clock: Callable[[], int] = lambda: 0
+        self._date: Callable[[], int] = lambda: 0
+        self._open_since: int | None = None  # when the write transaction that is open began
+        self._dating = threading.Lock()
         self._counts = False  # once the schema is the present one
         self._writer: int | None = None  # the thread whose turn it is
 
@@ -128,8 +131,15 @@ class Ledger:
             ledger.close()
 
     def use_clock(self, clock: Callable[[], int]) -> None:
-        """Of whoever dates what is promised: the latest instant is kept beside the count. Without one none is."""
-        self._clock = clock
+        """Of whoever dates what is promised: the latest instant is kept beside the count. Without one none is. Where it
+        refuses to date anything, no write transaction begins."""
+        self._date = dating(clock)
+
+    def open_since(self) -> int | None:
+        """When the write transaction began that is open now: whatever it promises is dated from then on. None: there is
+        none, and the next one begins at an instant that the clock says after this."""
+        with self._dating:
+            return self._open_since
 
     @property
     def shown(self) -> str:
@@ -143,12 +153,12 @@ class Ledger:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction; committed and durable when the block ends, rolled back when it raises."""
-        with self._my_turn(), faults.named(), self._writing.begin() as tx:
+        with self._my_turn(), self._begun(), faults.named(), self._writing.begin() as tx:
             if tx.dialect.name == "postgresql":
                 tx.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield tx
             if self._counts:
-                installation.count_promise(tx, self._clock())
+                installation.count_promise(tx, self._date())
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -191,6 +201,16 @@ class Ledger:
                 yield
             finally:
                 self._writer = None
+
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        with self._dating:  # nobody asks between the clock and the note of what it said
+            self._open_since = self._date()
+        try:
+            yield
+        finally:
+            with self._dating:
+                self._open_since = None
 
 
 def ledger_file(url: str) -> Path | None:

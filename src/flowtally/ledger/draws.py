@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, and_, func, select
 
 from flowtally.ledger import allocations as passed_on
+from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.tables import allocations, voucher_ends, vouchers
 
 
@@ -24,12 +25,12 @@ class Draw(msgspec.Struct, frozen=True):
     returned: int
 
 
-def draws_of(tx: Connection, account: str, until: int | None = None) -> list[Draw]:
-    """All draws on the account's purses. `until`: as they were known at that instant."""
-    allocated = passed_on.allocations_of(tx, account, until)
+def draws_of(tx: Connection, account: str, known: Known | None = None) -> list[Draw]:
+    """All draws on the account's purses. `known`: as they were known then."""
+    allocated = passed_on.allocations_of(tx, account, known)
     return [
         *(Draw(one.id, one.pool, one.created_at, one.amount, one.returned) for one in allocated),
-        *_set_aside(tx, account, until),
+        *_set_aside(tx, account, known),
     ]
 
 
@@ -43,15 +44,16 @@ def last_drawn_at(tx: Connection, account: str) -> int:
     return max(int(at) for at in found)
 
 
-def _set_aside(tx: Connection, account: str, until: int | None) -> Iterator[Draw]:
+def _set_aside(tx: Connection, account: str, known: Known | None) -> Iterator[Draw]:
     """Vouchers but revoked ones: those came back whole, from the beginning."""
-    revoked = and_(voucher_ends.c.voucher_id == vouchers.c.id, voucher_ends.c.grant_id.is_(None))
-    if until is not None:
-        revoked &= voucher_ends.c.ended_at <= until
+    ends = voucher_ends.c
+    revoked = and_(
+        ends.voucher_id == vouchers.c.id, ends.grant_id.is_(None), is_known(known, ends.promise, ends.ended_at)
+    )
     query = select(vouchers.c.id, vouchers.c.pool, vouchers.c.created_at, vouchers.c.amount)
     query = query.outerjoin(voucher_ends, revoked).where(
-        vouchers.c.account == account, voucher_ends.c.voucher_id.is_(None)
+        vouchers.c.account == account,
+        ends.voucher_id.is_(None),
+        is_known(known, vouchers.c.promise, vouchers.c.created_at),
     )
-    if until is not None:
-        query = query.where(vouchers.c.created_at <= until)
     return (Draw(*row, 0) for row in tx.execute(query.order_by(vouchers.c.id)))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, and_, func, insert, select
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import grant_voids, grants
@@ -131,16 +132,19 @@ def list_grants(
     return read_page(tx, "grants", query, grants.c.id, Grant, (account,), after=after, limit=limit)
 
 
-def grants_of(tx: Connection, account: str) -> list[Grant]:
-    """All grants the account ever got, in order of id: what the balance is computed from."""
-    return [Grant(*row) for row in tx.execute(_grants_of(account).order_by(grants.c.id))]
+def grants_of(tx: Connection, account: str, known: Known | None = None) -> list[Grant]:
+    """All grants the account ever got, in order of id: what the balance is computed from. `known`: those given by then,
+    without the voids of later."""
+    query = _grants_of(account, known).where(is_known(known, grants.c.promise, grants.c.created_at))
+    return [Grant(*row) for row in tx.execute(query.order_by(grants.c.id))]
 
 
-def _grants_of(account: str) -> Select[Any]:
+def _grants_of(account: str, known: Known | None = None) -> Select[Any]:
     """Columns in the order of Grant's fields."""
     reason = func.coalesce(grant_voids.c.reason, "")
     query = select(*_GIVEN, grant_voids.c.voided_at, reason).outerjoin(
-        grant_voids, grant_voids.c.grant_id == grants.c.id
+        grant_voids,
+        and_(grant_voids.c.grant_id == grants.c.id, is_known(known, grant_voids.c.promise, grant_voids.c.voided_at)),
     )
     return query.where(grants.c.account == account)
 

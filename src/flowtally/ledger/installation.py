@@ -56,3 +56,8 @@ def count_promise(tx: Connection, at: int) -> None:
     """This transaction is one more. `at`: its instant; the latest one is kept."""
     latest = case((installation.c.last_at < at, at), else_=installation.c.last_at)
     tx.execute(update(installation).values(promises=installation.c.promises + 1, last_at=latest))
+
+
+def this_promise(tx: Connection) -> int:
+    """The number of the write transaction this is."""
+    return int(tx.execute(select(installation.c.promises + 1)).scalar_one())

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.errors import Conflict, LimitReached, NameTaken, UnknownUser
 from flowtally.events import MAX_QUANTITY
-from flowtally.ledger import names, roster, whitelist
+from flowtally.ledger import names, past, roster, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
@@ -57,7 +57,7 @@ def create_user(
     if user_id is None:
         user_id = new_id("usr_")
         tx.execute(insert(users).values(id=user_id, account=account, created_at=now))
-        names.take(tx, {(account, name): user_id})
+        names.take(tx, {(account, name): user_id}, now)
     before = read_user(tx, account, user_id)
     after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)
     return _keep(tx, before, after, password, now)
@@ -93,7 +93,7 @@ def change_user(
         read_open_account(tx, account)
         check_text("name", after.name, least=1)
         names.give_up(tx, before.id, now)
-        names.take(tx, {(account, after.name): before.id})
+        names.take(tx, {(account, after.name): before.id}, now)
     return _keep(tx, before, after, password, now)
 
 
@@ -175,6 +175,8 @@ def _keep(tx: Connection, before: User, after: User, password: str | UnsetType |
     }
     if password is not UNSET:
         row["password"] = password
+    if (before.status, before.limit) != (after.status, after.limit):
+        past.keep_settings(tx, after.id, now, status=before.status, limit=_limit(before))
     if before.managed:
         tx.execute(update(managed_users).where(managed_users.c.user_id == after.id).values(row))
     else:
@@ -182,3 +184,8 @@ def _keep(tx: Connection, before: User, after: User, password: str | UnsetType |
         tx.execute(insert(managed_users).values(row | fixed))
     has_password = before.has_password if password is UNSET else password is not None
     return msgspec.structs.replace(after, has_password=has_password, managed=True)
+
+
+def _limit(user: User) -> tuple[int | None, str | None, str | None]:
+    one = user.limit
+    return (None, None, None) if one is None else (one.amount, one.unit, one.window)

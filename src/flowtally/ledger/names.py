@@ -14,9 +14,12 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, select, update
 
+from flowtally.ledger.installation import this_promise
+from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.tables import user_names
+from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.texts import may_be_known
 
 Name = tuple[str, str]  # (account, name)
@@ -78,13 +81,51 @@ def names_borne(tx: Connection, user_id: str) -> list[Borne]:
     return sorted(found, key=lambda borne: (borne.end is None, borne.end or 0))
 
 
-def take(tx: Connection, bearers: Mapping[Name, str]) -> None:
+def bearers_then(tx: Connection, names: Iterable[Name], known: Known) -> dict[Name, str]:
+    """The ids of those who bore these names at that moment, so far as was known then; names that were free are left
+    out."""
+    found: dict[Name, str] = {}
+    for account, chunk in by_account(name for name in names if may_be_known(name[0] + name[1])):
+        mine = user_names.c
+        query = select(mine.name, mine.user_id).where(mine.account == account, mine.name.in_(chunk))
+        query = query.where(is_known(known, mine.promise, mine.taken_at), ~_ended(known)).order_by(mine.valid_from)
+        found.update(((account, name), user_id) for name, user_id in tx.execute(query))
+    return found
+
+
+def next_bearer(tx: Connection, name: Name, known: Known) -> str | None:
+    """Who was the first to bear a name that was free at that moment; None where nobody has yet."""
+    mine = user_names.c
+    query = select(mine.user_id).where(mine.account == name[0], mine.name == name[1])
+    query = query.where(~is_known(known, mine.promise, mine.taken_at)).order_by(mine.valid_from).limit(1)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def names_then(tx: Connection, user_ids: Iterable[str], known: Known) -> dict[str, str]:
+    """What these users were called at that moment, or had been called last; those of no name then are left out."""
+    found: dict[str, str] = {}
+    mine = user_names.c
+    end = case((_ended(known), mine.valid_to), else_=MAX_INSTANT + 1)
+    for chunk in chunks(user_ids):
+        query = select(mine.user_id, mine.name).where(mine.user_id.in_(chunk))
+        query = query.where(is_known(known, mine.promise, mine.taken_at)).order_by(end, mine.valid_from)
+        found.update((user_id, name) for user_id, name in tx.execute(query))
+    return found
+
+
+def _ended(known: Known) -> ColumnElement[bool]:
+    mine = user_names.c
+    ended_at = case((mine.ended_promise > 0, mine.ended_at), else_=mine.valid_to)
+    return and_(mine.valid_to.is_not(None), is_known(known, mine.ended_promise, ended_at))
+
+
+def take(tx: Connection, bearers: Mapping[Name, str], now: int) -> None:
     """Let these users bear these free names, from where the last bearer of each ended."""
     if not bearers:
         return
     free_from = _last_ends(tx, bearers)
     rows = [
-        {"account": name[0], "name": name[1], "user_id": user_id, "valid_from": free_from.get(name, 0)}
+        {"account": name[0], "name": name[1], "user_id": user_id, "valid_from": free_from.get(name, 0), "taken_at": now}
         for name, user_id in bearers.items()
     ]
     tx.execute(insert(user_names), rows)
@@ -97,7 +138,8 @@ def give_up(tx: Connection, user_id: str, now: int) -> None:
     began, ended = tx.execute(
         select(func.max(user_names.c.valid_from), func.max(user_names.c.valid_to)).where(mine)
     ).one()
-    tx.execute(update(user_names).where(mine, _STILL).values(valid_to=max(now, began + 1, (ended or 0) + 1)))
+    end = {"valid_to": max(now, began + 1, (ended or 0) + 1), "ended_promise": this_promise(tx), "ended_at": now}
+    tx.execute(update(user_names).where(mine, _STILL).values(end))
 
 
 def forget(tx: Connection, user_id: str) -> None:

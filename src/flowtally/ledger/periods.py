@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import periods
 from flowtally.ledger.texts import MAX_INSTANT, check_number
@@ -36,6 +37,7 @@ class Period(msgspec.Struct, frozen=True):
     block: int
     closed_at: int
     statement: str
+    known_promise: int = 0  # what it knows of the ledger; 0: closed before promises were counted
 
 
 class ClosedSpan(msgspec.Struct, frozen=True):
@@ -59,8 +61,10 @@ def close_period(
     block: int,
     statement: str,
     after: int,
+    known_promise: int = 0,
 ) -> Period:
-    """Freeze the statement of a span. `after` is the number of the last closing its adjustments reckon with.
+    """Freeze the statement of a span. `after` is the number of the last closing its adjustments reckon with,
+    `known_promise` of the last promise.
 
     UnknownAccount, Unprocessable (empty span), PeriodOverlap, Conflict (another period was closed meanwhile).
     """
@@ -72,7 +76,7 @@ def close_period(
     if last_number(tx, account) != after:
         raise Conflict(f"another period of account {account!r} was closed meanwhile; try again", account=account)
     period = Period(
-        new_id("per_"), account, after + 1, starts_at, ends_at, timezone, block, closed_at=now, statement=statement
+        new_id("per_"), account, after + 1, starts_at, ends_at, timezone, block, now, statement, known_promise
     )
     tx.execute(insert(periods).values(msgspec.structs.asdict(period)))
     return period
@@ -98,18 +102,20 @@ def highest_block(tx: Connection) -> int:
     return int(tx.execute(select(func.coalesce(func.max(periods.c.block), 0))).scalar_one())
 
 
-def closed_spans(tx: Connection, account: str) -> list[ClosedSpan]:
-    """All closed periods of the account without their statements, in the order they were closed."""
+def closed_spans(tx: Connection, account: str, known: Known | None = None) -> list[ClosedSpan]:
+    """All closed periods of the account without their statements, in the order they were closed. `known`: those that
+    were closed then."""
     wanted = (periods.c.id, periods.c.number, periods.c.starts_at, periods.c.ends_at, periods.c.block)
-    query = select(*wanted).where(periods.c.account == account).order_by(periods.c.number)
+    query = select(*wanted).where(periods.c.account == account, _closed(known)).order_by(periods.c.number)
     return [ClosedSpan(*row) for row in tx.execute(query)]
 
 
-def read_period(tx: Connection, period_id: str, account: str) -> Period:
-    """NotFound when the account has no such period."""
+def read_period(tx: Connection, period_id: str, account: str, known: Known | None = None) -> Period:
+    """NotFound when the account has no such period, or had none then."""
     row = None
     if may_be_known(account + period_id):
-        row = tx.execute(_periods_of(account).where(periods.c.id == period_id)).one_or_none()
+        query = _periods_of(account).where(periods.c.id == period_id, _closed(known))
+        row = tx.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"account {account!r} has no period {period_id!r}", period=period_id)
     return Period(*row)
@@ -124,4 +130,8 @@ def list_periods(tx: Connection, account: str, after: str | None = None, limit: 
 
 def _periods_of(account: str) -> Select[Any]:
     """Columns in the order of Period's fields."""
-    return select(*periods.c).where(periods.c.account == account)
+    return select(*(periods.c[name] for name in Period.__struct_fields__)).where(periods.c.account == account)
+
+
+def _closed(known: Known | None) -> ColumnElement[bool]:
+    return is_known(known, periods.c.promise, periods.c.closed_at)

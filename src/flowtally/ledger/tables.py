@@ -95,6 +95,10 @@ user_names = Table(
     Column("user_id", Words, nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger),
+    _promise(),
+    Column("taken_at", BigInteger, nullable=False, server_default="0"),
+    Column("ended_promise", BigInteger, nullable=False, server_default="0"),
+    Column("ended_at", BigInteger, nullable=False, server_default="0"),  # of that promise; valid_to may be a bit later
     PrimaryKeyConstraint("account", "name", "valid_from"),
     ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
     CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
@@ -143,6 +147,29 @@ managed_users = Table(
     ),
 )
 Index("ix_managed_users_account_funded", managed_users.c.account, managed_users.c.funded)
+
+# What held until the promise that replaced it. Never updated, never deleted from.
+past_zones = Table(
+    "past_zones",
+    metadata,
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("promise", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("timezone", Words, nullable=False),
+    PrimaryKeyConstraint("account", "promise"),
+)
+past_settings = Table(
+    "past_settings",
+    metadata,
+    Column("user_id", Words, ForeignKey("users.id"), nullable=False),
+    Column("promise", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("limit_amount", BigInteger),
+    Column("limit_unit", Words),
+    Column("limit_window", Words),
+    PrimaryKeyConstraint("user_id", "promise"),
+)
 
 # A user in here bears no name in any other table, and is shown by its id. `finished_at`: nothing else holds its text.
 erasures = Table(
@@ -386,6 +413,8 @@ periods = Table(
     Column("block", BigInteger, nullable=False),
     Column("closed_at", BigInteger, nullable=False),
     Column("statement", Words, nullable=False),
+    _promise(),
+    Column("known_promise", BigInteger, nullable=False, server_default="0"),  # what the statement knows of the ledger
     UniqueConstraint("account", "number"),
     UniqueConstraint("account", "starts_at"),
     CheckConstraint("number >= 1", name="number"),

@@ -15,8 +15,10 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.errors import UnknownAccount, UnknownUser
 from flowtally.ledger import names as history
+from flowtally.ledger import past
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.known import Known
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
@@ -72,15 +74,15 @@ def resolve_users(tx: Connection, names: Iterable[Name], at: int) -> dict[Name, 
     return found
 
 
-def ids_named(tx: Connection, names: Iterable[str], at: int) -> set[str]:
-    """The ids of those who bear one of these names at that instant, in any account, as `resolve_users` says. No index
+def ids_named(tx: Connection, names: Iterable[str], known: Known | None = None) -> set[str]:
+    """The ids of those who bear one of these names now, or bore it then, in any account, as `bearers` says. No index
     has names alone: it reads all names, which an operator's rare question may."""
     wanted = set(names)
     found = {NOBODY} & wanted
     for chunk in history.chunks(name for name in wanted if name != NOBODY and may_be_known(name)):
         query = select(user_names.c.account, user_names.c.name).where(user_names.c.name.in_(chunk)).distinct()
         pairs = [(account, name) for account, name in tx.execute(query)]
-        found.update(resolve_users(tx, pairs, at).values())
+        found.update(bearers(tx, pairs, known).values())
     return found
 
 
@@ -99,25 +101,47 @@ def ensure_users(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, 
     made = {name: new_id("usr_") for name in missing}
     if made:
         tx.execute(insert(users), [{"id": made[name], "account": name[0], "created_at": now} for name in made])
-        history.take(tx, made)
+        history.take(tx, made, now)
     return found | made
 
 
-def read_user(tx: Connection, account: str, user: str) -> User:
-    """The user of that account by id (also one that was deleted) or else by present name.
+def read_user(tx: Connection, account: str, user: str, known: Known | None = None) -> User:
+    """The user of that account by id (also one that was deleted) or else by present name. `known`: by the name it bore
+    then, or was the first to bear after; with the name, status and limit it had.
 
     UnknownUser, or UnknownAccount, when there is none.
     """
     row = None
     if may_be_known(account + user):
         row = tx.execute(query_users(account).where(users.c.id == user)).one_or_none()
-        bearer = history.present_bearers(tx, [(account, user)]).get((account, user)) if row is None else None
+        bearer = bearers(tx, [(account, user)], known).get((account, user)) if row is None else None
+        if row is None and bearer is None and known is not None:
+            bearer = history.next_bearer(tx, (account, user), known)
         if bearer is not None:
             row = tx.execute(query_users(account).where(users.c.id == bearer)).one()
     if row is None:
         read_account(tx, account)
         raise UnknownUser(f"account {account!r} has no user {user!r}", user=user)
-    return as_user(*row)
+    return as_user(*row) if known is None else _then(tx, as_user(*row), known)
+
+
+def bearers(tx: Connection, names: Iterable[Name], known: Known | None = None) -> dict[Name, str]:
+    """The ids of those who bear these names now, or bore them then; free names are left out, the empty one is
+    nobody's."""
+    wanted = set(names)
+    found = {name: NOBODY for name in wanted if name[1] == NOBODY}
+    others = wanted - found.keys()
+    return found | (history.present_bearers(tx, others) if known is None else history.bearers_then(tx, others, known))
+
+
+def _then(tx: Connection, user: User, known: Known) -> User:
+    name = names_of(tx, [user.id], known).get(user.id, user.name)
+    before = past.settings_then(tx, user.id, known)
+    if before is None:
+        return msgspec.structs.replace(user, name=name)
+    amount = before.limit_amount
+    limit = None if amount is None else Limit(amount, before.limit_unit, before.limit_window)
+    return msgspec.structs.replace(user, name=name, status=before.status, limit=limit)
 
 
 def list_users(
@@ -154,11 +178,15 @@ def in_pool(known: Pools, pool: str) -> ColumnElement[bool]:
     return product.is_(None) | product.not_in(elsewhere)
 
 
-def names_of(tx: Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    """What these users are called now, or were called last (those erased: by their id); ids of nobody are left out."""
+def names_of(tx: Connection, user_ids: Iterable[str], known: Known | None = None) -> dict[str, str]:
+    """What these users are called now, or were called last (those erased: by their id); ids of nobody are left out.
+    `known`: what they were called then."""
     wanted = set(user_ids)
     found = {NOBODY: NOBODY} if NOBODY in wanted else {}
-    for chunk in history.chunks(user_id for user_id in wanted if user_id != NOBODY and may_be_known(user_id)):
+    named = [user_id for user_id in wanted if user_id != NOBODY and may_be_known(user_id)]
+    if known is not None:
+        found |= history.names_then(tx, named, known)
+    for chunk in history.chunks(named if known is None else ()):
         query = select(user_names.c.user_id, user_names.c.name).where(user_names.c.user_id.in_(chunk))
         found.update((user_id, name) for user_id, name in tx.execute(query.order_by(_end())))
     for chunk in history.chunks(user_id for user_id in wanted - found.keys() if may_be_known(user_id)):

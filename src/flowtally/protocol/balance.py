@@ -47,7 +47,7 @@ class GrantAnswer(msgspec.Struct, frozen=True):
 
 
 class BalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`as_of` only where it was asked for."""
+    """`as_of`: of which moment it is; its token asks for it again."""
 
     account: str
     at: str
@@ -152,6 +152,7 @@ class ExplainAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     pools: dict[str, PoolExplained]
     user: str = ""
     user_id: str = ""
+    as_of: AsOf | None = None
 
 
 class GrantRequest(msgspec.Struct, forbid_unknown_fields=True):

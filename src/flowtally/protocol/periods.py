@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from flowtally.protocol.balance import GrantAnswer, PoolBalance
-from flowtally.protocol.words import Totals
+from flowtally.protocol.words import AsOf, Totals
 
 
 class PeriodRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,13 +104,14 @@ class PeriodAdjustments(msgspec.Struct, frozen=True):
     changes: PeriodChanges
 
 
-class PeriodDetailAnswer(PeriodAnswer, frozen=True):
-    """The frozen statement, and what came since."""
+class PeriodDetailAnswer(PeriodAnswer, frozen=True, omit_defaults=True):
+    """The frozen statement, and what came since, up to the moment `as_of`."""
 
     adjustments: PeriodAdjustments
+    as_of: AsOf | None = None
 
 
-class OpenPeriodAnswer(msgspec.Struct, frozen=True):
+class OpenPeriodAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is not in any statement yet: what came into closed periods in blocks after `since_block`, the last
     closing's. The next closing takes it up to its own block."""
 
@@ -119,3 +120,4 @@ class OpenPeriodAnswer(msgspec.Struct, frozen=True):
     until_block: int
     adjustments: list[PeriodAdjustment]
     total: Totals
+    as_of: AsOf | None = None

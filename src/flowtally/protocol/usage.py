@@ -8,8 +8,8 @@ from flowtally.protocol.words import AsOf, Bucket, Totals
 
 
 class UsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`rows` carry `start`, `end` (end excluded, RFC 3339 in the asked zone), quantities and what `by` named. `as_of`
-    only where it was asked for."""
+    """`rows` carry `start`, `end` (end excluded, RFC 3339 in the asked zone), quantities and what `by` named. `as_of`:
+    of which moment it is; its token asks for it again."""
 
     account: str
     start: str = msgspec.field(name="from")

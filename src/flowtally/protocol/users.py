@@ -162,8 +162,8 @@ class LimitState(msgspec.Struct, frozen=True):
 
 
 class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them. `as_of`
-    only where it was asked for."""
+    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them. `as_of`:
+    of which moment it is; its token asks for it again."""
 
     account: str
     user: str

@@ -25,12 +25,14 @@ class CommitAnswer(msgspec.Struct, frozen=True):
 
 
 class AsOf(msgspec.Struct, frozen=True):
-    """The past moment of an answer: rows up to `block`, promises up to `instant`. `earliest` is the first commit whose
-    rows are kept, which is how far back can be asked; None before the first event."""
+    """The moment of an answer: rows up to `block`, what had been promised at `instant`. The same question with `as_of`
+    = `token` has the same answer for ever. `earliest` is the first commit whose rows were kept then, which is how far
+    back could be asked; None before the first event."""
 
     block: int
     instant: str
     earliest: CommitAnswer | None
+    token: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True):

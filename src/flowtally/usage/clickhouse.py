@@ -16,6 +16,7 @@ from flowtally.errors import UsageTooNew
 from flowtally.usage import entries, erasing, installation, moves, queries, rollup
 from flowtally.usage.engine import Engine
 from flowtally.usage.folding import finish
+from flowtally.usage.published import Publishing
 from flowtally.usage.rolled_up import Guard, read_extents
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import (
@@ -49,10 +50,11 @@ NEAR = 1000  # block numbers: a block that was burnt has one before it that was 
 _MS = pa.timestamp("ms", "UTC")
 
 
-class ClickHouseStore:
+class ClickHouseStore(Publishing):
     """Usage in chDB (`chdb:///path`) or on a ClickHouse server (`clickhouse://host/database`)."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self.engine = engine
         try:
             _migrate(engine)
@@ -61,10 +63,10 @@ class ClickHouseStore:
             raise
         finish(engine)
         self.guard = Guard(engine)
-        self._published: Commit | None = None
         self._first: Commit | None = None
 
     def append(self, block: Block) -> None:
+        self._announce(block)
         rows = block.rows
         count = rows.num_rows
         time = rows.column("time").cast(_MS)
@@ -74,12 +76,20 @@ class ClickHouseStore:
         self.engine.insert(TABLE, table, _query_id(block.number))
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
-        query = queries.plan_sums(edges, where, by, limit)
         span_of = {edge: index for index, edge in enumerate(edges)}
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._sums(edges, where, by, limit)
         queries.check_limit(len(rows), limit)
         self.guard.check(edges, where, by)
         return [Sum(span_of[row[0]], tuple(row[1:-3]), *row[-3:]) for row in rows]
+
+    def _sums(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
+        if self._nothing_after(where):  # then the roll-up has the same as the rows up to the block, unless one comes
+            query = queries.plan_sums(edges, msgspec.structs.replace(where, until_block=None), by, limit)
+            rows = self.engine.rows(query.text, query.parameters)
+            if self._nothing_after(where):
+                return rows
+        query = queries.plan_sums(edges, where, by, limit)
+        return self.engine.rows(query.text, query.parameters)
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         query = queries.changed_since(cursor, limit)
@@ -215,9 +225,6 @@ class ClickHouseStore:
                 if entry.refers_to in found:
                     found[entry.refers_to].append(entry)
         return found
-
-    def publish(self, commit: Commit) -> None:
-        self._published = commit
 
     def published(self) -> Commit:
         return self._published or self._commit(queries.last_commit())

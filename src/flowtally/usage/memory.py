@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit
 from flowtally.usage.store import (
     MAX_BLOCK,
@@ -48,13 +49,13 @@ TYPES: Final = {
 LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
 
 
-class MemoryStore:
+class MemoryStore(Publishing):
     """All three verbs over plain dicts; one at a time, from any thread."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rows: list[dict[str, Any]] = []
         self._identity = Identity()
-        self._published: Commit | None = None
 
     def append(self, block: Block) -> None:
         new = [{**row, "block": block.number, "received_at": block.received_at} for row in block.rows.to_pylist()]
@@ -140,9 +141,6 @@ class MemoryStore:
             if row.get("kind") == "correction" and row["refers_to"] in found:
                 found[row["refers_to"]].append(_entry(row))
         return found
-
-    def publish(self, commit: Commit) -> None:
-        self._published = commit
 
     def published(self) -> Commit:
         if self._published is not None:

@@ -239,7 +239,9 @@ class UsageReader(Protocol):
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
         and group. One query, hence one moment. Group values are text (`status` in decimal, a missing label empty).
-        Raises BadRange where there are more than `limit` sums."""
+        Raises BadRange where there are more than `limit` sums.
+        Up to a block it is exact whatever is written meanwhile: asked of the roll-up where nothing that counts came
+        after the block, else of the rows."""
 
     def block_sums(
         self, edges: Sequence[int], where: Where, *, after: tuple[int, int] | None = None, limit: int = MAX_SUMS
@@ -280,6 +282,10 @@ class UsageReader(Protocol):
         index of theirs that is damaged would say less, and rows whose commit is still in doubt are there already. Of a
         store that nobody publishes to, the last its rows have."""
 
+    def under_way(self) -> int | None:
+        """When the block was dated that is being written now; None: there is none, and the next one is dated later than
+        anything the clock has said before this."""
+
     def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
         """The last published commit, or the latest up to this block, or received up to this instant."""
 
@@ -310,6 +316,12 @@ class UsageReader(Protocol):
 
 class UsageStore(UsageReader, Protocol):
     """What the one writer may do, besides."""
+
+    def date_block(self, date: Callable[[], int]) -> int:
+        """The instant of receipt of the next block, as `date` says: it is under way until it is published or ended."""
+
+    def end_block(self) -> None:
+        """The block under way is not there and never will be, or it had no rows."""
 
     def publish(self, commit: Commit) -> None:
         """From now on this is the last commit: its keys are committed, its rows there. Before anyone is answered."""

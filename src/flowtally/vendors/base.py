@@ -26,6 +26,7 @@ from flowtally.api.house import House
 from flowtally.errors import FlowtallyError, Unauthenticated
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.usage.store import UsageReader
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -82,7 +83,8 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class DialectCall(msgspec.Struct, frozen=True):
-    """One request on its way through a route: of whose account, as of when, with which settings."""
+    """One request on its way through a route: of whose account, as of when, with which settings. `usage`: all use up to
+    one block, which was known before the ledger was looked at."""
 
     house: House
     settings: Any
@@ -90,6 +92,7 @@ class DialectCall(msgspec.Struct, frozen=True):
     account: str
     now: int
     asked: Asked
+    usage: UsageReader
     _tx: Tx | None = None
 
     @property

@@ -37,6 +37,7 @@ from flowtally.errors import (
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.protocol import Scope
+from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import read_asked
@@ -139,10 +140,14 @@ class Served:
         self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
     ) -> Reply:
         assert credential.account is not None, "seen by `_who`"
+        last = house.usage.published()
         try:
             with house.ledger.begin() if route.writes else house.ledger.read() as tx:
-                # A write may have waited for its turn: its instant is that of the transaction.
-                call = DialectCall(house, self._settings, credential, credential.account, house.clock(), asked, tx)
+                # A write may have waited for its turn: its instant and the use it sees are those of the transaction.
+                usage = UntilBlock(house.usage, house.usage.published() if route.writes else last)
+                now = house.clock.date() if route.writes else house.clock()
+                who = (credential, credential.account)
+                call = DialectCall(house, self._settings, *who, now, asked, usage, tx)
                 return self._dialect.succeed(self._made(route, call, unread))
         finally:
             if route.changes_names:

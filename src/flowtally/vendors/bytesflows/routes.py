@@ -108,7 +108,7 @@ def records(call: DialectCall, given: RecordsQuery) -> wire.Records:
 
 def paid_grants(call: DialectCall) -> list[Paid]:
     """All grants of the account that pay for bytes, burnt down as of now by one question to the usage store."""
-    usage = call.house.usage
+    usage = call.usage
     given, pools = balance.burn_pools(
         call.tx, call.account, call.now, lambda where, edges: usage.sums(edges, where, _ALL)
     )

@@ -128,7 +128,7 @@ def _rows(call: DialectCall, listed: Sequence[Managed | None]) -> list[wire.Acco
 
 
 def _asked(call: DialectCall, where: Where, edges: list[int]) -> Sequence[Sum]:
-    return call.house.usage.sums(edges, where, ("user", "product"))
+    return call.usage.sums(edges, where, ("user", "product"))
 
 
 def _main_row(call: DialectCall) -> wire.AccountRow:

@@ -49,9 +49,9 @@ def sub_account(call: DialectCall, name: str) -> User:
 def used(call: DialectCall, subject: Subject, edges: Sequence[int], of: Collection[str]) -> Running:
     """What the subject used of products of these pools, since ever and between the edges."""
     if subject is not None:
-        return figures.running(call.tx, call.house.usage, call.account, edges, of=of, users=(subject.id,))
+        return figures.running(call.tx, call.usage, call.account, edges, of=of, users=(subject.id,))
     funded = managed.funded_users(call.tx, call.account)
-    return figures.running(call.tx, call.house.usage, call.account, edges, of=of, without_users=funded)
+    return figures.running(call.tx, call.usage, call.account, edges, of=of, without_users=funded)
 
 
 def purses(call: DialectCall, subject: Subject) -> dict[str, Balance]:
@@ -59,7 +59,7 @@ def purses(call: DialectCall, subject: Subject) -> dict[str, Balance]:
     own."""
 
     def ask(where: Where, edges: list[int]) -> Sequence[Sum]:
-        return call.house.usage.sums(edges, where, ("product",))
+        return call.usage.sums(edges, where, ("product",))
 
     if subject is None:
         burnt = balance.burn_pools(call.tx, call.account, call.now, ask)[1]

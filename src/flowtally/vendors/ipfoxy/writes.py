@@ -133,7 +133,7 @@ def _is_new(call: DialectCall, key: str, *request: Any) -> bool:
 def _pass_on(call: DialectCall, user_id: str, flow: int, day: int) -> None:
     funding.allocate(
         call.tx,
-        call.house.usage,
+        call.usage,
         call.account,
         user_id,
         amount_of(flow),

@@ -45,7 +45,7 @@ def decimal(unit: Unit, steps: int) -> Decimal:
 def traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
     """What is left in the pool `traffic`, in MB, and the date on which the first of it expires: empty where nothing
     does."""
-    balance = make_balance(call.tx, call.house.usage, call.account, call.now)
+    balance = make_balance(call.tx, call.usage, call.account, call.now)
     left = decimal(MB, MB.steps(balance.pools[DEFAULT_POOL].left))
     return TrafficBalance(left, _expiration(call, balance.grants))
 
@@ -84,9 +84,9 @@ def usage_statistics(call: DialectCall, given: Days) -> Usage:
     without use is a row of 0."""
     asked = day_range(texts(given))
     series = series_of(asked, load_zone(call.settings.timezone))
-    ever = running(call.tx, call.house.usage, call.account, [*series.edges, MAX_INSTANT], of=(DEFAULT_POOL,))
+    ever = running(call.tx, call.usage, call.account, [*series.edges, MAX_INSTANT], of=(DEFAULT_POOL,))
     steps = KB.rows(ever.before, series.parts(ever.parts[:-1]))
-    left = make_balance(call.tx, call.house.usage, call.account, call.now).pools[DEFAULT_POOL].left
+    left = make_balance(call.tx, call.usage, call.account, call.now).pools[DEFAULT_POOL].left
     return Usage(
         decimal(KB, KB.steps(ever.total)),
         decimal(KB, KB.steps(left)),

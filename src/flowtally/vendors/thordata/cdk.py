@@ -46,7 +46,7 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
     asked = texts(given)
     made = create_vouchers(
         call.tx,
-        call.house.usage,
+        call.usage,
         call.house.vault,
         call.account,
         parameters.flow_units(asked) * call.settings.cdk_unit_bytes,

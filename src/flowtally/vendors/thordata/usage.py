@@ -98,7 +98,7 @@ def _left(call: DialectCall, user: User, total: int) -> int:
     assert user.limit is not None, "asked of users with a cap"
     if user.limit.window == "lifetime":
         return max(0, KB.steps(user.limit.amount) - KB.steps(total))
-    state = make_user_balance(call.tx, call.house.usage, call.account, user.id, call.now).limit
+    state = make_user_balance(call.tx, call.usage, call.account, user.id, call.now).limit
     assert state is not None, "the user has a limit"
     return KB.steps(state.left)
 
@@ -109,6 +109,6 @@ def _used_by_each(call: DialectCall, found: Sequence[User], edges: Sequence[int]
     shift = len(asked) - len(edges)
     totals = {user.id: [0] * (len(asked) - 1) for user in found}
     where = Where(METERED, call.account, tuple(totals))
-    for one in call.house.usage.sums(asked, where, ("user",)):
+    for one in call.usage.sums(asked, where, ("user",)):
         totals[one.by[0]][one.span] += one.bytes_up + one.bytes_down
     return {user: Running(parts[0] if shift else 0, parts[shift:]) for user, parts in totals.items()}

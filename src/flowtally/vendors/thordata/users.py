@@ -87,7 +87,7 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
 
 def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
     unit = MB if call.settings.list_unit == "MB" else KB
-    used = lifetime_use(call.tx, call.house.usage, call.account, [one.user.id for one in listed], MAX_INSTANT)
+    used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], MAX_INSTANT)
     return [
         ProxyUser(
             day_of(call, user.created_at),
@@ -204,5 +204,5 @@ def delete_proxy_user(call: DialectCall, given: OneUser) -> Written:
     """Its name is free from now on; what it used stays on record, and in the account's figures."""
     asked = texts(given)
     found = read_proxy_user(call, parameters.required(asked, "username"), parameters.family_of(asked))
-    delete_managed(call.tx, call.house.usage, call.account, found.id, now=call.now)
+    delete_managed(call.tx, call.usage, call.account, found.id, now=call.now)
     return Written()

@@ -70,7 +70,7 @@ def _counts(call: DialectCall, first: date, last: date) -> dict[date, int]:
     if start >= end:
         return {}
     edges = range(start, end + 1, DAY_MS)
-    used = figures.between(call.tx, call.house.usage, call.account, edges, of=(POOL,), count=figures.request_count)
+    used = figures.between(call.tx, call.usage, call.account, edges, of=(POOL,), count=figures.request_count)
     return {date.fromisoformat(format_instant(at)[:10]): count for at, count in zip(edges, used, strict=False)}
 
 
@@ -88,7 +88,7 @@ def check_quota(call: DialectCall) -> None:
     """The gateway's quota: before parameters are looked at."""
     if not call.settings.enforce_quota:
         return
-    purse = make_balance(call.tx, call.house.usage, call.account, call.now).pools.get(POOL)
+    purse = make_balance(call.tx, call.usage, call.account, call.now).pools.get(POOL)
     if purse is None or purse.left + purse.credit == 0:
         raise LimitExceeded("Nothing is left in the pool api.")
 
