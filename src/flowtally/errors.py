@@ -49,7 +49,7 @@
         └── ClockJumped             the machine's clock cannot be believed: nothing is dated; reads go on
 
     Damage (not an answer to a request: the start refuses)
-    ├── MissingRows, DetachedParts, KeysBroken, BrokenRollup, DoubleCounted, WriterBusy
+    ├── MissingRows, DetachedParts, BrokenParts, KeysBroken, LedgerBroken, BrokenRollup, DoubleCounted, WriterBusy
     │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
     ├── StoresDiffer                ledger, keys and usage are not of one installation and generation
     ├── LedgerMissing, LedgerOlder, MissingAccounts  the ledger is not the one the rows were counted with
@@ -309,7 +309,8 @@ class ClientGone(FlowtallyError):
 
 
 class StoreDamaged(FlowtallyError):
-    """A database says that its own file is broken. Trying again does not help."""
+    """A database says that its own file is broken; of usage, `part` and `file` say which part it is, and which file of
+    it where that is known. Trying again does not help; what does not need that part is answered as ever."""
 
     code = "store_damaged"
     title = "What is stored cannot be read"
@@ -383,6 +384,14 @@ class MissingRows(Damage):
 
 class DetachedParts(Damage):
     pass
+
+
+class BrokenParts(Damage):
+    """A part is not what was written, or cannot be read: says which, and which file of it where that is known."""
+
+
+class LedgerBroken(Damage):
+    """The ledger's file is not whole."""
 
 
 class KeysBroken(Damage):

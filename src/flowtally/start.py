@@ -24,6 +24,7 @@ from flowtally.lease import Lease, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, managed, vouchers, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.vault import KEY_FILE, Vault
+from flowtally.refusal import refusing
 from flowtally.usage.keys import peek
 from flowtally.usage.open import embedded_directory, open_usage
 from flowtally.usage.store import UsageStore
@@ -68,35 +69,43 @@ def started(
     """Everything that is written to, closed in reverse at the end; what is handed in stays open. `tell` is given the
     token of a first admin credential; where nobody can be told, none is made. Damage and ConfigError end the start."""
     with ExitStack() as closing:
-        taken = closing.enter_context(leases(config))
-        if ledger is None:
-            ledger = Ledger.reach(config.ledger_url)
-            closing.callback(ledger.close)
-        ledger.use_clock(clock)
-        _check_without_engine(config, ledger)
-        _rehearse(config, ledger, clock())
-        if usage is None:
-            if config.usage_url.startswith("chdb:"):
-                closing.enter_context(fast_temporary_files(config.data_dir))
-            opened = _open_usage(config.usage_url)
-            closing.callback(opened.close)
-            usage = opened
-        vaults: list[Vault] = []
+        with refusing():
+            opened = _open(closing, config, clock, usage, ledger, tell)
+        yield opened
 
-        @contextmanager
-        def begin() -> Iterator[Tx]:
-            with ledger.begin_start() as tx:
-                for lease in taken:
-                    lease.keep()
-                made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
-                vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
-                yield tx
-            if tell is not None and made:
-                tell(made[0])
 
-        ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
-        closing.callback(ingest.close)
-        yield Started(ledger, usage, ingest, vaults[0])
+def _open(
+    closing: ExitStack, config: Config, clock: Clock, usage: UsageStore | None, ledger: Ledger | None, tell: Tell | None
+) -> Started:
+    taken = closing.enter_context(leases(config))
+    if ledger is None:
+        ledger = Ledger.reach(config.ledger_url)
+        closing.callback(ledger.close)
+    ledger.use_clock(clock)
+    _check_without_engine(config, ledger)
+    _rehearse(config, ledger, clock())
+    if usage is None:
+        if config.usage_url.startswith("chdb:"):
+            closing.enter_context(fast_temporary_files(config.data_dir))
+        opened = _open_usage(config.usage_url)
+        closing.callback(opened.close)
+        usage = opened
+    vaults: list[Vault] = []
+
+    @contextmanager
+    def begin() -> Iterator[Tx]:
+        with ledger.begin_start() as tx:
+            for lease in taken:
+                lease.keep()
+            made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
+            vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
+            yield tx
+        if tell is not None and made:
+            tell(made[0])
+
+    ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
+    closing.callback(ingest.close)
+    return Started(ledger, usage, ingest, vaults[0])
 
 
 def _check_without_engine(config: Config, ledger: Ledger) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 
 import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import House, make_house  # noqa: F401
 
+from flowtally.care.backup import Backup, Made
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_moment, verify
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.open import open_usage
 from flowtally.usage.rows_audit import audit_of
+
+_numbers = count()
 
 
 class Patient:
@@ -22,10 +27,10 @@ class Patient:
     def __init__(self, house: House, store: ClickHouseStore) -> None:
         self.house = house
         self.engine = store.engine
-        self._store = store
+        self.store = store
 
     def verify(self) -> Report:
-        rows = audit_of(self._store)
+        rows = audit_of(self.store)
         assert rows is not None
         moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
         return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
@@ -38,6 +43,20 @@ class Patient:
         for one in report.findings:
             found.setdefault(one.code, []).append(f"{one.where}: {one.detail}")
         return found
+
+    def broken(self) -> list[str]:
+        """Parts that are not what was written, in words."""
+        rows = audit_of(self.store)
+        assert rows is not None
+        return [str(one) for one in rows.broken(lambda *_: None)[1]]
+
+    def back_up(self, place: Path) -> Made:
+        house = self.house
+        backup = Backup(
+            place, f"b{next(_numbers)}", data=house.data, usage=self.store, ledger=house.ledger,
+            between_blocks=house.door.between_blocks, now=house.clock(),
+        )  # fmt: skip
+        return backup.make(Progress())
 
     def rows(self, text: str) -> None:
         """A statement of the engine."""

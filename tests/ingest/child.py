@@ -13,13 +13,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import structlog
 
+from flowtally.errors import Damage, FlowtallyError
+from flowtally.usage.store import BUCKET_MS, Where
+
 ROOT = Path(__file__).parents[2]
+FIRST_AT, SECOND_AT = 1_772_400_000_000, 1_775_100_000_000  # in two months, hence two parts
 
 
 class Child:
@@ -80,11 +86,12 @@ def refusal(data: Path, **settings: object) -> dict[str, Any]:
 
 
 def main(data: str, *arguments: str) -> None:
+    from flowtally.care.backup import Backup
     from flowtally.care.job import Progress
     from flowtally.care.retention import Retention
+    from flowtally.care.verify import take_moment, verify
     from flowtally.clock import now_ms
     from flowtally.config import load_config
-    from flowtally.errors import Damage, FlowtallyError
     from flowtally.ingest.door import Ingest
     from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger
@@ -92,7 +99,7 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.usage import folding
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
-    from flowtally.usage.store import BUCKET_MS, Where
+    from flowtally.usage.rows_audit import audit_of
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to stdout
     settings = {name: json.loads(value) for name, _, value in (one.partition("=") for one in arguments)}
@@ -112,6 +119,8 @@ def main(data: str, *arguments: str) -> None:
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return
+    audit = audit_of(usage)
+    assert audit is not None
     say(open=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -136,6 +145,21 @@ def main(data: str, *arguments: str) -> None:
             case "held":
                 where = HeldFilter()
                 say(held=[one.sequence for one in ingest.held(where, credential, None, 1000).items])
+            case "answers":
+                say(**{name: said(figure) for name, figure in figures(usage).items()})
+            case "verify":
+                try:
+                    moment = ingest.between_blocks(lambda keys: take_moment(audit, keys.path))
+                    report = verify(audit, moment, ledger, Progress(), clock())
+                    say(findings=[f"{one.code}: {one.where}: {one.detail}" for one in report.findings])
+                except Damage as error:
+                    say(findings=[f"{type(error).__name__}: {error}"])
+            case "backup":
+                backup = Backup(
+                    Path(asked["place"]), "made", data=Path(data), usage=usage, ledger=ledger,
+                    between_blocks=ingest.between_blocks, now=clock(),
+                )  # fmt: skip
+                say(backup=said(partial(backup.make, Progress())))
             case "source":
                 found = ingest.source(asked["source"], credential)
                 say(sequence=found.sequence, position=found.position)
@@ -164,6 +188,41 @@ def main(data: str, *arguments: str) -> None:
                 ledger.close()
                 say(stopped=True)
                 return
+
+
+def figures(usage: Any) -> dict[str, Callable[[], object]]:
+    """Every kind of question to the usage rows."""
+    ever = [0, 2**47 // BUCKET_MS * BUCKET_MS]
+    acme = Where(account="acme")
+    by = {f"by {name}": partial(usage.sums, ever, acme, (name,)) for name in ("user", "status", "source", "label:k")}
+    return by | {
+        "total": lambda: usage.sums(ever, acme),
+        "of all": lambda: usage.sums(ever, Where()),
+        "cut": lambda: usage.sums([0, 1_772_323_200_001, 2**47], acme),
+        "until block 1": lambda: usage.sums(ever, Where(account="acme", until_block=1)),
+        "after block 1": lambda: usage.sums(ever, Where(account="acme", after_block=1)),
+        "by block": lambda: usage.block_sums(ever, acme),
+        "extent": lambda: usage.extent(0, 2**47, acme),
+        "rows": lambda: usage.read_rows(0, 2**47, acme, limit=1000).to_pylist(),
+        "largest": lambda: usage.largest(0, 2**47, acme, 2, "bytes", 1000),
+        "parts": lambda: usage.parts(ever, acme, 2),
+        "moves": lambda: usage.moves(1, 0, 100),
+        "changed": lambda: usage.changed_since(0),
+        "found": lambda: usage.find("gw", id="a3", sequence=None, block=None),
+        "first": usage.first_commit,
+        "last": usage.last_commit,
+        "at": lambda: [usage.last_commit(at=at) for at in (FIRST_AT - 1, FIRST_AT, SECOND_AT - 1, SECOND_AT)],
+    }
+
+
+def said(work: Callable[[], object]) -> str:
+    """The answer, or the problem's code and words."""
+    try:
+        return repr(work())
+    except FlowtallyError as error:
+        return f"!{error.code}: {error.detail}"
+    except Damage as error:
+        return f"!{type(error).__name__}: {error}"
 
 
 def die_after(module: Any, name: str, call: int) -> None:

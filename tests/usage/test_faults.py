@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
-from flowtally.errors import StorageFull, Unavailable
-from flowtally.usage.engine import Engine
+from flowtally.errors import StorageFull, StoreDamaged, Unavailable
+from flowtally.usage.engine import CONNECTIONS, Engine
 from flowtally.usage.faults import DAMAGED, MEANINGS, code_of, is_damage, meaning
 
 # As chDB said them on a full disk: room, room for the head of a file, inodes, twice.
@@ -114,12 +114,26 @@ def test_no_code_has_two_meanings() -> None:
     assert not MEANINGS.keys() & DAMAGED.keys()
 
 
-def test_a_broken_part_is_damage_and_has_no_other_meaning() -> None:
-    broken = DatabaseError("Code: 40. DB::Exception: Checksum doesn't match: corrupted data. (CHECKSUM_DOESNT_MATCH)")
-    gone = DatabaseError("Code: 76. DB::ErrnoException: Cannot open file /x: , errno: 2, strerror: No such file.")
-    for error in (broken, gone):
-        assert is_damage(error)
-        assert meaning(error) is None
+def test_a_broken_part_is_damage_and_tells_which() -> None:
+    place = "/data/usage/store/1b3/1b3c4d23-b51a-433a-a1ae-25148efc5bd2/202603_1_1_0"
+    broken = (
+        "Code: 40. DB::Exception: Checksum doesn't match: corrupted data. Reference: 2f. If you receive it over nets"
+        f": While reading or decompressing {place}/data.bin (position: 1009): (while reading column id): (while reading"
+        f" from part {place}/ in table default.usage_events located on disk default): While executing MergeTreeSelect("
+        "pool: ReadPool). (CHECKSUM_DOESNT_MATCH)"
+    )
+    gone = (
+        f"Code: 76. DB::ErrnoException: Cannot open file {place}/buckets.proj/data.bin: , errno: 2, strerror: No such"
+    )
+    misread = (
+        f"Code: 9. DB::Exception: Sizes differ: (while reading from part {place}/ in t): While executing MergeTreeX(p"
+    )
+    told = [meaning(DatabaseError(text)) for text in (broken, gone, misread)]
+    assert [type(one) for one in told] == [StoreDamaged] * 3
+    parts = [(one.extra["part"], one.extra["file"]) for one in told if one]
+    assert parts == [("202603_1_1_0", "data.bin"), ("202603_1_1_0", "buckets.proj/data.bin"), ("202603_1_1_0", "")]
+    assert is_damage(DatabaseError(broken))
+    assert is_damage(DatabaseError(gone))
 
 
 @pytest.fixture
@@ -140,3 +154,11 @@ def test_a_value_in_a_question_that_looks_like_a_full_disk_fools_nobody(engine: 
 def test_a_question_that_needs_too_much_memory_is_unavailable(engine: Engine) -> None:
     with pytest.raises(Unavailable, match="memory"):
         engine.rows("SELECT groupArray(number) FROM numbers(100000000)", max_memory_usage=10_000_000)
+
+
+def test_after_a_question_that_failed_the_next_one_is_answered_in_its_own_form(engine: Engine) -> None:
+    """Seen: after a failed question for Arrow the next on that connection was answered in Arrow."""
+    for _ in range(2 * CONNECTIONS):
+        with pytest.raises((ClickHouseError, Unavailable)):
+            engine.arrow("SELECT throwIf(number = 3) FROM numbers(10) SETTINGS max_block_size = 1", {})
+        assert engine.rows("SELECT toUInt8(7), 'x'") == [(7, "x")]

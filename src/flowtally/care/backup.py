@@ -25,9 +25,19 @@ from flowtally.care import manifest
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.edges import format_instant
-from flowtally.errors import ConfigError, Conflict, MissingRows, StorageFull, Unprocessable
+from flowtally.errors import (
+    BrokenParts,
+    ConfigError,
+    Conflict,
+    Damage,
+    KeysBroken,
+    LedgerBroken,
+    MissingRows,
+    StorageFull,
+    Unprocessable,
+)
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.snapshot import LedgerMoment, Snapshot, moment_of
+from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of
 from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.keys import Committed, Keys
 from flowtally.usage.store import UsageStore
@@ -39,6 +49,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+NAMED: Final = 10  # of what is broken, in one message
 PARTIAL: Final = ".partial-"
 SECRETS: Final = (KEY_FILE,)  # beside the stores: without it sealed passwords stay sealed
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -145,6 +156,7 @@ class Backup:
             )
         if self._target.exists():
             raise Conflict(f"There is a backup {self._target.name!r} already", name=self._target.name)
+        self._refuse_damage(say)
         self._prepare()
         frozen.remove_leftovers(self._usage)
         try:
@@ -161,6 +173,15 @@ class Backup:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise StorageFull(f"There is no room for a backup in {self._target.parent}") from error
             raise
+
+    def _refuse_damage(self, say: Progress) -> None:
+        """A backup of damage would be the one that is restored, and the digests of its files would be right."""
+        from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+
+        rows = audit_of(self._usage)
+        assert rows is not None
+        if found := [*rows.damage(), *map(str, rows.broken(say)[1])]:
+            raise BrokenParts(f"Nothing is backed up, usage is not what was written: {'; '.join(found[:NAMED])}")
 
     def _prepare(self) -> None:
         place = self._target.parent
@@ -189,16 +210,22 @@ class Backup:
         surplus = frozen.surplus(self._usage)
         return Taken(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
 
+    def _refuse_broken(self, copy: Path, kind: type[Damage]) -> None:
+        if copy.exists() and (said := complaints(copy, quick=kind is KeysBroken)):
+            raise kind(f"Nothing is backed up, {copy.name} is not whole: {'; '.join(said)}")
+
     def _write(self, taken: Taken, say: Progress) -> Made:
         from flowtally.usage import frozen  # noqa: PLC0415
 
         say("ledger")
         version_of_ledger = taken.ledger.write(self._partial, say)
+        self._refuse_broken(self._partial / "ledger.db", LedgerBroken)
         for secret in SECRETS:
             if (self._data / secret).exists():
                 shutil.copy2(self._data / secret, self._partial / secret)
         say("keys")
         taken.keys.copy_to(self._partial / "keys.db")
+        self._refuse_broken(self._partial / "keys.db", KeysBroken)
         parts = taken.frozen.parts()
         if (rows := taken.frozen.rows() + taken.surplus) != taken.place.rows_total:
             raise MissingRows(f"{taken.place.rows_total} rows were acknowledged, {rows} were taken")

@@ -15,9 +15,10 @@ import msgspec
 
 from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
-from flowtally.errors import BrokenRollup, Conflict, DetachedParts, MissingRows
+from flowtally.errors import BrokenParts, BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.ingest import recovery
 from flowtally.lease import Lease, me, of_keys
+from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys, refuse_newer
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.keys_salvage import salvage
@@ -45,16 +46,15 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
     """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
-    to rebuild, DetachedParts and MissingRows where the rows themselves are not whole."""
+    to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole."""
     from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
     rows = audit_of(usage)
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
-    with Lease(of_keys(path), "keys_url") as lease:
+    with Lease(of_keys(path), "keys_url") as lease, refusing():
         refuse_newer(path)
-        if damage := rows.damage():
-            raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
+        _refuse_damage(rows, say)
         new = path.with_name(f"{path.name}.rebuilding")
         _remove(new)
         total = usage.totals().rows
@@ -102,15 +102,28 @@ def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
     rows = audit_of(usage)
     if rows is None:
         raise Conflict("This usage store keeps no roll-ups")
-    with Lease(of_keys(path), "keys_url"):
+    with Lease(of_keys(path), "keys_url"), refusing():
+        spoilt = _refuse_damage(rows, say)
         parts, broken = _compare(rows, say)
+        broken = sorted({*broken, *spoilt})
         for number, month in enumerate(months := sorted({part.partition("_")[0] for part in broken})):
             say("rebuild", number, len(months))
             rows.rebuild(month)
         os.sync()
-        if months and (still := _compare(rows, say)[1]):
+        if months and (still := sorted({*_compare(rows, say)[1], *_refuse_damage(rows, say)})):
             raise BrokenRollup(f"The roll-up of part {', '.join(still)} differs from its rows and cannot be rebuilt")
         return RolledUp(parts, months)
+
+
+def _refuse_damage(rows: RowsAudit, say: Progress) -> list[str]:
+    """DetachedParts and BrokenParts where rows are not there or not what was written; the parts of which only a roll-up
+    is."""
+    if damage := rows.damage():
+        raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
+    broken = rows.broken(say)[1]
+    if unreadable := [str(one) for one in broken if not one.in_roll_up]:
+        raise BrokenParts(f"Usage rows are not what was written: {'; '.join(unreadable)}")
+    return [one.part for one in broken]
 
 
 def _compare(rows: RowsAudit, say: Progress) -> tuple[int, list[str]]:

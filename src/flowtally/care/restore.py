@@ -21,15 +21,17 @@ from flowtally.care.backup import SECRETS
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
-from flowtally.errors import BackupBroken, BackupTooNew, ConfigError
+from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts, ConfigError
 from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
+from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 
+UNREADABLE: Final = ("broken_part", "keys_file", "ledger_file")  # a start would refuse them, or should
 WORK: Final = ".restoring"
 OURS: Final = frozenset({WORK, DATA_LOCK})  # in a directory that counts as empty
 
@@ -59,7 +61,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
-            settled, report = _assemble(source, work, told, ledger_url, say, now)
+            settled, report = _assembled(source, work, told, ledger_url, say, now)
             os.sync()
             lease.keep()
             _put_in_place(work, data)
@@ -110,6 +112,16 @@ def _check_files(source: Path, told: Manifest, say: Progress) -> None:
         raise BackupBroken(f"{source} is not as it was written: {'; '.join(differing[:10])}")
 
 
+def _assembled(
+    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int
+) -> tuple[list[str], Report]:
+    try:
+        with refusing():
+            return _assemble(source, work, told, ledger_url, say, now)
+    except BrokenParts as error:
+        raise BackupBroken(f"{source} was made of damaged files: {error}") from error
+
+
 def _assemble(
     source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int
 ) -> tuple[list[str], Report]:
@@ -146,6 +158,7 @@ def _assemble(
         rows = audit_of(usage)
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
+        _refuse_broken(source, report)
         recovery.give_up_stated_blocks(keys, ledger)
         recovery.give_up_earlier_blocks(keys, now)
         os.sync()
@@ -153,6 +166,13 @@ def _assemble(
         if ledger_url is not None:
             undo.pop_all()
         return settled, report
+
+
+def _refuse_broken(source: Path, report: Report) -> None:
+    """The digests of a backup say that it is as it was made, not that what was copied then was whole."""
+    if broken := [one for one in report.findings if one.code in UNREADABLE]:
+        told = "; ".join(f"{one.where}: {one.detail}" for one in broken[:10])
+        raise BackupBroken(f"{source} was made of damaged files: {told}")
 
 
 def _put_in_place(work: Path, data: Path) -> None:

@@ -3,6 +3,7 @@ looked at in the next round."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from flowtally.care.finding import Find
@@ -13,21 +14,25 @@ ROUNDS: Final = 10
 
 
 class RollUps:
-    """One look at all parts with rows of blocks up to `block`. `notes` get what could not be compared."""
+    """One look at all parts with rows of blocks up to `block`, but those `without`, whose rows cannot be read. `notes`
+    get what could not be compared."""
 
-    def __init__(self, rows: RowsAudit, block: int, find: Find, say: Progress, notes: list[str]) -> None:
+    def __init__(
+        self, rows: RowsAudit, block: int, find: Find, say: Progress, notes: list[str], without: Sequence[str] = ()
+    ) -> None:
         self._rows = rows
         self._block = block
         self._find = find
         self._say = say
         self._notes = notes
+        self._without = without
 
     def check(self) -> int:
         """How many rows were looked at."""
         seen: set[str] = set()
         looked_at = 0
         for _ in range(ROUNDS):
-            parts = [part for part in self._rows.parts(self._block) if part.name not in seen]
+            parts = [part for part in self._rows.parts(self._block, self._without) if part.name not in seen]
             if not parts:
                 return looked_at
             total = sum(part.rows for part in parts)

@@ -9,6 +9,7 @@ or looked at in portions, and only what differs is looked at one by one.
     numbers up to a mark   =  one row, one refused or one held entry each
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
+    files of parts         =  what was written (`usage.parts_audit`), before anything else is read from them
     accounts and users     <= the ledger's;  the ledger = its own rules;  erased users have no texts
     balances               =  what rows, grants and allocations add up to (`laws`)
     closed periods         =  the rows of their time (`statements`)
@@ -16,6 +17,7 @@ or looked at in portions, and only what differs is looked at one by one.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ from flowtally.care.laws import Laws
 from flowtally.care.numbers import Numbers
 from flowtally.care.roll_ups import RollUps
 from flowtally.care.statements import Statements
+from flowtally.errors import StoreDamaged
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erasures
 from flowtally.ledger.database import Ledger
@@ -63,6 +66,7 @@ class Moment(msgspec.Struct, frozen=True):
     keys: KeysAudit
     above: list[tuple[int, int]]
     damage: list[str]
+    unread: str = ""  # why rows above could not be looked for
 
 
 class Verifier:
@@ -80,13 +84,15 @@ class Verifier:
         self._findings: list[Finding] = []
         self._found = 0
         self._notes: list[str] = []
+        self._broken: list[str] = []  # parts whose rows cannot be read
         self._at = ("", 0)  # the check under way, and how much was found before it
 
     def run(self) -> Report:
         both = (self._rows, self._keys, self._block, self._find, self._say)
         for name, check in (
+            ("parts", self._check_parts),
             ("rows", self._check_rows),
-            ("roll-ups", RollUps(self._rows, self._block, self._find, self._say, self._notes).check),
+            ("roll-ups", self._check_roll_ups),
             ("keys", EventKeys(*both).check),
             ("numbers", Numbers(*both).check),
             ("subjects", self._check_subjects),
@@ -96,7 +102,11 @@ class Verifier:
         ):
             self._at = (name, self._found)
             self._say(name)
-            looked_at = check()
+            try:
+                looked_at = check()
+            except (StoreDamaged, sqlite3.DatabaseError) as error:
+                looked_at = 0
+                self._find("not_compared", f"check {name!r}", _told(error))
             self._checks.append(Check(name, looked_at, self._found - self._at[1]))
         if held := self._keys.count_held():
             self._notes.append(f"{held} events are held and count for nothing yet (`flowtally held list`).")
@@ -108,12 +118,27 @@ class Verifier:
         if len(self._findings) < LISTED:
             self._findings.append(Finding(self._at[0], code, where, detail))
 
+    # Files, before anything is compared that is read from them
+
+    def _check_parts(self) -> int:
+        read, broken = self._rows.broken(self._say)
+        for one in broken:
+            self._find("broken_part", f"part {one.part}", f"{one.file}: {one.said}" if one.file else one.said)
+        self._broken = [one.part for one in broken if not one.in_roll_up]
+        return read
+
+    def _check_roll_ups(self) -> int:
+        found = RollUps(self._rows, self._block, self._find, self._say, self._notes, self._broken)
+        return found.check()
+
     # Rows against the committer's place
 
     def _check_rows(self) -> int:
         place, facts = self._keys.committed, self._rows.facts(self._block)
         for said in self._moment.damage:
             self._find("detached_part", "usage rows", said)
+        if self._moment.unread:
+            self._find("not_compared", "rows after the last block", self._moment.unread)
         for block, count in self._moment.above:
             self._find("uncommitted_block", f"block {block}", f"{count} rows of a block that was never committed")
         if place.burnt and (count := self._rows.in_block(place.burnt)):
@@ -188,10 +213,13 @@ class Verifier:
 
 
 def take_moment(rows: RowsAudit, keys: Path) -> Moment:
-    """Call it between two blocks."""
+    """Call it between two blocks. KeysBroken where the keys cannot tell of their moment."""
     audit = KeysAudit(keys)
     try:
-        return Moment(audit, rows.above(audit.committed.block), rows.damage())
+        try:
+            return Moment(audit, rows.above(audit.committed.block), rows.damage())
+        except StoreDamaged as error:
+            return Moment(audit, [], rows.damage(), error.detail)
     except BaseException:
         audit.close()
         raise
@@ -203,3 +231,7 @@ def verify(rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress, 
         return Verifier(rows, moment, ledger, progress, now).run()
     finally:
         moment.keys.close()
+
+
+def _told(error: Exception) -> str:
+    return error.detail if isinstance(error, StoreDamaged) else f"The keys database cannot be read: {error}"

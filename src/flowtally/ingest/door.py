@@ -45,6 +45,7 @@ from flowtally.protocol import (
     HeldFilter,
     SourceAnswer,
 )
+from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
@@ -97,11 +98,11 @@ class Ingest:
         `lease`: of the keys, where the caller has it; `begin`: the transaction the caller's start writes with."""
         path = keys_path(config.keys_url)
         lease = lease or Lease(of_keys(path), "keys_url")
-        with ExitStack() as undo:
+        with ExitStack() as undo, refusing():
             undo.callback(lease.release)
             rebuild, place = config.rebuild_keys, peek(path)
             whose = identity.check(usage, ledger, place, rebuild=rebuild)
-            recovery.check(usage, place, path, rebuild=rebuild)
+            spoilt = recovery.check(usage, place, path, rebuild=rebuild)
             keys = Keys(path, lease)
             undo.callback(keys.close)
             identity.bind_first(whose, keys, usage)
@@ -110,7 +111,8 @@ class Ingest:
             with (begin or ledger.begin_start)() as tx:
                 identity.bind_ledger(tx, whose)
             identity.bind_last(whose, keys)
-            recovery.recover(usage, keys, holder=me(), rebuild=rebuild, promise=ledger.promises(), say=_say)
+            promise = ledger.promises()
+            recovery.recover(usage, keys, holder=me(), rebuild=rebuild, promise=promise, spoilt=spoilt, say=_say)
             recovery.give_up_stated_blocks(keys, ledger)
             if isinstance(clock, SteadyClock):
                 clock.not_before(keys.committed().received_at)

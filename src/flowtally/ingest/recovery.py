@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import DetachedParts, DoubleCounted, KeysBroken, MissingRows
+from flowtally.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
 from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
+from flowtally.refusal import refusing
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source
 from flowtally.usage.keys_held import Number
@@ -39,30 +40,44 @@ def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None 
     return True
 
 
-def check(usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bool = False) -> None:
+def check(
+    usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bool = False, look: bool = True
+) -> list[str]:
     """Whether rows and keys (`place`: theirs, at `path`) can be brought together. Changes nothing. Raises
-    errors.Damage, naming what is missing."""
-    damage = usage.damage()
-    if damage:
-        raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
-    if place is not None:
-        usage.end_append(_unsure(place))
-    totals = usage.totals()
-    if place is None or place.epoch == 0:
-        if totals.rows and not rebuild:
-            raise KeysBroken(
-                f"The keys database {path} is new but there are {totals.rows} usage rows. Restore it, or start once"
-                " with --rebuild-keys (what only it had is lost: owners of sources, reasons of refused numbered events,"
-                " and all events that were held)"
+    errors.Damage, naming what is missing or broken. Answers the parts of which only a roll-up is broken, where it was
+    to `look` at what is written in files."""
+    with refusing():
+        spoilt = _refuse_damage(usage, place) if look else []
+        if place is not None:
+            usage.end_append(_unsure(place))
+        totals = usage.totals()
+        if place is None or place.epoch == 0:
+            if totals.rows and not rebuild:
+                raise KeysBroken(
+                    f"The keys database {path} is new but there are {totals.rows} usage rows. Restore it, or start once"
+                    " with --rebuild-keys (what only it had is lost: owners of sources, reasons of refused numbered"
+                    " events, and all events that were held)"
+                )
+            return spoilt
+        if totals.last_block < place.block:
+            raise MissingRows(
+                f"Block {place.block} was acknowledged, the rows end at block {totals.last_block}: usage rows are"
+                " missing"
             )
-        return
-    if totals.last_block < place.block:
-        raise MissingRows(
-            f"Block {place.block} was acknowledged, the rows end at block {totals.last_block}: usage rows are missing"
-        )
-    later = usage.blocks_after(place.block)
-    if len(later) <= COUNTED:
-        _check_rows(place.rows_total, totals.rows - sum(len(usage.claims(block)) for block in later))
+        later = usage.blocks_after(place.block)
+        if len(later) <= COUNTED:
+            _check_rows(usage, place.rows_total, totals.rows - sum(len(usage.claims(block)) for block in later))
+        return spoilt
+
+
+def _refuse_damage(usage: UsageStore, place: Committed | None) -> list[str]:
+    """Read is what an unclean stop may have left half written: what came after the last mark in the keys."""
+    if damage := usage.damage():
+        raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
+    broken = usage.broken(0 if place is None else place.block if place.clean else place.clean_block)
+    if rows := [str(one) for one in broken if not one.in_roll_up]:
+        raise BrokenParts(f"Usage rows are not what was written: {'; '.join(rows)}")
+    return sorted({one.part for one in broken})
 
 
 def recover(
@@ -72,23 +87,27 @@ def recover(
     holder: str,
     rebuild: bool = False,
     promise: int = 0,
+    spoilt: list[str] | None = None,
     say: Callable[[str], None],
 ) -> None:
-    """Bring keys and rows together before the door opens. `promise`: the ledger's highest number. Raises errors.Damage,
-    naming what is missing."""
+    """Bring keys and rows together before the door opens. `promise`: the ledger's highest number; `spoilt`: what
+    `check` said, where it was asked just before. Raises errors.Damage, naming what is missing."""
     before = keys.committed()
-    check(usage, before, keys.path, rebuild=rebuild)
-    keys.start(holder, promise)
-    for block in usage.blocks_after(before.block):
-        settle_block(usage, keys, block)
-        say(f"settled block {block} from its rows")
-    if not before.clean:
-        settle_block(usage, keys, _unsure(before))  # absent: its number is burnt
-    keys.withdraw()
-    _check_rows(keys.committed().rows_total, usage.totals().rows)
-    if not before.clean:
-        for line in usage.repair_rollups(before.clean_block):
-            say(line)
+    looked = check(usage, before, keys.path, rebuild=rebuild, look=spoilt is None)
+    spoilt = looked if spoilt is None else spoilt
+    with refusing():
+        keys.start(holder, promise)
+        for block in usage.blocks_after(before.block):
+            settle_block(usage, keys, block)
+            say(f"settled block {block} from its rows")
+        if not before.clean:
+            settle_block(usage, keys, _unsure(before))  # absent: its number is burnt
+        keys.withdraw()
+        now = keys.committed()
+        _check_rows(usage, now.rows_total, usage.totals().rows)
+        if spoilt or not before.clean:
+            for line in usage.repair_rollups(now.block if before.clean else before.clean_block, spoilt):
+                say(line)
 
 
 def last_commit(usage: UsageStore, place: Committed) -> Commit:
@@ -103,7 +122,9 @@ def _unsure(place: Committed) -> int:
     return max(place.block, place.burnt) + 1
 
 
-def _check_rows(acknowledged: int, there: int) -> None:
+def _check_rows(usage: UsageStore, acknowledged: int, there: int) -> None:
+    if there > acknowledged and (twice := usage.twice()):
+        raise DoubleCounted(f"{acknowledged} usage rows were acknowledged, {there} are there: {twice}")
     if there != acknowledged:
         raise MissingRows(f"{acknowledged} usage rows were acknowledged, {there} are there")
 

@@ -6,7 +6,7 @@ stored: duplicates are stopped before (`ingest`), which is why there is no FINAL
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from flowtally.errors import UsageTooNew
 from flowtally.usage import entries, erasing, installation, moves, queries, rollup
+from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.folding import finish
+from flowtally.usage.parts_audit import PartsAudit
 from flowtally.usage.published import Publishing
 from flowtally.usage.rolled_up import Guard, read_extents
 from flowtally.usage.schema import migrations
@@ -58,11 +60,11 @@ class ClickHouseStore(Publishing):
         self.engine = engine
         try:
             _migrate(engine)
-        except UsageTooNew:
+            finish(engine)
+            self.guard = Guard(engine)
+        except BaseException:
             engine.close()
             raise
-        finish(engine)
-        self.guard = Guard(engine)
         self._first: Commit | None = None
 
     def append(self, block: Block) -> None:
@@ -184,11 +186,23 @@ class ClickHouseStore(Publishing):
         rows = self.engine.rows(text, {"table": TABLE})
         return [f"part {name} is detached ({reason or 'by hand'})" for name, reason in rows]
 
-    def repair_rollups(self, since_block: int) -> list[str]:
-        """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ.
+    def broken(self, since_block: int) -> list[Broken]:
+        audit = PartsAudit(self.engine, TABLE)
+        looked_at = (audit.look(part) for part in audit.since(since_block))
+        return [*audit.believed(), *(one for one in looked_at if one)]
 
-        Returns what was rebuilt, in words. Raises `errors.BrokenRollup` where a rebuild did not help."""
-        return rollup.repair(self.engine, TABLE, since_block)
+    def twice(self) -> str:
+        # Rows that were rolled up carry the last block of many.
+        text = (
+            f"SELECT block, arraySort(groupUniqArray(_part)) AS parts FROM {TABLE} WHERE keys > 0"
+            " GROUP BY block HAVING length(parts) > 1 ORDER BY block LIMIT 1"
+        )
+        return "".join(
+            f"block {block} is in the parts {' and '.join(parts)}" for block, parts in self.engine.rows(text)
+        )
+
+    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+        return rollup.repair(self.engine, TABLE, since_block, spoilt)
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""

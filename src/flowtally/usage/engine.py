@@ -10,16 +10,18 @@ from __future__ import annotations
 import queue
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import clickhouse_connect
+import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import ConfigError, Unavailable
+from flowtally.errors import BrokenParts, ConfigError, Unavailable
+from flowtally.usage.diagnosis import find_broken, is_open_elsewhere
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
 from flowtally.usage.open import embedded_directory
 from flowtally.usage.temporary import find_place
@@ -32,7 +34,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "output_format_native_use_flattened_dynamic_and_json_serialization": 0,
 }
 # The engine in the process keeps its reason to itself but for what it prints on standard error.
-EMBEDDED_HINT: Final = " (another process has it open, or a part is broken: the engine says which on standard error)"
+EMBEDDED_HINT: Final = " (a file of it is broken: the engine says more on standard error)"
 _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -51,11 +53,23 @@ class Engine:
     def _prepare(self) -> None:
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        first = self._connect("default")
+        try:
+            first = self._connect("default")
+        except Unavailable:
+            if self.path is not None:
+                self._tell_why(self.path)
+            raise
         try:
             first.command(f"CREATE DATABASE IF NOT EXISTS {self.database}")
         finally:
             first.close()
+
+    def _tell_why(self, path: Path) -> None:
+        told = f"The usage store at {_without_secret(self.url)} cannot be opened"
+        if is_open_elsewhere(path):
+            raise Unavailable(f"{told}: another process has it open")
+        if broken := find_broken(path):
+            raise BrokenParts(f"{told}: a part is broken: {'; '.join(map(str, broken))}")
 
     def _connect(self, database: str) -> Any:
         try:
@@ -74,14 +88,25 @@ class Engine:
         except queue.Empty:
             raise Unavailable(f"All {CONNECTIONS} connections to the usage store are busy", retry_after_s=2) from None
         try:
+            client = client or self._connect(self.database)
             yield client
-        except (ClickHouseError, HTTPError, OSError) as error:
-            known = meaning(error)
+        except BaseException as error:
+            client = self._let_go(client)
+            known = meaning(error) if isinstance(error, (ClickHouseError, HTTPError, OSError)) else None
             if known is None:
                 raise
             raise known from error
         finally:
             self._clients.put(client)
+
+    def _let_go(self, client: Any) -> Any:
+        """After an error. In the process the next question on the same connection would be answered in the form the
+        failed one had asked for (seen: bytes of Arrow where rows were expected), so another one is made for it."""
+        if not self.embedded or client is None:
+            return client
+        with suppress(Exception):
+            client.close()
+        return None
 
     def rows(self, text: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, decoded."""
@@ -112,9 +137,18 @@ class Engine:
         if not self.embedded:
             self.rows("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": query_id})
 
+    def check(self, table: str, part: str) -> str:
+        """What the engine says when it has read all files of a part; empty where it is whole. Names of our own making,
+        or of the engine's."""
+        text = f"CHECK TABLE {table} PART '{part}' SETTINGS check_query_single_value_result = 0, max_execution_time = 0"
+        with self.client() as client:
+            answer = msgspec.json.decode(client.raw_query(text, fmt="JSONCompact"))
+        return next((said or "it is broken" for _, whole, said in answer["data"] if not whole), "")
+
     def close(self) -> None:
         while not self._clients.empty():
-            self._clients.get().close()
+            if client := self._clients.get():
+                client.close()
 
 
 def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:

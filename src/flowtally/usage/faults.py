@@ -15,7 +15,8 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import OperationalError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import FlowtallyError, StorageFull, Unavailable
+from flowtally.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.usage.damage import READING, read_broken, said
 
 QUERY_LIMIT_S: Final = 60
 
@@ -74,8 +75,7 @@ MEANINGS: Final[Mapping[int, Callable[[], FlowtallyError]]] = {
     **dict.fromkeys((164, 242), _read_only),  # READONLY, TABLE_IS_READ_ONLY
     **dict.fromkeys((236, 394, 735), _stopping),  # ABORTED, QUERY_WAS_CANCELLED
 }
-# A part or file of it that is not what was written. They have no meaning to a caller here: who reads parts on purpose
-# (`rollup`, `rows_audit`) tells the part.
+# A part or a file of it that is not what was written. `damage` reads which one.
 DAMAGED: Final[Mapping[int, str]] = {
     3: "UNEXPECTED_END_OF_FILE",
     32: "ATTEMPT_TO_READ_AFTER_EOF",
@@ -155,10 +155,23 @@ def meaning(error: Exception) -> FlowtallyError | None:
     code = code_of(error)
     if code is not None and code in MEANINGS:
         return MEANINGS[code]()
+    if code is not None and is_damage(error):
+        return _damaged(str(error))
+    if code is not None and (known := _of_errno(errno_of(error))):
+        return known
     if code is not None:
-        return _of_errno(errno_of(error))
+        return _damaged(str(error)) if code != STD_EXCEPTION and READING.search(str(error)) else None
     lost = isinstance(error, OperationalError) or _STATUS.match(str(error))
     return _lost() if lost else None
+
+
+def _damaged(text: str) -> FlowtallyError:
+    broken = read_broken(text)
+    if broken is None:
+        return StoreDamaged(f"The usage store cannot be read: {said(text)}. An operator is needed.", part="", file="")
+    return StoreDamaged(
+        f"The usage store cannot be read: {broken}. An operator is needed.", part=broken.part, file=broken.file
+    )
 
 
 def _of_errno(number: int | None) -> FlowtallyError | None:

@@ -10,7 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from flowtally.errors import BackupBroken, StoreDamaged
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.damage import read_broken
 from flowtally.usage.store import UsageStore
 
 PREFIX: Final = "flowtally_"  # of the names of what we freeze, by which a dead process's is known; `-` would be escaped
@@ -62,7 +66,8 @@ def remove_leftovers(usage: UsageStore) -> None:
 
 
 def put_back(usage: UsageStore, parts: list[Path]) -> None:
-    """Copy parts into an empty store of the same schema. The engine checks each as it takes it in."""
+    """Copy parts into an empty store of the same schema. BackupBroken where the engine does not take one in, which it
+    does without reading it."""
     assert isinstance(usage, ClickHouseStore)
     [(paths,)] = usage.engine.rows(
         "SELECT data_paths FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
@@ -70,7 +75,14 @@ def put_back(usage: UsageStore, parts: list[Path]) -> None:
     )
     for part in parts:
         shutil.copytree(part, Path(paths[0]) / "detached" / part.name)
-        usage.engine.command(f"ALTER TABLE {TABLE} ATTACH PART '{part.name}'")
+        try:
+            usage.engine.command(f"ALTER TABLE {TABLE} ATTACH PART '{part.name}'")
+        except (ClickHouseError, StoreDamaged) as error:
+            raise BackupBroken(f"A part cannot be taken in: {_reason(error, part.name)}") from error
+
+
+def _reason(error: Exception, part: str) -> str:
+    return str(read_broken(str(error.__cause__ or error), part))
 
 
 def schema_of(usage: UsageStore) -> int:

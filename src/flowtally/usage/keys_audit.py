@@ -38,7 +38,15 @@ class KeysAudit:
     """Made in the moment that counts (between two blocks); used by one thread, then closed."""
 
     def __init__(self, path: Path) -> None:
+        """KeysBroken where what is copied at the beginning cannot be read."""
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        try:
+            self.committed = self._copy()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
+
+    def _copy(self) -> Committed:
         self._db.execute("PRAGMA temp_store = FILE")  # there may be millions of sources
         self._db.execute("PRAGMA cache_size = -16384")
         self._db.execute("BEGIN")
@@ -47,10 +55,10 @@ class KeysAudit:
         self._db.execute(f"CREATE TEMP TABLE then_held AS {held}" if self._has_held() else _NONE_HELD)
         row = self._db.execute(_COMMITTED).fetchone()
         self._db.execute("COMMIT")
-        self.committed = _place(row)
         self._db.execute("CREATE UNIQUE INDEX temp.then_no ON then_sources (no)")
         self._db.execute("CREATE UNIQUE INDEX temp.then_name ON then_sources (name)")
         self._db.execute("CREATE UNIQUE INDEX temp.then_held_at ON then_held (source, sequence)")
+        return _place(row)
 
     def _has_held(self) -> bool:
         """A file that was not opened since an earlier version has no such table."""

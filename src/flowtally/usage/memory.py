@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit
 from flowtally.usage.store import (
@@ -230,7 +231,13 @@ class MemoryStore(Publishing):
     def damage(self) -> list[str]:
         return []
 
-    def repair_rollups(self, since_block: int) -> list[str]:
+    def broken(self, since_block: int) -> list[Broken]:
+        return []
+
+    def twice(self) -> str:
+        return ""
+
+    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
         return []
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:

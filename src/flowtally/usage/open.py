@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flowtally.refusal import refusing
 from flowtally.usage.store import UsageStore
 
 
 def open_usage(url: str) -> UsageStore:
-    """`memory://` (forgets), `chdb:///directory` (in this process) or `clickhouse://host/database`.
+    """`memory://` (forgets), `chdb:///directory` (in this process) or `clickhouse://host/database`. BrokenParts names
+    what keeps it from opening.
 
     The engine is imported only here and only when asked for: after a mere `import chdb` a forked child hangs.
     """
@@ -20,7 +22,8 @@ def open_usage(url: str) -> UsageStore:
     from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
     from flowtally.usage.engine import Engine  # noqa: PLC0415
 
-    return ClickHouseStore(Engine(url))
+    with refusing():
+        return ClickHouseStore(Engine(url))
 
 
 def embedded_directory(url: str) -> Path | None:

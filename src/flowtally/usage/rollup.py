@@ -8,12 +8,12 @@ look: a start stays quick whatever the size. Owns the comparison and the rebuild
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import BrokenRollup
+from flowtally.errors import BrokenRollup, StoreDamaged
 from flowtally.usage.engine import Engine
 
 ROLLUPS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart, besides the bucket
@@ -24,10 +24,11 @@ _MEASURES: Final = ("bytes_up", "bytes_down", "requests")
 _BUCKET: Final = "intDiv(toUnixTimestamp64Milli(time), 900000)"
 
 
-def repair(engine: Engine, table: str, since_block: int) -> list[str]:
-    """Compare the roll-up of each part with rows after `since_block`, rebuild those that differ, compare again."""
+def repair(engine: Engine, table: str, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+    """Compare the roll-up of each part with rows after `since_block`, rebuild those that differ, and those of the parts
+    `spoilt`; compare again."""
     parts = _parts_since(engine, table, since_block)
-    broken = [part for part in parts if not _agrees(engine, table, part)]
+    broken = sorted({part for part in parts if not _agrees(engine, table, part)} | set(spoilt))
     if not broken:
         return []
     for partition in sorted({part.split("_")[0] for part in broken}):
@@ -46,10 +47,10 @@ def repair(engine: Engine, table: str, since_block: int) -> list[str]:
 def _parts_since(engine: Engine, table: str, since_block: int) -> list[str]:
     text = f"SELECT DISTINCT _part FROM {table} WHERE block > {{block:UInt64}} ORDER BY _part"
     parts = engine.rows(text, {"block": since_block}, optimize_use_projections=0)
-    return [part for (part,) in parts if not _merged(part)]
+    return [part for (part,) in parts if not is_merged(part)]
 
 
-def _merged(part: str) -> bool:
+def is_merged(part: str) -> bool:
     """Whether a merge wrote it: PARTITION_FIRST_LAST_LEVEL, and a fifth number where a rebuild has rewritten it."""
     fields = part.split("_")
     return len(fields) == 4 and fields[3] != "0"
@@ -79,7 +80,7 @@ def _one_agrees(
     rows = {"keys": f"{names}, {_BUCKET}", "sums": summed, "source": table, "portion": _of(_BUCKET, portion)}
     try:
         ours = _one(engine, shape.format(**roll), part, settings)
-    except ClickHouseError:
+    except (ClickHouseError, StoreDamaged):
         return False  # unreadable: torn, zero-filled or missing
     return ours == _one(engine, shape.format(**rows), part, settings)
 

@@ -14,12 +14,15 @@ import msgspec
 import xxhash
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from flowtally.errors import StoreDamaged
 from flowtally.events import MAX_QUANTITY
 from flowtally.usage import rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.damage import Broken
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
-from flowtally.usage.store import ClaimedRow, UsageReader, UsageStore
+from flowtally.usage.parts_audit import look_at_all
+from flowtally.usage.store import ClaimedRow, Tell, UsageReader, UsageStore
 from flowtally.usage.sums_audit import SumsAudit
 
 LISTED: Final = 20  # of one kind of damage in one answer
@@ -106,6 +109,10 @@ class RowsAudit:
     def damage(self) -> list[str]:
         return self._store.damage()
 
+    def broken(self, tell: Tell) -> tuple[int, list[Broken]]:
+        """How many parts there are, and those that are not what was written."""
+        return look_at_all(self._engine, tell)
+
     def above(self, block: int) -> list[tuple[int, int]]:
         """(block, rows) of blocks above this one, the first few."""
         text = f"SELECT block, sum(keys) FROM {TABLE} WHERE block > {{block:UInt64}} GROUP BY block ORDER BY block"
@@ -145,9 +152,12 @@ class RowsAudit:
 
     # Roll-ups: parts are never changed, only replaced by merges
 
-    def parts(self, block: int) -> list[Part]:
-        """The active parts with rows of blocks up to this one."""
-        text = f"SELECT _part, count() FROM {TABLE} WHERE block <= {{block:UInt64}} GROUP BY _part ORDER BY _part"
+    def parts(self, block: int, without: Sequence[str] = ()) -> list[Part]:
+        """The active parts with rows of blocks up to this one; `without`: not these, which cannot be read."""
+        text = (
+            f"SELECT _part, count() FROM {TABLE} WHERE block <= {{block:UInt64}}"
+            " AND _part NOT IN {without:Array(String)} GROUP BY _part ORDER BY _part"
+        )
         groups = dict(
             self._ask(
                 "SELECT parent_name, max(rows) FROM system.projection_parts WHERE active"
@@ -155,7 +165,10 @@ class RowsAudit:
                 table=TABLE,
             )
         )
-        return [Part(name, rows, int(groups.get(name, 0))) for name, rows in self._ask(text, block=block)]
+        return [
+            Part(name, rows, int(groups.get(name, 0)))
+            for name, rows in self._ask(text, block=block, without=list(without))
+        ]
 
     def is_active(self, part: str) -> bool:
         text = (
@@ -184,7 +197,7 @@ class RowsAudit:
         for name in rollup.ROLLUPS:
             try:
                 rolled = rollup.by_account(self._engine, TABLE, part.name, rollup=name, **SETTINGS)
-            except ClickHouseError:
+            except (ClickHouseError, StoreDamaged):
                 unreadable.append(name)
                 continue
             none = (0, 0, 0)

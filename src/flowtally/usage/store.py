@@ -6,13 +6,14 @@ obvious reference) implement it; the same tests run over both. Instants are whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from flowtally.corrections import reference
 from flowtally.events import METERED
+from flowtally.usage.damage import Broken
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 
@@ -354,8 +355,16 @@ class UsageStore(UsageReader, Protocol):
     def damage(self) -> list[str]:
         """In words, what the store itself knows to be missing; empty when whole."""
 
-    def repair_rollups(self, since_block: int) -> list[str]:
-        """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ."""
+    def broken(self, since_block: int) -> list[Broken]:
+        """The parts that are not what was written: by what the engine took from any of them, and by the files of those
+        with blocks after `since_block`. It takes no longer the more there is."""
+
+    def twice(self) -> str:
+        """In words, which parts have rows of the same block: one of them is a copy. Empty where there are none."""
+
+    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+        """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ, and
+        of the parts `spoilt`. Says in words what was rebuilt; BrokenRollup where that did not help."""
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
         """Empty the labels and the reasons of all rows of these user ids, and leave no file that still has them; all
