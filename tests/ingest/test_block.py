@@ -156,6 +156,14 @@ class Model:
         if numbers and numbers[0] > self.marks[source] + 1:
             return "SequenceGap"
         before = deepcopy(self.__dict__)
+        whys = {index: _bad(event, index in submission.faults) or _world(event) for index, event in numbered}
+        if numbered and source not in self.there and all(whys.values()):
+            return [
+                ("refused", whys[index])
+                if index in whys
+                else self._named(event, _bad(event, index in submission.faults), _world(event))
+                for index, event in events
+            ]
         said: dict[int, tuple[str, str]] = {}
         stop: tuple[int, str] | None = None
         for index, event in numbered:
@@ -164,10 +172,9 @@ class Model:
                 stop = index, told[1]
                 break
             said[index] = told
-        if numbers and source not in self.there and all(status != "stored" for status, _ in said.values()):
+        if stop is not None and source not in self.there and all(status != "stored" for status, _ in said.values()):
             self.__dict__ = before
-            if stop is not None:
-                stop, said = (numbered[0][0], stop[1]), {}
+            stop, said = (numbered[0][0], stop[1]), {}
         elif numbers:
             self.there.add(source)
         for index, event in events:

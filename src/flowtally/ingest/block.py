@@ -250,18 +250,22 @@ class Sorter:
     ) -> Running | None:
         """The events after the mark, one by one."""
         self._check_accounts(source.name, before.mark, start, new)
+        absent = source.name in self._fresh and source.name not in self._running
+        faults = {index: self._fault(start + index) for index in new} if absent else {}
+        if absent and None not in faults.values():
+            part.outcome.reasons |= {index: reason for index, reason in faults.items() if reason is not None}
+            return None
         full = self._new_numbers(source, submission, start, before.mark + 1, new, part)
-        absent = source.name in self._fresh and source.name not in self._running and not part.stored
-        if absent:
-            self._take_back(part, new, full)
-        done = [index for index in new if index < part.stop and not absent]
+        why = self._fault(start + part.stop) if full is not None else None
+        if absent and not part.stored:
+            self._take_back(part, new[0])
+        done = [index for index in new if index < part.stop]
         now = before
         if done:
             now = Running(before.mark + len(done), self._rows.columns.position[start + done[-1]], moved=True)
-        if full is not None:
-            reason = part.outcome.reasons.pop(part.stop)
-            part.outcome.stopped = _holds_full(source.name, now.mark, reason, full)
-        return None if absent else now
+        if full is not None and why is not None:
+            part.outcome.stopped = _holds_full(source.name, now.mark, why, full)
+        return now if done or not absent else None
 
     def _check_accounts(self, source: str, mark: int, start: int, indices: Sequence[int]) -> None:
         """What a credential may never send is refused with its request."""
@@ -294,14 +298,11 @@ class Sorter:
                 part.held.append(one)
         return None
 
-    def _take_back(self, part: Part, new: Sequence[int], full: Full | None) -> None:
-        """Nothing of the source is stored: nothing of it is held or refused for good, and it is not there."""
+    def _take_back(self, part: Part, first: int) -> None:
+        """The request stops before anything of the source is stored: nothing of it is kept, and it is not there."""
         if self._room is not None:
             self._room.give_back(part.held)
-        part.held, part.refused = [], []
-        if full is not None:
-            part.outcome.reasons[new[0]] = part.outcome.reasons[part.stop]
-            part.stop = new[0]
+        part.held, part.refused, part.stop = [], [], first
 
     def _overlap(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:
         # At or below the mark: counted already, unless it is held, or was refused then; so it is refused again, for
