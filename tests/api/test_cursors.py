@@ -27,9 +27,8 @@ DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"
 HELD: Final = "/v1/held"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
-NOTHING_SELECTED: Final = frozenset(
-    {"cursor", "limit", "since", "late_before", "usage"}
-)  # change what items say at most
+# These change what items say at most, or (`as_of`) where the list ends: whoever goes on with a cursor skips nothing.
+NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "as_of"})
 GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ", tokens.encode("as_of", ("", 1, 1, 1)),
                   tokens.encode("as_of", 1)[:-1], "..%2f..%2fetc"]  # fmt: skip
 
@@ -252,3 +251,15 @@ def test_a_number_of_a_block_is_told_how_to_ask_instead(shop: Shop) -> None:
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_range")
         assert "a bare number is no cursor" in answer.json()["detail"]
     assert shop.get(CHANGES, {"since": "0"}).json()["items"] == shop.get(CHANGES, {}).json()["items"]
+
+
+def test_the_pages_of_a_period_may_be_asked_as_of_the_first(shop: Shop) -> None:
+    """Without `as_of` what came meanwhile is at the end; with that of the first page it is not there."""
+    first = shop.get(PERIOD, {"limit": "2"}).json()
+    late = shop.usage.published().block + 1
+    shop.usage.append(block(late, {"account": "acme", "time": NOW - 73 * DAY_MS}, received_at=NOW + DAY_MS))
+    rest = {"cursor": first["adjustments"]["changes"]["next"]}
+    now = shop.get(PERIOD, rest).json()["adjustments"]["changes"]["items"]
+    then = shop.get(PERIOD, rest | {"as_of": first["as_of"]["token"]}).json()["adjustments"]["changes"]["items"]
+    assert [one["block"] for one in now] == [*(one["block"] for one in then), late]
+    assert then
