@@ -45,6 +45,7 @@
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
         ├── HoldsFull               as many events are held as may be: carries how far the request was stored
+        ├── LeaseLost               another server may write by now: this one writes nothing
         ├── Settling                a write is in doubt and is being settled
         └── ClockJumped             the machine's clock cannot be believed: nothing is dated; reads go on
 
@@ -344,6 +345,14 @@ class HoldsFull(Unavailable):
 
     code = "holds_full"
     title = "No more events can be held"
+
+
+class LeaseLost(Unavailable):
+    """This server lost the lease on its ledger in PostgreSQL: it writes neither promises nor usage until it has taken
+    it again by itself. Reading goes on."""
+
+    code = "lease_lost"
+    title = "This server may not write now"
 
 
 class Settling(Unavailable):

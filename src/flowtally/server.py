@@ -96,6 +96,9 @@ def open_house(
         closing.callback(care.close)
         care.resume()
         care.begin_daily()
+        doorkeeper = Doorkeeper(ledger, steady)
+        ledger.when_regained(doorkeeper.forget)
+        ledger.when_regained(functools.partial(_go_on, steady, usage, ledger, mark))
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
@@ -105,7 +108,7 @@ def open_house(
             usage,
             ledger,
             ingest,
-            Doorkeeper(ledger, steady),
+            doorkeeper,
             vault,
             metrics,
             *pools,
@@ -133,14 +136,14 @@ def _go_on(clock: SteadyClock, usage: UsageStore, ledger: Ledger, mark: TimeMark
 
 
 def ledger_measures(ledger: Ledger) -> dict[str, float]:
-    """Whether the ledger answers, and how quickly."""
-    started = time.perf_counter()
+    """Whether the ledger answers, and how quickly; whether this server may write it."""
+    started, lease = time.perf_counter(), float(not ledger.lost)
     try:
         with ledger.read() as tx:
             credentials.has_admin(tx)
     except Unavailable:
-        return {"up": 0.0}
-    return {"up": 1.0, "read_seconds": time.perf_counter() - started}
+        return {"up": 0.0, "lease_held": lease}
+    return {"up": 1.0, "lease_held": lease, "read_seconds": time.perf_counter() - started}
 
 
 def create_app(

@@ -20,7 +20,7 @@ from flowtally.config import Config
 from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
-from flowtally.lease import Lease, of_data, of_keys, of_ledger
+from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, managed, vouchers, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.vault import KEY_FILE, Vault
@@ -81,6 +81,7 @@ def _open(
     if ledger is None:
         ledger = Ledger.reach(config.ledger_url)
         closing.callback(ledger.close)
+        closing.enter_context(ledger.held(f"{me()}, data {config.data_dir}"))
     ledger.use_clock(clock)
     _check_without_engine(config, ledger)
     _rehearse(config, ledger, clock())
@@ -105,7 +106,14 @@ def _open(
 
     ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
     closing.callback(ingest.close)
+    ledger.when_regained(ingest.forget_all)
+    ledger.keep_lease(lambda: _check_again(usage, ledger, ingest))
     return Started(ledger, usage, ingest, vaults[0])
+
+
+def _check_again(usage: UsageStore, ledger: Ledger, ingest: Ingest) -> None:
+    """Before the lease on the ledger is taken again: is it still the one that keys and rows belong to?"""
+    identity.check(usage, ledger, ingest.place())
 
 
 def _check_without_engine(config: Config, ledger: Ledger) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts, ConfigError
 from flowtally.ingest import identity, recovery
-from flowtally.lease import DATA_LOCK, Lease, of_data
+from flowtally.lease import DATA_LOCK, Lease, me, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
 from flowtally.refusal import refusing
@@ -55,7 +55,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
     _check_target(source, data)
     _check_ledger(told, ledger_url)
     _check_files(source, told, say)
-    with Lease(of_data(data), "data") as lease:
+    with Lease(of_data(data), "data") as lease, _lease_of_ledger(ledger_url):
         _check_target(source, data)  # again: nobody comes in between now
         work = data / WORK
         shutil.rmtree(work, ignore_errors=True)
@@ -97,6 +97,16 @@ def _check_ledger(told: Manifest, ledger_url: str | None) -> None:
             "The ledger of this backup was in PostgreSQL: make an empty database for it and name it with --ledger-url"
         )
     portable.check_empty(ledger_url)
+
+
+@contextmanager
+def _lease_of_ledger(url: str | None) -> Iterator[None]:
+    """WriterBusy where a server has just begun in that database."""
+    if url is None:
+        yield
+        return
+    with Ledger.connected(url) as ledger, ledger.held(f"{me()}, restoring"):
+        yield
 
 
 def _check_files(source: Path, told: Manifest, say: Progress) -> None:

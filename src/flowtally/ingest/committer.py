@@ -196,7 +196,9 @@ class Committer:
         self._queue.answer(answers)
 
     def _check_door(self) -> None:
-        """Nothing is written while a block is in doubt, where there is no room, or at an instant nobody can believe."""
+        """Nothing is written while a block is in doubt, where there is no room, where another server may write, or at
+        an instant nobody can believe."""
+        self._directory.check_lease()
         self._date()
         if self.doubt is not None:
             self._settle()
@@ -207,6 +209,7 @@ class Committer:
             raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
 
     def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
+        self._directory.look()
         if isinstance(asked, Correcting):
             return self._correct(asked)
         if asked.drop is not None:

@@ -21,6 +21,7 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.texts import may_be_known
 
+ALL: Final = ""  # no account has this name
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
 
 
@@ -50,12 +51,28 @@ class Directory:
 
     def last_promise(self) -> int:
         """The ledger's highest number now; the last one that was seen where it does not answer."""
-        with suppress(FlowtallyError), self._ledger.read() as tx:
-            self._note(tx)
+        with suppress(FlowtallyError):
+            self.look()
         return self.promise
 
+    def look(self) -> None:
+        """See what the ledger's highest number is now. LeaseLost where another server writes it."""
+        with self._ledger.read() as tx:
+            self._note(tx)
+
+    def check_lease(self) -> None:
+        """LeaseLost where it is known that nothing may be written. Asks nobody."""
+        self._ledger.check_lease()
+
+    @property
+    def lost(self) -> str:
+        """Why nothing may be written; empty while all is well."""
+        return self._ledger.lost
+
     def _note(self, tx: Tx) -> None:
-        self.promise = installation.read_installation(tx).promises
+        found = installation.read_installation(tx)
+        self._ledger.check_lease(found.epoch)
+        self.promise = found.promises
 
     def known_ids(self, events: Sequence[Name], times: Times) -> list[str | None]:
         """The user of each of these events, None where nobody bore the name at the time; nobody is made. Whoever may
@@ -100,6 +117,11 @@ class Directory:
         with self._telling:
             self._forgotten.add(account)
 
+    def forget_all(self) -> None:
+        """Call when another server may have written: from the next block on all is asked again. From any thread."""
+        with self._telling:
+            self._forgotten.add(ALL)
+
     def _learn(self, wanted: set[Name]) -> None:
         """Ask the ledger for those of these names that are not remembered."""
         self._drop_forgotten()  # before the ledger is read: what is read now may be forgotten in the meantime
@@ -116,7 +138,9 @@ class Directory:
         """Looking through a full memory takes some 30 ms, asking for all of it anew as many seconds."""
         with self._telling:
             gone, self._forgotten = self._forgotten, set()
-        if gone:
+        if ALL in gone:
+            self._users, self._shared, self._products = {}, {}, set()
+        elif gone:
             self._users = {name: user for name, user in self._users.items() if name[0] not in gone}
             self._shared = {name: history for name, history in self._shared.items() if name[0] not in gone}
 

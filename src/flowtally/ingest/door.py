@@ -46,7 +46,7 @@ from flowtally.protocol import (
     SourceAnswer,
 )
 from flowtally.refusal import refusing
-from flowtally.usage.keys import Keys, peek
+from flowtally.usage.keys import Committed, Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -252,6 +252,14 @@ class Ingest:
         """Refuse for good what is held of these users, whose erasure was asked for, and leave no byte of it."""
         return self._committer.between_blocks(lambda: self._committer.forget_held(user_ids))
 
+    def forget_all(self) -> None:
+        """Call when another process may have written the ledger: nothing that is remembered of it is trusted."""
+        self._directory.forget_all()
+
+    def place(self) -> Committed:
+        """Where the committer stands."""
+        return self._keys.committed()
+
     def between_blocks(self, work: Callable[[Keys], T]) -> T:
         """Do this in a moment in which nothing is written: keys and rows agree. Writers wait for it, so be quick.
         Settling where a write is in doubt."""
@@ -261,6 +269,8 @@ class Ingest:
         """Whether events can be stored now, and why not."""
         if not self._committer.alive():
             return False, "the committer has stopped"
+        if lost := self._directory.lost:
+            return False, f"the lease on the ledger is lost: {lost}"
         if why := self._committer.standing.why_not():
             return False, why
         if not self._has_room():

@@ -20,19 +20,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from flowtally.clock import dating
-from flowtally.errors import ConfigError, FlowtallyError, StoreDamaged, Unavailable
+from flowtally.errors import ConfigError, FlowtallyError, LeaseLost, LedgerOlder, StoreDamaged, Unavailable
 from flowtally.ledger import faults, installation, migrations
+from flowtally.ledger.lease import SessionLease
 
 Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long another process (a backup, a shell) may hold SQLite's write lock
 # With a PostgreSQL that does not answer at all, and with a network that lets bytes vanish; the URL may say another.
 PATIENCE: Final = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
+START_WAIT_S: Final = 15  # for a writer that was there before and is ending
+TAKEN: Final = "another server took it"
 _WRITER_LOCK: Final = 0x666C6F777461_6C6C  # "flowtall": the key of PostgreSQL's advisory lock
 
 
@@ -48,6 +51,9 @@ class Ledger:
         self._dating = threading.Lock()
         self._counts = False  # once the schema is the present one
         self._writer: int | None = None  # the thread whose turn it is
+        self._lease: SessionLease | None = None
+        self._highest = 0  # the number of the last transaction that was committed here
+        self._regained: list[Callable[[], None]] = []
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -102,13 +108,72 @@ class Ledger:
 
     @contextmanager
     def begin_start(self) -> Iterator[Connection]:
-        """The transaction a start begins with: the schema is brought up to date first, and all of it, or nothing, is
-        there afterwards. ConfigError where it cannot be written."""
-        with self._opening(), self.begin() as tx:
-            if not migrations.is_current(tx):
-                migrations.upgrade(tx)
-            self._counts = True  # nobody begins otherwise before this has succeeded once
-            yield tx
+        """The transaction a start begins with: the schema is brought up to date first, the lease is counted up, and all
+        of it, or nothing, is there afterwards. ConfigError where it cannot be written."""
+        lease = self._lease
+        with self._opening():
+            if lease is not None:
+                lease.oust(_WRITER_LOCK)
+            with self._transaction(START_WAIT_S) as tx:
+                if not migrations.is_current(tx):
+                    migrations.upgrade(tx)
+                self._counts = True  # nobody begins otherwise before this has succeeded once
+                epoch = installation.take_epoch(tx, lease.holder) if lease is not None else None
+                yield tx
+                number = self._count(tx, epoch)
+        self._highest = max(self._highest, number)
+        if lease is not None:
+            lease.epoch = epoch
+
+    @contextmanager
+    def held(self, holder: str) -> Iterator[None]:
+        """The lease on a ledger in PostgreSQL, to the end of the block: WriterBusy names who has it. It is good for
+        writing once `begin_start` has succeeded. A file has a lock of the system, which is taken before (`lease`)."""
+        if self.file is not None:
+            yield
+            return
+        with self._opening():
+            self._lease = SessionLease(self._engine.url, holder)
+        try:
+            yield
+        finally:
+            self._lease.release()
+            self._lease = None
+
+    def keep_lease(self, check: Callable[[], None]) -> None:
+        """See to the lease from now on. `check` is asked, after it was lost, whether it may be taken again; it raises
+        where not."""
+        if self._lease is None:
+            return
+
+        def again() -> None:
+            check()
+            if (there := self.promises()) < self._highest:
+                raise LedgerOlder(f"The ledger {self.shown} holds {there} promises, there were {self._highest}")
+            with self.begin_start():
+                pass
+            for tell in self._regained:
+                tell()
+
+        self._lease.keep(again)
+
+    def when_regained(self, tell: Callable[[], None]) -> None:
+        """Have this called when the lease was taken again: another server may have written in between."""
+        self._regained.append(tell)
+
+    @property
+    def lost(self) -> str:
+        """Why nothing may be written; empty while all is well."""
+        return "" if self._lease is None else self._lease.lost
+
+    def check_lease(self, epoch: int | None = None) -> None:
+        """LeaseLost where nothing may be written; `epoch`: what the ledger was just seen to have."""
+        if self._lease is None:
+            return
+        self._lease.check()
+        if epoch is not None and epoch != self._lease.epoch:
+            self._lease.lose(TAKEN)
+            self._lease.check()
 
     @contextmanager
     def _opening(self) -> Iterator[None]:
@@ -152,13 +217,33 @@ class Ledger:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A write transaction; committed and durable when the block ends, rolled back when it raises."""
+        """A write transaction; committed and durable when the block ends, rolled back when it raises. LeaseLost where
+        another server may write by now."""
+        self.check_lease()
+        with self._transaction() as tx:
+            epoch = self._lease.epoch if self._lease is not None else None
+            yield tx
+            number = self._count(tx, epoch) if self._counts else 0
+        self._highest = max(self._highest, number)
+
+    @contextmanager
+    def _transaction(self, wait_s: int = 0) -> Iterator[Connection]:
         with self._my_turn(), self._begun(), faults.named(), self._writing.begin() as tx:
             if tx.dialect.name == "postgresql":
+                if wait_s:
+                    tx.execute(text(f"SET LOCAL lock_timeout = '{wait_s}s'"))
                 tx.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield tx
-            if self._counts:
-                installation.count_promise(tx, self._date())
+
+    def _count(self, tx: Connection, epoch: int | None) -> int:
+        """The last thing in a transaction: its number, and whether this server may still commit it."""
+        number = installation.count_promise(tx, self._date(), epoch)
+        if number is None:
+            assert self._lease is not None, "only a lease has an epoch"
+            if self._lease.epoch == epoch:  # else it was lost and taken again while this transaction was open
+                self._lease.lose(TAKEN)
+            raise LeaseLost(f"Nothing was written: the lease on the ledger was lost, {TAKEN}", retry_after_s=5)
+        return number
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -16,17 +16,18 @@ from flowtally.ledger.tables import accounts, installation
 
 class Installation(msgspec.Struct, frozen=True):
     """`id` and `generation` are empty until they are bound; `promises`: write transactions ever, `last_at`: the latest
-    instant of one, 0 before the first."""
+    instant of one, 0 before the first; `epoch`: how often the lease on a ledger in PostgreSQL was taken."""
 
     id: str
     generation: str
     promises: int
     last_at: int
+    epoch: int = 0
 
 
 def read_installation(tx: Connection) -> Installation:
     row = installation.c
-    return Installation(*tx.execute(select(row.id, row.generation, row.promises, row.last_at)).one())
+    return Installation(*tx.execute(select(row.id, row.generation, row.promises, row.last_at, row.epoch)).one())
 
 
 class State(msgspec.Struct, frozen=True):
@@ -52,10 +53,20 @@ def bind(tx: Connection, id: str, generation: str) -> None:
     tx.execute(update(installation).values(id=id, generation=generation))
 
 
-def count_promise(tx: Connection, at: int) -> None:
-    """This transaction is one more. `at`: its instant; the latest one is kept."""
+def take_epoch(tx: Connection, holder: str) -> int:
+    """Whoever had the lease before commits nothing any more."""
+    counted = update(installation).values(epoch=installation.c.epoch + 1, holder=holder)
+    return int(tx.execute(counted.returning(installation.c.epoch)).scalar_one())
+
+
+def count_promise(tx: Connection, at: int, epoch: int | None = None) -> int | None:
+    """This transaction is one more; its number. `at`: its instant; the latest one is kept. None where the epoch is no
+    longer this one: the transaction must not be committed."""
     latest = case((installation.c.last_at < at, at), else_=installation.c.last_at)
-    tx.execute(update(installation).values(promises=installation.c.promises + 1, last_at=latest))
+    counted = update(installation).values(promises=installation.c.promises + 1, last_at=latest)
+    if epoch is not None:
+        counted = counted.where(installation.c.epoch == epoch)
+    return tx.execute(counted.returning(installation.c.promises)).scalar_one_or_none()
 
 
 def this_promise(tx: Connection) -> int:
