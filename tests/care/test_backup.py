@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -229,8 +230,6 @@ def test_damage_that_was_backed_up_is_named_by_the_restore(made: Path, tmp_path:
         for table in ("keys", "log0", "log1"):
             db.execute(f"DELETE FROM {table} WHERE key = x'0133'")
     db.close()
-    import hashlib
-
     told = json.loads((copy / "manifest.json").read_text())
     for file in told["files"]:
         if file["path"] == "keys.db":
@@ -240,6 +239,27 @@ def test_damage_that_was_backed_up_is_named_by_the_restore(made: Path, tmp_path:
     found = run("restore", str(copy), "--data", str(tmp_path / "new"), code=1)["report"]["findings"]
     assert [one["code"] for one in found] == ["row_without_key"]
     assert "'3'" in found[0]["where"]
+
+
+@pytest.mark.parametrize("name", ["data.bin", "minmax_received_at.idx"])
+def test_a_backup_that_was_made_of_a_broken_part_is_not_put_back(made: Path, tmp_path: Path, name: str) -> None:
+    """Its files are as they were copied: only the part itself says that they are not what was written."""
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    [part, *_] = sorted(copy.glob("usage/*"))
+    content = bytearray((part / name).read_bytes())
+    content[len(content) // 2] ^= 0x11
+    (part / name).unlink()
+    (part / name).write_bytes(content)
+    told = json.loads((copy / "manifest.json").read_text())
+    for file in told["files"]:
+        if file["path"].endswith(f"{part.name}/{name}"):
+            file["sha256"] = hashlib.sha256(content).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(told))
+    refused = run("restore", str(copy), "--data", str(tmp_path / "new"), code=1)
+    assert "Nothing is restored" in refused
+    assert name in refused
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_backup_with_newer_usage_than_keys_heals_and_with_older_usage_is_refused(made: Path, tmp_path: Path) -> None:

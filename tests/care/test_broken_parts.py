@@ -12,6 +12,8 @@ import pytest
 from tests.care.conftest import Patient
 from tests.ingest.conftest import named
 
+from flowtally.care.care import Care
+from flowtally.config import load_config
 from flowtally.errors import LedgerBroken, StoreDamaged
 from flowtally.explain import make_explanation
 from flowtally.export import plan_export
@@ -173,3 +175,18 @@ def test_a_ledger_file_that_is_not_whole_is_not_backed_up(patient: Patient, part
     with pytest.raises(LedgerBroken, match="ledger"):
         patient.back_up(tmp_path / "backups")
     assert not list((tmp_path / "backups").iterdir())
+
+
+def test_the_doctor_of_a_server_sees_what_the_engine_believes_wrongly(patient: Patient, part: Path) -> None:
+    def verdict() -> tuple[str, str]:
+        care = Care(
+            load_config({}, data=str(patient.house.data)), patient.house.clock, patient.store, patient.house.ledger,
+            patient.house.door.between_blocks, lambda _: None, lambda _: 0, dict,
+        )  # fmt: skip
+        [check] = [one for one in care.machine() if one.name == "parts"]
+        return check.verdict, check.seen
+
+    assert verdict()[0] == "ok"
+    reload(patient, part, flip_the_year)
+    assert verdict()[0] == "fail"
+    assert "minmax_received_at.idx" in verdict()[1]

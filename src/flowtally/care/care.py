@@ -185,13 +185,21 @@ class Care:
             self._daily = Daily("retention", self.start_retention)
 
     def machine(self) -> list[Check]:
-        return machine.checks(
+        found = machine.checks(
             self._config.data_dir,
             min_free=self._config.min_free_bytes,
             received_at=self._received_at(),
             serving=True,
             now=self._clock.machine if isinstance(self._clock, SteadyClock) else self._clock,
         )
+        return [*found, self._parts()]
+
+    def _parts(self) -> Check:
+        """Without reading their files: what the engine took from the parts, and what it put aside."""
+        broken = [*self._usage.damage(), *map(str, self._usage.broken(self._usage.published().block))]
+        if broken:
+            return Check("parts", "fail", "; ".join(broken[:5]), "See docs/operations.md, after damage.")
+        return Check("parts", "ok", "what the engine took from them is what their rows say")
 
     def figures(self) -> Figures:
         told = self._metrics()
