@@ -331,3 +331,27 @@ def test_a_start_refused_for_damage_leaves_token_ledger_and_keys_as_they_were(tm
     (detached / part.name).rename(part)
     with live_server(data, {"FLOWTALLY_ADMIN_TOKEN": FIRST}) as one:
         works(Live(one.url, FIRST, one.data), "2")
+
+
+def test_a_ledger_that_was_removed_and_put_back_loses_no_numbered_event(tmp_path: Path) -> None:
+    """As it was seen: the start opened, refused the numbers for good and consumed them."""
+    data, kept = tmp_path / "data", tmp_path / "kept.db"
+    numbered = [EVENT | {"source": "log", "sequence": number} for number in range(1, 5)]
+    settings = {"FLOWTALLY_ADMIN_TOKEN": FIRST}
+    with live_server(data, settings) as one:
+        live = Live(one.url, FIRST, one.data)
+        assert asking(live, "POST", "/v1/accounts", {"id": "acme"}).status_code == 201
+        early = shutil.copy(data / "ledger.db", tmp_path / "early.db")  # without what its log still holds
+        assert asking(live, "POST", "/v1/events", numbered[:2]).json()["stored"] == 2
+    shutil.move(data / "ledger.db", kept)
+    before = seen(data, but=("usage",))
+    code, said = flowtally("serve", "--data", str(data), "--port", "0", **settings)
+    assert (code, "ledger_missing" in said, "Put the ledger back" in said) == (1, True, True), said
+    assert seen(data, but=("usage",)) == before
+    shutil.copy(early, data / "ledger.db")
+    code, said = flowtally("serve", "--data", str(data), "--port", "0", **settings)
+    assert (code, any(name in said for name in ("ledger_older", "ledger_missing"))) == (1, True), said
+    shutil.move(kept, data / "ledger.db")
+    with live_server(data, settings) as one:
+        answer = asking(Live(one.url, FIRST, one.data), "POST", "/v1/events", numbered).json()
+        assert (answer["stored"], answer["duplicate"], answer["refused"]) == (2, 2, 0)

@@ -23,7 +23,7 @@ from typing import Final, Literal
 import msgspec
 
 from flowtally.clock import now_ms
-from flowtally.lease import of_data
+from flowtally.lease import of_data, of_keys
 from flowtally.ledger.snapshot import sqlite_facts
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -95,7 +95,8 @@ def _of_directory(data: Path, min_free: int, serving: bool, mounts: Path) -> Ite
     yield room(data, min_free)
     yield inodes(data)
     yield owner_alone(data)
-    yield lock(of_data(data), serving=serving)
+    mine = of_data(data)
+    yield lock(mine if mine.exists() else of_keys(data / "keys.db"), serving=serving)  # before: the keys' alone
     yield from leftovers(data)
 
 
