@@ -23,6 +23,9 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
         self._held: list[HTTPReceiveMessage] = []  # taken while looking, for whoever asks after all
+        self._asking = (
+            False  # the work itself, which a stream does while it sends: it is told, and one may ask at a time
+        )
         self.gone = False
         if scope["method"] in ("GET", "HEAD") and not any(name in BODY for name, _ in scope["headers"]):
             self._look_later()
@@ -33,7 +36,11 @@ class Connection:
         if self._looking is not None:
             await asyncio.wait({self._looking})  # it ends with the connection
             return {"type": "http.disconnect"}
-        message = await self._ask()
+        self._asking = True
+        try:
+            message = await self._ask()
+        finally:
+            self._asking = False
         if message["type"] == "http.request" and not message.get("more_body", False) and self._timer is None:
             self._look_later()
         return message
@@ -53,6 +60,8 @@ class Connection:
         self._timer = asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._look)
 
     def _look(self) -> None:
+        if self._asking:
+            return
         self._looking = asyncio.ensure_future(self._wait_for_end())
 
     async def _wait_for_end(self) -> None:
