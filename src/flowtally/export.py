@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
@@ -20,13 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowtally.edges import load_zone, parse_bound
+from flowtally.edges import load_zone, parse_bound, parse_instant
 from flowtally.errors import BadRange, MissingRows
 from flowtally.events import METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
 from flowtally.moment import Moment, latest
+from flowtally.protocol import HeldEvent
 from flowtally.statement import harmless
 from flowtally.usage.store import Extent, Place, UsageReader, Where
 
@@ -117,6 +118,27 @@ def write_export(export: Export, usage: UsageReader, ledger: Ledger, form: Forma
     if written != export.extent:
         raise MissingRows(f"the export has {written}, the sums say {export.extent}")
     yield writer.end()
+
+
+def write_held(pages: Iterable[Sequence[HeldEvent]], form: Format) -> Iterator[bytes]:
+    """Held events as a file of the same columns, of the kind `held` and no entry each: they count for nothing yet."""
+    writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
+    for page in pages:
+        if piece := writer.write(_held_table(page)) if page else b"":
+            yield piece
+    yield writer.end()
+
+
+def _held_table(events: Sequence[HeldEvent]) -> Any:
+    rows = [
+        msgspec.structs.asdict(one)
+        | {"time": parse_instant(one.time), "received_at": parse_instant(one.held_at), "reason": one.detail}
+        | {"kind": "held", "refers_to": "", "user_id": "", "status": one.http_status, "entries": 0}
+        | {"labels": list(one.labels.items())}
+        for one in events
+    ]
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in SCHEMA]
+    return pa.table(columns, schema=SCHEMA)
 
 
 def slices(export: Export, usage: UsageReader, size: int) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,9 +13,12 @@ from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
-from flowtally.errors import AsOfGone, BadRange, NotAcceptable, NotYet, RolledUp, UnknownAccount
+from flowtally.errors import AsOfGone, BadRange, BadRequest, NotAcceptable, NotYet, RolledUp, UnknownAccount
 from flowtally.events import METERED
-from flowtally.export import Format, plan_export, write_export
+from flowtally.export import Format, plan_export, write_export, write_held
+from flowtally.ledger import accounts
+from flowtally.ledger.pages import MAX_LIMIT
+from flowtally.protocol import HeldEvent, HeldFilter
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -41,6 +45,13 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["parquet", "csv"] | None, Meta(description="Default: by the Accept header, else `parquet`.")
     ] = None
     as_of: AsOfText = None
+    held: Annotated[
+        bool,
+        Meta(
+            description="Instead of its rows the account's held events, all of them as they are now: of the kind "
+            "`held`, with no `entries`, for they count for nothing yet. Takes no range and no moment."
+        ),
+    ] = False
 
 
 @operation(
@@ -61,6 +72,8 @@ def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     account's usage of the range, exactly. A transfer that breaks off is not complete: a Parquet file lacks its footer
     then. In CSV labels are a JSON object, and text a spreadsheet would run as a formula has a leading apostrophe."""
     form = query.format or FORMATS[choose(call.accept, tuple(FORMATS))]
+    if query.held:
+        return _held(call, account, query, form)
     usage, ledger = call.usage, call.house.ledger
     export = plan_export(call.tx, usage, account, query.start, query.end, call.now, query.series, call.moment)
     headers = {
@@ -70,3 +83,21 @@ def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     }
     media_type = PARQUET if form == "parquet" else CSV
     return Streaming(write_export(export, usage, ledger, form), media_type, headers)
+
+
+def _held(call: Call, account: str, query: ExportQuery, form: Format) -> Streaming:
+    if (query.start, query.end, query.as_of) != (None, None, None):
+        raise BadRequest("held=true takes no from, to or as_of: all that is held now is given", parameter="held")
+    accounts.read_account(call.tx, account)
+    headers = {"Content-Disposition": f'attachment; filename="held.{form}"'}
+    return Streaming(write_held(_pages(call, account), form), PARQUET if form == "parquet" else CSV, headers)
+
+
+def _pages(call: Call, account: str) -> Iterator[Sequence[HeldEvent]]:
+    cursor: str | None = None
+    while True:
+        page = call.house.ingest.held(HeldFilter(account=account), call.credential, cursor, MAX_LIMIT)
+        yield page.items
+        cursor = page.next
+        if cursor is None:
+            return

@@ -36,12 +36,15 @@ def export(
     start: Annotated[str | None, typer.Option("--from", help="A date in the account's zone, or RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
     as_of: AsOf = None,
+    held: Annotated[
+        bool, typer.Option("--held", help="Instead: the events that are held (see `flowtally held`).")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Every event and correction of an account as one file; their sums are its usage, exactly."""
     form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
     part = out.with_name(out.name + ".part")
-    wanted = calls.export(account, start=start, end=end, format=form, as_of=as_of)
+    wanted = calls.export(account, start=start, end=end, format=form, as_of=as_of, held=held)
     with ask.client() as client, client.stream(wanted) as download:
         try:
             size = _save(download.pieces, part, printable(account))
@@ -53,6 +56,9 @@ def export(
     done["as_of"] = download.headers.get("flowtally-as-of", "")
     if json:
         document(done | {"bytes": size})
+        return
+    if held:
+        note(f"{printable(account)}: held events, {human_bytes(size)}")
         return
     note(f"{printable(account)}: {human_count(rows)} rows up to block {block}, {human_bytes(size)}")
 

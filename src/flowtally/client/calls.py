@@ -142,12 +142,14 @@ def export(
     end: str | None = None,
     format: Literal["parquet", "csv"] = "parquet",
     as_of: str | None = None,
+    held: bool = False,
 ) -> Call[bytes]:
-    """Every row of the account as a file. It may be large: `client.stream(calls.export(...))` reads it piece by
-    piece; the headers `flowtally-rows` and `flowtally-block` say how many rows it has (a rolled-up
-    one counts as its `entries`), up to which block; `flowtally-as-of` is the token to get the same again."""
+    """Every row of the account as a file, or (`held`) the events that are held. It may be large:
+    `client.stream(calls.export(...))` reads it piece by piece; the headers `flowtally-rows` and `flowtally-block` say
+    how many rows it has (a rolled-up one counts as its `entries`), up to which block; `flowtally-as-of` is the token to
+    get the same again."""
     given = (("from", start), ("to", end), ("format", format), ("as_of", as_of))
-    query: Query = {name: value for name, value in given if value}
+    query: Query = {name: value for name, value in (*given, ("held", "true" if held else "")) if value}
     return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
 
 
