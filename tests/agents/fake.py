@@ -1,7 +1,8 @@
 """The events door of the server, small and obvious: what the contract says a numbered source does.
 
 A httpx.MockTransport stands on `handle`. Faults can be queued: `lose_answers` stores and then drops the connection,
-`busy` answers 503 first, `store_only` keeps just the first n events of a request, as a death between two blocks would.
+`busy` answers 503 first, `store_only` keeps just the first n events of a request, as a death between two blocks would;
+`hold_only` does so and answers that no more may be held.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ class FakeServer:
     def __init__(self, accounts: tuple[str, ...] = ("acme", "globex", "initech")) -> None:
         self.accounts = accounts
         self.events: dict[str, list[PlainEvent]] = {}  # by source, in order of their numbers, refused ones included
-        self.positions: dict[str, str] = {}
+        self.positions: dict[str, str | None] = {}
         self.requests: list[httpx.Request] = []
         self.lose_answers = 0
         self.busy = 0
         self.store_only: int | None = None
+        self.hold_only: int | None = None
         self.before_store: Callable[[], None] = lambda: None
 
     def client(self, retry_s: float = 5) -> Client:
@@ -62,6 +64,10 @@ class FakeServer:
             self._store(events[: self.store_only])
             self.store_only = None
             raise httpx.ReadError("the server died", request=request)
+        if self.hold_only is not None:
+            if self.hold_only:
+                self._store(events[: self.hold_only])
+            return httpx.Response(503, headers={"Retry-After": "60"}, json={"code": "holds_full", "detail": "full"})
         answer = self._store(events)
         if isinstance(answer, httpx.Response):
             return answer
@@ -87,6 +93,5 @@ class FakeServer:
                 receipts.append(Receipt(index, source, str(number), "refused", "unknown_account", event.account))
             if not known:
                 held.append(event)
-                if event.position is not None:
-                    self.positions[source] = event.position
+                self.positions[source] = event.position  # of the last event, whether it carried one or not
         return EventsAnswer(**counts, receipts=receipts)

@@ -10,7 +10,7 @@ import pytest
 from tests.agents.fake import FakeServer
 
 from flowtally.agents.mapping import Mapping
-from flowtally.agents.position import CannotResume, Position, decoded, encoded
+from flowtally.agents.position import CannotResume, Position, decoded, encoded, mapping_text
 from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, Progress
@@ -63,11 +63,37 @@ def test_a_log_becomes_numbered_events(tmp_path: Path) -> None:
     assert (report.lines, report.events, report.stored, report.clean) == (1, 1, 1, True)
 
 
-def test_only_the_last_event_of_a_request_carries_a_position(tmp_path: Path) -> None:
+def test_only_the_last_event_of_a_request_says_where_its_reading_ended(tmp_path: Path) -> None:
+    """The others say where it began: the server may end a request before its last event."""
     server, path = FakeServer(), tmp_path / "access.log"
     path.write_bytes(lines(0, 25))
-    run(server, path)
-    assert [event.sequence for event in server.all_stored() if event.position] == [10, 20, 25]
+    report = run(server, path)
+    text = mapping_text("squid", SPLIT)
+    places = [decoded(report.source, 25, event.position, text).sequence for event in server.all_stored()]
+    assert places == [0] * 9 + [10] * 10 + [20] * 5 + [25]
+
+
+@pytest.mark.parametrize("source", ["", "mine"])
+@pytest.mark.parametrize("stored", [0, 1, 4, 9])
+@pytest.mark.parametrize("before", [0, 20])
+def test_what_the_server_could_not_hold_is_sent_by_a_later_run(
+    tmp_path: Path, source: str, stored: int, before: int
+) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, before) or line(0))
+    run(server, path, source=source)
+    path.write_bytes(lines(0, 37))
+    server.hold_only = stored
+    with LogFile.open(path) as log, pytest.raises(ApiError, match="full"):
+        Importer(server.client(retry_s=0), log, "squid", SPLIT, source=source, batch_events=10).run()
+    server.hold_only = None
+    other = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.*)")
+    if stored:
+        with pytest.raises(CannotResume, match="other options"):
+            run(server, path, other, source=source)
+    report = run(server, path, source=source)
+    assert (down(server), report.resumed_lines) == (list(range(37)), before or 1)
+    assert (report.duplicate, report.stored) == (stored, 37 - (before or 1) - stored)
 
 
 def test_the_same_log_again_reads_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Where an import stands, kept by the server as the source's opaque position: the importer has no state of its own.
 
 Invariants: numbers are given to events, not lines; `sequence` is the number of the last event of the lines before
-`offset`. So a mark beyond `sequence` (a batch stored in part) only means that some events are sent again and answered
-as duplicates. `check` is the digest of up to 4 KiB before `offset`: a rewritten log is refused instead of drifting.
+`offset`. So a mark beyond `sequence` (a batch stored in part: the server could hold no more) only means that some
+events are sent again and answered as duplicates; every event inside a batch says where the batch begins. `check` is the
+digest of up to 4 KiB before `offset`: a rewritten log is refused instead of drifting.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flowtally.events import MAX_POSITION_CHARS
 from flowtally.texts import is_text
 
 VERSION: Final = 1
-OWN: Final = "import:"  # sources named by us, which nobody else numbers
+INSIDE: Final = "import-inside"
 # Options that may differ between two runs over one source: they move no number and change no one's account or user.
 HARMLESS: Final = ("product",)
 
@@ -53,22 +54,24 @@ def encoded(position: Position) -> str:
     return text if is_text(text) else json.dumps(msgspec.to_builtins(position))
 
 
+def inside(begins: Position) -> str:
+    """What every event of a batch carries but its last: where the batch begins. Short, for it is sent as often as there
+    are events; of the options only the digest."""
+    place = f"{begins.offset} {begins.lines} {begins.sequence} {begins.check}"
+    return f"{INSIDE} {begins.version} {place} {_short(begins.mapping)}"
+
+
 def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Position:
     """The position to go on from; raises CannotResume for a source this import must not continue."""
     if mark is None:
         raise CannotResume(
             f"{source} is a source of named events; an import needs a numbered one: choose another --source"
         )
-    # Where the server could hold no more, its mark may stand inside a batch, at an event that carried no position. Then
-    # the log is read from its beginning: numbers are given to events, so what was sent is a duplicate.
-    if text is None and (mark == 0 or source.startswith(OWN)):
+    if mark == 0 and text is None:
         return Position(mapping=mapping)
-    try:
-        position = msgspec.json.decode(text or "", type=Position)
-    except msgspec.DecodeError:
-        raise CannotResume(
-            f"{source} was not written by an import (its position is not ours): choose another --source"
-        ) from None
+    position = _read(text or "", mapping)
+    if position is None:
+        raise CannotResume(f"{source} was not written by an import (its position is not ours): choose another --source")
     if position.version != VERSION or position.sequence > mark:
         raise CannotResume(f"{source}: position at event {position.sequence} does not fit the mark {mark}")
     if position.mapping != mapping:
@@ -79,10 +82,26 @@ def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Po
     return position
 
 
+def _read(text: str, mapping: str) -> Position | None:
+    """A position of either form; None where it is not ours."""
+    try:
+        if text.startswith(INSIDE):
+            _, version, offset, lines, sequence, check, options = text.split(" ")
+            theirs = mapping if options == _short(mapping) else f"those of digest {options}"
+            return Position(int(offset), int(lines), int(sequence), check, theirs, int(version))
+        return msgspec.json.decode(text, type=Position)
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+def _short(mapping: str) -> str:
+    return digest(mapping.encode())[:16]
+
+
 def source_name(format_name: str, head: bytes) -> str:
     """The default source of a log file: its format and what its first line says.
 
     Not its name or path: a copied, renamed, rotated or compressed log is still the same log and must not be counted
     twice, and a growing one keeps its first line. Two logs that begin with the same line need --source.
     """
-    return f"{OWN}{format_name}:{digest(head)}"
+    return f"import:{format_name}:{digest(head)}"

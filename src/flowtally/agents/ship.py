@@ -15,7 +15,7 @@ import msgspec
 
 from flowtally.agents.formats import FORMATS
 from flowtally.agents.mapping import Mapper, Mapping
-from flowtally.agents.position import Position, decoded, encoded, mapping_text, source_name
+from flowtally.agents.position import Position, decoded, encoded, inside, mapping_text, source_name
 from flowtally.agents.reader import MAX_LINE_BYTES, LogDamaged, LogFile, LogLine
 from flowtally.agents.reading import Reading, Unreadable
 from flowtally.agents.report import ImportReport, Tally
@@ -92,6 +92,7 @@ class Importer:
         self._finished = finished
         self._tally = Tally()
         self._start = self._position = Position()
+        self._inside = ""
 
     def run(self) -> ImportReport:
         """Import to the log's end. Raises CannotResume, NothingStored, LogChanged, LogDamaged (after sending what came
@@ -113,9 +114,11 @@ class Importer:
 
     def _run_once(self) -> None:
         self._start = self._position = self._resume()
+        self._inside = inside(self._position)
         for batch in self._batches():
             self._send(batch)
             self._position = batch.position
+            self._inside = inside(self._position)
             self._tell()
         self._tell()
 
@@ -200,6 +203,7 @@ class Importer:
             requests=reading.requests,
             status=reading.status,
             labels=reading.labels,
+            position=self._inside,
         )
 
     def _closed(self, batch: Batch) -> Batch:
