@@ -46,6 +46,19 @@ def test_where_a_source_stands(client: Client, acme: str) -> None:
     assert client.get("/v1/sources?source=gw", headers=theirs).status_code == 404
 
 
+def test_no_number_that_an_event_cannot_have_is_asked_for_among_held_ones(client: Client) -> None:
+    for number, known in ((1, True), (2**63 - 1, True), (0, False), (2**63, False), (2**64 - 1, False), (2**70, False)):
+        body: dict[str, Any] = {"source": "gw", "sequence": number}
+        asked = (
+            client.get("/v1/held", params={"sequence": str(number)}),
+            client.post("/v1/held/retry", json=body),
+            client.post("/v1/held/drop", json=body | {"reason": "a typing error"}),
+        )
+        assert (
+            {one.status_code for one in asked} == {200} if known else {one.status_code for one in asked} <= {400, 422}
+        )
+
+
 def test_a_body_is_given_up_as_soon_as_it_is_too_large(make_client: Callable[..., Client], ingest: FakeIngest) -> None:
     client = make_client(max_body_bytes=1000)
     told = client.post("/v1/events", content=b" " * 1001, headers={"Content-Type": "application/json"})

@@ -12,6 +12,7 @@ from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, Listed, operation
 from flowtally.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
+from flowtally.events import MAX_SEQUENCE
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
@@ -37,9 +38,9 @@ EXAMPLE = HeldEvent(
 
 class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str | None, Meta(description="Only of this source.", examples=["squid-1"])] = None
-    sequence: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="Only this number.", examples=["2108"])] = (
-        None
-    )
+    sequence: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None, Meta(description="Only this number.", examples=["2108"])
+    ] = None
     account: Annotated[str | None, Meta(description="Only of this account.", examples=["amce"])] = None
     code: Annotated[HeldCode | None, Meta(description="Only those held for this reason.")] = None
     cursor: Cursor = None

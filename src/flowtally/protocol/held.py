@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.events import MAX_SEQUENCE
+
 MAX_REASON_CHARS: Final = 500
 HeldCode = Literal["unknown_account", "unknown_user", "time_in_future"]
 
@@ -35,7 +37,7 @@ class HeldFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which held events: those that all of these fit."""
 
     source: str | None = None
-    sequence: Annotated[int, Meta(ge=1)] | None = None
+    sequence: Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None = None
     account: str | None = None
     code: HeldCode | None = None
 
