@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import pytest
 from tests.ingest.conftest import Death, House, named, numbered
 from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
 
 from flowtally.errors import (
+    AtomicRefused,
     DoubleCounted,
     FlowtallyError,
     HoldsFull,
@@ -20,7 +23,9 @@ from flowtally.errors import (
     SourceNotYours,
     Unavailable,
 )
+from flowtally.ingest.sweeps import AFTER_FAILURE_S, PAGE, Sweeps
 from flowtally.ledger import accounts, credentials, managed
+from flowtally.ledger.credentials import Credential
 from flowtally.protocol import HeldFilter
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -51,9 +56,24 @@ def by_hand(house: House) -> None:
     house.door._committer.sweeps.next = lambda *_: None  # type: ignore[method-assign]
 
 
-def run(waiting: Any) -> Any:
-    import asyncio
+def together(house: House, *sent: tuple[list[dict[str, Any]], bool], by: dict[int, Credential] | None = None) -> Any:
+    """Requests (events, whether all or nothing; `by`: of these credentials) as one block, and what became of each."""
+    house.door._queue._usual = len(sent)
 
+    async def ask() -> Any:
+        taking = [
+            house.door.take(
+                msgspec.json.encode(events), "application/json", None, (by or {}).get(number, house.credential),
+                atomic=atomic, receipts_all=True,
+            )
+            for number, (events, atomic) in enumerate(sent)
+        ]  # fmt: skip
+        return await asyncio.wait_for(asyncio.gather(*taking, return_exceptions=True), 20)
+
+    return asyncio.run(ask())
+
+
+def run(waiting: Any) -> Any:
     async def ask() -> Any:
         return await asyncio.wait_for(waiting, 20)
 
@@ -137,6 +157,18 @@ def test_it_waits_on_for_the_next_reason(light: House) -> None:
     until(lambda: not held(light))
 
 
+@pytest.mark.parametrize("account", ["a/b", ".", ".."])
+def test_an_account_that_can_never_be_is_refused_for_good(light: House, account: str) -> None:
+    found = light.send(*numbered(1, 1), *numbered(2, 2, account=account), *numbered(3, 3))
+    assert [(one.status, one.code, one.retriable) for one in found.receipts] == [
+        ("stored", "", False),
+        ("refused", "invalid_event", False),
+        ("stored", "", False),
+    ]
+    assert (held(light), found.held) == ([], 0)
+    light.whole()
+
+
 def test_an_account_that_appeared_and_was_closed_ends_it_as_a_refusal(light: House) -> None:
     by_hand(light)
     light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
@@ -183,10 +215,6 @@ def test_what_came_first_is_what_is_stored(light: House) -> None:
 
 
 def test_several_requests_of_one_block_see_what_the_ones_before_held(light: House) -> None:
-    import asyncio
-
-    import msgspec
-
     light.send(*numbered(1, 1))
 
     async def all_at_once() -> list[Any]:
@@ -208,6 +236,38 @@ def test_several_requests_of_one_block_see_what_the_ones_before_held(light: Hous
         ["conflict"],
     ]
     assert held(light) == [("log", 2, "unknown_account"), ("log", 3, "unknown_account")]
+
+
+def test_what_an_atomic_request_seemed_to_store_is_held_for_the_next_one(house: House) -> None:
+    """Names are taken for new until they are claimed; this one was stored with other content."""
+    by_hand(house)
+    house.send(*numbered(1, 1), *named("x"))
+    refused, found = together(
+        house,
+        ([*numbered(2, 2), *named("x", bytes_up=9)], True),
+        ([*numbered(2, 2, account="later"), *numbered(3, 3)], False),
+    )
+    assert isinstance(refused, AtomicRefused)
+    assert ([one.status for one in found.receipts], found.held) == (["refused", "stored"], 1)
+    assert held(house) == [("log", 2, "unknown_account")]
+    assert house.door.metrics()["held_events"] == 1
+    house.whole()
+
+
+def test_what_an_atomic_request_seemed_to_forbid_makes_a_source(house: House) -> None:
+    house.send(*numbered(1, 1), *named("x", bytes_up=9))
+    refused, found = together(
+        house,
+        ([*numbered(2, 2), *named("x")], True),
+        ([*named("x", bytes_up=9), *named("f", source="fresh")], True),
+    )
+    assert isinstance(refused, AtomicRefused)
+    assert [one.status for one in found.receipts] == ["duplicate", "stored"]
+    house.close()
+    house.open()
+    assert house.door.source("fresh", house.credential).sequence is None
+    assert house.statuses(*named("f", source="fresh")) == ["duplicate"]
+    house.whole()
 
 
 # -- an operator ------------------------------------------------------------------------------------------------------
@@ -325,8 +385,6 @@ def test_at_a_bound_the_request_stops_before_the_event(light: House, settings: d
 
 
 def test_atomic_keeps_nothing(light: House) -> None:
-    from flowtally.errors import AtomicRefused
-
     light.send(*numbered(1, 1))
     with pytest.raises(AtomicRefused) as caught:
         light.send(*numbered(2, 2), *numbered(3, 3, account="later"), atomic=True)
@@ -377,10 +435,6 @@ def test_no_refusal_of_a_whole_request_registers_a_source(light: House) -> None:
 
 
 def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(light: House) -> None:
-    import asyncio
-
-    import msgspec
-
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
     light.open()
@@ -392,6 +446,16 @@ def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(li
 
     first, second, third = asyncio.run(all_at_once())
     assert (first.refused, second.stored, type(third).__name__) == (1, 1, "SourceNotYours")
+
+
+def test_a_source_is_whose_event_was_stored_first_though_another_was_refused_in_the_same_block(light: House) -> None:
+    with light.ledger.begin() as tx:
+        mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
+    refused, stored = together(light, (numbered(1, 1, account="nobody"), False), (numbered(1, 1), False), by={0: mine})
+    assert (refused.refused, stored.stored) == (1, 1)
+    assert light.keys.source("log").owner == light.credential.id
+    with pytest.raises(SourceNotYours):
+        light.send(*numbered(2, 2), credential=mine)
 
 
 def test_what_a_credential_may_never_send_is_refused_with_the_request(light: House) -> None:
@@ -455,6 +519,25 @@ def test_keys_that_cannot_be_written_hold_nothing(light: House) -> None:
         light.send(*sent)
     assert light.statuses(*sent) == ["stored", "refused"]
     assert held(light) == [("log", 3, "unknown_account")]
+    light.whole()
+
+
+def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_erasure(light: House) -> None:
+    """Its events were announced: they are not held, and their numbers not taken."""
+    light.send(*numbered(1, 1, user="ann"))
+    real, faults = light.door._directory.use_products, [RuntimeError("no ledger")]
+    light.door._directory.use_products = lambda products: (  # type: ignore[method-assign]
+        _raise(faults.pop()) if faults else real(products)
+    )
+    sent = [*numbered(2, 2), *numbered(3, 3, user="ann", time=FUTURE)]
+    with pytest.raises(Unavailable):
+        light.send(*sent)
+    light.door.between_blocks(lambda keys: keys.tag_held("acme", ["ann"], "usr_ann"))
+    assert light.door.forget_held(["usr_ann"]) == 0
+    assert light.door.metrics()["held_events"] == 0
+    assert light.statuses(*sent) == ["stored", "refused"]
+    assert light.send(*sent).receipts[1].retriable
+    assert (held(light), light.door.metrics()["held_events"]) == ([("log", 3, "time_in_future")], 1)
     light.whole()
 
 
@@ -607,6 +690,36 @@ def test_a_bad_page_is_given_up_and_others_go_on(light: House, monkeypatch: pyte
     run(light.door.retry_held(HeldFilter()))
     assert held(light) == []
     light.whole()
+
+
+def test_pages_are_as_large_as_ever_once_what_failed_has_passed() -> None:
+    """The ledger was away for a while: what is held then is no block of one event for ever."""
+    now = [0.0]
+    sweeps = Sweeps(lambda: now[0])
+    sweeps.look_again("later")
+
+    def limit() -> int:
+        now[0] += AFTER_FAILURE_S
+        page = sweeps.next(0, None)
+        assert page is not None
+        return page.limit
+
+    assert limit() == PAGE
+    for _ in range(4):
+        sweeps.failed((1, 1))
+    assert limit() == 1
+    for done in range(40):
+        limit()
+        sweeps.went((1, done + 1))
+    assert limit() == PAGE
+    sweeps.failed((1, 50))
+    sweeps.went(None)  # the rest fits into one
+    sweeps.look_again("later")
+    assert limit() == PAGE
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _die(*_: object) -> None:

@@ -19,6 +19,7 @@ from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import FlowtallyError
 from flowtally.events import MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, labels_fault, time_of_id
 from flowtally.ingest.columns import Columns
+from flowtally.ledger.texts import may_be_id
 from flowtally.texts import is_text, printable, text_fault
 
 
@@ -177,7 +178,7 @@ def world_faults(
         for row, account in enumerate(columns.account):
             status = statuses.get(account)
             if status is None:
-                reasons[row] = Reason("unknown_account", f"there is no account {account!r}")
+                reasons[row] = _unknown(account)
             elif status == "closed":
                 reasons[row] = Reason("account_closed", f"account {account!r} is closed")
     start = 0
@@ -189,6 +190,12 @@ def world_faults(
                     reasons[row] = Reason(NOT_YOUR_ACCOUNT, detail)
         start += count
     return reasons
+
+
+def _unknown(account: str) -> Reason:
+    if may_be_id(account):
+        return Reason("unknown_account", f"there is no account {account!r}")
+    return Reason("invalid_event", f"account {account!r} cannot be part of a path, so there can be no such account")
 
 
 def digests(columns: Columns) -> list[int]:

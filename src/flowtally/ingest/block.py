@@ -139,9 +139,10 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     return kinds
 
 
-def check_source(writer: Writer, source: Source, kind: SourceKind) -> None:
-    """A source keeps the kind and the owner of its first use."""
-    if source.owner != writer.credential and not writer.admin:
+def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:
+    """A source keeps the kind and the owner of its first use. `fresh`: it is not there yet, so nobody's but of whoever
+    may be about to make it, not even an administrator's."""
+    if source.owner != writer.credential and (fresh or not writer.admin):
         raise SourceNotYours(f"Source {source.name!r} belongs to another credential")
     if source.kind != kind:
         raise SourceKindMismatch(f"Source {source.name!r} is {source.kind}; these events are {kind}")

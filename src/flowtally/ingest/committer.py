@@ -202,11 +202,15 @@ class Committer:
         self._date()
         if self.doubt is not None:
             self._settle()
+        self._withdraw()
+        if not self._has_room():
+            raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
+
+    def _withdraw(self) -> None:
+        """What came with a block that failed before its rows were sent is not held, and takes no number."""
         if self._announced:
             self._keys.withdraw()
             self._announced = False
-        if not self._has_room():
-            raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
 
     def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
         self._directory.look()
@@ -276,6 +280,7 @@ class Committer:
 
     def forget_held(self, user_ids: Sequence[str]) -> int:
         """In the moment between two blocks: refuse for good what is held of these users, and leave no byte of it."""
+        self._withdraw()
         held = self._keys.tagged_held(user_ids)
         if held:
             refused = [Refused(one.source, one.sequence, "", ERASED.code, ERASED.detail) for one in held]
@@ -372,7 +377,7 @@ class Committer:
         for name, kind in kinds.items():
             source = self._sources.get(name) or self._keys.source(name)
             if source is not None:
-                check_source(writer, source, kind)
+                check_source(writer, source, kind, fresh=name in self._fresh)
                 self._sources[name] = source
         for name, kind in kinds.items():
             if name not in self._sources:  # it is there once something of it is stored
@@ -394,12 +399,20 @@ class Committer:
             block.user_ids = self._directory.known_ids(names, block.rows.times)
         world = self._world(block)
         sorted_ = self._sort(block, world, self._known(block, [*world, *block.rows.faults]))
-        if sorted_.stored and (sorted_.fresh or sorted_.held):
+        if sorted_.stored and (sorted_.fresh or sorted_.held or self._may_announce(block, world)):
             # These are announced before anything is claimed, so what is known must be no guess any more.
             sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
         if sorted_.claims or sorted_.stored or sorted_.advances or sorted_.ended:
             sorted_ = self._write(block, world, sorted_)
         return list(zip(submissions, sorted_.answers, strict=True))
+
+    def _may_announce(self, block: Gathered, world: admission.Reasons) -> bool:
+        """Whether more may be new or held than seems so while names are a guess: where an atomic request fails after
+        all, a number or a name that it seemed to have is the next request's."""
+        if not any(one.atomic for one in block.submissions):
+            return False
+        numbered = (block.rows.columns.sequence[row] is not None for row in world.keys() | block.rows.faults.keys())
+        return bool(self._fresh) or any(numbered)
 
     def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
         room, now = (self.holds.room(), self._clock()) if world else (None, 0)
@@ -457,13 +470,14 @@ class Committer:
         """One block, from claims to commit. `work` claims the keys and gives what became of the block, and its rows."""
         number = self._next
         received_at = self._usage.date_block(lambda: max(self._date(), self._place.received_at))
-        announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
+        announced = _is_announced(sorted_)
         try:
             if announced:
                 self._announced = True
                 self._keys.announce(number, [self._sources[name] for name in sorted_.fresh], sorted_.held)
             with self._keys.begin(durable=bool(sorted_.refused or sorted_.held), forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
+                assert announced == _is_announced(sorted_), "what is announced is sorted by what is known"
                 if batch is not None:
                     moved = _moved(number, received_at, sorted_, self._directory.promise)
                     self.doubt = Doubt(number, moved)  # from here on the block only goes forward
@@ -583,8 +597,13 @@ def _told(burnt: _Burnt) -> FlowtallyError:
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")
 
 
+def _is_announced(sorted_: Sorted) -> bool:
+    """Whether something comes with the rows of this block that is in none of them."""
+    return bool(sorted_.stored and (sorted_.fresh or sorted_.held))
+
+
 def _moved(block: int, received_at: int, sorted_: Sorted, promise: int) -> Moved:
-    announced = bool(sorted_.stored and (sorted_.fresh or sorted_.held))
+    announced = _is_announced(sorted_)
     return Moved(
         block,
         received_at,

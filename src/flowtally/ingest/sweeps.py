@@ -19,6 +19,7 @@ ALL_EVERY_S: Final = 60.0
 PAGE: Final = 10_000
 PAGE_OF_ALL: Final = 2_000  # nobody waits for these
 AFTER_FAILURE_S: Final = 30.0
+FEWER: Final = 10  # after a failure a page is this many times smaller; after as many that went well as large again
 BEGINNING: Final = (0, 0)
 
 
@@ -41,6 +42,7 @@ class Sweeps:
         self._page: Page | None = None
         self._all_again = self._not_before = seconds()
         self._most = PAGE
+        self._well = 0  # pages in a row
 
     def look_again(self, account: str) -> None:
         """This account or its users changed: call it after the commit. From any thread."""
@@ -70,31 +72,39 @@ class Sweeps:
         """The page was looked at, and there are more after this number. Whether somebody may wait for the next."""
         assert self._page is not None
         urgent = self._page.urgent and (next is not None or bool(self._accounts))
-        self._page = None if next is None else msgspec.structs.replace(self._page, after=next)
+        self._well += 1
+        if self._most < PAGE and (next is None or self._well == FEWER):  # what failed before was all in these
+            self._most, self._well = min(PAGE, self._most * FEWER), 0
+        limit = self._limit(self._page.urgent)
+        self._page = None if next is None else msgspec.structs.replace(self._page, after=next, limit=limit)
         return urgent
 
     def failed(self, first: Number | None) -> None:
         """The page could not be written; `first` is the first number in it. Fewer next time, so that one that cannot be
         stands in nobody's way; one that failed alone is left out, until all are looked at again."""
         page, self._page = self._page, None
+        self._well = 0
         self._not_before = self._seconds() + AFTER_FAILURE_S
         if page is None or first is None:
             return
         if self._most == 1:
             page, self._most = msgspec.structs.replace(page, after=first), PAGE
         else:
-            self._most = max(1, self._most // 10)
-        self._page = msgspec.structs.replace(page, limit=min(PAGE, self._most))
+            self._most = max(1, self._most // FEWER)
+        self._page = msgspec.structs.replace(page, limit=self._limit(page.urgent))
+
+    def _limit(self, urgent: bool) -> int:
+        return min(PAGE if urgent else PAGE_OF_ALL, self._most)
 
     def _begin(self, latest_at: int, next_time: int | None) -> Page | None:
         with self._telling:
             account = next(iter(self._accounts), None)
             self._accounts.pop(account or "", None)
         if account is not None:
-            return Page(HeldWhere(account=account), BEGINNING, self._most, urgent=True)
+            return Page(HeldWhere(account=account), BEGINNING, self._limit(True), urgent=True)
         if next_time is not None and next_time <= latest_at:
-            return Page(HeldWhere(code="time_in_future", until=latest_at), BEGINNING, self._most, urgent=True)
+            return Page(HeldWhere(code="time_in_future", until=latest_at), BEGINNING, self._limit(True), urgent=True)
         if self._seconds() >= self._all_again:
             self._all_again = self._seconds() + ALL_EVERY_S
-            return Page(HeldWhere(), BEGINNING, min(PAGE_OF_ALL, self._most), urgent=False)
+            return Page(HeldWhere(), BEGINNING, self._limit(False), urgent=False)
         return None

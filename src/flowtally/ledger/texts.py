@@ -33,9 +33,14 @@ def check_known(field: str, text: str) -> str:
 
 def check_id(field: str, text: str, *, most: int = MAX_NAME_CHARS) -> str:
     """A name that becomes one segment of a URL path: no slash, and not what browsers fold away."""
-    if "/" in text or text in (".", ".."):
+    if not may_be_id(text):
         raise Unprocessable(f"{field} {text!r} cannot be part of a path", field=field)
     return check_text(field, text, least=1, most=most)
+
+
+def may_be_id(text: str) -> bool:
+    """Whether it can be a segment of a path."""
+    return "/" not in text and text not in (".", "..")
 
 
 def check_number(field: str, value: int, *, least: int, most: int) -> int:
