@@ -124,7 +124,7 @@ def test_an_allocation_to_somebody_without_a_purse_is_named(books: Books) -> Non
 
 
 def test_more_taken_back_than_was_allocated_is_named(books: Books) -> None:
-    books.patient.promises(f"INSERT INTO allocation_returns VALUES ('ret_1', '{books.allocation}', 21, {NOW})")
+    books.patient.promises(f"INSERT INTO allocation_returns VALUES ('ret_1', '{books.allocation}', 21, {NOW}, 0)")
     found = books.patient.found()
     assert found["ledger_returned"] == [
         f"allocation {books.allocation}: 21 were taken back of the 20 that were allocated"

@@ -214,11 +214,11 @@ def test_a_part_put_aside_is_named(sick: Patient) -> None:
 
 
 def test_broken_promises_are_named(sick: Patient) -> None:
-    sick.promises("INSERT INTO grants VALUES ('grn_1', 'acme', 'traffic', -5, 'manual', '', 100, 0, NULL, 0)")
-    sick.promises("INSERT INTO grants VALUES ('grn_2', 'nobody', 'unlimited', 5, 'manual', '', 100, 9, 3, 0)")
+    sick.promises("INSERT INTO grants VALUES ('grn_1', 'acme', 'traffic', -5, 'manual', '', 100, 0, NULL, 0, 0)")
+    sick.promises("INSERT INTO grants VALUES ('grn_2', 'nobody', 'unlimited', 5, 'manual', '', 100, 9, 3, 0, 0)")
     sick.promises("INSERT INTO idempotency SELECT id, 'k', printf('%064d', 1), 200, '{\"token\":1}', 0"
                   " FROM credentials LIMIT 1")  # fmt: skip
-    big = "INSERT INTO grants VALUES ('grn_{}', 'beta', 'traffic', {}, 'manual', '', 100, 0, NULL, 0)"
+    big = "INSERT INTO grants VALUES ('grn_{}', 'beta', 'traffic', {}, 'manual', '', 100, 0, NULL, 0, 0)"
     for number in (3, 4, 5):
         sick.promises(big.format(number, 2**62))
     found = {code: lines for code, lines in sick.found().items() if code.startswith("ledger_")}
@@ -232,7 +232,7 @@ def test_broken_promises_are_named(sick: Patient) -> None:
 
 def test_a_name_borne_by_two_is_named(sick: Patient) -> None:
     sick.promises("INSERT INTO users VALUES ('usr_2', 'acme', 0)")
-    sick.promises("INSERT INTO user_names VALUES ('acme', 'ann', 'usr_2', 5, 9)")
+    sick.promises("INSERT INTO user_names VALUES ('acme', 'ann', 'usr_2', 5, 9, 0, 0, 0, 0)")
     assert sick.found() == {"ledger_name": ["account 'acme', user 'ann': is borne by two users at once"]}
 
 
