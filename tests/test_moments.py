@@ -161,6 +161,29 @@ def test_an_answer_is_of_the_block_it_began_with_whatever_comes_before_the_ledge
         assert get(world, path, answer.headers["Flowtally-As-Of"]).content == answer.content, path
 
 
+def test_all_figures_of_a_dialects_answer_are_of_one_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(f"{ACME}/grants", {"amount": 10**9})
+    shown = world.ask("POST", f"{ACME}/credentials", {"scope": "account"}, status=201)
+    days, sums = {"from_date": "2026-03-14", "to_date": "2026-03-15"}, MemoryStore.sums
+
+    def ask() -> Any:
+        headers = {"token": shown["token"], "key": shown["key"]}
+        return world.client.get("/api/account/usage-statistics", params=days, headers=headers).json()["data"]
+
+    def disturbed(self: MemoryStore, *args: Any, **more: Any) -> Any:
+        found = sums(self, *args, **more)
+        monkeypatch.setattr(MemoryStore, "sums", sums)
+        use(world, 10**6)  # between the days and the balance
+        return found
+
+    before = ask()
+    monkeypatch.setattr(MemoryStore, "sums", disturbed)
+    assert ask() == before
+    after = ask()
+    assert after["total_usage_traffic"] - before["total_usage_traffic"] > 976
+    assert before["traffic_balance"] - after["traffic_balance"] > 976
+
+
 # -- a voucher that is being made -------------------------------------------------------------------------------------
 
 
