@@ -195,10 +195,11 @@ class Voucher(threading.Thread):
         self.made, self.go = threading.Event(), threading.Event()
         self._world, count = world, installation.count_promise
 
-        def slow(tx: Any, at: int) -> None:
-            count(tx, at)
+        def slow(*promise: Any) -> Any:
+            counted = count(*promise)
             self.made.set()
             assert self.go.wait(20)
+            return counted
 
         monkeypatch.setattr(installation, "count_promise", slow)
         self.start()
@@ -271,6 +272,13 @@ def test_an_instant_that_was_answered_without_any_write_after_it_outlives_a_cloc
     world.write(f"{ACME}/grants", {"amount": 77})
     world.clock.at += 60_000
     assert get(world, f"{ACME}/balance", at).content == balance
+
+
+def test_before_everything_there_was_nothing(world: World) -> None:
+    answer = get(world, f"{ACME}/balance?at=2026-03-15T00:00:00Z", "1960-01-01T00:00:00Z").json()
+    assert (answer["as_of"]["block"], answer["pools"]["traffic"]["granted"]) == (0, 0)
+    again = get(world, f"{ACME}/balance?at=2026-03-15T00:00:00Z", answer["as_of"]["token"])
+    assert again.json() == answer
 
 
 def test_an_instant_still_to_come_says_when(world: World) -> None:

@@ -43,7 +43,7 @@ class _Told(msgspec.Struct, frozen=True, array_like=True):
     generation: str
     block: Number
     promise: Number | None
-    instant: Annotated[int, Meta(ge=0, le=MAX_INSTANT)]
+    instant: Annotated[int, Meta(ge=-MAX_INSTANT, le=MAX_INSTANT)]
     first_block: Number
     first_received_at: Number
 
@@ -143,7 +143,8 @@ class Moments:
         since = self._usage.under_way()
         if since is not None and since <= at:
             raise _not_yet(at, f"a block received at {format_instant(since)} is still being written", SOON_S)
-        self._remember(at)
+        if at >= self._usage.published().received_at:  # else the rows tell the next start as much
+            self._remember(at)
 
     def _check_dates(self, at: int, commit: Commit) -> None:
         """NotYet where what came next was dated by a clock that was ahead: it may have been received by then."""
