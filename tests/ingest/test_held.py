@@ -676,6 +676,22 @@ def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: House) -> 
     assert held(light) == [("log", 2, "unknown_account")]
 
 
+def test_what_cannot_be_looked_at_does_not_stop_the_writer(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    asked: list[object] = []
+
+    def gone(*_: object) -> Any:
+        asked.append(None)
+        raise Unavailable("the keys cannot be read")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(light.keys, "held_page", gone)
+        light.door.look_again("later")
+        until(lambda: bool(asked))
+    assert light.statuses(*numbered(3, 3)) == ["stored"]
+    assert light.door.ready() == (True, "ready")
+
+
 def test_a_bad_page_is_given_up_and_others_go_on(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from flowtally.ingest import queue, sweeps
 

@@ -223,16 +223,19 @@ class Committer:
     # Held events
 
     def _sweep(self) -> None:
-        """Look at some of what is held, if it is time: between two blocks, and nobody asked."""
+        """Look at some of what is held, if it is time: between two blocks, and nobody asked. Whatever happens inside,
+        the one thread that writes goes on."""
         page = self.sweeps.next(self._latest_at(), self.holds.next_time)
         if page is None or self.doubt is not None:
             return
+        first: Number | None = None
         try:
             self._check_door()
+            for one in self._keys.held_page(page.where, page.after, 1):
+                first = (one.source, one.sequence)
             swept = self._look_again(page.where, page.after, page.limit)
         except Exception as error:
-            first = self._keys.held_page(page.where, page.after, 1)
-            self.sweeps.failed((first[0].source, first[0].sequence) if first else None)
+            self.sweeps.failed(first)
             self._sources.clear()
             self._fresh.clear()
             if self.doubt is not None:
