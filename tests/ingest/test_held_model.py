@@ -254,7 +254,7 @@ class Life:
                 assert event.time == format_instant(at)
             else:
                 assert event.status == "refused"
-                assert event.retriable == (number in self.model.held)
+                assert bool(event.retriable) == (number in self.model.held)
                 assert number in self.model.held or event.code == self.model.refused[number]
         rows = self.house.store.inner.rows  # type: ignore[attr-defined]
         assert sorted(row["sequence"] for row in rows) == sorted(self.model.stored)

@@ -81,9 +81,9 @@ class EventCorrection(msgspec.Struct, frozen=True):
 
 
 class EventAnswer(msgspec.Struct, frozen=True):
-    """An event and what happened to it. `retriable`: it is refused and held, and counts when the reason has passed.
-    `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
+    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
     `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order.
+    `retriable`, where it is given: refused and held, it counts when the reason has passed.
 
     Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
     quantities are what it added (negative: took away), with its `reason`; it has no `sum`."""
@@ -112,4 +112,4 @@ class EventAnswer(msgspec.Struct, frozen=True):
     kind: Literal["use", "correction", "adjustment"] = "use"
     corrects: EventRef | None = None
     reason: str = ""
-    retriable: bool = False
+    retriable: bool | msgspec.UnsetType = msgspec.UNSET
