@@ -26,7 +26,7 @@ def sick(patient: Patient) -> Patient:
     house = patient.house
     house.send(*named("a", "b", UUID, user="ann"), *named("x\ny", source="odd"))
     house.send(*numbered(1, 5), *named("a"), *named("b", bytes_up=7))
-    refused = [event | {"account": "nobody"} for event in numbered(6, 7)]
+    refused = numbered(6, 7, bytes_up=-1)
     house.send(*refused, *numbered(8, 9), *named("c", account="beta"))
     return patient
 
@@ -141,6 +141,15 @@ def test_a_refusal_that_was_stored_too_and_one_that_vanished_are_named(sick: Pat
     found = sick.found()
     assert found["refused_and_stored"] == ["source 'log': 1 numbers refused, and with a row: 5"]
     assert found["missing_number"][0].endswith(": 6")
+
+
+def test_what_is_held_is_no_missing_number_and_is_named_where_it_is_stored_too(sick: Patient) -> None:
+    sick.house.send(*numbered(10, 11), *numbered(12, 13, account="later"))
+    assert sick.found() == {}
+    sick.keys("UPDATE held SET sequence = 11 WHERE sequence = 12")
+    found = sick.found()
+    assert found["held_and_stored"] == ["source 'log': 1 numbers held, and with a row: 11"]
+    assert found["missing_number"][0].endswith(": 12")
 
 
 def test_a_broken_roll_up_is_named_with_account_and_figures(patient: Patient) -> None:
