@@ -130,6 +130,11 @@ def send(client: Client, id: str, time: str, account: str = "acme", **event: Any
     assert answer.status_code == 200, answer.text
 
 
+def figures(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without the moment it is of, which goes on with every promise and block."""
+    return {name: value for name, value in answer.items() if name != "as_of"}
+
+
 def token_of(client: Client, path: str, **wanted: str) -> dict[str, str]:
     """The Authorization header of a new credential."""
     return {"Authorization": f"Bearer {client.post(path, json=wanted).json()['token']}"}

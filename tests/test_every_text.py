@@ -21,6 +21,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.cli.test_output import Terminal
+from tests.conftest import figures
 from tests.live import Live, live_server
 
 from flowtally import client as ours
@@ -328,7 +329,7 @@ def raw(live: Live) -> Iterator[httpx.Client]:
 
 
 def state(raw: httpx.Client) -> dict[str, Any]:
-    return {path: raw.get(path).json() for path in READS}
+    return {path: figures(raw.get(path).json()) for path in READS}
 
 
 @pytest.mark.parametrize("name", DOORS)

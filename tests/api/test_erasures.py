@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tests.conftest import Client, send, token_of
+from tests.conftest import Client, figures, send, token_of
 
 USERS = "/v1/accounts/acme/users"
 SPAN = {"from": "2026-03-01", "to": "2026-04-01", "bucket": "total"}
@@ -24,10 +24,7 @@ def erased(client: Client, user: str) -> dict[str, Any]:
 
 
 def usage(client: Client, by: str) -> dict[str, Any]:
-    """The figures, without the moment they are of: an erasure is a promise, so it moves that on."""
-    found = dict(client.get("/v1/accounts/acme/usage", params={**SPAN, "by": by}).json())
-    del found["as_of"]
-    return found
+    return figures(client.get("/v1/accounts/acme/usage", params={**SPAN, "by": by}).json())
 
 
 def test_name_and_labels_go_and_totals_stay(client: Client, acme: str) -> None:
