@@ -77,7 +77,7 @@ def _link(source: str, target: str) -> None:
 def _put_aside(path: Path) -> list[Broken]:
     from flowtally.usage.engine import Engine  # noqa: PLC0415 - the engine is only loaded where it is used
 
-    engine = Engine(f"chdb:///{path}")
+    engine = Engine(f"chdb:///{path}", explains=False)  # else each would begin another, without an end
     found = []
     for aside in sorted(path.glob(f"store/*/*/detached/{BROKEN}*")):
         name = aside.name.removeprefix(BROKEN)

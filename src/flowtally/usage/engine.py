@@ -39,10 +39,12 @@ _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Engine:
-    """A bounded pool of clients of one database of one engine."""
+    """A bounded pool of clients of one database of one engine. `explains`: where it cannot be opened, find out which
+    part is broken; not for who finds that out."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, explains: bool = True) -> None:
         self.url = url
+        self._explains = explains
         self.embedded = url.startswith("chdb:")
         self.path, self.database, self._arguments = _read_url(url)
         self._clients: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -56,7 +58,7 @@ class Engine:
         try:
             first = self._connect("default")
         except Unavailable:
-            if self.path is not None:
+            if self.path is not None and self._explains:
                 self._tell_why(self.path)
             raise
         try:
