@@ -52,6 +52,7 @@
     Damage (not an answer to a request: the start refuses)
     ├── MissingRows, DetachedParts, BrokenParts, KeysBroken, LedgerBroken, BrokenRollup, DoubleCounted, WriterBusy
     │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
+    ├── TableChanged                the engine's text of a table is not what our migrations make
     ├── StoresDiffer                ledger, keys and usage are not of one installation and generation
     ├── LedgerMissing, LedgerOlder, MissingAccounts  the ledger is not the one the rows were counted with
     ConfigError                     a setting that cannot be used
@@ -397,6 +398,11 @@ class DetachedParts(Damage):
 
 class BrokenParts(Damage):
     """A part is not what was written, or cannot be read: says which, and which file of it where that is known."""
+
+
+class TableChanged(Damage):
+    """What the engine takes a table for is not what flowtally makes: says which, and what differs. Rows would be read
+    wrongly, or not be synced."""
 
 
 class LedgerBroken(Damage):

@@ -189,3 +189,65 @@ def test_a_torn_page_of_the_keys_is_named(data: Path, page: int) -> None:
             assert "keys" in child.opened["detail"]
     finally:
         child.kill()
+
+
+# What the engine takes its tables for
+
+
+def text_of(data: Path, table: str = "usage_events") -> Path:
+    [found] = data.glob(f"usage/metadata/default/{table}.sql")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        ("usage_events", b"`entries` UInt64 DEFAULT 1", b"`entries` UInt64 DEFAULT 0"),
+        ("installation", b"`generation`", b"`generatiom`"),
+        ("usage_events", b"ENGINE = MergeTree", b"ENGINE = MergeTrde"),  # over these the engine does not open
+        ("installation", b")\nENGINE", b"("),
+    ],
+)
+def test_a_changed_text_of_a_table_ends_the_start_with_what_differs(
+    data: Path, table: str, old: bytes, new: bytes
+) -> None:
+    file = text_of(data, table)
+    content = file.read_bytes()
+    assert old in content
+    file.write_bytes(content.replace(old, new, 1))
+    before = {one: one.read_bytes() for one in data.glob("usage/metadata/default/*.sql")}
+    found = refusal(data, now=SECOND_AT)
+    assert found["damage"] == "TableChanged", found
+    assert f"{table}.sql" in found["detail"]
+    assert "belongs" in found["detail"]
+    assert {one: one.read_bytes() for one in data.glob("usage/metadata/default/*.sql")} == before
+
+
+@pytest.mark.parametrize(
+    ("table", "how"),
+    [("usage_events", "gone"), ("usage_events", "of another table"), ("installation", "gone"),
+     ("schema_migrations", "of another table")],
+)  # fmt: skip
+def test_a_table_that_is_lost_is_told_or_missed_by_nobody(
+    whole: tuple[Path, dict[str, Any]], data: Path, table: str, how: str
+) -> None:
+    file = text_of(data, table)
+    if how == "gone":
+        file.unlink()
+    else:  # its text names files that are not there
+        at = file.read_bytes().index(b"UUID '") + 10
+        flip(file, at) if file.read_bytes()[at] not in b"abcdef" else flip_to(file, at, b"0")
+    child = Child(data, now=SECOND_AT)
+    try:
+        if child.opened == {"open": True}:
+            assert table == "schema_migrations"
+            assert child.ask("answers") == whole[1]
+        else:
+            assert child.opened["damage"] in ("TableChanged", "MissingRows", "StoresDiffer"), child.opened
+    finally:
+        child.kill()
+
+
+def flip_to(file: Path, at: int, byte: bytes) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:at] + byte + content[at + 1 :])

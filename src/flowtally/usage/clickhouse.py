@@ -13,14 +13,14 @@ import msgspec
 import pyarrow as pa
 
 from flowtally.errors import UsageTooNew
-from flowtally.usage import entries, erasing, installation, moves, queries, rollup
+from flowtally.usage import definitions, entries, erasing, installation, moves, queries, rollup
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.folding import finish
 from flowtally.usage.parts_audit import PartsAudit
 from flowtally.usage.published import Publishing
 from flowtally.usage.rolled_up import Guard, read_extents
-from flowtally.usage.schema import migrations
+from flowtally.usage.schema import MIGRATIONS_TABLE, latest_migration, migrations
 from flowtally.usage.store import (
     MAX_BLOCK,
     MAX_SUMS,
@@ -336,12 +336,11 @@ def _query_id(block: int) -> str:
 
 
 def _migrate(engine: Engine) -> None:
-    engine.command(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String) ENGINE = MergeTree ORDER BY number"
-        " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
-    )
+    definitions.check(engine, 0)
+    engine.command(MIGRATIONS_TABLE)
     applied = dict(engine.rows("SELECT number, name FROM schema_migrations"))
     _refuse_newer(applied)
+    definitions.check(engine, max(applied, default=0))
     tables = {row[0] for row in engine.rows("SHOW TABLES")}
     for migration in migrations():
         if migration.number in applied:
@@ -352,6 +351,8 @@ def _migrate(engine: Engine) -> None:
                 engine.command(statement)
         record: Any = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
         engine.insert("schema_migrations", record, f"flowtally-migration-{migration.number}")
+    if applied.keys() != {migration.number for migration in migrations()}:
+        definitions.check(engine, latest_migration())
 
 
 def _refuse_newer(applied: Mapping[int, str]) -> None:

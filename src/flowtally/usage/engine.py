@@ -20,7 +20,8 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import BrokenParts, ConfigError, Unavailable
+from flowtally.errors import BrokenParts, ConfigError, TableChanged, Unavailable
+from flowtally.usage.definitions import find_changed
 from flowtally.usage.diagnosis import find_broken, is_open_elsewhere
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
 from flowtally.usage.open import embedded_directory
@@ -70,6 +71,8 @@ class Engine:
         told = f"The usage store at {_without_secret(self.url)} cannot be opened"
         if is_open_elsewhere(path):
             raise Unavailable(f"{told}: another process has it open")
+        if changed := find_changed(path):
+            raise TableChanged(f"{told}: a table is not what flowtally makes: {'; '.join(changed)}")
         if broken := find_broken(path):
             raise BrokenParts(f"{told}: a part is broken: {'; '.join(map(str, broken))}")
 

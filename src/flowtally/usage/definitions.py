@@ -1,0 +1,106 @@
+"""Are the tables what our migrations make? The engine keeps a text of each, without a checksum, and opens over whatever
+it says: another default, another number of an enum, other buckets of a roll-up, a setting that syncs nothing.
+
+Owns the comparison: with `schema/made`, which has each table as the engine tells it; where that differs, with a table
+that this engine makes anew and drops again, for another version may tell the same otherwise. The order of columns is
+not compared: one that was added later may stand elsewhere, and rows are written by name. Leaves parts to `parts_audit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flowtally.errors import TableChanged
+from flowtally.texts import printable
+from flowtally.usage.schema import MADE, MIGRATIONS_TABLE, Made, migrations
+
+if TYPE_CHECKING:
+    from flowtally.usage.engine import Engine
+
+SHOWN: Final = 160  # characters of what differs
+_DECIDED: Final = re.compile(r"usage_fold_[0-9]{6}")  # months on their way: tables made as the table of usage
+_SPARE: Final = "made_anew_"  # there for the moment of a comparison
+
+
+def check(engine: Engine, migration: int) -> None:
+    """TableChanged where a table that no migration after this one changes is not what they make."""
+    found = _read_all(engine)
+    for made in (one for one in MADE if one.since <= migration):
+        if made.table not in found and migration:
+            raise TableChanged(f"The usage store has no table {made.table}, though its making is recorded")
+        of_it = [made.table] + [name for name in found if made.table == "usage_events" and _DECIDED.fullmatch(name)]
+        for name in of_it:
+            if name in found and _lines(found[name]) != _lines(made.text):
+                _compare_anew(engine, made, name, found[name])
+
+
+def _compare_anew(engine: Engine, made: Made, name: str, found: str) -> None:
+    if said := _difference(found, _made_anew(engine, made.table)):
+        raise TableChanged(f"The usage store's table {name} is not what flowtally makes{_place(engine, name)}: {said}")
+
+
+def find_changed(path: Path) -> list[str]:
+    """What the files of a directory say otherwise, of an engine that does not open: it tells nobody why."""
+    told = []
+    for made in MADE:
+        for file in path.glob(f"metadata/*/{made.table}.sql"):
+            if said := _difference(file.read_text(errors="backslashreplace"), made.text):
+                told.append(f"{file}: {said}")
+    return told
+
+
+def _read_all(engine: Engine, prefix: str = "") -> dict[str, str]:
+    """Tables of ours that are there, and how the engine tells them."""
+    names = f"^{prefix}({'|'.join(one.table for one in MADE)}|{_DECIDED.pattern})$"
+    text = (
+        "SELECT name, formatQuery(create_table_query) FROM system.tables"
+        " WHERE database = currentDatabase() AND match(name, {names:String})"
+    )
+    return dict(engine.rows(text, {"names": names}))
+
+
+def _made_anew(engine: Engine, table: str) -> str:
+    spare = f"{_SPARE}{table}"
+    named = re.compile(rf"\bTABLE (IF NOT EXISTS )?{table}\b")
+    engine.command(f"DROP TABLE IF EXISTS {spare} SYNC")
+    try:
+        for statement in [MIGRATIONS_TABLE, *(one for each in migrations() for one in each.statements)]:
+            if named.search(statement):
+                engine.command(named.sub(rf"TABLE \1{spare}", statement))
+        return _read_all(engine, _SPARE)[spare]
+    finally:
+        engine.command(f"DROP TABLE IF EXISTS {spare} SYNC")
+
+
+def _place(engine: Engine, table: str) -> str:
+    return f" ({engine.path / 'metadata' / engine.database / table}.sql)" if engine.path else ""
+
+
+def _difference(found: str, expected: str) -> str:
+    """The first one in words, empty where there is none."""
+    ours, theirs = _lines(expected), _lines(found)
+    for change, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        if change != "equal":
+            return f"{_shown(theirs[c:d])} where {_shown(ours[a:b])} belongs"
+    return ""
+
+
+def _shown(lines: Sequence[str]) -> str:
+    return repr(printable(" ".join(line.strip() for line in lines), SHOWN)) if lines else "nothing"
+
+
+def _lines(text: str) -> list[str]:
+    """But for its name; columns in the order of their names, each setting on a line."""
+    head, _, body = text.strip().partition("\n")
+    lines = [line for whole in body.split("\n") for line in _settings(whole)]
+    columns = sorted(line.removesuffix(",") for line in lines if line.startswith("    `"))
+    kind = head.split(" ")[1:2]  # CREATE TABLE in an answer, ATTACH TABLE in a file
+    return [*kind, *columns, *(line.removesuffix(",") for line in lines if not line.startswith("    `"))]
+
+
+def _settings(line: str) -> list[str]:
+    return line.replace(", ", ",\n").split("\n") if line.startswith("SETTINGS ") else [line]
