@@ -112,9 +112,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_held_per_account: Annotated[
         int, Meta(description="Events of one account that may be held.", ge=0, le=10_000_000)
     ] = 100_000
-    max_held_events: Annotated[int, Meta(description="Events that may be held in all.", ge=0, le=10_000_000)] = (
-        1_000_000
-    )
+    max_held_events: Annotated[
+        int,
+        Meta(
+            description="Events that may be held in all. Erasing a user rewrites all that is held and writing waits for "
+            "it: about a second for each 100,000.",
+            ge=0,
+            le=10_000_000,
+        ),
+    ] = 200_000
     max_held_bytes: Annotated[int, Meta(description="Bytes of all held events, as JSON.", ge=0, le=2**53 - 1)] = (
         512 * 1024 * 1024
     )
