@@ -115,8 +115,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_held_events: Annotated[
         int,
         Meta(
-            description="Events that may be held in all. Erasing a user rewrites all that is held and writing waits for "
-            "it: about a second for each 100,000.",
+            description="Events that may be held in all. Erasing a user rewrites all that is held and writing waits "
+            "for it: about a second for each 100,000.",
             ge=0,
             le=10_000_000,
         ),

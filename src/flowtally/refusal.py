@@ -5,10 +5,10 @@ Owns which Damage it then is. Leaves the finding to the stores.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flowtally import sqlite_faults
 from flowtally.errors import BrokenParts, Damage, KeysBroken, LedgerBroken, StoreDamaged
 
 
@@ -24,6 +24,6 @@ def refusing() -> Iterator[None]:
 def damage_of(error: StoreDamaged) -> Damage:
     if "part" in error.extra:
         return BrokenParts(error.detail)
-    if isinstance(error.__cause__, sqlite3.Error):  # the keys are asked without a layer between
+    if isinstance(error.__cause__, sqlite_faults.DatabaseError):  # the keys are asked without a layer between
         return KeysBroken(error.detail)
     return LedgerBroken(error.detail)

@@ -21,6 +21,7 @@ PASSING: Final[Mapping[int, tuple[str, int]]] = {  # primary code -> why, and wh
     sqlite3.SQLITE_PERM: ("a file that may not be opened", 10),
     sqlite3.SQLITE_READONLY: ("read-only for now", 10),
 }
+DatabaseError: Final = sqlite3.DatabaseError  # for who meets one raw and only tells that there was one
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

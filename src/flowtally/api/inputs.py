@@ -115,7 +115,7 @@ def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
         if name in SECRET:
             raise BadRequest(f"{name}: {reason}.", parameter=name) from None
         value = _cut(str(values.get(name, "")))
-        raise BadRequest(f"{name} = {value!r}: {reason}.", parameter=name, value=value) from None
+        raise BadRequest(f"{printable(name)} = {value!r}: {reason}.", parameter=name, value=value) from None
 
 
 def parse_body(body: bytes, content_type: str, into: type[S]) -> S:
@@ -142,7 +142,7 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     if field in SECRET:
         return Unprocessable(f"{field}: {reason}.", field=field)
     value = _value_at(value, field)
-    told = f"{field} = {_shown(value)}: {reason}." if field else f"{reason}."
+    told = f"{printable(field)} = {_shown(value)}: {reason}." if field else f"{reason}."
     return Unprocessable(told, field=field, value=value)
 
 

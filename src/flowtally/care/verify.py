@@ -17,12 +17,12 @@ or looked at in portions, and only what differs is looked at one by one.
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from flowtally import sqlite_faults
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
@@ -104,7 +104,7 @@ class Verifier:
             self._say(name)
             try:
                 looked_at = check()
-            except (StoreDamaged, sqlite3.DatabaseError) as error:
+            except (StoreDamaged, sqlite_faults.DatabaseError) as error:
                 looked_at = 0
                 self._find("not_compared", f"check {name!r}", _told(error))
             self._checks.append(Check(name, looked_at, self._found - self._at[1]))
