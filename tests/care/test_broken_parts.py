@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
+from litestar.testing import TestClient
 from tests.care.conftest import Patient
 from tests.ingest.conftest import named
 
@@ -17,7 +19,9 @@ from flowtally.config import load_config
 from flowtally.errors import LedgerBroken, StoreDamaged
 from flowtally.explain import make_explanation
 from flowtally.export import plan_export
+from flowtally.ledger import credentials
 from flowtally.periods import plan_closing
+from flowtally.server import create_app
 from flowtally.usage.store import Commit, Where
 
 # Every file of a compact part; one that is not here yet must be looked at, too.
@@ -164,6 +168,68 @@ def test_what_cannot_be_read_is_a_problem_with_the_part_and_other_answers_go_on(
             assert caught.value.extra["part"] == part.name
             assert (caught.value.status, caught.value.code) == (500, "store_damaged")
         assert store.sums(ever, acme) == before
+
+
+def test_over_http_it_is_a_problem_with_part_and_file_and_a_line_without_a_trace(patient: Patient, part: Path) -> None:
+    house = patient.house
+    config = load_config({}, data=str(house.data), usage_url="memory://")
+    app = create_app(config, clock=house.clock, usage=patient.store, ledger=house.ledger, ingest=house.door)
+    with house.ledger.begin() as tx:
+        token = credentials.issue(tx, "admin", None, "http", house.clock())[1]
+    asked = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "by": "label:k"}
+    ever = [0, 2**46 // 900_000 * 900_000]
+    with (
+        TestClient(app, raise_server_exceptions=False) as client,
+        damaged_where(part / "data.bin", lambda: patient.store.sums(ever, Where(account="acme"), ("label:k",))),
+        structlog.testing.capture_logs() as logged,
+    ):
+        client.headers["Authorization"] = f"Bearer {token}"
+        answer = client.get("/v1/accounts/acme/usage", params=asked)
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["part"]) == (500, "store_damaged", part.name), told
+        assert told["file"]
+        assert "retry-after" not in answer.headers
+        assert client.get("/v1/accounts/acme/usage", params=asked | {"by": "user"}).status_code == 200
+    assert any(part.name in str(line) for line in logged)
+    assert not any(line.get("exc_info") for line in logged)
+
+
+@pytest.mark.parametrize("name", ["account.bin", "labels%2Evalues.bin", "block.cmrk2", "received_at.bin", "time.cmrk2"])
+def test_a_wide_part_is_looked_at_too(patient: Patient, name: str) -> None:
+    """A file for each column, as large parts have it."""
+    patient.rows("ALTER TABLE usage_events MODIFY SETTING min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0")
+    patient.house.send(*named(*(f"a{n}" for n in range(40)), labels={"k": "v"}))
+    [(path,)] = patient.engine.rows(
+        "SELECT path FROM system.parts WHERE active AND table = 'usage_events' AND database = currentDatabase()"
+    )
+    wide = Path(path)
+    assert not (wide / "data.bin").exists()
+    assert patient.broken() == []
+    for damage in KINDS.values():
+        with damaged(wide / name, damage):
+            told = patient.broken()
+            assert told, sorted(one.name for one in wide.iterdir())
+            assert told[0].startswith(f"part {wide.name}")
+    assert patient.broken() == []
+
+
+def test_a_torn_page_of_the_ledger_is_found_by_verify_and_not_backed_up(
+    patient: Patient, part: Path, tmp_path: Path
+) -> None:
+    file = patient.house.ledger.file
+    assert file is not None
+    with sqlite3.connect(file) as db:
+        [(root,)] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'accounts'")
+        [(size,)] = db.execute("PRAGMA page_size")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with file.open("r+b") as pages:
+        pages.seek((root - 1) * size)
+        pages.write(b"\xff" * size)
+    found = patient.found()
+    assert any("ledger" in one or "malformed" in one for one in (*found.get("ledger_file", []), *found["not_compared"]))
+    with pytest.raises((LedgerBroken, StoreDamaged), match="ledger"):
+        patient.back_up(tmp_path / "backups")
+    assert not list((tmp_path / "backups").iterdir())
 
 
 def test_a_ledger_file_that_is_not_whole_is_not_backed_up(patient: Patient, part: Path, tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.ingest.child import FIRST_AT, SECOND_AT, Child, refusal
 from tests.ingest.conftest import named
+from tests.live import clean_environment, live_server
 
 OLD = "202603_1_1_0"  # the part of the first block, in a month of its own
 NEW = "202604_2_2_0"
@@ -206,6 +210,7 @@ def text_of(data: Path, table: str = "usage_events") -> Path:
         ("installation", b"`generation`", b"`generatiom`"),
         ("usage_events", b"ENGINE = MergeTree", b"ENGINE = MergeTrde"),  # over these the engine does not open
         ("installation", b")\nENGINE", b"("),
+        ("installation", b" UUID '", b" UUID '!"),
     ],
 )
 def test_a_changed_text_of_a_table_ends_the_start_with_what_differs(
@@ -219,7 +224,7 @@ def test_a_changed_text_of_a_table_ends_the_start_with_what_differs(
     found = refusal(data, now=SECOND_AT)
     assert found["damage"] == "TableChanged", found
     assert f"{table}.sql" in found["detail"]
-    assert "belongs" in found["detail"]
+    assert "belongs" in found["detail"] or "first line" in found["detail"]
     assert {one: one.read_bytes() for one in data.glob("usage/metadata/default/*.sql")} == before
 
 
@@ -236,7 +241,8 @@ def test_a_table_that_is_lost_is_told_or_missed_by_nobody(
         file.unlink()
     else:  # its text names files that are not there
         at = file.read_bytes().index(b"UUID '") + 10
-        flip(file, at) if file.read_bytes()[at] not in b"abcdef" else flip_to(file, at, b"0")
+        content = file.read_bytes()
+        file.write_bytes(content[:at] + (b"1" if content[at : at + 1] == b"0" else b"0") + content[at + 1 :])
     child = Child(data, now=SECOND_AT)
     try:
         if child.opened == {"open": True}:
@@ -248,6 +254,58 @@ def test_a_table_that_is_lost_is_told_or_missed_by_nobody(
         child.kill()
 
 
-def flip_to(file: Path, at: int, byte: bytes) -> None:
-    content = file.read_bytes()
-    file.write_bytes(content[:at] + byte + content[at + 1 :])
+def test_a_broken_part_of_the_migrations_is_named(data: Path) -> None:
+    uuid = text_of(data, "schema_migrations").read_text().split("'")[1]
+    part = sorted(data.glob(f"usage/store/*/{uuid}/all_*"))[0]
+    flip(part / "data.bin")
+    found = refusal(data, now=SECOND_AT)
+    assert found["damage"] == "BrokenParts", found
+    assert f"part {part.name}" in found["detail"]
+
+
+@pytest.mark.parametrize("what", ["keys", "roll-ups"])
+def test_a_rebuild_over_a_broken_part_names_it_and_changes_nothing(data: Path, what: str) -> None:
+    flip(part_of(data, OLD) / "data.bin")
+    keys = (data / "keys.db").read_bytes()
+    command = [sys.executable, "-m", "flowtally", f"rebuild-{what}", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert f"part {OLD}, data.bin" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (data / "keys.db").read_bytes() == keys
+
+
+def tear(ledger: Path, table: str) -> None:
+    with sqlite3.connect(ledger) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        found = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchall()
+        [(size,)] = db.execute("PRAGMA page_size")
+    with ledger.open("r+b") as file:
+        file.seek((found[0][0] - 1) * size if found else 0)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("table", ["sqlite_master", "installation"])
+def test_a_torn_page_of_the_ledger_ends_the_start_with_its_name(tmp_path: Path, table: str) -> None:
+    data = tmp_path / "data"
+    with live_server(data):
+        pass
+    tear(data / "ledger.db", table)
+    command = [sys.executable, "-m", "flowtally", "serve", "--data", str(data), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=clean_environment())
+    assert done.returncode != 0
+    assert "ledger" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_torn_page_of_the_ledger_that_a_start_does_not_need_is_told_to_who_needs_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with live_server(data) as live:
+        who = {"Authorization": f"Bearer {live.token}"}
+        assert httpx.post(f"{live.url}/v1/accounts", json={"id": "acme"}, headers=who, timeout=60).status_code == 201
+    tear(data / "ledger.db", "accounts")
+    with live_server(data) as live:
+        answer = httpx.get(f"{live.url}/v1/accounts", headers=who, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (500, "store_damaged")
+    assert "ledger" in answer.json()["detail"]
+    assert "Traceback" not in (tmp_path / "data.log").read_text()

@@ -19,6 +19,7 @@ from flowtally.usage.folding import STAGING
 from flowtally.usage.schema import MADE, Made, latest_migration
 
 NOW = latest_migration()
+HEAD = "ATTACH TABLE _ UUID '00000000-0000-0000-0000-000000000000'"
 
 
 def file_of(engine: Engine, table: str) -> Path:
@@ -164,9 +165,12 @@ def test_files_say_which_of_them_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "metadata" / "default").mkdir(parents=True)
     for one in MADE:
         file = tmp_path / "metadata" / "default" / f"{one.table}.sql"
-        file.write_text(one.text.replace(f"CREATE TABLE {one.table}", "ATTACH TABLE _ UUID '00'"))
+        file.write_text(one.text.replace(f"CREATE TABLE {one.table}", HEAD))
     assert find_changed(tmp_path) == []
-    for content in (b"", b"\xff\x00", file.read_bytes()[:-40], file.read_bytes().replace(b"MergeTree", b"MergeTrde")):
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"0-0000", b"0-00!0", 1))
+    assert "first line" in find_changed(tmp_path)[0]
+    for content in (b"", b"\xff\x00", whole[:-40], whole.replace(b"MergeTree", b"MergeTrde")):
         file.write_bytes(content)
         [told] = find_changed(tmp_path)
         assert told.startswith(f"{file}: ")

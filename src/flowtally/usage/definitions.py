@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 160  # characters of what differs
 _DECIDED: Final = re.compile(r"usage_fold_[0-9]{6}")  # months on their way: tables made as the table of usage
+_HEAD: Final = re.compile(r"ATTACH TABLE _ UUID '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'\n")
 _SPARE: Final = "made_anew_"  # there for the moment of a comparison
 
 
@@ -48,8 +49,11 @@ def find_changed(path: Path) -> list[str]:
     told = []
     for made in MADE:
         for file in path.glob(f"metadata/*/{made.table}.sql"):
-            if said := _difference(file.read_text(errors="backslashreplace"), made.text):
+            text = file.read_text(errors="backslashreplace")
+            if said := _difference(text, made.text):
                 told.append(f"{file}: {said}")
+            elif not _HEAD.match(text):
+                told.append(f"{file}: its first line is {_shown(text.splitlines()[:1])}, without an id that can be one")
     return told
 
 
