@@ -30,7 +30,7 @@ def lived(data: Path) -> Path:
     """A month of named and numbered events with refused numbers, and one event four months later."""
     with Child(data, now=THEN, min_free_bytes=0) as child:
         child.send(*named(*(f"a{n}" for n in range(40))), *numbered(1, 30))
-        child.send(*[event | {"account": "nobody"} for event in numbered(31, 32)], *numbered(33, 60))
+        child.send(*[event | {"bytes_down": -1} for event in numbered(31, 32)], *numbered(33, 60))
         child.send(*named("a1", "b"))
         child.stop()
     with Child(data, now=NOW, min_free_bytes=0) as child:
