@@ -96,8 +96,13 @@ def answers_of_the_past(world: World, chance: Random) -> None:
         answer = world.ask("GET", path, **query)
         world.told.append(Told(path, query, answer))
         assert world.ask("GET", path, **query, as_of=answer["as_of"]["token"]) == answer
-    at = format_instant(world.now - chance.choice([0, 1, DAY]))  # of an instant, too
+    then = world.now - chance.choice([0, 1, DAY])  # of an instant, too
+    at = format_instant(then)
     path, query = chance.choice(questions(world, chance))
+    closed_since = [one.id for one in world.model.periods if instant(one.answer["closed_at"]) > then]
+    if any(path.endswith(f"/{one}") for one in closed_since):
+        assert world.ask("GET", path, **query, as_of=at, status=404)["code"] == "not_found"
+        return
     world.told.append(Told(path, query, world.ask("GET", path, **query, as_of=at)))
     assert world.ask("GET", path, **query, as_of=at) == world.told[-1].answer
 

@@ -185,6 +185,15 @@ def test_a_body_that_is_given_up_ends_the_connection(client: Client, key: dict[s
     assert answer.headers["connection"] == "close"
 
 
-def test_a_head_is_refused_in_the_vendors_words(client: Client, key: dict[str, str]) -> None:
-    answer = client.head(PATH, headers=key)
-    assert (answer.status_code, answer.headers["allow"]) == (403, "GET")
+def test_another_method_is_refused_in_the_vendors_words(client: Client, key: dict[str, str]) -> None:
+    answer = client.delete(PATH, headers=key)
+    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_a_head_is_the_answer_without_its_body(client: Client, key: dict[str, str]) -> None:
+    days = {"start_date": "2026-03-01", "end_date": "2026-03-02"}
+    head, whole = client.head(PATH, params=days, headers=key), client.get(PATH, params=days, headers=key)
+    assert (head.status_code, head.content) == (whole.status_code, b"") == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+    assert client.head(PATH).status_code == 403
