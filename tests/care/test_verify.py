@@ -24,7 +24,7 @@ UUID = "0198f3a0-1111-7abc-8def-00000000000a"
 def sick(patient: Patient) -> Patient:
     """Named and numbered usage in three blocks, with a duplicate, a conflict and refused numbers."""
     house = patient.house
-    house.send(*named("a", "b", UUID, user="ann"), *named("x\ny", source="odd"))
+    house.send(*named("a", "b", UUID, user="ann"), *named("x, y", source="odd"))
     house.send(*numbered(1, 5), *named("a"), *named("b", bytes_up=7))
     refused = numbered(6, 7, bytes_up=-1)
     house.send(*refused, *numbered(8, 9), *named("c", account="beta"))
@@ -115,7 +115,7 @@ def test_keys_of_a_source_nobody_registered_are_named(sick: Patient) -> None:
     found = sick.found()
     assert found["unknown_source"] == ["source 'odd': has 1 rows and is not registered"]
     assert len(found["key_of_no_source"]) == 1
-    assert found["key_of_no_source"][0].startswith("key 'x\\ny': its source ")
+    assert found["key_of_no_source"][0].startswith("key 'x, y': its source ")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ from flowtally.ledger import erasures
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.rows_audit import RowsAudit
+from flowtally.usage.store import Commit, UsageReader
+from flowtally.usage.until_block import ByRows
 
 SUBJECTS: Final = 50_000  # users held at a time
 ERASED: Final = 5_000  # erased users looked for in one question
@@ -204,12 +206,15 @@ class Verifier:
 
     def _check_balances(self) -> int:
         sums = self._rows.sums(self._block)
-        laws = Laws(self._rows.reader, sums, self._ledger, self._block, self._now, self._find, self._say)
+        laws = Laws(self._by_rows(), sums, self._ledger, self._block, self._now, self._find, self._say)
         return laws.check()
+
+    def _by_rows(self) -> UsageReader:
+        return ByRows(self._rows.reader, Commit(self._block, self._keys.committed.received_at))
 
     def _check_periods(self) -> int:
         sums = self._rows.sums(self._block)
-        return Statements(self._rows.reader, sums, self._ledger, self._block, self._find, self._say).check()
+        return Statements(self._by_rows(), sums, self._ledger, self._block, self._find, self._say).check()
 
 
 def take_moment(rows: RowsAudit, keys: Path) -> Moment:

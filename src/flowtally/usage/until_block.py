@@ -112,3 +112,11 @@ class UntilBlock:
     def _bounded(self, where: Where) -> Where:
         until = self._commit.block if where.until_block is None else min(where.until_block, self._commit.block)
         return msgspec.structs.replace(where, until_block=until)
+
+
+class ByRows(UntilBlock):
+    """The same from the rows alone, never from a roll-up of them: for whoever checks the one against the other."""
+
+    def _bounded(self, where: Where) -> Where:
+        bounded = super()._bounded(where)
+        return bounded if bounded.after_block is not None else msgspec.structs.replace(bounded, after_block=0)
