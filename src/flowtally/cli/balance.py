@@ -37,12 +37,12 @@ def balance(
     if json:
         document(answer)
         return
-    show_balance(answer)
+    show_balance(answer, past=as_of is not None)
 
 
-def show_balance(answer: BalanceAnswer) -> None:
+def show_balance(answer: BalanceAnswer, *, past: bool = False) -> None:
     """Pools with a bar of what is left, their grants below them."""
-    known = f", as known at block {answer.as_of.block}" if answer.as_of else ""
+    known = f", as known at block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(answer.account)} at {answer.at}{known}", style="bold")
     if not answer.pools:
         say("No grants and no use.")

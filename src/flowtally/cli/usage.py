@@ -91,7 +91,7 @@ def usage(
     if json:
         document(answer)
     else:
-        show_usage(answer)
+        show_usage(answer, past=as_of is not None)
 
 
 def names_in(values: list[str] | None) -> list[str]:
@@ -100,11 +100,11 @@ def names_in(values: list[str] | None) -> list[str]:
     return [name if name.startswith(LABEL) else name.rstrip() for name in names if name]
 
 
-def show_usage(answer: UsageAnswer | OverallUsageAnswer) -> None:
+def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) -> None:
     """The rows as bars, as wide as there is room, and their total."""
     when = f"{short(answer.start)} to {short(answer.end)}"
     whose = answer.account if isinstance(answer, UsageAnswer) else ", ".join(answer.accounts or ["all accounts"])
-    known = f"  as of block {answer.as_of.block}" if answer.as_of else ""
+    known = f"  as of block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
     bars = [_bar(row, answer.bucket) for row in answer.rows]
     for line in chart([*bars, _total(answer)] if bars else [], output.width(), unicode=output.unicode_blocks()):

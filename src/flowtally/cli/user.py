@@ -299,7 +299,7 @@ def usage(
     if json:
         document(answer)
     else:
-        show_usage(answer)
+        show_usage(answer, past=as_of is not None)
 
 
 @commands.command("balance", epilog="Example: flowtally user balance acme alice")
@@ -316,12 +316,12 @@ def balance(
     if json:
         document(answer)
         return
-    show_balance(answer)
+    show_balance(answer, past=as_of is not None)
 
 
-def show_balance(answer: UserBalanceAnswer) -> None:
+def show_balance(answer: UserBalanceAnswer, *, past: bool = False) -> None:
     """The limit with a bar of what is left of it, then the purses with their allocations."""
-    known = f", as known at block {answer.as_of.block}" if answer.as_of else ""
+    known = f", as known at block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(answer.user)} of {printable(answer.account)} at {answer.at}{known}", style="bold")
     if answer.status != "active":
         say(answer.status, style="yellow")
