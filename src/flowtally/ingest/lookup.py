@@ -5,7 +5,7 @@ Answers only to whom it concerns; anything else is as unknown as what does not e
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -207,8 +207,23 @@ class Lookup:
         return total, shown
 
 
-def _shown_held(source: str, held: Held) -> HeldEvent:
+def _content(held: Held) -> dict[str, Any]:
+    """What the event said, by the names of the API."""
     event = event_of(held)
+    return {
+        "account": event.account,
+        "user": event.user,
+        "product": event.product,
+        "time": format_instant(held.time),
+        "bytes_up": event.bytes_up,
+        "bytes_down": event.bytes_down,
+        "requests": event.requests,
+        "http_status": event.status,
+        "labels": event.labels or {},
+    }
+
+
+def _shown_held(source: str, held: Held) -> HeldEvent:
     return HeldEvent(
         source=source,
         sequence=held.sequence,
@@ -216,15 +231,7 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
         code=held.code,
         detail=held.detail,
         held_at=format_instant(held.held_at),
-        account=event.account,
-        user=event.user,
-        product=event.product,
-        time=format_instant(held.time),
-        bytes_up=event.bytes_up,
-        bytes_down=event.bytes_down,
-        requests=event.requests,
-        http_status=event.status,
-        labels=event.labels or {},
+        **_content(held),
     )
 
 
@@ -248,20 +255,7 @@ def _rolled_up(source: str, id: str) -> RolledUp:
 
 def _held_answer(source: Source, held: Held) -> EventAnswer:
     """As it was sent: nobody knows yet whose it will be."""
-    event = event_of(held)
-    return replace(
-        _refused_answer(source, held),
-        account=event.account,
-        user=event.user,
-        product=event.product,
-        time=format_instant(held.time),
-        bytes_up=event.bytes_up,
-        bytes_down=event.bytes_down,
-        requests=event.requests,
-        http_status=event.status,
-        labels=event.labels or {},
-        retriable=True,
-    )
+    return replace(_refused_answer(source, held), **_content(held), retriable=True)
 
 
 def _refused_answer(source: Source, refused: Refused | Held) -> EventAnswer:
