@@ -8,7 +8,7 @@
     │       └── NotYet              as_of a moment that is still to come
     ├── Unauthenticated (401)       no credential, or one we do not know
     ├── Forbidden (403)             a known credential that may not do this
-    │   ├── SourceNotYours          the source belongs to another credential
+    │   ├── SourceNotYours          the source belongs to another sender
     │   └── NotYourAccount          a numbered event of an account this credential does not write for
     ├── NotFound (404)
     │   ├── UnknownAccount
@@ -121,7 +121,7 @@ class Forbidden(FlowtallyError):
 
 class SourceNotYours(Forbidden):
     code = "source_not_yours"
-    title = "The source belongs to another credential"
+    title = "The source belongs to another sender"
 
 
 class NotYourAccount(Forbidden):

@@ -98,12 +98,22 @@ def test_the_same_key_with_another_request_is_a_conflict(client: Client, acme: s
         assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_mismatch")
 
 
-def test_a_key_belongs_to_its_credential(client: Client, acme: str) -> None:
+def test_a_retry_with_a_new_credential_of_the_same_side_is_a_retry(client: Client, acme: str) -> None:
+    """Keys are replaced in the middle of things: what was bought with the old one is not bought again."""
     other = token_of(client, "/v1/credentials", scope="admin")
     first = give(client, "k1").json()
+    given = client.get("/v1/accounts/acme/grants").json()["items"]
     second = client.post("/v1/accounts/acme/grants", json={"amount": 100}, headers={"Idempotency-Key": "k1", **other})
-    assert second.status_code == 201
-    assert second.json()["id"] != first["id"]
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (201, "true")
+    assert second.json() == first
+    assert client.get("/v1/accounts/acme/grants").json()["items"] == given
+
+
+def test_keys_of_an_account_and_of_the_installation_do_not_meet(client: Client, acme: str) -> None:
+    manager = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
+    client.post("/v1/accounts/acme/users", json={"name": "ann"}, headers={"Idempotency-Key": "k1"})
+    other = client.post("/v1/accounts/acme/users", json={"name": "bob"}, headers={"Idempotency-Key": "k1", **manager})
+    assert (other.status_code, other.json()["name"]) == (201, "bob")
 
 
 def test_a_refused_request_does_not_use_up_its_key(client: Client, acme: str) -> None:

@@ -453,7 +453,7 @@ def test_a_source_is_whose_event_was_stored_first_though_another_was_refused_in_
         mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
     refused, stored = together(light, (numbered(1, 1, account="nobody"), False), (numbered(1, 1), False), by={0: mine})
     assert (refused.refused, stored.stored) == (1, 1)
-    assert light.keys.source("log").owner == light.credential.id
+    assert light.keys.source("log").owner == light.credential.sender
     with pytest.raises(SourceNotYours):
         light.send(*numbered(2, 2), credential=mine)
 

@@ -36,14 +36,14 @@ def test_a_remembered_answer_that_is_no_object_or_holds_a_secret_is_named(ledger
             ("4", "{}", 404),
             ("5", '{"key":1}', 200),
         ):
-            row = {"credential_id": "crd_1", "key": key, "digest": "b" * 64, "created_at": 1}
+            row = {"account": "acme", "key": key, "digest": "b" * 64, "created_at": 1}
             tx.execute(insert(idempotency).values(response=response, status=status, **row))
         found = [(fault.code, fault.where) for fault in audit.faults(tx)]
     assert sorted(found) == [
-        ("answer", "idempotency key '2' of crd_1"),
-        ("answer", "idempotency key '3' of crd_1"),
-        ("answer", "idempotency key '4' of crd_1"),
-        ("secret", "idempotency key '5' of crd_1"),
+        ("answer", "idempotency key '2' of acme"),
+        ("answer", "idempotency key '3' of acme"),
+        ("answer", "idempotency key '4' of acme"),
+        ("secret", "idempotency key '5' of acme"),
     ]
 
 

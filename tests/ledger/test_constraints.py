@@ -122,8 +122,10 @@ ROWS: dict[str, dict[str, object]] = {
         "checked_in_at": 5,
         "grant_id": "grn_1",
     },
+    "senders": {"id": "snd_1", "account": None, "name": "", "created_at": 0},
     "credentials": {
         "id": "crd_1",
+        "sender": "snd_1",
         "scope": "ingest",
         "account": None,
         "name": "",
@@ -144,7 +146,7 @@ ROWS: dict[str, dict[str, object]] = {
         "statement": "{}",
     },
     "idempotency": {
-        "credential_id": "crd_1",
+        "account": "",
         "key": "k",
         "digest": "d" * 64,
         "status": 201,
@@ -258,7 +260,11 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("check_ins", {"day": "2026-03-02"}),  # the same grant
     ("check_ins", {"day": "1 March", "grant_id": "grn_2"}),
     ("check_ins", {"day": "2026-03-02", "grant_id": "grn_9"}),
+    ("senders", {}),
+    ("senders", {"id": "s", "account": "nobody"}),
     ("credentials", {"id": "c"}),  # the same token
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "sender": "snd_9"}),
+    ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "manage"}),
     ("credentials", {"id": "c", "token_hash": "b" * 63}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "key_hash": "plain"}),
     ("credentials", {"id": "c", "token_hash": "b" * 64, "scope": "root"}),
@@ -276,7 +282,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("idempotency", {"key": ""}),
     ("idempotency", {"key": "x" * 256}),
     ("idempotency", {"key": "l", "digest": "short"}),
-    ("idempotency", {"key": "l", "credential_id": "nobody"}),
+    ("idempotency", {"key": "l", "account": None}),
     ("used_keys", {}),
     ("used_keys", {"key": ""}),
     ("used_keys", {"key": "x" * 256}),

@@ -129,7 +129,7 @@ def make_world(tx: Connection) -> World:
     _, unused = vouchers.create_vouchers(
         tx, "acme", 7, [code("a"), code("b")], now=7, pool="traffic", duration_s=60, left=14
     )
-    return World(grant.id, revocable.id, asking.id, funded, allocation.id, erased.user_id, unused.id)
+    return World(grant.id, revocable.id, asking.keys_of, funded, allocation.id, erased.user_id, unused.id)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def world(ledger: Ledger) -> World:
 def rows(tx: Connection) -> dict[str, list[str]]:
     """Every row of every table; what is random (made ids, hashes) is blotted out. Counting is the transaction's, not
     the command's: it has a test of its own below."""
-    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+    blot = re.compile(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables

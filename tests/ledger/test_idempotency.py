@@ -1,4 +1,4 @@
-"""Idempotency keys: kept for ever, by credential; one of many at once wins."""
+"""Idempotency keys: kept for ever, by account; one of many at once wins."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import pytest
 from flowtally.errors import BadRequest, Conflict, IdempotencyMismatch
 from flowtally.ledger import accounts, credentials, grants, idempotency
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import CredentialAnswer
+from flowtally.protocol import CredentialAnswer, Scope
 
+OTHERS: tuple[tuple[Scope, str | None], ...] = (
+    ("admin", None),
+    ("manage", "acme"),
+    ("account", "acme"),
+    ("manage", "beta"),
+)
 DIGEST = idempotency.request_digest("POST", "/v1/accounts", b'{"id":"acme"}')
 
 
 @pytest.fixture
 def asking(ledger: Ledger) -> str:
     with ledger.begin() as tx:
-        return credentials.issue(tx, "admin", None, "", 1)[0].id
+        return credentials.issue(tx, "admin", None, "", 1)[0].keys_of
 
 
 def test_an_answer_is_replayed_without_its_secrets(ledger: Ledger, asking: str) -> None:
@@ -36,11 +42,19 @@ def test_an_answer_is_replayed_without_its_secrets(ledger: Ledger, asking: str) 
     assert b'"name":"\xc3\xbc"' in stored.body
 
 
-def test_a_key_belongs_to_the_credential_that_used_it(ledger: Ledger, asking: str) -> None:
+def test_a_key_belongs_to_the_account_or_the_installation_whichever_credential_asks(
+    ledger: Ledger, asking: str
+) -> None:
     with ledger.begin() as tx:
-        other = credentials.issue(tx, "admin", None, "", 1)[0].id
+        for account in ("acme", "beta"):
+            accounts.create_account(tx, account, now=1)
+        others = [credentials.issue(tx, scope, account, "", 1)[0] for scope, account in OTHERS]
         idempotency.remember(tx, asking, "k", DIGEST, status=201, answer={}, now=1)
-        assert idempotency.replay_or_none(tx, other, "k", DIGEST) is None
+        known = [idempotency.replay_or_none(tx, other.keys_of, "k", DIGEST) is not None for other in others]
+        assert known == [True, False, False, False]
+        idempotency.remember(tx, "acme", "k", DIGEST, status=201, answer={}, now=1)
+        known = [idempotency.replay_or_none(tx, other.keys_of, "k", DIGEST) is not None for other in others]
+        assert known == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

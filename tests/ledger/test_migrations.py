@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
 
 from flowtally.errors import LedgerTooNew
-from flowtally.ledger import allocations, audit, database, managed, migrations, users
+from flowtally.ledger import allocations, audit, credentials, database, idempotency, managed, migrations, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata
 
@@ -129,4 +129,35 @@ def test_allocations_of_an_earlier_version_never_end(url: str) -> None:
         expected = allocations.Allocation("alc_1", "acme", "usr_1", "traffic", 70, 3, None, 20)
         assert allocations.allocations_to(tx, "usr_1") == [expected]
         assert list(audit.faults(tx)) == []
+    ledger.close()
+
+
+def test_sources_and_remembered_requests_outlive_the_credentials_of_an_earlier_version(url: str) -> None:
+    older = Ledger(database._engine(database._parse(url)))
+    with older.begin() as tx:
+        migrations.upgrade(tx, "0011")
+        tx.execute(text("INSERT INTO accounts VALUES ('acme', '', 'UTC', 'active', 0, 'carry', 1, 1)"))
+        for place, (id, scope, account, manages) in enumerate(
+            [("crd_1", "admin", None, 0), ("crd_2", "ingest", "acme", 0), ("crd_3", "account", "acme", 1)]
+        ):
+            row = {"id": id, "scope": scope, "account": account, "hash": str(place) * 64, "manages": manages}
+            tx.execute(
+                text("INSERT INTO credentials VALUES (:id, :scope, :account, :id, :hash, NULL, 5, NULL, :manages)"), row
+            )
+        for id, at, answer in (("crd_3", 8, "later"), ("crd_2", 7, "first"), ("crd_1", 9, "other")):
+            row = {"id": id, "at": at, "digest": "d" * 64, "answer": answer}
+            tx.execute(text("INSERT INTO idempotency VALUES (:id, 'k', :digest, 201, :answer, :at)"), row)
+    older.close()
+    ledger = Ledger.open(url)
+    with ledger.read() as tx:
+        found = {one.id: (one.scope, one.account, one.sender) for one in credentials.list_credentials(tx).items}
+        assert found == {
+            "crd_1": ("admin", None, "crd_1"),  # what the keys database has as the owner of its sources
+            "crd_2": ("ingest", "acme", "crd_2"),
+            "crd_3": ("manage", "acme", None),
+        }
+        for account, first in (("acme", b"first"), ("", b"other")):
+            kept = idempotency.replay_or_none(tx, account, "k", "d" * 64)
+            assert kept is not None
+            assert kept.body == first
     ledger.close()

@@ -1,4 +1,5 @@
-"""Writes that can be repeated safely: the same Idempotency-Key and request by the same credential happen once.
+"""Writes that can be repeated safely: the same Idempotency-Key and request of the same account happen once,
+whichever of its credentials asks; those of the installation share theirs.
 
 Owns the header. Leaves what is kept to `ledger.idempotency`; key and work share one transaction, so an answer is
 remembered exactly when its work is.
@@ -45,7 +46,7 @@ class Recall(msgspec.Struct, frozen=True):
 
 def is_known(call: Call, key: Key) -> bool:
     """Whether this request was answered before; IdempotencyMismatch for another one under the same key."""
-    return idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest) is not None
+    return idempotency.replay_or_none(call.tx, call.credential.keys_of, key.text, key.digest) is not None
 
 
 def once(
@@ -57,7 +58,7 @@ def once(
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """The work's answer, or the one given before (without its secrets, or told again by `recall`)."""
-    before = idempotency.replay_or_none(call.tx, call.credential.id, key.text, key.digest)
+    before = idempotency.replay_or_none(call.tx, call.credential.keys_of, key.text, key.digest)
     if before is not None:
         body = before.body
         if recall is not None:
@@ -65,5 +66,7 @@ def once(
         return Reply(body, status=before.status, headers=REPLAYED)
     made = work()
     kept = made if recall is None else recall.keep(made)
-    idempotency.remember(call.tx, call.credential.id, key.text, key.digest, status=status, answer=kept, now=call.now)
+    idempotency.remember(
+        call.tx, call.credential.keys_of, key.text, key.digest, status=status, answer=kept, now=call.now
+    )
     return made

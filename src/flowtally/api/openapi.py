@@ -184,9 +184,9 @@ def _header_parameters(op: Operation) -> list[Document]:
             "name": HEADER,
             "in": "header",
             "required": False,
-            "description": "The same key and request by the same credential happen once; a repeated request "
-            "is answered with the first answer, without its secrets and with `Idempotent-Replayed: true`. Kept for "
-            "ever.",
+            "description": "The same key and request by credentials of the same account, or of the installation, "
+            "happen once; a repeated request is answered with the first answer, without its secrets and with "
+            "`Idempotent-Replayed: true`. Kept for ever.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
         }
     ]

@@ -24,9 +24,9 @@ from flowtally.texts import is_text, printable, text_fault
 
 
 class Writer(msgspec.Struct, frozen=True):
-    """Who hands events in: the credential that owns its sources, the account it is bound to (None: any)."""
+    """Who hands events in: the sender that owns its sources, the account it is bound to (None: any)."""
 
-    credential: str
+    sender: str
     account: str | None = None
     admin: bool = False
 

@@ -134,7 +134,7 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     kinds |= dict.fromkeys(named, "named")
     kinds |= dict.fromkeys(numbered, "numbered")
     for name in kinds:
-        if name.startswith(OURS) and submission.writer.credential != name:
+        if name.startswith(OURS) and submission.writer.sender != name:
             raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
     return kinds
 
@@ -142,8 +142,8 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
 def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:
     """A source keeps the kind and the owner of its first use. `fresh`: it is not there yet, so nobody's but of whoever
     may be about to make it, not even an administrator's."""
-    if source.owner != writer.credential and (fresh or not writer.admin):
-        raise SourceNotYours(f"Source {source.name!r} belongs to another credential")
+    if source.owner != writer.sender and (fresh or not writer.admin):
+        raise SourceNotYours(f"Source {source.name!r} belongs to another sender")
     if source.kind != kind:
         raise SourceKindMismatch(f"Source {source.name!r} is {source.kind}; these events are {kind}")
 

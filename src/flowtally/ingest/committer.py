@@ -385,7 +385,7 @@ class Committer:
         for name, kind in kinds.items():
             if name not in self._sources:  # it is there once something of it is stored
                 self._last_source += 1
-                self._sources[name] = Source(self._last_source, name, kind, writer.credential, 0, None)
+                self._sources[name] = Source(self._last_source, name, kind, writer.sender, 0, None)
                 self._fresh.add(name)
 
     def _forget_fresh(self) -> None:

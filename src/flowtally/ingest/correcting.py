@@ -154,7 +154,7 @@ class Corrector:
 
     def _may(self, event: EventRef, writer: Writer) -> bool:
         source = self._keys.source(event.source)
-        return source is not None and (writer.admin or source.owner == writer.credential)
+        return source is not None and (writer.admin or source.owner == writer.sender)
 
     def _key(self, event: EventRef, look_up: Callable[[int, Sequence[bytes]], Known]) -> EventKey | Reason:
         source = self._keys.source(event.source)

@@ -144,7 +144,7 @@ class Ingest:
             return EventsAnswer(0, 0, 0, 0, [])
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        writer = Writer(credential.id, credential.account, credential.scope == "admin")
+        writer = _writer(credential)
         submission = Submission(writer, decoded.events, decoded.faults, size, atomic, loop, answer, prepared)
         self._queue.put(submission)
         outcome: Outcome = await answer
@@ -167,7 +167,7 @@ class Ingest:
             raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        writer = Writer(credential.id, credential.account, credential.scope == "admin")
+        writer = _writer(credential)
         self._queue.put(Correcting(writer, corrections, found, size, loop, answer))
         done: CorrectionsAnswer = await answer
         return done
@@ -194,7 +194,7 @@ class Ingest:
         return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
-        """Where a source stands. A source of another credential is as unknown as one that does not exist."""
+        """Where a source stands. A source of another sender is as unknown as one that does not exist."""
         return self._lookup.source(name, credential)
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
@@ -331,3 +331,8 @@ def _room_check(config: Config) -> Callable[[], bool]:
         return all(not place.exists() or shutil.disk_usage(place).free >= least for place in places)
 
     return has_room
+
+
+def _writer(credential: Credential) -> Writer:
+    assert credential.sender is not None, "what may write events has a sender"
+    return Writer(credential.sender, credential.account, credential.scope == "admin")

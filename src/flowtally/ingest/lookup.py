@@ -104,7 +104,7 @@ class Lookup:
             if account is not None and credential.account not in (None, account):
                 raise UnknownAccount(f"there is no account {account!r}", account=account)
             account = credential.account or account
-            owner = credential.id if credential.scope == "ingest" else None
+            owner = credential.sender if credential.scope == "ingest" else None
         return HeldWhere(source.no if source else None, asked.sequence, account, asked.code, owner=owner)
 
     def _refused(self, source: Source, id: str) -> Refused | None:
@@ -236,7 +236,7 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
 
 
 def _writes(source: Source, credential: Credential) -> bool:
-    return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.id)
+    return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.sender)
 
 
 def as_number(id: str) -> int | None:

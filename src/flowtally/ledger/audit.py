@@ -219,9 +219,9 @@ def _names(tx: Connection) -> Iterator[Fault]:
 
 def _answers(tx: Connection) -> Iterator[Fault]:
     """Remembered answers can be given again, and hold no secret."""
-    query = select(idempotency.c.credential_id, idempotency.c.key, idempotency.c.response, idempotency.c.status)
-    for credential, key, response, status in tx.execute(query.execution_options(yield_per=PAGE)):
-        where = f"idempotency key {key!r} of {credential}"
+    query = select(idempotency.c.account, idempotency.c.key, idempotency.c.response, idempotency.c.status)
+    for account, key, response, status in tx.execute(query.execution_options(yield_per=PAGE)):
+        where = f"idempotency key {key!r} of {account or 'the installation'}"
         try:
             kept = msgspec.json.decode(response.encode())
         except (msgspec.DecodeError, UnicodeError):

@@ -14,9 +14,10 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, case, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
+from flowtally.ledger import senders
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -38,7 +39,7 @@ _KEY_PREFIX: Final = "ft_key_"
 
 class Credential(msgspec.Struct, frozen=True):
     """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its
-    events."""
+    events. `sender`: whose the sources are that it writes; None where it writes no events."""
 
     id: str
     scope: Scope
@@ -46,11 +47,16 @@ class Credential(msgspec.Struct, frozen=True):
     name: str
     created_at: int
     revoked_at: int | None = None
+    sender: str | None = None
+
+    @property
+    def keys_of(self) -> str:
+        """Whose keys of idempotency it uses: its account's, or '' for those of the installation."""
+        return self.account or ""
 
 
-# `manage` is kept as an `account` that `manages`: the table's rules of what belongs to an account hold for both.
-_SCOPE = case((credentials.c.manages == 1, "manage"), else_=credentials.c.scope).label("scope")
-_COLUMNS = [_SCOPE if field == "scope" else credentials.c[field] for field in Credential.__struct_fields__]
+_COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
+SENDING: Final[frozenset[Scope]] = frozenset({"ingest", "admin"})
 
 
 def issue(tx: Connection, scope: Scope, account: str | None, name: str, now: int) -> tuple[Credential, str, str]:
@@ -139,11 +145,11 @@ def _insert(
         raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
     if account is not None:
         read_open_account(tx, account)
-    credential = Credential(new_id("crd_"), scope, account, check_text("name", name), now)
-    row = msgspec.structs.asdict(credential) | {"token_hash": token_hash, "key_hash": key_hash}
-    if scope == "manage":
-        row |= {"scope": "account", "manages": 1}
-    tx.execute(insert(credentials).values(row))
+    check_text("name", name)
+    sender = senders.create_sender(tx, account, name, now).id if scope in SENDING else None
+    credential = Credential(new_id("crd_"), scope, account, name, now, sender=sender)
+    hashes = {"token_hash": token_hash, "key_hash": key_hash}
+    tx.execute(insert(credentials).values(msgspec.structs.asdict(credential) | hashes))
     return credential
 
 

@@ -2,7 +2,8 @@
 
 The door does, in one write transaction: `replay_or_none`, and if None the command and `remember`. Writers take turns
 (see `database`), so of two requests at once the second finds the first's answer; the primary key stands behind that.
-Kept for ever, by (credential, key): a retry after months is still a retry. Errors roll back and are not remembered.
+Kept for ever, by (account, key), whichever of the account's credentials asks; '' stands for those of the installation:
+a retry after months, or with a new credential, is still a retry. Errors roll back and are not remembered.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def request_digest(method: str, path: str, body: bytes) -> str:
     return sha256(head + body).hexdigest()
 
 
-def replay_or_none(tx: Connection, credential_id: str, key: str, digest: str) -> StoredAnswer | None:
+def replay_or_none(tx: Connection, account: str, key: str, digest: str) -> StoredAnswer | None:
     """The answer given before to this key; None when it is new. IdempotencyMismatch when it was another request."""
-    mine = (idempotency.c.credential_id == credential_id) & (idempotency.c.key == check_key(key))
+    mine = (idempotency.c.account == account) & (idempotency.c.key == check_key(key))
     query = select(idempotency.c.digest, idempotency.c.status, idempotency.c.response)
     row = tx.execute(query.where(mine)).one_or_none()
     if row is None:
@@ -57,13 +58,13 @@ def replay_or_none(tx: Connection, credential_id: str, key: str, digest: str) ->
 def forget_name(tx: Connection, user_id: str) -> None:
     """Put the id in place of the user's name in every remembered answer, and nothing in place of its addresses. Answers
     that show a name show the id beside it, as `id` and `name` or as `user_id` and `user`; so do the items of a list."""
-    query = select(idempotency.c.credential_id, idempotency.c.key, idempotency.c.response)
+    query = select(idempotency.c.account, idempotency.c.key, idempotency.c.response)
     found = tx.execute(query.where(idempotency.c.response.contains(user_id, autoescape=True))).all()
-    for credential_id, key, response in found:
+    for account, key, response in found:
         kept = msgspec.json.decode(response.encode())
         for one in (kept, *kept.get("items", ())):
             _forget(one, user_id)
-        mine = (idempotency.c.credential_id == credential_id) & (idempotency.c.key == key)
+        mine = (idempotency.c.account == account) & (idempotency.c.key == key)
         tx.execute(update(idempotency).where(mine).values(response=msgspec.json.encode(kept).decode()))
 
 
@@ -76,7 +77,7 @@ def _forget(shown: dict[str, Any], user_id: str) -> None:
             shown["address"] = ""
 
 
-def remember(tx: Connection, credential_id: str, key: str, digest: str, *, status: int, answer: Any, now: int) -> None:
+def remember(tx: Connection, account: str, key: str, digest: str, *, status: int, answer: Any, now: int) -> None:
     """Keep the answer (a Struct or dict that becomes a JSON object) for the next time this key comes.
 
     Its secrets are left out here, so that no door can forget to. Conflict when somebody else remembered the key in
@@ -84,7 +85,7 @@ def remember(tx: Connection, credential_id: str, key: str, digest: str, *, statu
     """
     kept = {name: value for name, value in msgspec.to_builtins(answer).items() if name not in SECRET_FIELDS}
     row = {
-        "credential_id": credential_id,
+        "account": account,
         "key": check_key(key),
         "digest": digest,
         "status": status,

@@ -7,7 +7,21 @@ from typing import Literal
 import uuid_utils
 
 Prefix = Literal[
-    "acc_", "grn_", "usr_", "crd_", "alc_", "ret_", "per_", "trf_", "pln_", "ord_", "wip_", "vch_", "ins_", "gen_"
+    "acc_",
+    "grn_",
+    "usr_",
+    "crd_",
+    "alc_",
+    "ret_",
+    "per_",
+    "trf_",
+    "pln_",
+    "ord_",
+    "wip_",
+    "vch_",
+    "ins_",
+    "gen_",
+    "snd_",
 ]
 
 

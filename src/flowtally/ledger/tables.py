@@ -347,41 +347,60 @@ check_ins = Table(
     CheckConstraint("length(day) = 10", name="day"),
 )
 
-# Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key.
+# Who owns sources: its credentials come and go. Those made before there were senders have the id of their credential.
+senders = Table(
+    "senders",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id")),
+    Column("name", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("ix_senders_account_id", senders.c.account, senders.c.id)
+
+# Secrets are random, so their SHA-256 (hex) is all that is kept. An imported token has no key. `rights` are those
+# beyond its scope's own, `addresses` the networks it may come from (empty: any), both with spaces between them.
 credentials = Table(
     "credentials",
     metadata,
     Column("id", Words, primary_key=True),
+    Column("sender", Words, ForeignKey("senders.id")),
     Column("scope", Words, nullable=False),
+    Column("rights", Words, nullable=False, server_default=""),
     Column("account", Words, ForeignKey("accounts.id")),
     Column("name", Words, nullable=False),
+    Column("addresses", Words, nullable=False, server_default=""),
     Column("token_hash", Words, nullable=False),
     Column("key_hash", Words),
     Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
-    Column("manages", Integer, nullable=False, server_default="0"),  # an `account` that may change what is its own
+    Column("last_used_at", BigInteger),
+    Column("replaces", Words),  # the credential it took over from when that was rotated
     UniqueConstraint("token_hash"),
-    CheckConstraint("scope IN ('ingest', 'account', 'admin')", name="scope"),
+    CheckConstraint("scope IN ('ingest', 'account', 'manage', 'admin', 'custom')", name="scope"),
     CheckConstraint(
-        "(scope = 'admin' AND account IS NULL) OR (scope = 'account' AND account IS NOT NULL) OR scope = 'ingest'",
+        "(scope = 'admin' AND account IS NULL) OR (scope IN ('account', 'manage') AND account IS NOT NULL)"
+        " OR scope IN ('ingest', 'custom')",
         name="belongs",
     ),
-    CheckConstraint("manages IN (0, 1)", name="manages"),
     CheckConstraint("length(token_hash) = 64 AND (key_hash IS NULL OR length(key_hash) = 64)", name="hashes"),
 )
 Index("ix_credentials_account_id", credentials.c.account, credentials.c.id)
+Index("ix_credentials_sender", credentials.c.sender)
 
-# Kept for ever: a retry is answered like the first time, however late it comes.
+# Kept for ever: a retry is answered like the first time, however late it comes. `account`: whose credentials; '' are
+# those of the installation.
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("credential_id", Words, ForeignKey("credentials.id"), nullable=False),
+    Column("account", Words, nullable=False),
     Column("key", Words, nullable=False),
     Column("digest", Words, nullable=False),
     Column("status", Integer, nullable=False),
     Column("response", Words, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("credential_id", "key"),
+    PrimaryKeyConstraint("account", "key"),
     CheckConstraint("length(key) BETWEEN 1 AND 255", name="key"),
     CheckConstraint("length(digest) = 64", name="digest"),
 )

@@ -2,7 +2,7 @@
 
 Some vendors let the caller name every write that costs something, and demand names that are unique over all operations.
 They are the account's: whichever of its credentials asks again, it happens once. (`idempotency` is our own header's
-memory: by credential, with the answer.) Owns no answer: what was answered follows from the request, which is the same.
+memory, with the answer.) Owns no answer: what was answered follows from the request, which is the same.
 """
 
 from __future__ import annotations

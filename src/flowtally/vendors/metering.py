@@ -53,7 +53,7 @@ class SelfMeter:
                 msgspec.json.encode([event]),
                 "application/json",
                 None,
-                Credential(self._source, "admin", None, self._source, now),
+                Credential(self._source, "admin", None, self._source, now, sender=self._source),
                 atomic=False,
                 receipts_all=False,
             )
