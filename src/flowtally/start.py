@@ -1,5 +1,6 @@
 """A start, up to the open door: first who may write, then whether it may, and only then what it writes.
 
+    permissions of the places                 others could read or replace what is kept
     leases (data directory, keys, ledger)     another process is named
     settings against what is there            vault, currency, admin token: tried in a transaction that is rolled back
     the stores against each other             before the engine is opened, and after it
@@ -16,6 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
+
+from flowtally import permissions
 from flowtally.config import Config
 from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
 from flowtally.ingest import identity
@@ -32,6 +36,8 @@ from flowtally.usage.temporary import fast_temporary_files
 
 ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
 
+log = structlog.get_logger(__name__)
+
 Clock = Callable[[], int]
 Tell = Callable[[str], None]
 
@@ -45,10 +51,37 @@ class Started(NamedTuple):
     vault: Vault
 
 
+def check_places(config: Config) -> None:
+    """ConfigError where somebody else could read or replace what this installation keeps. Changes nothing."""
+    permissions.check_directory(config.data_dir, "data")
+    if (directory := embedded_directory(config.usage_url)) is not None:
+        permissions.check_directory(directory, "usage_url")
+    permissions.check_parent(config.backups, "backup_dir")
+    for setting, file in _files(config):
+        permissions.check_file(file, setting)
+
+
+def close_places(config: Config) -> None:
+    """What an earlier umask left open to others is closed to them, and told."""
+    closed = permissions.close_to_others(config.data_dir)
+    if (directory := embedded_directory(config.usage_url)) is not None:
+        closed += permissions.close(directory)
+    for _, file in _files(config):
+        closed += permissions.close_sqlite(file)
+    if closed:
+        log.warning("closed_to_others", first=closed[0], more=len(closed) - 1)
+
+
+def _files(config: Config) -> list[tuple[str, Path]]:
+    ledger = ledger_file(config.ledger_url)
+    return [("keys_url", keys_path(config.keys_url)), *([("ledger_url", ledger)] if ledger is not None else [])]
+
+
 @contextmanager
 def leases(config: Config) -> Iterator[list[Lease]]:
     """The right to write this installation: its data directory, its keys and its ledger's file, in this order, to the
     very end. WriterBusy names who has one of them."""
+    check_places(config)
     with ExitStack() as held:
         taken = [held.enter_context(Lease(of_data(config.data_dir), "data"))]
         taken.append(held.enter_context(Lease(of_keys(keys_path(config.keys_url)), "keys_url")))
@@ -68,7 +101,7 @@ def started(
 ) -> Iterator[Started]:
     """Everything that is written to, closed in reverse at the end; what is handed in stays open. `tell` is given the
     token of a first admin credential; where nobody can be told, none is made. Damage and ConfigError end the start."""
-    with ExitStack() as closing:
+    with permissions.owner_alone(), ExitStack() as closing:
         with refusing():
             opened = _open(closing, config, clock, usage, ledger, tell)
         yield opened
@@ -98,6 +131,7 @@ def _open(
         with ledger.begin_start() as tx:
             for lease in taken:
                 lease.keep()
+            close_places(config)
             made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
             vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
             yield tx

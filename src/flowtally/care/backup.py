@@ -39,6 +39,7 @@ from flowtally.errors import (
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of
 from flowtally.ledger.vault import KEY_FILE
+from flowtally.permissions import close
 from flowtally.usage.keys import Committed, Keys
 from flowtally.usage.store import UsageStore
 
@@ -275,3 +276,4 @@ def _link_tree(source: Path, target: Path) -> None:
                 if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
                     raise
                 shutil.copyfile(one, place)
+            close(place)  # what was linked is the engine's own file, from before we kept to the owner

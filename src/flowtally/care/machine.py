@@ -25,6 +25,7 @@ import msgspec
 from flowtally.clock import now_ms
 from flowtally.lease import of_data, of_keys
 from flowtally.ledger.snapshot import sqlite_facts
+from flowtally.permissions import OTHERS, why_shared
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -234,8 +235,10 @@ def temporary(place: Path) -> Check:
 
 def owner_alone(data: Path) -> Check:
     mode = stat.S_IMODE(data.stat().st_mode)
-    if mode & 0o077:
-        return Check("access", "warn", f"mode {mode:o}", f"Others can read the data: chmod 700 {data}")
+    if reason := why_shared(data):
+        return Check("access", "fail", f"mode {mode:o}", f"No server starts here: {reason}.")
+    if mode & OTHERS:
+        return Check("access", "warn", f"mode {mode:o}", "Others can enter it. The next start makes it 700.")
     return Check("access", "ok", f"mode {mode:o}")
 
 

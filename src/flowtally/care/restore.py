@@ -26,6 +26,7 @@ from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, me, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
+from flowtally.permissions import check_directory, close
 from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
@@ -53,6 +54,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
     told = manifest.read(source)
     _check_schema(source, told)
     _check_target(source, data)
+    check_directory(data, "data")
     _check_ledger(told, ledger_url)
     _check_files(source, told, say)
     with Lease(of_data(data), "data") as lease, _lease_of_ledger(ledger_url):
@@ -64,6 +66,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
             settled, report = _assembled(source, work, told, ledger_url, say, now)
             os.sync()
             lease.keep()
+            close(data)
             _put_in_place(work, data)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
@@ -142,7 +145,7 @@ def _assemble(
     for name in ("keys.db", "ledger.db", *SECRETS):
         if (source / name).exists():
             shutil.copyfile(source / name, work / name)
-            (work / name).chmod(0o600)
+            (work / name).chmod(0o600)  # whatever mode the copy of the backup was given on its way here
     with ExitStack() as closing:
         if ledger_url is not None:
             portable.read(ledger_url, source / "ledger", told.ledger_schema, say)

@@ -40,6 +40,7 @@ from flowtally.cli import (
     wallet,
     whitelist,
 )
+from flowtally.permissions import keep_to_owner
 
 EXIT_CODES: Final = {
     0: "done",
@@ -94,7 +95,8 @@ for noun in (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. What it writes is for its user alone."""
+    keep_to_owner()
     try:
         result = app(list(arguments) if arguments is not None else None, prog_name="flowtally", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -16,6 +16,7 @@ from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import calls
+from flowtally.permissions import create_for_owner
 from flowtally.units import human_bytes, human_count
 
 EXAMPLES: Final = """\
@@ -29,7 +30,9 @@ STEP_BYTES: Final = 64 * 1024 * 1024  # a line per this many where there is no t
 
 def export(
     account: Account,
-    out: Annotated[Path, typer.Option("--out", help="The file to write; replaced when the export is whole.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write, for you alone; replaced when the export is whole.")
+    ],
     format: Annotated[
         Literal["parquet", "csv"] | None, typer.Option("--format", help="Default: by the file's ending, else parquet.")
     ] = None,
@@ -66,7 +69,7 @@ def export(
 def _save(pieces: Iterator[bytes], part: Path, name: str) -> int:
     """Write the pieces as they come and say how far it is; how many bytes they are."""
     size = 0
-    with part.open("wb") as file:
+    with create_for_owner(part) as file:
         for piece in _told(pieces, name):
             size += file.write(piece)
         file.flush()

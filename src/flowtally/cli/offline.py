@@ -168,9 +168,12 @@ def rebuild_roll_ups(
 
 
 def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
+    from flowtally.start import check_places  # noqa: PLC0415
+
     config = configured(data=data, usage_url=usage_url, keys_url=keys_url)
     if not config.data_dir.is_dir():
         raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    check_places(config)
     return config
 
 

@@ -12,6 +12,7 @@ from flowtally.cli.chart import Bar, chart
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
+from flowtally.permissions import create_for_owner
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
 from flowtally.texts import split_names
 from flowtally.units import human_bytes, human_count
@@ -65,7 +66,9 @@ def usage(
     ] = "zero",
     as_of: AsOf = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    arrow: Annotated[Path | None, typer.Option("--arrow", help="Write an Arrow stream to this file.")] = None,
+    arrow: Annotated[
+        Path | None, typer.Option("--arrow", help="Write an Arrow stream to this file, for you alone.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """What an account used, or all of them, over a calendar in any zone."""
@@ -85,7 +88,8 @@ def usage(
             return
         if arrow is not None:
             made = client.overall_usage_arrow(**overall) if account is None else client.usage_arrow(account, **question)
-            arrow.write_bytes(made)
+            with create_for_owner(arrow) as file:
+                file.write(made)
             return
         answer = client.overall_usage(**overall) if account is None else client.usage(account, **question)
     if json:

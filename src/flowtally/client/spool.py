@@ -17,16 +17,18 @@ import msgspec
 from flowtally.client.errors import SpoolBusy
 from flowtally.client.outbox import Batch, Limits
 from flowtally.client.pen import read_line
+from flowtally.permissions import open_for_owner
 
 _log = logging.getLogger("flowtally.client")
 
 
 class Spool:
-    """Opening it creates the file. Raises SpoolBusy, and OSError where the file cannot be written."""
+    """Opening it creates the file, for its owner alone; one that was open to others is closed to them. Raises
+    SpoolBusy, and OSError where the file cannot be written, or is another user's (who could read what is used)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("a+b", buffering=0)
+        self._file = os.fdopen(open_for_owner(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -88,7 +90,7 @@ class Spool:
 
     def _set_aside(self, number: int, raw: bytes, error: Exception) -> None:
         aside = self.path.with_name(self.path.name + ".damaged")
-        with aside.open("ab") as file:
+        with os.fdopen(open_for_owner(aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
             file.write(raw.rstrip(b"\n") + b"\n")
             file.flush()
             os.fsync(file.fileno())
