@@ -133,6 +133,13 @@ def test_a_body_that_stands_still_is_given_up(start: Start) -> None:
     assert b'"code":"slow_body"' in answer
 
 
+def test_who_connects_and_says_nothing_is_not_waited_for(start: Start) -> None:
+    _, client = start()
+    began = time.monotonic()
+    assert raw(client, b"") == b""
+    assert time.monotonic() - began < 10
+
+
 def test_a_head_that_never_ends_is_given_up(start: Start) -> None:
     _, client = start()
     began = time.monotonic()

@@ -94,6 +94,33 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_total_s: Annotated[
         PositiveInt, Meta(description="A body that is not complete after this long is answered 408.")
     ] = 300
+    max_connections: Annotated[
+        int,
+        Meta(
+            description="Connections at a time; more wait until one ends. As many files must be allowed to be open: "
+            "the limit of this process is raised as far as it may be.",
+            ge=16,
+            le=1_000_000,
+        ),
+    ] = 4096
+    max_connections_per_address: Annotated[
+        int,
+        Meta(
+            description="Connections of one address (of IPv6: of one /64), the newest beyond it are closed within a "
+            "second or two; 0: any number. Those of this machine and of trusted_proxies are not counted.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 512
+    max_requests: Annotated[
+        int,
+        Meta(
+            description="Requests in work at a time, bodies that arrive included; more are answered 503. /healthz, "
+            "/readyz and /metrics are not counted.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 1024
     max_waiting_events: Annotated[
         PositiveInt, Meta(description="Events that may wait to be written; when full the door answers 503.")
     ] = 1_000_000

@@ -39,9 +39,11 @@
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
     ├── RateLimited (429)           too often: carries retry_after_s
+    ├── HeadTooLarge (431)          the head of the request is beyond the limit
     ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
     ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
     └── Unavailable (503)           try again later: carries retry_after_s
+        ├── Overloaded              as many requests are in work as may be
         ├── QueueFull               more waiting than the bounded queue holds
         ├── StorageFull             no room on the disk; reads go on
         ├── HoldsFull               as many events are held as may be: carries how far the request was stored
@@ -301,6 +303,15 @@ class RateLimited(FlowtallyError):
     title = "Too many requests"
 
 
+class HeadTooLarge(FlowtallyError):
+    """Path, query and headers together are more than is read of any request. A head that is far larger gets this status
+    without a body."""
+
+    status = 431
+    code = "head_too_large"
+    title = "The head of the request is too large"
+
+
 class ClientGone(FlowtallyError):
     """The connection ended before the request was whole, or before its answer was ready. Nobody hears this; nginx made
     the status usual in logs."""
@@ -328,6 +339,13 @@ class Unavailable(FlowtallyError):
     def __init__(self, detail: str, *, retry_after_s: int = 1, **extra: object) -> None:
         super().__init__(detail, **extra)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """The whole server has as many requests in work as it may; nothing was done of this one."""
+
+    code = "overloaded"
+    title = "Too many requests are in work"
 
 
 class QueueFull(Unavailable):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import resource
 import signal
 import socket
 import time
@@ -18,17 +19,19 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import structlog
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.net import SocketHolder
 from granian.server.embed import Server
 from litestar import Litestar
 
 from flowtally.api.application import Lifespan, build_application
+from flowtally.api.crowd import SWEEP_S, Crowd
 from flowtally.api.guesses import Guesses
 from flowtally.api.house import EventsDoor, House
 from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
+from flowtally.api.places import Places
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
@@ -46,8 +49,10 @@ from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
 
-BACKLOG: Final = 1024  # connections the system keeps waiting, and requests in work at a time
-HEADER_READ_MS: Final = 10_000
+BACKLOG: Final = 1024  # connections the system keeps waiting
+HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until a head is whole
+READ_BUFFER: Final = 64 * 1024  # of a connection: no head is larger than about twice this; smaller slows large bodies
+OTHER_FILES: Final = 1024  # that the stores may have open beside the connections
 STOP_S: Final = 30  # what requests under way may still take after a signal to stop
 AUTH_THREADS: Final = 2
 
@@ -116,6 +121,8 @@ def open_house(
             care,
             Guesses(steady),
             Moments(usage, ledger, steady, mark.keep),
+            Places(config.max_requests),
+            Crowd(config),
         )
 
 
@@ -183,7 +190,7 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
     with bind(config.host, config.port) as listener, open_house(config, tell=on_admin) as house:
         app = _application(config)
         app.state.house = house
-        asyncio.run(_serve(app, listener, on_ready))
+        asyncio.run(_serve(app, listener, on_ready, room_for(config.max_connections), house.crowd))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -209,16 +216,18 @@ def address_of(listener: socket.socket) -> str:
 
 
 class _Server(Server):  # type: ignore[misc]
-    """Granian in this process, on a socket it is given."""
+    """Granian in this process, on a socket it is given. HTTP/1.1 alone: where it speaks HTTP/2 too it waits for a
+    silent caller without end, and keeps heads of any size."""
 
-    def __init__(self, app: Any, listener: socket.socket) -> None:
+    def __init__(self, app: Any, listener: socket.socket, connections: int) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
             backlog=BACKLOG,
-            backpressure=BACKLOG,
+            backpressure=connections,
+            http=HTTPModes.http1,
             websockets=False,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS),
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS, max_buffer_size=READ_BUFFER),
             log_enabled=False,
         )
         self.workers_kill_timeout = STOP_S
@@ -229,8 +238,37 @@ class _Server(Server):  # type: ignore[misc]
         self._ssp, self._shd = None, SocketHolder(self._listener.detach(), False, BACKLOG)
 
 
-async def _serve(app: Litestar, listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
-    server = _Server(app, listener)
+def room_for(connections: int) -> int:
+    """How many connections there can be: each is an open file of this process, whose limit is raised as far as it may
+    be. One that could not be opened would be tried again and again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            connections = max(soft - OTHER_FILES, soft // 2)
+            log.warning("few files may be open: fewer connections", connections=connections, open_files=soft)
+    return connections
+
+
+async def _sweep(crowd: Crowd, port: int) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        try:
+            await asyncio.to_thread(crowd.sweep, port)
+        except OSError as error:  # it may find no file free to look with
+            log.warning("connections were not looked at", error=str(error))
+
+
+async def _serve(
+    app: Litestar,
+    listener: socket.socket,
+    on_ready: Callable[[str], None] | None,
+    connections: int = BACKLOG,
+    crowd: Crowd | None = None,
+) -> None:
+    server, port = _Server(app, listener, connections), listener.getsockname()[1]
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(wanted, server.stop)
@@ -243,8 +281,12 @@ async def _serve(app: Litestar, listener: socket.socket, on_ready: Callable[[str
     log.info("listening", address=address)
     if on_ready is not None:
         server.on_startup(lambda: on_ready(address))
+    sweeping = None if crowd is None else asyncio.create_task(_sweep(crowd, port))
     try:
         await server.serve()
     except TimeoutError:
         log.warning("stopped with requests under way", after_s=STOP_S)
+    finally:
+        if sweeping is not None:
+            sweeping.cancel()
     log.info("stopped", address=address)

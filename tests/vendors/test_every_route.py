@@ -114,6 +114,16 @@ class TestLocked:
             locker.execute("ROLLBACK")
 
 
+@every_dialect
+def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
+    client: Client, acme: str, dialect: Dialect
+) -> None:
+    who, places = issue(client, acme, "manage"), client.app.state.house.places
+    places.taken = places.limit
+    for route in dialect.routes:
+        assert_plain_refusal(dialect, who.ask(client, dialect, route))
+
+
 # -- Who may know what ------------------------------------------------------------------------------------------------
 
 

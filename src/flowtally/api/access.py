@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
 import structlog
 import uuid_utils
 from litestar.enums import ScopeType
@@ -20,15 +21,16 @@ from flowtally.api.connection import Connection
 from flowtally.api.forwarded import caller_of
 from flowtally.api.heads import method_of
 from flowtally.api.house import House
-from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.api.problems import CREDENTIAL_ID, MEDIA_TYPE, REQUEST_ID, problem_body
 from flowtally.config import Config
-from flowtally.errors import ClientGone
+from flowtally.errors import ClientGone, HeadTooLarge
 from flowtally.texts import printable
 
 log = structlog.get_logger("flowtally.access")
 
 SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 PATH_CHARS: Final = 400
+MAX_HEAD_BYTES: Final = 32 * 1024
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
 SECURITY: Final = (
@@ -66,12 +68,18 @@ class Access:
                 ended = not message.get("more_body", False)
             await send(message)
 
+        crowd = scope["litestar_app"].state.house.crowd
+        crowd.begin(scope["client"])
         try:
-            await self._app(scope, caller.receive, send_marked)
+            if (size := head_bytes(scope)) > MAX_HEAD_BYTES:
+                await _refuse_head(size, request_id, send_marked)
+            else:
+                await self._app(scope, caller.receive, send_marked)
             if not ended:
                 status = ClientGone.status  # given up half-way, and not by us
         finally:
             caller.close()
+            crowd.end(scope["client"])
             self._note(scope, path, status, time.perf_counter() - started, request_id)
 
     def _note(self, scope: HTTPScope, path: str, status: int, seconds: float, request_id: str) -> None:
@@ -94,6 +102,23 @@ class Access:
             request_id=request_id,
             **who,
         )
+
+
+def head_bytes(scope: HTTPScope) -> int:
+    """How large the head of this request was, about."""
+    headers = scope["headers"]
+    lines = sum([len(name) + len(value) + 4 for name, value in headers])  # ": " and the end of the line
+    return lines + len(scope["raw_path"]) + len(scope["query_string"])
+
+
+async def _refuse_head(size: int, request_id: str, send: Send) -> None:
+    """Whoever asks, and whatever: nothing of it is looked at."""
+    error = HeadTooLarge(f"The head has {size} bytes; {MAX_HEAD_BYTES} are allowed.", limit=MAX_HEAD_BYTES)
+    body = msgspec.json.encode(problem_body(error, request_id))
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _caller(scope: HTTPScope, config: Config) -> str:

@@ -9,8 +9,10 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from flowtally.api.crowd import Crowd
 from flowtally.api.guesses import Guesses
 from flowtally.api.metrics import Metrics
+from flowtally.api.places import Places
 from flowtally.api.room import BodyRoom
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
@@ -100,6 +102,8 @@ class House(msgspec.Struct, frozen=True):
     care: Care
     guesses: Guesses
     moments: Moments
+    places: Places
+    crowd: Crowd
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""

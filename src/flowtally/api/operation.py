@@ -128,6 +128,11 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     house: House = request.app.state.house
     if not op.may:
         return respond(op, await op.work(house, request))
+    with house.places.take():
+        return await _answer(op, request, house)
+
+
+async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[Any]:
     credential = await house.who(request.headers.get("authorization"))
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     auth.require_scope(credential, op.may)

@@ -104,11 +104,12 @@ class Served:
         house: House = request.app.state.house
         credential = None
         try:
-            asked, unread = await read_asked(request, house.config)
-            credential = await self._who(house, self._dialect.identify(asked, self._settings), route)
-            request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
-            self._let_in(credential, house.clock())
-            reply = await house.in_thread(self._work, house, route, credential, asked, unread)
+            with house.places.take():
+                asked, unread = await read_asked(request, house.config)
+                credential = await self._who(house, self._dialect.identify(asked, self._settings), route)
+                request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+                self._let_in(credential, house.clock())
+                reply = await house.in_thread(self._work, house, route, credential, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:

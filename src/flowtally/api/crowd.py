@@ -1,0 +1,156 @@
+"""The connections of this server: how many one address may have, and which end when there are too many.
+
+The HTTP server accepts by itself, up to a number of connections, and ends those whose head is not whole in time. It
+knows no addresses. So a sweep looks every second at the sockets of this process that came in at our port, and shuts
+down what is beyond the bounds. While there are no more open files than the least bound it looks at nothing.
+
+* An address (of IPv6 a /64, which is what one caller has) has at most so many connections. Those of this machine and
+  of trusted proxies are not counted: they speak for many, and bound these themselves.
+* Three quarters of all connections taken: those that have not said a word since the sweep before this one end.
+
+First those that never asked anything, then idle ones, and of each the newest; one with a request in work comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeAlias
+
+import msgspec
+import structlog
+
+from flowtally.api.forwarded import Networks, address_of, is_in
+from flowtally.config import Config
+
+log = structlog.get_logger("flowtally.server")
+
+SWEEP_S: Final = 1.0
+OPEN_FILES: Final = "/dev/fd"  # of this process, on Linux and macOS; elsewhere nothing is swept
+IPV6_CALLER: Final = 64  # bits of the network that one caller is given
+HERE: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1"))
+
+Peer: TypeAlias = tuple[str, int]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A connection: under which number it is open here, and who is at its other end."""
+
+    file: int
+    peer: Peer
+
+
+class Crowd:
+    """Told by the event loop what is asked over which connection; `sweep` runs in a thread beside it."""
+
+    def __init__(self, config: Config, here: Networks = HERE) -> None:
+        self._config = config
+        self._uncounted = (*here, *config.proxies)
+        self._crowded = config.max_connections * 3 // 4
+        per_address = config.max_connections_per_address
+        self._least = min(per_address, self._crowded) if per_address else self._crowded
+        self._in_work: set[Peer] = set()
+        self._served: set[Peer] = set()  # those that asked something, and some that are gone
+        self._since: dict[Peer, int] = {}  # at which sweep each was seen first
+        self._sweeps = 0
+
+    def begin(self, client: tuple[str, int] | None) -> None:
+        """A request of this connection is in work."""
+        if client is not None:
+            self._in_work.add(_of_scope(client))
+
+    def end(self, client: tuple[str, int] | None) -> None:
+        if client is not None:
+            self._in_work.discard(_of_scope(client))
+            self._served.add(_of_scope(client))
+
+    def sweep(self, port: int) -> int:
+        """Shut down what is beyond the bounds; how many that were."""
+        self._sweeps += 1
+        if len(self._served) > 2 * self._config.max_connections:
+            self._served.clear()  # costs nothing but the order in which idle ones end
+        files = _open_files()
+        if len(files) <= self._least:
+            self._since.clear()
+            return 0
+        found = list(connections(port, files))
+        self._since = {one.peer: self._since.get(one.peer, self._sweeps) for one in found}
+        return sum(map(_shut, self._too_many(found))) + sum(map(_shut, self._silent(found)))
+
+    def _too_many(self, found: Sequence[Found]) -> Iterator[Found]:
+        limit = self._config.max_connections_per_address
+        by_caller: dict[str, list[Found]] = defaultdict(list)
+        for one in found:
+            if limit and (caller := self._counted(one.peer[0])):
+                by_caller[caller].append(one)
+        for caller, own in by_caller.items():
+            if len(own) > limit:
+                log.warning("too many connections of one address", client=caller, open=len(own), limit=limit)
+                yield from sorted(own, key=self._worth)[: len(own) - limit]
+
+    def _silent(self, found: Sequence[Found]) -> Iterator[Found]:
+        if len(found) <= self._crowded:
+            return
+        silent = [one for one in found if self._is_silent(one.peer)]
+        log.warning("silent connections end, many are open", open=len(found), silent=len(silent))
+        yield from silent
+
+    def _is_silent(self, peer: Peer) -> bool:
+        return peer not in self._in_work and peer not in self._served and self._since[peer] < self._sweeps
+
+    def _worth(self, one: Found) -> tuple[bool, bool, int]:
+        """The least ends first."""
+        return one.peer in self._in_work, one.peer in self._served, -self._since[one.peer]
+
+    def _counted(self, text: str) -> str:
+        """What this peer's address is counted as; empty: it is not."""
+        address = address_of(text)
+        if address is None or is_in(address, self._uncounted):
+            return ""
+        return str(address) if address.version == 4 else str(IPv6Network((address, IPV6_CALLER), strict=False))
+
+
+def connections(port: int, files: Sequence[int]) -> Iterator[Found]:
+    """Those of these open files that are connections to this port."""
+    for file in files:
+        with suppress(OSError):  # closed meanwhile, or not connected
+            if not stat.S_ISSOCK(os.fstat(file).st_mode):
+                continue
+            with _copy(file) as own:
+                if own.family in (socket.AF_INET, socket.AF_INET6) and own.getsockname()[1] == port:
+                    yield Found(file, _peer(own))
+
+
+def _of_scope(client: tuple[str, int]) -> Peer:
+    return client[0], int(client[1])  # the HTTP server has the port as text
+
+
+def _open_files() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(OPEN_FILES)]
+    except OSError:
+        return []
+
+
+def _copy(file: int) -> socket.socket:
+    """The socket under a number of its own: whatever becomes of the other meanwhile, this stays what it is."""
+    return socket.socket(fileno=os.dup(file))
+
+
+def _peer(own: socket.socket) -> Peer:
+    host, port = own.getpeername()[:2]
+    return host.partition("%")[0], port
+
+
+def _shut(one: Found) -> bool:
+    """Whether it was still the same connection; who owns it sees its end."""
+    with suppress(OSError), _copy(one.file) as own:
+        if _peer(own) == one.peer:
+            own.shutdown(socket.SHUT_RDWR)
+            return True
+    return False

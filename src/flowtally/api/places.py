@@ -1,0 +1,31 @@
+"""Places for requests in work: so many at a time, whoever asks. The next one is told to come again (503).
+
+Owns the bound of the whole server, apart from that on connections, of which most are silent at a time. What machines
+ask (`/healthz`, `/readyz`, `/metrics`) takes no place. One event loop takes all requests, so plain numbers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flowtally.errors import Overloaded
+
+
+class Places:
+    """At most `limit` requests in work."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """A place until the answer is made; Overloaded where none is left."""
+        if self.taken >= self.limit:
+            raise Overloaded(f"{self.taken} requests are in work, as many as may be", retry_after_s=1)
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1

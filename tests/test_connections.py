@@ -1,0 +1,215 @@
+"""Who may be connected, over real sockets: silent ones, too many of one address, heads without end, HTTP/2."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.live import Live, live_server
+
+from flowtally.api.access import MAX_HEAD_BYTES
+from flowtally.api.crowd import HERE, Crowd, Peer
+from flowtally.api.forwarded import Networks
+from flowtally.config import load_config
+
+H2C = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live_server(tmp_path_factory.mktemp("live") / "data", {"FLOWTALLY_MAX_CONNECTIONS": "64"}) as served:
+        yield served
+
+
+def connect(live: Live, *, from_address: str = "127.0.0.1") -> socket.socket:
+    host, port = live.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20, source_address=(from_address, 0))
+
+
+def answer_to(live: Live, request: bytes) -> bytes:
+    """All that comes until the server closes; nothing if it does at once."""
+    got = b""
+    with connect(live) as own:
+        try:
+            own.sendall(request)
+            while chunk := own.recv(65_536):
+                got += chunk
+        except ConnectionError:
+            pass
+    return got
+
+
+def healthy(live: Live, timeout: float = 30) -> bool:
+    return httpx.get(f"{live.url}/healthz", timeout=timeout).status_code == 200
+
+
+def memory_mb(live: Live) -> int:
+    """Of the one process that has this data directory open."""
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if live.data.encode() in status.read_bytes().split(b"\0"):
+                return int((status.parent / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+        except (OSError, ValueError):
+            continue
+    raise AssertionError("the server does not run")
+
+
+def test_http_2_is_not_spoken(live: Live) -> None:
+    before = memory_mb(live)
+    block = bytes((0x00, 0x40, 0x00, 0x01, 0x04, 0, 0, 0, 1)) + b"\x82" * 0x4000  # a head of HTTP/2
+    assert not answer_to(live, H2C + block * 8).startswith(b"\0")
+    assert memory_mb(live) - before < 50
+    assert healthy(live)
+
+
+@pytest.mark.parametrize("size", [MAX_HEAD_BYTES + 1, 60_000, 200_000, 3_000_000])
+def test_a_head_beyond_the_limit_is_refused(live: Live, size: int) -> None:
+    before = memory_mb(live)
+    got = answer_to(live, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Pad: " + b"a" * size + b"\r\n\r\n")
+    assert got == b"" or got.startswith(b"HTTP/1.1 431 ")  # what is sent on may reset the connection before it is read
+    assert memory_mb(live) - before < 50
+    assert healthy(live)
+
+
+def test_a_head_just_beyond_the_limit_is_told_what_the_limit_is(live: Live) -> None:
+    refused = httpx.get(f"{live.url}/v1/accounts", headers={"X-Pad": "a" * MAX_HEAD_BYTES})
+    assert (refused.status_code, refused.json()["code"]) == (431, "head_too_large")
+    assert refused.json()["limit"] == MAX_HEAD_BYTES
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+    assert refused.headers["connection"] == "close"
+    assert httpx.get(f"{live.url}/healthz", headers={"X-Pad": "a" * (MAX_HEAD_BYTES - 400)}).status_code == 200
+
+
+def test_more_silent_connections_than_there_may_be_shut_nobody_out(live: Live) -> None:
+    with ExitStack() as closing:
+        silent = [closing.enter_context(connect(live)) for _ in range(200)]
+        assert healthy(live)
+        ended = 0
+        for one in silent:
+            one.setblocking(False)
+            with suppress(BlockingIOError):
+                ended += one.recv(1) == b""
+        assert ended > 64
+
+
+def test_who_asked_something_is_not_ended_with_the_silent(live: Live) -> None:
+    with httpx.Client(base_url=live.url) as kept, ExitStack() as closing:
+        before = port_of(kept.get("/healthz"))
+        for _ in range(60):
+            closing.enter_context(connect(live))
+        time.sleep(3)
+        assert port_of(kept.get("/healthz")) == before
+
+
+def port_of(answer: httpx.Response) -> int:
+    """Of which connection it came over."""
+    return int(answer.extensions["network_stream"].get_extra_info("socket").getsockname()[1])
+
+
+class Listening:
+    """A socket of this process that takes what connects to it, as the server has it."""
+
+    def __init__(self, closing: ExitStack) -> None:
+        self._closing = closing
+        self._listener = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.port = self._listener.getsockname()[1]
+        self.open: list[tuple[socket.socket, Peer]] = []
+
+    def take(self, address: str) -> Peer:
+        """One more from this address, which must be of this machine."""
+        near = socket.create_connection(("127.0.0.1", self.port), timeout=20, source_address=(address, 0))
+        self._closing.enter_context(near)
+        own, (host, port) = self._listener.accept()
+        self._closing.enter_context(own)
+        peer = (str(host), int(port))
+        self.open.append((near, peer))
+        return peer
+
+    def ended(self) -> list[Peer]:
+        """Who reads the end of its connection."""
+        found = []
+        for near, peer in self.open:
+            near.setblocking(False)
+            with suppress(BlockingIOError):
+                found += [peer] if near.recv(1) == b"" else []
+        return found
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    with ExitStack() as closing:
+        yield Listening(closing)
+
+
+def crowd(per_address: int = 4, most: int = 1000, proxies: str = "", here: Networks = ()) -> Crowd:
+    settings = {"max_connections": most, "max_connections_per_address": per_address, "trusted_proxies": proxies}
+    return Crowd(load_config({}, data="/nowhere", **settings), here)
+
+
+def test_one_address_has_so_many_connections_and_others_keep_theirs(listening: Listening) -> None:
+    others = [listening.take(f"127.0.0.{last}") for last in (3, 4, 5) for _ in range(4)]
+    greedy = [listening.take("127.0.0.2") for _ in range(10)]
+    watch = crowd()
+    assert watch.sweep(listening.port) == 6
+    assert len(set(listening.ended()) & set(greedy)) == 6
+    assert not set(listening.ended()) & set(others)
+
+
+def test_what_is_in_work_ends_last_and_the_silent_first(listening: Listening) -> None:
+    watch = crowd()
+    in_work, idle = [[listening.take("127.0.0.2") for _ in range(3)] for _ in range(2)]
+    for peer in (*in_work, *idle):
+        watch.begin(peer)
+    for peer in idle:
+        watch.end(peer)
+    silent = [listening.take("127.0.0.2") for _ in range(3)]
+    watch.sweep(listening.port)
+    assert set(silent) < set(listening.ended())
+    assert not set(in_work) & set(listening.ended())
+    assert len(listening.ended()) == 5
+
+
+@pytest.mark.parametrize(("proxies", "here"), [("127.0.0.0/30", ()), ("", HERE)], ids=["proxy", "this machine"])
+def test_who_speaks_for_many_is_not_counted(listening: Listening, proxies: str, here: Networks) -> None:
+    for _ in range(10):
+        listening.take("127.0.0.2")
+    assert crowd(proxies=proxies, here=here).sweep(listening.port) == 0
+
+
+def test_no_bound_is_no_bound(listening: Listening) -> None:
+    for _ in range(10):
+        listening.take("127.0.0.2")
+    assert crowd(per_address=0).sweep(listening.port) == 0
+
+
+def test_silent_ones_end_at_the_second_sweep_and_only_when_there_are_many(listening: Listening) -> None:
+    watch = crowd(per_address=0, most=16)
+    served = [listening.take("127.0.0.2") for _ in range(4)]
+    for peer in served:
+        watch.begin(peer)
+        watch.end(peer)
+    early = [listening.take("127.0.0.2") for _ in range(8)]
+    assert [watch.sweep(listening.port) for _ in range(3)] == [0, 0, 0]  # twelve of sixteen
+    late = listening.take("127.0.0.2")
+    assert watch.sweep(listening.port) == len(early)
+    assert set(listening.ended()) == set(early)
+    assert late not in listening.ended()
+
+
+def test_a_connection_that_ended_by_itself_and_other_sockets_are_left_alone(listening: Listening) -> None:
+    watch = crowd()
+    other = socket.socketpair()
+    with other[0], other[1]:
+        for _ in range(10):
+            listening.take("127.0.0.2")
+        for near, _ in listening.open:
+            near.close()
+        watch.sweep(listening.port)
+        other[0].sendall(b"x")
+        assert other[1].recv(1) == b"x"
