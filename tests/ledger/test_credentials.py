@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from flowtally.errors import Conflict, NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import accounts, credentials
+from flowtally.ledger import accounts, credentials, senders
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table
 from flowtally.protocol import Scope
@@ -164,3 +164,59 @@ def test_an_issued_token_of_another_scope_does_not_become_admin_by_import(ledger
 def test_an_imported_token_must_be_long_and_fit_a_header(ledger: Ledger, token: str) -> None:
     with pytest.raises(Unprocessable), ledger.begin() as tx:
         credentials.import_token(tx, token, name=ENV, now=5)
+
+
+@pytest.mark.parametrize("account", [None, "acme"])
+def test_a_new_credential_goes_on_as_the_sender_it_is_issued_for(ledger: Ledger, account: str | None) -> None:
+    with ledger.begin() as tx:
+        old, *_ = credentials.issue(tx, "ingest", account, "gw", 5)
+        new, token, _ = credentials.issue(tx, "ingest", account, "gw again", 6, sender=old.sender)
+        other, *_ = credentials.issue(tx, "ingest", account, "gw", 7)
+        assert credentials.authenticate(tx, token) == new
+        assert old.sender == new.sender != other.sender
+        credentials.revoke(tx, old.id, 8)
+        assert credentials.authenticate(tx, token) == new
+        assert [one.name for one in senders.list_senders(tx, account).items] == ["gw", "gw"]
+
+
+@pytest.mark.parametrize("of", [None, "acme", "beta"])
+@pytest.mark.parametrize(
+    ("scope", "account"), [("ingest", None), ("ingest", "acme"), ("admin", None), ("account", "acme")]
+)
+def test_a_senders_credentials_are_bound_as_it_is(
+    ledger: Ledger, of: str | None, scope: Scope, account: str | None
+) -> None:
+    with ledger.begin() as tx:
+        sender = credentials.issue(tx, "ingest", of, "gw", 5)[0].sender
+        if of == account and scope != "account":
+            assert credentials.issue(tx, scope, account, "", 6, sender=sender)[0].sender == sender
+            return
+        with pytest.raises(Unprocessable) as caught:
+            credentials.issue(tx, scope, account, "", 6, sender=sender)
+    assert caught.value.extra["field"] == "sender"
+
+
+@pytest.mark.parametrize("sender", ["snd_unknown", "", "\0"])
+def test_a_credential_is_issued_for_a_sender_that_is_there(ledger: Ledger, sender: str) -> None:
+    with pytest.raises(NotFound), ledger.begin() as tx:
+        credentials.issue(tx, "ingest", None, "", 6, sender=sender)
+
+
+def test_a_changed_token_of_the_operators_goes_on_as_the_sender_of_the_one_before(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        first = credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        second = credentials.import_token(tx, TOKEN + "x", name=ENV, now=6)
+        assert (first.sender, first.id) == (second.sender, credentials.read_credential(tx, first.id).id)
+        assert first.id != second.id
+
+
+def test_a_sender_is_called_otherwise_and_stays_the_same(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        made, *_ = credentials.issue(tx, "ingest", "acme", "gw", 5)
+        assert made.sender is not None
+        renamed = senders.rename_sender(tx, made.sender, "gateway 1", now=6)
+        assert renamed == senders.Sender(made.sender, "acme", "gateway 1", 5) == senders.read_sender(tx, made.sender)
+        with pytest.raises(NotFound):
+            senders.rename_sender(tx, "snd_unknown", "x", now=6)
+        with pytest.raises(UnknownAccount):
+            senders.list_senders(tx, "nobody")

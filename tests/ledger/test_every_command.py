@@ -28,6 +28,7 @@ from flowtally.ledger import (
     plans,
     pools,
     purchases,
+    senders,
     used_keys,
     users,
     vouchers,
@@ -41,7 +42,7 @@ from flowtally.ledger.tables import installation, metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
-MODULES += [idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins, used_keys]
+MODULES += [senders, idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins, used_keys]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
@@ -56,6 +57,7 @@ class World(msgspec.Struct, frozen=True):
     allocation: str
     erased: str
     revocable_voucher: str
+    sender: str
 
 
 Command = Callable[[Connection, World], object]
@@ -92,6 +94,8 @@ COMMANDS: dict[str, Command] = {
     "retire_plan": lambda tx, w: plans.retire_plan(tx, "old", now=NOW),
     "purchase": lambda tx, w: purchases.purchase(tx, "acme", "small", now=NOW),
     "issue": lambda tx, w: _issued(*credentials.issue(tx, "account", "acme", "page", NOW)),
+    "create_sender": lambda tx, w: senders.create_sender(tx, "acme", "gateway", NOW),
+    "rename_sender": lambda tx, w: senders.rename_sender(tx, w.sender, "gateway 1", now=NOW),
     "import_token": lambda tx, w: credentials.import_token(tx, "x" * 20, name="env", now=NOW),
     "revoke": lambda tx, w: credentials.revoke(tx, w.revocable, NOW),
     "close_period": lambda tx, w: periods.close_period(
@@ -129,7 +133,10 @@ def make_world(tx: Connection) -> World:
     _, unused = vouchers.create_vouchers(
         tx, "acme", 7, [code("a"), code("b")], now=7, pool="traffic", duration_s=60, left=14
     )
-    return World(grant.id, revocable.id, asking.keys_of, funded, allocation.id, erased.user_id, unused.id)
+    assert revocable.sender is not None
+    return World(
+        grant.id, revocable.id, asking.keys_of, funded, allocation.id, erased.user_id, unused.id, revocable.sender
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
@@ -31,6 +33,7 @@ INGEST = CredentialAnswer(
     "gateway 1",
     "2026-03-01T09:30:00Z",
     None,
+    sender="snd_0199f2c47b3a7c13",
     token="ft_ing_...",  # noqa: S106
     key="ft_key_...",
 )
@@ -44,15 +47,16 @@ INGEST = CredentialAnswer(
     body=CredentialRequest,
     answer=CredentialAnswer,
     status=201,
-    errors=(UnknownAccount, Conflict, Unprocessable),
+    errors=(UnknownAccount, NotFound, Conflict, Unprocessable),
     body_example={"scope": "account", "name": "reports"},
     example=MADE,
 )
 def issue_of_account(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
     """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` writes
-    events of this account only. `token` is the bearer secret, `key` a second secret that some dialects ask for: both
-    are answered now and never again."""
-    return made(*credentials.issue(call.tx, body.scope, account, body.name, call.now))
+    events of this account only, as a sender of its own or as the `sender` that is named, whose sources it goes on with.
+    `token` is the bearer secret, `key` a second secret that some dialects ask for: both are answered now and never
+    again."""
+    return made(*credentials.issue(call.tx, body.scope, account, body.name, call.now, sender=body.sender))
 
 
 @operation(
@@ -93,14 +97,15 @@ def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAn
     body=CredentialRequest,
     answer=CredentialAnswer,
     status=201,
-    errors=(Unprocessable,),
+    errors=(NotFound, Unprocessable),
     body_example={"scope": "ingest", "name": "gateway 1"},
     example=INGEST,
 )
 def issue(call: Call, body: CredentialRequest) -> CredentialAnswer:
     """Scope `ingest` writes events of any account, scope `admin` does everything. Credentials of one account are
-    issued under the account."""
-    return made(*credentials.issue(call.tx, body.scope, None, body.name, call.now))
+    issued under the account. Its sources are those of its `sender`: one of its own, or the one that is named, which
+    must be bound to no account. So a gateway's key is replaced: both work until the old one is revoked."""
+    return made(*credentials.issue(call.tx, body.scope, None, body.name, call.now, sender=body.sender))
 
 
 @operation(
@@ -154,12 +159,10 @@ def show(credential: Credential) -> CredentialAnswer:
         credential.name,
         format_instant(credential.created_at),
         None if credential.revoked_at is None else format_instant(credential.revoked_at),
+        sender=credential.sender,
     )
 
 
 def made(credential: Credential, token: str, key: str) -> CredentialAnswer:
     """The only answer that has the secrets."""
-    shown = show(credential)
-    return CredentialAnswer(
-        shown.id, shown.scope, shown.account, shown.name, shown.created_at, shown.revoked_at, token=token, key=key
-    )
+    return msgspec.structs.replace(show(credential), token=token, key=key)

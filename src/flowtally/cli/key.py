@@ -12,7 +12,7 @@ from flowtally.protocol import CredentialAnswer, CredentialRequest, Scope
 
 commands = typer.Typer(name="key", help="Keys (credentials): make, list and revoke them.", no_args_is_help=True)
 
-COLUMNS: Final = ("id", "scope", "account", "name", "created", "revoked")
+COLUMNS: Final = ("id", "scope", "account", "sender", "name", "created", "revoked")
 
 
 @commands.command("create", epilog="Example: flowtally key create acme --scope account --name dashboard")
@@ -28,16 +28,21 @@ def create(
         ),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
+    sender: Annotated[
+        str | None, typer.Option("--sender", help="Whose sources it goes on with; see `flowtally sender list`.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make a key. Default scope: account if an account is named, else ingest."""
-    wanted: Scope = scope or ("account" if account else "ingest")
+    """Make a key. Default scope: account if an account is named and no sender, else ingest."""
+    wanted: Scope = scope or ("account" if account and sender is None else "ingest")
     with ask.client() as client:
-        made = client.create_credential(account, CredentialRequest(scope=wanted, name=name))
+        made = client.create_credential(account, CredentialRequest(scope=wanted, name=name, sender=sender))
     if json:
         document(made)
         return
     shown = {"id": made.id, "scope": made.scope, "account": made.account or "", "name": made.name}
+    if made.sender is not None:
+        shown["sender"] = made.sender
     facts(shown | {"token": made.token or "", "key": made.key or ""})
     note("Keep token and key now: they are stored hashed and never shown again.")
 
@@ -71,4 +76,4 @@ def revoke(
 
 
 def _row(one: CredentialAnswer) -> tuple[str, ...]:
-    return one.id, one.scope, one.account or "", one.name, when(one.created_at), when(one.revoked_at)
+    return one.id, one.scope, one.account or "", one.sender or "", one.name, when(one.created_at), when(one.revoked_at)

@@ -59,21 +59,25 @@ _COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
 SENDING: Final[frozenset[Scope]] = frozenset({"ingest", "admin"})
 
 
-def issue(tx: Connection, scope: Scope, account: str | None, name: str, now: int) -> tuple[Credential, str, str]:
-    """A new credential with its token and key, which are nowhere else from now on.
+def issue(
+    tx: Connection, scope: Scope, account: str | None, name: str, now: int, *, sender: str | None = None
+) -> tuple[Credential, str, str]:
+    """A new credential with its token and key, which are nowhere else from now on. `sender`: whose sources it goes on
+    with; without one it gets a sender of its own, where it may write events.
 
-    Unprocessable when scope and account do not go together, UnknownAccount, Conflict for a closed account.
+    Unprocessable when scope, account and sender do not go together, UnknownAccount, NotFound (the sender), Conflict for
+    a closed account.
     """
     token, key = (prefix + secrets.token_urlsafe(32) for prefix in (_PREFIX[scope], _KEY_PREFIX))
-    credential = _insert(tx, scope, account, name, now, token_hash=_hash(token), key_hash=_hash(key))
+    credential = _insert(tx, scope, account, name, now, token_hash=_hash(token), key_hash=_hash(key), sender=sender)
     return credential, token, key
 
 
 def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scope = "admin") -> Credential:
     """The credential of a token the operator chose (FLOWTALLY_ADMIN_TOKEN), made when it is new. It has no key.
 
-    `name` is a slot: a new token revokes the one imported under this name before, so that changing the setting is
-    enough to lock out a leaked token. Unprocessable for a token too short, long or not printable ASCII; Conflict when
+    `name` is a slot: a new token revokes the one imported under this name before and goes on with its sources, so that
+    changing the setting is enough to lock out a leaked token. Unprocessable for a token too short, long or not printable ASCII; Conflict when
     it was revoked or is known by another scope or name.
     """
     _check_imported(token)
@@ -85,8 +89,9 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
             raise Conflict(f"this token is that of credential {known.id!r} (scope {known.scope}) and cannot be used so")
         return known
     slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & credentials.c.revoked_at.is_(None)
+    sender = tx.execute(select(credentials.c.sender).where(slot, credentials.c.scope == scope).limit(1)).scalar()
     tx.execute(update(credentials).where(slot).values(revoked_at=now))
-    return _insert(tx, scope, None, name, now, token_hash=_hash(token), key_hash=None)
+    return _insert(tx, scope, None, name, now, token_hash=_hash(token), key_hash=None, sender=sender)
 
 
 def authenticate(tx: Connection, token: str) -> Credential | None:
@@ -139,18 +144,34 @@ def has_admin(tx: Connection) -> bool:
 
 
 def _insert(
-    tx: Connection, scope: Scope, account: str | None, name: str, now: int, *, token_hash: str, key_hash: str | None
+    tx: Connection,
+    scope: Scope,
+    account: str | None,
+    name: str,
+    now: int,
+    *,
+    token_hash: str,
+    key_hash: str | None,
+    sender: str | None = None,
 ) -> Credential:
     if (scope == "admin" and account is not None) or (scope in ("account", "manage") and account is None):
         raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
     if account is not None:
         read_open_account(tx, account)
     check_text("name", name)
-    sender = senders.create_sender(tx, account, name, now).id if scope in SENDING else None
+    sender = _sender(tx, scope, account, name, now, sender)
     credential = Credential(new_id("crd_"), scope, account, name, now, sender=sender)
     hashes = {"token_hash": token_hash, "key_hash": key_hash}
     tx.execute(insert(credentials).values(msgspec.structs.asdict(credential) | hashes))
     return credential
+
+
+def _sender(tx: Connection, scope: Scope, account: str | None, name: str, now: int, wanted: str | None) -> str | None:
+    if wanted is None:
+        return senders.create_sender(tx, account, name, now).id if scope in SENDING else None
+    if scope not in SENDING:
+        raise Unprocessable(f"scope {scope} writes no events, so it takes no sender", field="sender")
+    return senders.require_sender(tx, wanted, account).id
 
 
 def _find_by_token(tx: Connection, token: str) -> Credential | None:

@@ -37,13 +37,17 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     created_at: str
 
 
-class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True):
+class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`sender`: whose sources a credential that writes events goes on with; None: a new one's."""
+
     scope: Scope = "account"
     name: str = ""
+    sender: str | None = None
 
 
 class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`token` and `key` are present only in the answer that creates the credential."""
+    """`sender`: whose sources it writes, where it writes events. `token` and `key` are present only in the answer that
+    creates the credential."""
 
     id: str
     scope: Scope
@@ -51,6 +55,7 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     created_at: str
     revoked_at: str | None
+    sender: str | None = None
     token: str | None = None
     key: str | None = None
 
