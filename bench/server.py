@@ -22,7 +22,7 @@ from bench.process import BenchError, cpu_seconds, end, read_json_line, resident
 from flowtally.client import Client
 from flowtally.protocol import AccountRequest
 
-TOKEN: Final = "bench-admin-token-0123456789"
+TOKEN: Final = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 START_S: Final = 120
 
 

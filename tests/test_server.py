@@ -25,7 +25,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import address_of, bind, open_house
 
-TOKEN = "a-token-for-the-tests-only"
+TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SERVE = """
 import sys
 from flowtally import server
@@ -182,7 +182,7 @@ def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) ->
 
 
 def test_a_chosen_admin_token_is_taken_and_a_changed_one_replaces_it(tmp_path: Path) -> None:
-    first, second = ("chosen-by-the-operator-" + end for end in "12")
+    first, second = ("chosen-m4Vq8xTzJw2kRb7nHc5pYd9sLf3g-" + end for end in "12")
     for token in (first, second):
         told: list[str] = []
         with open_house(

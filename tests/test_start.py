@@ -27,7 +27,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import bind, open_house
 
-FIRST, SECOND = (f"chosen-by-the-operator-{number}" for number in (1, 2))
+FIRST, SECOND = (f"chosen-m4Vq8xTzJw2kRb7nHc5pYd9sLf3g-{number}" for number in (1, 2))
 EVENT = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
 
 

@@ -22,7 +22,7 @@ from flowtally.protocol import MAX_BODY_BYTES
 
 PREFIX: Final = "FLOWTALLY_"
 SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"})  # values never shown
-MIN_TOKEN_CHARS: Final = 20  # as ledger.credentials has it
+MIN_TOKEN_CHARS: Final = 20  # as ledger.credentials has it; a new one must be stronger, see `start`
 MAX_TOKEN_CHARS: Final = 1024
 
 Network = IPv4Network | IPv6Network
@@ -46,7 +46,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     admin_token: Annotated[
         str | None,
-        Meta(description="Bearer token of an admin credential to make at the first start, instead of a random one."),
+        Meta(
+            description="Bearer token of an admin credential to make at the first start, instead of a random one: at "
+            "least 32 characters that cannot be guessed (`openssl rand -hex 32`)."
+        ),
     ] = None
     max_future_s: Annotated[
         int, Meta(description="Events further in the future than this are refused.", ge=0, le=31_536_000)

@@ -29,11 +29,13 @@ from flowtally.ledger import credentials, managed, vouchers, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.refusal import refusing
+from flowtally.strength import weakness
 from flowtally.usage.keys import peek
 from flowtally.usage.open import embedded_directory, open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
 
+DRAWN: Final = "openssl rand -hex 32"
 ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
 
 log = structlog.get_logger(__name__)
@@ -133,6 +135,7 @@ def _open(
                 lease.keep()
             close_places(config)
             made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
+            _warn_of_weak(config.admin_token)
             vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
             yield tx
         if tell is not None and made:
@@ -172,8 +175,9 @@ class _Rehearsed(Exception):
 
 def _rehearse(config: Config, ledger: Ledger, now: int) -> None:
     """Whether the settings fit what the ledger holds, brought up to date: found out and taken back."""
-    if ledger.absent:
-        return  # nothing is there to contradict, and trying would make it
+    if ledger.absent:  # nothing is there to contradict, and trying would make it
+        _check_strength(None, config.admin_token)
+        return
     try:
         with ledger.begin_start() as tx:
             wallet.check_currency(tx, config.currency)
@@ -189,6 +193,7 @@ def _rehearse(config: Config, ledger: Ledger, now: int) -> None:
 def _first_admin(tx: Tx, chosen: str | None, now: int, *, random: bool) -> list[str]:
     """The token of a credential that was made just now, if one was."""
     if chosen is not None:
+        _check_strength(tx, chosen)
         try:
             credentials.import_token(tx, chosen, name=ADMIN_SLOT, now=now)
         except (Conflict, Unprocessable) as error:
@@ -197,6 +202,18 @@ def _first_admin(tx: Tx, chosen: str | None, now: int, *, random: bool) -> list[
     if not random or credentials.has_admin(tx):
         return []
     return [credentials.issue(tx, "admin", None, "first start", now)[1]]
+
+
+def _check_strength(tx: Tx | None, chosen: str | None) -> None:
+    """ConfigError for a new token that can be guessed. One that is known already was taken by an earlier version."""
+    weak = weakness(chosen) if chosen is not None else None
+    if weak and (tx is None or credentials.authenticate(tx, str(chosen)) is None):
+        raise ConfigError(f"admin_token is too weak: {weak}. Have one drawn: {DRAWN}")
+
+
+def _warn_of_weak(chosen: str | None) -> None:
+    if chosen is not None and (weak := weakness(chosen)):
+        log.warning("admin_token_weak", detail=f"{weak}. Whoever guesses it may do everything. Set another: {DRAWN}")
 
 
 def _any_sealed(tx: Tx) -> str | None:

@@ -23,7 +23,7 @@ from tests.small_disk import small_disk
 
 FLOWTALLY = [sys.executable, "-m", "flowtally"]
 TIME = "2026-03-01T00:00:00Z"
-TOKEN = "a-token-for-the-tests-only"
+TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SEED = 20260315
 KEY = b"c2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkLi4="
 

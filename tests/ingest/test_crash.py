@@ -24,7 +24,7 @@ import pytest
 from tests.live import clean_environment
 
 ROUNDS: Final = 20
-TOKEN: Final = "crash-test-token-of-no-value"
+TOKEN: Final = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 TIME: Final = "2026-01-01T00:00:00Z"
 BATCHES: Final = (1, 3, 50, 2_000)
 
