@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from flowtally.config import MAX_TOKEN_CHARS
@@ -83,6 +83,14 @@ def bearer_token(header: str | None) -> str:
     if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARS or not token.isascii():
         raise Unauthenticated("The Authorization header is not `Bearer <token>`.")
     return token
+
+
+def only_header(sent: Sequence[str]) -> str | None:
+    """The `Authorization` header of a request, given once or twice the same. Unauthenticated for two that differ:
+    what stands between may have looked at the other one."""
+    if len(set(sent)) > 1:
+        raise Unauthenticated("There are two Authorization headers, and they differ.")
+    return sent[0] if sent else None
 
 
 def require_scope(credential: Credential, allowed: Collection[Scope]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import Client
+from tests.conftest import Client, ask_as_sent
 from tests.fake_ingest import FakeIngest
 
 from flowtally.api import health
@@ -41,6 +41,17 @@ def test_the_log_has_the_path_and_the_credentials_public_name_but_no_secret(
     assert "crd_" in logged
     assert "very-secret" not in logged
     assert admin_token not in logged
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts", "/metrics"])
+def test_of_two_authorizations_that_differ_neither_counts(
+    make_client: Callable[..., Client], admin_token: str, path: str
+) -> None:
+    client = make_client(metrics="admin")
+    right, wrong = (("Authorization", f"Bearer {token}") for token in (admin_token, "somebody-elses"))
+    for sent in ([right, wrong], [wrong, right]):
+        assert ask_as_sent(client, "GET", path, headers=sent).status_code == 401
+    assert ask_as_sent(client, "GET", path, headers=[right, right]).status_code == 200
 
 
 def test_metrics_count_requests_by_route(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from tests.conftest import Client, send
-from tests.vendors.asking import Shown, issue
+from tests.conftest import Client, ask_as_sent, send
+from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
@@ -145,6 +146,21 @@ def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
             *(who.ask(client, dialect, route) for who in (nobody, admin)),
         ]
         assert len({assert_refused(dialect, answer) for answer in asked}) == 1
+
+
+@every_dialect
+def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(
+    client: Client, acme: str, dialect: Dialect
+) -> None:
+    who = issue(client, acme, "manage")
+    headers = list(PLACES[dialect.name](who)[1].items())
+    wrong = assert_refused(dialect, who.with_token("nobody" * 5).ask(client, dialect, dialect.routes[0]))
+    for route in dialect.routes:
+        asked = functools.partial(ask_as_sent, client, route.method, route.path)
+        assert bare(asked(headers=headers * 2)) == bare(asked(headers=headers))
+        for name, value in headers:
+            for sent in ([*headers, (name, value + "x")], [(name, value + "x"), *headers]):
+                assert assert_refused(dialect, asked(headers=sent)) == (10014 if name == "key" else wrong)
 
 
 @every_dialect

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Client
 
 from flowtally.config import load_config
-from flowtally.errors import ConfigError, MalformedBody, UnsupportedMedia
+from flowtally.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Asked, Dialect, Rate
 from flowtally.vendors.reading import form_of
@@ -68,6 +68,12 @@ def test_what_the_body_says_wins_over_the_query_and_cookies_are_read() -> None:
 )
 def test_a_cookie_is_found_whatever_stands_beside_it(header: str) -> None:
     assert Asked("GET", "/", {}, {"cookie": header}, {}).cookie("token") == "abc"
+
+
+def test_of_two_cookies_that_differ_neither_is_taken() -> None:
+    assert Asked("GET", "/", {}, {"cookie": "token=a; token=a"}, {}).cookie("token") == "a"
+    with pytest.raises(Unauthenticated, match="not the same"):
+        Asked("GET", "/", {}, {"cookie": "token=a; x=1; token=b"}, {}).cookie("token")
 
 
 def test_a_throttle_lets_so_many_in_per_window_and_counts_only_those() -> None:

@@ -56,7 +56,7 @@ def _day_after(day: date, zone: ZoneInfo) -> int:
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
     """The token of a credential, in PlainProxy's own header."""
-    key = asked.headers.get("x-plain-key")
+    key = asked.secret("x-plain-key")
     if not key:
         raise Unauthenticated("there is no X-Plain-Key")
     return Secrets(key)

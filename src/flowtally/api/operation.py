@@ -133,7 +133,7 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
 
 
 async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[Any]:
-    credential = await house.who(request.headers.get("authorization"))
+    credential = await house.who(auth.only_header(request.headers.getall("authorization", [])))
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     auth.require_scope(credential, op.may)
     given = _path(request)

@@ -15,7 +15,7 @@ caller. `serving` runs this, `describing` puts it into the OpenAPI document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -38,15 +38,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     enabled: Annotated[bool, Meta(description="Whether it is served; its paths are unknown otherwise.")] = True
 
 
+Place = Literal["headers", "query", "form"]
+
+
 class Asked(msgspec.Struct, frozen=True):
     """One request as the vendors' APIs see it: of parameters given twice the first, header names in lower case. `form`:
-    the body's parameters, whether it is urlencoded, multipart or a JSON object (whose values stay what they are)."""
+    the body's parameters, whether it is urlencoded, multipart or a JSON object (whose values stay what they are).
+    `differing`: what is given twice in one place, and not the same."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     form: Mapping[str, Any]
+    differing: Set[tuple[Place, str]] = frozenset()
+
+    def secret(self, name: str, *places: Place, wrong: type[Unauthenticated] = Unauthenticated) -> str:
+        """What stands under this name in these places, or in the headers alone; empty where nothing does. `wrong` is
+        raised where two of them differ: nobody guesses which of two callers it is."""
+        looked = places or ("headers",)
+        given = [str(value) for one in looked if (value := getattr(self, one).get(name)) not in (None, "")]
+        if len(set(given)) > 1 or any((one, name) in self.differing for one in looked):
+            raise wrong(f"{name} is given more than once, and not the same.")
+        return given[0] if given else ""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -54,12 +68,13 @@ class Asked(msgspec.Struct, frozen=True):
         return {**self.query, **self.form}
 
     def cookie(self, name: str) -> str | None:
-        """Each cookie by itself, as browsers send them: what another one holds must not hide this one."""
-        for one in self.headers.get("cookie", "").split(";"):
-            key, _, value = one.strip().partition("=")
-            if key == name:
-                return value.strip().strip('"')
-        return None
+        """Each cookie by itself, as browsers send them: what another one holds must not hide this one. Unauthenticated
+        where two of this name differ."""
+        cookies = (one.strip().partition("=") for one in self.headers.get("cookie", "").split(";"))
+        found = {value.strip().strip('"') for key, _, value in cookies if key == name}
+        if len(found) > 1:
+            raise Unauthenticated(f"The cookie {name} is given more than once, and not the same.")
+        return found.pop() if found else None
 
 
 class Secrets(msgspec.Struct, frozen=True):

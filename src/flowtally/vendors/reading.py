@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,9 @@ from flowtally.api.inputs import check_known, query_pairs, read_body
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
 from flowtally.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
-from flowtally.vendors.base import Asked
+from flowtally.vendors.base import Asked, Place
+
+Pairs = list[tuple[str, Any]]
 
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
@@ -25,21 +28,25 @@ MAX_NAME_CHARS: Final = 100  # of a parameter, where an error tells it
 async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, FlowtallyError | None]:
     """The request, its body bounded in size and time; and what of it could not be read (BadRequest, MalformedBody,
     UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks, for secrets are looked at first."""
+    sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
     headers = _headers(request)
     query: dict[str, str] = {}
     form: dict[str, Any] = {}
     unread = None
     try:
-        query = _known(_first(query_pairs(request.scope["query_string"])), BadRequest)
+        sent["query"] = query_pairs(request.scope["query_string"])
+        query = _known(_first(sent["query"]), BadRequest)
     except FlowtallyError as error:
         unread = error
     try:
-        form = form_of(await _body(request, config), headers.get("content-type", ""))
+        sent["form"] = pairs_of(await _body(request, config), headers.get("content-type", ""))
+        form = _known(_first(sent["form"]), MalformedBody)
     except ClientGone:
         raise
     except FlowtallyError as error:
         unread = unread or error
-    return Asked(request.method, request.scope["path"], query, headers, form), unread
+    differing = {(place, name) for place, pairs in sent.items() for name in _differing(pairs)}
+    return Asked(request.method, request.scope["path"], query, headers, form, differing), unread
 
 
 def _known(given: dict[str, Any], error: type[FlowtallyError]) -> dict[str, Any]:
@@ -68,28 +75,35 @@ async def _body(request: AnyRequest, config: Config) -> bytes:
 
 
 def form_of(raw: bytes, content_type: str) -> dict[str, Any]:
-    """The parameters of a body; of a JSON object those that are text, numbers or true and false."""
-    return _known(_form(raw, content_type), MalformedBody)
+    """The parameters of a body, of those given twice the first."""
+    return _known(_first(pairs_of(raw, content_type)), MalformedBody)
 
 
-def _form(raw: bytes, content_type: str) -> dict[str, Any]:
+def pairs_of(raw: bytes, content_type: str) -> Pairs:
+    """The parameters of a body as they come; of a JSON object those that are text, numbers or true and false."""
     if not raw.strip():
-        return {}
+        return []
     kind, options = parse_options_header(content_type)
     if kind == JSON:
         return _of_json(raw)
     if kind == MULTIPART:
         return _of_multipart(raw, options.get("boundary", ""))
     if kind in (FORM, ""):
-        return _first(_urlencoded(raw))
+        return _urlencoded(raw)
     raise UnsupportedMedia(f"The body is {kind[:100]!r}; send a form or a JSON object.")
 
 
-def _first(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _first(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for name, value in pairs:
         found.setdefault(name, value)
     return found
+
+
+def _differing(pairs: Pairs) -> Iterator[str]:
+    """The names that are given more than once with other values; to be empty is to be not given."""
+    first = _first(pair for pair in pairs if pair[1] != "")
+    yield from (name for name, value in pairs if value not in ("", first.get(name)))
 
 
 def _urlencoded(raw: bytes) -> list[tuple[str, str]]:
@@ -99,18 +113,18 @@ def _urlencoded(raw: bytes) -> list[tuple[str, str]]:
         raise MalformedBody(f"The form cannot be read: {error.detail}") from None
 
 
-def _of_multipart(raw: bytes, boundary: str) -> dict[str, str]:
+def _of_multipart(raw: bytes, boundary: str) -> Pairs:
     try:
         parts = MultipartParser(io.BytesIO(raw), boundary, len(raw), part_limit=MAX_PARTS, strict=True).parts()
-        pairs = [(part.name, part.raw.decode()) for part in parts]
+        return [(part.name, part.raw.decode()) for part in parts]
     except (MultipartError, ValueError, AssertionError) as error:
         raise MalformedBody(f"The form cannot be read: {type(error).__name__}.") from None
-    return _first(pairs)
 
 
-def _of_json(raw: bytes) -> dict[str, Any]:
+def _of_json(raw: bytes) -> Pairs:
     try:
-        value = msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        msgspec.json.decode(raw, type=dict[str, Any])  # stricter, and its words; it keeps one of two equal names
+        pairs = json.loads(raw, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
         raise MalformedBody(f"The body is no JSON object: {error}.") from None
-    return {name: one for name, one in value.items() if isinstance(one, (str, int, float, bool))}
+    return [(name, value) for name, value in pairs if isinstance(value, (str, int, float, bool))]

@@ -135,7 +135,7 @@ def _show(one: Paid, zone: ZoneInfo, no_expiry: str) -> wire.Record:
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
     """The Bearer token; on the overview alone a cookie will do, where the settings name one."""
-    scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+    scheme, _, token = asked.secret("authorization").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return Secrets(token.strip())
     cookie = asked.cookie(settings.cookie) if settings.cookie and asked.path == ASSET else None

@@ -36,7 +36,7 @@ CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
     """`api-id` is the credential's id, `api-token` its token; both must be right."""
-    shown_id, token = asked.headers.get(ID, ""), asked.headers.get(TOKEN, "")
+    shown_id, token = asked.secret(ID), asked.secret(TOKEN)
     if not shown_id or not token:
         raise Unauthenticated(f"Send the headers {ID} and {TOKEN}.")
     return Secrets(token, id=shown_id)

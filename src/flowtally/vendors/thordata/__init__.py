@@ -22,7 +22,7 @@ from flowtally.errors import (
     Unavailable,
     UnknownUser,
 )
-from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Secrets, WrongKey
+from flowtally.vendors.base import Asked, Dialect, Fault, Place, Rate, Secrets, WrongKey
 from flowtally.vendors.thordata import account, cdk, money, usage, users, whitelist, wire
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.vendors.thordata.wire import ThordataError
@@ -40,23 +40,20 @@ CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
     (RateLimited, wire.TOO_OFTEN),
     (Unavailable, 503),
 )
+PLACES: Final[tuple[Place, ...]] = ("headers", "query", "form")
 OWN_WORDS: Final = (Forbidden, MethodNotAllowed)  # texts that say more than the list, and hold nothing secret
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
-    """`token`, and `key` where it is sent: headers first, then the query, then the body. Unauthenticated without a
-    token; WrongKey without a key that is required."""
-    token, key = _sent(asked, "token"), _sent(asked, "key")
+    """`token`, and `key` where it is sent: in the headers, the query or the body. Unauthenticated without a token, or
+    with two that differ; WrongKey without a key that is required, or with two."""
+    token = asked.secret("token", *PLACES)
+    key = "" if settings.key == "ignored" else asked.secret("key", *PLACES, wrong=WrongKey)
     if not token:
         raise Unauthenticated("There is no token.")
     if settings.key == "required" and not key:
         raise WrongKey("There is no key.")
-    return Secrets(token, None if settings.key == "ignored" else key or None)
-
-
-def _sent(asked: Asked, name: str) -> str:
-    places: tuple[Mapping[str, Any], ...] = (asked.headers, asked.query, asked.form)
-    return next((str(value) for place in places if (value := place.get(name)) not in (None, "")), "")
+    return Secrets(token, key or None)
 
 
 def succeed(made: Any) -> Reply:

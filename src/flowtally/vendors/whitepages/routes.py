@@ -79,9 +79,9 @@ def _at(day: date) -> int:
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
-    if not asked.headers.get(HEADER):
+    if not (key := asked.secret(HEADER)):
         raise Unauthenticated(f"Send the key in the header {HEADER}.")
-    return Secrets(asked.headers[HEADER])
+    return Secrets(key)
 
 
 def check_quota(call: DialectCall) -> None:
