@@ -139,18 +139,31 @@ def test_a_backup_is_not_restored_into_a_running_directory(live: Live, tmp_path:
 def test_the_temporary_directory_may_be_swept_while_the_server_runs(live: Live) -> None:
     works(live, "before the sweep")
     kept = Path(live.data).stat()
-    place = Path(f"/dev/shm/flowtally-{os.getuid()}-{kept.st_dev:x}-{kept.st_ino:x}")
-    if not place.is_dir():
+    name = f"flowtally-{os.getuid()}-{kept.st_dev:x}-{kept.st_ino:x}"
+
+    def places() -> list[Path]:
+        return [one for one in Path("/dev/shm").glob(f"{name}-*") if one.is_dir()]
+
+    if not places():
         pytest.skip("this machine has no room in memory for temporary files")
     for again in range(2):
+        [place] = places()
         shutil.rmtree(place)
         works(live, f"swept {again}")
+        assert places() != [place]  # nobody can know the next one, and wait for us there
+    [place] = places()
     shutil.rmtree(place)
-    place.write_text("something else of that name")  # no place for files: they go where they usually do
+    place.write_text("something else of that name")
     works(live, "with a file in the way")
     place.unlink()
-    works(live, "free again")
-    assert place.stat().st_mode & 0o777 == 0o700
+    [place] = places()
+    place.chmod(0o777)
+    works(live, "open to others")
+    assert [one.stat().st_mode & 0o777 for one in places() if one != place] == [0o700]
+    shutil.rmtree(place)
+    Path("/dev/shm", name).mkdir()  # what a version before this one, or somebody who knew its name, left
+    works(live, "a name that can be known")
+    assert list(Path("/dev/shm", name).iterdir()) == []
 
 
 # -- refused for what is there ----------------------------------------------------------------------------------------
