@@ -77,8 +77,8 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
     """The credential of a token the operator chose (FLOWTALLY_ADMIN_TOKEN), made when it is new. It has no key.
 
     `name` is a slot: a new token revokes the one imported under this name before and goes on with its sources, so that
-    changing the setting is enough to lock out a leaked token. Unprocessable for a token too short, long or not printable ASCII; Conflict when
-    it was revoked or is known by another scope or name.
+    changing the setting is enough to lock out a leaked token. Unprocessable for a token too short, long or not
+    printable ASCII; Conflict when it was revoked or is known by another scope or name.
     """
     _check_imported(token)
     known = _find_by_token(tx, token)
