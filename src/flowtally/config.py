@@ -44,6 +44,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Annotated[int, Meta(description="Port to listen at; 0 takes a free one and reports it.", ge=0, le=65535)] = (
         8120
     )
+    tls_cert: Annotated[
+        str, Meta(description="PEM file of the certificate and its chain: HTTPS is served then, TLS 1.2 and later.")
+    ] = ""
+    tls_key: Annotated[
+        str,
+        Meta(
+            description="PEM file of its key, without a passphrase, which others cannot read. Both are read at a start."
+        ),
+    ] = ""
+    allow_clear_text: Annotated[
+        bool,
+        Meta(
+            description="Listen beyond this machine without TLS, which is refused otherwise: whoever is on the way "
+            "reads tokens and data. For networks that are private themselves."
+        ),
+    ] = False
     admin_token: Annotated[
         str | None,
         Meta(

@@ -19,7 +19,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import structlog
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.net import SocketHolder
 from granian.server.embed import Server
@@ -44,6 +44,7 @@ from flowtally.ledger.installation import read_installation
 from flowtally.moment import Moments
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.time_mark import TimeMark
+from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
@@ -187,10 +188,14 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
     if it must not start; then nothing has changed.
     """
     set_up_logs(config)
-    with bind(config.host, config.port) as listener, open_house(config, tell=on_admin) as house:
-        app = _application(config)
-        app.state.house = house
-        asyncio.run(_serve(app, listener, on_ready, room_for(config.max_connections), house.crowd))
+    tls = read_tls(config)
+    with bind(config.host, config.port) as listener:
+        if tls is None:
+            check_clear(config, listener.getsockname()[0])
+        with open_house(config, tell=on_admin) as house:
+            app = _application(config)
+            app.state.house = house
+            asyncio.run(_serve(app, listener, on_ready, room_for(config.max_connections), house.crowd, tls))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -210,16 +215,16 @@ def cannot_listen(host: str, port: int, error: Exception) -> ConfigError:
     return ConfigError(f"Cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}.")
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class _Server(Server):  # type: ignore[misc]
     """Granian in this process, on a socket it is given. HTTP/1.1 alone: where it speaks HTTP/2 too it waits for a
     silent caller without end, and keeps heads of any size."""
 
-    def __init__(self, app: Any, listener: socket.socket, connections: int) -> None:
+    def __init__(self, app: Any, listener: socket.socket, connections: int, tls: Tls | None) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
@@ -229,6 +234,7 @@ class _Server(Server):  # type: ignore[misc]
             websockets=False,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS, max_buffer_size=READ_BUFFER),
             log_enabled=False,
+            **({"ssl_cert": tls.cert, "ssl_key": tls.key, "ssl_protocol_min": SSLProtocols.tls12} if tls else {}),
         )
         self.workers_kill_timeout = STOP_S
         self._listener = listener
@@ -267,12 +273,13 @@ async def _serve(
     on_ready: Callable[[str], None] | None,
     connections: int = BACKLOG,
     crowd: Crowd | None = None,
+    tls: Tls | None = None,
 ) -> None:
-    server, port = _Server(app, listener, connections), listener.getsockname()[1]
+    server, port = _Server(app, listener, connections, tls), listener.getsockname()[1]
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(wanted, server.stop)
-    address = address_of(listener)
+    address = address_of(listener, "https" if tls else "http")
     try:
         listener.listen(BACKLOG)  # only now: the start may have refused, and what is not open should not seem so
     except OSError as error:  # another process was bound to it too, and is quicker

@@ -14,6 +14,7 @@ EXAMPLES: Final = """\
 \b
 Examples:
   flowtally serve --data ./data --port 8120
+  flowtally serve --host 0.0.0.0 --tls-cert usage.pem --tls-key usage.key
   flowtally serve --usage-url clickhouse://db/flowtally --ledger-url postgresql+psycopg://db/flowtally
 
 \b
@@ -35,6 +36,11 @@ def serve(
     data: Annotated[str | None, typer.Option("--data", help="Data directory; default by platform.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen at; default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port; default 8120, 0 takes a free one.")] = None,
+    tls_cert: Annotated[str | None, typer.Option("--tls-cert", help="PEM file of the certificate: HTTPS.")] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", help="PEM file of its key.")] = None,
+    allow_clear_text: Annotated[
+        bool | None, typer.Option("--allow-clear-text", help="Listen beyond this machine without TLS.")
+    ] = None,
     usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
     ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
     keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
@@ -48,6 +54,9 @@ def serve(
         data=data,
         host=host,
         port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        allow_clear_text=allow_clear_text,
         usage_url=usage_url,
         ledger_url=ledger_url,
         keys_url=keys_url,
