@@ -113,6 +113,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_total_s: Annotated[
         PositiveInt, Meta(description="A body that is not complete after this long is answered 408.")
     ] = 300
+    body_min_bytes_s: Annotated[
+        PositiveInt,
+        Meta(
+            description="A body that comes at fewer bytes a second, on average after the first body_idle_s, is "
+            "answered 408."
+        ),
+    ] = 1024
     max_connections: Annotated[
         int,
         Meta(

@@ -27,6 +27,14 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def customer(live: Live) -> str:
+    """A token of the account: nobody else's body is read by a dialect."""
+    wanted = {"scope": "manage", "name": "customer"}
+    headers = {"Authorization": f"Bearer {live.token}"}
+    return str(httpx.post(f"{live.url}/v1/accounts/acme/credentials", json=wanted, headers=headers).json()["token"])
+
+
 def lines(live: Live) -> list[dict[str, Any]]:
     text = Path(f"{live.data}.log").read_text()
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
@@ -55,7 +63,7 @@ def hang_up(live: Live, request: str, body: bytes = b"", *, after_s: float = 0.1
 
 
 def head(live: Live, method: str, path: str, request_id: str, *more: str) -> str:
-    fixed = ("Host: x", f"Authorization: Bearer {live.token}", f"token: {live.token}", f"X-Request-Id: {request_id}")
+    fixed = ("Host: x", f"Authorization: Bearer {live.token}", f"X-Request-Id: {request_id}")
     return "\r\n".join([f"{method} {path} HTTP/1.1", *fixed, *more, "", ""])
 
 
@@ -70,10 +78,13 @@ BODIES = [
 
 @pytest.mark.parametrize(("path", "kind", "length"), BODIES)
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_body_that_breaks_off_is_no_error(live: Live, path: str, kind: str, length: str, reset: bool) -> None:
+def test_a_body_that_breaks_off_is_no_error(
+    live: Live, customer: str, path: str, kind: str, length: str, reset: bool
+) -> None:
     request_id = f"body-{BODIES.index((path, kind, length))}-{reset}"
     begun = b"5\r\n[" if "chunked" in length else b"["
-    hang_up(live, head(live, "POST", path, request_id, f"Content-Type: {kind}", length), begun, reset=reset)
+    asked = head(live, "POST", path, request_id, f"token: {customer}", f"Content-Type: {kind}", length)
+    hang_up(live, asked, begun, reset=reset)
     line = line_of(live, request_id)
     assert (line["event"], line["status"], line["level"]) == ("request", 499, "info")
     assert "exception" not in line

@@ -80,6 +80,8 @@ class Access:
         finally:
             caller.close()
             crowd.end(scope["client"])
+            if caller.gave_up:
+                crowd.give_up(scope["client"])
             self._note(scope, path, status, time.perf_counter() - started, request_id)
 
     def _note(self, scope: HTTPScope, path: str, status: int, seconds: float, request_id: str) -> None:

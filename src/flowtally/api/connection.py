@@ -27,6 +27,7 @@ class Connection:
             False  # the work itself, which a stream does while it sends: it is told, and one may ask at a time
         )
         self.gone = False
+        self.gave_up = False  # whoever waited for more of the body waits no longer: the HTTP server still does
         if scope["method"] in ("GET", "HEAD") and not any(name in BODY for name, _ in scope["headers"]):
             self._look_later()
 
@@ -39,6 +40,9 @@ class Connection:
         self._asking = True
         try:
             message = await self._ask()
+        except asyncio.CancelledError:
+            self.gave_up = True
+            raise
         finally:
             self._asking = False
         if message["type"] == "http.request" and not message.get("more_body", False) and self._timer is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from flowtally import auth
+from flowtally.api.bodies import read_body
 from flowtally.api.call import Call
-from flowtally.api.inputs import NoQuery, read_body
+from flowtally.api.inputs import NoQuery
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.corrections import Correction, Quantities
 from flowtally.errors import (

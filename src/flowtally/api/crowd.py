@@ -7,6 +7,7 @@ down what is beyond the bounds. While there are no more open files than the leas
 * An address (of IPv6 a /64, which is what one caller has) has at most so many connections. Those of this machine and
   of trusted proxies are not counted: they speak for many, and bound these themselves.
 * Three quarters of all connections taken: those that have not said a word since the sweep before this one end.
+* Where the rest of a body was given up nothing more is read, or the HTTP server would wait for it without end.
 
 First those that never asked anything, then idle ones, and of each the newest; one with a request in work comes last.
 """
@@ -56,6 +57,7 @@ class Crowd:
         self._least = min(per_address, self._crowded) if per_address else self._crowded
         self._in_work: set[Peer] = set()
         self._served: set[Peer] = set()  # those that asked something, and some that are gone
+        self._given_up: set[Peer] = set()
         self._since: dict[Peer, int] = {}  # at which sweep each was seen first
         self._sweeps = 0
 
@@ -63,24 +65,33 @@ class Crowd:
         """A request of this connection is in work."""
         if client is not None:
             self._in_work.add(_of_scope(client))
+            self._given_up.discard(_of_scope(client))
 
     def end(self, client: tuple[str, int] | None) -> None:
         if client is not None:
             self._in_work.discard(_of_scope(client))
             self._served.add(_of_scope(client))
 
+    def give_up(self, client: tuple[str, int] | None) -> None:
+        """Nothing more is to be read of this connection; what is on its way out is still sent."""
+        if client is not None:
+            self._given_up.add(_of_scope(client))
+
     def sweep(self, port: int) -> int:
-        """Shut down what is beyond the bounds; how many that were."""
+        """Shut down what is beyond the bounds or was given up; how many that were."""
         self._sweeps += 1
         if len(self._served) > 2 * self._config.max_connections:
             self._served.clear()  # costs nothing but the order in which idle ones end
-        files = _open_files()
-        if len(files) <= self._least:
+        files, given_up = _open_files(), self._given_up
+        if len(files) <= self._least and not given_up:
             self._since.clear()
             return 0
+        self._given_up = set()
         found = list(connections(port, files))
         self._since = {one.peer: self._since.get(one.peer, self._sweeps) for one in found}
-        return sum(map(_shut, self._too_many(found))) + sum(map(_shut, self._silent(found)))
+        unread = [one for one in found if one.peer in given_up]
+        ended = sum(_shut(one, socket.SHUT_RD) for one in unread)
+        return ended + sum(map(_shut, (*self._too_many(found), *self._silent(found))))
 
     def _too_many(self, found: Sequence[Found]) -> Iterator[Found]:
         limit = self._config.max_connections_per_address
@@ -147,10 +158,10 @@ def _peer(own: socket.socket) -> Peer:
     return host.partition("%")[0], port
 
 
-def _shut(one: Found) -> bool:
+def _shut(one: Found, how: int = socket.SHUT_RDWR) -> bool:
     """Whether it was still the same connection; who owns it sees its end."""
     with suppress(OSError), _copy(one.file) as own:
         if _peer(own) == one.peer:
-            own.shutdown(socket.SHUT_RDWR)
+            own.shutdown(how)
             return True
     return False

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.api.bodies import read_body
 from flowtally.api.call import Call
-from flowtally.api.inputs import ANY_TEXT, read_body
+from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.errors import (
     AtomicRefused,

@@ -1,4 +1,4 @@
-"""What a request says, turned into our types once: query parameters, JSON bodies, bodies as bounded streams.
+"""What a request says, turned into our types once: query parameters and JSON bodies. Reading bodies is `bodies`'.
 
 Nothing is guessed: an unknown or repeated parameter is an error, not an answer to another question; "5" is no number in
 a body. Every error names the field and the value. A question may name what only an earlier version would have stored:
@@ -7,27 +7,19 @@ what is to be kept is checked where it is kept.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import Request
-from litestar.exceptions import InternalServerException
 from msgspec import Meta
 
-from flowtally.api.room import Hold
-from flowtally.config import Config
 from flowtally.errors import (
     BadRequest,
-    ClientGone,
     FlowtallyError,
     MalformedBody,
-    SlowBody,
-    TooLarge,
     Unprocessable,
     UnsupportedMedia,
 )
@@ -144,45 +136,6 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     value = _value_at(value, field)
     told = f"{printable(field)} = {_shown(value)}: {reason}." if field else f"{reason}."
     return Unprocessable(told, field=field, value=value)
-
-
-async def read_body(request: Request[Any, Any, Any], limit: int, config: Config, hold: Hold | None = None) -> bytes:
-    """The body, given up as soon as it is larger than `limit` (413), arrives too slowly (408), or there is no room to
-    `hold` it (503)."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise TooLarge(f"The body has {_cut(announced)} bytes; {limit} are allowed.", limit=limit)
-    try:
-        return await _collect(request, limit, config, hold)
-    except TimeoutError:
-        raise SlowBody(
-            f"The body stood still for {config.body_idle_s} s or took more than {config.body_total_s} s."
-        ) from None
-
-
-async def _collect(request: Request[Any, Any, Any], limit: int, config: Config, hold: Hold | None) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    now = asyncio.get_running_loop().time
-    end = now() + config.body_total_s
-    async with asyncio.timeout_at(min(now() + config.body_idle_s, end)) as patience:
-        async for chunk in _chunks(request):
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
-            if hold is not None:
-                hold.add(len(chunk))
-            chunks.append(chunk)
-            patience.reschedule(min(now() + config.body_idle_s, end))
-    return b"".join(chunks)
-
-
-async def _chunks(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except InternalServerException as error:  # the framework's word for it, and for nothing else while it reads
-        raise ClientGone("The caller hung up before the body was whole.") from error
 
 
 def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:

@@ -22,11 +22,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from flowtally import auth
+from flowtally.api.bodies import read_body
 from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.heads import allowed, is_head
 from flowtally.api.house import House
 from flowtally.api.idempotent import Key, Recall, is_known, once
-from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query, read_body
+from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.errors import BadRequest, FlowtallyError

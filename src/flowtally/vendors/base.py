@@ -165,6 +165,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     envelope: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda schema: schema  # of an answer's JSON schema
     rate: Callable[[Any], Rate | None] = lambda settings: None
     check: Callable[[DialectCall], None] | None = None  # after rate, before parameters; in the transaction
+    secrets_in_body: bool = (
+        False  # whether `identify` looks there too: else nobody's body is read before they are known
+    )
     metered: Callable[[Any], bool] = lambda settings: False  # whether its own calls are use of the account
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 from multipart import MultipartError, MultipartParser, parse_options_header
 
-from flowtally.api.inputs import check_known, query_pairs, read_body
+from flowtally.api.inputs import check_known, query_pairs
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
 from flowtally.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
@@ -25,8 +25,18 @@ MAX_PARTS: Final = 100
 MAX_NAME_CHARS: Final = 100  # of a parameter, where an error tells it
 
 
-async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, FlowtallyError | None]:
-    """The request, its body bounded in size and time; and what of it could not be read (BadRequest, MalformedBody,
+ReadBody = Callable[[AnyRequest, int, Config], Awaitable[bytes]]
+
+
+async def no_body(request: AnyRequest, limit: int, config: Config) -> bytes:
+    """The head alone: what is asked before it is known who asks."""
+    return b""
+
+
+async def read_asked(
+    request: AnyRequest, config: Config, body: ReadBody = no_body
+) -> tuple[Asked, FlowtallyError | None]:
+    """The request, its body read as `body` does; and what of it could not be read (BadRequest, MalformedBody,
     UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks, for secrets are looked at first."""
     sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
     headers = _headers(request)
@@ -39,7 +49,8 @@ async def read_asked(request: AnyRequest, config: Config) -> tuple[Asked, Flowta
     except FlowtallyError as error:
         unread = error
     try:
-        sent["form"] = pairs_of(await _body(request, config), headers.get("content-type", ""))
+        raw = await body(request, config.max_json_bytes, config)
+        sent["form"] = pairs_of(raw, headers.get("content-type", ""))
         form = _known(_first(sent["form"]), MalformedBody)
     except ClientGone:
         raise
@@ -64,14 +75,6 @@ def _headers(request: AnyRequest) -> dict[str, str]:
     if cookies := request.headers.getall("cookie", []):
         headers["cookie"] = "; ".join(cookies)
     return headers
-
-
-async def _body(request: AnyRequest, config: Config) -> bytes:
-    """Some pages put the parameters of a GET into its body; most have none, and no reading to wait for."""
-    length = request.headers.get("content-length", "0")
-    if request.method == "GET" and length == "0" and "transfer-encoding" not in request.headers:
-        return b""
-    return await read_body(request, config.max_json_bytes, config)
 
 
 def form_of(raw: bytes, content_type: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Dialects as routes of the framework: who asks, how often, what for, the work, the vendor's own answer.
 
-The order is the same for all, and each step tells no more than those before: secrets, throttle, the dialect's own
-check, parameters, work. Whatever goes wrong, here or below, becomes the vendor's answer: an envelope never breaks, a
-trace is never shown.
+The order is the same for all, and each step tells no more than those before: secrets, the body, throttle, the dialect's
+own check, parameters, work. A body is read of who showed a token that is known; where a secret may stand in the body, a
+little of it is read of anybody. Whatever goes wrong, here or below, becomes the vendor's answer: an envelope never
+breaks, a trace is never shown.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from litestar import HttpMethod, Response
 from litestar.background_tasks import BackgroundTask
 from litestar.handlers import HTTPRouteHandler
 
+from flowtally.api.bodies import has_body, read_body, read_unknown
 from flowtally.api.call import Reply
 from flowtally.api.heads import allowed, method_of
 from flowtally.api.house import House
@@ -40,7 +42,7 @@ from flowtally.protocol import Scope
 from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
-from flowtally.vendors.reading import read_asked
+from flowtally.vendors.reading import ReadBody, read_asked
 from flowtally.vendors.throttle import Throttle
 
 log = structlog.get_logger("flowtally.vendors")
@@ -105,8 +107,8 @@ class Served:
         credential = None
         try:
             with house.places.take():
-                asked, unread = await read_asked(request, house.config)
-                credential = await self._who(house, self._dialect.identify(asked, self._settings), route)
+                asked, secrets, unread = await self._asked(house, request)
+                credential = await self._who(house, secrets, route)
                 request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
                 self._let_in(credential, house.clock())
                 reply = await house.in_thread(self._work, house, route, credential, asked, unread)
@@ -116,13 +118,35 @@ class Served:
             return self._after(_respond(self._fail(error, request), _ended(error)), house, credential)
         return self._after(_respond(reply), house, credential)
 
-    async def _who(self, house: House, secrets: Secrets, route: Route) -> Credential:
-        """The credential, with all that was shown of it true. Of an account: nobody else has anything here."""
-        credential = await house.who(f"Bearer {secrets.token}")
+    async def _asked(self, house: House, request: AnyRequest) -> tuple[Asked, Secrets, FlowtallyError | None]:
+        """The request and what its caller shows; a token in the head is known before the body is read."""
+        asked, unread = await read_asked(request, house.config)
+        body: ReadBody = read_unknown
+        try:
+            secrets = self._dialect.identify(asked, self._settings)
+        except Unauthenticated:
+            if not self._dialect.secrets_in_body or not has_body(request):
+                raise
+        else:
+            await self._of_account(house, secrets.token)
+            body = read_body
+        if has_body(request):
+            asked, unread = await read_asked(request, house.config, body)
+            secrets = self._dialect.identify(asked, self._settings)
+        return asked, secrets, unread
+
+    async def _of_account(self, house: House, token: str) -> Credential:
+        """The credential behind the token. Of an account: nobody else has anything here."""
+        credential = await house.who(f"Bearer {token}")
         if credential.scope not in MAY_READ or credential.account is None:
             raise Unauthenticated(
                 f"The credential {credential.id} is of no account: it has the scope {credential.scope}."
             )
+        return credential
+
+    async def _who(self, house: House, secrets: Secrets, route: Route) -> Credential:
+        """The credential, with all that was shown of it true."""
+        credential = await self._of_account(house, secrets.token)
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):

@@ -107,6 +107,7 @@ THORDATA: Final = Dialect(
     "`code` says whether it is a success.",
     settings=Settings,
     identify=identify,
+    secrets_in_body=True,
     succeed=succeed,
     fail=fail,
     routes=[*account.ROUTES, *money.ROUTES, *users.ROUTES, *usage.ROUTES, *whitelist.ROUTES, *cdk.ROUTES],
