@@ -25,8 +25,9 @@ from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Un
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
-from flowtally.ledger import credentials, managed, vouchers, wallet
+from flowtally.ledger import credentials, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
+from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.refusal import refusing
 from flowtally.strength import weakness
@@ -136,7 +137,9 @@ def _open(
             close_places(config)
             made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
             _warn_of_weak(config.admin_token)
-            vaults.append(Vault.open(_key_file(config), _any_sealed(tx)))
+            vaults.append(Vault.open(key_file(config), any_sealed(tx)))
+            if vaults[0].rotating:
+                log.warning("key_rotation_unfinished", detail="stop the server and run `flowtally rotate-key` again")
             yield tx
         if tell is not None and made:
             tell(made[0])
@@ -166,7 +169,7 @@ def open_vault(config: Config, ledger: Ledger) -> Vault:
     """ConfigError where key file or currency do not belong to what the ledger holds."""
     with ledger.read() as tx:
         wallet.check_currency(tx, config.currency)
-        return Vault.open(_key_file(config), _any_sealed(tx))
+        return Vault.open(key_file(config), any_sealed(tx))
 
 
 class _Rehearsed(Exception):
@@ -181,9 +184,9 @@ def _rehearse(config: Config, ledger: Ledger, now: int) -> None:
     try:
         with ledger.begin_start() as tx:
             wallet.check_currency(tx, config.currency)
-            sealed = _any_sealed(tx)
-            if sealed is not None or _key_file(config).exists():
-                Vault.open(_key_file(config), sealed)
+            sealed = any_sealed(tx)
+            if sealed is not None or key_file(config).exists():
+                Vault.open(key_file(config), sealed)
             _first_admin(tx, config.admin_token, now, random=False)
             raise _Rehearsed
     except _Rehearsed:
@@ -216,11 +219,7 @@ def _warn_of_weak(chosen: str | None) -> None:
         log.warning("admin_token_weak", detail=f"{weak}. Whoever guesses it may do everything. Set another: {DRAWN}")
 
 
-def _any_sealed(tx: Tx) -> str | None:
-    return managed.any_password(tx) or vouchers.any_sealed(tx)
-
-
-def _key_file(config: Config) -> Path:
+def key_file(config: Config) -> Path:
     return config.data_dir / KEY_FILE
 
 

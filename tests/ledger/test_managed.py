@@ -7,6 +7,7 @@ import pytest
 from flowtally.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.users import Limit
 
 MONTHLY = Limit(5_000, "bytes", "month")
@@ -30,7 +31,7 @@ def test_a_user_is_made_with_all_that_is_set_about_it(ledger: Ledger) -> None:
             assert users.read_user(tx, "acme", asked) == made
         assert users.list_users(tx, "acme").items == [made]
         assert managed.read_managed(tx, "ann") == made
-        assert (managed.sealed_password(tx, made.id), managed.any_password(tx)) == ("sealed", "sealed")
+        assert (managed.sealed_password(tx, made.id), any_sealed(tx)) == ("sealed", "sealed")
 
 
 def test_a_user_that_traffic_brought_is_taken_over_with_its_use(ledger: Ledger) -> None:
@@ -116,7 +117,7 @@ def test_a_deleted_user_stays_on_record_under_its_id_without_its_password(ledger
         gone = managed.delete_user(tx, "acme", "ann", now=9)
         assert (gone.status, gone.name, gone.limit, gone.has_password) == ("deleted", "ann", MONTHLY, False)
         assert managed.delete_user(tx, "acme", made.id, now=10) == gone == users.read_user(tx, "acme", made.id)
-        assert managed.any_password(tx) is None
+        assert any_sealed(tx) is None
         assert users.list_users(tx, "acme").items == []
         assert users.list_users(tx, "acme", deleted=True).items == [gone]
         assert users.names_of(tx, [made.id]) == {made.id: "ann"}

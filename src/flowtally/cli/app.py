@@ -33,6 +33,7 @@ from flowtally.cli import (
     pool,
     purchase,
     retention,
+    rotate,
     serve,
     usage,
     user,
@@ -52,7 +53,7 @@ EXIT_CODES: Final = {
 }
 _EPILOG: Final = """\
 \b
-All commands but serve, demo, restore and rebuild-... ask a server, named by two variables:
+All commands but serve, demo, restore, rotate-key and rebuild-... ask a server, named by two variables:
   FLOWTALLY_URL    where it listens, default http://127.0.0.1:8120
   FLOWTALLY_TOKEN  the bearer token of a credential
 
@@ -84,6 +85,7 @@ app.command("retention", epilog=retention.EXAMPLES)(retention.retention)
 app.command("restore", epilog=offline.RESTORE)(offline.restore)
 app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
+app.command("rotate-key", epilog=rotate.EXAMPLES)(rotate.rotate_key)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
 app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)

@@ -132,12 +132,6 @@ def sealed_password(tx: Connection, user_id: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-def any_password(tx: Connection) -> str | None:
-    """One encrypted password of anybody: whoever holds the key must be able to open it. None when there is none."""
-    query = select(managed_users.c.password).where(managed_users.c.password.is_not(None))
-    return tx.execute(query.limit(1)).scalar_one_or_none()
-
-
 def _check_unmanaged(tx: Connection, name: str, but: str = "") -> None:
     query = select(managed_users.c.user_id).where(managed_users.c.name == name, managed_users.c.user_id != but)
     if may_be_known(name) and tx.execute(query).first() is not None:

@@ -184,11 +184,6 @@ def list_vouchers(
     return read_page(tx, "vouchers", query, vouchers.c.id, Voucher, asked, after=after, limit=limit)
 
 
-def any_sealed(tx: Connection) -> str | None:
-    """Some sealed code, to try the vault's key with; None when there is no voucher."""
-    return tx.execute(select(vouchers.c.sealed).limit(1)).scalar_one_or_none()
-
-
 def _check_unused(voucher: Voucher) -> None:
     if voucher.status != "unused":
         raise VoucherEnded(

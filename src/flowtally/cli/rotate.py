@@ -1,0 +1,42 @@
+"""`flowtally rotate-key`: on the files themselves, with no server running."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli.configured import configured
+from flowtally.cli.output import Json, document, facts, note
+from flowtally.errors import ConfigError
+from flowtally.units import human_count
+
+EXAMPLES: Final = """\
+\b
+Example:
+  flowtally rotate-key --data ./data
+
+\b
+Stop the server first. Users' passwords and vouchers' codes stay what they are; the file passwords.key has another key
+afterwards. Cut short, everything opens, and the same command goes on. A backup made before keeps the key it has.
+"""
+
+
+def rotate_key(
+    data: Annotated[str, typer.Option("--data", help="Data directory.")],
+    ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
+    json: Json = False,
+) -> None:
+    """Encrypt all kept secrets with a new key, and forget the old one."""
+    from flowtally.care.rotate import rotate_key as rotate  # noqa: PLC0415 - most commands start without the stores
+
+    config = configured(data=data, ledger_url=ledger_url)
+    if not config.data_dir.is_dir():
+        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    done = rotate(config)
+    if json:
+        document(done)
+        return
+    if done.went_on:
+        note("An earlier rotation was cut short: this one finished it, with the key it had made.")
+    facts({"secrets": human_count(done.secrets), "key": str(config.data_dir / "passwords.key")})
