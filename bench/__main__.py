@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from bench import grown, ingest, machine, targets
+from bench import fair, grown, ingest, machine, targets
 from bench.process import BenchError
 from bench.report import Report, print_header, print_report
 from bench.rounds import Run
@@ -30,6 +30,7 @@ PARTS: Final = (
     "dialects",
     "growth",
     "start",
+    "fair",
 )
 CTRL_C: Final = "stopped by Ctrl-C"
 
@@ -87,6 +88,8 @@ def _measure(run: Run, parts: Collection[str]) -> None:
         ingest.measure_single(run)
     if wanted := grown.PARTS & set(parts):
         grown.measure_grown(run, wanted)
+    if "fair" in parts:
+        fair.measure_fair(run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -75,13 +75,20 @@ class Actor:
             end(self._process)
 
     def ask(self, job: msgspec.Struct, kind: type[Answer]) -> Answer:
+        self.begin(job)
+        return self.answer(kind)
+
+    def begin(self, job: msgspec.Struct) -> None:
+        """Hand it a job, and go on meanwhile; `answer` waits for the end of it."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(msgspec.json.encode(job) + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended; its log says why
+
+    def answer(self, kind: type[Answer]) -> Answer:
+        assert self._process.stdout is not None
         return msgspec.json.decode(read_json_line(self._process.stdout, self._log), type=kind)
 
 

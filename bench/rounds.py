@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class Run(msgspec.Struct, frozen=True):
     def say(self, text: str) -> None:
         """Progress, for whoever waits."""
         print(f"  {text} ...", flush=True)
+
+    def wait(self, seconds: float) -> None:
+        """While somebody else works."""
+        time.sleep(seconds)
 
 
 class Feed:

@@ -31,6 +31,7 @@ PG_FAVOURED: Final = "PostgreSQL, favoured"
 NOOP: Final = "no-op POST"
 SQL: Final = "its SQL in process"
 NATIVE: Final = "native read"
+ALONE: Final = "alone"
 DIALECTS: Final = ("thordata", "bytesflows", "ipfoxy", "whitepages")
 TARGETS: Final = (
     Target(
