@@ -224,7 +224,63 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(description="All that check-ins give an account in a calendar month; 0: no end.", ge=0, le=2**53 - 1),
     ] = 0
-    threads: Annotated[int, Meta(description="Threads that ask the databases.", ge=1, le=256)] = 8
+    max_engine_bytes: Annotated[
+        int,
+        Meta(
+            description="Memory of the usage engine in this process; one question of a reader may take an eighth of it "
+            "(of a ClickHouse server too). What needs more is answered 503.",
+            ge=512 * 1024 * 1024,
+            le=2**53 - 1,
+        ),
+    ] = 4 * 1024 * 1024 * 1024
+    threads: Annotated[
+        int,
+        Meta(
+            description="Threads that ask the databases. A quarter of them, at least one, work on large questions, the "
+            "others on small ones.",
+            ge=1,
+            le=256,
+        ),
+    ] = 8
+    max_requests_per_credential: Annotated[
+        int,
+        Meta(
+            description="Requests of one credential that may be in work at a time, those waiting for a thread included;"
+            " more are answered 429. 0: any number.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 32
+    max_sends_per_credential: Annotated[
+        int,
+        Meta(
+            description="The same for requests that send events or corrections, or ask where a source stands: they are "
+            "counted apart, so that reading keeps nobody from storing. 0: any number.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 256
+    account_share_percent: Annotated[
+        int,
+        Meta(
+            description="Share of this machine's processors that the requests of one account may use in the long run; "
+            "what is used beyond it is answered 429 until it has come back. Events cost nothing. 0: no end.",
+            ge=0,
+            le=100,
+        ),
+    ] = 25
+    installation_share_percent: Annotated[
+        int,
+        Meta(description="The same for all credentials that are of no account (scope admin) together.", ge=0, le=100),
+    ] = 100
+    budget_saved_s: Annotated[
+        int,
+        Meta(
+            description="How many seconds of work a share can save up, and use at once, when it was not used before.",
+            ge=1,
+            le=86_400,
+        ),
+    ] = 60
     metrics: Annotated[
         Literal["loopback", "open", "admin"],
         Meta(description="Who reads /metrics without an admin credential: callers of this machine, all, or nobody."),

@@ -39,6 +39,8 @@
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
     ├── RateLimited (429)           too often: carries retry_after_s
+    │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
+    │   └── BudgetUsed              the account used its share of the server's work
     ├── HeadTooLarge (431)          the head of the request is beyond the limit
     ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
     ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
@@ -301,6 +303,21 @@ class RateLimited(FlowtallyError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
+
+
+class TooManyAtOnce(RateLimited):
+    """Of one credential; what sends events is counted apart from what reads."""
+
+    code = "too_many_at_once"
+    title = "Too many requests at once"
+
+
+class BudgetUsed(RateLimited):
+    """What the account's requests took is more than its share of the server gives back meanwhile; `retry_after_s` is
+    when it will have. Events are never refused for it."""
+
+    code = "budget_used"
+    title = "The account used its share of the server"
 
 
 class HeadTooLarge(FlowtallyError):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,10 +31,13 @@ from flowtally.api.application import Lifespan, build_application
 from flowtally.api.crowd import SWEEP_S, Crowd
 from flowtally.api.guesses import Guesses
 from flowtally.api.house import EventsDoor, House
+from flowtally.api.lanes import Lanes
 from flowtally.api.logs import set_up_logs
 from flowtally.api.metrics import Metrics
 from flowtally.api.places import Places
 from flowtally.api.room import BodyRoom
+from flowtally.api.shares import Rule, Shares
+from flowtally.api.weights import Weights
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
 from flowtally.clock import SteadyClock, elapsed_ms, now_ms
@@ -56,6 +61,9 @@ READ_BUFFER: Final = 64 * 1024  # of a connection: no head is larger than about 
 OTHER_FILES: Final = 1024  # that the stores may have open beside the connections
 STOP_S: Final = 30  # what requests under way may still take after a signal to stop
 AUTH_THREADS: Final = 2
+# How long a thread that computes keeps the interpreter from the others. A small question needs it some twenty times, so
+# with the usual 5 ms it would wait 100 ms beside one large answer that is being put into words.
+SWITCH_S: Final = 0.001
 
 log = structlog.get_logger("flowtally.server")
 
@@ -86,9 +94,9 @@ def open_house(
             vault = open_vault(config, ledger)
         mark = TimeMark(config.data_dir)
         _go_on(steady, usage, ledger, mark)
-        pools = (ThreadPoolExecutor(config.threads, "ask"), ThreadPoolExecutor(AUTH_THREADS, "auth"))
-        for pool in pools:
-            closing.callback(pool.shutdown, wait=True, cancel_futures=True)
+        lanes, auth_pool = Lanes(config.threads), ThreadPoolExecutor(AUTH_THREADS, "auth")
+        closing.callback(lanes.close)
+        closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
         care = Care(
             config,
             steady,
@@ -108,6 +116,8 @@ def open_house(
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
+        shares = Shares(Rule.of(config), metrics.refused)
+        metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
         yield House(
             config,
             steady,
@@ -117,13 +127,16 @@ def open_house(
             doorkeeper,
             vault,
             metrics,
-            *pools,
+            lanes,
+            auth_pool,
             BodyRoom(config.max_waiting_bytes),
             care,
             Guesses(steady),
             Moments(usage, ledger, steady, mark.keep),
             Places(config.max_requests),
             Crowd(config),
+            shares,
+            Weights(),
         )
 
 
@@ -188,6 +201,7 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
     if it must not start; then nothing has changed.
     """
     set_up_logs(config)
+    sys.setswitchinterval(SWITCH_S)
     tls = read_tls(config)
     with bind(config.host, config.port) as listener:
         if tls is None:
@@ -195,6 +209,7 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
         with open_house(config, tell=on_admin) as house:
             app = _application(config)
             app.state.house = house
+            gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait
             asyncio.run(_serve(app, listener, on_ready, room_for(config.max_connections), house.crowd, tls))
 
 

@@ -124,7 +124,7 @@ def _open(
     if usage is None:
         if config.usage_url.startswith("chdb:"):
             closing.enter_context(fast_temporary_files(config.data_dir))
-        opened = _open_usage(config.usage_url)
+        opened = _open_usage(config.usage_url, config.max_engine_bytes)
         closing.callback(opened.close)
         usage = opened
     vaults: list[Vault] = []
@@ -223,8 +223,8 @@ def key_file(config: Config) -> Path:
     return config.data_dir / KEY_FILE
 
 
-def _open_usage(url: str) -> UsageStore:
+def _open_usage(url: str, memory_bytes: int) -> UsageStore:
     try:
-        return open_usage(url)
+        return open_usage(url, memory_bytes)
     except Unavailable as error:  # nobody to answer 503 yet: the start ends
         raise ConfigError(f"usage_url: {error.detail}") from error

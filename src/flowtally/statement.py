@@ -101,10 +101,11 @@ def check_by(by: Sequence[str], known: Sequence[str] = DIMENSIONS) -> tuple[str,
 
 def fill_zero(sums: Sequence[Sum], spans: int, by: Sequence[str]) -> list[Sum]:
     """Every span for every group that has a row; without `by` every span, use or no use."""
-    groups = sorted({found.by for found in sums}) if by else [()]
+    groups = {found.by for found in sums} if by else {()}
     check_rows(spans * len(groups), f"rows ({spans} spans of {len(groups)} groups)")
     used = {(found.span, found.by): found for found in sums}
-    return [used.get((span, group)) or Sum(span, group, 0, 0, 0) for span in range(spans) for group in groups]
+    ordered = sorted(groups)
+    return [used.get((span, group)) or Sum(span, group, 0, 0, 0) for span in range(spans) for group in ordered]
 
 
 def check_rows(rows: int, what: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeVar
 
 import msgspec
 
 from flowtally.api.house import House
+from flowtally.api.weights import SMALL, Weight
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.moment import Moment
 from flowtally.usage.store import UsageReader
+
+T = TypeVar("T")
 
 JSON: Final = "application/json"
 
@@ -44,9 +47,14 @@ class Call(msgspec.Struct, frozen=True):
     now: int
     accept: str
     head: bool = False  # whether only the head of the answer was asked for
+    operation: str = ""
     _tx: Tx | None = None
     _usage: UsageReader | None = None
     _moment: Moment | None = None
+
+    async def answered(self, work: Callable[[], T], weight: Weight = SMALL) -> T:
+        """What the work gives, in a worker thread, at the account's turn and cost."""
+        return await self.house.answered(self.credential, self.operation, work, weight)
 
     @property
     def tx(self) -> Tx:

@@ -48,6 +48,7 @@ EXAMPLES = [
     "/v1/corrections",
     may=auth.SENDERS,
     summary="Correct events",
+    sends=True,
     query=NoQuery,
     answer=CorrectionsAnswer,
     errors=(

@@ -78,6 +78,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "/v1/events",
     may=auth.SENDERS,
     summary="Send events",
+    sends=True,
     query=EventsQuery,
     answer=EventsAnswer,
     errors=(
@@ -185,7 +186,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
 async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> EventAnswer:
     """The event and what happened to it; or a correction or adjustment by its own `source` and `id`: `kind` tells, with
     what it `corrects`, its `reason` and what it added. Those of others answer like those that do not exist."""
-    return await call.house.in_thread(call.house.ingest.event, query.source, query.id, call.credential)
+    return await call.answered(lambda: call.house.ingest.event(query.source, query.id, call.credential))
 
 
 @operation(
@@ -193,6 +194,7 @@ async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> Even
     "/v1/sources",
     may=auth.SENDERS,
     summary="Where a source stands",
+    sends=True,
     query=SourceQuery,
     answer=SourceAnswer,
     errors=(NotFound,),
@@ -201,4 +203,4 @@ async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> Even
 async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer:
     """The number and position to go on after: a sender needs no memory of its own. `sequence` is null for a source
     whose events are named, not numbered."""
-    return await call.house.in_thread(call.house.ingest.source, query.source, call.credential)
+    return await call.answered(lambda: call.house.ingest.source(query.source, call.credential))

@@ -13,6 +13,7 @@ from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
+from flowtally.api.weights import of_export
 from flowtally.errors import AsOfGone, BadRange, BadRequest, NotAcceptable, NotYet, RolledUp, UnknownAccount
 from flowtally.events import METERED
 from flowtally.export import Format, plan_export, write_export, write_held
@@ -59,6 +60,7 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "/v1/accounts/{account}/export",
     may=auth.READERS,
     summary="Export all rows",
+    weigh=of_export,
     query=ExportQuery,
     answer=bytes,
     errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),

@@ -63,7 +63,7 @@ async def list_held(call: Call, request: AnyRequest, query: HeldQuery) -> Page[H
     that is asked for. Sources come in the order they were first written, their events by number. A credential of an
     account sees that account's events, one of scope `ingest` those of its own sources."""
     asked = HeldFilter(query.source, query.sequence, query.account, query.code)
-    return await call.house.in_thread(call.house.ingest.held, asked, call.credential, query.cursor, query.limit)
+    return await call.answered(lambda: call.house.ingest.held(asked, call.credential, query.cursor, query.limit))
 
 
 @operation(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from flowtally.api.crowd import Crowd
 from flowtally.api.guesses import Guesses
+from flowtally.api.lanes import Lanes
 from flowtally.api.metrics import Metrics
 from flowtally.api.places import Places
 from flowtally.api.room import BodyRoom
+from flowtally.api.shares import INSTALLATION, Shares
+from flowtally.api.weights import SMALL, Weight, Weights
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
 from flowtally.clock import SteadyClock
@@ -37,6 +41,8 @@ from flowtally.usage.store import UsageStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+NOBODY: Final = "/"  # no account's id: whose turn it is where the server asks for itself
 
 
 class EventsDoor(Protocol):
@@ -96,18 +102,40 @@ class House(msgspec.Struct, frozen=True):
     doorkeeper: Doorkeeper
     vault: Vault
     metrics: Metrics
-    pool: ThreadPoolExecutor
-    auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `pool`, writers get in (law 7)
+    lanes: Lanes
+    auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in (law 7)
     bodies: BodyRoom
     care: Care
     guesses: Guesses
     moments: Moments
     places: Places
     crowd: Crowd
+    shares: Shares
+    weights: Weights
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*args, **kwargs))
+        """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one. For
+        what nobody's credential asks: `answered` is for the others."""
+        return await self.lanes.run(NOBODY, lambda: work(*args, **kwargs))
+
+    async def answered(
+        self, credential: Credential, operation: str, work: Callable[[], T], weight: Weight = SMALL
+    ) -> T:
+        """What an operation gives that the credential asked for, in a worker thread, when it is its account's turn. The
+        time it takes is taken off the account's budget, and remembered for the next question like it."""
+        account = credential.account or INSTALLATION
+
+        def timed() -> T:
+            started = time.perf_counter()
+            try:
+                return work()
+            finally:
+                took = time.perf_counter() - started
+                self.shares.charge(account, took)
+                self.weights.took(account, operation, weight, took)
+
+        large = self.weights.is_large(account, operation, weight)
+        return await self.lanes.run(account, timed, large=large)
 
     async def who(self, header: str | None) -> Credential:
         """The credential behind an Authorization header."""

@@ -65,6 +65,9 @@ class Metrics:
         )
         self._events = Counter("flowtally_events", "Events by receipt", ("outcome",), registry=self.registry)
         self._outcomes = {outcome: self._events.labels(outcome) for outcome in OUTCOMES}
+        self._refused = Counter(
+            "flowtally_refused", "Requests refused so that others are answered", ("code",), registry=self.registry
+        )
         self._corrections = Counter(
             "flowtally_corrections", "Corrections and adjustments by receipt", ("outcome",), registry=self.registry
         )
@@ -72,6 +75,10 @@ class Metrics:
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """A credential or an account had more than its share."""
+        self._refused.labels(code).inc()
 
     def events(self, answer: EventsAnswer) -> None:
         for outcome, counter in self._outcomes.items():

@@ -226,7 +226,9 @@ def _problems(op: Operation) -> Document:
 def _always(op: Operation) -> Iterable[type[errors.FlowtallyError]]:
     """What any operation of this kind may answer, in the order it is checked."""
     if op.may:
-        yield from (errors.Unauthenticated, errors.Forbidden, errors.Unavailable)
+        yield from (errors.Unauthenticated, errors.Forbidden, errors.TooManyAtOnce, errors.Unavailable)
+        if not op.sends:
+            yield errors.BudgetUsed
         yield errors.BadRequest
     if "{account}" in op.path:
         yield errors.UnknownAccount

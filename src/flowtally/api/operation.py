@@ -30,7 +30,9 @@ from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
+from flowtally.api.weights import LARGE, SMALL, Weight
 from flowtally.errors import BadRequest, FlowtallyError
+from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.moment import Begun
 from flowtally.protocol import PlainEvent, Scope
@@ -73,6 +75,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     opens_account: bool = False  # events that wait for the account may count from then on
     erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
+    sends: bool = False  # what a gateway must be able to do whatever its account reads: bounded apart, without a budget
+    weigh: Callable[[Any, int], Weight] | None = None  # a guess at its size, from its query and the time
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
     raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
 
@@ -140,6 +144,14 @@ async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[
     given = _path(request)
     if "account" in given:
         auth.require_account(credential, given["account"])
+    with house.shares.admit(credential, sends=op.sends):
+        return await _admitted(op, request, house, credential, given)
+
+
+async def _admitted(
+    op: Operation, request: AnyRequest, house: House, credential: Credential, given: dict[str, Any]
+) -> Response[Any]:
+    """The rest of it, while the request is counted as in work."""
     query = parse_query(request.scope["query_string"], op.query)
     if op.query is not NoQuery:
         given["query"] = query
@@ -150,6 +162,7 @@ async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[
         house.clock(),
         _accept(request),
         is_head(request.scope),
+        op.work.__name__,
     )
     if inspect.iscoroutinefunction(op.work) and op.body is None:
         return respond(op, await op.work(call, request, **given))
@@ -163,7 +176,8 @@ async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[
     key = Key.of(request, raw) if op.writes else None
     if key is not None and op.holds_password:
         key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
-    return await house.in_thread(_in_transaction, op, call, given, key)
+    weight = SMALL if op.weigh is None else op.weigh(query, call.now)
+    return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 
 
 def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[Any]:
@@ -233,7 +247,7 @@ def stream(call: Call, made: Streaming) -> Stream:
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
-            while not call.head and (piece := await call.house.in_thread(lambda: next(made.pieces, None))) is not None:
+            while not call.head and (piece := await call.answered(lambda: next(made.pieces, None), LARGE)) is not None:
                 yield piece
         except Exception as error:  # the head has gone out: nobody else can be told
             note_broken_off(error, call.request_id)

@@ -15,6 +15,7 @@ from flowtally.api.call import JSON, Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
+from flowtally.api.weights import of_usage
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.arrow import to_arrow
 from flowtally.errors import (
@@ -148,6 +149,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     "/v1/accounts/{account}/usage",
     may=auth.READERS,
     summary="Usage by calendar span",
+    weigh=of_usage,
     query=UsageQuery,
     answer=UsageAnswer,
     errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
@@ -194,6 +196,7 @@ def answer_usage(
     "/v1/usage",
     may=auth.ADMIN,
     summary="Usage of all accounts",
+    weigh=of_usage,
     query=OverallUsageQuery,
     answer=OverallUsageAnswer,
     errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),

@@ -185,7 +185,7 @@ def _usage_of(config: Config) -> Iterator[UsageStore]:
 
     with Lease(of_data(config.data_dir), "data"):
         Lease(of_keys(keys_path(config.keys_url)), "keys_url").release()  # the work itself takes it, when it begins
-        usage = open_usage(config.usage_url)
+        usage = open_usage(config.usage_url, config.max_engine_bytes)
         try:
             yield usage
         finally:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flowtally.errors import UsageTooNew
+from flowtally.errors import BadRange, UsageTooNew
 from flowtally.usage import definitions, entries, erasing, installation, moves, queries, rollup
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
@@ -86,12 +86,17 @@ class ClickHouseStore(Publishing):
 
     def _sums(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
         if self._nothing_after(where):  # then the roll-up has the same as the rows up to the block, unless one comes
-            query = queries.plan_sums(edges, msgspec.structs.replace(where, until_block=None), by, limit)
-            rows = self.engine.rows(query.text, query.parameters)
+            rows = self._grouped(edges, msgspec.structs.replace(where, until_block=None), by, limit)
             if self._nothing_after(where):
                 return rows
+        return self._grouped(edges, where, by, limit)
+
+    def _grouped(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
         query = queries.plan_sums(edges, where, by, limit)
-        return self.engine.rows(query.text, query.parameters)
+        try:
+            return self.engine.rows(query.text, query.parameters, **queries.at_most(limit))
+        except BadRange:
+            raise queries.too_many(limit) from None
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         query = queries.changed_since(cursor, limit)

@@ -1,14 +1,17 @@
 """Connections to the engine: chDB in this process or a ClickHouse server, behind the same client.
 
-Owns opening, the pool of clients (one per thread at a time) and the settings every connection has. Leaves to `faults`
-what the engine's errors mean. chDB allows one data path per process and one process per data path; many clients of it
-are fine.
+Owns opening, the clients (one per thread at a time), the settings every connection has, and how much memory there is.
+Leaves to `faults` what the engine's errors mean, to `readers` who is one. chDB allows one data path per process and one
+process per data path; many clients of it are fine.
+
+Nobody waits for a connection: there are as many as threads that ask, and these are bounded by who starts them. Those
+of readers are apart and carry bounds: whatever they ask, the writer inserts through one of its own.
 """
 
 from __future__ import annotations
 
-import queue
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,13 +24,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from flowtally.errors import BrokenParts, ConfigError, TableChanged, Unavailable
+from flowtally.usage import readers
 from flowtally.usage.definitions import find_changed
 from flowtally.usage.diagnosis import find_broken, is_open_elsewhere
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
 from flowtally.usage.open import embedded_directory
 from flowtally.usage.temporary import find_place
 
-CONNECTIONS: Final = 5  # one writes, the others read; the engine itself uses every core for one query
+MEMORY_BYTES: Final = 4 * 1024**3  # of the engine in this process, with all it does
+READERS_PART: Final = 8  # of it: what one question of a reader may take
 SETTINGS: Final[Mapping[str, Any]] = {
     "session_timezone": "UTC",
     "max_execution_time": QUERY_LIMIT_S,
@@ -39,25 +44,55 @@ EMBEDDED_HINT: Final = " (a file of it is broken: the engine says more on standa
 _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
-class Engine:
-    """A bounded pool of clients of one database of one engine. `explains`: where it cannot be opened, find out which
-    part is broken; not for who finds that out."""
+class _Idle:
+    """Clients that nobody uses now, of one kind; `busy`: how many are in use."""
 
-    def __init__(self, url: str, *, explains: bool = True) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.busy = 0
+        self._lock = threading.Lock()
+        self._clients: list[Any] = []
+
+    def take(self) -> Any:
+        """One that is open, or None: then it is for the caller to open one."""
+        with self._lock:
+            self.busy += 1
+            return self._clients.pop() if self._clients else None
+
+    def give(self, client: Any) -> None:
+        with self._lock:
+            self.busy -= 1
+            if client is not None:
+                self._clients.append(client)
+
+    def close(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
+
+class Engine:
+    """Clients of one database of one engine. `explains`: where it cannot be opened, find out which part is broken; not
+    for who finds that out. `memory_bytes`: of the engine in this process; what opened it first says it for all. One
+    question of a reader may take an eighth of it, of an engine elsewhere too."""
+
+    def __init__(self, url: str, *, explains: bool = True, memory_bytes: int = MEMORY_BYTES) -> None:
         self.url = url
         self._explains = explains
         self.embedded = url.startswith("chdb:")
         self.path, self.database, self._arguments = _read_url(url)
-        self._clients: queue.LifoQueue[Any] = queue.LifoQueue()
+        if self.embedded:
+            self._arguments["path"] += f"?max_server_memory_usage={memory_bytes}"
+        self._own = _Idle(SETTINGS)
+        self._readers = _Idle({**SETTINGS, "max_memory_usage": memory_bytes // READERS_PART})
         self._prepare()
-        for _ in range(CONNECTIONS):
-            self._clients.put(self._connect(self.database))
+        self._own.give(self._connect(self.database, self._own.settings))
+        self._own.busy = 0
 
     def _prepare(self) -> None:
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            first = self._connect("default")
+            first = self._connect("default", SETTINGS)
         except Unavailable:
             if self.path is not None and self._explains:
                 self._tell_why(self.path)
@@ -76,9 +111,9 @@ class Engine:
         if broken := find_broken(path):
             raise BrokenParts(f"{told}: a part is broken: {'; '.join(map(str, broken))}")
 
-    def _connect(self, database: str) -> Any:
+    def _connect(self, database: str, settings: Mapping[str, Any]) -> Any:
         try:
-            return clickhouse_connect.get_client(database=database, settings=dict(SETTINGS), **self._arguments)
+            return clickhouse_connect.get_client(database=database, settings=dict(settings), **self._arguments)
         except (ClickHouseError, OSError) as error:
             hint = EMBEDDED_HINT if self.embedded else ""
             raise Unavailable(
@@ -87,13 +122,11 @@ class Engine:
 
     @contextmanager
     def client(self) -> Iterator[Any]:
-        """A client for one thread at a time; waits at most the query limit for a free one."""
+        """A client for one thread at a time, of the kind that this thread is."""
+        clients = self._readers if readers.is_one() else self._own
+        client = clients.take()
         try:
-            client = self._clients.get(timeout=QUERY_LIMIT_S)
-        except queue.Empty:
-            raise Unavailable(f"All {CONNECTIONS} connections to the usage store are busy", retry_after_s=2) from None
-        try:
-            client = client or self._connect(self.database)
+            client = client or self._connect(self.database, clients.settings)
             yield client
         except BaseException as error:
             client = self._let_go(client)
@@ -102,7 +135,7 @@ class Engine:
                 raise
             raise known from error
         finally:
-            self._clients.put(client)
+            clients.give(client)
 
     def _let_go(self, client: Any) -> Any:
         """After an error. In the process the next question on the same connection would be answered in the form the
@@ -116,13 +149,20 @@ class Engine:
     def rows(self, text: str, parameters: Mapping[str, Any] | None = None, **settings: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, decoded."""
         with self.client() as client:
-            answer = client.query(text, parameters=dict(parameters or {}), settings=settings or None)
+            answer = client.query(text, parameters=dict(parameters or {}), settings=settings | self._cores() or None)
             return list(answer.result_rows)
 
     def arrow(self, text: str, parameters: Mapping[str, Any]) -> Any:
         """The rows of a query as a pyarrow.Table; text comes as text."""
         with self.client() as client:
-            return client.query_arrow(text, parameters=dict(parameters), use_strings=True)
+            settings = self._cores() or None
+            return client.query_arrow(text, parameters=dict(parameters), settings=settings, use_strings=True)
+
+    def _cores(self) -> dict[str, Any]:
+        """One question alone has all cores; readers who ask at the same time share them, and leave the writer his."""
+        if not self.embedded or self._readers.busy < 2 or not readers.is_one():
+            return {}
+        return {"max_threads": 1}
 
     def command(self, text: str) -> None:
         """DDL. Never with values from outside."""
@@ -151,9 +191,8 @@ class Engine:
         return next((said or "it is broken" for _, whole, said in answer["data"] if not whole), "")
 
     def close(self) -> None:
-        while not self._clients.empty():
-            if client := self._clients.get():
-                client.close()
+        self._own.close()
+        self._readers.close()
 
 
 def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import OperationalError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.errors import BadRange, FlowtallyError, StorageFull, StoreDamaged, Unavailable
 from flowtally.usage.damage import READING, read_broken, said
 
 QUERY_LIMIT_S: Final = 60
@@ -33,6 +33,10 @@ def _memory() -> FlowtallyError:
     return Unavailable(
         "The usage store has not the memory this needs; ask for a smaller range, or again later", retry_after_s=5
     )
+
+
+def _too_many() -> FlowtallyError:
+    return BadRange("This makes more sums than are answered; ask for fewer groups or spans")
 
 
 def _busy() -> FlowtallyError:
@@ -68,6 +72,7 @@ MEANINGS: Final[Mapping[int, Callable[[], FlowtallyError]]] = {
     **dict.fromkeys((243,), _full),  # NOT_ENOUGH_SPACE
     **dict.fromkeys((159, 160), _slow),  # TIMEOUT_EXCEEDED, TOO_SLOW
     **dict.fromkeys((173, 241, 777, 778, 1020), _memory),  # CANNOT_ALLOCATE_MEMORY, MEMORY_LIMIT_EXCEEDED, ...
+    **dict.fromkeys((158,), _too_many),  # TOO_MANY_ROWS: where the question itself says how many
     **dict.fromkeys((202, 203, 364, 439, 749, 762, 776, 1019), _busy),  # TOO_MANY_SIMULTANEOUS_QUERIES, no thread, ...
     **dict.fromkeys((252, 692), _behind),  # TOO_MANY_PARTS, TOO_MANY_MUTATIONS
     **dict.fromkeys((209, 210, 225, 279, 999), _lost),  # SOCKET_TIMEOUT, NETWORK_ERROR, of the server with its own

@@ -146,10 +146,20 @@ def _order(select: str, groups: int) -> str:
     return f"SELECT {names} FROM ({select}) ORDER BY {keys} LIMIT {{limit:UInt64}}"
 
 
+def at_most(groups: int) -> dict[str, Any]:
+    """Settings under which the engine gives up a question as soon as it has met more groups than that, before it sorts
+    or hands out any. Each of its threads counts its own: what it lets pass `check_limit` counts again, exactly."""
+    return {"max_rows_to_group_by": groups, "group_by_overflow_mode": "throw"}
+
+
 def check_limit(found: int, limit: int) -> None:
     """The engine stops one beyond the limit: that one is the sign that there is more."""
     if found > limit:
-        raise BadRange(f"This makes more than {limit} sums; ask for fewer groups or spans", limit=limit)
+        raise too_many(limit)
+
+
+def too_many(limit: int) -> BadRange:
+    return BadRange(f"This makes more than {limit} sums; ask for fewer groups or spans", limit=limit)
 
 
 def changed_since(cursor: int, blocks: int) -> Query:

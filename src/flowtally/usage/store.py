@@ -55,7 +55,7 @@ class Where(msgspec.Struct, frozen=True):
     until_block: int | None = None
 
 
-class Sum(msgspec.Struct, frozen=True):
+class Sum(msgspec.Struct, frozen=True, gc=False):
     """What was used in span `span` (edges[span] <= time < edges[span + 1]) by the group `by`, in the order asked."""
 
     span: int

@@ -111,7 +111,8 @@ class Served:
                 credential = await self._who(house, secrets, route)
                 request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
                 self._let_in(credential, house.clock())
-                reply = await house.in_thread(self._work, house, route, credential, asked, unread)
+                with house.shares.admit(credential):
+                    reply = await self._answered(house, route, credential, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:
@@ -161,6 +162,12 @@ class Served:
             wait_s = -(-wait_ms // 1000)
             raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
 
+    async def _answered(
+        self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
+    ) -> Reply:
+        operation = f"{self._dialect.name} {route.work.__name__}"
+        return await house.answered(credential, operation, lambda: self._work(house, route, credential, asked, unread))
+
     def _work(
         self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
     ) -> Reply:
@@ -203,7 +210,10 @@ class Served:
 
 
 def _ended(error: Exception) -> dict[str, str]:
-    """The rest of a body we gave up on is still on its way: the connection cannot carry another request."""
+    """The rest of a body we gave up on is still on its way: the connection cannot carry another request. When to come
+    back is said whatever the envelope has room for."""
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.extra.get("retry_after_s", 1))}
     return {"Connection": "close"} if isinstance(error, (SlowBody, TooLarge)) else {}
 
 

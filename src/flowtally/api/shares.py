@@ -1,0 +1,165 @@
+"""What one credential may have in work, and what one account may use up: so that the others are answered, too.
+
+Owns both bounds, for native routes and dialects alike. A credential has at most so many requests in work at a time;
+what sends events is counted apart from what reads, so that no dashboard keeps a gateway from storing. An account has a
+budget in seconds of the server's work: what its requests took is taken off when they are done, and its share of the
+machine comes back as time goes by. Who stands below zero is refused until it does not, and told when that is. Events
+cost nothing here: their bound is the committer's queue.
+
+What belongs to the installation (credentials of no account) has a share of its own. Everything is in memory and
+bounded: who is forgotten begins with a full budget.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from flowtally.config import Config
+from flowtally.errors import BudgetUsed, RateLimited, TooManyAtOnce
+from flowtally.ledger.credentials import Credential
+
+REMEMBERED: Final = 10_000  # accounts
+INSTALLATION: Final = ""  # the account of credentials that have none
+SOON_S: Final = 1
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Requests in work of one credential (0: any number); seconds of work per second that come back to an account
+    (0: no budget), and how many it can save up."""
+
+    at_once: int
+    sends_at_once: int
+    account_rate: float
+    installation_rate: float
+    saved_s: float
+
+    @classmethod
+    def of(cls, config: Config) -> Rule:
+        cores = _cores()
+        return cls(
+            config.max_requests_per_credential,
+            config.max_sends_per_credential,
+            config.account_share_percent * cores / 100,
+            config.installation_share_percent * cores / 100,
+            config.budget_saved_s,
+        )
+
+
+class _Budget(msgspec.Struct):
+    """What was left at an instant of `clock`."""
+
+    left: float
+    at: float
+
+
+class Shares:
+    """Of one server; safe to use from any thread. `clock` gives seconds that only go forward; `refused` is told the
+    code of each refusal."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        refused: Callable[[str], None] = lambda code: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rule = rule
+        self._refused = refused
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in_work: dict[tuple[str, bool], int] = {}  # by credential, and whether it sends
+        self._budgets: dict[str, _Budget] = {}  # by account, the one longest untouched first
+
+    @contextmanager
+    def admit(self, credential: Credential, *, sends: bool = False) -> Iterator[None]:
+        """Count a request in work to the end of the block. TooManyAtOnce and BudgetUsed, not counted."""
+        try:
+            if not sends:
+                self.check_budget(credential)
+            self._enter((credential.id, sends))
+        except RateLimited as error:
+            self._refused(error.code)
+            raise
+        try:
+            yield
+        finally:
+            self._leave((credential.id, sends))
+
+    def check_budget(self, credential: Credential) -> None:
+        """BudgetUsed where the credential's account has used more than its share."""
+        account = credential.account or INSTALLATION
+        rate = self._rate(account)
+        with self._lock:
+            left = self._left(account, rate)
+        if left < 0:
+            wait_s = max(SOON_S, int(-left / rate) + 1)
+            whose = f"The account {account!r}" if account else "The installation's own credentials"
+            raise BudgetUsed(
+                f"{whose} used {-left:.1f} s of the server's work more than the share of {rate:g} s a second; again in"
+                f" {wait_s} s",
+                retry_after_s=wait_s,
+            )
+
+    def charge(self, account: str | None, seconds: float) -> None:
+        """What a request of the account took, once it is known."""
+        account = account or INSTALLATION
+        if not (rate := self._rate(account)):
+            return
+        with self._lock:
+            self._budgets[account] = _Budget(self._left(account, rate) - seconds, self._clock())
+            if len(self._budgets) > REMEMBERED:
+                del self._budgets[next(iter(self._budgets))]
+
+    def measures(self) -> dict[str, Any]:
+        """Gauges for /metrics."""
+        with self._lock:
+            waiting = [(self._rate(account), account) for account in self._budgets]
+            below = sum(self._peek(account, rate) < 0 for rate, account in waiting if rate)
+            return {"requests_in_work": sum(self._in_work.values()), "accounts": len(self._budgets), "used_up": below}
+
+    def _rate(self, account: str) -> float:
+        return self._rule.account_rate if account else self._rule.installation_rate
+
+    def _left(self, account: str, rate: float) -> float:
+        """What is left now; the account is the one touched last."""
+        left = self._peek(account, rate)
+        if (mine := self._budgets.pop(account, None)) is not None:
+            self._budgets[account] = mine
+        return left
+
+    def _peek(self, account: str, rate: float) -> float:
+        mine = self._budgets.get(account)
+        if mine is None:
+            return self._rule.saved_s
+        return min(self._rule.saved_s, mine.left + (self._clock() - mine.at) * rate)
+
+    def _enter(self, who: tuple[str, bool]) -> None:
+        limit = self._rule.sends_at_once if who[1] else self._rule.at_once
+        with self._lock:
+            mine = self._in_work.get(who, 0)
+            if limit and mine >= limit:
+                what = "requests that send events" if who[1] else "requests"
+                raise TooManyAtOnce(
+                    f"The credential {who[0]} has {mine} {what} in work already; at most {limit} at a time",
+                    retry_after_s=SOON_S,
+                )
+            self._in_work[who] = mine + 1
+
+    def _leave(self, who: tuple[str, bool]) -> None:
+        with self._lock:
+            left = self._in_work[who] - 1
+            if left:
+                self._in_work[who] = left
+            else:
+                del self._in_work[who]
+
+
+def _cores() -> int:
+    """Of this process: a container may have fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
