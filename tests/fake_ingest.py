@@ -30,6 +30,7 @@ from flowtally.protocol import (
     HeldFilter,
     PlainEvent,
     SourceAnswer,
+    SourceDetail,
 )
 from flowtally.usage.memory import MemoryStore
 
@@ -94,6 +95,12 @@ class FakeIngest:
         if not owners or (credential.scope != "admin" and owners != {credential.id}):
             raise errors.NotFound(f"there is no source {name!r}")
         return SourceAnswer(name, None, None)
+
+    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
+        return Page([], None) if self.lookup is None else self.lookup.sources(credential, sender, cursor, limit)
+
+    def hand_over(self, source: str, sender: str) -> SourceDetail:
+        raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has one that can
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
         event, _ = self.seen.get((source, id), (None, ""))

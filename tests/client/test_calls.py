@@ -30,6 +30,8 @@ VOUCHER = {"id": "vch_1", "account": "a", "code": "x", "pool": "traffic", "amoun
 CHECK_IN = {"account": "a", "day": "x", "timezone": "UTC", "checked_in_at": "x", "grant": "g1", "amount": 1,
             "expires_at": "x", "next_at": "y"}  # fmt: skip
 CREDENTIAL = {"id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None}
+SENDER = {"id": "s1", "account": None, "name": "", "created_at": "x"}
+SOURCE = {"source": "a", "kind": "numbered", "sender": "s1", "sequence": 1, "position": None}
 ENTRY = {"id": "t1", "account": "a", "kind": "deposit", "amount_micros": 5, "currency": "USD", "reference": "",
          "reason": "", "created_at": "x"}  # fmt: skip
 PLAN = {"id": "m", "name": "M", "pool": "traffic", "amount": 1, "price_micros": 5, "currency": "USD", "days": None,
@@ -126,6 +128,9 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),
     ("POST", "/v1/credentials/c1/revoke", lambda c: c.revoke_credential("c1"), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials/c1/revoke", lambda c: c.revoke_credential("c1", "a"), CREDENTIAL),
+    ("GET", "/v1/senders/s1", lambda c: c.sender("s1"), SENDER),
+    ("PATCH", "/v1/senders/s1", lambda c: c.rename_sender("s1", "gw"), SENDER),
+    ("POST", "/v1/sources/hand-over", lambda c: c.hand_over_source("a b&", "s1"), SOURCE),
     ("PUT", "/v1/pools/mobile", lambda c: c.create_pool("mobile", p.PoolRequest("bytes")), POOL),
     ("PUT", "/v1/products/m", lambda c: c.map_product("m", p.ProductRequest("mobile")), PRODUCT),
     ("GET", "/v1/sources?source=a+b%26", lambda c: c.source("a b&"), {"source": "a", "sequence": 1, "position": None}),
@@ -205,9 +210,10 @@ async def awaited(answer: Awaitable[T]) -> T:
     return await answer
 
 
-@pytest.mark.parametrize("method", ["accounts", "pools", "products", "credentials"])
+@pytest.mark.parametrize("method", ["accounts", "pools", "products", "credentials", "senders", "sources"])
 def test_lists_are_read_page_by_page(method: str) -> None:
-    item = {"accounts": ACCOUNT, "pools": POOL, "products": PRODUCT, "credentials": CREDENTIAL}[method]
+    items = {"accounts": ACCOUNT, "pools": POOL, "products": PRODUCT, "credentials": CREDENTIAL, "senders": SENDER}
+    item = (items | {"sources": SOURCE})[method]
     server = Recorder({"items": [item, item], "next": "c2"}, {"items": [item], "next": None})
     assert len(list(getattr(server.client(), method)())) == 3
     assert [request.url.params.get("cursor") for request in server.asked] == [None, "c2"]

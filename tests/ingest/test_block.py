@@ -14,7 +14,16 @@ from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceK
 from flowtally.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Writer
-from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, first_number, gather, source_kinds
+from flowtally.ingest.block import (
+    Gathered,
+    Sorted,
+    Sorter,
+    check_reserved,
+    check_source,
+    first_number,
+    gather,
+    source_kinds,
+)
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.prepare import prepare
@@ -453,5 +462,5 @@ def test_a_source_of_this_server_is_written_by_nobody_else() -> None:
     ours = "flowtally:whitepages"
     for writer in (Writer("c1"), Writer("c1", admin=True)):
         with pytest.raises(SourceNotYours):
-            source_kinds(Submission(writer, named("1", source=ours).events, {}, 1))
-    assert source_kinds(Submission(Writer(ours), named("1", source=ours).events, {}, 1)) == {ours: "named"}
+            check_reserved(writer, ours)
+    check_reserved(Writer(ours), ours)

@@ -180,7 +180,7 @@ def test_a_source_keeps_the_kind_and_owner_of_its_first_use(keys: Keys) -> None:
     first = keys.register("gw", "numbered", "one")
     assert keys.register("gw", "named", "two") == first == keys.source("gw")
     assert keys.source("other") is None
-    assert keys.sources(["gw", "other"]) == {"gw": first}
+    assert keys.named_sources(["gw", "other"]) == {"gw": first}
 
 
 @given(moves=st.lists(st.integers(1, 50), min_size=1, max_size=10))

@@ -33,6 +33,8 @@ from flowtally.api import (
     pools,
     purchases,
     retention,
+    senders,
+    sources,
     usage,
     users,
     vouchers,
@@ -51,9 +53,9 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
 MODULES = (
-    *(events, held, corrections, changes, usage, export, balance, explain, periods),
+    *(events, sources, held, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
-    *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, pools),
+    *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(care, retention, health),
 )
 

@@ -30,7 +30,7 @@ from flowtally.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
-from flowtally.protocol import EventAnswer, EventsAnswer, Receipt, SourceAnswer
+from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
 
 PLAIN = {
     "source": "gateway-1",
@@ -60,10 +60,6 @@ class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipts: Annotated[
         Literal["notable", "all"], Meta(description="`notable`: receipts of all but the stored events.")
     ] = "notable"
-
-
-class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: Annotated[str, Meta(description="Name of the source.", examples=["gateway-1"])]
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,20 +183,3 @@ async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> Even
     """The event and what happened to it; or a correction or adjustment by its own `source` and `id`: `kind` tells, with
     what it `corrects`, its `reason` and what it added. Those of others answer like those that do not exist."""
     return await call.answered(lambda: call.house.ingest.event(query.source, query.id, call.credential))
-
-
-@operation(
-    "GET",
-    "/v1/sources",
-    may=auth.SENDERS,
-    summary="Where a source stands",
-    sends=True,
-    query=SourceQuery,
-    answer=SourceAnswer,
-    errors=(NotFound,),
-    example=SourceAnswer("squid-1", 2107, "184467"),
-)
-async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer:
-    """The number and position to go on after: a sender needs no memory of its own. `sequence` is null for a source
-    whose events are named, not numbered."""
-    return await call.answered(lambda: call.house.ingest.source(query.source, call.credential))

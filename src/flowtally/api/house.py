@@ -35,6 +35,7 @@ from flowtally.protocol import (
     HeldEvent,
     HeldFilter,
     SourceAnswer,
+    SourceDetail,
 )
 from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
@@ -64,6 +65,12 @@ class EventsDoor(Protocol):
     ) -> CorrectionsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...
+
+    def sources(
+        self, credential: Credential, sender: str | None, cursor: str | None, limit: int
+    ) -> Page[SourceDetail]: ...
+
+    def hand_over(self, source: str, sender: str) -> SourceDetail: ...
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer: ...
 

@@ -39,6 +39,7 @@ everything. An account that is not yours answers like one that does not exist.
 """
 TAGS: Final = {
     "events": "Events in, receipts out.",
+    "sources": "Who observed it: where each stands, and whose it is.",
     "held": "Events that wait for what they name.",
     "corrections": "What is right of them.",
     "changes": "What moved whose past.",
@@ -59,6 +60,7 @@ TAGS: Final = {
     "vouchers": "Codes of traffic, for any account to redeem.",
     "check_ins": "A reward a day.",
     "credentials": "Who may ask.",
+    "senders": "Who owns sources, whichever credential it has.",
     "pools": "Which products are paid from the same grants.",
     "health": "For machines that watch.",
 }
@@ -99,6 +101,8 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict
     types: dict[Any, None] = {PlainEvent: None, Problem: None}
     for op in operations:
         types[_item(op.answer)] = None
+        if op.listed is not None:
+            types[op.listed] = None
         if op.body is not None:
             types[op.body] = None
         if op.raw_body:
@@ -200,19 +204,25 @@ def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
         return {"description": "A file", "content": dict.fromkeys(op.also, file)}
     schema = schemas[_item(op.answer)]
     if isinstance(op.answer, Listed):
-        schema = {
-            "type": "object",
-            "required": ["items", "next"],
-            "properties": {
-                "items": {"type": "array", "items": schema},
-                "next": {"type": ["string", "null"], "description": "Cursor of the next page; null on the last."},
-            },
-        }
+        schema = _page_of(schema)
+    elif op.listed is not None:
+        schema = {"anyOf": [schema, _page_of(schemas[op.listed])]}
     content: Document = {JSON: {"schema": schema}}
     if op.example is not None:
         content[JSON]["example"] = _plain(op.example)
     content |= {kind: {"schema": {"type": "string"}} for kind in op.also}
     return {"description": "Created" if op.status == 201 else "The answer", "content": content}
+
+
+def _page_of(schema: Document) -> Document:
+    return {
+        "type": "object",
+        "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": schema},
+            "next": {"type": ["string", "null"], "description": "Cursor of the next page; null on the last."},
+        },
+    }
 
 
 def _problems(op: Operation) -> Document:

@@ -61,6 +61,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     answer: Any
     tag: str
+    listed: type | None = None  # what it answers a page of, where its query names no single one
     status: int = 200
     query: type[Any] = NoQuery
     body: type[Any] | None = None

@@ -34,7 +34,9 @@ from flowtally.cli import (
     purchase,
     retention,
     rotate,
+    sender,
     serve,
+    source,
     usage,
     user,
     voucher,
@@ -91,6 +93,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
+    *(sender.commands, source.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)

@@ -81,6 +81,8 @@ class AsyncClient:
     send_events = _ask(calls.send_events)
     event = _ask(calls.event)
     source = _ask(calls.source)
+    sources = _list(calls.sources)
+    hand_over_source = _ask(calls.hand_over_source)
     held = _list(calls.held)
     retry_held = _ask(calls.retry_held)
     drop_held = _ask(calls.drop_held)
@@ -156,6 +158,10 @@ class AsyncClient:
     credential = _ask(calls.credential)
     credentials = _list(calls.credentials)
     revoke_credential = _ask(calls.revoke_credential)
+
+    senders = _list(calls.senders)
+    sender = _ask(calls.sender)
+    rename_sender = _ask(calls.rename_sender)
 
     pools = _list(calls.pools)
     create_pool = _ask(calls.create_pool)

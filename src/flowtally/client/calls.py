@@ -68,6 +68,16 @@ def source(source: str) -> Call[p.SourceAnswer]:
     return read("/v1/sources", p.SourceAnswer, {"source": source})
 
 
+def sources(sender: str | None = None) -> Listing[p.SourceDetail]:
+    """Sources with their kind and owner; those of one sender, by its id."""
+    return Listing("/v1/sources", Page[p.SourceDetail], _given(sender=sender))
+
+
+def hand_over_source(source: str, sender: str) -> Call[p.SourceDetail]:
+    """Give a source to another sender, by its id. Needs an admin credential."""
+    return write("POST", "/v1/sources/hand-over", p.SourceDetail, p.SourceHandOver(source, sender))
+
+
 def held(
     *,
     source: str | None = None,
@@ -450,6 +460,22 @@ def credentials(account: str | None = None) -> Listing[p.CredentialAnswer]:
 def revoke_credential(id: str, account: str | None = None) -> Call[p.CredentialAnswer]:
     """Takes effect at once. An admin needs no `account`."""
     return write("POST", f"{_credentials(account)}/{segment(id)}/revoke", p.CredentialAnswer)
+
+
+# ── senders: who owns sources, whichever credential it has
+
+
+def senders(account: str | None = None) -> Listing[p.SenderAnswer]:
+    """All senders, or those bound to an account. Needs an admin credential, as `rename_sender`."""
+    return Listing("/v1/senders", Page[p.SenderAnswer], _given(account=account))
+
+
+def sender(id: str) -> Call[p.SenderAnswer]:
+    return read(f"/v1/senders/{segment(id)}", p.SenderAnswer)
+
+
+def rename_sender(id: str, name: str) -> Call[p.SenderAnswer]:
+    return write("PATCH", f"/v1/senders/{segment(id)}", p.SenderAnswer, p.SenderChange(name))
 
 
 # ── pools and products

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from flowtally.corrections import DEFAULT_SOURCE
 from flowtally.errors import (
     AtomicRefused,
     FlowtallyError,
@@ -133,19 +134,26 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
         raise SourceKindMismatch(f"Source {next(iter(mixed))!r} has both numbered and named events in one request")
     kinds |= dict.fromkeys(named, "named")
     kinds |= dict.fromkeys(numbered, "numbered")
-    for name in kinds:
-        if name.startswith(OURS) and submission.writer.sender != name:
-            raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
     return kinds
 
 
+def check_reserved(writer: Writer, name: str) -> None:
+    """Some names are nobody's to take, and not theirs who took them when they still could: else whoever came first
+    would shut administrators out of the default source of corrections, or write what is told as this server's."""
+    if name.startswith(OURS) and writer.sender != name:
+        raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
+    if name == DEFAULT_SOURCE and not writer.admin:
+        raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
+
+
 def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:
-    """A source keeps the kind and the owner of its first use. `fresh`: it is not there yet, so nobody's but of whoever
-    may be about to make it, not even an administrator's."""
+    """A source keeps the kind of its first use, and its owner until it is handed over. `fresh`: it is not there yet, so
+    nobody's but of whoever may be about to make it, not even an administrator's."""
     if source.owner != writer.sender and (fresh or not writer.admin):
         raise SourceNotYours(f"Source {source.name!r} belongs to another sender")
     if source.kind != kind:
-        raise SourceKindMismatch(f"Source {source.name!r} is {source.kind}; these events are {kind}")
+        other = ": name another source for them" if source.name == DEFAULT_SOURCE else ""
+        raise SourceKindMismatch(f"Source {source.name!r} is {source.kind}; these events are {kind}{other}")
 
 
 class Sorter:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -21,8 +21,7 @@ import structlog
 from flowtally.clock import dating
 from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import admission, correcting, recovery, rows
-from flowtally.ingest.admission import Writer
-from flowtally.ingest.block import Gathered, Sorted, Sorter, check_source, first_number, gather, source_kinds
+from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
@@ -30,6 +29,7 @@ from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
+from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, Waiting
 from flowtally.ingest.sweeps import PAGE, Sweeps
@@ -38,7 +38,7 @@ from flowtally.ingest.turns import Turns
 from flowtally.ledger.names import NOBODY
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
-from flowtally.usage.keys import Keys, Moved, Refused, Source, SourceKind
+from flowtally.usage.keys import Keys, Moved, Refused, SourceKind
 from flowtally.usage.keys_held import Held, HeldWhere, Number
 from flowtally.usage.store import Block, Commit, UsageStore
 
@@ -51,7 +51,6 @@ Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it 
 
 SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0)  # while callers wait; then again with every turn
 CLEAN_EVERY_S: Final = 300
-REMEMBERED_SOURCES: Final = 50_000
 BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
 # Without the name: reasons of refused numbered events are kept for ever, where no erasure would find it.
@@ -87,9 +86,7 @@ class Committer:
         self._block_rows = block_rows
         self._has_room = has_room
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
-        self._sources: dict[str, Source] = {}
-        self._fresh: set[str] = set()  # those of them that are not there yet
-        self._last_source = keys.last_source()
+        self.sources = Sources(keys)
         self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
@@ -184,10 +181,10 @@ class Committer:
             answers = [(one, error) for one in submissions]
         except Exception as error:
             self.standing.saw(error)
-            self._sources.clear()  # whatever happened, marks are read anew
-            self._fresh.clear()
+            self.sources.forget()
             log.exception("commit_failed", block=self._next, submissions=len(submissions))
             answers = [(one, Unavailable("The events could not be stored; try again")) for one in submissions]
+        self.sources.forget_fresh()
         refusals = [answer for _, answer in answers if isinstance(answer, FlowtallyError)]
         self.standing.ends(refusals, in_doubt=self.doubt is not None)
         for _, answer in answers:
@@ -236,8 +233,7 @@ class Committer:
             swept = self._look_again(page.where, page.after, page.limit)
         except Exception as error:
             self.sweeps.failed(first)
-            self._sources.clear()
-            self._fresh.clear()
+            self.sources.forget()
             if self.doubt is not None:
                 self.standing.fails(error)
             log.warning("held_events_failed", block=self._next, error=str(error)[:500])
@@ -250,12 +246,13 @@ class Committer:
         held = self._keys.held_page(where, after, limit)
         if not held:
             return Swept()
-        self._forget_fresh()
+        self.sources.forget_fresh()
         block = release(held)
         if not self._create_users:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
             block.user_ids = self._directory.known_ids(names, block.rows.times)
-        sorted_, recoded = sort_released(held, block, self._world(block), self._sources_of(held))
+        sources = self.sources.load_numbers({one.source for one in held})
+        sorted_, recoded = sort_released(held, block, self._world(block), sources)
         try:
             if sorted_.ended:
                 self._carry_out(
@@ -295,22 +292,18 @@ class Committer:
         self._keys.drop_old_bytes()
         return len(held)
 
-    def _sources_of(self, held: Sequence[Held]) -> dict[int, Source]:
-        found = (self._keys.source_of(no) for no in {one.source for one in held})
-        sources = {source.no: source for source in found if source is not None}
-        self._sources |= {source.name: source for source in sources.values()}
-        return sources
-
     def _latest_at(self) -> int:
         return self._clock() + self._max_future_ms
 
     def _correct(self, asked: Correcting) -> CorrectionsAnswer:
         """Corrections as a block of their own: planned on what is committed, carried out like any other block."""
-        self._forget_fresh()
-        self._open_sources(dict.fromkeys((one.source for one in asked.corrections), "named"), asked.writer)
-        plan = self.corrector.plan(asked, self._sources)
+        self.sources.forget_fresh()
+        kinds: dict[str, SourceKind] = {one.source: "named" for one in asked.corrections}
+        self.sources.load(kinds)
+        self.sources.open(kinds, asked.writer)
+        plan = self.corrector.plan(asked, self.sources)
         if plan.rows:
-            fresh = sorted(self._fresh.intersection(row["key_source"] for row in plan.rows))
+            fresh = sorted(self.sources.fresh.intersection(row["key_source"] for row in plan.rows))
             sorted_ = Sorted([], list(range(len(plan.rows))), {}, [], [], fresh=fresh)
 
             def work(number: int) -> Written:
@@ -357,41 +350,27 @@ class Committer:
     def _with_sources(self, submissions: list[Submission]) -> tuple[Answers, list[Submission], list[Submission]]:
         """The errors of those whose sources are not theirs, the others, and those that have to wait for the others: the
         source is not there yet, and another of them may make it."""
-        if len(self._sources) > REMEMBERED_SOURCES:
-            self._sources.clear()
-        self._forget_fresh()
+        self.sources.forget_fresh()
         answers: Answers = []
         admitted: list[Submission] = []
         late: list[Submission] = []
+        asked: list[tuple[Submission, dict[str, SourceKind]]] = []
         for submission in submissions:
-            kinds: Mapping[str, SourceKind] = {}
             try:
-                kinds = source_kinds(submission)
-                self._open_sources(kinds, submission.writer)
+                asked.append((submission, source_kinds(submission)))
+            except FlowtallyError as error:
+                answers.append((submission, error))
+        self.sources.load({name for _, kinds in asked for name in kinds})
+        for submission, kinds in asked:
+            try:
+                self.sources.open(kinds, submission.writer)
                 admitted.append(submission)
             except FlowtallyError as error:
-                if admitted and not self._fresh.isdisjoint(kinds):
+                if admitted and not self.sources.fresh.isdisjoint(kinds):
                     late.append(submission)
                 else:
                     answers.append((submission, error))
         return answers, admitted, late
-
-    def _open_sources(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
-        for name, kind in kinds.items():
-            source = self._sources.get(name) or self._keys.source(name)
-            if source is not None:
-                check_source(writer, source, kind, fresh=name in self._fresh)
-                self._sources[name] = source
-        for name, kind in kinds.items():
-            if name not in self._sources:  # it is there once something of it is stored
-                self._last_source += 1
-                self._sources[name] = Source(self._last_source, name, kind, writer.sender, 0, None)
-                self._fresh.add(name)
-
-    def _forget_fresh(self) -> None:
-        for name in self._fresh:
-            self._sources.pop(name, None)
-        self._fresh.clear()
 
     def _block(self, submissions: list[Submission]) -> Answers:
         block = gather(submissions)
@@ -415,18 +394,18 @@ class Committer:
         if not any(one.atomic for one in block.submissions):
             return False
         numbered = (block.rows.columns.sequence[row] is not None for row in world.keys() | block.rows.faults.keys())
-        return bool(self._fresh) or any(numbered)
+        return bool(self.sources.fresh) or any(numbered)
 
     def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
         room, now = (self.holds.room(), self._clock()) if world else (None, 0)
-        return Sorter(block, self._sources, self._keys.refusals, world, known, self._fresh, room, now).sort()
+        return Sorter(block, self.sources, self._keys.refusals, world, known, self.sources.fresh, room, now).sort()
 
     def _recall(self, block: Gathered) -> None:
         """What is held of the numbers this block sends again; where the content is the same, it is what is held."""
         for submission, start in zip(block.submissions, block.starts, strict=True):
             sequences = block.rows.columns.sequence[start : start + submission.count]
             rows = [start + index for index, one in enumerate(sequences) if one is not None]
-            source = self._sources[block.rows.columns.source[rows[0]]] if rows else None
+            source = self.sources[block.rows.columns.source[rows[0]]] if rows else None
             if source is None or not self.holds.sources[source.no]:
                 continue
             with suppress(SequenceGap):  # told when it is sorted
@@ -452,12 +431,12 @@ class Committer:
             fault = block.rows.faults.get(row)
             if block.rows.keys and block.rows.columns.sequence[row] is None and (fault is None or fault.younger):
                 source, key = block.rows.keys[row]
-                if source in self._sources:
+                if source in self.sources and source not in self.sources.fresh:  # of which nothing can be claimed
                     by_source.setdefault(source, []).append(key)
         return {
             (source, key): digest
             for source, keys in by_source.items()
-            for key, (digest, _) in self._keys.claimed(self._sources[source].no, keys).items()
+            for key, (digest, _) in self._keys.claimed(self.sources[source].no, keys).items()
         }
 
     def _write(self, block: Gathered, world: admission.Reasons, sorted_: Sorted) -> Sorted:
@@ -477,7 +456,7 @@ class Committer:
         try:
             if announced:
                 self._announced = True
-                self._keys.announce(number, [self._sources[name] for name in sorted_.fresh], sorted_.held)
+                self._keys.announce(number, [self.sources[name] for name in sorted_.fresh], sorted_.held)
             with self._keys.begin(durable=bool(sorted_.refused or sorted_.held), forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
                 assert announced == _is_announced(sorted_), "what is announced is sorted by what is known"
@@ -491,8 +470,7 @@ class Committer:
                 self._keys.move(moved)
         except Exception as error:
             self.standing.saw(error)
-            self._sources.clear()
-            self._fresh.clear()
+            self.sources.forget()
             if self.doubt is None:
                 self._usage.end_block()
                 raise
@@ -508,12 +486,10 @@ class Committer:
             self._usage.publish(Commit(number, received_at))
         else:
             self._usage.end_block()
-        self._fresh.difference_update(sorted_.fresh)
+        self.sources.made(sorted_.fresh)
         if sorted_.held or sorted_.ended:
             self.holds.changed(sorted_.held, sorted_.ended)
-        for one in sorted_.advances:
-            before = self._sources[one.name]
-            self._sources[one.name] = Source(before.no, one.name, before.kind, before.owner, one.mark, one.position)
+        self.sources.move(sorted_.advances)
         return sorted_
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
@@ -527,7 +503,7 @@ class Committer:
         return sorted_
 
     def _claims(self, block: Gathered, sorted_: Sorted) -> list[Claim]:
-        numbers = {name: source.no for name, source in self._sources.items()}
+        numbers = {name: self.sources[name].no for name in {source for source, _ in sorted_.claims}}
         return [(numbers[source], key, block.rows.digests[row]) for (source, key), row in sorted_.claims.items()]
 
     def _settle(self) -> bool:

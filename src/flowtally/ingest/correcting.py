@@ -8,7 +8,7 @@ rows there are, and the writer must not wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -97,7 +97,7 @@ class Corrector:
         self._max_future_ms = max_future_ms
         self._create_users = create_users
 
-    def plan(self, asked: Correcting, sources: dict[str, Source]) -> Plan:
+    def plan(self, asked: Correcting, sources: Mapping[str, Source]) -> Plan:
         """`sources` are those of the corrections' own keys. Raises NotAsExpected: then nothing is stored."""
         return _Planning(self, asked, sources).plan()
 
@@ -106,7 +106,7 @@ class Corrector:
         keys = (self._key(event, self._keys.known) for event in _named(corrections))
         return self._usage.events_of([key for key in keys if isinstance(key, EventKey)])
 
-    def known(self, asked: Correcting, sources: dict[str, Source]) -> dict[Key, tuple[int, int]]:
+    def known(self, asked: Correcting, sources: Mapping[str, Source]) -> dict[Key, tuple[int, int]]:
         """Digest and block of those of these keys that are claimed."""
         by_source: dict[str, list[bytes]] = {}
         for one in asked.corrections:
@@ -205,7 +205,7 @@ class Corrector:
 class _Planning:
     """One request, one by one: a later correction sees what an earlier one did."""
 
-    def __init__(self, corrector: Corrector, asked: Correcting, sources: dict[str, Source]) -> None:
+    def __init__(self, corrector: Corrector, asked: Correcting, sources: Mapping[str, Source]) -> None:
         self._corrector = corrector
         self._asked = asked
         self._sources = sources

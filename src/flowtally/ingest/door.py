@@ -18,8 +18,8 @@ import structlog
 
 from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
-from flowtally.corrections import DEFAULT_SOURCE, Correction
-from flowtally.errors import ConfigError, SourceNotYours, Unavailable
+from flowtally.corrections import Correction
+from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.committer import Committer
@@ -27,7 +27,7 @@ from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, check_positions, decode, decompress
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
-from flowtally.ingest.lookup import Lookup
+from flowtally.ingest.lookup import Lookup, detail_of
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, answer_of
@@ -44,6 +44,7 @@ from flowtally.protocol import (
     HeldEvent,
     HeldFilter,
     SourceAnswer,
+    SourceDetail,
 )
 from flowtally.refusal import refusing
 from flowtally.usage.keys import Committed, Keys, peek
@@ -162,9 +163,6 @@ class Ingest:
         corrections, found, size = await read
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
-        if credential.scope != "admin" and any(one.source == DEFAULT_SOURCE for one in corrections):
-            # Else whoever corrects first would own the default, and shut everybody else out of it.
-            raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         writer = _writer(credential)
@@ -196,6 +194,15 @@ class Ingest:
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         """Where a source stands. A source of another sender is as unknown as one that does not exist."""
         return self._lookup.source(name, credential)
+
+    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
+        """A page of sources, of those the credential may know."""
+        return self._lookup.sources(credential, sender, cursor, limit)
+
+    def hand_over(self, source: str, sender: str) -> SourceDetail:
+        """The source is that sender's from the next block on, whoever owned it. NotFound. The caller has seen that
+        there is such a sender."""
+        return detail_of(self._committer.between_blocks(lambda: self._committer.sources.hand_over(source, sender)))
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
         """An event and what happened to it, or a correction by its own key. For a numbered source `id` is the number,

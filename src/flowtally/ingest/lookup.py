@@ -26,6 +26,7 @@ from flowtally.protocol import (
     HeldEvent,
     HeldFilter,
     SourceAnswer,
+    SourceDetail,
 )
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Keys, Refused, Source
@@ -33,6 +34,7 @@ from flowtally.usage.keys_held import Held, HeldWhere
 from flowtally.usage.store import Row, StoredEvent, UsageReader
 
 LIST: Final = "held"
+SOURCES: Final = "sources"
 
 _Number = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]  # what the keys database can be asked about
 
@@ -53,20 +55,34 @@ class Lookup:
             return SourceAnswer(name, None, None)
         return SourceAnswer(name, source.mark, source.position)
 
+    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
+        """Sources in the order they were first written, those of one sender if given. Whoever is not an administrator
+        knows its own."""
+        if credential.scope != "admin":
+            if sender not in (None, credential.sender):
+                return Page([], None)
+            sender = credential.sender
+        with self._ledger.read() as tx:
+            walk = walk_of(tx, SOURCES, (credential.id, sender))
+        after = 0 if cursor is None else walk.place(cursor, _Number)
+        found = self._keys.source_page(sender, after, limit + 1)
+        more = found[limit - 1] if len(found) > limit else None
+        return Page([detail_of(one) for one in found[:limit]], None if more is None else walk.cursor(more.no))
+
     def event(self, name: str, id: str, credential: Credential) -> EventAnswer:
         source = self._keys.source(name)
         if source is not None:
             refused = self._refused(source, id)
             if refused is not None and _writes(source, credential):
-                return _refused_answer(source, refused)
+                return _refused_answer(source, _may_be_told(refused, credential))
             held = None if refused else self._held(source, id)
-            if held is not None and (_writes(source, credential) or credential.account == held.account):
+            if held is not None and _knows(source, held.account, credential):
                 return _held_answer(source, held)
             stored = None if refused or held else self._stored(source, id)
-            if stored is not None and (_writes(source, credential) or credential.account == stored.account):
+            if stored is not None and _knows(source, stored.account, credential):
                 return self._answer(source, stored)
             row = None if stored or held else self._entry(source, id)
-            if row is not None and (_writes(source, credential) or credential.account == row.event.account):
+            if row is not None and _knows(source, row.event.account, credential):
                 return self._entry_answer(row)
             missing = stored is None and row is None and refused is None and held is None
             if missing and _writes(source, credential) and self._is_rolled_up(source, id):
@@ -237,6 +253,25 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
 
 def _writes(source: Source, credential: Credential) -> bool:
     return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.sender)
+
+
+def _knows(source: Source, account: str, credential: Credential) -> bool:
+    """Whether what is in this source for that account is this credential's to know. One of an account knows nothing of
+    others, also where its sender owns the source: it may have been handed over, and administrators write anywhere."""
+    if credential.account is not None:
+        return credential.account == account
+    return _writes(source, credential)
+
+
+def _may_be_told(refused: Refused, credential: Credential) -> Refused:
+    """A reason may name an account; its credentials are told of no other."""
+    other = credential.account is not None and f"account {credential.account!r}" not in refused.detail
+    return replace(refused, detail="") if other and "account" in refused.detail else refused
+
+
+def detail_of(source: Source) -> SourceDetail:
+    sequence = source.mark if source.kind == "numbered" else None
+    return SourceDetail(source.name, source.kind, source.owner, sequence, source.position)
 
 
 def as_number(id: str) -> int | None:

@@ -17,6 +17,8 @@ from flowtally.protocol.accounts import (
     PoolRequest,
     ProductAnswer,
     ProductRequest,
+    SenderAnswer,
+    SenderChange,
 )
 from flowtally.protocol.balance import (
     BalanceAnswer,
@@ -56,6 +58,8 @@ from flowtally.protocol.events import (
     EventsAnswer,
     Receipt,
     SourceAnswer,
+    SourceDetail,
+    SourceHandOver,
 )
 from flowtally.protocol.held import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.protocol.money import (
@@ -203,7 +207,11 @@ __all__ = [
     "ReturnRequest",
     "RolledMonth",
     "Scope",
+    "SenderAnswer",
+    "SenderChange",
     "SourceAnswer",
+    "SourceDetail",
+    "SourceHandOver",
     "SpanExplained",
     "Totals",
     "Unpaid",

@@ -60,6 +60,19 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
 
 
+class SenderChange(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+
+
+class SenderAnswer(msgspec.Struct, frozen=True):
+    """`account`: whose events alone it sends; None: anybody's."""
+
+    id: str
+    account: str | None
+    name: str
+    created_at: str
+
+
 class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):
     charge: Literal["bytes", "requests", "nothing"]
 

@@ -43,6 +43,21 @@ class SourceAnswer(msgspec.Struct, frozen=True):
     position: str | None
 
 
+class SourceDetail(msgspec.Struct, frozen=True):
+    """A source in a list. `sender` owns it; empty where only its rows were left to tell of it."""
+
+    source: str
+    kind: Literal["named", "numbered"]
+    sender: str
+    sequence: int | None
+    position: str | None
+
+
+class SourceHandOver(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    sender: str
+
+
 class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one correction of a request. `added` is what it adds to the event (negative: takes away), `before`
     and `after` what the event stood at; a duplicate tells what it did the first time. An adjustment only adds."""

@@ -50,7 +50,7 @@ CREATE TABLE sources (
     no INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL CHECK (kind IN ('named', 'numbered')),
-    owner TEXT NOT NULL,             -- the credential that first wrote it; '' where only the rows tell of it
+    owner TEXT NOT NULL,             -- the sender that first wrote it, or was given it; '' where only rows tell of it
     mark INTEGER NOT NULL DEFAULT 0,
     position TEXT                    -- what the event numbered `mark` carried
 );
@@ -250,6 +250,12 @@ class Keys:
         assert found is not None
         return found
 
+    def hand_over(self, name: str, owner: str) -> Source | None:
+        """The source is this owner's from now on; None where there is none. Synced, for the owner lives only here."""
+        with self.begin(durable=True):
+            self._db.execute("UPDATE sources SET owner = ? WHERE name = ? AND announced = 0", (owner, name))
+        return self.source(name)
+
     def announce(self, block: int, sources: Iterable[Source], events: Iterable[Held]) -> None:
         """What comes with this block and is in no row: sources that are new, events that are held. Synced before the
         rows are sent; it counts once the block is committed."""
@@ -342,9 +348,18 @@ class Keys:
         [(last,)] = self._reader().execute("SELECT coalesce(max(no), 0) FROM sources")
         return int(last)
 
-    def sources(self, names: Iterable[str]) -> dict[str, Source]:
-        found = (self.source(name) for name in names)
-        return {source.name: source for source in found if source is not None}
+    def named_sources(self, names: Iterable[str]) -> dict[str, Source]:
+        """Those of these that are there, by name: one question for all, which may be many."""
+        query = f"{_SOURCE} WHERE name IN (SELECT value FROM json_each(?)) AND announced = 0"
+        rows = self._reader().execute(query, (msgspec.json.encode(list(names)).decode(),))
+        return {row[1]: Source(*row) for row in rows}
+
+    def source_page(self, owner: str | None, after: int, limit: int) -> list[Source]:
+        """Sources in the order they were first written, those after this number; only of this owner if given."""
+        of_owner = "" if owner is None else " AND owner = ?"
+        query = f"{_SOURCE} WHERE no > ? AND announced = 0{of_owner} ORDER BY no LIMIT ?"
+        asked = (after, limit) if owner is None else (after, owner, limit)
+        return [Source(*row) for row in self._reader().execute(query, asked)]
 
     def known(self, source: int, keys: Sequence[bytes]) -> Known:
         """Of these keys those that are claimed: (digest, block) each."""

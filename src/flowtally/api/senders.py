@@ -1,0 +1,74 @@
+"""Senders: who owns sources. Their credentials come and go; one is made with its first credential."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import PageQuery, show_page
+from flowtally.api.operation import Listed, operation
+from flowtally.edges import format_instant
+from flowtally.errors import NotFound, UnknownAccount, Unprocessable
+from flowtally.ledger import senders
+from flowtally.ledger.pages import Page
+from flowtally.ledger.senders import Sender
+from flowtally.protocol import SenderAnswer, SenderChange
+
+EXAMPLE = SenderAnswer("snd_0199f2c47b3a7c13", None, "gateway 1", "2026-03-01T09:30:00Z")
+
+
+class SendersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    account: Annotated[str | None, Meta(description="Only those bound to this account.", examples=["acme"])] = None
+
+
+@operation(
+    "GET",
+    "/v1/senders",
+    may=auth.ADMIN,
+    summary="List senders",
+    query=SendersQuery,
+    answer=Listed(SenderAnswer),
+    errors=(UnknownAccount,),
+    example={"items": [EXAMPLE], "next": None},
+)
+def list_senders(call: Call, query: SendersQuery) -> Page[SenderAnswer]:
+    """In order of id. A sender is made with its first credential that writes events; more are issued with its id as
+    `sender`. What it owns is in the list of sources."""
+    return show_page(senders.list_senders(call.tx, query.account, query.cursor, query.limit), show)
+
+
+@operation(
+    "GET",
+    "/v1/senders/{sender}",
+    may=auth.ADMIN,
+    summary="Read a sender",
+    answer=SenderAnswer,
+    errors=(NotFound,),
+    example=EXAMPLE,
+)
+def read_sender(call: Call, sender: str) -> SenderAnswer:
+    """`account` is whose events alone it sends; null: anybody's. Its credentials are bound alike."""
+    return show(senders.read_sender(call.tx, sender))
+
+
+@operation(
+    "PATCH",
+    "/v1/senders/{sender}",
+    may=auth.ADMIN,
+    summary="Rename a sender",
+    body=SenderChange,
+    answer=SenderAnswer,
+    errors=(NotFound, Unprocessable),
+    body_example={"name": "gateway 1, Berlin"},
+    example=EXAMPLE,
+)
+def rename_sender(call: Call, sender: str, body: SenderChange) -> SenderAnswer:
+    """A name for people: nothing hangs on it."""
+    return show(senders.rename_sender(call.tx, sender, body.name, now=call.now))
+
+
+def show(sender: Sender) -> SenderAnswer:
+    return SenderAnswer(sender.id, sender.account, sender.name, format_instant(sender.created_at))

@@ -1,0 +1,85 @@
+"""Sources: where each stands and whose it is; an administrator may hand one over."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import structlog
+from msgspec import Meta
+
+from flowtally import auth
+from flowtally.api.call import Call
+from flowtally.api.lists import Cursor, Limit
+from flowtally.api.operation import AnyRequest, operation
+from flowtally.errors import NotFound, Settling
+from flowtally.ledger import senders
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.protocol import SourceAnswer, SourceDetail, SourceHandOver
+
+log = structlog.get_logger("flowtally.api")
+
+DETAIL = SourceDetail("squid-1", "numbered", "snd_0199f2c47b3a7c13", 2107, "184467")
+
+
+class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: Annotated[
+        str | None, Meta(description="Name of the source; without it all are listed.", examples=["gateway-1"])
+    ] = None
+    sender: Annotated[str | None, Meta(description="List only those of this sender, by its id.")] = None
+    cursor: Cursor = None
+    limit: Limit = DEFAULT_LIMIT
+
+
+@operation(
+    "GET",
+    "/v1/sources",
+    may=auth.SENDERS,
+    summary="Where a source stands, or the list of sources",
+    sends=True,
+    query=SourceQuery,
+    answer=SourceAnswer,
+    listed=SourceDetail,
+    errors=(NotFound,),
+    example=SourceAnswer("squid-1", 2107, "184467"),
+)
+async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
+    """With `source`: the number and position to go on after, so that a sender needs no memory of its own. `sequence` is
+    null for a source whose events are named, not numbered.
+
+    Without it a page of sources, in the order they were first written: with their kind and the `sender` that owns
+    them, empty where only rows were left to tell of one. A credential of scope `ingest` sees those of its own
+    sender."""
+    return await call.answered(lambda: _read(call, query))
+
+
+def _read(call: Call, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
+    if query.source is not None:
+        return call.house.ingest.source(query.source, call.credential)
+    return call.house.ingest.sources(call.credential, query.sender, query.cursor, query.limit)
+
+
+@operation(
+    "POST",
+    "/v1/sources/hand-over",
+    may=auth.ADMIN,
+    summary="Hand a source over to another sender",
+    body=SourceHandOver,
+    answer=SourceDetail,
+    errors=(NotFound, Settling),
+    body_example={"source": "squid-1", "sender": "snd_0199f2c47b3a7c13"},
+    example=DETAIL,
+)
+async def hand_over(call: Call, request: AnyRequest, body: SourceHandOver) -> SourceDetail:
+    """From the next block on the source is that sender's, with its mark and position; who owned it before is answered
+    403 `source_not_yours`. What is stored stays as it is. A credential of an account never sees what others sent for
+    other accounts, also in a source that it was handed. Asked again it changes nothing."""
+    return await call.house.in_thread(_hand_over, call, body)
+
+
+def _hand_over(call: Call, body: SourceHandOver) -> SourceDetail:
+    with call.house.ledger.read() as tx:
+        senders.read_sender(tx, body.sender)
+    found = call.house.ingest.hand_over(body.source, body.sender)
+    log.info("source_handed_over", source=body.source, sender=body.sender, credential=call.credential.id)
+    return found

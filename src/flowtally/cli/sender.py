@@ -1,0 +1,55 @@
+"""`flowtally sender`: who owns sources. A sender is made with its first key; more keys make it go on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.protocol import SenderAnswer
+
+commands = typer.Typer(name="sender", help="Senders: who owns sources, whichever key it has.", no_args_is_help=True)
+
+COLUMNS: Final = ("id", "account", "name", "created")
+Sender = Annotated[str, typer.Argument(metavar="SENDER", help="The sender's id, from `flowtally sender list`.")]
+
+
+@commands.command("list", epilog="Example: flowtally sender list --account acme")
+def list_all(
+    account: Annotated[str | None, typer.Option("--account", help="Only those bound to this account.")] = None,
+    json: Json = False,
+) -> None:
+    """All senders. Which keys are whose: `flowtally key list`; which sources: `flowtally source list`."""
+    with ask.client() as client:
+        found = list(client.senders(account))
+    if json:
+        document(found)
+        return
+    table(COLUMNS, [(one.id, one.account or "", one.name, when(one.created_at)) for one in found])
+
+
+@commands.command("show")
+def show(sender: Sender, json: Json = False) -> None:
+    """One sender."""
+    with ask.client() as client:
+        _show(client.sender(sender), json)
+
+
+@commands.command("rename", epilog="Example: flowtally sender rename snd_0198c0ffee 'gateway 1, Berlin'")
+def rename(
+    sender: Sender,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="For people: nothing hangs on it.")],
+    json: Json = False,
+) -> None:
+    """Call a sender something else."""
+    with ask.client() as client:
+        _show(client.rename_sender(sender, name), json)
+
+
+def _show(sender: SenderAnswer, json: bool) -> None:
+    if json:
+        document(sender)
+        return
+    facts({"id": sender.id, "account": sender.account or "", "name": sender.name, "created": sender.created_at})

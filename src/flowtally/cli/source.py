@@ -1,0 +1,60 @@
+"""`flowtally source`: who observed what was used; where each source stands, and whose it is."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated, Final
+
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.output import Json, document, facts, note, say, table
+from flowtally.protocol import SourceDetail
+
+commands = typer.Typer(name="source", help="Sources: where each stands, and whose it is.", no_args_is_help=True)
+
+COLUMNS: Final = ("source", "kind", "number", "sender")
+HAND_OVER: Final = """\
+\b
+Example:
+  flowtally source hand-over squid-1 snd_0198c0ffee
+"""
+
+
+@commands.command("list", epilog="Example: flowtally source list --sender snd_0198c0ffee")
+def list_all(
+    sender: Annotated[str | None, typer.Option("--sender", help="Only those of this sender, by its id.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Sources in the order they were first written. An ingest key sees its own."""
+    with ask.client() as client:
+        found = list(islice(client.sources(sender), limit + 1))
+    if json:
+        document(found[:limit])
+        return
+    if found:
+        table(COLUMNS, [_row(one) for one in found[:limit]], right=frozenset({2}))
+    else:
+        say("There are no sources.")
+    if len(found) > limit:
+        note("There are more: see --limit.")
+
+
+@commands.command("hand-over", epilog=HAND_OVER)
+def hand_over(
+    source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
+    sender: Annotated[str, typer.Argument(metavar="SENDER", help="Whose it shall be: the sender's id.")],
+    json: Json = False,
+) -> None:
+    """Give a source to another sender: from now on only that one's keys, and administrators, write it."""
+    with ask.client() as client:
+        now = client.hand_over_source(source, sender)
+    if json:
+        document(now)
+        return
+    facts({name: text for name, text in zip(COLUMNS, _row(now), strict=True) if text})
+
+
+def _row(one: SourceDetail) -> tuple[str, ...]:
+    return one.source, one.kind, "" if one.sequence is None else str(one.sequence), one.sender

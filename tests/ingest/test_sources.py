@@ -1,0 +1,320 @@
+"""Whose a source is: it comes into being inside the block that stores something of it, belongs to a sender, and an
+administrator may hand it over. A request of which nothing is stored leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from tests.conftest import NOW, Clock
+from tests.ingest.conftest import TIME, Death, House, named, numbered
+from tests.ingest.test_held import by_hand
+
+from flowtally.corrections import DEFAULT_SOURCE
+from flowtally.errors import FlowtallyError, NotFound, SourceKindMismatch, SourceNotYours
+from flowtally.ingest import committer
+from flowtally.ledger import accounts, credentials
+from flowtally.ledger.credentials import Credential
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import products_used, user_names
+from flowtally.usage.keys import Source
+from flowtally.usage.memory import MemoryStore
+
+ACCOUNTS: Final = ("acme", "beta")
+NAMES: Final = ("one", "two", DEFAULT_SOURCE, "flowtally:bytesflows")
+WHOSE: Final = (None, "acme", "beta")
+
+
+def issue(house: House, account: str | None, sender: str | None = None) -> Credential:
+    with house.ledger.begin() as tx:
+        return credentials.issue(tx, "ingest", account, "gateway", NOW, sender=sender)[0]
+
+
+# -- what a refused request leaves behind ------------------------------------------------------------------------------
+
+event = st.fixed_dictionaries(
+    {
+        "account": st.sampled_from(["acme", "acme", "beta", "nobody"]),
+        "user": st.sampled_from(["ann", "bob", "bad\x00"]),
+        "product": st.sampled_from(["residential", "mobile"]),
+        "bytes_up": st.sampled_from([1, 1, 2, -1]),
+        "id": st.sampled_from(["1", "2", "3"]),
+    }
+)
+step = st.tuples(
+    st.integers(0, 3),  # whose credential
+    st.sampled_from(NAMES),
+    st.sampled_from(["named", "numbered", "numbered", "gap", "correction"]),
+    st.lists(event, min_size=1, max_size=3),
+    st.booleans(),  # all or nothing
+    st.sampled_from(["", "", "", "engine", "death", "restart", "hand over"]),
+)
+
+
+class Life:
+    """Requests of four credentials, and what is there before and after each."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.open()
+        self.writers = [house.credential, *(issue(house, account) for account in WHOSE)]
+
+    def open(self) -> None:
+        self.house.open(max_held_per_source=1)
+        by_hand(self.house)
+
+    def step(self, who: int, source: str, kind: str, events: list[dict[str, Any]], atomic: bool, fault: str) -> None:
+        writer = self.writers[who]
+        before, known = self.sources(), self.promised()
+        if fault == "hand over":
+            self.hand_over(source, writer)
+            return
+        if fault == "death" and kind != "correction":
+            self.die(self.events(source, kind, events), writer)
+            after = self.sources()
+            assert before.items() <= after.items()
+            assert after.keys() - before.keys() <= self.with_rows()
+            return
+        if fault == "engine":
+            self.house.store.before.append(ConnectionError("no engine"))
+        stored = self.ask(writer, source, kind, events, atomic=atomic)
+        engine_failed = fault == "engine" and not self.house.store.before
+        self.house.store.before.clear()
+        if fault == "restart":
+            self.house.close()
+            self.open()
+        self.check(writer, source, kind, stored, before, known, engine_failed=engine_failed)
+
+    def check(
+        self, writer: Credential, source: str, kind: str, stored: int, before: Any, known: Any, **how: Any
+    ) -> None:
+        after = self.sources()
+        if stored and source not in before:
+            assert after.pop(source) == ("numbered" if kind in ("numbered", "gap") else "named", writer.sender)
+        assert after == before
+        if not stored and not how["engine_failed"]:  # then users and products were on their way to a row
+            assert self.promised() == known
+        remembered = self.house.door._committer.sources
+        there: dict[str, Source] = self.house.keys.named_sources(NAMES)
+        assert {name: remembered[name] for name in remembered} == {name: there[name] for name in remembered}
+
+    def events(self, source: str, kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        sent = [{"source": source, "time": TIME, **one} for one in events]
+        if kind != "named":
+            there = self.house.keys.source(source)
+            first = (there.mark if there else 0) + (5 if kind == "gap" else 1)
+            sent = [one | {"sequence": number} for number, one in enumerate(sent, first)]
+        return sent
+
+    def ask(self, writer: Credential, source: str, kind: str, events: list[Any], *, atomic: bool) -> int:
+        try:
+            if kind == "correction":
+                corrects = {"source": "one", "id": "1"}
+                asked = {"source": source, "id": "c1", "corrects": corrects, "void": True, "reason": "wrong"}
+                return self.house.correct(asked, credential=writer).stored
+            return self.house.send(*self.events(source, kind, events), atomic=atomic, credential=writer).stored
+        except FlowtallyError as error:
+            stored = error.extra.get("stored", 0)
+            assert isinstance(stored, int)
+            return stored
+
+    def die(self, sent: list[dict[str, Any]], writer: Credential) -> None:
+        """As far as it gets: where nothing is to be written, nothing dies."""
+        self.house.store.before.append(Death())
+
+        async def ask() -> None:
+            body = msgspec.json.encode(sent)
+            taking = asyncio.ensure_future(self.house.door.take(body, "application/json", None, writer))
+            while not taking.done() and self.house.door._committer.alive():  # noqa: ASYNC110 - a thread's end
+                await asyncio.sleep(0.001)
+            taking.cancel()
+            with suppress(FlowtallyError, asyncio.CancelledError):
+                await taking
+
+        asyncio.run(ask())
+        self.house.store.before.clear()
+        if not self.house.door._committer.alive():
+            self.house.crash()
+            self.open()
+
+    def hand_over(self, source: str, writer: Credential) -> None:
+        assert writer.sender is not None
+        before = self.sources()
+        if source in before:
+            self.house.door.hand_over(source, writer.sender)
+            before[source] = (before[source][0], writer.sender)
+        else:
+            with pytest.raises(NotFound):
+                self.house.door.hand_over(source, writer.sender)
+        assert self.sources() == before
+
+    def sources(self) -> dict[str, tuple[str, str]]:
+        """Kind and owner of each, as the file has them."""
+        return {one.name: (one.kind, one.owner) for one in self.house.keys.source_page(None, 0, 100)}
+
+    def with_rows(self) -> set[str]:
+        return {row["source"] for row in self.house.store.inner.rows}  # type: ignore[attr-defined]
+
+    def promised(self) -> set[tuple[str, ...]]:
+        """Users and used products."""
+        with self.house.ledger.read() as tx:
+            users = tx.execute(select(user_names.c.account, user_names.c.name)).all()
+            return {tuple(row) for row in (*users, *tx.execute(select(products_used.c.product)).all())}
+
+
+@contextmanager
+def house_in(directory: Path, new_ledger: Path) -> Iterator[House]:
+    file = directory / "ledger.db"
+    file.write_bytes(new_ledger.read_bytes())
+    ledger = Ledger.open(f"sqlite:///{file}")
+    with ledger.begin() as tx:
+        for name in ACCOUNTS:
+            accounts.create_account(tx, name, now=NOW)
+        credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
+    house = House(directory / "data", MemoryStore(), ledger, credential, Clock())
+    with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
+        try:
+            yield house
+        finally:
+            house.crash()
+            ledger.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(step, max_size=15))
+def test_a_request_of_which_nothing_is_stored_leaves_no_trace(
+    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, steps: list[Any]
+) -> None:
+    with house_in(tmp_path_factory.mktemp("sources"), new_ledger) as house:
+        life = Life(house)
+        for one in steps:
+            life.step(*one)
+
+
+# -- senders -----------------------------------------------------------------------------------------------------------
+
+
+def test_two_credentials_of_a_sender_share_its_sources(light: House) -> None:
+    old = issue(light, None)
+    new = issue(light, None, old.sender)
+    assert light.send(*numbered(1, 1), credential=old).stored == 1
+    assert light.send(*numbered(2, 2), credential=new).stored == 1
+    assert light.send(*numbered(3, 3), credential=old).stored == 1
+    with pytest.raises(SourceNotYours):
+        light.send(*numbered(4, 4), credential=issue(light, None))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_source_that_was_handed_over_is_the_others_from_the_next_block_on(light: House, restarts: bool) -> None:
+    old, new = issue(light, None), issue(light, None)
+    light.send(*numbered(1, 2), credential=old)
+    told = light.door.hand_over("log", new.sender or "")
+    assert (told.sender, told.sequence, told.position) == (new.sender, 2, "p2")
+    if restarts:
+        light.crash()
+    with pytest.raises(SourceNotYours):
+        light.send(*numbered(3, 3), credential=old)
+    assert light.send(*numbered(2, 3), credential=new).stored == 1
+    assert light.door.source("log", new).sequence == 3
+    with pytest.raises(NotFound):
+        light.door.source("log", old)
+    light.whole()
+
+
+def test_a_list_of_sources_is_of_all_or_of_ones_own(light: House) -> None:
+    mine, other = issue(light, None), issue(light, None)
+    for name in ("a", "b"):
+        light.send(*named("1", source=name), credential=mine)
+    light.send(*numbered(1, 3), credential=other)
+    listed = light.door.sources(light.credential, None, None, 2)
+    rest = light.door.sources(light.credential, None, listed.next, 2)
+    assert [(one.source, one.kind, one.sender, one.sequence) for one in (*listed.items, *rest.items)] == [
+        ("a", "named", mine.sender, None),
+        ("b", "named", mine.sender, None),
+        ("log", "numbered", other.sender, 3),
+    ]
+    assert rest.next is None
+    for asked in (None, mine.sender):
+        assert [one.source for one in light.door.sources(mine, asked, None, 9).items] == ["a", "b"]
+    assert light.door.sources(mine, other.sender, None, 9).items == []
+    assert [one.source for one in light.door.sources(light.credential, other.sender, None, 9).items] == ["log"]
+
+
+def test_a_credential_of_an_account_is_told_nothing_of_others_in_a_source_it_was_handed(light: House) -> None:
+    wide, bound = issue(light, None), issue(light, "acme")
+    with light.ledger.begin() as tx:
+        accounts.change_account(tx, "beta", status="closed", now=NOW)
+    light.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3, account="beta"), credential=wide)
+    light.send(*named("1"), *named("2", account="acme"), credential=wide)
+    for source in ("log", "gw"):
+        light.door.hand_over(source, bound.sender or "")
+    assert light.door.event("log", "1", bound).account == "acme"
+    with pytest.raises(NotFound):
+        light.door.event("log", "2", bound)
+    refused = light.door.event("log", "3", bound)
+    assert (refused.code, refused.detail) == ("account_closed", "")
+    assert "beta" in light.door.event("log", "3", light.credential).detail
+
+
+# -- names that are reserved -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [DEFAULT_SOURCE, "flowtally:bytesflows", "flowtally:"])
+@pytest.mark.parametrize("account", [None, "acme"])
+def test_names_of_the_administrators_and_of_this_server_are_nobodys_to_take(
+    light: House, name: str, account: str | None
+) -> None:
+    tenant = issue(light, account)
+    light.send(*named("1"), credential=tenant)
+    corrects = {"source": "gw", "id": "1"}
+    with pytest.raises(SourceNotYours):
+        light.correct({"source": name, "id": "c", "corrects": corrects, "void": True, "reason": "x"}, credential=tenant)
+    for events in (named("1", source=name), numbered(1, 1, source=name)):
+        with pytest.raises(SourceNotYours):
+            light.send(*events, credential=tenant)
+    assert light.keys.source(name) is None
+
+
+@pytest.mark.parametrize("kind", ["named", "numbered"])
+def test_corrections_go_on_where_a_tenant_took_their_source_before_that_was_refused(light: House, kind: Any) -> None:
+    tenant = issue(light, "acme")
+    light.send(*named("1"), credential=tenant)
+    light.keys.register(DEFAULT_SOURCE, kind, tenant.sender)
+    void = {"id": "c", "corrects": {"source": "gw", "id": "1"}, "void": True, "reason": "x"}
+    with pytest.raises(SourceNotYours):
+        light.send(*named("9", source=DEFAULT_SOURCE), credential=tenant)
+    if kind == "named":
+        assert light.correct(void).stored == 1
+    else:
+        with pytest.raises(SourceKindMismatch, match="name another source"):
+            light.correct(void)
+    assert light.door.hand_over(DEFAULT_SOURCE, light.credential.sender or "").sender == light.credential.sender
+
+
+def test_looking_sources_up_is_one_question_however_many_there_are(
+    light: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    look_up = light.keys.named_sources
+
+    def count(names: set[str]) -> Any:
+        asked.append(len(names))
+        return look_up(names)
+
+    monkeypatch.setattr(light.keys, "named_sources", count)
+    monkeypatch.setattr(light.keys, "source", lambda *_: pytest.fail("one by one"))
+    monkeypatch.setattr(light.keys, "claimed", lambda *_: pytest.fail("of what is not there nothing is claimed"))
+    events = [one for name in range(500) for one in named("1", source=f"s{name}", account="nobody")]
+    assert light.send(*events).refused == 500
+    assert asked == [500]
