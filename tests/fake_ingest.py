@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from flowtally import errors
+from flowtally.corrections import Correction
 from flowtally.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import decompress
@@ -80,10 +81,16 @@ class FakeIngest:
         return {**row, **plain, **counts, "user": ids[event.account, event.user], "block": 1, "received_at": 0}
 
     async def correct(
-        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        record: Callable[[Sequence[Correction]], None] = lambda asked: None,
     ) -> CorrectionsAnswer:
         """Reads them as ingest does; knows no event."""
         corrections = decode_corrections(decompress(body, content_encoding), content_type)
+        record(corrections)
         unknown = [
             CorrectionReceipt(index, one.source, one.id, "refused", "unknown_event")
             for index, one in enumerate(corrections)

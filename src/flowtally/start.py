@@ -28,6 +28,7 @@ from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.sealed import any_sealed
+from flowtally.ledger.trail import server
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.refusal import refusing
 from flowtally.strength import weakness
@@ -131,7 +132,7 @@ def _open(
 
     @contextmanager
     def begin() -> Iterator[Tx]:
-        with ledger.begin_start() as tx:
+        with ledger.begin_start(server("start")) as tx:
             for lease in taken:
                 lease.keep()
             close_places(config)

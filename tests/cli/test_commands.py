@@ -162,6 +162,27 @@ def test_json_is_exactly_the_answer_of_the_api(
     assert {name: got[name] for name in answer} == json.loads(json.dumps(answer))
 
 
+AUDIT = {
+    "number": 7, "at": "2026-07-02T00:00:00Z", "action": "grant.give", "account": "acme", "subject": "grn_1",
+    "before": None, "after": {"amount": 5}, "by": "installation", "credential": "crd_1", "address": "192.0.2.7",
+    "request_id": "r", "door": "POST /v1/accounts/{account}/grants", "digest": "0" * 64,
+}  # fmt: skip
+
+
+def test_who_changed_what_is_asked_by_what_was_said(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/audit"] = (200, {"items": [AUDIT], "next": None})
+    ran = flowtally("audit", "--account", "acme", "--action", "grant.give")
+    assert "grn_1" in ran.out
+    assert "192.0.2.7" in ran.out
+    assert flowtally.fake.asked[0].query == {"account": ["acme"], "action": ["grant.give"]}
+    flowtally.fake.answers["GET /v1/accounts/acme/audit"] = (
+        200,
+        {"items": [AUDIT | {"credential": None}], "next": None},
+    )
+    assert "installation" in flowtally("audit", "--own", "acme").out
+    assert flowtally("audit", "--own", "acme", "--credential", "crd_1").code == 2
+
+
 def test_every_command_explains_itself() -> None:
     for name, text in helps():
         described = [line for line in text.splitlines() if line.strip() and not line.startswith("Usage:")]

@@ -38,6 +38,7 @@ from flowtally.ledger import (
 from flowtally.ledger.codes import Code
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.tables import audit as audit_table
 from flowtally.ledger.tables import installation, metadata
 
 NOW = 1_700_000_000_000
@@ -152,7 +153,7 @@ def rows(tx: Connection) -> dict[str, list[str]]:
     return {
         table.name: sorted(blot.sub("*", str(tuple(row))) for row in tx.execute(select(table)))
         for table in metadata.sorted_tables
-        if table is not installation
+        if table not in (installation, audit_table)
     }
 
 

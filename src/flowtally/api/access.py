@@ -93,7 +93,7 @@ class Access:
         say = log.debug if path in QUIET and status < 400 else log.info
         who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[typeddict-item]
         ms = round(seconds * 1000, 1)
-        caller = _caller(scope, house.config)
+        caller = address_of(scope, house.config)
         say(
             "request",
             method=method,
@@ -123,7 +123,8 @@ async def _refuse_head(size: int, request_id: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _caller(scope: HTTPScope, config: Config) -> str:
+def address_of(scope: HTTPScope, config: Config) -> str:
+    """Of whoever asks; empty where nobody knows."""
     peer = scope["client"][0] if scope["client"] else ""
     return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)
 

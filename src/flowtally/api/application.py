@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from flowtally.api import (
     accounts,
     allocations,
+    audit,
     balance,
     care,
     changes,
@@ -56,7 +57,7 @@ MODULES = (
     *(events, sources, held, corrections, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
-    *(care, retention, health),
+    *(audit, care, retention, health),
 )
 
 

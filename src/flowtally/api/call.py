@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from flowtally.api.house import House
 from flowtally.api.weights import SMALL, Weight
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.trail import Actor, note
 from flowtally.moment import Moment
 from flowtally.usage.store import UsageReader
 
@@ -46,6 +47,7 @@ class Call(msgspec.Struct, frozen=True):
     request_id: str
     now: int
     accept: str
+    actor: Actor  # who asks, for the record of what is changed
     head: bool = False  # whether only the head of the answer was asked for
     operation: str = ""
     _tx: Tx | None = None
@@ -60,6 +62,12 @@ class Call(msgspec.Struct, frozen=True):
     def tx(self) -> Tx:
         assert self._tx is not None, "an asynchronous operation has no transaction"
         return self._tx
+
+    def record(self, action: str, *, subject: str = "", account: str | None = None, **asked: Any) -> None:
+        """Record what is about to be done outside of the ledger, before it is; what came of it is in the answer. Call
+        it in a thread."""
+        with self.house.ledger.begin(self.actor) as tx:
+            note(tx, action, account=account, subject=subject, after=asked)
 
     @property
     def usage(self) -> UsageReader:

@@ -13,6 +13,7 @@ from flowtally.care.job import Status
 from flowtally.care.verify import Report
 from flowtally.edges import format_instant
 from flowtally.errors import Conflict, Unavailable, Unprocessable
+from flowtally.ledger.trail import note
 from flowtally.protocol import (
     BackupAnswer,
     BackupRequest,
@@ -105,7 +106,9 @@ def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
     one runs, this answers with that one. Ask `GET /v1/backups` how it is doing."""
     if body.name and (call.house.care.backups / body.name).exists():
         raise Conflict(f"there is a backup {body.name!r} already", name=body.name)
-    return _backed_up(call.house.care.start_backup(body.name))
+    begun = call.house.care.start_backup(body.name)
+    note(call.tx, "backup.start", subject=body.name or "")
+    return _backed_up(begun)
 
 
 @operation(

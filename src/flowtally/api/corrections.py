@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from flowtally import auth
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call
@@ -21,6 +24,7 @@ from flowtally.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from flowtally.ledger.trail import ids
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
 
 EXAMPLES = [
@@ -109,6 +113,17 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
     with call.house.bodies.hold() as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential)
+        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, partial(_record, call))
     call.house.metrics.corrections(done)
     return done
+
+
+def _record(call: Call, asked: Sequence[Correction]) -> None:
+    """Without reasons: a user's may be erased."""
+    if not asked:
+        return
+    whose = {one.account for one in asked}
+    voids = sum(one.void for one in asked)
+    said = ids([f"{one.source}/{one.id}" for one in asked])
+    account = next(iter(whose)) if len(whose) == 1 else ""
+    call.record("event.correct", account=account or None, subject=asked[0].source, voids=voids, **said)

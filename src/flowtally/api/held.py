@@ -81,6 +81,7 @@ async def retry_held(call: Call, request: AnyRequest, body: HeldFilter) -> HeldA
     """Those that all given members fit, `{}` for all: what may be stored now is, and counts when this answers. It
     happens by itself too: at once when the account or the user is made, within seconds when the instant comes, and
     every minute."""
+    await call.answered(lambda: _record(call, "held.retry", body))
     return await call.house.ingest.retry_held(body)
 
 
@@ -103,4 +104,10 @@ async def drop_held(call: Call, request: AnyRequest, body: HeldDrop) -> HeldAnsw
         raise Unprocessable("Name a source, an account or a code: what is dropped will never count", field="source")
     check_text("reason", body.reason, least=1, most=MAX_REASON_CHARS)
     asked = HeldFilter(body.source, body.sequence, body.account, body.code)
+    await call.answered(lambda: _record(call, "held.drop", asked, reason=body.reason))
     return await call.house.ingest.drop_held(asked, body.reason, call.credential)
+
+
+def _record(call: Call, action: str, asked: HeldFilter, **said: str) -> None:
+    which = {"sequence": asked.sequence, "held_for": asked.code}
+    call.record(action, subject=asked.source or "", account=asked.account, **which, **said)

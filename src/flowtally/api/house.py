@@ -22,6 +22,7 @@ from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
 from flowtally.clock import SteadyClock
 from flowtally.config import Config
+from flowtally.corrections import Correction
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
@@ -61,7 +62,12 @@ class EventsDoor(Protocol):
     ) -> EventsAnswer: ...
 
     async def correct(
-        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        record: Callable[[Sequence[Correction]], None],
     ) -> CorrectionsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...

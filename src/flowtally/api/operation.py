@@ -22,6 +22,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from flowtally import auth
+from flowtally.api.access import address_of
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.heads import allowed, is_head
@@ -31,9 +32,11 @@ from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
 from flowtally.api.weights import LARGE, SMALL, Weight
+from flowtally.config import Config
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.trail import Actor
 from flowtally.moment import Begun
 from flowtally.protocol import PlainEvent, Scope
 from flowtally.usage.until_block import UntilBlock
@@ -162,6 +165,7 @@ async def _admitted(
         str(request.scope.get(REQUEST_ID, "")),
         house.clock(),
         _accept(request),
+        actor_of(request, credential, house.config, f"{op.method} {op.path}"),
         is_head(request.scope),
         op.work.__name__,
     )
@@ -181,13 +185,19 @@ async def _admitted(
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 
 
+def actor_of(request: AnyRequest, credential: Credential, config: Config, door: str) -> Actor:
+    """Who asks, for the record of what the request changes."""
+    request_id, address = str(request.scope.get(REQUEST_ID, "")), address_of(request.scope, config)
+    return Actor(door, credential.id, credential.account or "", request_id, address)
+
+
 def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[Any]:
     ledger = call.house.ledger
     if op.prepare is not None:
         given["prepared"] = _prepared(op, call, given, key)
     begun = call.house.moments.begin(_as_of(op, given))
     try:
-        with ledger.begin() if op.writes else ledger.read() as tx:
+        with ledger.begin(call.actor) if op.writes else ledger.read() as tx:
             own = _writing(call, tx) if op.writes else _reading(call, tx, begun, tells_moment=op.tells_moment)
             if key is None:
                 made = op.work(own, **given)

@@ -9,6 +9,7 @@ from flowtally.care.job import Status
 from flowtally.care.retention import Rolled, Run
 from flowtally.edges import format_instant
 from flowtally.errors import Conflict
+from flowtally.ledger.trail import note
 from flowtally.protocol import RetentionAnswer, RetentionRequest, RolledMonth
 
 BEGUN = RetentionAnswer("running", 400, started_at="2026-03-15T12:00:00Z", step="roll up", done=2, total=9)
@@ -43,7 +44,10 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
     would need the rows is refused from then on (410 `rolled_up`). It cannot be undone. With `dry_run` nothing is done:
     the answer lists what would be. Writers wait for milliseconds. One run at a time: while one runs, this answers with
     that one. Ask `GET /v1/retention` how it is doing."""
-    return _told(call, call.house.care.start_retention(dry=body.dry_run))
+    begun = call.house.care.start_retention(dry=body.dry_run)
+    if not body.dry_run:
+        note(call.tx, "retention.start")
+    return _told(call, begun)
 
 
 @operation(

@@ -79,7 +79,8 @@ async def hand_over(call: Call, request: AnyRequest, body: SourceHandOver) -> So
 
 def _hand_over(call: Call, body: SourceHandOver) -> SourceDetail:
     with call.house.ledger.read() as tx:
-        senders.read_sender(tx, body.sender)
+        sender = senders.read_sender(tx, body.sender)
+    call.record("source.hand_over", account=sender.account, subject=body.source, sender=body.sender)
     found = call.house.ingest.hand_over(body.source, body.sender)
     log.info("source_handed_over", source=body.source, sender=body.sender, credential=call.credential.id)
     return found

@@ -18,6 +18,7 @@ from flowtally.care.job import Progress
 from flowtally.errors import Settling, Unavailable
 from flowtally.ledger import erasures
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.trail import server
 from flowtally.usage.store import UsageStore
 
 AT_ONCE: Final = 500  # users
@@ -48,7 +49,7 @@ def finish_erasures(
         _forget_held(forget_held, users, say)
         usage.erase_texts(users, say)
         _drop_old_bytes(ledger, say)
-        with ledger.begin() as tx:
+        with ledger.begin(server("erasing")) as tx:
             erasures.finish(tx, users, now=clock())
         done += len(users)
     return Finished(done)

@@ -26,6 +26,7 @@ from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, me, of_data
 from flowtally.ledger import erasures, portable
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
 from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys
@@ -161,11 +162,12 @@ def _assemble(
         closing.callback(keys.close)
         ledger = Ledger.open(ledger_url or f"sqlite:///{work / 'ledger.db'}")
         closing.callback(ledger.close)
+        ledger.use_clock(lambda: now)
         whose = identity.make_identity(identity.decide(identity.look(ledger, keys.committed())))
         settled: list[str] = []
         recovery.recover(usage, keys, holder="restore", promise=ledger.promises(), say=settled.append)
         identity.bind_first(whose, keys, usage)
-        with ledger.begin() as tx:
+        with ledger.begin(server("restore")) as tx:
             identity.bind_ledger(tx, whose)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
         rows = audit_of(usage)

@@ -21,6 +21,7 @@ from flowtally.care.job import Progress
 from flowtally.errors import Conflict, StorageFull
 from flowtally.ledger.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.trail import note, server
 from flowtally.usage.store import BUCKET_MS
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Retention:
         promises something about the past looks at usage in the same transaction."""
         from flowtally.usage import folding  # noqa: PLC0415
 
-        with self._ledger.begin() as tx:
+        with self._ledger.begin(server("retention")) as tx:
             if count_cuts(tx, month.until) != count:
                 return False
             self._store.expect_rolled_up(folding.STAGING)
@@ -124,6 +125,7 @@ class Retention:
                 self._store.expect_rolled_up(*folding.decided(self._store.engine))
                 raise
             self._store.expect_rolled_up()
+            note(tx, "retention.roll_up", subject=str(month.month), after={"entries": month.rows, "bytes": month.bytes})
             return True
 
 

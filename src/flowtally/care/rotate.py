@@ -18,6 +18,7 @@ from flowtally.lease import me
 from flowtally.ledger import vault
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.sealed import any_sealed, reseal
+from flowtally.ledger.trail import note, server
 from flowtally.start import key_file, leases
 
 
@@ -33,11 +34,12 @@ def rotate_key(config: Config) -> Rotated:
     leaves what opens everything."""
     path = key_file(config)
     with leases(config) as taken, _held(config) as ledger:
-        with ledger.begin_start() as tx:
+        with ledger.begin_start(server("rotate-key")) as tx:
             went_on = vault.Vault.open(path, any_sealed(tx)).rotating
             for lease in taken:
                 lease.keep()
             secrets = reseal(tx, vault.begin_rotation(path))
+            note(tx, "key_file.rotate", after={"secrets": secrets})
         vault.finish_rotation(path)
     return Rotated(secrets, went_on)
 

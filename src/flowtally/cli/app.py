@@ -13,6 +13,7 @@ import typer
 
 from flowtally.cli import (
     account,
+    audit,
     balance,
     care,
     changes,
@@ -89,6 +90,7 @@ app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
 app.command("rotate-key", epilog=rotate.EXAMPLES)(rotate.rotate_key)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
+app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (

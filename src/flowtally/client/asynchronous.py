@@ -106,6 +106,8 @@ class AsyncClient:
 
     create_account = _ask(calls.create_account)
     account = _ask(calls.account)
+    audit = _list(calls.audit)
+    account_audit = _list(calls.account_audit)
     accounts = _list(calls.accounts)
     change_account = _ask(calls.change_account)
 

@@ -108,6 +108,34 @@ def send_corrections(corrections: Iterable[Correction]) -> Call[p.CorrectionsAns
 # ── questions
 
 
+def audit(
+    account: str | None = None,
+    *,
+    credential: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Listing[p.AuditAnswer]:
+    """Who changed what, of all or about this account; `since` (until `until`, excluded) an instant. Needs an admin
+    credential: others ask `account_audit`."""
+    which = {"account": account, "credential": credential, "action": action, "subject": subject}
+    return Listing("/v1/audit", Page[p.AuditAnswer], _given(**which, since=since, until=until))
+
+
+def account_audit(
+    account: str,
+    *,
+    action: str | None = None,
+    subject: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> Listing[p.AuditAnswer]:
+    """Who changed what of the account, as the account may know it."""
+    path = f"/v1/accounts/{segment(account)}/audit"
+    return Listing(path, Page[p.AuditAnswer], _given(action=action, subject=subject, since=since, until=until))
+
+
 def usage(account: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
     """What the account used, over a calendar."""
     return read(f"/v1/accounts/{segment(account)}/usage", p.UsageAnswer, _usage_query(question))

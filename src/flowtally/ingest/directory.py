@@ -19,10 +19,12 @@ from flowtally.ingest.admission import Times
 from flowtally.ledger import directory, erasures, installation, names, pools, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
+from flowtally.ledger.trail import server
 from flowtally.texts import may_be_known
 
 ALL: Final = ""  # no account has this name
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
+_SORTING: Final = server("events")
 
 
 class Directory:
@@ -40,7 +42,7 @@ class Directory:
 
     def try_writing(self) -> None:
         """Raise what making a user would: nothing is written."""
-        with self._ledger.begin():
+        with self._ledger.begin(_SORTING):
             pass
 
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
@@ -105,7 +107,7 @@ class Directory:
         with self._ledger.read() as tx:
             unused = new - pools.used_products(tx, new)
         if unused:
-            with self._ledger.begin() as tx:
+            with self._ledger.begin(_SORTING) as tx:
                 pools.mark_products_used(tx, unused, self._date())
         if len(self._products) + len(new) > REMEMBERED:
             self._products.clear()
@@ -164,7 +166,7 @@ class Directory:
 
     def _make(self, free: set[Name]) -> None:
         if free:
-            with self._ledger.begin() as tx:
+            with self._ledger.begin(_SORTING) as tx:
                 users.ensure_users(tx, free, self._date())
                 self._remember(names.histories(tx, free))
                 self._note(tx)

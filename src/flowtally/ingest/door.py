@@ -36,6 +36,7 @@ from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pages import Page
+from flowtally.ledger.trail import server
 from flowtally.protocol import (
     CorrectionsAnswer,
     EventAnswer,
@@ -109,7 +110,7 @@ class Ingest:
             identity.bind_first(whose, keys, usage)
             if rebuild and (place is None or not place.epoch):
                 recovery.give_up_earlier_blocks(keys, clock())
-            with (begin or ledger.begin_start)() as tx:
+            with begin() if begin is not None else ledger.begin_start(server("start")) as tx:
                 identity.bind_ledger(tx, whose)
             identity.bind_last(whose, keys)
             promise = ledger.promises()
@@ -156,13 +157,20 @@ class Ingest:
         return found
 
     async def correct(
-        self, body: bytes, content_type: str, content_encoding: str | None, credential: Credential
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        record: Callable[[Sequence[Correction]], None] = lambda asked: None,
     ) -> CorrectionsAnswer:
-        """Corrections, stored durably. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
+        """Corrections, stored durably. `record` is called with them, in a thread, before any is stored; what it raises
+        ends the request. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
         read = asyncio.to_thread(self._read_corrections, body, content_type, content_encoding)
         corrections, found, size = await read
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
+        await asyncio.to_thread(record, corrections)
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         writer = _writer(credential)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.edges import load_zone
 from flowtally.errors import Conflict, UnknownAccount
-from flowtally.ledger import past
+from flowtally.ledger import past, trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -68,6 +68,7 @@ def create_account(
     if _find(tx, account.id) is not None:
         raise Conflict(f"account {account.id!r} exists already", account=account.id)
     tx.execute(insert(accounts).values(msgspec.structs.asdict(account)))
+    trail.note(tx, "account.create", account=account.id, subject=account.id, after=trail.facts(account))
     return account
 
 
@@ -126,6 +127,8 @@ def change_account(
         past.keep_zone(tx, account_id, account.timezone, now)
     changed = msgspec.structs.replace(changed, changed_at=now)
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(msgspec.structs.asdict(changed)))
+    was, now_is = trail.facts(account), trail.facts(changed)
+    trail.note(tx, "account.change", account=account_id, subject=account_id, before=was, after=now_is)
     return changed
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, se
 
 from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
@@ -67,6 +68,7 @@ def allocate(
         raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
     made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at)
     tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in _MADE}))
+    trail.note(tx, "allocation.make", account=made.account, subject=made.id, after=trail.facts(made))
     return made
 
 
@@ -97,7 +99,10 @@ def take_back(
         return found
     row = {"id": new_id("ret_"), "allocation_id": found.id, "amount": wanted, "returned_at": now}
     tx.execute(insert(allocation_returns).values(row))
-    return msgspec.structs.replace(found, returned=found.returned + wanted)
+    less = msgspec.structs.replace(found, returned=found.returned + wanted)
+    was, now_is = trail.facts(found), trail.facts(less)
+    trail.note(tx, "allocation.return", account=found.account, subject=found.id, before=was, after=now_is)
+    return less
 
 
 def read_allocation(tx: Connection, user: User, allocation_id: str) -> Allocation:

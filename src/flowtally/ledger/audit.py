@@ -27,8 +27,8 @@ from sqlalchemy import (
 
 from flowtally.errors import Unprocessable
 from flowtally.ledger import check_ins as check_ins_of
+from flowtally.ledger import trail_audit, wallet_audit
 from flowtally.ledger import vouchers as vouchers_of
-from flowtally.ledger import wallet_audit
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.grants import MAX_GRANTED
@@ -272,5 +272,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _answers,
     _erased,
     *wallet_audit.RULES,
+    *trail_audit.RULES,
     _whitelisted,
 )

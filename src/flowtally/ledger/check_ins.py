@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from flowtally.edges import first_instant, format_instant, load_zone, local_date
 from flowtally.errors import CheckedIn, CheckInCapReached, CheckInsOff
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.grants import give_grant
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -72,6 +73,7 @@ def check_in(tx: Connection, account: str, reward: Reward, *, now: int) -> Check
     )
     made = CheckIn(account, today.isoformat(), owner.timezone, now, grant.id, amount, expires_at)
     tx.execute(insert(check_ins).values({column.name: getattr(made, column.name) for column in check_ins.c}))
+    trail.note(tx, "check_in.make", account=account, subject=grant.id, after=trail.facts(made))
     return made
 
 

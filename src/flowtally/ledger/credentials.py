@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
-from flowtally.ledger import senders
+from flowtally.ledger import senders, trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -90,7 +90,8 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
         return known
     slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & credentials.c.revoked_at.is_(None)
     sender = tx.execute(select(credentials.c.sender).where(slot, credentials.c.scope == scope).limit(1)).scalar()
-    tx.execute(update(credentials).where(slot).values(revoked_at=now))
+    for gone in list(tx.execute(select(credentials.c.id).where(slot)).scalars()):
+        revoke(tx, gone, now)
     return _insert(tx, scope, None, name, now, token_hash=_hash(token), key_hash=None, sender=sender)
 
 
@@ -113,7 +114,10 @@ def revoke(tx: Connection, credential_id: str, now: int, *, account: str | None 
     if credential.revoked_at is not None:
         return credential
     tx.execute(update(credentials).where(credentials.c.id == credential_id).values(revoked_at=now))
-    return msgspec.structs.replace(credential, revoked_at=now)
+    gone = msgspec.structs.replace(credential, revoked_at=now)
+    was, now_is = trail.facts(credential), trail.facts(gone)
+    trail.note(tx, "credential.revoke", account=gone.account, subject=gone.id, before=was, after=now_is)
+    return gone
 
 
 def read_credential(tx: Connection, credential_id: str, *, account: str | None = None) -> Credential:
@@ -163,6 +167,7 @@ def _insert(
     credential = Credential(new_id("crd_"), scope, account, name, now, sender=sender)
     hashes = {"token_hash": token_hash, "key_hash": key_hash}
     tx.execute(insert(credentials).values(msgspec.structs.asdict(credential) | hashes))
+    trail.note(tx, "credential.issue", account=account, subject=credential.id, after=trail.facts(credential))
     return credential
 
 

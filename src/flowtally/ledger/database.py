@@ -8,7 +8,8 @@ the transaction, does the same across processes. So a command may look and then 
 Promises are few (grants, accounts, new users) next to usage, which does not come here: what this costs is not missed.
 Readers wait for nobody (law 7) and see one moment of the ledger, also over several queries.
 
-Every write transaction is counted (`installation`): the order of what was promised is that of these numbers.
+Every write transaction is counted (`installation`): the order of what was promised is that of these numbers. What it
+did is recorded in it (`trail`), under the name of whoever it was begun for.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from flowtally.clock import dating
 from flowtally.errors import ConfigError, FlowtallyError, LeaseLost, LedgerOlder, StoreDamaged, Unavailable
-from flowtally.ledger import faults, installation, migrations
+from flowtally.ledger import faults, installation, migrations, trail
 from flowtally.ledger.lease import SessionLease
+from flowtally.ledger.trail import SERVER, Actor, server
 
 Tx: TypeAlias = Connection  # what commands take; callers above name it without knowing the library
 
@@ -62,7 +64,7 @@ class Ledger:
         ledger = cls.reach(url)
         try:
             if not ledger.is_current():
-                with ledger.begin_start():
+                with ledger.begin_start(server("upgrade")):
                     pass
         except BaseException:
             ledger.close()
@@ -107,7 +109,7 @@ class Ledger:
             return installation.read_installation(tx).promises
 
     @contextmanager
-    def begin_start(self) -> Iterator[Connection]:
+    def begin_start(self, actor: Actor = SERVER) -> Iterator[Connection]:
         """The transaction a start begins with: the schema is brought up to date first, the lease is counted up, and all
         of it, or nothing, is there afterwards. ConfigError where it cannot be written."""
         lease = self._lease
@@ -117,10 +119,11 @@ class Ledger:
             with self._transaction(START_WAIT_S) as tx:
                 if not migrations.is_current(tx):
                     migrations.upgrade(tx)
+                    trail.note(tx, "ledger.upgrade", after={"version": migrations.version(tx)})
                 self._counts = True  # nobody begins otherwise before this has succeeded once
                 epoch = installation.take_epoch(tx, lease.holder) if lease is not None else None
                 yield tx
-                number = self._count(tx, epoch)
+                number = self._count(tx, epoch, actor)
         self._highest = max(self._highest, number)
         if lease is not None:
             lease.epoch = epoch
@@ -150,7 +153,7 @@ class Ledger:
             check()
             if (there := self.promises()) < self._highest:
                 raise LedgerOlder(f"The ledger {self.shown} holds {there} promises, there were {self._highest}")
-            with self.begin_start():
+            with self.begin_start(server("start")):
                 pass
             for tell in self._regained:
                 tell()
@@ -216,14 +219,14 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A write transaction; committed and durable when the block ends, rolled back when it raises. LeaseLost where
-        another server may write by now."""
+    def begin(self, actor: Actor = SERVER) -> Iterator[Connection]:
+        """A write transaction; committed and durable when the block ends, rolled back when it raises. What it did is
+        recorded as the actor's. LeaseLost where another server may write by now."""
         self.check_lease()
         with self._transaction() as tx:
             epoch = self._lease.epoch if self._lease is not None else None
             yield tx
-            number = self._count(tx, epoch) if self._counts else 0
+            number = self._count(tx, epoch, actor) if self._counts else 0
         self._highest = max(self._highest, number)
 
     @contextmanager
@@ -233,11 +236,14 @@ class Ledger:
                 if wait_s:
                     tx.execute(text(f"SET LOCAL lock_timeout = '{wait_s}s'"))
                 tx.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            trail.begin(tx)
             yield tx
 
-    def _count(self, tx: Connection, epoch: int | None) -> int:
-        """The last thing in a transaction: its number, and whether this server may still commit it."""
-        number = installation.count_promise(tx, self._date(), epoch)
+    def _count(self, tx: Connection, epoch: int | None, actor: Actor) -> int:
+        """The last thing in a transaction: the record of what it did, its number, and whether this server may still
+        commit it."""
+        now = self._date()
+        number = installation.count_promise(tx, now, epoch, trail.write(tx, actor, now))
         if number is None:
             assert self._lease is not None, "only a lease has an epoch"
             if self._lease.epoch == epoch:  # else it was lost and taken again while this transaction was open
@@ -326,8 +332,11 @@ def _engine(target: URL) -> Engine:
     if target.get_backend_name() == "postgresql":
         patience = {name: value for name, value in PATIENCE.items() if name not in target.query}
         how = {"pool_size": 8, "max_overflow": 16, "pool_pre_ping": True, "connect_args": patience}
-        return create_engine(target, hide_parameters=True, **how)
+        engine = create_engine(target, hide_parameters=True, **how)
+        trail.watch(engine)
+        return engine
     engine = create_engine(target, pool_size=8, max_overflow=-1, hide_parameters=True)
+    trail.watch(engine)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import NotFound
-from flowtally.ledger import idempotency, managed, names
+from flowtally.ledger import idempotency, managed, names, trail
 from flowtally.ledger.tables import erasures
 from flowtally.ledger.users import read_user
 from flowtally.texts import may_be_known
@@ -41,6 +41,7 @@ def erase_user(tx: Connection, account: str, user: str, *, now: int) -> Erasure:
         tx.execute(insert(erasures).values(user_id=found.id, account=account, asked_at=now))
     else:
         tx.execute(update(erasures).where(erasures.c.user_id == found.id).values(finished_at=None))
+    trail.note(tx, "user.erase", account=account, subject=found.id)
     return read_erasure(tx, account, found.id)
 
 
@@ -69,14 +70,18 @@ def accounts_of(tx: Connection, user_ids: Iterable[str]) -> set[str]:
 
 def finish(tx: Connection, user_ids: Iterable[str], *, now: int) -> None:
     """Nothing that flowtally keeps holds text of these users any more."""
-    for chunk in names.chunks(user_ids):
+    wanted = sorted(user_ids)
+    for chunk in names.chunks(wanted):
         unfinished = erasures.c.user_id.in_(chunk) & erasures.c.finished_at.is_(None)
         tx.execute(update(erasures).where(unfinished).values(finished_at=now))
+    trail.note(tx, "erasure.finish", after=trail.ids(wanted))
 
 
 def reopen(tx: Connection) -> None:
     """All erasures are to be looked at again: beside this ledger stand rows of another moment, as after a restore."""
-    tx.execute(update(erasures).values(finished_at=None))
+    opened = tx.execute(update(erasures).values(finished_at=None)).rowcount
+    if opened:
+        trail.note(tx, "erasure.reopen", after={"count": opened})
 
 
 def erased_among(tx: Connection, user_ids: Iterable[str]) -> set[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, and_, func, insert, select
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
@@ -85,6 +86,7 @@ def give_grant(
     _check_pool(tx, grant)
     _check_room(tx, grant)
     tx.execute(insert(grants).values({column.name: getattr(grant, column.name) for column in _GIVEN}))
+    trail.note(tx, "grant.give", account=account, subject=grant.id, after=trail.facts(grant))
     return grant
 
 
@@ -99,7 +101,10 @@ def void_grant(tx: Connection, grant_id: str, account: str, now: int, *, reason:
     if grant.voided_at is not None:
         return grant
     tx.execute(insert(grant_voids).values(grant_id=grant_id, voided_at=now, reason=reason))
-    return msgspec.structs.replace(grant, voided_at=now, void_reason=reason)
+    void = msgspec.structs.replace(grant, voided_at=now, void_reason=reason)
+    was, now_is = trail.facts(grant), trail.facts(void)
+    trail.note(tx, "grant.void", account=account, subject=grant_id, before=was, after=now_is)
+    return void
 
 
 def read_grant(tx: Connection, grant_id: str, account: str) -> Grant:

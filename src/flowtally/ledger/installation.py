@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, case, inspect, select, update
 
+from flowtally.ledger import trail
 from flowtally.ledger.tables import accounts, installation
 
 
@@ -50,7 +51,11 @@ def look(tx: Connection) -> State:
 
 def bind(tx: Connection, id: str, generation: str) -> None:
     """From now on this ledger belongs to that installation, in that generation."""
+    before = read_installation(tx)
     tx.execute(update(installation).values(id=id, generation=generation))
+    trail.note(
+        tx, "installation.bind", subject=id, before={"generation": before.generation}, after={"generation": generation}
+    )
 
 
 def take_epoch(tx: Connection, holder: str) -> int:
@@ -59,11 +64,16 @@ def take_epoch(tx: Connection, holder: str) -> int:
     return int(tx.execute(counted.returning(installation.c.epoch)).scalar_one())
 
 
-def count_promise(tx: Connection, at: int, epoch: int | None = None) -> int | None:
-    """This transaction is one more; its number. `at`: its instant; the latest one is kept. None where the epoch is no
-    longer this one: the transaction must not be committed."""
+def count_promise(
+    tx: Connection, at: int, epoch: int | None = None, audited: tuple[int, str] | None = None
+) -> int | None:
+    """This transaction is one more; its number. `at`: its instant; the latest one is kept. `audited`: number and digest
+    of the last row of the audit trail, where it wrote one. None where the epoch is no longer this one: the transaction
+    must not be committed."""
     latest = case((installation.c.last_at < at, at), else_=installation.c.last_at)
     counted = update(installation).values(promises=installation.c.promises + 1, last_at=latest)
+    if audited is not None:
+        counted = counted.values(audited=audited[0], audit_head=audited[1])
     if epoch is not None:
         counted = counted.where(installation.c.epoch == epoch)
     return tx.execute(counted.returning(installation.c.promises)).scalar_one_or_none()

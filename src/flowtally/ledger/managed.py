@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.errors import Conflict, LimitReached, NameTaken, UnknownUser
 from flowtally.events import MAX_QUANTITY
-from flowtally.ledger import names, past, roster, whitelist
+from flowtally.ledger import names, past, roster, trail, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
@@ -60,7 +60,7 @@ def create_user(
         names.take(tx, {(account, name): user_id}, now)
     before = read_user(tx, account, user_id)
     after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)
-    return _keep(tx, before, after, password, now)
+    return _keep(tx, before, after, password, now, "user.create")
 
 
 def change_user(
@@ -94,7 +94,7 @@ def change_user(
         check_text("name", after.name, least=1)
         names.give_up(tx, before.id, now)
         names.take(tx, {(account, after.name): before.id}, now)
-    return _keep(tx, before, after, password, now)
+    return _keep(tx, before, after, password, now, "user.change")
 
 
 def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
@@ -108,7 +108,7 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
         return before
     names.give_up(tx, before.id, now)
     whitelist.forget_user(tx, before.id)
-    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now)
+    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, "user.delete")
 
 
 def read_managed(tx: Connection, name: str) -> User:
@@ -153,7 +153,7 @@ def _check_free(tx: Connection, user: User) -> None:
         raise NameTaken(f"the name {user.name!r} is in use", name=user.name)
 
 
-def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int) -> User:
+def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int, did: str) -> User:
     if after.product is not None and after.product != before.product:
         check_text("product", after.product, least=1)
     if after.limit is not None:
@@ -177,7 +177,12 @@ def _keep(tx: Connection, before: User, after: User, password: str | UnsetType |
         fixed = {"user_id": after.id, "account": after.account, "funded": int(after.funded)}
         tx.execute(insert(managed_users).values(row | fixed))
     has_password = before.has_password if password is UNSET else password is not None
-    return msgspec.structs.replace(after, has_password=has_password, managed=True)
+    kept = msgspec.structs.replace(after, has_password=has_password, managed=True)
+    was = None if did == "user.create" else trail.facts(before, "name")
+    changes = {"renamed": after.name != before.name, "password_set": isinstance(password, str)}
+    now_is = trail.facts(kept, "name") | {name: True for name, yes in changes.items() if yes}
+    trail.note(tx, did, account=kept.account, subject=kept.id, before=was, after=now_is)
+    return kept
 
 
 def _limit(user: User) -> tuple[int | None, str | None, str | None]:

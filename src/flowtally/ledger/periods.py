@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
@@ -79,6 +80,7 @@ def close_period(
         new_id("per_"), account, after + 1, starts_at, ends_at, timezone, block, now, statement, known_promise
     )
     tx.execute(insert(periods).values(msgspec.structs.asdict(period)))
+    trail.note(tx, "period.close", account=account, subject=period.id, after=trail.facts(period))
     return period
 
 

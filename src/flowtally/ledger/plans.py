@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
@@ -63,6 +64,7 @@ def create_plan(
     if _find(tx, plan.id) is not None:
         raise Conflict(f"plan {plan.id!r} exists already", plan=plan.id)
     tx.execute(insert(plans).values(msgspec.structs.asdict(plan)))
+    trail.note(tx, "plan.create", subject=plan.id, after=trail.facts(plan))
     return plan
 
 
@@ -72,7 +74,9 @@ def retire_plan(tx: Connection, plan_id: str, *, now: int) -> Plan:
     if plan.retired_at is not None:
         return plan
     tx.execute(update(plans).where(plans.c.id == plan.id).values(retired_at=now))
-    return msgspec.structs.replace(plan, retired_at=now)
+    retired = msgspec.structs.replace(plan, retired_at=now)
+    trail.note(tx, "plan.retire", subject=plan.id, before=trail.facts(plan), after=trail.facts(retired))
+    return retired
 
 
 def read_plan(tx: Connection, plan_id: str) -> Plan:

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from flowtally.errors import Conflict, NotFound
+from flowtally.ledger import trail
 from flowtally.ledger.tables import pools, product_pools, products_used
 from flowtally.ledger.texts import check_id, check_text
 from flowtally.texts import may_be_known
@@ -59,6 +60,7 @@ def create_pool(tx: Connection, name: str, charge: Charge, now: int) -> None:
     if name in read_pools(tx).charges:
         raise Conflict(f"pool {name!r} exists already", pool=name)
     tx.execute(insert(pools).values(name=name, charge=charge, created_at=now))
+    trail.note(tx, "pool.create", subject=name, after={"charge": charge})
 
 
 def map_product(tx: Connection, product: str, pool: str, now: int) -> None:
@@ -78,6 +80,8 @@ def map_product(tx: Connection, product: str, pool: str, now: int) -> None:
         )
     tx.execute(delete(product_pools).where(product_pools.c.product == product))
     tx.execute(insert(product_pools).values(product=product, pool=pool, mapped_at=now))
+    before = {"pool": present.pool_of(product)}
+    trail.note(tx, "product.map", subject=product, before=before, after={"pool": pool})
 
 
 def used_products(tx: Connection, products: Iterable[str]) -> set[str]:
@@ -96,3 +100,4 @@ def mark_products_used(tx: Connection, products: Iterable[str], now: int) -> Non
     new = sorted(check_text("product", product) for product in wanted - used_products(tx, wanted))
     if new:
         tx.execute(insert(products_used), [{"product": product, "first_used_at": now} for product in new])
+        trail.note(tx, "product.use", after=trail.ids(new))

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Select, insert, select
 
 from flowtally.errors import NotFound, PlanRetired
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.grants import give_grant
 from flowtally.ledger.ids import new_id
@@ -72,6 +73,7 @@ def purchase(tx: Connection, account: str, plan_id: str, *, now: int) -> Purchas
         grant_id=made.grant_id,
     )
     tx.execute(insert(purchases).values(msgspec.structs.asdict(made)))
+    trail.note(tx, "purchase.make", account=account, subject=made.id, after=trail.facts(made))
     return made
 
 

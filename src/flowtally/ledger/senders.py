@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import NotFound, Unprocessable
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -36,6 +37,7 @@ def create_sender(tx: Connection, account: str | None, name: str, now: int) -> S
     """A new one, that owns nothing yet. The caller has checked account and name."""
     made = Sender(new_id("snd_"), account, name, now)
     tx.execute(insert(senders).values(msgspec.structs.asdict(made)))
+    trail.note(tx, "sender.create", account=account, subject=made.id, after=trail.facts(made))
     return made
 
 
@@ -77,4 +79,7 @@ def rename_sender(tx: Connection, sender_id: str, name: str, *, now: int) -> Sen
     check_text("name", name)
     sender = read_sender(tx, sender_id)
     tx.execute(update(senders).where(senders.c.id == sender_id).values(name=name))
-    return msgspec.structs.replace(sender, name=name)
+    after = msgspec.structs.replace(sender, name=name)
+    was, now_is = trail.facts(sender), trail.facts(after)
+    trail.note(tx, "sender.change", account=sender.account, subject=sender_id, before=was, after=now_is)
+    return after

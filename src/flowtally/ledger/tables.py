@@ -49,6 +49,10 @@ installation = Table(
     Column("last_at", BigInteger, nullable=False),  # the latest instant of one
     Column("epoch", BigInteger, nullable=False),  # of the lease, counted up by whoever takes it
     Column("holder", Words, nullable=False),  # who took it, for people
+    # Of the last row of `audit`; and the promise from which on each is recorded there.
+    Column("audited", BigInteger, nullable=False, server_default="0"),
+    Column("audit_head", Words, nullable=False, server_default=""),
+    Column("audit_since", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("one = 1", name="one"),
 )
 
@@ -521,3 +525,29 @@ purchases = Table(
     CheckConstraint(f"price BETWEEN 1 AND {MAX_QUANTITY}", name="price"),
 )
 Index("ix_purchases_account_id", purchases.c.account, purchases.c.id)
+
+# Never updated, never deleted from: what was done, one row each, in the transaction that did it (`trail`). Without
+# `credential`: by the server itself; `of_account`: whose credential it was. `account`: whom it is about, if anybody.
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("promise", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("credential", Words, nullable=False),
+    Column("of_account", Words, nullable=False),
+    Column("door", Words, nullable=False),
+    Column("request_id", Words, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("account", Words),
+    Column("subject", Words, nullable=False),
+    Column("before", Words, nullable=False),
+    Column("after", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    CheckConstraint("number >= 1", name="number"),
+    CheckConstraint("length(digest) = 64", name="digest"),
+)
+Index("ix_audit_account_number", audit.c.account, audit.c.number)
+Index("ix_audit_credential_number", audit.c.credential, audit.c.number)
+Index("ix_audit_subject_number", audit.c.subject, audit.c.number)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.errors import UnknownAccount, UnknownUser
 from flowtally.ledger import names as history
-from flowtally.ledger import past
+from flowtally.ledger import past, trail
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
@@ -102,6 +102,9 @@ def ensure_users(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, 
     if made:
         tx.execute(insert(users), [{"id": made[name], "account": name[0], "created_at": now} for name in made])
         history.take(tx, made, now)
+        whose = {account for account, _ in made}
+        said = trail.ids(sorted(made.values())) | {"accounts": len(whose)}
+        trail.note(tx, "user.see", account=whose.pop() if len(whose) == 1 else None, after=said)
     return found | made
 
 

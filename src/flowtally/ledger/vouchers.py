@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from flowtally.errors import NotCovered, NotFound, Unprocessable, VoucherEnded
 from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_active_account, read_open_account
 from flowtally.ledger.codes import Code
 from flowtally.ledger.grants import Grant, give_grant
@@ -74,6 +75,8 @@ def create_vouchers(
     made = [Voucher(new_id("vch_"), account, pool, amount, duration_s, code.sealed, now) for code in codes]
     rows = [{column.name: getattr(one, column.name) for column in _MADE} for one in made]
     tx.execute(insert(vouchers), [row | {"digest": code.digest} for row, code in zip(rows, codes, strict=True)])
+    said = {"pool": pool, "amount": amount, "duration_s": duration_s} | trail.ids([one.id for one in made])
+    trail.note(tx, "voucher.create", account=account, subject=made[0].id, after=said)
     return made
 
 
@@ -116,6 +119,9 @@ def redeem_voucher(tx: Connection, account: str, digest: str | None, *, now: int
         expires_at=at + voucher.duration_s * 1000,
     )
     tx.execute(insert(voucher_ends).values(voucher_id=voucher.id, ended_at=at, redeemed_by=account, grant_id=grant.id))
+    said = {"redeemed_by": account, "grant_id": grant.id, "amount": voucher.amount}
+    for one in dict.fromkeys((account, voucher.account)):  # who got it, and who had set it aside
+        trail.note(tx, "voucher.redeem", account=one, subject=voucher.id, after=said)
     return grant
 
 
@@ -128,7 +134,10 @@ def revoke_voucher(tx: Connection, voucher_id: str, account: str, *, now: int) -
     _check_unused(voucher)
     at = max(now, voucher.created_at)
     tx.execute(insert(voucher_ends).values(voucher_id=voucher.id, ended_at=at))
-    return msgspec.structs.replace(voucher, ended_at=at)
+    gone = msgspec.structs.replace(voucher, ended_at=at)
+    was, now_is = trail.facts(voucher), trail.facts(gone)
+    trail.note(tx, "voucher.revoke", account=account, subject=voucher.id, before=was, after=now_is)
+    return gone
 
 
 def read_voucher(tx: Connection, voucher_id: str, account: str) -> Voucher:

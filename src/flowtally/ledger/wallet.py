@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from flowtally.errors import ConfigError, Conflict, InsufficientFunds, Unprocessable
 from flowtally.events import MAX_QUANTITY
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -90,6 +91,7 @@ def record(tx: Connection, made: Transfer) -> Transfer:
     tx.execute(
         insert(transfer_entries), [{"transfer_id": made.id, **dict(zip(names, side, strict=True))} for side in sides]
     )
+    trail.note(tx, f"wallet.{made.kind}", account=made.account, subject=made.id, after=trail.facts(made))
     return made
 
 

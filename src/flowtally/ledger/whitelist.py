@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
 from flowtally.errors import Conflict, LimitReached, NotFound
+from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.ids import new_id
@@ -57,7 +58,12 @@ def put_address(
     present = {one.address: one for one in read_list(tx, account, owner, pool)}
     if text not in present and len(present) >= most:
         raise _full(len(present) + 1, most, pool)
-    return _put(tx, present.get(text), Entry(new_id("wip_"), account, owner, pool, text, enabled, now, now))
+    before = present.get(text)
+    after = _put(tx, before, Entry(new_id("wip_"), account, owner, pool, text, enabled, now, now))
+    if after != before:
+        was = None if before is None else trail.facts(before)
+        trail.note(tx, "whitelist.put", account=account, subject=after.id, before=was, after=trail.facts(after))
+    return after
 
 
 def replace_addresses(
@@ -83,7 +89,12 @@ def replace_addresses(
         tx.execute(delete(whitelist).where(whitelist.c.id.in_(gone)))
     for text in wanted:
         _put(tx, present.get(text), Entry(new_id("wip_"), account, owner, pool, text, True, now, now))
-    return read_list(tx, account, owner, pool)
+    kept = read_list(tx, account, owner, pool)
+    if kept != list(present.values()):
+        of = {"user_id": owner, "pool": pool}
+        was, now_is = (of | trail.ids([one.id for one in some]) for some in (present.values(), kept))
+        trail.note(tx, "whitelist.replace", account=account, subject=owner or account, before=was, after=now_is)
+    return kept
 
 
 def remove_address(tx: Connection, account: str, user: str | None, address: str, *, pool: str = DEFAULT_POOL) -> Entry:
@@ -94,6 +105,7 @@ def remove_address(tx: Connection, account: str, user: str | None, address: str,
     if found is None:
         raise NotFound(f"{text} is not on this whitelist of pool {pool!r}", address=text, pool=pool)
     tx.execute(delete(whitelist).where(whitelist.c.id == found.id))
+    trail.note(tx, "whitelist.remove", account=account, subject=found.id, before=trail.facts(found))
     return found
 
 

@@ -20,6 +20,7 @@ from flowtally.protocol.accounts import (
     SenderAnswer,
     SenderChange,
 )
+from flowtally.protocol.audit import AuditAnswer
 from flowtally.protocol.balance import (
     BalanceAnswer,
     Behind,
@@ -132,6 +133,7 @@ __all__ = [
     "AllocationAnswer",
     "AllocationRequest",
     "AsOf",
+    "AuditAnswer",
     "BackupAnswer",
     "BackupRequest",
     "BackupsAnswer",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ from flowtally.api.call import Reply
 from flowtally.api.heads import allowed, method_of
 from flowtally.api.house import House
 from flowtally.api.inputs import convert_values
-from flowtally.api.operation import AnyRequest, options
+from flowtally.api.operation import AnyRequest, actor_of, options
 from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID, note_store_failed
 from flowtally.config import Config
 from flowtally.errors import (
@@ -38,6 +39,7 @@ from flowtally.errors import (
 )
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
+from flowtally.ledger.trail import Actor
 from flowtally.protocol import Scope
 from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
@@ -111,8 +113,9 @@ class Served:
                 credential = await self._who(house, secrets, route)
                 request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
                 self._let_in(credential, house.clock())
+                actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
                 with house.shares.admit(credential):
-                    reply = await self._answered(house, route, credential, asked, unread)
+                    reply = await self._answered(house, route, credential, actor, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:
@@ -163,18 +166,31 @@ class Served:
             raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
 
     async def _answered(
-        self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
+        self,
+        house: House,
+        route: Route,
+        credential: Credential,
+        actor: Actor,
+        asked: Asked,
+        unread: FlowtallyError | None,
     ) -> Reply:
         operation = f"{self._dialect.name} {route.work.__name__}"
-        return await house.answered(credential, operation, lambda: self._work(house, route, credential, asked, unread))
+        work = partial(self._work, house, route, credential, actor, asked, unread)
+        return await house.answered(credential, operation, work)
 
     def _work(
-        self, house: House, route: Route, credential: Credential, asked: Asked, unread: FlowtallyError | None
+        self,
+        house: House,
+        route: Route,
+        credential: Credential,
+        actor: Actor,
+        asked: Asked,
+        unread: FlowtallyError | None,
     ) -> Reply:
         assert credential.account is not None, "seen by `_who`"
         last = house.usage.published()
         try:
-            with house.ledger.begin() if route.writes else house.ledger.read() as tx:
+            with house.ledger.begin(actor) if route.writes else house.ledger.read() as tx:
                 # A write may have waited for its turn: its instant and the use it sees are those of the transaction.
                 usage = UntilBlock(house.usage, house.usage.published() if route.writes else last)
                 now = house.clock.date() if route.writes else house.clock()
