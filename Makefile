@@ -3,7 +3,7 @@
 #
 #   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
 #   make test               all tests                                         (ARGS='-k balance' passes options on)
-#   make check              format, lint, types, import contract, generated docs
+#   make check              format, lint, types, import contract, generated docs, known vulnerabilities
 #   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
 #   make fmt docs clean     write what `check` would complain about; forget .venv
 #   make PYTHON=python3.12  takes another interpreter than the first one found that is new enough
@@ -36,6 +36,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/docs.py --check
+	$(BIN)/python scripts/audit.py
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
@@ -63,6 +64,8 @@ $(READY): pyproject.toml constraints.txt
 		|| { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) >/dev/null 2>&1; } || { rm -rf $(VENV); \
 		echo '$(PYTHON) cannot make virtual environments (its "venv" or "ensurepip" module is missing).' >&2; \
 		echo 'On Debian and Ubuntu: apt-get install python3-venv. Or say another Python: make PYTHON=/path/to/python3' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
-		echo 'Set-up failed; what pip said is above. `make` tries again from here.' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+		-r constraints.txt || { echo 'Set-up failed; what pip said is above. `make` tries again from here.' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-build-isolation -e '.[dev]' || { \
+		echo 'Set-up failed: pyproject.toml asks for what constraints.txt does not hold. Its head says how to renew it.' >&2; exit 1; }
 	@touch $(READY)
