@@ -11,12 +11,8 @@ import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS
 
 RECEIPTS = {"/v1/events"}  # not recorded: every event has a receipt
-ASKED_FIRST = {
-    "/v1/corrections",
-    "/v1/held/retry",
-    "/v1/held/drop",
-    "/v1/sources/hand-over",
-}  # recorded before they are done
+# Recorded before they are done.
+ASKED_FIRST = {"/v1/corrections", "/v1/held/retry", "/v1/held/drop", "/v1/sources/hand-over"}
 
 
 def audit(client: Client, path: str = "/v1/audit", **query: Any) -> list[dict[str, Any]]:
