@@ -50,6 +50,7 @@ def test_what_the_page_says_of_sizes_and_times_is_what_the_server_has() -> None:
     buffers, each = said("large_client_header_buffers").split()
     assert int(buffers) * int(each.removesuffix("k")) * 1024 == MAX_HEAD_BYTES
     assert said("client_header_timeout") == f"{HEADER_READ_MS // 1000}s"
+    assert said("send_timeout") == f"{config.send_idle_s}s"
     assert said("client_body_timeout") == f"{config.body_idle_s}s"
     assert int(re.findall(r"keepalive_timeout (\d+)s;\n    }", CONFIGURATION)[0]) < HEADER_READ_MS / 1000
 

@@ -147,6 +147,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             le=1_000_000,
         ),
     ] = 1024
+    max_exports: Annotated[
+        int, Meta(description="Exports under way at a time; more are answered 503.", ge=1, le=1000)
+    ] = 8
+    max_exports_per_credential: Annotated[
+        int, Meta(description="Exports of one credential under way; more are answered 429.", ge=1, le=1000)
+    ] = 2
+    send_idle_s: Annotated[
+        PositiveInt,
+        Meta(description="An answer of which nothing is read for this long is given up, and its connection closed."),
+    ] = 60
     max_waiting_events: Annotated[
         PositiveInt, Meta(description="Events that may wait to be written; when full the door answers 503.")
     ] = 1_000_000

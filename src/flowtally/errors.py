@@ -40,7 +40,8 @@
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
     ├── RateLimited (429)           too often: carries retry_after_s
     │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
-    │   └── BudgetUsed              the account used its share of the server's work
+    │   ├── BudgetUsed              the account used its share of the server's work
+    │   └── TooManyExports          as many exports of one credential are under way as may be
     ├── HeadTooLarge (431)          the head of the request is beyond the limit
     ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
     ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
@@ -318,6 +319,13 @@ class BudgetUsed(RateLimited):
 
     code = "budget_used"
     title = "The account used its share of the server"
+
+
+class TooManyExports(RateLimited):
+    """Read or end one that is under way first; `limit` says how many there may be."""
+
+    code = "too_many_exports"
+    title = "Too many exports of this credential are under way"
 
 
 class HeadTooLarge(FlowtallyError):

@@ -29,6 +29,7 @@ from litestar import Litestar
 
 from flowtally.api.application import Lifespan, build_application
 from flowtally.api.crowd import SWEEP_S, Crowd
+from flowtally.api.exports import Exports
 from flowtally.api.guesses import Guesses
 from flowtally.api.house import EventsDoor, House
 from flowtally.api.lanes import Lanes
@@ -113,8 +114,10 @@ def open_house(
         doorkeeper = Doorkeeper(ledger, steady)
         ledger.when_regained(doorkeeper.forget)
         ledger.when_regained(functools.partial(_go_on, steady, usage, ledger, mark))
+        exports = Exports(config)
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
+        metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
@@ -137,6 +140,7 @@ def open_house(
             Crowd(config),
             shares,
             Weights(),
+            exports,
         )
 
 

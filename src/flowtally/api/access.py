@@ -6,9 +6,11 @@ log has the path and the caller's address: query strings and headers may carry s
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Final
 
 import msgspec
@@ -21,7 +23,8 @@ from flowtally.api.connection import Connection
 from flowtally.api.forwarded import caller_of
 from flowtally.api.heads import method_of
 from flowtally.api.house import House
-from flowtally.api.problems import CREDENTIAL_ID, MEDIA_TYPE, REQUEST_ID, problem_body
+from flowtally.api.problems import CREDENTIAL_ID, HELD, MEDIA_TYPE, REQUEST_ID, problem_body
+from flowtally.api.sending import Sending
 from flowtally.config import Config
 from flowtally.errors import ClientGone, HeadTooLarge
 from flowtally.texts import printable
@@ -66,9 +69,12 @@ class Access:
                     status = ClientGone.status  # nobody hears this answer
             elif message["type"] == "http.response.body":
                 ended = not message.get("more_body", False)
-            await send(message)
+            await sending(message)
 
-        crowd = scope["litestar_app"].state.house.crowd
+        scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
+        house: House = scope["litestar_app"].state.house
+        sending = Sending(send, house.config.send_idle_s)
+        crowd = house.crowd
         crowd.begin(scope["client"])
         try:
             if (size := head_bytes(scope)) > MAX_HEAD_BYTES:
@@ -77,7 +83,14 @@ class Access:
                 await self._app(scope, caller.receive, send_marked)
             if not ended:
                 status = ClientGone.status  # given up half-way, and not by us
+        except Exception:
+            if not sending.stalled:
+                raise
+            status = ClientGone.status
+            log.warning("answer given up, nobody reads it", path=printable(path, PATH_CHARS), request_id=request_id)
+            await asyncio.to_thread(crowd.break_off, scope["client"], scope["server"])
         finally:
+            held.close()
             caller.close()
             crowd.end(scope["client"])
             if caller.gave_up:

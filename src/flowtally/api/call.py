@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from flowtally.api.house import House
-from flowtally.api.weights import SMALL, Weight
+from flowtally.api.weights import LARGE, SMALL, Weight
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor, note
@@ -57,6 +57,10 @@ class Call(msgspec.Struct, frozen=True):
     async def answered(self, work: Callable[[], T], weight: Weight = SMALL) -> T:
         """What the work gives, in a worker thread, at the account's turn and cost."""
         return await self.house.answered(self.credential, self.operation, work, weight)
+
+    async def exported(self, work: Callable[[], T]) -> T:
+        """The next piece of an answer that is made while it is read: the same, in the threads for that."""
+        return await self.house.answered(self.credential, self.operation, work, LARGE, streamed=True)
 
     @property
     def tx(self) -> Tx:

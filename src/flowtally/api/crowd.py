@@ -77,6 +77,14 @@ class Crowd:
         if client is not None:
             self._given_up.add(_of_scope(client))
 
+    def break_off(self, client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> None:
+        """End this connection at once, in a thread: what was not sent yet is not, so nobody takes it for whole."""
+        if client is not None and server is not None and server[1] is not None:
+            peer = _of_scope(client)
+            for one in connections(int(server[1]), _open_files()):
+                if one.peer == peer:
+                    _shut(one)
+
     def sweep(self, port: int) -> int:
         """Shut down what is beyond the bounds or was given up; how many that were."""
         self._sweeps += 1

@@ -14,7 +14,17 @@ from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.api.weights import of_export
-from flowtally.errors import AsOfGone, BadRange, BadRequest, NotAcceptable, NotYet, RolledUp, UnknownAccount
+from flowtally.errors import (
+    AsOfGone,
+    BadRange,
+    BadRequest,
+    NotAcceptable,
+    NotYet,
+    Overloaded,
+    RolledUp,
+    TooManyExports,
+    UnknownAccount,
+)
 from flowtally.events import METERED
 from flowtally.export import Format, plan_export, write_export, write_held
 from flowtally.ledger import accounts
@@ -61,18 +71,21 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may=auth.READERS,
     summary="Export all rows",
     weigh=of_export,
+    streams=True,
     query=ExportQuery,
     answer=bytes,
-    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RolledUp, TooManyExports, Overloaded),
     also=(PARQUET, CSV),
 )
 def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     """Events and corrections one by one in order of time, users by their names, as they are in the store at one moment:
     rows up to the block the header `Flowtally-Block` names (the moment's token is in `Flowtally-As-Of`);
-    `Flowtally-Rows` says how many (a row that was rolled up
-    counts as the `entries` it stands for). Their sums are the
-    account's usage of the range, exactly. A transfer that breaks off is not complete: a Parquet file lacks its footer
-    then. In CSV labels are a JSON object, and text a spreadsheet would run as a formula has a leading apostrophe."""
+    `Flowtally-Rows` says how many (a row that was rolled up counts as the `entries` it stands for). Their sums are the
+    account's usage of the range, exactly.
+
+    A transfer that breaks off is not complete: a Parquet file lacks its footer then. A credential may have so many
+    exports under way (429 `too_many_exports`), and one of which nothing is read for a minute is given up. In CSV labels
+    are a JSON object, and text a spreadsheet would run as a formula has a leading apostrophe."""
     form = query.format or FORMATS[choose(call.accept, tuple(FORMATS))]
     if query.held:
         return _held(call, account, query, form)

@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 import msgspec
 
 from flowtally.api.crowd import Crowd
+from flowtally.api.exports import Exports
 from flowtally.api.guesses import Guesses
 from flowtally.api.lanes import Lanes
 from flowtally.api.metrics import Metrics
@@ -125,6 +126,7 @@ class House(msgspec.Struct, frozen=True):
     crowd: Crowd
     shares: Shares
     weights: Weights
+    exports: Exports
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one. For
@@ -132,7 +134,13 @@ class House(msgspec.Struct, frozen=True):
         return await self.lanes.run(NOBODY, lambda: work(*args, **kwargs))
 
     async def answered(
-        self, credential: Credential, operation: str, work: Callable[[], T], weight: Weight = SMALL
+        self,
+        credential: Credential,
+        operation: str,
+        work: Callable[[], T],
+        weight: Weight = SMALL,
+        *,
+        streamed: bool = False,
     ) -> T:
         """What an operation gives that the credential asked for, in a worker thread, when it is its account's turn. The
         time it takes is taken off the account's budget, and remembered for the next question like it."""
@@ -148,7 +156,7 @@ class House(msgspec.Struct, frozen=True):
                 self.weights.took(account, operation, weight, took)
 
         large = self.weights.is_large(account, operation, weight)
-        return await self.lanes.run(account, timed, large=large)
+        return await self.lanes.run(account, timed, large=large, streamed=streamed)
 
     async def who(self, header: str | None) -> Credential:
         """The credential behind an Authorization header."""

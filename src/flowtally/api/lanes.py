@@ -1,4 +1,4 @@
-"""Threads that answer requests, in two lanes: large questions never take those of the small ones.
+"""Threads that answer requests, in lanes: large questions never take those of the small ones, exports neither's.
 
 Owns who is next. In each lane the accounts take turns, whoever asked how much, and no account has all threads. Leaves
 what is large to `weights`, what an account may use up to `shares`. All of it happens on the one event loop; only the
@@ -19,6 +19,7 @@ from flowtally.usage import readers
 T = TypeVar("T")
 
 LARGE_PART: Final = 4  # of the threads, that work on large questions
+STREAMED: Final = 2  # threads beside them, that make what is made while it is read
 
 
 class Lane:
@@ -112,13 +113,15 @@ class Lanes:
         small = max(1, threads - large)
         self.small = Lane("ask", small, max(1, small - 1))
         self.large = Lane("large", large, max(1, large // 2))
+        self.streamed = Lane("export", STREAMED, 1)
 
-    async def run(self, account: str, work: Callable[[], T], *, large: bool = False) -> T:
-        return await (self.large if large else self.small).run(account, work)
+    async def run(self, account: str, work: Callable[[], T], *, large: bool = False, streamed: bool = False) -> T:
+        lane = self.streamed if streamed else self.large if large else self.small
+        return await lane.run(account, work)
 
     def measures(self) -> dict[str, Any]:
         """Gauges for /metrics."""
-        lanes = {"small": self.small, "large": self.large}
+        lanes = {"small": self.small, "large": self.large, "streamed": self.streamed}
         return {
             f"{name}_{what}": getattr(lane, what) for name, lane in lanes.items() for what in ("running", "waiting")
         }
@@ -126,3 +129,4 @@ class Lanes:
     def close(self) -> None:
         self.small.close()
         self.large.close()
+        self.streamed.close()

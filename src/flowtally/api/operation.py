@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, Final, Literal
 
 import msgspec
@@ -30,8 +31,8 @@ from flowtally.api.house import House
 from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
-from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID
-from flowtally.api.weights import LARGE, SMALL, Weight
+from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID
+from flowtally.api.weights import SMALL, Weight
 from flowtally.config import Config
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.ledger.credentials import Credential
@@ -77,6 +78,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     opens_account: bool = False  # events that wait for the account may count from then on
+    streams: bool = False  # an answer made while it is read, however long that takes: see `exports`
     erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
     sends: bool = False  # what a gateway must be able to do whatever its account reads: bounded apart, without a budget
@@ -137,25 +139,22 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     house: House = request.app.state.house
     if not op.may:
         return respond(op, await op.work(house, request))
-    with house.places.take():
-        return await _answer(op, request, house)
-
-
-async def _answer(op: Operation, request: AnyRequest, house: House) -> Response[Any]:
+    held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
+    held.enter_context(house.places.take())
     credential = await house.who(auth.only_header(request.headers.getall("authorization", [])))
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     auth.require_scope(credential, op.may)
     given = _path(request)
     if "account" in given:
         auth.require_account(credential, given["account"])
-    with house.shares.admit(credential, sends=op.sends):
-        return await _admitted(op, request, house, credential, given)
+    held.enter_context(house.shares.admit(credential, sends=op.sends))
+    return await _admitted(op, request, house, credential, given)
 
 
 async def _admitted(
     op: Operation, request: AnyRequest, house: House, credential: Credential, given: dict[str, Any]
 ) -> Response[Any]:
-    """The rest of it, while the request is counted as in work."""
+    """The rest of it. The request is counted as in work until its answer was read: see `HELD`."""
     query = parse_query(request.scope["query_string"], op.query)
     if op.query is not NoQuery:
         given["query"] = query
@@ -181,6 +180,8 @@ async def _admitted(
     key = Key.of(request, raw) if op.writes else None
     if key is not None and op.holds_password:
         key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
+    if op.streams:
+        request.scope[HELD].enter_context(house.exports.take(credential.id))  # type: ignore[typeddict-item]
     weight = SMALL if op.weigh is None else op.weigh(query, call.now)
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 
@@ -258,7 +259,7 @@ def stream(call: Call, made: Streaming) -> Stream:
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
-            while not call.head and (piece := await call.answered(lambda: next(made.pieces, None), LARGE)) is not None:
+            while not call.head and (piece := await call.exported(lambda: next(made.pieces, None))) is not None:
                 yield piece
         except Exception as error:  # the head has gone out: nobody else can be told
             note_broken_off(error, call.request_id)

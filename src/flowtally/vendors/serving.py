@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from flowtally.api.heads import allowed, method_of
 from flowtally.api.house import House
 from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest, actor_of, options
-from flowtally.api.problems import CREDENTIAL_ID, REQUEST_ID, note_store_failed
+from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
 from flowtally.config import Config
 from flowtally.errors import (
     ClientGone,
@@ -108,14 +109,15 @@ class Served:
         house: House = request.app.state.house
         credential = None
         try:
-            with house.places.take():
-                asked, secrets, unread = await self._asked(house, request)
-                credential = await self._who(house, secrets, route)
-                request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
-                self._let_in(credential, house.clock())
-                actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
-                with house.shares.admit(credential):
-                    reply = await self._answered(house, route, credential, actor, asked, unread)
+            held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
+            held.enter_context(house.places.take())
+            asked, secrets, unread = await self._asked(house, request)
+            credential = await self._who(house, secrets, route)
+            request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+            self._let_in(credential, house.clock())
+            actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
+            held.enter_context(house.shares.admit(credential))
+            reply = await self._answered(house, route, credential, actor, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:
