@@ -64,7 +64,7 @@ class Laws:
             last = page[-1]
 
     def _check_page(self, tx: Tx, page: Sequence[str]) -> Iterator[str]:
-        at = max(self._at, sums_audit.last_draw(tx) + 1)  # each must see all that was drawn
+        at = max(self._at, sums_audit.last_draw(tx, page) + 1)  # each must see all that was drawn
         known = pools.read_pools(tx)
         used = self._sums.of_accounts(page, at)
         given, allocated = sums_audit.granted(tx, page), sums_audit.allocated_by(tx, page)

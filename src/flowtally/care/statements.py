@@ -11,7 +11,7 @@ balance is the one that `as_of` its moment would show.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ from flowtally.care.job import Progress
 from flowtally.errors import FlowtallyError
 from flowtally.ledger import periods, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.periods import ClosedSpan, Period
+from flowtally.ledger.periods import Period
 from flowtally.ledger.pools import Pools
 from flowtally.moment import Moment
 from flowtally.protocol import BalanceAnswer, PeriodStatement
@@ -71,13 +71,16 @@ class Statements:
             return 0
         edges = sorted({edge for one in closed for edge in (one.starts_at, one.ends_at)})
         parts = self._sums.in_spans(account, edges, [one.block for one in closed])
-        by_span: dict[int, list[Part]] = defaultdict(list)
-        for part in parts:
-            by_span[part.start].append(part)
+        by_span, by_closing = _by(parts, lambda part: part.start), _by(parts, lambda part: part.after)
         known = pools.read_pools(tx)
-        for number, one in enumerate(closed):
-            before = closed[:number]
-            self._check_period(tx, periods.read_period(tx, one.id, account), before, by_span, known)
+        before: dict[int, str] = {}  # those closed before, by the start of their span
+        since: int | None = None  # the block of the closing before
+        for one in closed:
+            late = by_closing.get(since, []) if since is not None and since < one.block else []
+            period = periods.read_period(tx, one.id, account)
+            adjusted = _adjusted([part for part in late if part.start in before], before)
+            self._check_period(tx, period, by_span.get(one.starts_at, []), adjusted, known)
+            before[one.starts_at], since = one.id, one.block
             self._say("periods")
         return len(closed)
 
@@ -85,22 +88,22 @@ class Statements:
         self,
         tx: Tx,
         period: Period,
-        before: Sequence[ClosedSpan],
-        by_span: Mapping[int, Sequence[Part]],
+        rows: Sequence[Part],
+        adjusted: Figures,
         known: Pools,
     ) -> None:
+        """`rows`: those of its time; `adjusted`: what came into earlier periods since the closing before."""
         where = f"account {period.account!r}, period {period.id}"
         try:
             stated = msgspec.json.decode(period.statement, type=PeriodStatement)
         except (msgspec.DecodeError, UnicodeError) as error:
             self._find("statement", where, f"its statement cannot be read: {error}"[:500])
             return
-        rows = by_span.get(period.starts_at, ())
         then = _by_product(part for part in rows if part.after < period.block)
         what = f"the rows up to block {period.block} say"
         self._differ("statement", where, _use_stated(stated), _use_of(then, known), what)
         what = "the rows since the closing before say"
-        self._differ("statement", where, _adjusted_stated(stated), _adjusted(period, before, by_span, known), what)
+        self._differ("statement", where, _adjusted_stated(stated), adjusted, what)
         self._check_balance(tx, where, period, stated)
         self._check_since(where, period, stated, _total(_by_product(rows)))
 
@@ -198,18 +201,21 @@ def _adjusted_stated(stated: PeriodStatement) -> Figures:
     return found
 
 
-def _adjusted(
-    period: Period, before: Sequence[ClosedSpan], by_span: Mapping[int, Sequence[Part]], known: Pools
-) -> Figures:
-    """What the blocks after the closing before this one, up to this one's, brought into the periods closed by then."""
+def _adjusted(late: Iterable[Part], before: Mapping[int, str]) -> Figures:
+    """What these rows brought into the periods closed before, by the start of their span."""
     found: dict[str, int | str | None] = {}
-    for one in before:
-        parts = by_span.get(one.starts_at, ())
-        late = _by_product(part for part in parts if before[-1].block <= part.after < period.block)
-        if late:
-            found |= _quantities(f"adjustment of {one.id}", _total(late))
-        for product, used in late.items():
-            found |= _quantities(f"adjustment of {one.id} product {product!r}", used)
+    for start, parts in _by(late, lambda part: part.start).items():
+        used = _by_product(parts)
+        found |= _quantities(f"adjustment of {before[start]}", _total(used))
+        for product, one in used.items():
+            found |= _quantities(f"adjustment of {before[start]} product {product!r}", one)
+    return found
+
+
+def _by(parts: Iterable[Part], what: Callable[[Part], int]) -> dict[int, list[Part]]:
+    found: dict[int, list[Part]] = defaultdict(list)
+    for part in parts:
+        found[what(part)].append(part)
     return found
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from flowtally.ledger.tables import (
     accounts,
@@ -74,20 +74,20 @@ def allocated_to(tx: Connection, wanted: Sequence[str]) -> Sums:
 
 def set_aside_by(tx: Connection, wanted: Sequence[str]) -> Sums:
     """What the vouchers of these accounts hold or became, by account and pool; revoked ones hold nothing."""
-    revoked = select(voucher_ends.c.voucher_id).where(voucher_ends.c.grant_id.is_(None))
+    ends = voucher_ends.c  # looked up voucher by voucher: a list of all that were revoked is made anew for each page
+    revoked = exists().where(ends.voucher_id == vouchers.c.id, ends.grant_id.is_(None)).correlate(vouchers)
     query = select(vouchers.c.account, vouchers.c.pool, vouchers.c.amount).where(vouchers.c.account.in_(wanted))
     found: Sums = defaultdict(int)
-    for account, pool, amount in tx.execute(
-        query.where(vouchers.c.id.not_in(revoked)).execution_options(yield_per=PAGE)
-    ):
+    for account, pool, amount in tx.execute(query.where(~revoked).execution_options(yield_per=PAGE)):
         found[account, pool] += amount
     return found
 
 
-def last_draw(tx: Connection) -> int:
-    """When anybody last passed on or set aside something; 0 when nobody did."""
-    instants = (allocations.c.created_at, vouchers.c.created_at)
-    return max(int(tx.execute(select(func.coalesce(func.max(at), 0))).scalar_one()) for at in instants)
+def last_draw(tx: Connection, wanted: Sequence[str]) -> int:
+    """When one of these accounts last passed on or set aside something; 0 when none ever did."""
+    instants = ((allocations.c.created_at, allocations.c.account), (vouchers.c.created_at, vouchers.c.account))
+    queries = (select(func.coalesce(func.max(at), 0)).where(whose.in_(wanted)) for at, whose in instants)
+    return max(int(tx.execute(query).scalar_one()) for query in queries)
 
 
 def changes_between(tx: Connection, account: str, first: int, last: int) -> list[int]:

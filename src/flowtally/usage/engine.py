@@ -85,14 +85,14 @@ class Engine:
         self._own = _Idle(SETTINGS)
         self._readers = _Idle({**SETTINGS, "max_memory_usage": memory_bytes // READERS_PART})
         self._prepare()
-        self._own.give(self._connect(self.database, self._own.settings))
+        self._own.give(self._connect(self.database))
         self._own.busy = 0
 
     def _prepare(self) -> None:
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            first = self._connect("default", SETTINGS)
+            first = self._connect("default")
         except Unavailable:
             if self.path is not None and self._explains:
                 self._tell_why(self.path)
@@ -111,7 +111,7 @@ class Engine:
         if broken := find_broken(path):
             raise BrokenParts(f"{told}: a part is broken: {'; '.join(map(str, broken))}")
 
-    def _connect(self, database: str, settings: Mapping[str, Any]) -> Any:
+    def _connect(self, database: str, settings: Mapping[str, Any] = SETTINGS) -> Any:
         try:
             return clickhouse_connect.get_client(database=database, settings=dict(settings), **self._arguments)
         except (ClickHouseError, OSError) as error:
