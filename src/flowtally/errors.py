@@ -7,9 +7,12 @@
     │   └── BadRange                reversed, absurd or too finely cut range
     │       └── NotYet              as_of a moment that is still to come
     ├── Unauthenticated (401)       no credential, or one we do not know
+    │   ├── TokenNotWhole           a token that was mistyped or cut off
+    │   └── CredentialExpired       a credential whose time is over
     ├── Forbidden (403)             a known credential that may not do this
     │   ├── SourceNotYours          the source belongs to another sender
-    │   └── NotYourAccount          a numbered event of an account this credential does not write for
+    │   ├── NotYourAccount          a numbered event of an account this credential does not write for
+    │   └── AddressNotAllowed       a credential that may not come from where it comes from
     ├── NotFound (404)
     │   ├── UnknownAccount
     │   └── UnknownUser             no such user in this account
@@ -26,6 +29,8 @@
     │   ├── CheckInsOff             the setting gives nothing for a check-in
     │   ├── CheckedIn               already, on this local day: carries when the next is possible
     │   ├── CheckInCapReached       the month's check-ins gave all they may: carries when the next is possible
+    │   ├── LastAdmin               without this one nobody could administer
+    │   ├── AlreadyRotated          the credential that replaces it is in use
     │   ├── PeriodOverlap           a closed period already holds part of the span
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
@@ -118,6 +123,20 @@ class Unauthenticated(FlowtallyError):
     title = "Who is asking?"
 
 
+class TokenNotWhole(Unauthenticated):
+    """It looks like one of ours, and its check sum is wrong: mistyped, or cut off. The ledger was not asked."""
+
+    code = "token_not_whole"
+    title = "The token is not whole"
+
+
+class CredentialExpired(Unauthenticated):
+    """Refused from the instant `expires_at` on; one that was rotated ends so, too."""
+
+    code = "credential_expired"
+    title = "The credential has expired"
+
+
 class Forbidden(FlowtallyError):
     status = 403
     code = "forbidden"
@@ -132,6 +151,14 @@ class SourceNotYours(Forbidden):
 class NotYourAccount(Forbidden):
     code = "not_your_account"
     title = "The credential writes for another account"
+
+
+class AddressNotAllowed(Forbidden):
+    """The credential is bound to addresses, and the caller's (`address`) is none of them. Behind proxies it is the one
+    that `trusted_proxies` say."""
+
+    code = "address_not_allowed"
+    title = "The credential may not come from there"
 
 
 class NotFound(FlowtallyError):
@@ -224,6 +251,20 @@ class CheckedIn(Conflict):
 class CheckInCapReached(Conflict):
     code = "check_in_cap_reached"
     title = "This month's check-ins gave all they may"
+
+
+class LastAdmin(Conflict):
+    """Of the admin credentials without an end one must be left. Rotating it, or issuing another first, goes."""
+
+    code = "last_admin"
+    title = "Nobody could administer any more"
+
+
+class AlreadyRotated(Conflict):
+    """The credential that replaces this one (`replaced_by`) has been used: that one is rotated from now on."""
+
+    code = "already_rotated"
+    title = "The credential was rotated"
 
 
 class PeriodOverlap(Conflict):

@@ -112,7 +112,9 @@ def open_house(
         care.resume()
         care.begin_daily()
         doorkeeper = Doorkeeper(ledger, steady)
-        ledger.when_regained(doorkeeper.forget)
+        closing.callback(doorkeeper.uses.close)
+        doorkeeper.uses.begin()
+        ledger.when_regained(doorkeeper.begin_anew)
         ledger.when_regained(functools.partial(_go_on, steady, usage, ledger, mark))
         exports = Exports(config)
         metrics = Metrics()
@@ -165,7 +167,7 @@ def ledger_measures(ledger: Ledger) -> dict[str, float]:
     started, lease = time.perf_counter(), float(not ledger.lost)
     try:
         with ledger.read() as tx:
-            credentials.has_admin(tx)
+            credentials.has_admin(tx)  # any question would do
     except Unavailable:
         return {"up": 0.0, "lease_held": lease}
     return {"up": 1.0, "lease_held": lease, "read_seconds": time.perf_counter() - started}

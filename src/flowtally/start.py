@@ -203,7 +203,7 @@ def _first_admin(tx: Tx, chosen: str | None, now: int, *, random: bool) -> list[
         except (Conflict, Unprocessable) as error:
             raise ConfigError(f"admin_token: {error.detail}. Choose another one") from error
         return []
-    if not random or credentials.has_admin(tx):
+    if not random or credentials.has_admin(tx, now):
         return []
     return [credentials.issue(tx, "admin", None, "first start", now)[1]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tests.cli.fake import TOKEN, Program
@@ -49,8 +50,14 @@ USAGE = {
     ],
     "total": USED,
 }
-KEY = {"id": "cr_1", "scope": "ingest", "account": None, "name": "", "created_at": "2026-07-01T00:00:00Z"}
-KEY |= {"revoked_at": None}
+KEY: dict[str, Any] = {
+    "id": "cr_1",
+    "scope": "ingest",
+    "account": None,
+    "name": "",
+    "created_at": "2026-07-01T00:00:00Z",
+}
+KEY |= {"revoked_at": None, "expires_at": None, "last_used_at": None, "addresses": []}
 
 
 def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:

@@ -29,7 +29,9 @@ VOUCHER = {"id": "vch_1", "account": "a", "code": "x", "pool": "traffic", "amoun
            "status": "unused", "created_at": "x", "ended_at": None, "redeemed_by": None}  # fmt: skip
 CHECK_IN = {"account": "a", "day": "x", "timezone": "UTC", "checked_in_at": "x", "grant": "g1", "amount": 1,
             "expires_at": "x", "next_at": "y"}  # fmt: skip
-CREDENTIAL = {"id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None}
+CREDENTIAL: dict[str, Any] = {
+    "id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None,
+    "expires_at": None, "last_used_at": None, "addresses": []}  # fmt: skip
 SENDER = {"id": "s1", "account": None, "name": "", "created_at": "x"}
 SOURCE = {"source": "a", "kind": "numbered", "sender": "s1", "sequence": 1, "position": None}
 ENTRY = {"id": "t1", "account": "a", "kind": "deposit", "amount_micros": 5, "currency": "USD", "reference": "",
@@ -126,6 +128,21 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/credentials", lambda c: c.create_credential(None, p.CredentialRequest("ingest")), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials", lambda c: c.create_credential("a", p.CredentialRequest()), CREDENTIAL),
     ("GET", "/v1/credentials/c1", lambda c: c.credential("c1"), CREDENTIAL),
+    ("GET", "/v1/credential", lambda c: c.own_credential(), CREDENTIAL),
+    ("PATCH", "/v1/credentials/c1", lambda c: c.change_credential("c1", p.CredentialChange(name="x")), CREDENTIAL),
+    (
+        "PATCH",
+        "/v1/accounts/a/credentials/c1",
+        lambda c: c.change_credential("c1", p.CredentialChange(), "a"),
+        CREDENTIAL,
+    ),
+    ("POST", "/v1/credentials/c1/rotate", lambda c: c.rotate_credential("c1"), CREDENTIAL),
+    (
+        "POST",
+        "/v1/accounts/a/credentials/c1/rotate",
+        lambda c: c.rotate_credential("c1", p.RotateRequest(overlap_s=0), "a"),
+        CREDENTIAL,
+    ),
     ("POST", "/v1/credentials/c1/revoke", lambda c: c.revoke_credential("c1"), CREDENTIAL),
     ("POST", "/v1/accounts/a/credentials/c1/revoke", lambda c: c.revoke_credential("c1", "a"), CREDENTIAL),
     ("GET", "/v1/senders/s1", lambda c: c.sender("s1"), SENDER),

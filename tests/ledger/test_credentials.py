@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
-from flowtally.errors import Conflict, NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import accounts, credentials, senders
+from flowtally.errors import AlreadyRotated, Conflict, LastAdmin, NotFound, UnknownAccount, Unprocessable
+from flowtally.ledger import accounts, credentials, recorded, rotation, senders
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table
 from flowtally.protocol import Scope
@@ -82,7 +85,7 @@ def test_secrets_are_256_bits_and_never_the_same(ledger: Ledger) -> None:
         made = [credentials.issue(tx, "ingest", None, "", 5) for _ in range(20)]
     secrets = {secret for _, token, key in made for secret in (token, key)}
     assert len(secrets) == 40
-    assert {len(secret) for secret in secrets} == {7 + 43}  # 43 base64 digits hold 32 bytes
+    assert {len(secret) for secret in secrets} == {7 + 43 + 6}  # 43 digits of base 62 hold 32 bytes
 
 
 @pytest.mark.parametrize("token", ["", "ft_adm_", "ft_adm_" + "x" * 43, "\x00", "\ud800", "ü" * 1000, "crd_", "a" * 64])
@@ -220,3 +223,118 @@ def test_a_sender_is_called_otherwise_and_stays_the_same(ledger: Ledger) -> None
             senders.rename_sender(tx, "snd_unknown", "x", now=6)
         with pytest.raises(UnknownAccount):
             senders.list_senders(tx, "nobody")
+
+
+def issued(ledger: Ledger, **more: Any) -> tuple[credentials.Credential, str]:
+    with ledger.begin() as tx:
+        return credentials.issue(tx, "ingest", None, "gateway", 5, **more)[:2]
+
+
+def test_a_rotated_credential_is_replaced_by_one_of_its_kind_and_ends_after_the_overlap(ledger: Ledger) -> None:
+    old, token = issued(ledger, addresses=["10.0.0.0/8", "::ffff:192.0.2.1"], expires_at=90_000)
+    with ledger.begin() as tx:
+        new, new_token, key = rotation.rotate(tx, old.id, now=10, overlap_s=60)
+        assert new == replace(old, id=new.id, created_at=10, replaces=old.id)
+        assert (new.addresses, new.sender) == ("10.0.0.0/8 192.0.2.1", old.sender)
+        assert credentials.authenticate(tx, token) == replace(old, expires_at=60_010)
+        assert credentials.authenticate(tx, new_token) == new
+        assert credentials.key_matches(tx, new.id, key)
+
+
+@pytest.mark.parametrize(("expires_at", "overlap_s", "ends"), [(None, 0, 10), (None, 1, 1010), (500, 1, 500)])
+def test_the_old_one_ends_after_the_overlap_and_never_later_than_it_would_have(
+    ledger: Ledger, expires_at: int | None, overlap_s: int, ends: int
+) -> None:
+    old, _ = issued(ledger, expires_at=expires_at)
+    with ledger.begin() as tx:
+        new, *_ = rotation.rotate(tx, old.id, now=10, overlap_s=overlap_s)
+        assert (credentials.read_credential(tx, old.id).expires_at, new.expires_at) == (ends, expires_at)
+
+
+def test_a_replacement_that_nobody_used_is_replaced_and_one_that_is_used_stays(ledger: Ledger) -> None:
+    old, _ = issued(ledger)
+    with ledger.begin() as tx:
+        lost, *_ = rotation.rotate(tx, old.id, now=10, overlap_s=60)
+        again, *_ = rotation.rotate(tx, old.id, now=20, overlap_s=60)
+        assert credentials.read_credential(tx, lost.id).revoked_at == 20
+        assert credentials.read_credential(tx, old.id).expires_at == 60_010
+        assert again.expires_at is None
+        credentials.note_used(tx, {again.id: 60_000})
+        with pytest.raises(AlreadyRotated) as caught:
+            rotation.rotate(tx, old.id, now=30, overlap_s=60)
+        assert caught.value.extra == {"replaced_by": again.id}
+        credentials.revoke(tx, again.id, 40)
+        assert rotation.rotate(tx, old.id, now=50, overlap_s=60)[0].expires_at is None
+
+
+def test_whoever_rotates_itself_gives_itself_no_longer_life(ledger: Ledger) -> None:
+    old, _ = issued(ledger, expires_at=100)
+    with ledger.begin() as tx:
+        with pytest.raises(Unprocessable):
+            rotation.rotate(tx, old.id, now=10, overlap_s=0, expires_at=101, extends=False)
+        assert rotation.rotate(tx, old.id, now=10, overlap_s=0, expires_at=99, extends=False)[0].expires_at == 99
+    other, _ = issued(ledger, expires_at=100)
+    with ledger.begin() as tx:
+        assert rotation.rotate(tx, other.id, now=10, overlap_s=0, expires_at=101)[0].expires_at == 101
+
+
+def test_what_has_ended_and_what_is_a_setting_is_not_rotated(ledger: Ledger) -> None:
+    revoked, expired = issued(ledger)[0], issued(ledger, expires_at=9)[0]
+    with ledger.begin() as tx:
+        credentials.revoke(tx, revoked.id, 7)
+        chosen = credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        for one, said in ((revoked, "has ended"), (expired, "has ended"), (chosen, "changing")):
+            with pytest.raises(Conflict, match=said):
+                rotation.rotate(tx, one.id, now=10, overlap_s=60)
+
+
+def test_somebody_can_always_administer(ledger: Ledger) -> None:
+    """Whatever is revoked, shortened or rotated: an admin credential without an end is left."""
+    with ledger.begin() as tx:
+        first = credentials.issue(tx, "admin", None, "", 5)[0]
+        credentials.issue(tx, "admin", None, "for a day", 5, expires_at=86_400_000)
+        for lose in (
+            lambda: credentials.revoke(tx, first.id, 6),
+            lambda: credentials.change_credential(tx, first.id, now=6, expires_at=9),
+            lambda: rotation.rotate(tx, first.id, now=6, overlap_s=0, expires_at=9),
+        ):
+            with pytest.raises(LastAdmin), tx.begin_nested():
+                lose()
+        third, *_ = rotation.rotate(tx, first.id, now=6, overlap_s=0)
+        assert credentials.has_admin(tx, 10)
+        with pytest.raises(LastAdmin), tx.begin_nested():
+            credentials.revoke(tx, third.id, 7)
+        credentials.issue(tx, "admin", None, "another", 8)
+        assert credentials.revoke(tx, third.id, 9).revoked_at == 9
+
+
+def test_only_who_can_ask_now_administers(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        credentials.issue(tx, "admin", None, "for a day", 5, expires_at=50)
+        assert credentials.has_admin(tx, 49)
+        assert not credentials.has_admin(tx, 50)
+
+
+def test_an_end_comes_earlier_never_later(ledger: Ledger) -> None:
+    one, _ = issued(ledger, expires_at=50)
+    with ledger.begin() as tx:
+        for at in (51, 6, 5):
+            with pytest.raises(Unprocessable):
+                credentials.change_credential(tx, one.id, now=6, expires_at=at)
+        changed = credentials.change_credential(tx, one.id, now=6, name="n", addresses=["::1", "::1"], expires_at=49)
+        assert (changed.name, changed.addresses, changed.expires_at) == ("n", "::1", 49)
+        assert changed == credentials.read_credential(tx, one.id)
+        with pytest.raises(Conflict, match="has ended"):
+            credentials.change_credential(tx, one.id, now=49, name="m")
+
+
+def test_when_it_was_last_used_only_goes_on(ledger: Ledger) -> None:
+    one, other = issued(ledger)[0], issued(ledger)[0]
+    with ledger.begin() as tx:
+        credentials.note_used(tx, {one.id: 120_000, other.id: 60_000})
+        credentials.note_used(tx, {one.id: 60_000, "crd_unknown": 60_000})
+        used = [credentials.read_credential(tx, id).last_used_at for id in (one.id, other.id)]
+        assert used == [120_000, 60_000]
+    with ledger.read() as tx:
+        last = recorded.list_records(tx, recorded.Filter()).items[-1]
+    assert (last.action, last.subject) == ("credential.issue", other.id), "the trail holds no uses"

@@ -28,6 +28,7 @@ from flowtally.ledger import (
     plans,
     pools,
     purchases,
+    rotation,
     senders,
     used_keys,
     users,
@@ -42,17 +43,20 @@ from flowtally.ledger.tables import audit as audit_table
 from flowtally.ledger.tables import installation, metadata
 
 NOW = 1_700_000_000_000
-MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials]
+MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials, rotation]
 MODULES += [senders, idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins, used_keys]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
-    """What the commands find: an account, a grant to void, a credential to revoke and one that asks; users to change,
-    delete, erase and allocate to, an allocation to take back, an erasure to finish; money, a plan; vouchers to end."""
+    """What the commands find: an account, a grant to void; credentials to revoke, change and rotate and one that asks;
+    users to change, delete, erase and allocate to, an allocation to take back, an erasure to finish; money, a plan;
+    vouchers to end."""
 
     grant_id: str
     revocable: str
+    changeable: str
+    rotatable: str
     asking: str
     funded: users.User
     allocation: str
@@ -99,6 +103,8 @@ COMMANDS: dict[str, Command] = {
     "rename_sender": lambda tx, w: senders.rename_sender(tx, w.sender, "gateway 1", now=NOW),
     "import_token": lambda tx, w: credentials.import_token(tx, "x" * 20, name="env", now=NOW),
     "revoke": lambda tx, w: credentials.revoke(tx, w.revocable, NOW),
+    "change_credential": lambda tx, w: credentials.change_credential(tx, w.changeable, now=NOW, expires_at=NOW + 1),
+    "rotate": lambda tx, w: _issued(*rotation.rotate(tx, w.rotatable, now=NOW, overlap_s=60)),
     "close_period": lambda tx, w: periods.close_period(
         tx, "acme", 0, NOW, now=NOW, timezone="UTC", block=3, statement="{}", after=0
     ),
@@ -121,6 +127,8 @@ def make_world(tx: Connection) -> World:
     accounts.create_account(tx, "beta", now=1)
     grant = grants.give_grant(tx, "acme", 500, now=2)
     revocable, *_ = credentials.issue(tx, "ingest", None, "old", 3)
+    changeable, *_ = credentials.issue(tx, "ingest", None, "to change", 3)
+    rotatable, *_ = credentials.issue(tx, "ingest", None, "to rotate", 3)
     asking, *_ = credentials.issue(tx, "admin", None, "asks", 3)
     managed.create_user(tx, "acme", "dora", now=4)
     users.ensure_users(tx, [("acme", "eve"), ("acme", "gil"), ("acme", "hal")], 4)
@@ -135,9 +143,8 @@ def make_world(tx: Connection) -> World:
         tx, "acme", 7, [code("a"), code("b")], now=7, pool="traffic", duration_s=60, left=14
     )
     assert revocable.sender is not None
-    return World(
-        grant.id, revocable.id, asking.keys_of, funded, allocation.id, erased.user_id, unused.id, revocable.sender
-    )
+    made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
+    return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender)
 
 
 @pytest.fixture

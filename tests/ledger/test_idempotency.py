@@ -29,7 +29,17 @@ def asking(ledger: Ledger) -> str:
 
 def test_an_answer_is_replayed_without_its_secrets(ledger: Ledger, asking: str) -> None:
     answer = CredentialAnswer(
-        "crd_1", "admin", None, "ü", "2026-01-01T00:00:00Z", None, "ft_adm_secret", "ft_key_secret"
+        id="crd_1",
+        scope="admin",
+        account=None,
+        name="ü",
+        created_at="2026-01-01T00:00:00Z",
+        revoked_at=None,
+        expires_at=None,
+        last_used_at=None,
+        addresses=[],
+        token="ft_adm_secret",
+        key="ft_key_secret",
     )
     with ledger.begin() as tx:
         assert idempotency.replay_or_none(tx, asking, "k", DIGEST) is None

@@ -19,11 +19,12 @@ import pytest
 from tests.ingest.conftest import Death
 from tests.world import checks
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
-from tests.world.world import DAY, NAMES, REWARD, World
+from tests.world.world import DAY, NAMES, REWARD, Key, World
 
 from flowtally.burndown import Grant
 from flowtally.edges import format_instant
 from flowtally.errors import LedgerMissing, LedgerOlder
+from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
 
@@ -45,6 +46,75 @@ def draw(chance: Random) -> Verb:
     verbs, weights = zip(*VERBS.values(), strict=True)
     drawn: Verb = chance.choices(verbs, weights)[0]
     return drawn
+
+
+# Keys
+
+
+@verb(2)
+def make_a_key(world: World, chance: Random) -> None:
+    """With an end, or without."""
+    ends = chance.choice([None, world.now + chance.randrange(1, DAY)])
+    asked = {"scope": "ingest", "expires_at": None if ends is None else format_instant(ends)}
+    made = world.ask("POST", "/v1/credentials", asked, status=201)
+    world.keys.append(Key(made["id"], made["token"], ends, ends))
+
+
+@verb(3)
+def rotate_a_key(world: World, chance: Random) -> None:
+    """By itself. Until the new one is used it can be done again, which ends that one."""
+    for old in some(chance, [one for one in world.keys if is_good(one, world.now)], 1):
+        overlap_s = chance.choice([0, 1, DAY // 1000])
+        path, asked = f"/v1/credentials/{old.id}/rotate", {"overlap_s": overlap_s}
+        if old.rotated:
+            assert as_key(world, old, "POST", path, asked, 409)["code"] == "already_rotated"
+            continue
+        for _ in range(chance.choice([1, 1, 2])):
+            if not is_good(old, world.now):
+                break
+            made = as_key(world, old, "POST", path, asked, 201)
+            assert (made["replaces"], made["expires_at"]) == (old.id, told(old.life))
+            over = world.now + overlap_s * 1000
+            old.ends = over if old.ends is None else min(over, old.ends)
+            new = Key(made["id"], made["token"], old.life, old.life)
+        old.rotated = True
+        world.keys.append(new)
+        as_key(world, new, "GET", "/v1/credential", None, 200)
+        wait_for_first_use(world, new)
+
+
+def wait_for_first_use(world: World, key: Key) -> None:
+    """Written at once, and from then on known whatever becomes of the process."""
+    until = time.monotonic() + 30
+    while True:
+        with world.house.ledger.read() as tx:
+            if credentials.read_credential(tx, key.id).last_used_at is not None:
+                return
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+@verb(4)
+def every_key_is_good_until_its_end(world: World, chance: Random) -> None:
+    for one in world.keys:
+        if is_good(one, world.now):
+            assert as_key(world, one, "GET", "/v1/credential", None, 200)["expires_at"] == told(one.ends)
+        else:
+            assert as_key(world, one, "GET", "/v1/credential", None, 401)["code"] == "credential_expired"
+
+
+def is_good(key: Key, now: int) -> bool:
+    return key.ends is None or now < key.ends
+
+
+def told(at: int | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def as_key(world: World, key: Key, method: str, path: str, body: Any, status: int) -> Any:
+    answer = world.client.request(method, path, json=body, headers={"Authorization": f"Bearer {key.token}"})
+    assert answer.status_code == status, f"{method} {path} {body}: {answer.status_code} {answer.text}"
+    return answer.json()
 
 
 # Usage

@@ -56,6 +56,17 @@ class Told:
     answer: Any
 
 
+@dataclass
+class Key:
+    """A token; `ends`: from when on it is refused."""
+
+    id: str
+    token: str
+    ends: int | None
+    life: int | None  # the end it had before it was rotated
+    rotated: bool = False
+
+
 class World:
     """`chance` is all the randomness there is; `ask` is how everything is done."""
 
@@ -76,6 +87,7 @@ class World:
         self.made = 0
         self.told: list[Told] = []  # some answers, with the moments they are of
         self.edges: list[int] = []  # instants at which something changed: use is dated there, and just before
+        self.keys: list[Key] = []  # tokens there were, and when each ends
         self.past_moments: list[tuple[str, int]] = []  # its token, and how many rows there were then
         self.open()
         for one in ACCOUNTS:

@@ -20,12 +20,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from flowtally.api.connection import Connection
-from flowtally.api.forwarded import caller_of
 from flowtally.api.heads import method_of
-from flowtally.api.house import House
+from flowtally.api.house import House, address_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, MEDIA_TYPE, REQUEST_ID, problem_body
 from flowtally.api.sending import Sending
-from flowtally.config import Config
 from flowtally.errors import ClientGone, HeadTooLarge
 from flowtally.texts import printable
 
@@ -134,12 +132,6 @@ async def _refuse_head(size: int, request_id: str, send: Send) -> None:
     headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def address_of(scope: HTTPScope, config: Config) -> str:
-    """Of whoever asks; empty where nobody knows."""
-    peer = scope["client"][0] if scope["client"] else ""
-    return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)
 
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
-from flowtally.errors import Conflict, NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import credentials
+from flowtally.edges import format_instant, parse_instant
+from flowtally.errors import (
+    AlreadyRotated,
+    BadRange,
+    Conflict,
+    LastAdmin,
+    NotFound,
+    UnknownAccount,
+    Unprocessable,
+)
+from flowtally.ledger import credentials, rotation
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.pages import Page
-from flowtally.protocol import CredentialAnswer, CredentialRequest
+from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 
-EXAMPLE = CredentialAnswer("crd_0199f2c47b3a7c11", "account", "acme", "reports", "2026-03-01T09:30:00Z", None)
-MADE = CredentialAnswer(
-    "crd_0199f2c47b3a7c11",
-    "account",
-    "acme",
-    "reports",
-    "2026-03-01T09:30:00Z",
-    None,
-    token="ft_acc_...",  # noqa: S106
-    key="ft_key_...",
+EXAMPLE = CredentialAnswer(
+    id="crd_0199f2c47b3a7c11",
+    scope="account",
+    account="acme",
+    name="reports",
+    created_at="2026-03-01T09:30:00Z",
+    revoked_at=None,
+    expires_at=None,
+    last_used_at="2026-03-14T08:15:00Z",
+    addresses=["203.0.113.0/24"],
 )
-INGEST = CredentialAnswer(
-    "crd_0199f2c47b3a7c12",
-    "ingest",
-    None,
-    "gateway 1",
-    "2026-03-01T09:30:00Z",
-    None,
+MADE = msgspec.structs.replace(EXAMPLE, last_used_at=None, token="ft_acc_...", key="ft_key_...")  # noqa: S106
+INGEST = msgspec.structs.replace(
+    MADE,
+    id="crd_0199f2c47b3a7c12",
+    scope="ingest",
+    account=None,
+    name="gateway 1",
+    addresses=[],
     sender="snd_0199f2c47b3a7c13",
     token="ft_ing_...",  # noqa: S106
-    key="ft_key_...",
 )
+ROTATED = msgspec.structs.replace(INGEST, id="crd_0199f2c47b3a7c13", replaces=INGEST.id)
+CHANGE_ERRORS = (NotFound, Conflict, LastAdmin, BadRange, Unprocessable)
 
 
 @operation(
@@ -47,16 +59,17 @@ INGEST = CredentialAnswer(
     body=CredentialRequest,
     answer=CredentialAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, Unprocessable),
-    body_example={"scope": "account", "name": "reports"},
+    errors=(UnknownAccount, NotFound, Conflict, BadRange, Unprocessable),
+    body_example={"scope": "account", "name": "reports", "addresses": ["203.0.113.0/24"]},
     example=MADE,
 )
 def issue_of_account(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
     """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` writes
     events of this account only, as a sender of its own or as the `sender` that is named, whose sources it goes on with.
     `token` is the bearer secret, `key` a second secret that some dialects ask for: both are answered now and never
-    again."""
-    return made(*credentials.issue(call.tx, body.scope, account, body.name, call.now, sender=body.sender))
+    again. From `expires_at` on it is refused (401 `credential_expired`); from another
+    address than its `addresses` it is, too (403 `address_not_allowed`)."""
+    return _issue(call, account, body)
 
 
 @operation(
@@ -71,7 +84,44 @@ def issue_of_account(call: Call, account: str, body: CredentialRequest) -> Crede
 )
 def list_of_account(call: Call, account: str, query: PageQuery) -> Page[CredentialAnswer]:
     """Revoked ones included, secrets never."""
-    return show_page(credentials.list_credentials(call.tx, account, query.cursor, query.limit), show)
+    found = credentials.list_credentials(call.tx, account, query.cursor, query.limit)
+    return show_page(found, functools.partial(show, call))
+
+
+@operation(
+    "PATCH",
+    "/v1/accounts/{account}/credentials/{credential}",
+    may=auth.ADMIN,
+    summary="Change a credential of an account",
+    body=CredentialChange,
+    answer=CredentialAnswer,
+    errors=CHANGE_ERRORS,
+    body_example={"addresses": ["203.0.113.0/24", "2001:db8::/48"]},
+    example=EXAMPLE,
+    changes_credentials=True,
+)
+def change_of_account(call: Call, account: str, credential: str, body: CredentialChange) -> CredentialAnswer:
+    """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds."""
+    return _change(call, credential, account, body)
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/credentials/{credential}/rotate",
+    may=auth.ADMIN,
+    itself=True,
+    summary="Rotate a credential of an account",
+    body=RotateRequest,
+    answer=CredentialAnswer,
+    status=201,
+    errors=(*CHANGE_ERRORS, AlreadyRotated),
+    body_example={"overlap_s": 3600},
+    example=msgspec.structs.replace(MADE, replaces="crd_0199f2c47b3a7c10"),
+    changes_credentials=True,
+)
+def rotate_of_account(call: Call, account: str, credential: str, body: RotateRequest) -> CredentialAnswer:
+    """As `POST /v1/credentials/{credential}/rotate`."""
+    return _rotate(call, credential, account, body)
 
 
 @operation(
@@ -86,7 +136,20 @@ def list_of_account(call: Call, account: str, query: PageQuery) -> Page[Credenti
 )
 def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused. A second revoke changes nothing."""
-    return show(credentials.revoke(call.tx, credential, call.now, account=account))
+    return show(call, credentials.revoke(call.tx, credential, call.now, account=account))
+
+
+@operation(
+    "GET",
+    "/v1/credential",
+    may=auth.ANYONE,
+    summary="Read the credential that asks",
+    answer=CredentialAnswer,
+    example=EXAMPLE,
+)
+def read_own(call: Call) -> CredentialAnswer:
+    """Which one it is, what it may, and when it ends: for a program that rotates its own."""
+    return show(call, credentials.read_credential(call.tx, call.credential.id))
 
 
 @operation(
@@ -97,15 +160,15 @@ def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAn
     body=CredentialRequest,
     answer=CredentialAnswer,
     status=201,
-    errors=(NotFound, Unprocessable),
+    errors=(NotFound, BadRange, Unprocessable),
     body_example={"scope": "ingest", "name": "gateway 1"},
     example=INGEST,
 )
 def issue(call: Call, body: CredentialRequest) -> CredentialAnswer:
     """Scope `ingest` writes events of any account, scope `admin` does everything. Credentials of one account are
     issued under the account. Its sources are those of its `sender`: one of its own, or the one that is named, which
-    must be bound to no account. So a gateway's key is replaced: both work until the old one is revoked."""
-    return made(*credentials.issue(call.tx, body.scope, None, body.name, call.now, sender=body.sender))
+    must be bound to no account."""
+    return _issue(call, None, body)
 
 
 @operation(
@@ -119,7 +182,8 @@ def issue(call: Call, body: CredentialRequest) -> CredentialAnswer:
 )
 def list_credentials(call: Call, query: PageQuery) -> Page[CredentialAnswer]:
     """Of the installation and of all accounts, revoked ones included, secrets never."""
-    return show_page(credentials.list_credentials(call.tx, None, query.cursor, query.limit), show)
+    found = credentials.list_credentials(call.tx, None, query.cursor, query.limit)
+    return show_page(found, functools.partial(show, call))
 
 
 @operation(
@@ -132,8 +196,51 @@ def list_credentials(call: Call, query: PageQuery) -> Page[CredentialAnswer]:
     example=EXAMPLE,
 )
 def read_credential(call: Call, credential: str) -> CredentialAnswer:
-    """Without its secrets: they are not kept."""
-    return show(credentials.read_credential(call.tx, credential))
+    """Without its secrets: they are not kept. `last_used_at` is told to the minute."""
+    return show(call, credentials.read_credential(call.tx, credential))
+
+
+@operation(
+    "PATCH",
+    "/v1/credentials/{credential}",
+    may=auth.ADMIN,
+    summary="Change any credential",
+    body=CredentialChange,
+    answer=CredentialAnswer,
+    errors=CHANGE_ERRORS,
+    body_example={"addresses": ["203.0.113.0/24", "2001:db8::/48"]},
+    example=EXAMPLE,
+    changes_credentials=True,
+)
+def change(call: Call, credential: str, body: CredentialChange) -> CredentialAnswer:
+    """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds. A later end is
+    not given to a credential that is there: rotate it, or issue another. Your own cannot be bound to addresses without
+    the one you ask from."""
+    return _change(call, credential, None, body)
+
+
+@operation(
+    "POST",
+    "/v1/credentials/{credential}/rotate",
+    may=auth.ADMIN,
+    itself=True,
+    summary="Rotate a credential",
+    body=RotateRequest,
+    answer=CredentialAnswer,
+    status=201,
+    errors=(*CHANGE_ERRORS, AlreadyRotated),
+    body_example={"overlap_s": 3600},
+    example=ROTATED,
+    changes_credentials=True,
+)
+def rotate(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer:
+    """Another takes its place: the same sender, scope, account, addresses and name, with a token and a key of its own,
+    shown once. The old one is refused `overlap_s` seconds from now (0: at once), and no later than it would have been.
+    The new one ends when the old one would have; `expires_at` may say otherwise, but nobody gives themselves a longer
+    life. Every credential may rotate itself, so a gateway needs no administrator for it. Was the answer lost, rotate
+    again: an unused replacement is revoked and replaced; once it is used that is refused (409 `already_rotated`). The
+    token that is the setting FLOWTALLY_ADMIN_TOKEN is rotated by changing the setting."""
+    return _rotate(call, credential, None, body)
 
 
 @operation(
@@ -142,27 +249,85 @@ def read_credential(call: Call, credential: str) -> CredentialAnswer:
     may=auth.ADMIN,
     summary="Revoke any credential",
     answer=CredentialAnswer,
-    errors=(NotFound,),
+    errors=(NotFound, LastAdmin),
     example=EXAMPLE,
     changes_credentials=True,
 )
 def revoke(call: Call, credential: str) -> CredentialAnswer:
-    """From the answer on the token is refused, also if it is your own. A second revoke changes nothing."""
-    return show(credentials.revoke(call.tx, credential, call.now))
+    """From the answer on the token is refused, also if it is your own. A second revoke changes nothing. The last admin
+    credential without an end is not revoked (409 `last_admin`): rotate it, with `overlap_s` 0 if it has leaked."""
+    return show(call, credentials.revoke(call.tx, credential, call.now))
 
 
-def show(credential: Credential) -> CredentialAnswer:
+def show(call: Call, credential: Credential) -> CredentialAnswer:
+    used = call.house.doorkeeper.uses.of(credential.id, credential.last_used_at)
     return CredentialAnswer(
-        credential.id,
-        credential.scope,
-        credential.account,
-        credential.name,
-        format_instant(credential.created_at),
-        None if credential.revoked_at is None else format_instant(credential.revoked_at),
+        id=credential.id,
+        scope=credential.scope,
+        account=credential.account,
+        name=credential.name,
+        created_at=format_instant(credential.created_at),
+        revoked_at=_instant(credential.revoked_at),
+        expires_at=_instant(credential.expires_at),
+        last_used_at=_instant(used),
+        addresses=credential.addresses.split(),
+        replaces=credential.replaces,
         sender=credential.sender,
     )
 
 
-def made(credential: Credential, token: str, key: str) -> CredentialAnswer:
-    """The only answer that has the secrets."""
-    return msgspec.structs.replace(show(credential), token=token, key=key)
+def _issue(call: Call, account: str | None, body: CredentialRequest) -> CredentialAnswer:
+    made, token, key = credentials.issue(
+        call.tx,
+        body.scope,
+        account,
+        body.name,
+        call.now,
+        sender=body.sender,
+        addresses=body.addresses,
+        expires_at=_end(body.expires_at),
+    )
+    auth.require_gives(call.credential, made)
+    return msgspec.structs.replace(show(call, made), token=token, key=key)
+
+
+def _change(call: Call, credential: str, account: str | None, body: CredentialChange) -> CredentialAnswer:
+    changed = credentials.change_credential(
+        call.tx,
+        credential,
+        now=call.now,
+        account=account,
+        name=body.name,
+        addresses=body.addresses,
+        expires_at=_end(body.expires_at),
+    )
+    if body.addresses is not None:
+        auth.require_gives(call.credential, changed, life=False)
+        if credential == call.credential.id:
+            auth.require_stays_in(changed, call.actor.address)
+    return show(call, changed)
+
+
+def _rotate(call: Call, credential: str, account: str | None, body: RotateRequest) -> CredentialAnswer:
+    itself = credential == call.credential.id
+    made, token, key = rotation.rotate(
+        call.tx,
+        credential,
+        now=call.now,
+        account=account,
+        overlap_s=body.overlap_s,
+        expires_at=_end(body.expires_at),
+        extends=not itself,
+        last_used=call.house.doorkeeper.uses.of,
+    )
+    if not itself:
+        auth.require_gives(call.credential, made)
+    return msgspec.structs.replace(show(call, made), token=token, key=key)
+
+
+def _end(text: str | None) -> int | None:
+    return None if text is None else parse_instant(text)
+
+
+def _instant(at: int | None) -> str | None:
+    return None if at is None else format_instant(at)

@@ -73,7 +73,9 @@ async def metrics(house: House, request: AnyRequest) -> Reply:
     """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with an admin
     credential. A request that came through a proxy is not from the same machine."""
     if house.config.metrics == "admin" or (house.config.metrics == "loopback" and not from_here(request)):
-        auth.require_scope(await house.who(auth.only_header(request.headers.getall("authorization", []))), auth.ADMIN)
+        auth.require_scope(
+            await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope), auth.ADMIN
+        )
     return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
+from flowtally.api.forwarded import caller_of
 from flowtally.api.guesses import Guesses
 from flowtally.api.lanes import Lanes
 from flowtally.api.metrics import Metrics
@@ -158,9 +160,17 @@ class House(msgspec.Struct, frozen=True):
         large = self.weights.is_large(account, operation, weight)
         return await self.lanes.run(account, timed, large=large, streamed=streamed)
 
-    async def who(self, header: str | None) -> Credential:
-        """The credential behind an Authorization header."""
-        known = self.doorkeeper.remembered(header)
+    async def who(self, header: str | None, scope: Mapping[str, Any]) -> Credential:
+        """The credential behind an Authorization header of the request of this ASGI scope."""
+        caller = functools.partial(address_of, scope, self.config)
+        known = self.doorkeeper.remembered(header, caller)
         if known is not None:
             return known
-        return await asyncio.get_running_loop().run_in_executor(self.auth_pool, self.doorkeeper.look_up, header)
+        look_up = self.doorkeeper.look_up
+        return await asyncio.get_running_loop().run_in_executor(self.auth_pool, look_up, header, caller)
+
+
+def address_of(scope: Mapping[str, Any], config: Config) -> str:
+    """Of whoever asks, as our own proxies tell it; empty where nobody knows."""
+    peer = scope["client"][0] if scope["client"] else ""
+    return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)

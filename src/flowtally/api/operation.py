@@ -23,11 +23,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from flowtally import auth
-from flowtally.api.access import address_of
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.heads import allowed, is_head
-from flowtally.api.house import House
+from flowtally.api.house import House, address_of
 from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
@@ -74,6 +73,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_example: Any = None
     prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
     changes_credentials: bool = False
+    itself: bool = False  # whether any credential may ask it of itself
     holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
@@ -141,9 +141,10 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
         return respond(op, await op.work(house, request))
     held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
     held.enter_context(house.places.take())
-    credential = await house.who(auth.only_header(request.headers.getall("authorization", [])))
+    credential = await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
-    auth.require_scope(credential, op.may)
+    if not (op.itself and request.path_params.get("credential") == credential.id):
+        auth.require_scope(credential, op.may)
     given = _path(request)
     if "account" in given:
         auth.require_account(credential, given["account"])

@@ -28,6 +28,10 @@ MAX_CODE_CHARS: Final = 64
 HINTS: Final = {
     "unreachable": "Is it running, and is FLOWTALLY_URL right?",
     "unauthenticated": "Set FLOWTALLY_TOKEN to the token of a credential of this server.",
+    "token_not_whole": "Copy the token again, all of it; `flowtally key create` makes another.",
+    "credential_expired": "Use another token: an admin makes one with `flowtally key create`.",
+    "address_not_allowed": "An admin can change where it may come from: `flowtally key change KEY --from ADDRESS`.",
+    "already_rotated": "Rotate the key that replaced it, or ask with its token.",
     "forbidden": "Use a credential of a wider scope: an admin makes one with `flowtally key create`.",
     "source_not_yours": "Use the credential that first wrote this source, an admin's, or another --source.",
     "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",

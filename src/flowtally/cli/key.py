@@ -8,14 +8,30 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.output import Json, document, facts, note, table, when
-from flowtally.protocol import CredentialAnswer, CredentialRequest, Scope
+from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest, Scope
 
-commands = typer.Typer(name="key", help="Keys (credentials): make, list and revoke them.", no_args_is_help=True)
+commands = typer.Typer(
+    name="key", help="Keys (credentials): make, list, change, rotate and revoke them.", no_args_is_help=True
+)
 
-COLUMNS: Final = ("id", "scope", "account", "sender", "name", "created", "revoked")
+COLUMNS: Final = ("id", "scope", "account", "sender", "name", "created", "last used", "ends", "addresses")
+EXAMPLES: Final = """\b
+Examples:
+  flowtally key create acme --scope account --name dashboard --from 203.0.113.0/24
+  flowtally key create --scope ingest --name gw-1 --expires 2027-01-01T00:00:00Z
+"""
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, from `flowtally key list`.")]
+From = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="ADDRESS", help="Where it may come from: an IP address or network; repeatable."),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="INSTANT", help="Refused from then on, RFC 3339; default never.")
+]
 
 
-@commands.command("create", epilog="Example: flowtally key create acme --scope account --name dashboard")
+@commands.command("create", epilog=EXAMPLES)
 def create(
     account: Annotated[
         str | None, typer.Argument(metavar="ACCOUNT", help="The account it belongs to; none for ingest and admin.")
@@ -31,20 +47,16 @@ def create(
     sender: Annotated[
         str | None, typer.Option("--sender", help="Whose sources it goes on with; see `flowtally sender list`.")
     ] = None,
+    expires: Expires = None,
+    addresses: From = None,
     json: Json = False,
 ) -> None:
     """Make a key. Default scope: account if an account is named and no sender, else ingest."""
     wanted: Scope = scope or ("account" if account and sender is None else "ingest")
+    request = CredentialRequest(scope=wanted, name=name, sender=sender, addresses=addresses or [], expires_at=expires)
     with ask.client() as client:
-        made = client.create_credential(account, CredentialRequest(scope=wanted, name=name, sender=sender))
-    if json:
-        document(made)
-        return
-    shown = {"id": made.id, "scope": made.scope, "account": made.account or "", "name": made.name}
-    if made.sender is not None:
-        shown["sender"] = made.sender
-    facts(shown | {"token": made.token or "", "key": made.key or ""})
-    note("Keep token and key now: they are stored hashed and never shown again.")
+        made = client.create_credential(account, request)
+    _show_made(made, json)
 
 
 @commands.command("list")
@@ -52,7 +64,7 @@ def list_all(
     account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Only this account's keys.")] = None,
     json: Json = False,
 ) -> None:
-    """Keys, without their secrets."""
+    """Keys, without their secrets: when each was last used (to the minute), and when it ends or was revoked."""
     with ask.client() as client:
         found = list(client.credentials(account))
     if json:
@@ -61,11 +73,50 @@ def list_all(
     table(COLUMNS, [_row(one) for one in found])
 
 
-@commands.command("revoke", epilog="Example: flowtally key revoke cr_0198c0ffee")
-def revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, from `flowtally key list`.")],
+@commands.command("change", epilog="Example: flowtally key change crd_0199f2c4 --from 203.0.113.7 --from 2001:db8::/48")
+def change(
+    key: Key,
+    name: Annotated[str | None, typer.Option("--name", help="What it is for.")] = None,
+    addresses: From = None,
+    anywhere: Annotated[bool, typer.Option("--from-anywhere", help="It may come from any address.")] = False,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="INSTANT", help="An earlier end, RFC 3339; never a later one.")
+    ] = None,
     json: Json = False,
 ) -> None:
+    """Change what a key is called, where it may come from (all its addresses are replaced), or end it earlier."""
+    if anywhere and addresses:
+        raise typer.BadParameter("--from and --from-anywhere contradict each other")
+    wanted = CredentialChange(name=name, addresses=[] if anywhere else addresses, expires_at=expires)
+    with ask.client() as client:
+        changed = client.change_credential(key, wanted)
+    document(changed) if json else facts(_facts(changed))
+
+
+@commands.command("rotate", epilog="Example: flowtally key rotate crd_0199f2c4 --overlap 3600")
+def rotate(
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="The key's id; default the one in FLOWTALLY_TOKEN itself.")
+    ] = None,
+    overlap_s: Annotated[
+        int, typer.Option("--overlap", metavar="SECONDS", help="How long the old one still works; 0 ends it now.")
+    ] = 86_400,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="INSTANT", help="Of the new one, RFC 3339; default as the old one's."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a key that takes the place of another: the same sender, scope, account, addresses and name. Any key may
+    rotate itself. Run it again where the answer was lost: what was made and never used is revoked."""
+    with ask.client() as client:
+        wanted = RotateRequest(overlap_s=overlap_s, expires_at=expires)
+        made = client.rotate_credential(key or client.own_credential().id, wanted)
+    _show_made(made, json)
+
+
+@commands.command("revoke", epilog="Example: flowtally key revoke crd_0199f2c4")
+def revoke(key: Key, json: Json = False) -> None:
     """End a key at once. What it wrote stays."""
     with ask.client() as client:
         gone = client.revoke_credential(key)
@@ -75,5 +126,29 @@ def revoke(
     facts({"id": gone.id, "revoked": gone.revoked_at or ""})
 
 
+def _show_made(made: CredentialAnswer, json: bool) -> None:
+    if json:
+        document(made)
+        return
+    facts(_facts(made) | {"token": made.token or "", "key": made.key or ""})
+    if made.token is None:  # a repeated request is answered without them
+        note("Its secrets were in an answer that was lost. Revoke it, and make or rotate it again.")
+    else:
+        note("Keep token and key now: they are stored hashed and never shown again.")
+
+
+def _facts(one: CredentialAnswer) -> dict[str, str]:
+    told = {"id": one.id, "scope": one.scope, "account": one.account or "", "name": one.name}
+    more = {
+        "sender": one.sender or "",
+        "replaces": one.replaces or "",
+        "expires": one.expires_at or "",
+        "addresses": " ".join(one.addresses),
+    }
+    return told | {name: value for name, value in more.items() if value}
+
+
 def _row(one: CredentialAnswer) -> tuple[str, ...]:
-    return one.id, one.scope, one.account or "", one.sender or "", one.name, when(one.created_at), when(one.revoked_at)
+    ends = f"revoked {when(one.revoked_at)}" if one.revoked_at else when(one.expires_at) or "never"
+    told = (when(one.created_at), when(one.last_used_at) or "never", ends, " ".join(one.addresses))
+    return one.id, one.scope, one.account or "", one.sender or "", one.name, *told

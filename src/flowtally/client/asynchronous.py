@@ -159,6 +159,9 @@ class AsyncClient:
     create_credential = _ask(calls.create_credential)
     credential = _ask(calls.credential)
     credentials = _list(calls.credentials)
+    own_credential = _ask(calls.own_credential)
+    change_credential = _ask(calls.change_credential)
+    rotate_credential = _ask(calls.rotate_credential)
     revoke_credential = _ask(calls.revoke_credential)
 
     senders = _list(calls.senders)

@@ -485,6 +485,26 @@ def credentials(account: str | None = None) -> Listing[p.CredentialAnswer]:
     return Listing(_credentials(account), Page[p.CredentialAnswer])
 
 
+def own_credential() -> Call[p.CredentialAnswer]:
+    """The credential this client asks with."""
+    return read("/v1/credential", p.CredentialAnswer)
+
+
+def change_credential(id: str, change: p.CredentialChange, account: str | None = None) -> Call[p.CredentialAnswer]:
+    """Name, addresses, an earlier end: what is given. An admin needs no `account`."""
+    return write("PATCH", f"{_credentials(account)}/{segment(id)}", p.CredentialAnswer, change)
+
+
+def rotate_credential(
+    id: str, request: p.RotateRequest | None = None, account: str | None = None
+) -> Call[p.CredentialAnswer]:
+    """Another in its place; the answer is the only one that ever holds `token` and `key`. The old one works for the
+    overlap. A credential may rotate itself: `rotate_credential(client.own_credential().id)`. Was the answer lost, do it
+    again: a replacement that nobody has used is replaced."""
+    path = f"{_credentials(account)}/{segment(id)}/rotate"
+    return write("POST", path, p.CredentialAnswer, request or p.RotateRequest())
+
+
 def revoke_credential(id: str, account: str | None = None) -> Call[p.CredentialAnswer]:
     """Takes effect at once. An admin needs no `account`."""
     return write("POST", f"{_credentials(account)}/{segment(id)}/revoke", p.CredentialAnswer)

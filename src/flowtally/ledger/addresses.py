@@ -6,6 +6,7 @@ is the same one whichever socket it came in by. A network of one address is that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -28,9 +29,20 @@ def canonical(address: str) -> str:
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
+def within(inner: str, outer: Iterable[str]) -> bool:
+    """Whether a canonical address or network lies in one of these, which are canonical, too."""
+    return any(_is_subnet(ip_network(inner), ip_network(one)) for one in outer)
+
+
 def is_network(address: str) -> bool:
     """Whether a canonical text stands for several addresses."""
     return "/" in address
+
+
+def _is_subnet(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def _network(address: str) -> IPv4Network | IPv6Network | None:

@@ -1,33 +1,41 @@
 """Credentials: who may ask, and within which scope.
 
 A credential is an `id` (its public name), a `token` (the bearer secret) and a `key` (a second secret that some vendors'
-APIs ask for). Secrets are 256 random bits, shown once; only their SHA-256 is kept. A slow password hash would add
-nothing: it makes guessing dear, and nobody guesses 256 bits; it would only make every request dear. The one secret
-that may be weaker is a token the operator chose (`import_token`), hence its minimum length.
+APIs ask for). Secrets are 256 random bits (`bearer` says how they are written), shown once; only their SHA-256 is kept.
+A slow password hash would add nothing: it makes guessing dear, and nobody guesses 256 bits; it would only make every
+request dear. The one secret that may be weaker is a token the operator chose (`import_token`), hence its minimum
+length.
+
+A credential may end (`expires_at`), may be bound to addresses, and is replaced by rotating it (`rotation`). Nothing
+here asks who wants it: that nobody gives more than they have is seen to by `auth`.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
-from flowtally.errors import Conflict, NotFound, Unprocessable
+from flowtally import bearer
+from flowtally.errors import Conflict, LastAdmin, NotFound, Unprocessable
 from flowtally.ledger import senders, trail
 from flowtally.ledger.accounts import read_account, read_open_account
+from flowtally.ledger.addresses import canonical
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import credentials
-from flowtally.ledger.texts import check_text
+from flowtally.ledger.texts import check_instant, check_text
 from flowtally.protocol import Scope
 from flowtally.texts import may_be_known
 
 MIN_IMPORTED_CHARS: Final = 20
 MAX_IMPORTED_CHARS: Final = 1024
+MAX_ADDRESSES: Final = 64  # of one credential
 _PREFIX: Final[dict[Scope, str]] = {
     "ingest": "ft_ing_",
     "account": "ft_acc_",
@@ -39,7 +47,9 @@ _KEY_PREFIX: Final = "ft_key_"
 
 class Credential(msgspec.Struct, frozen=True):
     """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its
-    events. `sender`: whose the sources are that it writes; None where it writes no events."""
+    events. `sender`: whose the sources are that it writes; None where it writes no events. `addresses`: the addresses
+    and networks it may come from, with spaces between them; empty: any. `expires_at`: from then on it is refused.
+    `last_used_at`: to the minute, and a minute late (`last_used`). `replaces`: the credential it was rotated from."""
 
     id: str
     scope: Scope
@@ -48,6 +58,14 @@ class Credential(msgspec.Struct, frozen=True):
     created_at: int
     revoked_at: int | None = None
     sender: str | None = None
+    addresses: str = ""
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    replaces: str | None = None
+
+    def has_ended(self, now: int) -> bool:
+        """Whether it is revoked, or its time is over."""
+        return self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now)
 
     @property
     def keys_of(self) -> str:
@@ -60,17 +78,38 @@ SENDING: Final[frozenset[Scope]] = frozenset({"ingest", "admin"})
 
 
 def issue(
-    tx: Connection, scope: Scope, account: str | None, name: str, now: int, *, sender: str | None = None
+    tx: Connection,
+    scope: Scope,
+    account: str | None,
+    name: str,
+    now: int,
+    *,
+    sender: str | None = None,
+    addresses: Sequence[str] = (),
+    expires_at: int | None = None,
 ) -> tuple[Credential, str, str]:
     """A new credential with its token and key, which are nowhere else from now on. `sender`: whose sources it goes on
     with; without one it gets a sender of its own, where it may write events.
 
-    Unprocessable when scope, account and sender do not go together, UnknownAccount, NotFound (the sender), Conflict for
-    a closed account.
+    Unprocessable when scope, account and sender do not go together, when it would have ended already, and for what is
+    no address; UnknownAccount, NotFound (the sender), Conflict for a closed account.
     """
-    token, key = (prefix + secrets.token_urlsafe(32) for prefix in (_PREFIX[scope], _KEY_PREFIX))
-    credential = _insert(tx, scope, account, name, now, token_hash=_hash(token), key_hash=_hash(key), sender=sender)
-    return credential, token, key
+    check_account(scope, account)
+    if account is not None:
+        read_open_account(tx, account)
+    check_text("name", name)
+    check_end(expires_at, now)
+    writes_as = _sender(tx, scope, account, name, now, sender)
+    come_from = check_addresses(addresses)
+    wanted = Credential("", scope, account, name, now, sender=writes_as, addresses=come_from, expires_at=expires_at)
+    return make(tx, wanted)
+
+
+def make(tx: Connection, wanted: Credential) -> tuple[Credential, str, str]:
+    """It with an id, and with secrets of its own. The caller has checked what it is."""
+    token = bearer.make(_PREFIX[wanted.scope], secrets.token_bytes(bearer.BYTES))
+    key = bearer.make(_KEY_PREFIX, secrets.token_bytes(bearer.BYTES))
+    return _insert(tx, wanted, token_hash=_hash(token), key_hash=_hash(key)), token, key
 
 
 def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scope = "admin") -> Credential:
@@ -90,13 +129,25 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
         return known
     slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & credentials.c.revoked_at.is_(None)
     sender = tx.execute(select(credentials.c.sender).where(slot, credentials.c.scope == scope).limit(1)).scalar()
-    for gone in list(tx.execute(select(credentials.c.id).where(slot)).scalars()):
-        revoke(tx, gone, now)
-    return _insert(tx, scope, None, name, now, token_hash=_hash(token), key_hash=None, sender=sender)
+    gone = list(tx.execute(select(credentials.c.id).where(slot)).scalars())
+    check_account(scope, None)
+    check_text("name", name)
+    sender = _sender(tx, scope, None, name, now, sender)
+    made = _insert(tx, Credential("", scope, None, name, now, sender=sender), token_hash=_hash(token), key_hash=None)
+    for one in gone:  # not before: somebody can always administer
+        revoke(tx, one, now)
+    return made
+
+
+def imported(tx: Connection) -> frozenset[str]:
+    """The SHA-256 (hex) of tokens that an operator chose: those need not look like ours."""
+    query = select(credentials.c.token_hash).where(credentials.c.key_hash.is_(None), credentials.c.revoked_at.is_(None))
+    return frozenset(tx.execute(query).scalars())
 
 
 def authenticate(tx: Connection, token: str) -> Credential | None:
-    """Whose token this is; None when it is nobody's or was revoked."""
+    """Whose token this is; None when it is nobody's or was revoked. Whether it has expired, and where it may come from,
+    is for the caller to see."""
     credential = _find_by_token(tx, token)
     return None if credential is None or credential.revoked_at is not None else credential
 
@@ -109,15 +160,65 @@ def key_matches(tx: Connection, credential_id: str, key: str) -> bool:
 
 def revoke(tx: Connection, credential_id: str, now: int, *, account: str | None = None) -> Credential:
     """Refuse this credential from now on. A second time changes nothing and returns the first record.
-    `account` restricts to that account's credentials. NotFound."""
+    `account` restricts to that account's credentials. NotFound, LastAdmin."""
     credential = read_credential(tx, credential_id, account=account)
     if credential.revoked_at is not None:
         return credential
-    tx.execute(update(credentials).where(credentials.c.id == credential_id).values(revoked_at=now))
-    gone = msgspec.structs.replace(credential, revoked_at=now)
-    was, now_is = trail.facts(credential), trail.facts(gone)
-    trail.note(tx, "credential.revoke", account=gone.account, subject=gone.id, before=was, after=now_is)
-    return gone
+    return put(tx, credential, "revoke", revoked_at=now)
+
+
+def change_credential(
+    tx: Connection,
+    credential_id: str,
+    *,
+    now: int,
+    account: str | None = None,
+    name: str | None = None,
+    addresses: Sequence[str] | None = None,
+    expires_at: int | None = None,
+) -> Credential:
+    """What is given, of one that has not ended. It can end earlier, never later: that would revive who counts on its
+    end. NotFound, Conflict, Unprocessable, LastAdmin."""
+    credential = read_credential(tx, credential_id, account=account)
+    if credential.has_ended(now):
+        raise Conflict(f"credential {credential_id!r} has ended: nothing of it can be changed")
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = check_text("name", name)
+    if addresses is not None:
+        changes["addresses"] = check_addresses(addresses)
+    if expires_at is not None:
+        check_end(expires_at, now)
+        if credential.expires_at is not None and expires_at > credential.expires_at:
+            raise Unprocessable("it can end earlier, not later: rotate it, or issue another", field="expires_at")
+        changes["expires_at"] = expires_at
+    return put(tx, credential, "change", **changes)
+
+
+def put(tx: Connection, credential: Credential, action: str, **changes: Any) -> Credential:
+    """It with these changes, which are recorded as this action. LastAdmin where nobody could administer for ever after
+    them."""
+    changed = msgspec.structs.replace(credential, **changes)
+    if changed != credential:
+        tx.execute(update(credentials).where(credentials.c.id == credential.id).values(changes))
+        was, now_is = trail.facts(credential, "last_used_at"), trail.facts(changed, "last_used_at")
+        action = f"credential.{action}"
+        trail.note(tx, action, account=changed.account, subject=changed.id, before=was, after=now_is)
+        if _is_steady_admin(credential) and not _is_steady_admin(changed) and not _has_steady_admin(tx):
+            raise LastAdmin(
+                f"credential {credential.id!r} is the last one of scope admin without an end: issue another first, or"
+                " rotate it"
+            )
+    return changed
+
+
+def note_used(tx: Connection, minutes: Mapping[str, int]) -> None:
+    """When each credential was last used; a later instant that is there stays. Nobody changed anything by it, so the
+    trail does not hold it."""
+    later = (credentials.c.last_used_at.is_(None)) | (credentials.c.last_used_at < bindparam("at"))
+    noted = update(credentials).where(credentials.c.id == bindparam("which"), later)
+    with trail.unrecorded(tx):
+        tx.execute(noted.values(last_used_at=bindparam("at")), [{"which": id, "at": at} for id, at in minutes.items()])
 
 
 def read_credential(tx: Connection, credential_id: str, *, account: str | None = None) -> Credential:
@@ -141,32 +242,42 @@ def list_credentials(
     )
 
 
-def has_admin(tx: Connection) -> bool:
-    """Whether anybody can administer; if not, the start issues a first admin credential."""
-    query = select(credentials.c.id).where(credentials.c.scope == "admin", credentials.c.revoked_at.is_(None))
-    return tx.execute(query.limit(1)).first() is not None
+def has_admin(tx: Connection, at: int = 0) -> bool:
+    """Whether anybody can administer `at` this instant; if not, the start issues a first admin credential."""
+    live = credentials.c.revoked_at.is_(None) & (credentials.c.expires_at.is_(None) | (credentials.c.expires_at > at))
+    return tx.execute(select(credentials.c.id).where(credentials.c.scope == "admin", live).limit(1)).first() is not None
 
 
-def _insert(
-    tx: Connection,
-    scope: Scope,
-    account: str | None,
-    name: str,
-    now: int,
-    *,
-    token_hash: str,
-    key_hash: str | None,
-    sender: str | None = None,
-) -> Credential:
+def check_account(scope: Scope, account: str | None) -> None:
+    """Unprocessable when scope and account do not go together."""
     if (scope == "admin" and account is not None) or (scope in ("account", "manage") and account is None):
         raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
-    if account is not None:
-        read_open_account(tx, account)
-    check_text("name", name)
-    sender = _sender(tx, scope, account, name, now, sender)
-    credential = Credential(new_id("crd_"), scope, account, name, now, sender=sender)
+
+
+def check_end(expires_at: int | None, now: int) -> None:
+    """Unprocessable where it would be over already."""
+    if expires_at is not None and check_instant("expires_at", expires_at) <= now:
+        raise Unprocessable("expires_at is over already", field="expires_at")
+
+
+def check_addresses(addresses: Sequence[str]) -> str:
+    """As they are kept: each once, in one spelling. Unprocessable."""
+    if len(addresses) > MAX_ADDRESSES:
+        raise Unprocessable(f"{len(addresses)} addresses; {MAX_ADDRESSES} are allowed", field="addresses")
+    return " ".join(dict.fromkeys(canonical(one) for one in addresses))
+
+
+def is_imported(tx: Connection, credential_id: str) -> bool:
+    """Whether its token is a setting of the operator's."""
+    kept = tx.execute(select(credentials.c.key_hash).where(credentials.c.id == credential_id)).scalar_one_or_none()
+    return kept is None
+
+
+def _insert(tx: Connection, wanted: Credential, *, token_hash: str, key_hash: str | None) -> Credential:
+    credential = msgspec.structs.replace(wanted, id=new_id("crd_"))
     hashes = {"token_hash": token_hash, "key_hash": key_hash}
     tx.execute(insert(credentials).values(msgspec.structs.asdict(credential) | hashes))
+    account = credential.account
     trail.note(tx, "credential.issue", account=account, subject=credential.id, after=trail.facts(credential))
     return credential
 
@@ -177,6 +288,17 @@ def _sender(tx: Connection, scope: Scope, account: str | None, name: str, now: i
     if scope not in SENDING:
         raise Unprocessable(f"scope {scope} writes no events, so it takes no sender", field="sender")
     return senders.require_sender(tx, wanted, account).id
+
+
+def _is_steady_admin(credential: Credential) -> bool:
+    return credential.scope == "admin" and credential.revoked_at is None and credential.expires_at is None
+
+
+def _has_steady_admin(tx: Connection) -> bool:
+    steady = credentials.c.revoked_at.is_(None) & credentials.c.expires_at.is_(None)
+    return (
+        tx.execute(select(credentials.c.id).where(credentials.c.scope == "admin", steady).limit(1)).first() is not None
+    )
 
 
 def _find_by_token(tx: Connection, token: str) -> Credential | None:

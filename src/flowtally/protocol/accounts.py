@@ -38,16 +38,36 @@ class AccountAnswer(msgspec.Struct, frozen=True):
 
 
 class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`sender`: whose sources a credential that writes events goes on with; None: a new one's."""
+    """`sender`: whose sources a credential that writes events goes on with; None: a new one's. `expires_at`: refused
+    from then on (None: never). `addresses`: the IP addresses and networks it may come from (none: any)."""
 
     scope: Scope = "account"
     name: str = ""
     sender: str | None = None
+    addresses: list[str] = []
+    expires_at: str | None = None
+
+
+class CredentialChange(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What is given; `addresses` replace those before, an empty list allows any. `expires_at` may come earlier, never
+    later."""
+
+    name: str | None = None
+    addresses: list[str] | None = None
+    expires_at: str | None = None
+
+
+class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The old one works for `overlap_s` seconds more, and no longer than it would have. `expires_at`: of the new one;
+    without it the end the old one had."""
+
+    overlap_s: int = 86_400
+    expires_at: str | None = None
 
 
 class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`sender`: whose sources it writes, where it writes events. `token` and `key` are present only in the answer that
-    creates the credential."""
+    """`sender`: whose sources it writes, where it writes events. `last_used_at`: to the minute. `replaces`: the
+    credential it was rotated from. `token` and `key` are present only in the answer that creates the credential."""
 
     id: str
     scope: Scope
@@ -55,7 +75,11 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     created_at: str
     revoked_at: str | None
+    expires_at: str | None
+    last_used_at: str | None
+    addresses: list[str]
     sender: str | None = None
+    replaces: str | None = None
     token: str | None = None
     key: str | None = None
 

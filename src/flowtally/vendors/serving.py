@@ -19,6 +19,7 @@ import structlog
 from litestar import HttpMethod, Response
 from litestar.background_tasks import BackgroundTask
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import HTTPScope
 
 from flowtally.api.bodies import has_body, read_body, read_unknown
 from flowtally.api.call import Reply
@@ -112,7 +113,7 @@ class Served:
             held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
             held.enter_context(house.places.take())
             asked, secrets, unread = await self._asked(house, request)
-            credential = await self._who(house, secrets, route)
+            credential = await self._who(house, secrets, route, request.scope)
             request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
             self._let_in(credential, house.clock())
             actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
@@ -134,25 +135,25 @@ class Served:
             if not self._dialect.secrets_in_body or not has_body(request):
                 raise
         else:
-            await self._of_account(house, secrets.token)
+            await self._of_account(house, secrets.token, request.scope)
             body = read_body
         if has_body(request):
             asked, unread = await read_asked(request, house.config, body)
             secrets = self._dialect.identify(asked, self._settings)
         return asked, secrets, unread
 
-    async def _of_account(self, house: House, token: str) -> Credential:
+    async def _of_account(self, house: House, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""
-        credential = await house.who(f"Bearer {token}")
+        credential = await house.who(f"Bearer {token}", scope)
         if credential.scope not in MAY_READ or credential.account is None:
             raise Unauthenticated(
                 f"The credential {credential.id} is of no account: it has the scope {credential.scope}."
             )
         return credential
 
-    async def _who(self, house: House, secrets: Secrets, route: Route) -> Credential:
+    async def _who(self, house: House, secrets: Secrets, route: Route, scope: HTTPScope) -> Credential:
         """The credential, with all that was shown of it true."""
-        credential = await self._of_account(house, secrets.token)
+        credential = await self._of_account(house, secrets.token, scope)
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):
