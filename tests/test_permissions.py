@@ -22,7 +22,7 @@ from tests.live import Live, clean_environment, live_server
 from flowtally.client.outbox import Limits
 from flowtally.client.spool import Spool
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.errors import ConfigError, Damage
 from flowtally.permissions import create_for_owner
 from flowtally.server import open_house
 
@@ -186,6 +186,29 @@ def test_an_empty_directory_of_ours_that_a_umask_left_open_is_closed(own: Path) 
         place.chmod(mode)
         with open_house(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
             assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_a_place_that_cannot_be_closed_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems have one mode for everything."""
+    place = own / "data"
+    place.mkdir()
+    place.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: None)
+    config = load_config({}, data=str(place), usage_url="memory://")
+    with pytest.raises(ConfigError, match="cannot be closed to others"), open_house(config):
+        pass
+
+
+def test_a_place_that_is_no_place_is_one_line(own: Path) -> None:
+    (own / "circle").symlink_to(own / "circle")
+    (own / "file").touch()
+    for place in (own / "circle", own / "circle" / "data", own / "file", own / "file" / "data"):
+        with pytest.raises(ConfigError, match="data = "), open_house(load_config({}, data=str(place))):
+            pass
+    for setting in ("ledger_url", "keys_url"):
+        urls = {"usage_url": "memory://", setting: f"sqlite:///{own}/circle"}
+        with pytest.raises((ConfigError, Damage)), open_house(load_config({}, data=str(own / "data"), **urls)):
+            pass
 
 
 def test_a_restore_into_a_place_where_others_could_enter_is_refused(own: Path) -> None:

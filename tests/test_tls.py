@@ -70,6 +70,7 @@ def test_what_is_served_with_tls_can_be_asked_by_the_client_and_the_command_line
                                   capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
             assert done.returncode == code, done.stderr
         assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+        assert "SSL_CERT_FILE" in done.stderr
         monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
         with Client(live.url, live.token) as asking:
             assert asking.ready()

@@ -30,12 +30,12 @@ def of_data(data: Path) -> Path:
 
 def of_keys(path: Path) -> Path:
     """The lock of a keys database, which may lie outside the data directory."""
-    return path.resolve().with_suffix(".lock")
+    return Path(os.path.realpath(path)).with_suffix(".lock")
 
 
 def of_ledger(path: Path) -> Path:
     """The lock of a ledger's file, which may lie outside the data directory."""
-    resolved = path.resolve()
+    resolved = Path(os.path.realpath(path))
     return resolved.with_name(f"{resolved.name}.lock")
 
 

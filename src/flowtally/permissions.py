@@ -73,7 +73,7 @@ def why_shared(place: Path) -> str | None:
     if reason := _not_ours(found):
         return reason
     mode = stat.S_IMODE(found.st_mode)
-    if not mode & OTHERS:
+    if not mode & OTHERS or not stat.S_ISDIR(found.st_mode):
         return None
     seen, mend = f"mode {mode:o}", f"chmod 700 {shlex.quote(str(place))}"
     if mode & stat.S_IWOTH:
@@ -87,8 +87,13 @@ def why_shared(place: Path) -> str | None:
 
 def close_to_others(place: Path) -> list[str]:
     """Nobody else can enter this directory from now on, or read what lies directly in it. What was changed, for
-    people: nothing where a thing is not there or not ours."""
-    return [told for one in (place, *place.iterdir()) for told in close(one)] if place.is_dir() else []
+    people: nothing where a thing is not there or not ours. ConfigError where its file system keeps no modes."""
+    if not place.is_dir():
+        return []
+    closed = [told for one in (place, *place.iterdir()) for told in close(one)]
+    if (mode := stat.S_IMODE(place.stat().st_mode)) & OTHERS:
+        raise ConfigError(f"{str(place)!r} cannot be closed to others (mode {mode:o}): use another file system")
+    return closed
 
 
 def close_sqlite(path: Path) -> list[str]:
@@ -159,7 +164,10 @@ def _above(place: Path) -> str | None:
     if place.is_symlink() and place.lstat().st_uid not in (os.geteuid(), 0):
         return "it is a link that another user made"
     for above in _directories_above(place):
-        mode = stat.S_IMODE(above.stat().st_mode) if above.is_dir() else 0
+        try:
+            mode = stat.S_IMODE(above.stat().st_mode)
+        except OSError:  # as in `check_file`
+            continue
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             return f"everybody can write in {above} (mode {mode:o}). chmod o-w {shlex.quote(str(above))}"
     return None
@@ -167,7 +175,7 @@ def _above(place: Path) -> str | None:
 
 def _directories_above(place: Path) -> Iterator[Path]:
     yield from place.absolute().parents
-    if (resolved := place.resolve()) != place.absolute():
+    if (resolved := Path(os.path.realpath(place))) != place.absolute():  # does not mind links in a circle
         yield from resolved.parents
 
 

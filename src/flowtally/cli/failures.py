@@ -44,6 +44,7 @@ HINTS: Final = {
     "holds_full": "See `flowtally held list`; then run the same command again.",
     "settling": "Run the same command again in a moment.",
 }
+CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
     "LogDamaged": "What came before was imported.",
@@ -61,7 +62,8 @@ def explain(error: Exception) -> Failure | None:
     match error:
         case ApiError():
             code = UNREACHABLE if error.code == "unreachable" else FAILED
-            return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), code)
+            hint = CERTIFICATE_HINT if "CERTIFICATE_VERIFY_FAILED" in error.detail else HINTS.get(error.code, "")
+            return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
         case CannotResume() | LogChanged() | LogDamaged() | NothingStored():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,4 +30,4 @@ def open_usage(url: str, memory_bytes: int | None = None) -> UsageStore:
 def embedded_directory(url: str) -> Path | None:
     """Where the engine in this process keeps its files; None for a store elsewhere. Both chdb:///data and chdb:////data
     mean /data."""
-    return Path("/" + urlsplit(url).path.lstrip("/")).resolve() if url.startswith("chdb:") else None
+    return Path(os.path.realpath("/" + urlsplit(url).path.lstrip("/"))) if url.startswith("chdb:") else None
