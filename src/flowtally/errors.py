@@ -21,6 +21,7 @@
     ├── SlowBody (408)              the body stood still or took too long
     ├── Conflict (409)              the request is fine, the present state does not allow it
     │   ├── NameTaken               a user's name is borne by another one
+    │   ├── AccountSuspended        value would leave or reach an account that is suspended
     │   ├── NotCovered              more than the balance holds: carries what is left
     │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
     │   ├── PlanRetired             a plan that is no longer sold
@@ -201,6 +202,11 @@ class Conflict(FlowtallyError):
     status = 409
     code = "conflict"
     title = "Conflict with the present state"
+
+
+class AccountSuspended(Conflict):
+    code = "account_suspended"
+    title = "The account is suspended"
 
 
 class NameTaken(Conflict):

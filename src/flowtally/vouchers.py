@@ -34,9 +34,10 @@ def create_vouchers(
     """`count` vouchers of `amount` each, all or none: a draw for each. At most `most` of an account may be unused (0:
     any number). Call in a write transaction, with a `now` read inside it.
 
-    LimitReached, NotCovered (with what is left), UnknownAccount, NotFound (pool), Conflict, Unprocessable.
+    LimitReached, NotCovered (with what is left), UnknownAccount, NotFound (pool), AccountSuspended, Conflict,
+    Unprocessable.
     """
-    accounts.read_open_account(tx, account_id)
+    accounts.read_active_account(tx, account_id)
     vouchers.check_vouchers(tx, amount, count, pool, duration_s)
     if most and (unused := vouchers.count_unused(tx, account_id)) + count > most:
         detail = f"account {account_id!r} has {unused} unused vouchers; {count} more would be over {most}"

@@ -328,11 +328,12 @@ def test_every_write_sent_twice_with_its_key_happens_once(client: Client, acme: 
     assert client.get("/v1/accounts/acme/balance").json()["pools"]["traffic"]["drawn"] == 0
 
 
-def test_a_suspended_account_goes_on_and_a_closed_one_only_lets_go(client: Client, acme: str) -> None:
+def test_a_suspended_account_passes_nothing_on_and_a_closed_one_only_lets_go(client: Client, acme: str) -> None:
     user = create(client, funded=True).json()["id"]
+    made = allocate(client).json()["id"]
     client.patch("/v1/accounts/acme", json={"status": "suspended"})
     assert create(client, "guy").status_code == 201
-    made = allocate(client).json()["id"]
+    assert allocate(client).json()["code"] == "account_suspended"
     client.patch("/v1/accounts/acme", json={"status": "closed"})
     assert (create(client, "new").status_code, allocate(client).status_code) == (409, 409)
     assert client.post(f"{USERS}/fay/allocations/{made}/return", json={}).json()["returned"] == 500

@@ -89,7 +89,8 @@ def read_account(call: Call, account: str) -> AccountAnswer:
     opens_account=True,
 )
 def change_account(call: Call, account: str, body: AccountChange) -> AccountAnswer:
-    """Name, zone and status; nothing that would alter a past balance. Closed is for ever."""
+    """Name, zone and status; nothing that would alter a past balance. One that is `suspended` passes nothing on and
+    takes nothing for itself (409 `account_suspended`); its use is counted. Closed is for ever: nothing new, no use."""
     return show(
         accounts.change_account(
             call.tx, account, now=call.now, name=body.name, timezone=body.timezone, status=body.status

@@ -7,7 +7,16 @@ from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, Conflict, NotCovered, NotFound, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.errors import (
+    AccountSuspended,
+    BadRange,
+    Conflict,
+    NotCovered,
+    NotFound,
+    UnknownAccount,
+    UnknownUser,
+    Unprocessable,
+)
 from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
@@ -33,7 +42,7 @@ EXAMPLE = AllocationAnswer(
     body=AllocationRequest,
     answer=AllocationAnswer,
     status=201,
-    errors=(UnknownAccount, UnknownUser, NotFound, Conflict, NotCovered, BadRange, Unprocessable),
+    errors=(UnknownAccount, UnknownUser, NotFound, AccountSuspended, Conflict, NotCovered, BadRange, Unprocessable),
     body_example={"amount": 10_000_000_000, "pool": "traffic", "expires_at": "2026-04-01T00:00:00Z"},
     example=EXAMPLE,
 )

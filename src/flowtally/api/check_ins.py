@@ -9,7 +9,7 @@ from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.edges import format_instant, load_zone
-from flowtally.errors import CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
+from flowtally.errors import AccountSuspended, CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
 from flowtally.ledger import accounts, check_ins
 from flowtally.ledger.check_ins import CheckIn, Reward
 from flowtally.ledger.pages import Page
@@ -33,7 +33,7 @@ EXAMPLE = CheckInAnswer(
     summary="Check in",
     answer=CheckInAnswer,
     status=201,
-    errors=(UnknownAccount, Conflict, CheckInsOff, CheckedIn, CheckInCapReached),
+    errors=(UnknownAccount, AccountSuspended, Conflict, CheckInsOff, CheckedIn, CheckInCapReached),
     example=msgspec.structs.replace(EXAMPLE, next_at="2026-03-02T00:00:00+01:00"),
 )
 def check_in(call: Call, account: str) -> CheckInAnswer:

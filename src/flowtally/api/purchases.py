@@ -7,7 +7,7 @@ from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.edges import format_instant
-from flowtally.errors import Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
+from flowtally.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
 from flowtally.ledger import purchases
 from flowtally.ledger.pages import Page
 from flowtally.ledger.purchases import Purchase
@@ -37,7 +37,7 @@ EXAMPLE = PurchaseAnswer(
     body=PurchaseRequest,
     answer=PurchaseAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, PlanRetired, InsufficientFunds),
+    errors=(UnknownAccount, NotFound, AccountSuspended, Conflict, PlanRetired, InsufficientFunds),
     body_example={"plan": "month-100"},
     example=EXAMPLE,
 )

@@ -19,6 +19,7 @@ from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.balance import show_grant
 from flowtally.errors import (
+    AccountSuspended,
     BadRequest,
     Conflict,
     LimitReached,
@@ -93,7 +94,7 @@ def _read_again(call: Call, kept: dict[str, Any], account: str, **_: Any) -> Vou
     body=VoucherRequest,
     answer=VouchersAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, LimitReached, NotCovered, Unprocessable),
+    errors=(UnknownAccount, NotFound, AccountSuspended, Conflict, LimitReached, NotCovered, Unprocessable),
     body_example={"amount": 1_000_000_000, "count": 1},
     example=VouchersAnswer([EXAMPLE]),
     recall=Recall(_ids, _read_again),
@@ -188,7 +189,7 @@ def _look_up(call: Call, account: str, body: RedemptionRequest) -> None:
     body=RedemptionRequest,
     answer=GrantAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, VoucherEnded, Unprocessable, RateLimited),
+    errors=(UnknownAccount, NotFound, AccountSuspended, Conflict, VoucherEnded, Unprocessable, RateLimited),
     body_example={"code": "x7Kp0aQz3LmV9dTn"},
     example=REDEEMED,
     holds_password=True,

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from flowtally.edges import load_zone
-from flowtally.errors import Conflict, UnknownAccount
+from flowtally.errors import AccountSuspended, Conflict, UnknownAccount
 from flowtally.ledger import past, trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
@@ -90,10 +90,11 @@ def read_open_account(tx: Connection, account_id: str) -> Account:
 
 
 def read_active_account(tx: Connection, account_id: str) -> Account:
-    """The account, to let it take something for itself: Conflict when it is suspended or closed, UnknownAccount."""
-    account = read_account(tx, account_id)
-    if account.status != "active":
-        raise Conflict(f"account {account_id!r} is {account.status}", account=account_id)
+    """The account, to let it pass something on or take something for itself: AccountSuspended, Conflict when it is
+    closed, UnknownAccount."""
+    account = read_open_account(tx, account_id)
+    if account.status == "suspended":
+        raise AccountSuspended(f"account {account_id!r} is suspended", account=account_id)
     return account
 
 

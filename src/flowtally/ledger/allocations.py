@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, se
 from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import trail
-from flowtally.ledger.accounts import read_open_account
+from flowtally.ledger.accounts import read_active_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -57,9 +57,10 @@ def allocate(
     """Pass `amount` of the account's pool on to the user until it expires, when the `left` in the account's purse
     covers it.
 
-    NotCovered, NotFound (pool), Conflict (closed account; the user is not funded, or deleted), Unprocessable.
+    NotCovered, NotFound (pool), AccountSuspended, Conflict (closed account; the user is not funded, or deleted),
+    Unprocessable.
     """
-    read_open_account(tx, user.account)
+    read_active_account(tx, user.account)
     check_allocation(tx, user, amount, pool)
     if expires_at is not None:
         check_number("expires_at", expires_at, least=now + 1, most=MAX_INSTANT)

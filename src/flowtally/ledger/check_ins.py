@@ -51,7 +51,7 @@ class CheckIn(msgspec.Struct, frozen=True):
 def check_in(tx: Connection, account: str, reward: Reward, *, now: int) -> CheckIn:
     """Reward the account for today; for the last time in a month with what the cap leaves.
 
-    CheckInsOff, CheckedIn, CheckInCapReached, UnknownAccount, Conflict (suspended or closed account).
+    CheckInsOff, CheckedIn, CheckInCapReached, UnknownAccount, AccountSuspended, Conflict (closed account).
     """
     owner = read_active_account(tx, account)
     if reward.amount == 0:

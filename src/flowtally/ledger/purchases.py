@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, insert, select
 
 from flowtally.errors import NotFound, PlanRetired
 from flowtally.ledger import trail
-from flowtally.ledger.accounts import read_account, read_open_account
+from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.grants import give_grant
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -51,10 +51,10 @@ class Purchase(msgspec.Struct, frozen=True):
 def purchase(tx: Connection, account: str, plan_id: str, *, now: int) -> Purchase:
     """Buy a plan: pay its price, and grant what it holds from now on.
 
-    UnknownAccount, NotFound (plan), Conflict (closed account, more than can be granted), PlanRetired,
+    UnknownAccount, NotFound (plan), AccountSuspended, Conflict (closed account, more than can be granted), PlanRetired,
     InsufficientFunds.
     """
-    read_open_account(tx, account)
+    read_active_account(tx, account)
     plan = read_plan(tx, plan_id)
     if plan.retired_at is not None:
         raise PlanRetired(f"plan {plan.id!r} is no longer sold", plan=plan.id)

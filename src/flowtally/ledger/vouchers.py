@@ -17,10 +17,10 @@ from typing import Any, Final, Literal
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
 
-from flowtally.errors import NotCovered, NotFound, Unprocessable, VoucherEnded
+from flowtally.errors import AccountSuspended, Conflict, NotCovered, NotFound, Unprocessable, VoucherEnded
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import trail
-from flowtally.ledger.accounts import read_account, read_active_account, read_open_account
+from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.codes import Code
 from flowtally.ledger.grants import Grant, give_grant
 from flowtally.ledger.ids import new_id
@@ -64,9 +64,9 @@ def create_vouchers(
 ) -> list[Voucher]:
     """A voucher of `amount` for each of the codes, when the `left` in the account's purse covers them all.
 
-    NotCovered, UnknownAccount, NotFound (pool), Conflict (closed account), Unprocessable.
+    NotCovered, UnknownAccount, NotFound (pool), AccountSuspended, Conflict (closed account), Unprocessable.
     """
-    read_open_account(tx, account)
+    read_active_account(tx, account)
     check_vouchers(tx, amount, len(codes), pool, duration_s)
     total = amount * len(codes)
     if total > left:
@@ -99,14 +99,15 @@ def check_vouchers(tx: Connection, amount: int, count: int, pool: str, duration_
 def redeem_voucher(tx: Connection, account: str, digest: str | None, *, now: int) -> Grant:
     """Turn the voucher whose code has this digest into a grant to the account, from now on.
 
-    NotFound (no such code), VoucherEnded, UnknownAccount, Conflict (suspended or closed account; more than one account
-    may hold).
+    NotFound (no such code), VoucherEnded, UnknownAccount, AccountSuspended (or the one that set it aside is), Conflict
+    (either is closed; more than one account may hold).
     """
     read_active_account(tx, account)
     voucher = find_voucher(tx, digest)
     if voucher is None:
         raise NotFound("there is no voucher with this code")
     _check_unused(voucher)
+    _check_issuer(tx, voucher)
     at = max(now, voucher.created_at)  # were the clock set back: no grant begins before its draw
     grant = give_grant(
         tx,
@@ -191,6 +192,14 @@ def list_vouchers(
         query = query.where(vouchers.c.digest == digest)
     asked = (account, status, digest)
     return read_page(tx, "vouchers", query, vouchers.c.id, Voucher, asked, after=after, limit=limit)
+
+
+def _check_issuer(tx: Connection, voucher: Voucher) -> None:
+    """Who it is stays untold."""
+    status = read_account(tx, voucher.account).status
+    if status != "active":
+        kind = AccountSuspended if status == "suspended" else Conflict
+        raise kind(f"the account that set this voucher aside is {status}")
 
 
 def _check_unused(voucher: Voucher) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from flowtally.api.call import Reply
 from flowtally.errors import (
+    AccountSuspended,
     FlowtallyError,
     Forbidden,
     LimitReached,
@@ -41,7 +42,11 @@ CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
     (Unavailable, 503),
 )
 PLACES: Final[tuple[Place, ...]] = ("headers", "query", "form")
-OWN_WORDS: Final = (Forbidden, MethodNotAllowed)  # texts that say more than the list, and hold nothing secret
+OWN_WORDS: Final = (
+    AccountSuspended,
+    Forbidden,
+    MethodNotAllowed,
+)  # texts that say more than the list, and hold nothing secret
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:

@@ -1,0 +1,184 @@
+"""What may be done with an account in each status: every route that changes something of one, native or a dialect's.
+
+The table in docs/statuses.md says it; a new route has to be put there, and is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+from tests.conftest import Client, send
+from tests.vendors.asking import Shown, issue
+from tests.vendors.tongues import ROUTES, TONGUES
+
+import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.api.operation import OPERATIONS
+from flowtally.vendors.base import Dialect, Route
+
+TABLE = Path(__file__).parents[2] / "docs" / "statuses.md"
+Status = Literal["active", "suspended", "closed"]
+Body = Mapping[str, Any] | None
+GB = 1_000_000_000
+
+
+class World(msgspec.Struct, frozen=True):
+    """An account `acme` with something of everything, and `beta`, which holds a code of acme's."""
+
+    client: Client
+    ids: Mapping[str, str]
+    manager: Shown
+
+    def post(self, path: str, body: Body = None) -> Any:
+        answer = self.client.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+# What is asked natively: the path's parameters but the account's come from `ids`, by name.
+BODIES: dict[str, Body] = {
+    "PATCH /v1/accounts/{account}": {"name": "Acme"},
+    "POST /v1/accounts/{account}/users/{user}/allocations": {"amount": 5},
+    "POST /v1/accounts/{account}/users/{user}/allocations/{allocation}/return": {},
+    "POST /v1/accounts/{account}/grants": {"amount": 5},
+    "POST /v1/accounts/{account}/grants/{grant}/void": None,
+    "POST /v1/accounts/{account}/check-ins": None,
+    "POST /v1/accounts/{account}/credentials": {"scope": "account"},
+    "PATCH /v1/accounts/{account}/credentials/{credential}": {"name": "page"},
+    "POST /v1/accounts/{account}/credentials/{credential}/rotate": {},
+    "POST /v1/accounts/{account}/credentials/{credential}/revoke": None,
+    "POST /v1/accounts/{account}/users/{user}/erase": None,
+    "POST /v1/accounts/{account}/periods": {"from": "2026-02-01", "to": "2026-03-01"},
+    "POST /v1/accounts/{account}/purchases": {"plan": "small"},
+    "POST /v1/accounts/{account}/users": {"name": "new"},
+    "PATCH /v1/accounts/{account}/users/{user}": {"product": "mobile"},
+    "DELETE /v1/accounts/{account}/users/{user}": None,
+    "POST /v1/accounts/{account}/vouchers": {"amount": 5},
+    "POST /v1/accounts/{account}/vouchers/{voucher}/revoke": None,
+    "POST /v1/accounts/{account}/redemptions": {"code": "beta's"},
+    "POST /v1/accounts/{account}/wallet/deposits": {"amount_micros": 5},
+    "POST /v1/accounts/{account}/wallet/adjustments": {"amount_micros": -5, "reason": "paid out"},
+    "PUT /v1/accounts/{account}/whitelist/{pool}": {"addresses": ["192.0.2.1", "198.51.100.1"]},
+    "PUT /v1/accounts/{account}/whitelist/{pool}/{address}": {},
+    "DELETE /v1/accounts/{account}/whitelist/{pool}/{address}": None,
+    "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}": {"addresses": ["192.0.2.1"]},
+    "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}/{address}": {},
+    "DELETE /v1/accounts/{account}/users/{user}/whitelist/{pool}/{address}": None,
+}
+# After all others, which need what these take away.
+LAST = ("DELETE /v1/accounts/{account}/users/{user}", "POST /v1/accounts/{account}/users/{user}/erase")
+BY_ANOTHER = "redeeming a voucher of the account, by another"
+USED = "POST /v1/events"  # asked where it is decided: tests/ingest/test_held.py
+
+
+@pytest.fixture
+def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
+    def make(status: Status) -> World:
+        client = make_client(check_in_bytes=7, check_in_days=1)
+        for name in ("acme", "beta"):
+            client.post("/v1/accounts", json={"id": name, "carry_from": "2026-01-01T00:00:00Z"})
+            client.post(f"/v1/accounts/{name}/grants", json={"amount": 900 * GB})
+        world = World(client, {}, issue(client, "acme", "manage"))
+        made = world.post("/v1/accounts/acme/grants", {"amount": 5})
+        user = world.post("/v1/accounts/acme/users", {"name": "fay", "funded": True})["id"]
+        allocation = world.post(f"/v1/accounts/acme/users/{user}/allocations", {"amount": 50})["id"]
+        mine = world.post("/v1/accounts/acme/vouchers", {"amount": 5, "count": 3})["items"]
+        theirs = world.post("/v1/accounts/beta/vouchers", {"amount": 5})["items"][0]
+        world.post("/v1/accounts/acme/wallet/deposits", {"amount_micros": 1000})
+        world.post("/v1/plans", {"id": "small", "name": "Small", "amount": 5, "price_micros": 5})
+        for path in ("/v1/accounts/acme/whitelist", f"/v1/accounts/acme/users/{user}/whitelist"):
+            client.put(f"{path}/traffic/192.0.2.1", json={})
+        credential = world.post("/v1/accounts/acme/credentials", {"scope": "account"})["id"]
+        names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
+        names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
+        names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme"}
+        _vendors_users(world)
+        client.patch("/v1/accounts/acme", json={"status": status})
+        return msgspec.structs.replace(world, ids=names)
+
+    return make
+
+
+def _vendors_users(world: World) -> None:
+    """What the dialects' writes are about."""
+    for dialect, route in ROUTES:
+        if route.path.endswith("create-sub-account"):
+            world.manager.ask(world.client, dialect, route)
+    for name in ("user123", "user789"):
+        world.post("/v1/accounts/acme/users", {"name": name, "password": "Abcdef12"})
+    assert world.client.put("/v1/accounts/acme/whitelist/traffic/198.51.100.1", json={}).is_success
+
+
+def told() -> dict[str, dict[Status, str]]:
+    """The table: what each route answers in each status; active ones are answered."""
+    rows = [line.strip("|\n ").split(" | ") for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    return {route.strip("`"): {"active": "yes", "suspended": low, "closed": off} for route, low, off in rows}
+
+
+def asked(world: World, name: str) -> str:
+    method, path = name.split(" ", 1)
+    body = BODIES[name]
+    if path.endswith("/redemptions"):
+        body = {"code": world.ids["theirs"]}
+    answer = world.client.request(method, path.format(**world.ids), json=body)
+    return "yes" if answer.is_success else str(answer.json()["code"])
+
+
+def asked_as(world: World, dialect: Dialect, route: Route) -> str:
+    """Vendors have no codes for it; a text of ours says that an account is suspended."""
+    values = {"cdk": world.ids["cdk"]} if "cdk" in route.takes_example else {}
+    answer = world.manager.ask(world.client, dialect, route, **values, **VALUES.get(route.path, {}))
+    if TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
+        return "yes"
+    return "account_suspended" if "suspended" in answer.text else "refused"
+
+
+# Where the example is about what `make_world` made already, or takes away what the others need.
+VALUES: dict[str, dict[str, str]] = {
+    "/api/proxy-users/create-user": {"username": "user999"},
+    "/api/proxy-users/delete-user": {"username": "user789"},
+    "/api/whitelisted-ips/delete-ip": {"ip": "198.51.100.1"},
+    "/ip/open-api/create-sub-account": {"account": "ANOTHER2000", "idempotency_key": "order-another"},
+    "/ip/open-api/allocate-flow-sub-account": {"idempotency_key": "order-of-more"},
+}
+
+
+def writes() -> list[tuple[Dialect, Route]]:
+    return [(dialect, route) for dialect, route in ROUTES if route.writes]
+
+
+def test_the_table_has_every_route_that_changes_something_of_an_account() -> None:
+    native = {f"{op.method} {op.path}" for op in OPERATIONS if op.writes and "{account}" in op.path}
+    assert native == BODIES.keys()
+    vendors = {f"{dialect.name}: {route.method} {route.path}" for dialect, route in writes()}
+    assert set(told()) == native | vendors | {BY_ANOTHER, USED}
+
+
+@pytest.mark.parametrize("status", ["active", "suspended", "closed"])
+def test_every_route_is_answered_by_the_status_as_the_table_says(
+    make_world: Callable[[Status], World], status: Status
+) -> None:
+    world = make_world(status)
+    found = {}
+    beta = world.client.post("/v1/accounts/beta/redemptions", json={"code": world.ids["mine"]})
+    found[BY_ANOTHER] = "yes" if beta.is_success else beta.json()["code"]
+    for dialect, route in writes():
+        found[f"{dialect.name}: {route.method} {route.path}"] = asked_as(world, dialect, route)
+    for name in sorted(BODIES, key=lambda name: (name in LAST, "DELETE" in name, "/revoke" in name, "erase" in name)):
+        found[name] = asked(world, name)
+    expected = {name: statuses[status] for name, statuses in told().items() if name != USED}
+    assert found == expected
+
+
+def test_a_suspended_account_may_go_on_once_it_is_active_again(make_world: Callable[[Status], World]) -> None:
+    world = make_world("suspended")
+    code = {"code": world.ids["mine"]}
+    refused = world.client.post("/v1/accounts/beta/redemptions", json=code)
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_suspended")
+    assert "acme" not in refused.text
+    send(world.client, "late", "2026-03-15T11:00:00Z", bytes_down=5)
+    world.client.patch("/v1/accounts/acme", json={"status": "active"})
+    assert world.client.post("/v1/accounts/beta/redemptions", json=code).status_code == 201
