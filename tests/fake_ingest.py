@@ -15,7 +15,7 @@ from flowtally import errors
 from flowtally.corrections import Correction
 from flowtally.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
-from flowtally.ingest.decode import decompress
+from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
@@ -57,6 +57,7 @@ class FakeIngest:
         *,
         atomic: bool,
         receipts_all: bool,
+        made: Callable[[int], None] = lambda size: None,
     ) -> EventsAnswer:
         await self.hold.wait()
         if self.fault is not None:
@@ -87,6 +88,7 @@ class FakeIngest:
         content_encoding: str | None,
         credential: Credential,
         record: Callable[[Sequence[Correction]], None] = lambda asked: None,
+        made: Callable[[int], None] = lambda size: None,
     ) -> CorrectionsAnswer:
         """Reads them as ingest does; knows no event."""
         corrections = decode_corrections(decompress(body, content_encoding), content_type)

@@ -19,6 +19,7 @@ class Live(msgspec.Struct, frozen=True):
     url: str
     token: str
     data: str
+    pid: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,7 +47,7 @@ def live_server(data: Path, extra: Mapping[str, str] | None = None) -> Iterator[
             log.seek(0)
             assert line, f"the server did not start: {log.read()}"
             ready = json.loads(line)
-            yield Live(ready["url"], ready["admin_token"] or "", ready["data"])
+            yield Live(ready["url"], ready["admin_token"] or "", ready["data"], server.pid)
         finally:
             server.terminate()
             try:

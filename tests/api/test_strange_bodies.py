@@ -16,7 +16,8 @@ from tests.vendors.tongues import ROUTES, assert_refused
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.errors import FlowtallyError
-from flowtally.ingest.decode import MEDIA_TYPES, decode, decompress
+from flowtally.ingest.decode import MEDIA_TYPES, decode
+from flowtally.ingest.decompress import decompress
 from flowtally.vendors.base import Dialect, Route
 
 DEEP = 100_000

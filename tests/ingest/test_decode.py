@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from flowtally.errors import FlowtallyError, MalformedBody, TooLarge, UnsupportedMedia
 from flowtally.events import MAX_QUANTITY, UsageEvent
 from flowtally.ingest import decode as module
-from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode, decompress
+from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode
+from flowtally.ingest.decompress import decompress
 from flowtally.protocol import MAX_EVENTS
 
 EVENT: Final = {"source": "gw", "id": "1", "account": "acme", "time": "2026-01-01T00:00:00Z", "bytes_up": 5}

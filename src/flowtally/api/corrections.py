@@ -113,7 +113,8 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
     with call.house.bodies.hold() as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, partial(_record, call))
+        record = partial(_record, call)
+        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, record, hold.add)
     call.house.metrics.corrections(done)
     return done
 

@@ -141,6 +141,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
                 call.credential,
                 atomic=query.atomic,
                 receipts_all=query.receipts == "all",
+                made=hold.add,
             )
         except HoldsFull as error:
             call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))

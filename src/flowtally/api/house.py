@@ -62,6 +62,7 @@ class EventsDoor(Protocol):
         *,
         atomic: bool,
         receipts_all: bool,
+        made: Callable[[int], None] = lambda size: None,
     ) -> EventsAnswer: ...
 
     async def correct(
@@ -71,6 +72,7 @@ class EventsDoor(Protocol):
         content_encoding: str | None,
         credential: Credential,
         record: Callable[[Sequence[Correction]], None],
+        made: Callable[[int], None] = lambda size: None,
     ) -> CorrectionsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...

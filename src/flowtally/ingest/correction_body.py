@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
-from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
+from flowtally.errors import MalformedBody, Unprocessable, UnsupportedMedia
+from flowtally.ingest.counting import check_parts, is_array, items_of, may_be_long
 from flowtally.texts import printable
 
 PLAIN: Final = "application/json"
@@ -27,12 +28,15 @@ def decode_corrections(body: bytes, media_type: str) -> list[Correction]:
     if kind != PLAIN:
         raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not {PLAIN}", accepted=[PLAIN])
     try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+        if is_array(body):  # counted before anything is made of it
+            items_of(body, MAX_CORRECTIONS)
+        elif may_be_long(body):
+            check_parts(body)
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedBody(f"The body is not JSON: {error}") from None
     items = value if isinstance(value, list) else [value]
-    if len(items) > MAX_CORRECTIONS:
-        raise TooLarge(f"{len(items)} corrections in one request; at most {MAX_CORRECTIONS}", limit=MAX_CORRECTIONS)
     return [_correction(index, item) for index, item in enumerate(items)]
 
 

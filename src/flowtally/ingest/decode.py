@@ -1,4 +1,7 @@
-"""A request body as events: content types, compression, limits. Pure.
+"""A request body as events: content types and limits. Pure. How it is unpacked is in `decompress`.
+
+What a body holds is bounded before objects are made of it (`counting`): one of 64 MiB may be of 20 million empty
+arrays. Where the quick decoder does not take it, its items are decoded one at a time.
 
 A body that is no JSON is refused as a whole, with the position; a well-formed item that is no usage event is kept in
 its place with the reason, so that it gets its own receipt beside the stored ones.
@@ -6,16 +9,16 @@ its place with the reason, so that it gets its own receipt beside the stored one
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-import zstandard
 
 from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
 from flowtally.events import MAX_POSITION_CHARS, MAX_SEQUENCE, CloudEvent, UsageEvent
-from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS
+from flowtally.ingest.counting import check_counts, check_parts, is_array, items_of, may_be_long
+from flowtally.protocol import MAX_EVENTS
 from flowtally.texts import is_text, printable, text_fault
 
 PLAIN: Final = "application/json"
@@ -25,13 +28,13 @@ CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
 EXCERPT: Final = 200
 MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
-MAX_MEMBERS: Final = 10_000  # of one compressed body: each takes time of its own, however little is in it
-WINDOW: Final = 1 << 16  # compressed bytes taken at a time
 
 _lines = msgspec.json.Decoder(UsageEvent)
 _array = msgspec.json.Decoder(list[UsageEvent])
 _cloud_array = msgspec.json.Decoder(list[CloudEvent])
 _any = msgspec.json.Decoder()
+_unmade = msgspec.json.Decoder(msgspec.Raw)
+_LINE: Final = re.compile(rb"\S[^\n]*")  # but for space before it, of which there may be any amount
 
 
 class Decoded(msgspec.Struct, gc=False):
@@ -43,12 +46,13 @@ class Decoded(msgspec.Struct, gc=False):
 
 
 def decode(body: bytes, media_type: str) -> Decoded:
-    """The events of a decompressed body. Raises MalformedBody, TooLarge, UnsupportedMedia."""
+    """The events of an unpacked body. Raises MalformedBody, TooLarge, UnsupportedMedia."""
     kind = media_type.partition(";")[0].strip().lower()
     decoder = _DECODERS.get(kind)
     if decoder is None:
         known = ", ".join(MEDIA_TYPES)
         raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
+    check_counts(body, MAX_EVENTS)
     decoded = decoder(body)
     if len(decoded.events) > MAX_EVENTS:
         raise TooLarge(f"{len(decoded.events)} events in one request; at most {MAX_EVENTS}", limit=MAX_EVENTS)
@@ -61,76 +65,6 @@ def check_positions(events: list[UsageEvent]) -> None:
     for position in {event.position for event in events}:
         if position and (fault := text_fault(position)):
             raise Unprocessable(f"position '{printable(position, 80)}' {fault}", field="position")
-
-
-def decompress(body: bytes, encoding: str | None, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The body without its Content-Encoding; never more than `limit` bytes are made."""
-    kind = (encoding or "identity").strip().lower()
-    if kind == "identity":
-        return _within(body, limit)
-    try:
-        if kind in ("gzip", "x-gzip"):
-            return _gunzip(body, limit)
-        if kind == "zstd":
-            return _unzstd(body, limit)
-    except (zlib.error, zstandard.ZstdError) as error:
-        raise MalformedBody(f"The body is not valid {kind}: {error}") from None
-    raise UnsupportedMedia(f"Content-Encoding {kind!r} is not one of gzip, zstd, identity", accepted=["gzip", "zstd"])
-
-
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit} bytes", limit=limit)
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = at = 0
-    for _ in range(MAX_MEMBERS):  # a gzip file may have several members
-        if at == len(body):
-            return b"".join(parts)
-        inflater = zlib.decompressobj(wbits=31)
-        while not inflater.eof:
-            window = body[at : at + WINDOW]
-            if not window:
-                raise MalformedBody("The gzip body ends too early")
-            parts.append(inflater.decompress(window, limit + 1 - size))
-            at += len(window) - len(inflater.unused_data)
-            size += len(parts[-1])
-            if size > limit:
-                raise _too_large(limit)
-    raise MalformedBody(f"The gzip body has more than {MAX_MEMBERS} members")
-
-
-def _unzstd(body: bytes, limit: int) -> bytes:
-    reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True)
-    plain = reader.read(limit + 1)
-    if len(plain) > limit:
-        raise _too_large(limit)
-    _check_frames(body)
-    return plain
-
-
-def _check_frames(body: bytes) -> None:
-    """The reader takes the end of the bytes for the end of the body; it must be the end of a frame."""
-    at = 0
-    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    for _ in range(MAX_MEMBERS):
-        if at == len(body):
-            return
-        frame = unpacker.decompressobj()
-        while not frame.eof:
-            window = body[at : at + WINDOW]
-            if not window:
-                raise MalformedBody("The zstd body ends too early")
-            frame.decompress(window)
-            at += len(window) - len(frame.unused_data)
-    raise MalformedBody(f"The zstd body has more than {MAX_MEMBERS} frames")
 
 
 def _decode_lines(body: bytes) -> Decoded:
@@ -152,7 +86,7 @@ def _one_per_line(body: bytes, count: int) -> bool:
 
 def _decode_plain(body: bytes) -> Decoded:
     try:
-        if body.lstrip()[:1] == b"[":
+        if is_array(body):
             return Decoded(_array.decode(body), {})
         return Decoded([_lines.decode(body)], {})
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -171,24 +105,35 @@ def _decode_cloudevent(body: bytes) -> Decoded:
 
 
 def _values_of_lines(body: bytes) -> Iterator[Any]:
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if line.strip():
-            yield _json(line, f"line {number}", line=number)
+    number, counted = 1, 0
+    for found in _LINE.finditer(body):
+        number += body.count(b"\n", counted, found.start())
+        counted = found.start()
+        yield _json(found.group(), f"line {number}", line=number)
 
 
 def _values_of_array(body: bytes, *, must_be_array: bool) -> Iterator[Any]:
-    value = _json(body, "the body")
-    if isinstance(value, list):
-        yield from value
+    """The items, each made when it is asked for."""
+    if is_array(body):
+        _decoded(_unmade, body, "the body")  # whether it is JSON at all
+        for start, end in items_of(body, MAX_EVENTS):
+            yield _json(body[start:end], f"the item from byte {start} on")
     elif must_be_array:
         raise MalformedBody("A batch of CloudEvents is a JSON array")
     else:
-        yield value
+        yield _json(body, "the body")
 
 
 def _json(text: bytes, where: str, **extra: object) -> Any:
+    if may_be_long(text):
+        _decoded(_unmade, text, where, **extra)
+        check_parts(text)
+    return _decoded(_any, text, where, **extra)
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], text: bytes, where: str, **extra: object) -> Any:
     try:
-        return _any.decode(text)
+        return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         excerpt = text[:EXCERPT].decode("utf-8", "replace")
         raise MalformedBody(f"{where} is not JSON: {error}", excerpt=excerpt, **extra) from None

@@ -24,7 +24,8 @@ from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
-from flowtally.ingest.decode import Decoded, check_positions, decode, decompress
+from flowtally.ingest.decode import Decoded, check_positions, decode
+from flowtally.ingest.decompress import Made, decompress, nobody
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
@@ -138,10 +139,12 @@ class Ingest:
         *,
         atomic: bool = False,
         receipts_all: bool = False,
+        made: Made = nobody,
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
-        carries what became of the events before."""
-        decoded, prepared, size = await self._read(body, content_type, content_encoding)
+        carries what became of the events before. `made` hears from any thread how much a packed body becomes; what it
+        raises ends the request."""
+        decoded, prepared, size = await self._read(body, content_type, content_encoding, made)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         loop = asyncio.get_running_loop()
@@ -163,10 +166,11 @@ class Ingest:
         content_encoding: str | None,
         credential: Credential,
         record: Callable[[Sequence[Correction]], None] = lambda asked: None,
+        made: Made = nobody,
     ) -> CorrectionsAnswer:
         """Corrections, stored durably. `record` is called with them, in a thread, before any is stored; what it raises
-        ends the request. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
-        read = asyncio.to_thread(self._read_corrections, body, content_type, content_encoding)
+        ends the request. `made` as in `take`. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
+        read = asyncio.to_thread(self._read_corrections, body, content_type, content_encoding, made)
         corrections, found, size = await read
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
@@ -179,22 +183,26 @@ class Ingest:
         return done
 
     def _read_corrections(
-        self, body: bytes, kind: str, encoding: str | None
+        self, body: bytes, kind: str, encoding: str | None, made: Made
     ) -> tuple[list[Correction], dict[EventKey, StoredEvent], int]:
-        plain = decompress(body, encoding, self._max_body_bytes)
+        plain = decompress(body, encoding, self._max_body_bytes, made)
         corrections = decode_corrections(plain, kind)
         return corrections, self._committer.corrector.find(corrections), len(plain)
 
-    async def _read(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
+    async def _read(
+        self, body: bytes, kind: str, encoding: str | None, made: Made
+    ) -> tuple[Decoded, Prepared | None, int]:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
             decoded = decode(body, kind)
             check_positions(decoded.events)
             return decoded, None, len(body)
-        return await asyncio.to_thread(self._read_large, body, kind, encoding)
+        return await asyncio.to_thread(self._read_large, body, kind, encoding, made)
 
-    def _read_large(self, body: bytes, kind: str, encoding: str | None) -> tuple[Decoded, Prepared | None, int]:
-        plain = decompress(body, encoding, self._max_body_bytes)
+    def _read_large(
+        self, body: bytes, kind: str, encoding: str | None, made: Made
+    ) -> tuple[Decoded, Prepared | None, int]:
+        plain = decompress(body, encoding, self._max_body_bytes, made)
         decoded = decode(plain, kind)
         check_positions(decoded.events)
         return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None, len(plain)
