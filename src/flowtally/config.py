@@ -290,7 +290,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ge=1,
             le=86_400,
         ),
-    ] = 60
+    ] = 30
     metrics: Annotated[
         Literal["loopback", "open", "admin"],
         Meta(description="Who reads /metrics without an admin credential: callers of this machine, all, or nobody."),

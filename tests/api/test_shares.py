@@ -151,6 +151,6 @@ def test_refusals_are_told_by_their_code() -> None:
 
 
 def test_shares_are_of_the_processors_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_cores", lambda: 4)
+    monkeypatch.setattr(module, "processors", lambda: 4)
     found = Rule.of(load_config({}, account_share_percent=25, installation_share_percent=100, budget_saved_s=30))
     assert (found.account_rate, found.installation_rate, found.saved_s) == (1.0, 4.0, 30)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from flowtally.api.cost import Cost
 from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
 from flowtally.api.forwarded import caller_of
@@ -151,13 +151,12 @@ class House(msgspec.Struct, frozen=True):
         account = credential.account or INSTALLATION
 
         def timed() -> T:
-            started = time.perf_counter()
+            cost = Cost(self.lanes, waits=weight.waits)
             try:
                 return work()
             finally:
-                took = time.perf_counter() - started
-                self.shares.charge(account, took)
-                self.weights.took(account, operation, weight, took)
+                self.shares.charge(account, cost.seconds())
+                self.weights.took(account, operation, weight, cost.busy())
 
         large = self.weights.is_large(account, operation, weight)
         return await self.lanes.run(account, timed, large=large, streamed=streamed)

@@ -27,14 +27,11 @@ class Lane:
 
     def __init__(self, name: str, width: int, each: int) -> None:
         self.width = width
+        self.running = 0
         self._each = each
         self._pool = ThreadPoolExecutor(width, name, initializer=readers.mark)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by account, the next one first
         self._running: dict[str, int] = {}  # by account
-
-    @property
-    def running(self) -> int:
-        return sum(self._running.values())
 
     @property
     def waiting(self) -> int:
@@ -75,6 +72,7 @@ class Lane:
                 self._waiting[account] = waiting  # behind all others
             if not turn.done():
                 self._running[account] = self._running.get(account, 0) + 1
+                self.running += 1
                 turn.set_result(None)
 
     def _next(self) -> str | None:
@@ -86,6 +84,7 @@ class Lane:
             loop.call_soon_threadsafe(self._ended, account)
 
     def _ended(self, account: str) -> None:
+        self.running -= 1
         left = self._running[account] - 1
         if left:
             self._running[account] = left
@@ -114,6 +113,11 @@ class Lanes:
         self.small = Lane("ask", small, max(1, small - 1))
         self.large = Lane("large", large, max(1, large // 2))
         self.streamed = Lane("export", STREAMED, 1)
+
+    @property
+    def running(self) -> int:
+        """How many works are at it; from any thread."""
+        return self.small.running + self.large.running + self.streamed.running
 
     async def run(self, account: str, work: Callable[[], T], *, large: bool = False, streamed: bool = False) -> T:
         lane = self.streamed if streamed else self.large if large else self.small

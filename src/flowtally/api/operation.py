@@ -31,7 +31,7 @@ from flowtally.api.idempotent import Key, Recall, is_known, once
 from flowtally.api.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID
-from flowtally.api.weights import SMALL, Weight
+from flowtally.api.weights import SMALL, WRITE, Weight
 from flowtally.config import Config
 from flowtally.errors import BadRequest, FlowtallyError
 from flowtally.ledger.credentials import Credential
@@ -183,7 +183,7 @@ async def _admitted(
         key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
     if op.streams:
         request.scope[HELD].enter_context(house.exports.take(credential.id))  # type: ignore[typeddict-item]
-    weight = SMALL if op.weigh is None else op.weigh(query, call.now)
+    weight = op.weigh(query, call.now) if op.weigh is not None else WRITE if op.writes else SMALL
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 
 

@@ -12,7 +12,6 @@ bounded: who is forgotten begins with a full budget.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtally.api.cost import processors
 from flowtally.config import Config
 from flowtally.errors import BudgetUsed, RateLimited, TooManyAtOnce
 from flowtally.ledger.credentials import Credential
@@ -42,7 +42,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, config: Config) -> Rule:
-        cores = _cores()
+        cores = processors()
         return cls(
             config.max_requests_per_credential,
             config.max_sends_per_credential,
@@ -158,8 +158,3 @@ class Shares:
                 self._in_work[who] = left
             else:
                 del self._in_work[who]
-
-
-def _cores() -> int:
-    """Of this process: a container may have fewer than the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

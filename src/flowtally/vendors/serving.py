@@ -28,6 +28,7 @@ from flowtally.api.house import House
 from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest, actor_of, options
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
+from flowtally.api.weights import SMALL, WRITE
 from flowtally.config import Config
 from flowtally.errors import (
     ClientGone,
@@ -179,7 +180,7 @@ class Served:
     ) -> Reply:
         operation = f"{self._dialect.name} {route.work.__name__}"
         work = partial(self._work, house, route, credential, actor, asked, unread)
-        return await house.answered(credential, operation, work)
+        return await house.answered(credential, operation, work, WRITE if route.writes else SMALL)
 
     def _work(
         self,
