@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from tests.live import Live, live_server
 
 from flowtally.api.access import MAX_HEAD_BYTES
-from flowtally.api.crowd import HERE, Crowd, Peer
+from flowtally.api.crowd import HERE, STUCK_S, Crowd, Peer
 from flowtally.api.forwarded import Networks
 from flowtally.config import load_config
 
@@ -147,9 +147,15 @@ def listening() -> Iterator[Listening]:
         yield Listening(closing)
 
 
-def crowd(per_address: int = 4, most: int = 1000, proxies: str = "", here: Networks = ()) -> Crowd:
+def crowd(
+    per_address: int = 4,
+    most: int = 1000,
+    proxies: str = "",
+    here: Networks = (),
+    clock: Callable[[], float] = time.monotonic,
+) -> Crowd:
     settings = {"max_connections": most, "max_connections_per_address": per_address, "trusted_proxies": proxies}
-    return Crowd(load_config({}, data="/nowhere", **settings), here)
+    return Crowd(load_config({}, data="/nowhere", **settings), here, clock)
 
 
 def test_one_address_has_so_many_connections_and_others_keep_theirs(listening: Listening) -> None:
@@ -200,6 +206,22 @@ def test_silent_ones_end_at_the_second_sweep_and_only_when_there_are_many(listen
     assert watch.sweep(listening.port) == len(early)
     assert set(listening.ended()) == set(early)
     assert late not in listening.ended()
+
+
+def test_one_whose_answer_is_stuck_ends_when_there_are_many(listening: Listening) -> None:
+    now = [1000.0]
+    watch = crowd(per_address=0, most=16, clock=lambda: now[0])
+    stuck, busy, fresh = [[listening.take("127.0.0.2") for _ in range(5)] for _ in range(3)]
+    for peer in (*stuck, *busy):
+        watch.begin(peer)
+        watch.end(peer)
+    now[0] += STUCK_S + 1
+    for peer in (*busy, *fresh):
+        watch.begin(peer)
+    for peer in fresh:
+        watch.end(peer)
+    assert watch.sweep(listening.port) == len(stuck)
+    assert set(listening.ended()) == set(stuck)
 
 
 def test_a_connection_that_ended_by_itself_and_other_sockets_are_left_alone(listening: Listening) -> None:

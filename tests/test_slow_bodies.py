@@ -61,7 +61,9 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.mark.parametrize("shown", [[], ["Authorization: Bearer wrong-token-0123456789", "token: wrong"]], ids=len)
 def test_no_door_waits_for_the_body_of_somebody_unknown(patient: Live, shown: list[str]) -> None:
     with ExitStack() as closing:
-        asked = [(method, path, closing.enter_context(connect(patient))) for method, path in NATIVE + DIALECTS]
+        elsewhere = [("POST", "/nothing"), ("DELETE", "/v1/events"), ("DELETE", DIALECTS[0][1]), ("GET", "/healthz")]
+        doors = NATIVE + DIALECTS + elsewhere
+        asked = [(method, path, closing.enter_context(connect(patient))) for method, path in doors]
         for method, path, own in asked:
             own.sendall(head(method, path, *shown) + b"{")
         for method, path, own in asked:

@@ -20,6 +20,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from flowtally.api.connection import Connection
+from flowtally.api.crowd import peer_of
 from flowtally.api.heads import method_of
 from flowtally.api.house import House, address_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, MEDIA_TYPE, REQUEST_ID, problem_body
@@ -67,13 +68,15 @@ class Access:
                     status = ClientGone.status  # nobody hears this answer
             elif message["type"] == "http.response.body":
                 ended = not message.get("more_body", False)
-            await sending(message)
+                await sending.body(message)
+                return
+            await send(message)
 
         scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
         house: House = scope["litestar_app"].state.house
         sending = Sending(send, house.config.send_idle_s)
-        crowd = house.crowd
-        crowd.begin(scope["client"])
+        crowd, peer = house.crowd, peer_of(scope["client"])
+        crowd.begin(peer)
         try:
             if (size := head_bytes(scope)) > MAX_HEAD_BYTES:
                 await _refuse_head(size, request_id, send_marked)
@@ -86,13 +89,13 @@ class Access:
                 raise
             status = ClientGone.status
             log.warning("answer given up, nobody reads it", path=printable(path, PATH_CHARS), request_id=request_id)
-            await asyncio.to_thread(crowd.break_off, scope["client"], scope["server"])
+            await asyncio.to_thread(crowd.break_off, peer, scope["server"])
         finally:
             held.close()
             caller.close()
-            crowd.end(scope["client"])
+            crowd.end(peer)
             if caller.gave_up:
-                crowd.give_up(scope["client"])
+                crowd.give_up(peer)
             self._note(scope, path, status, time.perf_counter() - started, request_id)
 
     def _note(self, scope: HTTPScope, path: str, status: int, seconds: float, request_id: str) -> None:

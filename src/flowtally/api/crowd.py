@@ -6,7 +6,9 @@ down what is beyond the bounds. While there are no more open files than the leas
 
 * An address (of IPv6 a /64, which is what one caller has) has at most so many connections. Those of this machine and
   of trusted proxies are not counted: they speak for many, and bound these themselves.
-* Three quarters of all connections taken: those that have not said a word since the sweep before this one end.
+* Three quarters of all connections taken: those that have not said a word since the sweep before this one end, and
+  those that are idle for so long that their answer is stuck: the HTTP server ends idle ones sooner, but waits without
+  end for who reads nothing.
 * Where the rest of a body was given up nothing more is read, or the HTTP server would wait for it without end.
 
 First those that never asked anything, then idle ones, and of each the newest; one with a request in work comes last.
@@ -17,8 +19,9 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
@@ -33,6 +36,7 @@ log = structlog.get_logger("flowtally.server")
 
 SWEEP_S: Final = 1.0
 OPEN_FILES: Final = "/dev/fd"  # of this process, on Linux and macOS; elsewhere nothing is swept
+STUCK_S: Final = 30.0
 IPV6_CALLER: Final = 64  # bits of the network that one caller is given
 HERE: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1"))
 
@@ -49,38 +53,35 @@ class Found(msgspec.Struct, frozen=True):
 class Crowd:
     """Told by the event loop what is asked over which connection; `sweep` runs in a thread beside it."""
 
-    def __init__(self, config: Config, here: Networks = HERE) -> None:
+    def __init__(self, config: Config, here: Networks = HERE, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._uncounted = (*here, *config.proxies)
         self._crowded = config.max_connections * 3 // 4
         per_address = config.max_connections_per_address
         self._least = min(per_address, self._crowded) if per_address else self._crowded
         self._in_work: set[Peer] = set()
-        self._served: set[Peer] = set()  # those that asked something, and some that are gone
+        self._served: dict[Peer, float] = {}  # when those that asked something were answered, and some that are gone
         self._given_up: set[Peer] = set()
         self._since: dict[Peer, int] = {}  # at which sweep each was seen first
+        self._clock = clock
         self._sweeps = 0
 
-    def begin(self, client: tuple[str, int] | None) -> None:
+    def begin(self, peer: Peer) -> None:
         """A request of this connection is in work."""
-        if client is not None:
-            self._in_work.add(_of_scope(client))
-            self._given_up.discard(_of_scope(client))
+        self._in_work.add(peer)
+        self._given_up.discard(peer)
 
-    def end(self, client: tuple[str, int] | None) -> None:
-        if client is not None:
-            self._in_work.discard(_of_scope(client))
-            self._served.add(_of_scope(client))
+    def end(self, peer: Peer) -> None:
+        self._in_work.discard(peer)
+        self._served[peer] = self._clock()
 
-    def give_up(self, client: tuple[str, int] | None) -> None:
+    def give_up(self, peer: Peer) -> None:
         """Nothing more is to be read of this connection; what is on its way out is still sent."""
-        if client is not None:
-            self._given_up.add(_of_scope(client))
+        self._given_up.add(peer)
 
-    def break_off(self, client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> None:
+    def break_off(self, peer: Peer, server: tuple[str, int | None] | None) -> None:
         """End this connection at once, in a thread: what was not sent yet is not, so nobody takes it for whole."""
-        if client is not None and server is not None and server[1] is not None:
-            peer = _of_scope(client)
+        if server is not None and server[1] is not None:
             for one in connections(int(server[1]), _open_files()):
                 if one.peer == peer:
                     _shut(one)
@@ -89,7 +90,7 @@ class Crowd:
         """Shut down what is beyond the bounds or was given up; how many that were."""
         self._sweeps += 1
         if len(self._served) > 2 * self._config.max_connections:
-            self._served.clear()  # costs nothing but the order in which idle ones end
+            self._served = {}  # costs nothing but the order in which idle ones end
         files, given_up = _open_files(), self._given_up
         if len(files) <= self._least and not given_up:
             self._since.clear()
@@ -120,7 +121,12 @@ class Crowd:
         yield from silent
 
     def _is_silent(self, peer: Peer) -> bool:
-        return peer not in self._in_work and peer not in self._served and self._since[peer] < self._sweeps
+        if peer in self._in_work:
+            return False
+        answered_at = self._served.get(peer)
+        if answered_at is None:
+            return self._since[peer] < self._sweeps
+        return self._clock() - answered_at > STUCK_S
 
     def _worth(self, one: Found) -> tuple[bool, bool, int]:
         """The least ends first."""
@@ -145,8 +151,9 @@ def connections(port: int, files: Sequence[int]) -> Iterator[Found]:
                     yield Found(file, _peer(own))
 
 
-def _of_scope(client: tuple[str, int]) -> Peer:
-    return client[0], int(client[1])  # the HTTP server has the port as text
+def peer_of(client: tuple[str, int] | None) -> Peer:
+    """Who is at the other end of a request; of no connection where nobody knows."""
+    return ("", 0) if client is None else (client[0], int(client[1]))  # the HTTP server has the port as text
 
 
 def _open_files() -> list[int]:

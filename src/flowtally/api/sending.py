@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from litestar.types import Message, Send
+from litestar.types import HTTPResponseBodyEvent, Send
 
 from flowtally.errors import ClientGone
 
@@ -17,7 +17,7 @@ PIECE_BYTES: Final = 128 * 1024
 
 
 class Sending:
-    """Stands where `send` stood."""
+    """Stands where `send` stood, for bodies."""
 
     def __init__(self, send: Send, patience_s: int) -> None:
         self._send = send
@@ -25,10 +25,7 @@ class Sending:
         self._in_pieces = False
         self.stalled = False  # nothing was read for so long: whoever sends has been told ClientGone
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] != "http.response.body":
-            await self._send(message)
-            return
+    async def body(self, message: HTTPResponseBodyEvent) -> None:
         body, more = message["body"], message.get("more_body", False)
         self._in_pieces = self._in_pieces or more or len(body) > PIECE_BYTES
         if not self._in_pieces:
@@ -39,7 +36,7 @@ class Sending:
             going_on = more or start + PIECE_BYTES < len(body)
             await self._in_time({"type": "http.response.body", "body": piece, "more_body": going_on})
 
-    async def _in_time(self, message: Message) -> None:
+    async def _in_time(self, message: HTTPResponseBodyEvent) -> None:
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._send(message)
