@@ -25,6 +25,7 @@ from flowtally.config import load_config
 from flowtally.errors import ConfigError, Damage
 from flowtally.permissions import create_for_owner
 from flowtally.server import open_house
+from flowtally.start import leases
 
 FLOWTALLY = [sys.executable, "-m", "flowtally"]
 EVENT = {"source": "gw", "id": "1", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
@@ -186,6 +187,22 @@ def test_an_empty_directory_of_ours_that_a_umask_left_open_is_closed(own: Path) 
         place.chmod(mode)
         with open_house(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
             assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_what_lies_in_a_closed_directory_needs_no_mode_of_its_own(own: Path) -> None:
+    """A tool that unpacked it, or an earlier version, may have left whatever in it."""
+    inside = own / "data" / "usage"
+    (inside / "left by a tool").mkdir(parents=True)
+    (own / "data").chmod(0o700)
+    inside.chmod(0o755)
+    url = f"chdb:///{own}/data/usage"
+    with leases(load_config({}, data=str(own / "data"), usage_url=url)):
+        pass
+    with (
+        pytest.raises(ConfigError, match=r"usage_url = .*others can enter it"),
+        leases(load_config({}, data=str(own / "other"), usage_url=url)),
+    ):
+        pass
 
 
 def test_a_place_that_cannot_be_closed_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

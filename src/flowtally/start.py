@@ -12,6 +12,7 @@ Owns this order, and the first admin credential. What the comparisons are is in 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ class Started(NamedTuple):
 def check_places(config: Config) -> None:
     """ConfigError where somebody else could read or replace what this installation keeps. Changes nothing."""
     permissions.check_directory(config.data_dir, "data")
-    if (directory := embedded_directory(config.usage_url)) is not None:
+    if (directory := _engine_elsewhere(config)) is not None:
         permissions.check_directory(directory, "usage_url")
     permissions.check_parent(config.backups, "backup_dir")
     for setting, file in _files(config):
@@ -68,12 +69,19 @@ def check_places(config: Config) -> None:
 def close_places(config: Config) -> None:
     """What an earlier umask left open to others is closed to them, and told."""
     closed = permissions.close_to_others(config.data_dir)
-    if (directory := embedded_directory(config.usage_url)) is not None:
+    if (directory := _engine_elsewhere(config)) is not None:
         closed += permissions.close(directory)
     for _, file in _files(config):
         closed += permissions.close_sqlite(file)
     if closed:
         log.warning("closed_to_others", first=closed[0], more=len(closed) - 1)
+
+
+def _engine_elsewhere(config: Config) -> Path | None:
+    """The engine's directory where the data directory does not shut others out of it."""
+    directory = embedded_directory(config.usage_url)
+    inside = directory is None or directory.is_relative_to(os.path.realpath(config.data_dir))
+    return None if inside else directory
 
 
 def _files(config: Config) -> list[tuple[str, Path]]:
