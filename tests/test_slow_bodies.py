@@ -70,6 +70,18 @@ def test_no_door_waits_for_the_body_of_somebody_unknown(patient: Live, shown: li
             assert all_of(own).startswith(b"HTTP/1.1 "), (method, path)  # answered, and the connection ended
 
 
+def test_bodies_of_callers_without_a_name_leave_places_for_the_others(patient: Live) -> None:
+    """More than there are places, to a door that looks for a token in the body."""
+    with ExitStack() as closing:
+        asked = [closing.enter_context(connect(patient)) for _ in range(1100)]
+        for one in asked:
+            one.sendall(head("GET", "/api/cdk/list") + b"t")
+        headers = {"Authorization": f"Bearer {patient.token}"}
+        assert httpx.get(f"{patient.url}/v1/accounts", headers=headers, timeout=60).status_code == 200
+        told = [all_of(one) for one in asked]
+    assert sum(b'"code":503' in one for one in told) > 500  # most of them at once
+
+
 def test_who_is_known_must_send_or_the_place_is_free_again(strict: Live) -> None:
     with connect(strict) as own:
         own.sendall(head("POST", "/v1/events", f"Authorization: Bearer {strict.token}", length=10_000))

@@ -1,15 +1,19 @@
 """Places for requests in work: so many at a time, whoever asks. The next one is told to come again (503).
 
 Owns the bound of the whole server, apart from that on connections, of which most are silent at a time. What machines
-ask (`/healthz`, `/readyz`, `/metrics`) takes no place. One event loop takes all requests, so plain numbers do.
+ask (`/healthz`, `/readyz`, `/metrics`) takes no place. Callers who may show in the body who they are have few places of
+their own until they did, so that they cannot take all. One event loop takes all requests, so plain numbers do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from flowtally.errors import Overloaded
+
+UNKNOWN_PART: Final = 16  # of the places: for bodies of callers that are not known yet
 
 
 class Places:
@@ -18,6 +22,19 @@ class Places:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
+        self.unknown_limit = max(1, limit // UNKNOWN_PART)
+        self.unknown = 0
+
+    @contextmanager
+    def take_unknown(self) -> Iterator[None]:
+        """While a body is read of somebody who is not known yet; Overloaded likewise."""
+        if self.unknown >= self.unknown_limit:
+            raise Overloaded(f"The bodies of {self.unknown} callers without a token are awaited", retry_after_s=1)
+        self.unknown += 1
+        try:
+            yield
+        finally:
+            self.unknown -= 1
 
     @contextmanager
     def take(self) -> Iterator[None]:

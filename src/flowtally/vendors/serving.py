@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ from flowtally.protocol import Scope
 from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
-from flowtally.vendors.reading import ReadBody, read_asked
+from flowtally.vendors.reading import read_asked
 from flowtally.vendors.throttle import Throttle
 
 log = structlog.get_logger("flowtally.vendors")
@@ -129,17 +129,18 @@ class Served:
     async def _asked(self, house: House, request: AnyRequest) -> tuple[Asked, Secrets, FlowtallyError | None]:
         """The request and what its caller shows; a token in the head is known before the body is read."""
         asked, unread = await read_asked(request, house.config)
-        body: ReadBody = read_unknown
+        known = True
         try:
             secrets = self._dialect.identify(asked, self._settings)
         except Unauthenticated:
             if not self._dialect.secrets_in_body or not has_body(request):
                 raise
+            known = False
         else:
             await self._of_account(house, secrets.token, request.scope)
-            body = read_body
         if has_body(request):
-            asked, unread = await read_asked(request, house.config, body)
+            with nullcontext() if known else house.places.take_unknown():
+                asked, unread = await read_asked(request, house.config, read_body if known else read_unknown)
             secrets = self._dialect.identify(asked, self._settings)
         return asked, secrets, unread
 
