@@ -140,13 +140,24 @@ def test_a_password_is_read_again_by_whoever_manages_and_logged_by_nobody(
     assert "hunter2" not in "".join(capfd.readouterr())
 
 
-def test_a_name_in_use_is_409_wherever_it_is(client: Client, acme: str) -> None:
+def test_a_name_in_use_is_409_in_its_account_and_neither_told_nor_in_the_way_in_another(
+    client: Client, acme: str
+) -> None:
     client.post("/v1/accounts", json={"id": "other"})
     create(client)
-    for account in ("acme", "other"):
-        answer = client.post(f"/v1/accounts/{account}/users", json={"name": "fay"})
-        assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
-    assert client.post("/v1/accounts/other/users", json={"name": "alice"}).status_code == 201  # traffic's, in acme
+    answer = client.post("/v1/accounts/acme/users", json={"name": "fay"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+    theirs = token_of(client, "/v1/accounts/other/credentials", scope="manage")
+    made = {}
+    for name in ("fay", "alice", "nobody has it"):  # managed in acme, brought by its traffic, and neither
+        answer = client.post("/v1/accounts/other/users", json={"name": name}, headers=theirs)
+        made[name] = (answer.status_code, sorted(answer.json()))
+        renamed = client.patch(f"/v1/accounts/other/users/{name}", json={"name": f"{name} 2"}, headers=theirs)
+        assert renamed.status_code == 200
+        back = client.patch(f"/v1/accounts/other/users/{name} 2", json={"name": name}, headers=theirs)
+        assert (back.status_code, back.json()["name"]) == (200, name)
+    assert len({str(one) for one in made.values()}) == 1
+    assert client.get("/v1/accounts/acme/users/fay").json()["account"] == "acme"
 
 
 def test_a_password_is_kept_encrypted_and_never_shown_or_logged(

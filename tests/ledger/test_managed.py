@@ -30,7 +30,6 @@ def test_a_user_is_made_with_all_that_is_set_about_it(ledger: Ledger) -> None:
         for asked in ("ann", made.id):
             assert users.read_user(tx, "acme", asked) == made
         assert users.list_users(tx, "acme").items == [made]
-        assert managed.read_managed(tx, "ann") == made
         assert (managed.sealed_password(tx, made.id), any_sealed(tx)) == ("sealed", "sealed")
 
 
@@ -48,25 +47,30 @@ def test_a_user_whose_use_the_account_paid_cannot_become_funded(ledger: Ledger) 
             managed.create_user(tx, "acme", "ann", funded=True, now=9)
 
 
-def test_a_managed_name_is_borne_once_in_the_installation(ledger: Ledger) -> None:
+def test_a_name_is_borne_once_in_its_account_and_is_nothing_to_another(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        managed.create_user(tx, "acme", "ann", now=5)
+        ours = managed.create_user(tx, "acme", "ann", now=5)
         managed.create_user(tx, "acme", "bob", now=5)
-        for account in ("acme", "beta"):
-            with pytest.raises(NameTaken, match="'ann' is in use"):
-                managed.create_user(tx, account, "ann", now=6)
+        with pytest.raises(NameTaken, match="'ann' is in use"):
+            managed.create_user(tx, "acme", "ann", now=6)
         with pytest.raises(NameTaken):
             managed.change_user(tx, "acme", "bob", name="ann", now=6)
+        theirs = managed.create_user(tx, "beta", "ann", now=6)
+        managed.create_user(tx, "beta", "eve", now=6)
+        with pytest.raises(NameTaken):
+            managed.change_user(tx, "beta", "eve", name="ann", now=7)
+        managed.change_user(tx, "beta", "eve", name="bob", now=7)
+        managed.delete_user(tx, "beta", "ann", now=8)
+        assert users.read_user(tx, "acme", "ann").id == ours.id != theirs.id
 
 
-def test_traffic_may_bring_the_same_name_to_two_accounts_and_only_one_of_them_can_be_managed(ledger: Ledger) -> None:
+def test_traffic_may_bring_the_same_name_to_two_accounts_and_both_can_be_managed(ledger: Ledger) -> None:
     """Two customers import logs that both know an `alice`: nothing is refused and nothing is mixed."""
     with ledger.begin() as tx:
         made = users.ensure_users(tx, [("acme", "alice"), ("beta", "alice")], 5)
         assert len(set(made.values())) == 2
-        managed.change_user(tx, "acme", "alice", limit=MONTHLY, now=6)
-        with pytest.raises(NameTaken):
-            managed.change_user(tx, "beta", "alice", limit=MONTHLY, now=6)
+        for account in ("acme", "beta"):
+            assert managed.change_user(tx, account, "alice", limit=MONTHLY, now=6).id == made[account, "alice"]
         renamed = managed.change_user(tx, "beta", "alice", name="alice@beta", limit=MONTHLY, now=7)
         assert renamed.id == made["beta", "alice"]
         assert users.ensure_users(tx, [("beta", "alice")], 8).keys() == {("beta", "alice")}  # traffic goes on
@@ -123,8 +127,6 @@ def test_a_deleted_user_stays_on_record_under_its_id_without_its_password(ledger
         assert users.names_of(tx, [made.id]) == {made.id: "ann"}
         with pytest.raises(UnknownUser):
             users.read_user(tx, "acme", "ann")
-        with pytest.raises(UnknownUser):
-            managed.read_managed(tx, "ann")
         with pytest.raises(Conflict, match="was deleted"):
             managed.change_user(tx, "acme", made.id, product="x", now=11)
 

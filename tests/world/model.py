@@ -188,8 +188,9 @@ class Model:
                 before = until
         return found
 
-    def managed(self, name: str) -> User | None:
-        return next((one for one in self.users if one.managed and not one.deleted and one.name == name), None)
+    def managed(self, account: str, name: str) -> User | None:
+        here = (one for one in self.users if one.account == account and one.managed and not one.deleted)
+        return next((one for one in here if one.name == name), None)
 
     # Events and entries
 

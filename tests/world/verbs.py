@@ -361,9 +361,10 @@ def make_a_user(world: World, chance: Random) -> None:
     name = chance.choice([*NAMES, f"new{world.made}"] if chance.random() < 0.5 else [f"new{world.made}"])
     path, asked = f"/v1/accounts/{account}/users", {"name": name, "funded": funded}
     there = world.model.bearer(account, name, world.now)
-    if world.model.managed(name) is not None or (there is not None and funded):
+    taken = world.model.managed(account, name)
+    if taken is not None or (there is not None and funded):
         problem = world.ask("POST", path, asked, status=409)
-        assert problem["code"] == ("name_taken" if world.model.managed(name) else "conflict")
+        assert problem["code"] == ("name_taken" if taken else "conflict")
         return
     made = world.write(path, asked)
     user = there or world.model.bear(User(account, name, world.now, made["id"], funded=funded))
@@ -379,7 +380,7 @@ def rename_a_user(world: World, chance: Random) -> None:
     if user is None or user.name == name:
         return
     path = f"/v1/accounts/{user.account}/users/{user.id}"
-    if world.model.managed(name) or world.model.bearer(user.account, name, world.now):
+    if world.model.bearer(user.account, name, world.now):
         assert world.ask("PATCH", path, {"name": name}, status=409)["code"] == "name_taken"
         return
     assert world.ask("PATCH", path, {"name": name})["name"] == name
@@ -392,7 +393,7 @@ def rename_a_user(world: World, chance: Random) -> None:
 @verb(2)
 def limit_a_user(world: World, chance: Random) -> None:
     user = world.user()
-    if user is None or world.model.managed(user.name) not in (None, user):
+    if user is None:
         return
     limit = {"amount": chance.randrange(60), "unit": chance.choice(["bytes", "requests"])}
     limit |= {"window": chance.choice(["lifetime", "day", "month"])}

@@ -91,7 +91,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changes_names=True,
 )
 def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
-    """Its name is borne once in the installation while it is in use. A user that traffic brought under this name to
+    """Its name is borne once in the account while it is in use. A user that traffic brought under this name to
     this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
     allocated to it, and left out of the account's balance. A `limit` never pays, it only refuses. The `password` is
     kept encrypted and never answered here. An account has `max_users` managed users at most."""

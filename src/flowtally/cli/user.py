@@ -90,7 +90,7 @@ Password = Annotated[
 @commands.command("create", epilog=CREATE)
 def create(
     account: Account,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Borne once in the installation while in use.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Borne once in the account while in use.")],
     product: Product = None,
     limit: LimitAmount = None,
     unit: Unit = "bytes",

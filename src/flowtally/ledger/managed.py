@@ -1,9 +1,8 @@
 """Users that somebody manages: made by hand or taken over from traffic, changed, renamed, deleted.
 
-Owns what is set about a user and the rule of names (decision 0021): the name of a managed user is borne once in the
-installation, so that who logs in with it is known without asking for an account; a name that only traffic brought is
-borne once in its account. `funded` decides who pays for past use, so it is fixed when the user is made. Passwords
-come here encrypted (`vault`).
+Owns what is set about a user and the rule of names (decision 0073): a name is borne once in its account, whoever
+brought it. What other accounts call their users is neither seen nor in the way. `funded` decides who pays for past use,
+so it is fixed when the user is made. Passwords come here encrypted (`vault`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.errors import Conflict, LimitReached, NameTaken, UnknownUser
+from flowtally.errors import Conflict, LimitReached, NameTaken
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import names, past, roster, trail, whitelist
 from flowtally.ledger.accounts import read_open_account
@@ -22,7 +21,6 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.tables import managed_users, users
 from flowtally.ledger.texts import check_number, check_text
 from flowtally.ledger.users import Limit, User, read_user
-from flowtally.texts import may_be_known
 
 SetStatus = Literal["active", "disabled"]
 
@@ -48,9 +46,10 @@ def create_user(
     """
     read_open_account(tx, account)
     check_text("name", name, least=1)
-    _check_unmanaged(tx, name)
-    _check_room(tx, account, most)
     user_id = names.present_bearers(tx, [(account, name)]).get((account, name))
+    if user_id is not None and read_user(tx, account, user_id).managed:
+        raise _taken(name)
+    _check_room(tx, account, most)
     if user_id is not None and funded:
         detail = f"user {name!r} was seen in traffic already: its use is the account's and it cannot become funded"
         raise Conflict(detail, user=user_id)
@@ -87,9 +86,8 @@ def change_user(
     after = msgspec.structs.replace(before, **{field: value for field, value in given.items() if value is not UNSET})
     if after == before and password is UNSET:
         return before
-    if after.name != before.name or not before.managed:
-        _check_free(tx, after)
     if after.name != before.name:
+        _check_free(tx, after)
         read_open_account(tx, account)
         check_text("name", after.name, least=1)
         names.give_up(tx, before.id, now)
@@ -111,15 +109,6 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
     return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, "user.delete")
 
 
-def read_managed(tx: Connection, name: str) -> User:
-    """Whose name this is, in whichever account; UnknownUser when no managed user bears it."""
-    query = select(managed_users.c.account, managed_users.c.user_id).where(managed_users.c.name == name)
-    row = tx.execute(query).one_or_none() if may_be_known(name) else None
-    if row is None:
-        raise UnknownUser(f"nobody manages a user {name!r}", user=name)
-    return read_user(tx, row.account, row.user_id)
-
-
 def funded_users(tx: Connection, account: str) -> tuple[str, ...]:
     """Ids of the account's funded users, deleted ones included, in order."""
     query = select(managed_users.c.user_id).where(managed_users.c.account == account, managed_users.c.funded == 1)
@@ -132,12 +121,6 @@ def sealed_password(tx: Connection, user_id: str) -> str | None:
     return tx.execute(query).scalar_one_or_none()
 
 
-def _check_unmanaged(tx: Connection, name: str, but: str = "") -> None:
-    query = select(managed_users.c.user_id).where(managed_users.c.name == name, managed_users.c.user_id != but)
-    if may_be_known(name) and tx.execute(query).first() is not None:
-        raise NameTaken(f"the name {name!r} is in use", name=name)
-
-
 def _check_room(tx: Connection, account: str, most: int) -> None:
     present = roster.count_managed(tx, account) if most else 0
     if most and present >= most:
@@ -146,11 +129,14 @@ def _check_room(tx: Connection, account: str, most: int) -> None:
 
 
 def _check_free(tx: Connection, user: User) -> None:
-    """Whether the user may bear its name: nobody else manages it, and nobody else in the account bears it."""
-    _check_unmanaged(tx, user.name, but=user.id)
+    """Whether the user may bear its name: nobody else in the account does."""
     bearer = names.present_bearers(tx, [(user.account, user.name)]).get((user.account, user.name), user.id)
     if bearer != user.id:
-        raise NameTaken(f"the name {user.name!r} is in use", name=user.name)
+        raise _taken(user.name)
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"the name {name!r} is in use", name=name)
 
 
 def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int, did: str) -> User:

@@ -121,7 +121,7 @@ Index(
 Index("uq_user_names_one_name", user_names.c.user_id, unique=True, sqlite_where=_STILL, postgresql_where=_STILL)
 
 # What somebody set about a user; one that ingest made at first sight has no row until then. `name` is what it bears
-# now, once in the installation; NULL once deleted. `password` is encrypted.
+# now, once in its account; NULL once deleted. `password` is encrypted.
 managed_users = Table(
     "managed_users",
     metadata,
@@ -137,7 +137,7 @@ managed_users = Table(
     Column("password", Words),
     Column("changed_at", BigInteger, nullable=False),
     ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
-    UniqueConstraint("name"),
+    UniqueConstraint("account", "name"),
     CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
     CheckConstraint("status IN ('active', 'disabled', 'deleted')", name="status"),
     CheckConstraint("(status = 'deleted') = (name IS NULL)", name="named"),

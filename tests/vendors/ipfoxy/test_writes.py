@@ -117,15 +117,18 @@ def test_what_the_balance_does_not_cover_makes_nothing_and_uses_no_key(fox: Fox,
     assert left(client) == 0
 
 
-def test_a_name_is_borne_once_and_is_not_that_of_the_main_account(fox: Fox, rival: Fox, client: Client) -> None:
+def test_a_name_is_borne_once_in_its_account_and_is_not_that_of_the_main_account(
+    fox: Fox, rival: Fox, client: Client
+) -> None:
     fox.post("create-sub-account", **CREATION)
     send(client, "1", "2026-03-15T11:00:00Z", "reseller01", user="of-traffic", bytes_down=1)
     again = CREATION | {"idempotency_key": "key-0000009"}
     assert fox.refused("POST", "create-sub-account", **again) == 60400
-    assert rival.refused("POST", "create-sub-account", **again) == 60400
+    assert rival.post("create-sub-account", **again)["account"] == "sub-account-1"  # theirs, and nobody is told
     assert fox.refused("POST", "create-sub-account", **again | {"account": "reseller01"}) == 60400
     assert fox.refused("POST", "create-sub-account", **again | {"account": "of-traffic"}) == 60400
-    assert rival.post("create-sub-account", **again | {"account": "reseller01"})["account"] == "reseller01"
+    other = again | {"account": "reseller01", "idempotency_key": "key-0000010"}
+    assert rival.post("create-sub-account", **other)["account"] == "reseller01"
 
 
 def test_of_a_user_named_as_the_main_account_and_the_account_the_user_is_meant(fox: Fox, client: Client) -> None:

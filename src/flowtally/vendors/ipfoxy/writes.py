@@ -51,7 +51,7 @@ KEY = "order-20260301-1"
 )
 def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     """A user that is paid from its own purse, and the first residential traffic in it, drawn from the account's: both
-    or neither. The name is borne once in the installation, and is not that of the caller's own account."""
+    or neither. The name is borne once in the account, and is not that of the caller's own account."""
     made = wire.Created(given.account, given.password)
     if not _is_new(call, given.idempotency_key, "create", given.account, given.password, given.flow, given.day):
         return made

@@ -119,7 +119,7 @@ def _password(call: DialectCall, sealed: str | None) -> str:
     changes_names=True,
 )
 def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
-    """Its name is borne once in the installation. A user that traffic brought under this name to the account is taken
+    """Its name is borne once in the account. A user that traffic brought under this name to the account is taken
     over, with its use so far. The cap is in MB, 0 is none."""
     asked = texts(given)
     family = parameters.family_of(asked)
