@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from flowtally.api.access import MAX_HEAD_BYTES
 from flowtally.api.crowd import HERE, STUCK_S, Crowd, Peer
 from flowtally.api.forwarded import Networks
 from flowtally.config import load_config
+from flowtally.server import OTHER_FILES, room_for
 
 H2C = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
@@ -235,3 +237,19 @@ def test_a_connection_that_ended_by_itself_and_other_sockets_are_left_alone(list
         watch.sweep(listening.port)
         other[0].sendall(b"x")
         assert other[1].recv(1) == b"x"
+
+
+def test_fewer_open_files_than_wanted_are_fewer_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, refuse = [1024, 4096], False
+
+    def setrlimit(_: int, to: tuple[int, int]) -> None:
+        if refuse:
+            raise ValueError("not allowed")
+        limits[:] = to
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert (room_for(1000), limits) == (1000, [1000 + OTHER_FILES, 4096])
+    assert (room_for(10_000), limits) == (4096 - OTHER_FILES, [4096, 4096])
+    limits, refuse = [1024, 4096], True
+    assert room_for(1000) == 512  # half of the files at least

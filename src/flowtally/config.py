@@ -141,8 +141,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_requests: Annotated[
         int,
         Meta(
-            description="Requests in work at a time, bodies that arrive included; more are answered 503. /healthz, "
-            "/readyz and /metrics are not counted.",
+            description="Requests in work at a time, from their head until their answer was read; more are answered "
+            "503. /healthz, /readyz and /metrics are not counted.",
             ge=1,
             le=1_000_000,
         ),

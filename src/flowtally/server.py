@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -216,7 +216,8 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
             app = _application(config)
             app.state.house = house
             gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait
-            asyncio.run(_serve(app, listener, on_ready, room_for(config.max_connections), house.crowd, tls))
+            house.crowd.most = room_for(config.max_connections)
+            asyncio.run(_serve(app, listener, on_ready, house.crowd.most, house.crowd, tls))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -271,8 +272,10 @@ def room_for(connections: int) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
         if soft < wanted:
             connections = max(soft - OTHER_FILES, soft // 2)
             log.warning("few files may be open: fewer connections", connections=connections, open_files=soft)

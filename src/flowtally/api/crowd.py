@@ -56,15 +56,22 @@ class Crowd:
     def __init__(self, config: Config, here: Networks = HERE, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._uncounted = (*here, *config.proxies)
-        self._crowded = config.max_connections * 3 // 4
-        per_address = config.max_connections_per_address
-        self._least = min(per_address, self._crowded) if per_address else self._crowded
+        self.most = config.max_connections  # or fewer, where not so many files may be open
         self._in_work: set[Peer] = set()
         self._served: dict[Peer, float] = {}  # when those that asked something were answered, and some that are gone
         self._given_up: set[Peer] = set()
         self._since: dict[Peer, int] = {}  # at which sweep each was seen first
         self._clock = clock
         self._sweeps = 0
+
+    @property
+    def _crowded(self) -> int:
+        return self.most * 3 // 4
+
+    @property
+    def _least(self) -> int:
+        per_address = self._config.max_connections_per_address
+        return min(per_address, self._crowded) if per_address else self._crowded
 
     def begin(self, peer: Peer) -> None:
         """A request of this connection is in work."""
@@ -89,13 +96,13 @@ class Crowd:
     def sweep(self, port: int) -> int:
         """Shut down what is beyond the bounds or was given up; how many that were."""
         self._sweeps += 1
-        if len(self._served) > 2 * self._config.max_connections:
+        if len(self._served) > 2 * self.most:
             self._served = {}  # costs nothing but the order in which idle ones end
-        files, given_up = _open_files(), self._given_up
+        files, given_up = _open_files(), set(self._given_up)
         if len(files) <= self._least and not given_up:
             self._since.clear()
             return 0
-        self._given_up = set()
+        self._given_up.difference_update(given_up)
         found = list(connections(port, files))
         self._since = {one.peer: self._since.get(one.peer, self._sweeps) for one in found}
         unread = [one for one in found if one.peer in given_up]

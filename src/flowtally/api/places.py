@@ -38,7 +38,7 @@ class Places:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """A place until the answer is made; Overloaded where none is left."""
+        """A place for one request; Overloaded where none is left."""
         if self.taken >= self.limit:
             raise Overloaded(f"{self.taken} requests are in work, as many as may be", retry_after_s=1)
         self.taken += 1
