@@ -163,6 +163,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_waiting_bytes: Annotated[
         PositiveInt, Meta(description="Bytes that may wait to be written, and of bodies in work; then 503.")
     ] = 256 * 1024 * 1024
+    max_new_sources_per_request: Annotated[
+        int, Meta(description="Sources that one request may begin; then 413.", ge=1, le=100_000)
+    ] = 1_000
+    max_new_sources_per_hour: Annotated[
+        int,
+        Meta(
+            description="Sources that the senders of an account, or a sender of none, may begin within an hour; then "
+            "429.",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 10_000
+    max_new_users_per_request: Annotated[
+        int, Meta(description="Users that the events of one request may make; then 413.", ge=1, le=100_000)
+    ] = 50_000
+    max_new_users_per_hour: Annotated[
+        int,
+        Meta(description="Users of one account that events may make within an hour; then 429.", ge=1, le=10_000_000),
+    ] = 200_000
     max_held_per_source: Annotated[
         int,
         Meta(

@@ -41,10 +41,12 @@
     ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
     │   └── AsOfGone                an `as_of` token made before that
     ├── TooLarge (413)              body or batch beyond the limits
+    │   └── TooManyNew              more sources or users that are new than a request may bring: carries the limit
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
     ├── RateLimited (429)           too often: carries retry_after_s
+    │   ├── NewTooOften             more new sources or users than an account may bring within an hour
     │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
     │   ├── BudgetUsed              the account used its share of the server's work
     │   └── TooManyExports          as many exports of one credential are under way as may be
@@ -330,6 +332,13 @@ class TooLarge(FlowtallyError):
     title = "Too large"
 
 
+class TooManyNew(TooLarge):
+    """More `what` (sources, users) that are new than one request may bring. Nothing of it is stored; in parts it is."""
+
+    code = "too_many_new"
+    title = "Too many new names in one request"
+
+
 class UnsupportedMedia(FlowtallyError):
     status = 415
     code = "unsupported_media"
@@ -351,6 +360,14 @@ class RateLimited(FlowtallyError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
+
+
+class NewTooOften(RateLimited):
+    """More `what` (sources, users) that are new than an account, or a sender of none, may bring within an hour. Nothing
+    of the request is stored; `retry_after_s` until the next hour."""
+
+    code = "new_too_often"
+    title = "Too many new names within an hour"
 
 
 class TooManyAtOnce(RateLimited):

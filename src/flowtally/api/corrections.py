@@ -13,6 +13,7 @@ from flowtally.api.operation import AnyRequest, operation
 from flowtally.corrections import Correction, Quantities
 from flowtally.errors import (
     MalformedBody,
+    NewTooOften,
     NotAsExpected,
     QueueFull,
     Settling,
@@ -21,6 +22,7 @@ from flowtally.errors import (
     SourceNotYours,
     StorageFull,
     TooLarge,
+    TooManyNew,
     Unprocessable,
     UnsupportedMedia,
 )
@@ -62,6 +64,8 @@ EXAMPLES = [
         NotAsExpected,
         SourceKindMismatch,
         TooLarge,
+        TooManyNew,
+        NewTooOften,
         UnsupportedMedia,
         Unprocessable,
         QueueFull,

@@ -16,6 +16,7 @@ from flowtally.errors import (
     AtomicRefused,
     HoldsFull,
     MalformedBody,
+    NewTooOften,
     NotFound,
     NotYourAccount,
     QueueFull,
@@ -27,6 +28,7 @@ from flowtally.errors import (
     SourceNotYours,
     StorageFull,
     TooLarge,
+    TooManyNew,
     Unprocessable,
     UnsupportedMedia,
 )
@@ -85,6 +87,8 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         SequenceGap,
         SourceKindMismatch,
         TooLarge,
+        TooManyNew,
+        NewTooOften,
         UnsupportedMedia,
         Unprocessable,
         AtomicRefused,
@@ -130,7 +134,11 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     named one can be sent again. A numbered one is held: its number is taken, so go on; it is stored when the reason has
     passed (see `/v1/held`). Where no more may be held the request ends before that event with 503 `holds_full`:
     what came before it is stored and its receipts are in the problem document, with the source's mark as `sequence`.
-    Of a source of which nothing was stored yet no number is taken before an event of it can be."""
+    Of a source of which nothing was stored yet no number is taken before an event of it can be.
+
+    A request begins at most `max_new_sources_per_request` sources and makes `max_new_users_per_request` users (413
+    `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
+    Nothing of such a request is stored, and no number taken."""
     with call.house.bodies.hold() as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
         try:

@@ -26,6 +26,7 @@ from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
+from flowtally.ingest.newcomers import Newcomers, crowding
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
@@ -35,7 +36,7 @@ from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, 
 from flowtally.ingest.sweeps import PAGE, Sweeps
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
-from flowtally.ledger.names import NOBODY
+from flowtally.ledger.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Refused, SourceKind
@@ -73,6 +74,7 @@ class Committer:
         create_users: bool,
         block_rows: int,
         hold_limits: HoldLimits,
+        newcomers: Newcomers,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._usage = usage
@@ -86,7 +88,8 @@ class Committer:
         self._block_rows = block_rows
         self._has_room = has_room
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
-        self.sources = Sources(keys)
+        self.sources = Sources(keys, newcomers)
+        self._newcomers = newcomers
         self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
@@ -384,9 +387,24 @@ class Committer:
         if sorted_.stored and (sorted_.fresh or sorted_.held or self._may_announce(block, world)):
             # These are announced before anything is claimed, so what is known must be no guess any more.
             sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
+        if new := self._new_users(block, sorted_):
+            sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))  # no guess any more
+            if over := crowding(block, sorted_.stored, new, self._newcomers):
+                rest = [one for index, one in enumerate(submissions) if index not in over]
+                return [(submissions[index], error) for index, error in over.items()] + (
+                    self._block(rest) if rest else []
+                )
         if sorted_.claims or sorted_.stored or sorted_.advances or sorted_.ended:
             sorted_ = self._write(block, world, sorted_)
         return list(zip(submissions, sorted_.answers, strict=True))
+
+    def _new_users(self, block: Gathered, sorted_: Sorted) -> set[Name]:
+        """The users this block would make, where these are more than may be."""
+        if not self._create_users or not sorted_.stored:
+            return set()
+        account, user = block.rows.columns.account, block.rows.columns.user
+        new = self._directory.free_names({(account[row], user[row]) for row in sorted_.stored})
+        return set() if not new or self._newcomers.may_all(new) else new
 
     def _may_announce(self, block: Gathered, world: admission.Reasons) -> bool:
         """Whether more may be new or held than seems so while names are a guess: where an atomic request fails after

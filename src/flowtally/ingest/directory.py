@@ -30,7 +30,13 @@ _SORTING: Final = server("events")
 class Directory:
     """The ledger as ingest needs it."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Callable[[], int],
+        users_made: Callable[[Iterable[str]], None] = lambda accounts: None,
+    ) -> None:
+        """`users_made` hears the account of each user that is made."""
         self._ledger = ledger
         self._date = dating(clock)
         self._users: dict[Name, str] = {}  # borne by one user, always
@@ -38,6 +44,7 @@ class Directory:
         self._products: set[str] = set()
         self._forgotten: set[str] = set()  # accounts whose names changed since the ledger was last asked
         self._telling = threading.Lock()
+        self._users_made = users_made
         self.promise = 0  # the ledger's highest number when it was last asked: what a block was decided by
 
     def try_writing(self) -> None:
@@ -85,6 +92,9 @@ class Directory:
     def user_ids(self, events: Sequence[Name], times: Times) -> list[str]:
         """The user of each of these events; users are made for names that nobody bore at the time. The accounts
         exist."""
+        self._drop_forgotten()
+        with suppress(KeyError):  # by far the usual case
+            return [self._users[name] for name in events]
         wanted = set(events)
         self._learn(wanted)
         if self._maybe_unknown(wanted):
@@ -93,6 +103,11 @@ class Directory:
         if self._shared.keys().isdisjoint(wanted):  # by far the usual case
             return [self._users[name] for name in events]
         return [self._bearer(name, int(times[row])) or NOBODY for row, name in enumerate(events)]
+
+    def free_names(self, wanted: set[Name]) -> set[Name]:
+        """Those of these names that are nobody's now, which most of the time are none: users may be made for them."""
+        self._learn(wanted)
+        return {name for name in wanted if name not in self._users and self._is_given_up(name)}
 
     def erased(self, user_ids: Iterable[str]) -> set[str]:
         """Those of these users whose texts must not be stored any more."""
@@ -155,10 +170,10 @@ class Directory:
 
     def _maybe_unknown(self, wanted: set[Name]) -> bool:
         """Whether one of these names may be free: by far the usual case is that none is."""
-        return any(
-            name not in self._users and (name not in self._shared or self._shared[name][-1].until is not None)
-            for name in wanted
-        )
+        return any(name not in self._users and self._is_given_up(name) for name in wanted)
+
+    def _is_given_up(self, name: Name) -> bool:
+        return name not in self._shared or self._shared[name][-1].until is not None
 
     def _bearer(self, name: Name, at: int) -> str | None:
         user_id = self._users.get(name)
@@ -170,4 +185,5 @@ class Directory:
                 users.ensure_users(tx, free, self._date())
                 self._remember(names.histories(tx, free))
                 self._note(tx)
+            self._users_made(account for account, _ in free)
             self.promise += 1  # that transaction itself: the rows will name these users

@@ -29,6 +29,7 @@ from flowtally.ingest.decompress import Made, decompress, nobody
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
+from flowtally.ingest.newcomers import Newcomers, NewLimits
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, answer_of
@@ -70,7 +71,8 @@ class Ingest:
         self._lookup = Lookup(usage, keys, ledger)
         self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
         self._has_room = _room_check(config)
-        self._directory = Directory(ledger, clock)
+        newcomers = Newcomers(_new_limits(config), clock)
+        self._directory = Directory(ledger, clock, newcomers.users_made)
         self._committer = Committer(
             usage=usage,
             keys=keys,
@@ -83,6 +85,7 @@ class Ingest:
             hold_limits=HoldLimits(
                 config.max_held_per_source, config.max_held_per_account, config.max_held_events, config.max_held_bytes
             ),
+            newcomers=newcomers,
             has_room=self._has_room,
         )
 
@@ -354,6 +357,15 @@ def _room_check(config: Config) -> Callable[[], bool]:
         return all(not place.exists() or shutil.disk_usage(place).free >= least for place in places)
 
     return has_room
+
+
+def _new_limits(config: Config) -> NewLimits:
+    return NewLimits(
+        config.max_new_sources_per_request,
+        config.max_new_sources_per_hour,
+        config.max_new_users_per_request,
+        config.max_new_users_per_hour,
+    )
 
 
 def _writer(credential: Credential) -> Writer:

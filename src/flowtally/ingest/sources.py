@@ -7,7 +7,8 @@ the committer's thread comes here, or whoever has the moment between two blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from flowtally.errors import NotFound
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import check_reserved, check_source
+from flowtally.ingest.newcomers import Newcomers
 from flowtally.usage.keys import Advance, Keys, Source, SourceKind
 
 REMEMBERED: Final = 50_000
@@ -23,8 +25,11 @@ REMEMBERED: Final = 50_000
 class Sources(Mapping[str, Source]):
     """By name: those that were opened for this block, and others of blocks before."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, newcomers: Newcomers) -> None:
         self._keys = keys
+        self._newcomers = newcomers
+        self._whose: dict[str, str] = {}  # for whom each fresh one counts
+        self._opened: Counter[str] = Counter()  # how many that are
         self._known: dict[str, Source] = {}
         self._last = keys.last_source()
         self.fresh: set[str] = set()  # those of them that are not there yet
@@ -49,16 +54,22 @@ class Sources(Mapping[str, Source]):
 
     def open(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
         """Let this writer write these, which were loaded; those that are not there may come into being now. Raises
-        SourceNotYours, SourceKindMismatch: then none of them does."""
+        SourceNotYours, SourceKindMismatch, TooManyNew, NewTooOften: then none of them does."""
         for name, kind in kinds.items():
             check_reserved(writer, name)
             if (source := self._known.get(name)) is not None:
                 check_source(writer, source, kind, fresh=name in self.fresh)
-        for name, kind in kinds.items():
-            if name not in self._known:
-                self._last += 1
-                self._known[name] = Source(self._last, name, kind, writer.sender, 0, None)
-                self.fresh.add(name)
+        new = [name for name in kinds if name not in self._known]
+        if not new:
+            return
+        whose = writer.account or writer.sender
+        self._newcomers.check_sources(whose, len(new), self._opened[whose])
+        self._opened[whose] += len(new)
+        for name in new:
+            self._last += 1
+            self._known[name] = Source(self._last, name, kinds[name], writer.sender, 0, None)
+            self._whose[name] = whose
+        self.fresh.update(new)
 
     def load_numbers(self, numbers: Iterable[int]) -> dict[int, Source]:
         """The same for numbers of sources: by number."""
@@ -67,8 +78,9 @@ class Sources(Mapping[str, Source]):
         self._known |= {source.name: source for source in sources.values()}
         return sources
 
-    def made(self, names: Iterable[str]) -> None:
+    def made(self, names: Sequence[str]) -> None:
         """These are there now: their block was committed."""
+        self._newcomers.sources_made([self._whose.pop(name) for name in names])
         self.fresh.difference_update(names)
 
     def move(self, advances: Iterable[Advance]) -> None:
@@ -79,12 +91,17 @@ class Sources(Mapping[str, Source]):
         """Nothing was stored of those that are not there."""
         for name in self.fresh:
             self._known.pop(name, None)
-        self.fresh.clear()
+        self._open_none()
 
     def forget(self) -> None:
         """Whatever happened, all is read anew."""
         self._known.clear()
+        self._open_none()
+
+    def _open_none(self) -> None:
         self.fresh.clear()
+        self._whose.clear()
+        self._opened.clear()
 
     def hand_over(self, name: str, owner: str) -> Source:
         """Give a source to another sender, between two blocks: from the next one on it is that sender's. Synced.

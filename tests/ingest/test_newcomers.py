@@ -1,0 +1,155 @@
+"""New sources and users are bounded, in a request and an hour: nothing of what is beyond is stored, nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from tests.ingest.conftest import House, named, numbered
+from tests.ingest.test_held import together
+from tests.ingest.test_sources import house_in, issue
+
+from flowtally.errors import NewTooOften, TooManyNew
+from flowtally.ingest.newcomers import HOUR_MS
+from flowtally.ledger.tables import user_names
+
+HOUR_S = HOUR_MS // 1000
+
+
+def sources(house: House) -> set[str]:
+    return {one.name for one in house.keys.source_page(None, 0, 1000)}
+
+
+def users(house: House, account: str = "acme") -> int:
+    with house.ledger.read() as tx:
+        return tx.execute(select(func.count()).where(user_names.c.account == account)).scalar_one()
+
+
+def of(count: int, prefix: str = "s") -> list[dict[str, Any]]:
+    return [one for number in range(count) for one in named("1", source=f"{prefix}{number}")]
+
+
+def by(count: int, prefix: str = "u", **more: Any) -> list[dict[str, Any]]:
+    return [one for number in range(count) for one in named(f"{prefix}{number}", user=f"{prefix}{number}", **more)]
+
+
+def test_a_request_of_too_many_new_sources_stores_nothing_and_in_parts_all(light: House) -> None:
+    light.open(max_new_sources_per_request=3)
+    with pytest.raises(TooManyNew, match="4 new sources in one request; at most 3") as refused:
+        light.send(*of(4))
+    assert refused.value.extra == {"what": "sources", "limit": 3}
+    assert sources(light) == set()
+    assert light.send(*of(3)).stored == 3
+    assert light.send(*of(4)).stored == 1  # three are known by now
+
+
+def test_so_many_new_sources_within_an_hour_and_no_more(light: House) -> None:
+    light.open(max_new_sources_per_hour=3)
+    bound, other = issue(light, "acme"), issue(light, "acme")
+    assert light.send(*of(2), credential=bound).stored == 2
+    with pytest.raises(NewTooOften) as refused:
+        light.send(*of(2, "t"), credential=other)  # the account's senders together
+    assert 0 < int(str(refused.value.extra["retry_after_s"])) <= HOUR_S
+    assert light.send(*of(3, "t")).stored == 3  # a sender of no account counts by itself
+    assert light.send(*of(2), *named("1", "2"), credential=bound).stored == 2
+    assert sources(light) == {"s0", "s1", "gw", "t0", "t1", "t2"}
+    light.clock.at += HOUR_MS
+    assert light.send(*of(3, "v"), credential=other).stored == 3
+
+
+def test_a_numbered_source_beyond_the_bound_takes_no_number(light: House) -> None:
+    light.open(max_new_sources_per_hour=1)
+    light.send(*named("1"))
+    with pytest.raises(NewTooOften):
+        light.send(*numbered(1, 3))
+    light.clock.at += HOUR_MS
+    assert light.send(*numbered(1, 3)).stored == 3
+
+
+def test_corrections_begin_no_more_sources_than_events(light: House) -> None:
+    light.open(max_new_sources_per_request=1)
+    light.send(*named("1"))
+    void = {"corrects": {"source": "gw", "id": "1"}, "void": True, "reason": "x", "id": "c"}
+    with pytest.raises(TooManyNew):
+        light.correct(void | {"source": "a"}, void | {"source": "b"})
+
+
+def test_a_request_of_too_many_new_users_stores_nothing_and_in_parts_all(light: House) -> None:
+    light.open(max_new_users_per_request=3)
+    with pytest.raises(TooManyNew, match="4 new users in one request; at most 3"):
+        light.send(*by(4))
+    assert (users(light), sources(light)) == (0, set())
+    assert light.send(*by(3)).stored == 3
+    assert light.send(*by(4)).stored == 1
+    assert users(light) == 4
+
+
+def test_so_many_new_users_of_an_account_within_an_hour_and_no_more(light: House) -> None:
+    light.open(max_new_users_per_hour=3)
+    assert light.send(*by(2)).stored == 2
+    with pytest.raises(NewTooOften, match="new users of 'acme'"):
+        light.send(*by(2, "v"))
+    assert light.send(*by(3, "v", account="beta")).stored == 3
+    with pytest.raises(NewTooOften):
+        light.send(*[one | {"source": "log", "sequence": place} for place, one in enumerate(by(2, "w"), 1)])
+    light.clock.at += HOUR_MS
+    assert (
+        light.send(*[one | {"source": "log", "sequence": place} for place, one in enumerate(by(2, "w"), 1)]).stored == 2
+    )
+    assert (users(light), users(light, "beta")) == (4, 3)
+
+
+def test_who_sends_too_much_stands_in_nobodys_way(light: House) -> None:
+    light.open(max_new_users_per_request=3, max_new_users_per_hour=5)
+    light.send(*named("first"))
+    told = together(
+        light, (by(2), False), (by(4, "v"), False), (by(3, "w"), False), (by(1, "x"), False), (by(2), False)
+    )
+    assert [getattr(one, "stored", one.__class__) for one in told] == [2, TooManyNew, 3, NewTooOften, 0]
+    assert users(light) == 5
+
+
+def test_events_that_are_counted_already_need_no_new_user(light: House) -> None:
+    """A conflict stays one, and a duplicate, whatever users it names."""
+    light.open(max_new_users_per_request=1)
+    light.send(*named("1", "2", "3", user="ann"))
+    again = [*named("1", user="new"), *named("2", user="newer"), *named("3", user="ann")]
+    assert light.statuses(*again) == ["conflict", "conflict", "duplicate"]
+    assert users(light) == 1
+
+
+def test_what_is_refused_makes_nobody(light: House) -> None:
+    light.open(max_new_users_per_request=1)
+    assert light.send(*by(9, account="nobody")).refused == 9
+    assert users(light) == 0
+
+
+steps = st.tuples(st.booleans(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=4))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(steps, max_size=8))
+def test_sent_again_hour_by_hour_everything_is_stored_once(
+    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, told: list[tuple[bool, list[tuple[int, int]]]]
+) -> None:
+    """Whatever is answered 429 or 413 comes through in the end, and no hour brings more than it may."""
+    with house_in(tmp_path_factory.mktemp("new"), new_ledger) as house:
+        house.open(max_new_sources_per_hour=2, max_new_users_per_hour=2)
+        sent = 0
+        for atomic, pairs in told:
+            for source, user in pairs:
+                sent += 1
+                [event] = named(str(sent), source=f"s{source}", user=f"u{user}")
+                before = len(sources(house)), users(house)
+                try:
+                    stored = house.send(event, atomic=atomic).stored
+                except NewTooOften:
+                    assert (len(sources(house)), users(house)) == before
+                    house.clock.at += HOUR_MS
+                    stored = house.send(event, atomic=atomic).stored
+                assert stored == 1
+        assert len(house.store.inner.rows) == sent  # type: ignore[attr-defined]
