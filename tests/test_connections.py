@@ -15,7 +15,7 @@ import pytest
 from tests.live import Live, live_server
 
 from flowtally.api.access import MAX_HEAD_BYTES
-from flowtally.api.crowd import HERE, STUCK_S, Crowd, Peer
+from flowtally.api.crowd import HERE, MOST_S, STUCK_S, Crowd, Peer
 from flowtally.api.forwarded import Networks
 from flowtally.config import load_config
 from flowtally.server import OTHER_FILES, room_for
@@ -208,6 +208,19 @@ def test_silent_ones_end_at_the_second_sweep_and_only_when_there_are_many(listen
     assert watch.sweep(listening.port) == len(early)
     assert set(listening.ended()) == set(early)
     assert late not in listening.ended()
+
+
+def test_a_long_look_at_many_with_nothing_to_do_is_taken_less_often(listening: Listening) -> None:
+    ticks = iter(range(0, 1000, 2))  # each look at the clock is two seconds later than the one before
+    watch = crowd(per_address=8, most=100, clock=lambda: next(ticks))
+    for _ in range(8):
+        listening.take("127.0.0.2")
+    assert watch.sweep(listening.port) == 0
+    assert watch.pause_s == MOST_S
+    for _ in range(2):
+        listening.take("127.0.0.2")
+    assert watch.sweep(listening.port) == 2
+    assert watch.pause_s == 1
 
 
 def test_one_whose_answer_is_stuck_ends_when_there_are_many(listening: Listening) -> None:

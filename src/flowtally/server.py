@@ -28,7 +28,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from flowtally.api.application import Lifespan, build_application
-from flowtally.api.crowd import SWEEP_S, Crowd
+from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
 from flowtally.api.guesses import Guesses
 from flowtally.api.house import EventsDoor, House
@@ -284,7 +284,7 @@ def room_for(connections: int) -> int:
 
 async def _sweep(crowd: Crowd, port: int) -> None:
     while True:
-        await asyncio.sleep(SWEEP_S)
+        await asyncio.sleep(crowd.pause_s)
         try:
             await asyncio.to_thread(crowd.sweep, port)
         except OSError as error:  # it may find no file free to look with

@@ -2,7 +2,8 @@
 
 The HTTP server accepts by itself, up to a number of connections, and ends those whose head is not whole in time. It
 knows no addresses. So a sweep looks every second at the sockets of this process that came in at our port, and shuts
-down what is beyond the bounds. While there are no more open files than the least bound it looks at nothing.
+down what is beyond the bounds. While there are no more open files than the least bound it looks at nothing; where there
+are thousands, and nothing to do, it looks less often.
 
 * An address (of IPv6 a /64, which is what one caller has) has at most so many connections. Those of this machine and
   of trusted proxies are not counted: they speak for many, and bound these themselves.
@@ -35,6 +36,8 @@ from flowtally.config import Config
 log = structlog.get_logger("flowtally.server")
 
 SWEEP_S: Final = 1.0
+MOST_S: Final = 5.0  # between two sweeps while there is nothing to do: so that they take a fiftieth of the time
+PART: Final = 50
 OPEN_FILES: Final = "/dev/fd"  # of this process, on Linux and macOS; elsewhere nothing is swept
 STUCK_S: Final = 30.0
 IPV6_CALLER: Final = 64  # bits of the network that one caller is given
@@ -63,6 +66,7 @@ class Crowd:
         self._since: dict[Peer, int] = {}  # at which sweep each was seen first
         self._clock = clock
         self._sweeps = 0
+        self.pause_s = SWEEP_S  # until the next sweep
 
     @property
     def _crowded(self) -> int:
@@ -95,19 +99,26 @@ class Crowd:
 
     def sweep(self, port: int) -> int:
         """Shut down what is beyond the bounds or was given up; how many that were."""
+        began = self._clock()
+        ended, crowded = self._sweep(port)
+        self.pause_s = SWEEP_S if ended or crowded else min(max(SWEEP_S, PART * (self._clock() - began)), MOST_S)
+        return ended
+
+    def _sweep(self, port: int) -> tuple[int, bool]:
         self._sweeps += 1
         if len(self._served) > 2 * self.most:
             self._served = {}  # costs nothing but the order in which idle ones end
         files, given_up = _open_files(), set(self._given_up)
         if len(files) <= self._least and not given_up:
             self._since.clear()
-            return 0
+            return 0, False
         self._given_up.difference_update(given_up)
         found = list(connections(port, files))
         self._since = {one.peer: self._since.get(one.peer, self._sweeps) for one in found}
         unread = [one for one in found if one.peer in given_up]
         ended = sum(_shut(one, socket.SHUT_RD) for one in unread)
-        return ended + sum(map(_shut, (*self._too_many(found), *self._silent(found))))
+        ended += sum(map(_shut, (*self._too_many(found), *self._silent(found))))
+        return ended, len(found) > self._crowded
 
     def _too_many(self, found: Sequence[Found]) -> Iterator[Found]:
         limit = self._config.max_connections_per_address
