@@ -170,7 +170,7 @@ FAULTS: Final = (
     _fault("A parameter is wrong.", BadRequest("pageNo = '0': Expected `int` >= 1.")),
     _fault("The token is missing, unknown or revoked.", Unauthenticated("")),
     _fault("Another method than GET.", MethodNotAllowed("")),
-    _fault("Too many requests, where a limit is set.", RateLimited("")),
+    _fault("Too many requests, or more work than the account's share.", RateLimited("")),
     _fault("Something failed inside.", FlowtallyError("")),
     _fault("Try again later.", Unavailable("")),
 )
