@@ -22,11 +22,12 @@ import structlog
 
 from flowtally import permissions
 from flowtally.config import Config
+from flowtally.edges import format_instant
 from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
-from flowtally.ledger import credentials, wallet
+from flowtally.ledger import credentials, revived, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.trail import server
@@ -42,6 +43,10 @@ DRAWN: Final = "openssl rand -hex 32"
 ADMIN_SLOT: Final = "FLOWTALLY_ADMIN_TOKEN"  # the name of the credential whose token is a setting
 
 log = structlog.get_logger(__name__)
+
+REVIVED: Final = (
+    "credentials that were revoked since live again: look at `flowtally key list`, then `flowtally key confirm`"
+)
 
 Clock = Callable[[], int]
 Tell = Callable[[str], None]
@@ -146,6 +151,7 @@ def _open(
             close_places(config)
             made = _first_admin(tx, config.admin_token, clock(), random=tell is not None)
             _warn_of_weak(config.admin_token)
+            _warn_of_revived(tx)
             vaults.append(Vault.open(key_file(config), any_sealed(tx)))
             if vaults[0].rotating:
                 log.warning("key_rotation_unfinished", detail="stop the server and run `flowtally rotate-key` again")
@@ -200,6 +206,11 @@ def _rehearse(config: Config, ledger: Ledger, now: int) -> None:
             raise _Rehearsed
     except _Rehearsed:
         pass
+
+
+def _warn_of_revived(tx: Tx) -> None:
+    if (made_at := revived.unconfirmed(tx)) is not None:
+        log.warning("restored_credentials", of=format_instant(made_at), detail=REVIVED)
 
 
 def _first_admin(tx: Tx, chosen: str | None, now: int, *, random: bool) -> list[str]:

@@ -20,10 +20,10 @@ from flowtally.errors import (
     UnknownAccount,
     Unprocessable,
 )
-from flowtally.ledger import credentials, rotation
+from flowtally.ledger import credentials, revived, rotation
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.pages import Page
-from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
+from flowtally.protocol import ConfirmAnswer, CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 
 EXAMPLE = CredentialAnswer(
     id="crd_0199f2c47b3a7c11",
@@ -241,6 +241,21 @@ def rotate(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer
     again: an unused replacement is revoked and replaced; once it is used that is refused (409 `already_rotated`). The
     token that is the setting FLOWTALLY_ADMIN_TOKEN is rotated by changing the setting."""
     return _rotate(call, credential, None, body)
+
+
+@operation(
+    "POST",
+    "/v1/credentials/confirm",
+    may=auth.ADMIN,
+    summary="Confirm the credentials of a restored backup",
+    answer=ConfirmAnswer,
+    example=ConfirmAnswer(revived_from="2026-03-01T09:30:00Z"),
+)
+def confirm(call: Call) -> ConfirmAnswer:
+    """A restored backup brings its credentials back as they were: those that were revoked since live again. Look at the
+    list, revoke them, then confirm: the warnings at each start and of the doctor end. Says when that backup was made;
+    null where there was nothing to confirm."""
+    return ConfirmAnswer(_instant(revived.confirm(call.tx, now=call.now)))
 
 
 @operation(

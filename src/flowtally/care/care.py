@@ -20,9 +20,10 @@ from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
 from flowtally.clock import SteadyClock
 from flowtally.config import Config
+from flowtally.edges import format_instant
 from flowtally.errors import Conflict
 from flowtally.ledger import audit as ledger_audit
-from flowtally.ledger import erasures
+from flowtally.ledger import erasures, revived
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
@@ -192,7 +193,17 @@ class Care:
             serving=True,
             now=self._clock.machine if isinstance(self._clock, SteadyClock) else self._clock,
         )
-        return [*found, self._parts()]
+        return [*found, self._parts(), *self._revived()]
+
+    def _revived(self) -> list[Check]:
+        """Credentials of a restored backup that nobody has looked at."""
+        with self._ledger.read() as tx:
+            made_at = revived.unconfirmed(tx)
+        if made_at is None:
+            return []
+        seen = f"they live as they did on {format_instant(made_at)}, in the backup that was restored"
+        detail = "Those that were revoked since live again: see `flowtally key list`, then `flowtally key confirm`."
+        return [Check("credentials", "warn", seen, detail)]
 
     def _parts(self) -> Check:
         """Without reading their files: what the engine took from the parts, and what it put aside."""

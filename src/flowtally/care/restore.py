@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,11 +21,12 @@ from flowtally.care.backup import SECRETS
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
+from flowtally.edges import parse_instant
 from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts, ConfigError
 from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, me, of_data
-from flowtally.ledger import erasures, portable
-from flowtally.ledger.database import Ledger
+from flowtally.ledger import erasures, portable, revived, trail
+from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
 from flowtally.refusal import refusing
@@ -38,6 +39,24 @@ WORK: Final = ".restoring"
 OURS: Final = frozenset({WORK, DATA_LOCK})  # in a directory that counts as empty
 
 
+class Revive(msgspec.Struct, frozen=True):
+    """What becomes of the credentials in the backup: `revoke` all, end what the ledger of before (its URL) has ended,
+    or (neither) let them live and have somebody look at them."""
+
+    revoke: bool = False
+    before: str | None = None
+
+
+class Revived(msgspec.Struct, frozen=True):
+    """How many credentials live, how many were ended; the token of one that was made. `unconfirmed`: those that live
+    are as they were when the backup was made, and nobody knows which were revoked since."""
+
+    live: int
+    ended: int
+    unconfirmed: bool
+    token: str | None = None
+
+
 class Restored(msgspec.Struct, frozen=True):
     """What is there now. `settled` says what the start would have had to do; `report` what a check of all found."""
 
@@ -47,12 +66,19 @@ class Restored(msgspec.Struct, frozen=True):
     rows: int
     settled: list[str]
     report: Report
+    credentials: Revived
 
 
-def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now: int) -> Restored:
+Choose = Callable[[Tx, int], Revived]
+
+
+def restore(
+    source: Path, data: Path, ledger_url: str | None, say: Progress, now: int, revive: Revive | None = None
+) -> Restored:
     """ConfigError: no backup, or a directory or database that is not empty. BackupBroken: files are not as they were
     written. A ledger that went into a database is taken out of it again where the restore fails later."""
     told = manifest.read(source)
+    choose = _chosen(revive or Revive(), told)
     _check_schema(source, told)
     _check_target(source, data)
     check_directory(data, "data")
@@ -64,7 +90,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
-            settled, report = _assembled(source, work, told, ledger_url, say, now)
+            settled, report, lives = _assembled(source, work, told, ledger_url, say, now, choose)
             os.sync()
             lease.keep()
             close(data)
@@ -72,7 +98,7 @@ def restore(source: Path, data: Path, ledger_url: str | None, say: Progress, now
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
-    return Restored(str(data), told.made_at, report.block, report.rows, settled, report)
+    return Restored(str(data), told.made_at, report.block, report.rows, settled, report, lives)
 
 
 def _check_schema(source: Path, told: Manifest) -> None:
@@ -126,19 +152,40 @@ def _check_files(source: Path, told: Manifest, say: Progress) -> None:
         raise BackupBroken(f"{source} is not as it was written: {'; '.join(differing[:10])}")
 
 
+def _chosen(revive: Revive, told: Manifest) -> Choose:
+    """What is done to the credentials, in the transaction of the restore. The ledger of before is looked at now, before
+    anything is made."""
+    before = None if revive.before is None else revived.look_at(revive.before)
+
+    def choose(tx: Tx, now: int) -> Revived:
+        ended, token, unconfirmed = 0, None, False
+        if revive.revoke:
+            ended, token = revived.revoke_all(tx, now)
+        elif before is not None:
+            ended, token = revived.end_as_before(tx, before, now)
+        elif unconfirmed := bool(revived.live(tx, now)):
+            revived.mark(tx, parse_instant(told.made_at))
+        found = Revived(len(revived.live(tx, now)), ended, unconfirmed, token)
+        said = {"made_at": told.made_at, "live": found.live, "ended": ended, "unconfirmed": unconfirmed}
+        trail.note(tx, "ledger.restore", after=said)
+        return found
+
+    return choose
+
+
 def _assembled(
-    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int
-) -> tuple[list[str], Report]:
+    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int, choose: Choose
+) -> tuple[list[str], Report, Revived]:
     try:
         with refusing():
-            return _assemble(source, work, told, ledger_url, say, now)
+            return _assemble(source, work, told, ledger_url, say, now, choose)
     except BrokenParts as error:
         raise BackupBroken(f"{source} was made of damaged files: {error}") from error
 
 
 def _assemble(
-    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int
-) -> tuple[list[str], Report]:
+    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int, choose: Choose
+) -> tuple[list[str], Report, Revived]:
     from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
     from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
 
@@ -169,6 +216,7 @@ def _assemble(
         identity.bind_first(whose, keys, usage)
         with ledger.begin(server("restore")) as tx:
             identity.bind_ledger(tx, whose)
+            lives = choose(tx, now)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
         rows = audit_of(usage)
         assert rows is not None
@@ -180,7 +228,7 @@ def _assemble(
         keys.mark_clean(keys.committed().block, stopped=True)
         if ledger_url is not None:
             undo.pop_all()
-        return settled, report
+        return settled, report, lives
 
 
 def _refuse_broken(source: Path, report: Report) -> None:

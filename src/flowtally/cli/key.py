@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.output import Json, document, facts, note, table, when
+from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest, Scope
 
 commands = typer.Typer(
@@ -124,6 +124,19 @@ def revoke(key: Key, json: Json = False) -> None:
         document(gone)
         return
     facts({"id": gone.id, "revoked": gone.revoked_at or ""})
+
+
+@commands.command("confirm", epilog="Example: flowtally key list && flowtally key confirm")
+def confirm(json: Json = False) -> None:
+    """Say that the keys of a restored backup were looked at: the warnings about them end."""
+    with ask.client() as client:
+        done = client.confirm_credentials()
+    if json:
+        document(done)
+    elif done.revived_from is None:
+        say("There was nothing to confirm.")
+    else:
+        say(f"Confirmed: the keys of the backup of {done.revived_from}, but those that were revoked.")
 
 
 def _show_made(made: CredentialAnswer, json: bool) -> None:

@@ -32,6 +32,7 @@ from flowtally.units import human_bytes, human_count
 
 if TYPE_CHECKING:
     from flowtally.care.job import Progress
+    from flowtally.care.restore import Revived
     from flowtally.usage.store import UsageStore
 
 RESTORE: Final = """\
@@ -83,6 +84,7 @@ class Settled(msgspec.Struct, frozen=True):
     made_at: str
     settled: list[str]
     report: VerifyAnswer
+    credentials: Revived
 
 
 def restore(
@@ -91,15 +93,29 @@ def restore(
     ledger_url: Annotated[
         str | None, typer.Option("--ledger-url", help="An empty database for the ledger, if it was in PostgreSQL.")
     ] = None,
+    old_ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--old-ledger",
+            help="The ledger of before, a data directory or a URL: what it says is revoked is revoked here too.",
+        ),
+    ] = None,
+    revoke_credentials: Annotated[
+        bool, typer.Option("--revoke-credentials", help="Revoke every key of the backup, and print a new one.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Put a backup into an empty data directory, settle it, verify it, say what it has."""
+    if old_ledger is not None and revoke_credentials:
+        raise typer.BadParameter("--old-ledger and --revoke-credentials: one of them is enough")
     # Imported here: the engine is for the processes that use it, other commands start without it.
+    from flowtally.care.restore import Revive  # noqa: PLC0415
     from flowtally.care.restore import restore as put_back  # noqa: PLC0415
 
     with Steps() as steps:
         places = (source.expanduser().absolute(), data.expanduser().absolute())
-        done = put_back(*places, ledger_url, _progress(steps), clock.now_ms())
+        revive = Revive(revoke_credentials, _as_url(old_ledger))
+        done = put_back(*places, ledger_url, _progress(steps), clock.now_ms(), revive)
     report = done.report
     answer = VerifyAnswer(
         "done",
@@ -111,13 +127,35 @@ def restore(
         notes=report.notes,
     )
     if json:
-        document(Settled(done.data, done.made_at, done.settled, answer))
+        document(Settled(done.data, done.made_at, done.settled, answer, done.credentials))
     else:
         facts({"restored": done.data, "made": done.made_at, "events": human_count(report.rows)})
         for line in done.settled:
             note(line)
         show_report(answer)
+        _show_keys(done.credentials, done.made_at)
     return FAILED if report.found else 0
+
+
+def _as_url(place: str | None) -> str | None:
+    """A data directory stands for the ledger in it."""
+    if place is None or "://" in place:
+        return place
+    return f"sqlite:///{Path(place).expanduser().absolute() / 'ledger.db'}"
+
+
+def _show_keys(found: Revived, made_at: str) -> None:
+    if found.token is not None:
+        facts({"token": found.token})
+        note("Keep it now: it administers, and is never shown again.")
+    if found.ended:
+        note(f"{found.ended} keys of the backup were revoked or ended; {found.live} live.")
+    if found.unconfirmed:
+        note(
+            f"{found.live} keys live as they did on {made_at}: those that were revoked since live again. Look at"
+            " `flowtally key list`, revoke them, and say `flowtally key confirm`; until then the server and its"
+            " doctor warn. With the ledger of before at hand, --old-ledger does it."
+        )
 
 
 def rebuild_keys(

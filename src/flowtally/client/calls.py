@@ -510,6 +510,11 @@ def revoke_credential(id: str, account: str | None = None) -> Call[p.CredentialA
     return write("POST", f"{_credentials(account)}/{segment(id)}/revoke", p.CredentialAnswer)
 
 
+def confirm_credentials() -> Call[p.ConfirmAnswer]:
+    """Say that those which a restored backup brought back were looked at."""
+    return write("POST", "/v1/credentials/confirm", p.ConfirmAnswer)
+
+
 # ── senders: who owns sources, whichever credential it has
 
 

@@ -172,6 +172,7 @@ class Client:
     change_credential = _ask(calls.change_credential)
     rotate_credential = _ask(calls.rotate_credential)
     revoke_credential = _ask(calls.revoke_credential)
+    confirm_credentials = _ask(calls.confirm_credentials)
 
     senders = _list(calls.senders)
     sender = _ask(calls.sender)

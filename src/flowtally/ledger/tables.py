@@ -53,6 +53,7 @@ installation = Table(
     Column("audited", BigInteger, nullable=False, server_default="0"),
     Column("audit_head", Words, nullable=False, server_default=""),
     Column("audit_since", BigInteger, nullable=False, server_default="0"),
+    Column("revived_from", BigInteger, nullable=False, server_default="0"),  # see `revived`
     CheckConstraint("one = 1", name="one"),
 )
 

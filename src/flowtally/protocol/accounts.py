@@ -48,6 +48,12 @@ class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_default
     expires_at: str | None = None
 
 
+class ConfirmAnswer(msgspec.Struct, frozen=True):
+    """`revived_from`: when the backup was made whose credentials are confirmed; null where there was nothing to."""
+
+    revived_from: str | None
+
+
 class CredentialChange(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What is given; `addresses` replace those before, an empty list allows any. `expires_at` may come earlier, never
     later."""
