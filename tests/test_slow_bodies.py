@@ -70,6 +70,19 @@ def test_no_door_waits_for_the_body_of_somebody_unknown(patient: Live, shown: li
             assert all_of(own).startswith(b"HTTP/1.1 "), (method, path)  # answered, and the connection ended
 
 
+def test_bodies_of_one_credential_leave_places_for_the_others(patient: Live) -> None:
+    """More than there are places, to a dialect, which asks for the rest of them only after the body."""
+    headers = {"Authorization": f"Bearer {patient.token}"}
+    with httpx.Client(base_url=patient.url, headers=headers, timeout=60) as admin:
+        admin.post("/v1/accounts", json={"id": "greedy"}).raise_for_status()
+        made = admin.post("/v1/accounts/greedy/credentials", json={"scope": "account", "name": "x"}).json()["token"]
+        with ExitStack() as closing:
+            asked = [closing.enter_context(connect(patient)) for _ in range(1100)]
+            for one in asked:
+                one.sendall(head("GET", "/api/cdk/list", f"token: {made}") + b"t")
+            assert admin.get("/v1/accounts").status_code == 200
+
+
 def test_bodies_of_callers_without_a_name_leave_places_for_the_others(patient: Live) -> None:
     """More than there are places, to a door that looks for a token in the body."""
     with ExitStack() as closing:

@@ -148,7 +148,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 1024
     max_exports: Annotated[
-        int, Meta(description="Exports under way at a time; more are answered 503.", ge=1, le=1000)
+        int,
+        Meta(
+            description="Exports under way at a time; more are answered 503. No account has more than half of them.",
+            ge=1,
+            le=1000,
+        ),
     ] = 8
     max_exports_per_credential: Annotated[
         int, Meta(description="Exports of one credential under way; more are answered 429.", ge=1, le=1000)

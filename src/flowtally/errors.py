@@ -49,7 +49,7 @@
     │   ├── NewTooOften             more new sources or users than an account may bring within an hour
     │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
     │   ├── BudgetUsed              the account used its share of the server's work
-    │   └── TooManyExports          as many exports of one credential are under way as may be
+    │   └── TooManyExports          as many exports of one credential or account are under way as may be
     ├── HeadTooLarge (431)          the head of the request is beyond the limit
     ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
     ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
@@ -389,7 +389,7 @@ class TooManyExports(RateLimited):
     """Read or end one that is under way first; `limit` says how many there may be."""
 
     code = "too_many_exports"
-    title = "Too many exports of this credential are under way"
+    title = "Too many exports of this credential or account are under way"
 
 
 class HeadTooLarge(FlowtallyError):

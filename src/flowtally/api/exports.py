@@ -1,8 +1,8 @@
-"""Exports under way: so many at a time, of one credential and in all.
+"""Exports under way: so many at a time, of one credential, of one account and in all.
 
 An export lasts as long as its reader takes. It holds the piece that is being read, and a thread only while the next one
 is made (of those `lanes` has for it): others never wait for one. Who has as many as may be is told to come again (429),
-and everybody where all are taken (503).
+and everybody where all are taken (503). No account has more than half of all, whatever credentials it has.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from flowtally.config import Config
 from flowtally.errors import Overloaded, TooManyExports
+from flowtally.ledger.credentials import Credential
 
 RETRY_S: Final = 5
 
@@ -23,24 +24,36 @@ class Exports:
 
     def __init__(self, config: Config) -> None:
         self._most, self._most_of_one = config.max_exports, config.max_exports_per_credential
-        self._of: Counter[str] = Counter()
+        self._most_of_account = max(1, config.max_exports // 2)
+        self._of: Counter[str] = Counter()  # by credential
+        self._of_account: Counter[str] = Counter()
 
     @contextmanager
-    def take(self, credential_id: str) -> Iterator[None]:
+    def take(self, credential: Credential) -> Iterator[None]:
         """A place for one export until its end. TooManyExports, Overloaded."""
-        own = self._of[credential_id]
-        if own >= self._most_of_one:
-            detail = f"The credential {credential_id} has {own} exports under way; at most {self._most_of_one}"
-            raise TooManyExports(detail, retry_after_s=RETRY_S, limit=self._most_of_one)
+        account = credential.account or credential.id
+        self._check(f"The credential {credential.id}", self._of[credential.id], self._most_of_one)
+        self._check(f"The account {account}", self._of_account[account], self._most_of_account)
         if self._of.total() >= self._most:
             raise Overloaded(f"{self._of.total()} exports are under way, as many as may be", retry_after_s=RETRY_S)
-        self._of[credential_id] += 1
+        self._of[credential.id] += 1
+        self._of_account[account] += 1
         try:
             yield
         finally:
-            self._of[credential_id] -= 1
-            if not self._of[credential_id]:
-                del self._of[credential_id]
+            _less(self._of, credential.id)
+            _less(self._of_account, account)
+
+    def _check(self, whose: str, own: int, limit: int) -> None:
+        if own >= limit:
+            detail = f"{whose} has {own} exports under way; at most {limit}"
+            raise TooManyExports(detail, retry_after_s=RETRY_S, limit=limit)
 
     def measures(self) -> dict[str, float]:
         return {"under_way": self._of.total()}
+
+
+def _less(counted: Counter[str], of: str) -> None:
+    counted[of] -= 1
+    if not counted[of]:
+        del counted[of]

@@ -182,7 +182,7 @@ async def _admitted(
     if key is not None and op.holds_password:
         key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
     if op.streams:
-        request.scope[HELD].enter_context(house.exports.take(credential.id))  # type: ignore[typeddict-item]
+        request.scope[HELD].enter_context(house.exports.take(credential))  # type: ignore[typeddict-item]
     weight = op.weigh(query, call.now) if op.weigh is not None else WRITE if op.writes else SMALL
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -129,17 +129,16 @@ class Served:
     async def _asked(self, house: House, request: AnyRequest) -> tuple[Asked, Secrets, FlowtallyError | None]:
         """The request and what its caller shows; a token in the head is known before the body is read."""
         asked, unread = await read_asked(request, house.config)
-        known = True
+        known: Credential | None = None
         try:
             secrets = self._dialect.identify(asked, self._settings)
         except Unauthenticated:
             if not self._dialect.secrets_in_body or not has_body(request):
                 raise
-            known = False
         else:
-            await self._of_account(house, secrets.token, request.scope)
+            known = await self._of_account(house, secrets.token, request.scope)
         if has_body(request):
-            with nullcontext() if known else house.places.take_unknown():
+            with house.shares.admit(known) if known else house.places.take_unknown():  # bodies may take their time
                 asked, unread = await read_asked(request, house.config, read_body if known else read_unknown)
             secrets = self._dialect.identify(asked, self._settings)
         return asked, secrets, unread
