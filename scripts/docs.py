@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 from flowtally import errors
 from flowtally.api import application  # noqa: F401  importing it declares the operations
-from flowtally.api.operation import OPERATIONS
+from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.cli.app import EXIT_CODES, helps
 from flowtally.config import Setting, settings
+from flowtally.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
@@ -96,25 +98,55 @@ def cli_page() -> str:
 
 
 def routes_page() -> str:
-    """Every operation of the API, and which scopes may ask it."""
+    """Every operation of the API, and the right it needs."""
     lines = [
         "# Routes",
         "",
         "A server gives the whole contract, with messages and examples, as OpenAPI 3.1 at `/schema/openapi.json`. "
-        "Writes take an `Idempotency-Key`.",
+        "Writes take an `Idempotency-Key`. What a right is and which scope has it: [rights](rights.md).",
         "",
-        "| route | does | scopes |",
+        "| route | does | right |",
         "|---|---|---|",
     ]
     for one in sorted(OPERATIONS, key=lambda one: (one.path, one.method)):
-        scopes = ", ".join(one.may) or "open to all"
-        lines.append(f"| `{one.method} {one.path}` | {cell(one.summary)} | {scopes} |")
+        lines.append(f"| `{one.method} {one.path}` | {cell(one.summary)} | {_right(one)} |")
     for dialect in VENDORS:
-        lines += ["", f"## {dialect.title}", "", dialect.description, "", "| route | does | scopes |", "|---|---|---|"]
+        lines += ["", f"## {dialect.title}", "", dialect.description, "", "| route | does | right |", "|---|---|---|"]
         for route in dialect.routes:
-            scopes = "manage" if route.writes or route.manages else "account, manage"
-            lines.append(f"| `{route.method} {route.path}` | {cell(route.summary)} | {scopes} |")
+            lines.append(f"| `{route.method} {route.path}` | {cell(route.summary)} | `{route.may}` |")
     return MADE.format(source="the operations in `api/` and the routes of `vendors/`") + "\n".join(lines) + "\n"
+
+
+def _right(op: Operation) -> str:
+    """What a credential needs to ask it."""
+    if op.right is None:
+        return "every credential" if op.may == "own" else "open to all"
+    more = "; or `events:write`, of what it sent" if op.or_sent else "; or of itself" if op.itself else ""
+    return f"`{op.right}`{more}"
+
+
+def rights_page() -> str:
+    """Every right: what it is good for, and which scopes have it."""
+    lines = [
+        "# Rights",
+        "",
+        "What a credential may ask for: the rights of its scope, and those it was given beyond them. A credential of "
+        "an account has them there alone; one of no account for all. **of all**: about the whole installation, so "
+        "that no credential of an account can have it. Nobody gives a right that they do not have. Examples are in "
+        "[operating](../operations.md#rights-no-more-than-it-takes).",
+        "",
+        "| right | good for | scopes | operations |",
+        "|---|---|---|---|",
+    ]
+    for right in get_args(Right):
+        scopes = ", ".join(scopes_with(right))
+        whole = " (**of all**)" if right in INSTALLATION else ""
+        asked = [f"`{one.method} {one.path}`" for one in OPERATIONS if one.right == right]
+        asked += [
+            f"`{route.method} {route.path}`" for dialect in VENDORS for route in dialect.routes if route.may == right
+        ]
+        lines.append(f"| `{right}` | {cell(MEANINGS[right])}{whole} | {scopes} | {'<br>'.join(asked)} |")
+    return MADE.format(source="`rights.py` and the operations") + "\n".join(lines) + "\n"
 
 
 def cell(text: str) -> str:
@@ -127,6 +159,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "cli.md": cli_page,
     "routes.md": routes_page,
+    "rights.md": rights_page,
 }
 
 

@@ -147,6 +147,6 @@ def figures(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "as_of"}
 
 
-def token_of(client: Client, path: str, **wanted: str) -> dict[str, str]:
+def token_of(client: Client, path: str, **wanted: Any) -> dict[str, str]:
     """The Authorization header of a new credential."""
     return {"Authorization": f"Bearer {client.post(path, json=wanted).json()['token']}"}

@@ -1,10 +1,12 @@
 """Who is asking, and what they may do.
 
 Owns the bearer token's way to a credential, with a short memory so that a busy source does not ask the ledger for
-every request, and the rules of scopes. Leaves to `ledger.credentials` what a token is and how it is kept.
+every request, and what may be given to whom. Leaves to `ledger.credentials` what a token is and how it is kept.
 
-* admin: everything. account: reads of its own account. manage: the same, and changes what is the account's own to
-  change: users, what they get, what it buys. ingest: writes events, reads its own sources and events.
+* A right says what may be asked (`rights`), the account for whom: a credential of an account asks for that one alone,
+  one without for any. Scopes are sets of rights under one name.
+* Nobody gives more than they have: rights, account, sender, addresses, life. Nor do they change or end a credential
+  that may more.
 * Another account answers exactly like one that does not exist: nobody learns which accounts there are.
 * A revoke through this process holds from its commit on: the memory is emptied, and an answer that was on its way
   from the ledger meanwhile is not remembered. One process serves an installation, so this is exact; should another
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -37,17 +39,10 @@ from flowtally.ledger import credentials
 from flowtally.ledger.addresses import canonical, within
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import Scope
+from flowtally.rights import Right
 
 REMEMBERED_MS: Final = 10_000
 REMEMBERED: Final = 10_000  # credentials
-
-ADMIN: Final[tuple[Scope, ...]] = ("admin",)
-MANAGERS: Final[tuple[Scope, ...]] = ("manage", "admin")
-READERS: Final[tuple[Scope, ...]] = ("account", "manage", "admin")
-SENDERS: Final[tuple[Scope, ...]] = ("ingest", "admin")
-ANYONE: Final[tuple[Scope, ...]] = ("ingest", "account", "manage", "admin")
-
 
 Caller = Callable[[], str]  # gives the caller's address; asked only where a credential is bound to some
 
@@ -144,17 +139,26 @@ def only_header(sent: Sequence[str]) -> str | None:
     return sent[0] if sent else None
 
 
-def require_scope(credential: Credential, allowed: Collection[Scope]) -> None:
-    """Forbidden unless the credential has one of these scopes. Says nothing about what was asked for."""
-    if credential.scope not in allowed:
+def require_right(credential: Credential, right: Right) -> None:
+    """Forbidden unless the credential has it. Says nothing about what was asked for."""
+    if not credential.may(right):
         raise Forbidden(
-            f"This needs the scope {' or '.join(allowed)}; the credential {credential.id} has {credential.scope}."
+            f"This needs the right {right}; the credential {credential.id} ({credential.scope}) has it not."
+        )
+
+
+def require_whole(credential: Credential) -> None:
+    """Forbidden for a credential of an account."""
+    if credential.account is not None:
+        raise Forbidden(
+            f"This is about the whole installation; the credential {credential.id} is one of account"
+            f" {credential.account!r}."
         )
 
 
 def require_account(credential: Credential, account: str) -> None:
     """UnknownAccount unless the credential may know this account."""
-    if credential.scope != "admin" and credential.account != account:
+    if credential.account not in (None, account):
         raise UnknownAccount(f"there is no account {account!r}", account=account)
 
 
@@ -173,18 +177,37 @@ def require_stays_in(own: Credential, address: str) -> None:
         raise Unprocessable(detail, field="addresses")
 
 
+def require_holds(holder: Credential, other: Credential) -> None:
+    """Forbidden unless the holder may all that the other may, so that changing or ending it is its to do."""
+    if missing := sorted(other.rights_held - holder.rights_held):
+        raise Forbidden(
+            f"The credential {holder.id} has not all rights of {other.id or 'that one'}: {' '.join(missing)}."
+        )
+    if other.scope == "admin" and holder.scope != "admin":  # which has the rights of later versions, too
+        raise Forbidden(f"The credential {holder.id} has the scope {holder.scope}, not admin.")
+    if holder.account is not None and other.account != holder.account:
+        raise Forbidden(f"The credential {holder.id} is one of account {holder.account!r}, the other is not.")
+
+
 def require_gives(giver: Credential, given: Credential, *, life: bool = True) -> None:
-    """Forbidden unless this is no more than the giver has itself: where it may come from, and (`life`) how long."""
+    """Forbidden unless this is no more than the giver has itself: rights, account, where it may come from, and (`life`)
+    how long."""
+    require_holds(giver, given)
     if giver.addresses:
         own = giver.addresses.split()
-        wider = not given.addresses or not all(within(one, own) for one in given.addresses.split())
-        if wider:
+        if not given.addresses or not all(within(one, own) for one in given.addresses.split()):
             raise Forbidden(
                 f"The credential {giver.id} is bound to addresses: what it gives is bound to some of these."
             )
     if life and giver.expires_at is not None and (given.expires_at is None or given.expires_at > giver.expires_at):
         ends = format_instant(giver.expires_at)
         raise Forbidden(f"The credential {giver.id} ends at {ends}: what it gives ends no later.")
+
+
+def require_sends_as(giver: Credential, sender: str | None) -> None:
+    """Forbidden unless the giver may act for this sender, whose sources a credential it gives would go on with."""
+    if sender not in (None, giver.sender) and not giver.may("sources:write"):
+        raise Forbidden(f"The credential {giver.id} may not act for the sender {sender!r}: it needs sources:write.")
 
 
 @lru_cache(4096)

@@ -197,7 +197,7 @@ def test_an_explanation_adds_up_to_the_balance(client: Client, acme: str) -> Non
 
 
 def test_the_usual_source_of_corrections_is_the_administrators(client: Client, acme: str) -> None:
-    gateway = token_of(client, "/v1/credentials", scope="ingest")
+    gateway = token_of(client, "/v1/credentials", scope="ingest", rights=["corrections:write"])
     asked = {"id": "c1", "corrects": {"source": "mine", "id": "1"}, "void": True}
     told = correct(client, asked, status=403, headers=gateway)
     assert told["code"] == "source_not_yours"

@@ -237,7 +237,7 @@ def test_a_place_that_no_list_has_is_refused(shop: Shop, place: Any) -> None:
 
 
 def test_a_cursor_shows_an_account_nothing_of_another(shop: Shop) -> None:
-    cursors = {path: shop.cursor(path) for path, op in lists().items() if "account" in op.may}
+    cursors = {path: shop.cursor(path) for path, op in lists().items() if "account" in op.scopes}
     assert len(cursors) > 8
     shop.headers = token_of(shop.client, "/v1/accounts/globex/credentials", scope="account")
     for path, cursor in cursors.items():

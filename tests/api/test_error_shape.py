@@ -13,7 +13,7 @@ from flowtally.api.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
 NAMES = {"account": "acme", "grant": "grn_x", "credential": "crd_x", "pool": "mobile", "product": "mobile"}
-NAMES |= {"plan": "month", "purchase": "ord_x"}
+NAMES |= {"plan": "month", "purchase": "ord_x", "sender": "snd_x"}
 NAMES |= {"user": "alice", "allocation": "alc_x", "period": "per_x", "address": "203.0.113.7", "voucher": "vch_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}
 
@@ -61,12 +61,12 @@ def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(client: Cli
         "manage": token_of(client, "/v1/accounts/acme/credentials", scope="manage"),
     }
     for scope, headers in tokens.items():
-        if scope not in op.may:
+        if scope not in op.scopes:
             answers = [ask(client, op, headers, account=account) for account in ("acme", "nobody")]
             assert len({assert_problem(answer, 403, "forbidden")["detail"] for answer in answers}) == 1
 
 
-OWN = [(op, scope) for op in GUARDED if "{account}" in op.path for scope in ("account", "manage") if scope in op.may]
+OWN = [(op, scope) for op in GUARDED if "{account}" in op.path for scope in ("account", "manage") if scope in op.scopes]
 
 
 @pytest.mark.parametrize(("op", "scope"), OWN, ids=[f"{named(op)} {scope}" for op, scope in OWN])

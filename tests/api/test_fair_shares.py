@@ -124,7 +124,7 @@ def test_an_account_that_used_its_share_is_refused_everything_but_sending(client
         path = op.path.format_map({"account": acme, **dict.fromkeys(_names(op.path), "x")})
         for scope, headers in who.items():
             answer = client.request(op.method, path, headers=headers)
-            assert is_refused(answer, "budget_used") == (scope in op.may and not op.sends), (op.path, answer.text)
+            assert is_refused(answer, "budget_used") == (scope in op.scopes and not op.sends), (op.path, answer.text)
 
 
 def _names(path: str) -> list[str]:

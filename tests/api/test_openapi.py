@@ -14,7 +14,7 @@ from tests.conftest import Client
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Listed, Operation
-from flowtally.protocol import Scope
+from flowtally.rights import Right
 from flowtally.vendors import VENDORS
 
 
@@ -67,8 +67,8 @@ def test_examples_are_what_they_are_examples_of(op: Operation) -> None:
 
 
 @pytest.mark.parametrize("op", OPERATIONS, ids=named)
-def test_declared_scopes_are_scopes(op: Operation) -> None:
-    assert set(op.may) <= set(get_args(Scope))
+def test_declared_rights_are_rights(op: Operation) -> None:
+    assert op.may in {*get_args(Right), "own", ""}
 
 
 def test_no_request_made_from_the_document_breaks_what_it_promises(client: Client, acme: str) -> None:

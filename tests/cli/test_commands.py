@@ -57,7 +57,7 @@ KEY: dict[str, Any] = {
     "name": "",
     "created_at": "2026-07-01T00:00:00Z",
 }
-KEY |= {"revoked_at": None, "expires_at": None, "last_used_at": None, "addresses": []}
+KEY |= {"revoked_at": None, "expires_at": None, "last_used_at": None, "rights": [], "addresses": []}
 
 
 def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:

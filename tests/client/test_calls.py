@@ -31,7 +31,7 @@ CHECK_IN = {"account": "a", "day": "x", "timezone": "UTC", "checked_in_at": "x",
             "expires_at": "x", "next_at": "y"}  # fmt: skip
 CREDENTIAL: dict[str, Any] = {
     "id": "c1", "scope": "ingest", "account": None, "name": "", "created_at": "x", "revoked_at": None,
-    "expires_at": None, "last_used_at": None, "addresses": []}  # fmt: skip
+    "expires_at": None, "last_used_at": None, "rights": [], "addresses": []}  # fmt: skip
 SENDER = {"id": "s1", "account": None, "name": "", "created_at": "x"}
 SOURCE = {"source": "a", "kind": "numbered", "sender": "s1", "sequence": 1, "position": None}
 ENTRY = {"id": "t1", "account": "a", "kind": "deposit", "amount_micros": 5, "currency": "USD", "reference": "",

@@ -37,6 +37,7 @@ def test_an_answer_is_replayed_without_its_secrets(ledger: Ledger, asking: str) 
         revoked_at=None,
         expires_at=None,
         last_used_at=None,
+        rights=[],
         addresses=[],
         token="ft_adm_secret",
         key="ft_key_secret",

@@ -220,10 +220,13 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def everything_of(client: Client, account: str) -> list[Any]:
-    """All that the native API tells of the account, but for its files, and of which moment each answer is."""
+    """All that the native API tells of the account, but for its files, when keys were used, and of which moment each
+    answer is."""
     told = [client.get(path.replace("{account}", account)) for path in NATIVE_READS]
     assert {answer.status_code for answer in told} == {200}
     bodies = [answer.json() for answer in told]
+    for used in (one for body in bodies for one in body.get("items", []) if "last_used_at" in one):
+        del used["last_used_at"]
     return [{name: value for name, value in one.items() if name != "as_of"} for one in bodies]
 
 

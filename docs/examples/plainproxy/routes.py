@@ -34,6 +34,7 @@ class DayQuery(msgspec.Struct, frozen=True):
 @route(
     "GET",
     "/plainproxy/traffic",
+    may="usage:read",
     takes=DayQuery,
     takes_example={"day": "2026-03-10"},
     answer=wire.Answer,

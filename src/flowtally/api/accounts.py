@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -21,7 +20,7 @@ EXAMPLE = AccountAnswer(
 @operation(
     "POST",
     "/v1/accounts",
-    may=auth.ADMIN,
+    may="accounts:write",
     summary="Create an account",
     body=AccountRequest,
     answer=AccountAnswer,
@@ -51,7 +50,7 @@ def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
 @operation(
     "GET",
     "/v1/accounts",
-    may=auth.ADMIN,
+    may="accounts:read",
     summary="List accounts",
     query=PageQuery,
     answer=Listed(AccountAnswer),
@@ -65,7 +64,7 @@ def list_accounts(call: Call, query: PageQuery) -> Page[AccountAnswer]:
 @operation(
     "GET",
     "/v1/accounts/{account}",
-    may=auth.READERS,
+    may="accounts:read",
     summary="Read an account",
     answer=AccountAnswer,
     errors=(UnknownAccount,),
@@ -79,7 +78,7 @@ def read_account(call: Call, account: str) -> AccountAnswer:
 @operation(
     "PATCH",
     "/v1/accounts/{account}",
-    may=auth.ADMIN,
+    may="accounts:write",
     summary="Change an account",
     body=AccountChange,
     answer=AccountAnswer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowtally import auth, funding
+from flowtally import funding
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -37,7 +37,7 @@ EXAMPLE = AllocationAnswer(
 @operation(
     "POST",
     "/v1/accounts/{account}/users/{user}/allocations",
-    may=auth.MANAGERS,
+    may="allocations:write",
     summary="Allocate to a user",
     body=AllocationRequest,
     answer=AllocationAnswer,
@@ -61,7 +61,7 @@ def allocate(call: Call, account: str, user: str, body: AllocationRequest) -> Al
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/allocations",
-    may=auth.READERS,
+    may="allocations:read",
     summary="List allocations to a user",
     query=PageQuery,
     answer=Listed(AllocationAnswer),
@@ -78,7 +78,7 @@ def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> P
 @operation(
     "POST",
     "/v1/accounts/{account}/users/{user}/allocations/{allocation}/return",
-    may=auth.MANAGERS,
+    may="allocations:write",
     summary="Take an allocation back",
     body=ReturnRequest,
     answer=AllocationAnswer,

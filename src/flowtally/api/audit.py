@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
@@ -54,7 +53,7 @@ class AuditQuery(RecordsQuery, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/audit",
-    may=auth.ADMIN,
+    may="audit:read",
     summary="Who changed what",
     query=AuditQuery,
     answer=Listed(AuditAnswer),
@@ -74,7 +73,7 @@ def list_audit(call: Call, query: AuditQuery) -> Page[AuditAnswer]:
 @operation(
     "GET",
     "/v1/accounts/{account}/audit",
-    may=auth.MANAGERS,
+    may="audit:read",
     summary="Who changed what of an account",
     query=RecordsQuery,
     answer=Listed(AuditAnswer),

@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
@@ -30,7 +29,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/accounts/{account}/balance",
-    may=auth.READERS,
+    may="balance:read",
     summary="What is left",
     query=BalanceQuery,
     answer=BalanceAnswer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.care import backup
@@ -60,7 +59,7 @@ KEPT = BackupAnswer(
 @operation(
     "POST",
     "/v1/verify",
-    may=auth.ADMIN,
+    may="verify:write",
     summary="Begin a check of everything",
     status=202,
     answer=VerifyAnswer,
@@ -78,7 +77,7 @@ def start_verify(call: Call) -> VerifyAnswer:
 @operation(
     "GET",
     "/v1/verify",
-    may=auth.ADMIN,
+    may="verify:read",
     summary="The last check of everything",
     answer=VerifyAnswer,
     example=FOUND,
@@ -91,7 +90,7 @@ def read_verify(call: Call) -> VerifyAnswer:
 @operation(
     "POST",
     "/v1/backups",
-    may=auth.ADMIN,
+    may="backups:write",
     summary="Begin a backup",
     status=202,
     body=BackupRequest,
@@ -114,7 +113,7 @@ def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
 @operation(
     "GET",
     "/v1/backups",
-    may=auth.ADMIN,
+    may="backups:read",
     summary="The last backup, and all that are kept",
     answer=BackupsAnswer,
     example=BackupsAnswer(
@@ -133,7 +132,7 @@ def list_backups(call: Call) -> BackupsAnswer:
 @operation(
     "GET",
     "/v1/doctor",
-    may=auth.ADMIN,
+    may="doctor:read",
     summary="Does the machine keep its promises?",
     answer=DoctorAnswer,
     example=DoctorAnswer(

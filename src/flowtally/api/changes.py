@@ -47,7 +47,8 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/changes",
-    may=auth.READERS,
+    may="changes:read",
+    narrows=True,
     summary="What changed since",
     query=ChangesQuery,
     answer=ChangesAnswer,
@@ -80,7 +81,7 @@ def read_changes(call: Call, query: ChangesQuery) -> ChangesAnswer:
     """One item per commit and account, in the order of commits: what kinds of rows came, from when to when they are
     dated, and what they add. Corrections, adjustments and `late` use are what moved the past. To follow, ask again with
     `since` = `next`: at once while there are `more`, else now and then."""
-    account = query.account if call.credential.scope == "admin" else query.account or call.credential.account
+    account = query.account or call.credential.account
     if account is not None:
         auth.require_account(call.credential, account)
         accounts.read_account(call.tx, account)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -29,7 +28,7 @@ EXAMPLE = CheckInAnswer(
 @operation(
     "POST",
     "/v1/accounts/{account}/check-ins",
-    may=auth.MANAGERS,
+    may="check_ins:write",
     summary="Check in",
     answer=CheckInAnswer,
     status=201,
@@ -52,7 +51,7 @@ def check_in(call: Call, account: str) -> CheckInAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/check-ins",
-    may=auth.READERS,
+    may="check_ins:read",
     summary="List check-ins",
     query=PageQuery,
     answer=Listed(CheckInAnswer),

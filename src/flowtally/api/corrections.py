@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from flowtally import auth
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call
 from flowtally.api.inputs import NoQuery
@@ -52,7 +51,8 @@ EXAMPLES = [
 @operation(
     "POST",
     "/v1/corrections",
-    may=auth.SENDERS,
+    may="corrections:write",
+    narrows=True,
     summary="Correct events",
     sends=True,
     query=NoQuery,
@@ -106,11 +106,11 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     difference to what the event stands at, dated and grouped like the event; usage and balances follow in the same
     commit. `expects` guards against correcting something else than was looked at: 409 `not_as_expected` with what is
     `present`, and nothing of the request stored. Without `corrects`: a free adjustment of signed quantities with a
-    reason, for admin credentials. A wrong account or time: void the event and send it anew.
+    reason, for who has the right `sources:write` too. A wrong account or time: void the event and send it anew.
 
     `(source, id)` of a correction counts once for ever; a `source` belongs to the credential that first wrote it.
-    Unless said otherwise it is `corrections`, which is the administrators': an ingest credential names one of its own,
-    and corrects events of its own sources.
+    Unless said otherwise it is `corrections`, which is the administrators': who has not the right `sources:write`
+    names one of its own, and corrects events of its own sources.
     Codes of receipts: `already_void` and `no_change` (stored, adding nothing), `other_content` (conflict),
     `unknown_event`, `refused_event`, `unknown_account`, `account_closed`, `unknown_user`, `time_in_future`,
     `adjustment_needs_admin` (refused)."""

@@ -6,7 +6,7 @@ import functools
 
 import msgspec
 
-from flowtally import auth
+from flowtally import auth, rights
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -34,6 +34,7 @@ EXAMPLE = CredentialAnswer(
     revoked_at=None,
     expires_at=None,
     last_used_at="2026-03-14T08:15:00Z",
+    rights=sorted(rights.PRESETS["account"]),
     addresses=["203.0.113.0/24"],
 )
 MADE = msgspec.structs.replace(EXAMPLE, last_used_at=None, token="ft_acc_...", key="ft_key_...")  # noqa: S106
@@ -41,6 +42,7 @@ INGEST = msgspec.structs.replace(
     MADE,
     id="crd_0199f2c47b3a7c12",
     scope="ingest",
+    rights=["events:write"],
     account=None,
     name="gateway 1",
     addresses=[],
@@ -54,7 +56,7 @@ CHANGE_ERRORS = (NotFound, Conflict, LastAdmin, BadRange, Unprocessable)
 @operation(
     "POST",
     "/v1/accounts/{account}/credentials",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Issue a credential of an account",
     body=CredentialRequest,
     answer=CredentialAnswer,
@@ -64,18 +66,21 @@ CHANGE_ERRORS = (NotFound, Conflict, LastAdmin, BadRange, Unprocessable)
     example=MADE,
 )
 def issue_of_account(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
-    """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` writes
+    """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` sends
     events of this account only, as a sender of its own or as the `sender` that is named, whose sources it goes on with.
+    Scope `custom` has the `rights` that are named; the others have those beyond their own. Nobody gives what they do
+    not have themselves (403): rights, account, sender, addresses, life.
+
     `token` is the bearer secret, `key` a second secret that some dialects ask for: both are answered now and never
-    again. From `expires_at` on it is refused (401 `credential_expired`); from another
-    address than its `addresses` it is, too (403 `address_not_allowed`)."""
+    again. From `expires_at` on it is refused (401 `credential_expired`); from another address than its `addresses` it
+    is, too (403 `address_not_allowed`)."""
     return _issue(call, account, body)
 
 
 @operation(
     "GET",
     "/v1/accounts/{account}/credentials",
-    may=auth.ADMIN,
+    may="credentials:read",
     summary="List credentials of an account",
     query=PageQuery,
     answer=Listed(CredentialAnswer),
@@ -91,7 +96,7 @@ def list_of_account(call: Call, account: str, query: PageQuery) -> Page[Credenti
 @operation(
     "PATCH",
     "/v1/accounts/{account}/credentials/{credential}",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Change a credential of an account",
     body=CredentialChange,
     answer=CredentialAnswer,
@@ -108,7 +113,7 @@ def change_of_account(call: Call, account: str, credential: str, body: Credentia
 @operation(
     "POST",
     "/v1/accounts/{account}/credentials/{credential}/rotate",
-    may=auth.ADMIN,
+    may="credentials:write",
     itself=True,
     summary="Rotate a credential of an account",
     body=RotateRequest,
@@ -127,7 +132,7 @@ def rotate_of_account(call: Call, account: str, credential: str, body: RotateReq
 @operation(
     "POST",
     "/v1/accounts/{account}/credentials/{credential}/revoke",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Revoke a credential of an account",
     answer=CredentialAnswer,
     errors=(NotFound,),
@@ -136,13 +141,14 @@ def rotate_of_account(call: Call, account: str, credential: str, body: RotateReq
 )
 def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused. A second revoke changes nothing."""
-    return show(call, credentials.revoke(call.tx, credential, call.now, account=account))
+    return _revoke(call, credential, account)
 
 
 @operation(
     "GET",
     "/v1/credential",
-    may=auth.ANYONE,
+    may="own",
+    narrows=True,
     summary="Read the credential that asks",
     answer=CredentialAnswer,
     example=EXAMPLE,
@@ -155,7 +161,7 @@ def read_own(call: Call) -> CredentialAnswer:
 @operation(
     "POST",
     "/v1/credentials",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Issue an ingest or admin credential",
     body=CredentialRequest,
     answer=CredentialAnswer,
@@ -165,16 +171,19 @@ def read_own(call: Call) -> CredentialAnswer:
     example=INGEST,
 )
 def issue(call: Call, body: CredentialRequest) -> CredentialAnswer:
-    """Scope `ingest` writes events of any account, scope `admin` does everything. Credentials of one account are
-    issued under the account. Its sources are those of its `sender`: one of its own, or the one that is named, which
-    must be bound to no account."""
+    """Scope `ingest` sends events of any account, scope `admin` does everything, scope `custom` what its `rights` say,
+    for every account; the others have these beyond their own. Nobody gives what they do not have themselves (403), and
+    `admin` alone gives `admin`. Credentials of one account are issued under the account.
+
+    Its sources are those of its `sender`: one of its own, or the one that is named, which must be bound to no
+    account."""
     return _issue(call, None, body)
 
 
 @operation(
     "GET",
     "/v1/credentials",
-    may=auth.ADMIN,
+    may="credentials:read",
     summary="List all credentials",
     query=PageQuery,
     answer=Listed(CredentialAnswer),
@@ -189,7 +198,7 @@ def list_credentials(call: Call, query: PageQuery) -> Page[CredentialAnswer]:
 @operation(
     "GET",
     "/v1/credentials/{credential}",
-    may=auth.ADMIN,
+    may="credentials:read",
     summary="Read a credential",
     answer=CredentialAnswer,
     errors=(NotFound,),
@@ -203,7 +212,7 @@ def read_credential(call: Call, credential: str) -> CredentialAnswer:
 @operation(
     "PATCH",
     "/v1/credentials/{credential}",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Change any credential",
     body=CredentialChange,
     answer=CredentialAnswer,
@@ -222,7 +231,7 @@ def change(call: Call, credential: str, body: CredentialChange) -> CredentialAns
 @operation(
     "POST",
     "/v1/credentials/{credential}/rotate",
-    may=auth.ADMIN,
+    may="credentials:write",
     itself=True,
     summary="Rotate a credential",
     body=RotateRequest,
@@ -246,7 +255,7 @@ def rotate(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer
 @operation(
     "POST",
     "/v1/credentials/confirm",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Confirm the credentials of a restored backup",
     answer=ConfirmAnswer,
     example=ConfirmAnswer(revived_from="2026-03-01T09:30:00Z"),
@@ -261,7 +270,7 @@ def confirm(call: Call) -> ConfirmAnswer:
 @operation(
     "POST",
     "/v1/credentials/{credential}/revoke",
-    may=auth.ADMIN,
+    may="credentials:write",
     summary="Revoke any credential",
     answer=CredentialAnswer,
     errors=(NotFound, LastAdmin),
@@ -271,7 +280,7 @@ def confirm(call: Call) -> ConfirmAnswer:
 def revoke(call: Call, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused, also if it is your own. A second revoke changes nothing. The last admin
     credential without an end is not revoked (409 `last_admin`): rotate it, with `overlap_s` 0 if it has leaked."""
-    return show(call, credentials.revoke(call.tx, credential, call.now))
+    return _revoke(call, credential, None)
 
 
 def show(call: Call, credential: Credential) -> CredentialAnswer:
@@ -285,6 +294,7 @@ def show(call: Call, credential: Credential) -> CredentialAnswer:
         revoked_at=_instant(credential.revoked_at),
         expires_at=_instant(credential.expires_at),
         last_used_at=_instant(used),
+        rights=sorted(credential.rights_held),
         addresses=credential.addresses.split(),
         replaces=credential.replaces,
         sender=credential.sender,
@@ -292,18 +302,26 @@ def show(call: Call, credential: Credential) -> CredentialAnswer:
 
 
 def _issue(call: Call, account: str | None, body: CredentialRequest) -> CredentialAnswer:
+    auth.require_sends_as(call.credential, body.sender)
     made, token, key = credentials.issue(
         call.tx,
         body.scope,
         account,
         body.name,
         call.now,
+        more=body.rights,
         sender=body.sender,
         addresses=body.addresses,
         expires_at=_end(body.expires_at),
     )
     auth.require_gives(call.credential, made)
     return msgspec.structs.replace(show(call, made), token=token, key=key)
+
+
+def _revoke(call: Call, credential: str, account: str | None) -> CredentialAnswer:
+    gone = credentials.revoke(call.tx, credential, call.now, account=account)
+    auth.require_holds(call.credential, gone)
+    return show(call, gone)
 
 
 def _change(call: Call, credential: str, account: str | None, body: CredentialChange) -> CredentialAnswer:
@@ -316,6 +334,7 @@ def _change(call: Call, credential: str, account: str | None, body: CredentialCh
         addresses=body.addresses,
         expires_at=_end(body.expires_at),
     )
+    auth.require_holds(call.credential, changed)
     if body.addresses is not None:
         auth.require_gives(call.credential, changed, life=False)
         if credential == call.credential.id:
@@ -337,6 +356,7 @@ def _rotate(call: Call, credential: str, account: str | None, body: RotateReques
     )
     if not itself:
         auth.require_gives(call.credential, made)
+        auth.require_sends_as(call.credential, made.sender)
     return msgspec.structs.replace(show(call, made), token=token, key=key)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.edges import format_instant
@@ -27,7 +26,7 @@ def tag_held(call: Call, account: str, user: str) -> None:
 @operation(
     "POST",
     "/v1/accounts/{account}/users/{user}/erase",
-    may=auth.ADMIN,
+    may="erasures:write",
     summary="Erase a user's name and labels",
     status=202,
     answer=ErasureAnswer,
@@ -52,7 +51,7 @@ def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAn
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/erase",
-    may=auth.ADMIN,
+    may="erasures:read",
     summary="How an erasure is doing",
     answer=ErasureAnswer,
     errors=(UnknownAccount, UnknownUser, NotFound),

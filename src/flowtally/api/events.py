@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call
 from flowtally.api.inputs import ANY_TEXT
@@ -74,7 +73,8 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "POST",
     "/v1/events",
-    may=auth.SENDERS,
+    may="events:write",
+    narrows=True,
     summary="Send events",
     sends=True,
     query=EventsQuery,
@@ -161,7 +161,9 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
 @operation(
     "GET",
     "/v1/events",
-    may=auth.ANYONE,
+    may="events:read",
+    narrows=True,
+    or_sent=True,
     summary="Look up an event or a correction",
     query=EventQuery,
     answer=EventAnswer,

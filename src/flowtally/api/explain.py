@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
@@ -106,7 +105,7 @@ EXAMPLE = ExplainAnswer(
 @operation(
     "GET",
     "/v1/accounts/{account}/explain",
-    may=auth.READERS,
+    may="balance:read",
     summary="How a balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
@@ -124,7 +123,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/explain",
-    may=auth.READERS,
+    may="balance:read",
     summary="How a user's balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
@@ -68,7 +67,7 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/accounts/{account}/export",
-    may=auth.READERS,
+    may="export:read",
     summary="Export all rows",
     weigh=of_export,
     streams=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -32,7 +31,7 @@ EXAMPLE = GrantAnswer(
 @operation(
     "POST",
     "/v1/accounts/{account}/grants",
-    may=auth.ADMIN,
+    may="grants:write",
     summary="Give a grant",
     body=GrantRequest,
     answer=GrantAnswer,
@@ -73,7 +72,7 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/grants",
-    may=auth.READERS,
+    may="grants:read",
     summary="List grants",
     query=PageQuery,
     answer=Listed(GrantAnswer),
@@ -88,7 +87,7 @@ def list_grants(call: Call, account: str, query: PageQuery) -> Page[GrantAnswer]
 @operation(
     "GET",
     "/v1/accounts/{account}/grants/{grant}",
-    may=auth.READERS,
+    may="grants:read",
     summary="Read a grant",
     answer=GrantAnswer,
     errors=(NotFound,),
@@ -102,7 +101,7 @@ def read_grant(call: Call, account: str, grant: str) -> GrantAnswer:
 @operation(
     "POST",
     "/v1/accounts/{account}/grants/{grant}/void",
-    may=auth.ADMIN,
+    may="grants:write",
     summary="Void a grant",
     answer=GrantAnswer,
     errors=(NotFound,),

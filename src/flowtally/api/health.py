@@ -32,13 +32,13 @@ class About(msgspec.Struct, frozen=True):
     openapi: str
 
 
-@operation("GET", "/", may=(), summary="What this is", answer=About, example=About("flowtally", "0.1.0", "/x"))
+@operation("GET", "/", may="", summary="What this is", answer=About, example=About("flowtally", "0.1.0", "/x"))
 async def about(house: House, request: AnyRequest) -> About:
     """Name, version, and where the description of the API is."""
     return About("flowtally", version("flowtally"), "/schema/openapi.json")
 
 
-@operation("GET", "/healthz", may=(), summary="Is the process up?", answer=Health, example=Health("ok"))
+@operation("GET", "/healthz", may="", summary="Is the process up?", answer=Health, example=Health("ok"))
 async def healthz(house: House, request: AnyRequest) -> Health:
     """Asks no database: failing it is a reason to restart."""
     return Health("ok")
@@ -47,7 +47,7 @@ async def healthz(house: House, request: AnyRequest) -> Health:
 @operation(
     "GET",
     "/readyz",
-    may=(),
+    may="",
     summary="Can it write and read?",
     answer=Health,
     errors=(Unavailable,),
@@ -68,18 +68,19 @@ async def readyz(house: House, request: AnyRequest) -> Health:
     return Health("ok")
 
 
-@operation("GET", "/metrics", may=(), summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
+@operation("GET", "/metrics", may="", summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
 async def metrics(house: House, request: AnyRequest) -> Reply:
-    """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with an admin
-    credential. A request that came through a proxy is not from the same machine."""
+    """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with the
+    right `metrics:read`. A request that came through a proxy is not from the same machine."""
     if house.config.metrics == "admin" or (house.config.metrics == "loopback" and not from_here(request)):
-        auth.require_scope(
-            await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope), auth.ADMIN
+        auth.require_right(
+            await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope),
+            "metrics:read",
         )
     return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
 
 
-@operation("GET", "/schema/openapi.json", may=(), summary="This description", answer=dict[str, Any])
+@operation("GET", "/schema/openapi.json", may="", summary="This description", answer=dict[str, Any])
 async def schema(house: House, request: AnyRequest) -> Reply:
     """OpenAPI 3.1."""
     return Reply(request.app.state.openapi, JSON)

@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, Listed, operation
@@ -50,7 +49,9 @@ class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/held",
-    may=auth.ANYONE,
+    may="events:read",
+    narrows=True,
+    or_sent=True,
     summary="List held events",
     query=HeldQuery,
     answer=Listed(HeldEvent),
@@ -69,7 +70,7 @@ async def list_held(call: Call, request: AnyRequest, query: HeldQuery) -> Page[H
 @operation(
     "POST",
     "/v1/held/retry",
-    may=auth.ADMIN,
+    may="held:write",
     summary="Look at held events again",
     body=HeldFilter,
     answer=HeldAnswer,
@@ -88,7 +89,7 @@ async def retry_held(call: Call, request: AnyRequest, body: HeldFilter) -> HeldA
 @operation(
     "POST",
     "/v1/held/drop",
-    may=auth.ADMIN,
+    may="held:write",
     summary="Drop held events",
     body=HeldDrop,
     answer=HeldAnswer,

@@ -138,7 +138,17 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
 
 def _described(op: Operation) -> str:
     text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (op.work.__doc__ or "").strip())
-    return f"{text}\n\nScopes: {', '.join(f'`{scope}`' for scope in op.may)}." if op.may else text
+    return f"{text}\n\n{_needed(op)}" if op.may else text
+
+
+def _needed(op: Operation) -> str:
+    """Who may ask it."""
+    scopes = f"Scopes that have it: {', '.join(f'`{scope}`' for scope in op.scopes)}."
+    if op.may == "own":
+        return "For every credential."
+    sent = "; or `events:write`, for what its own sender sent or what was sent for its account" if op.or_sent else ""
+    itself = "; or none, of the credential that asks" if op.itself else ""
+    return f"Needs the right `{op.may}`{sent}{itself}. {scopes}"
 
 
 def _path_parameters(op: Operation) -> list[Document]:

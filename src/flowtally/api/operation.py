@@ -1,6 +1,6 @@
 """Operation: one line of the API's contract. What it declares is what is enforced and what is documented.
 
-    @operation("GET", "/v1/pools", may=auth.READERS, answer=Listed(PoolAnswer), summary="List pools")
+    @operation("GET", "/v1/pools", may="pools:read", narrows=True, answer=Listed(PoolAnswer), summary="List pools")
     def list_pools(call: Call) -> list[PoolAnswer]: ...
 
 The order is always the same, and each step tells no more than the ones before: who (401), may they (403), is it theirs
@@ -14,7 +14,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 import structlog
@@ -38,7 +38,8 @@ from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
 from flowtally.moment import Begun
-from flowtally.protocol import PlainEvent, Scope
+from flowtally.protocol import PlainEvent
+from flowtally.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
 from flowtally.usage.until_block import UntilBlock
 
 log = structlog.get_logger("flowtally.api")
@@ -60,7 +61,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     path: str
     work: Callable[..., Any]
-    may: tuple[Scope, ...]  # none: open to all; `work` is then asynchronous and called with house and request
+    may: Right | Literal["own", ""]  # own: of the credential itself. Empty: open to all; `work` is then asynchronous
+    # and called with house and request
     summary: str
     answer: Any
     tag: str
@@ -74,6 +76,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
     changes_credentials: bool = False
     itself: bool = False  # whether any credential may ask it of itself
+    or_sent: bool = False  # whether who may send events may ask it, of what its own sender sent
+    narrows: bool = False  # without an account in its path: whether it tells credentials of an account of that alone
     holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
@@ -85,6 +89,25 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     weigh: Callable[[Any, int], Weight] | None = None  # a guess at its size, from its query and the time
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
     raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
+
+    @property
+    def right(self) -> Right | None:
+        """What its caller must have; None where every credential may ask it, or anybody."""
+        return None if self.may in ("own", "") else cast(Right, self.may)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Those whose credentials may ask it, the smallest first."""
+        if self.right is None:
+            return tuple(scope for scope in PRESETS if scope != "custom")
+        sent = scopes_with("events:write") if self.or_sent else ()
+        have = dict.fromkeys((*sent, *scopes_with(self.right)))
+        return tuple(one for one in have if not (self.of_all and one in OF_ACCOUNTS))
+
+    @property
+    def of_all(self) -> bool:
+        """Whether it is about the whole installation, so that no credential of an account may ask it."""
+        return "{account}" not in self.path and not self.narrows
 
     @property
     def tells_moment(self) -> bool:
@@ -144,12 +167,20 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     credential = await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     if not (op.itself and request.path_params.get("credential") == credential.id):
-        auth.require_scope(credential, op.may)
+        _require(op, credential)
     given = _path(request)
     if "account" in given:
         auth.require_account(credential, given["account"])
     held.enter_context(house.shares.admit(credential, sends=op.sends))
     return await _admitted(op, request, house, credential, given)
+
+
+def _require(op: Operation, credential: Credential) -> None:
+    """Forbidden unless the credential may ask this at all."""
+    if op.right is not None and not (op.or_sent and credential.may("events:write")):
+        auth.require_right(credential, op.right)
+    if op.of_all:
+        auth.require_whole(credential)
 
 
 async def _admitted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.errors import NotFound, UnknownUser
@@ -15,7 +14,7 @@ ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/password",
-    may=auth.MANAGERS,
+    may="passwords:read",
     summary="Read a user's password",
     answer=PasswordAnswer,
     errors=(UnknownUser, NotFound),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfQuery, AsOfText
 from flowtally.api.call import Call
@@ -90,7 +89,7 @@ def plan(call: Call, account: str, body: PeriodRequest) -> Closing:
 @operation(
     "POST",
     "/v1/accounts/{account}/periods",
-    may=auth.ADMIN,
+    may="periods:write",
     summary="Close a period",
     body=PeriodRequest,
     answer=PeriodAnswer,
@@ -117,7 +116,7 @@ def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closin
 @operation(
     "GET",
     "/v1/accounts/{account}/periods",
-    may=auth.READERS,
+    may="periods:read",
     summary="List closed periods",
     query=PageQuery,
     answer=Listed(PeriodAnswer),
@@ -132,7 +131,7 @@ def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswe
 @operation(
     "GET",
     "/v1/accounts/{account}/periods/open",
-    may=auth.READERS,
+    may="periods:read",
     summary="Adjustments of the open period",
     query=AsOfQuery,
     answer=OpenPeriodAnswer,
@@ -155,7 +154,7 @@ def read_open(call: Call, account: str, query: AsOfQuery) -> OpenPeriodAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/periods/{period}",
-    may=auth.READERS,
+    may="periods:read",
     summary="Read a closed period",
     query=PeriodQuery,
     answer=PeriodDetailAnswer,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -38,7 +37,7 @@ class PlansQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 @operation(
     "POST",
     "/v1/plans",
-    may=auth.ADMIN,
+    may="plans:write",
     summary="Create a plan",
     body=PlanRequest,
     answer=PlanAnswer,
@@ -73,7 +72,8 @@ def create_plan(call: Call, body: PlanRequest) -> PlanAnswer:
 @operation(
     "GET",
     "/v1/plans",
-    may=auth.MANAGERS,
+    may="plans:read",
+    narrows=True,
     summary="List plans",
     query=PlansQuery,
     answer=Listed(PlanAnswer),
@@ -87,7 +87,8 @@ def list_plans(call: Call, query: PlansQuery) -> Page[PlanAnswer]:
 @operation(
     "GET",
     "/v1/plans/{plan}",
-    may=auth.MANAGERS,
+    may="plans:read",
+    narrows=True,
     summary="Read a plan",
     answer=PlanAnswer,
     errors=(NotFound,),
@@ -101,7 +102,7 @@ def read_plan(call: Call, plan: str) -> PlanAnswer:
 @operation(
     "POST",
     "/v1/plans/{plan}/retire",
-    may=auth.ADMIN,
+    may="plans:write",
     summary="Retire a plan",
     answer=PlanAnswer,
     errors=(NotFound,),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import Listed, operation
 from flowtally.errors import Conflict, NotFound, Unprocessable
@@ -17,7 +16,8 @@ EXAMPLE = PoolAnswer("mobile", "bytes", ["mobile"])
 @operation(
     "GET",
     "/v1/pools",
-    may=auth.READERS,
+    may="pools:read",
+    narrows=True,
     summary="List pools",
     answer=Listed(PoolAnswer),
     example={"items": [EXAMPLE, PoolAnswer("traffic", "bytes", [])], "next": None},
@@ -31,7 +31,7 @@ def list_pools(call: Call) -> Page[PoolAnswer]:
 @operation(
     "PUT",
     "/v1/pools/{pool}",
-    may=auth.ADMIN,
+    may="pools:write",
     summary="Create a pool",
     body=PoolRequest,
     answer=PoolAnswer,
@@ -49,7 +49,8 @@ def put_pool(call: Call, pool: str, body: PoolRequest) -> PoolAnswer:
 @operation(
     "GET",
     "/v1/products",
-    may=auth.READERS,
+    may="pools:read",
+    narrows=True,
     summary="List mapped products",
     answer=Listed(ProductAnswer),
     example={"items": [ProductAnswer("mobile", "mobile")], "next": None},
@@ -63,7 +64,7 @@ def list_products(call: Call) -> Page[ProductAnswer]:
 @operation(
     "PUT",
     "/v1/products/{product}",
-    may=auth.ADMIN,
+    may="pools:write",
     summary="Map a product to a pool",
     body=ProductRequest,
     answer=ProductAnswer,

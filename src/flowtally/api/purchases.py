@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -32,7 +31,7 @@ EXAMPLE = PurchaseAnswer(
 @operation(
     "POST",
     "/v1/accounts/{account}/purchases",
-    may=auth.MANAGERS,
+    may="purchases:write",
     summary="Buy a plan",
     body=PurchaseRequest,
     answer=PurchaseAnswer,
@@ -51,7 +50,7 @@ def purchase(call: Call, account: str, body: PurchaseRequest) -> PurchaseAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/purchases",
-    may=auth.READERS,
+    may="purchases:read",
     summary="List purchases",
     query=PageQuery,
     answer=Listed(PurchaseAnswer),
@@ -66,7 +65,7 @@ def list_purchases(call: Call, account: str, query: PageQuery) -> Page[PurchaseA
 @operation(
     "GET",
     "/v1/accounts/{account}/purchases/{purchase}",
-    may=auth.READERS,
+    may="purchases:read",
     summary="Read a purchase",
     answer=PurchaseAnswer,
     errors=(NotFound,),

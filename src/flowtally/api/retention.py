@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.care.job import Status
@@ -29,7 +28,7 @@ DONE = RetentionAnswer(
 @operation(
     "POST",
     "/v1/retention",
-    may=auth.ADMIN,
+    may="retention:write",
     summary="Roll old rows up now",
     status=202,
     body=RetentionRequest,
@@ -53,7 +52,7 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
 @operation(
     "GET",
     "/v1/retention",
-    may=auth.ADMIN,
+    may="retention:read",
     summary="Since when rows are kept, and the last run",
     answer=RetentionAnswer,
     example=DONE,

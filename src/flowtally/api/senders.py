@@ -6,7 +6,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -27,7 +26,7 @@ class SendersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/senders",
-    may=auth.ADMIN,
+    may="senders:read",
     summary="List senders",
     query=SendersQuery,
     answer=Listed(SenderAnswer),
@@ -43,7 +42,7 @@ def list_senders(call: Call, query: SendersQuery) -> Page[SenderAnswer]:
 @operation(
     "GET",
     "/v1/senders/{sender}",
-    may=auth.ADMIN,
+    may="senders:read",
     summary="Read a sender",
     answer=SenderAnswer,
     errors=(NotFound,),
@@ -57,7 +56,7 @@ def read_sender(call: Call, sender: str) -> SenderAnswer:
 @operation(
     "PATCH",
     "/v1/senders/{sender}",
-    may=auth.ADMIN,
+    may="senders:write",
     summary="Rename a sender",
     body=SenderChange,
     answer=SenderAnswer,

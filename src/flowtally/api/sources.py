@@ -8,7 +8,6 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, operation
@@ -34,7 +33,9 @@ class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/sources",
-    may=auth.SENDERS,
+    may="sources:read",
+    narrows=True,
+    or_sent=True,
     summary="Where a source stands, or the list of sources",
     sends=True,
     query=SourceQuery,
@@ -62,7 +63,7 @@ def _read(call: Call, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
 @operation(
     "POST",
     "/v1/sources/hand-over",
-    may=auth.ADMIN,
+    may="sources:write",
     summary="Hand a source over to another sender",
     body=SourceHandOver,
     answer=SourceDetail,

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import JSON, Call, Reply
@@ -147,7 +146,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     "/v1/accounts/{account}/usage",
-    may=auth.READERS,
+    may="usage:read",
     summary="Usage by calendar span",
     weigh=of_usage,
     query=UsageQuery,
@@ -194,7 +193,7 @@ def answer_usage(
 @operation(
     "GET",
     "/v1/usage",
-    may=auth.ADMIN,
+    may="usage:read",
     summary="Usage of all accounts",
     weigh=of_usage,
     query=OverallUsageQuery,

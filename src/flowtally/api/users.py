@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, UnsetType
 
-from flowtally import auth
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.balance import BalanceQuery, instant_of
 from flowtally.api.call import Call, Reply
@@ -74,7 +73,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "POST",
     "/v1/accounts/{account}/users",
-    may=auth.MANAGERS,
+    may="users:write",
     summary="Create a user",
     body=UserRequest,
     answer=UserAnswer,
@@ -114,7 +113,7 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/users",
-    may=auth.READERS,
+    may="users:read",
     summary="List users",
     query=UsersQuery,
     answer=Listed(UserAnswer),
@@ -142,7 +141,7 @@ def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}",
-    may=auth.READERS,
+    may="users:read",
     summary="Read a user",
     answer=UserAnswer,
     errors=(UnknownUser,),
@@ -156,7 +155,7 @@ def read_user(call: Call, account: str, user: str) -> UserAnswer:
 @operation(
     "PATCH",
     "/v1/accounts/{account}/users/{user}",
-    may=auth.MANAGERS,
+    may="users:write",
     summary="Change or rename a user",
     body=UserChange,
     answer=UserAnswer,
@@ -189,7 +188,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
 @operation(
     "DELETE",
     "/v1/accounts/{account}/users/{user}",
-    may=auth.MANAGERS,
+    may="users:write",
     summary="Delete a user",
     answer=UserAnswer,
     errors=(UnknownAccount, UnknownUser),
@@ -205,7 +204,7 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/names",
-    may=auth.READERS,
+    may="users:read",
     summary="What a user was called",
     answer=Listed(NameAnswer),
     errors=(UnknownUser,),
@@ -221,7 +220,7 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/usage",
-    may=auth.READERS,
+    may="usage:read",
     summary="Usage of a user by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
@@ -251,7 +250,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
 @operation(
     "GET",
     "/v1/accounts/{account}/users/{user}/balance",
-    may=auth.READERS,
+    may="balance:read",
     summary="What a user has left",
     query=BalanceQuery,
     answer=UserBalanceAnswer,

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally import vouchers as issuing
 from flowtally.api.call import Call
 from flowtally.api.idempotent import Recall
@@ -89,7 +88,7 @@ def _read_again(call: Call, kept: dict[str, Any], account: str, **_: Any) -> Vou
 @operation(
     "POST",
     "/v1/accounts/{account}/vouchers",
-    may=auth.MANAGERS,
+    may="vouchers:write",
     summary="Create vouchers",
     body=VoucherRequest,
     answer=VouchersAnswer,
@@ -122,7 +121,7 @@ def create_vouchers(call: Call, account: str, body: VoucherRequest) -> VouchersA
 @operation(
     "GET",
     "/v1/accounts/{account}/vouchers",
-    may=auth.MANAGERS,
+    may="vouchers:read",
     summary="List vouchers",
     query=VouchersQuery,
     answer=Listed(VoucherAnswer),
@@ -142,7 +141,7 @@ def list_vouchers(call: Call, account: str, query: VouchersQuery) -> Page[Vouche
 @operation(
     "GET",
     "/v1/accounts/{account}/vouchers/{voucher}",
-    may=auth.MANAGERS,
+    may="vouchers:read",
     summary="Read a voucher",
     answer=VoucherAnswer,
     errors=(NotFound,),
@@ -156,7 +155,7 @@ def read_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
 @operation(
     "POST",
     "/v1/accounts/{account}/vouchers/{voucher}/revoke",
-    may=auth.MANAGERS,
+    may="vouchers:write",
     summary="Revoke a voucher",
     answer=VoucherAnswer,
     errors=(NotFound, VoucherEnded),
@@ -184,7 +183,7 @@ def _look_up(call: Call, account: str, body: RedemptionRequest) -> None:
 @operation(
     "POST",
     "/v1/accounts/{account}/redemptions",
-    may=auth.MANAGERS,
+    may="vouchers:write",
     summary="Redeem a voucher",
     body=RedemptionRequest,
     answer=GrantAnswer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -39,7 +38,7 @@ ADJUSTMENT = WalletEntryAnswer(
 @operation(
     "GET",
     "/v1/accounts/{account}/wallet",
-    may=auth.READERS,
+    may="wallet:read",
     summary="Read a wallet",
     answer=WalletAnswer,
     example=WalletAnswer("acme", 37_500_000, "USD"),
@@ -53,7 +52,7 @@ def read_wallet(call: Call, account: str) -> WalletAnswer:
 @operation(
     "GET",
     "/v1/accounts/{account}/wallet/entries",
-    may=auth.READERS,
+    may="wallet:read",
     summary="List what moved a wallet",
     query=PageQuery,
     answer=Listed(WalletEntryAnswer),
@@ -68,7 +67,7 @@ def list_wallet_entries(call: Call, account: str, query: PageQuery) -> Page[Wall
 @operation(
     "POST",
     "/v1/accounts/{account}/wallet/deposits",
-    may=auth.ADMIN,
+    may="wallet:write",
     summary="Deposit into a wallet",
     body=DepositRequest,
     answer=WalletEntryAnswer,
@@ -89,7 +88,7 @@ def deposit_into_wallet(call: Call, account: str, body: DepositRequest) -> Walle
 @operation(
     "POST",
     "/v1/accounts/{account}/wallet/adjustments",
-    may=auth.ADMIN,
+    may="wallet:write",
     summary="Adjust a wallet",
     body=AdjustmentRequest,
     answer=WalletEntryAnswer,

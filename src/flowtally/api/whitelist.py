@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
@@ -44,7 +43,7 @@ class WhitelistQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(
     "GET",
     LIST,
-    may=auth.READERS,
+    may="whitelist:read",
     summary="List an account's whitelists",
     query=WhitelistQuery,
     answer=Listed(WhitelistAnswer),
@@ -59,7 +58,7 @@ def list_whitelist(call: Call, account: str, query: WhitelistQuery) -> Page[Whit
 @operation(
     "PUT",
     f"{LIST}/{{pool}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Replace an account's whitelist",
     body=WhitelistRequest,
     answer=Listed(WhitelistAnswer),
@@ -76,7 +75,7 @@ def replace_whitelist(call: Call, account: str, pool: str, body: WhitelistReques
 @operation(
     "PUT",
     f"{LIST}/{{pool}}/{{address}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Put an address on an account's whitelist",
     body=WhitelistChange,
     answer=WhitelistAnswer,
@@ -93,7 +92,7 @@ def put_on_whitelist(call: Call, account: str, pool: str, address: str, body: Wh
 @operation(
     "DELETE",
     f"{LIST}/{{pool}}/{{address}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Take an address off an account's whitelist",
     answer=WhitelistAnswer,
     errors=(*READING, Unprocessable),
@@ -107,7 +106,7 @@ def remove_from_whitelist(call: Call, account: str, pool: str, address: str) -> 
 @operation(
     "GET",
     USERS_LIST,
-    may=auth.READERS,
+    may="whitelist:read",
     summary="List a user's whitelists",
     query=WhitelistQuery,
     answer=Listed(WhitelistAnswer),
@@ -122,7 +121,7 @@ def list_user_whitelist(call: Call, account: str, user: str, query: WhitelistQue
 @operation(
     "PUT",
     f"{USERS_LIST}/{{pool}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Replace a user's whitelist",
     body=WhitelistRequest,
     answer=Listed(WhitelistAnswer),
@@ -140,7 +139,7 @@ def replace_user_whitelist(
 @operation(
     "PUT",
     f"{USERS_LIST}/{{pool}}/{{address}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Put an address on a user's whitelist",
     body=WhitelistChange,
     answer=WhitelistAnswer,
@@ -158,7 +157,7 @@ def put_on_user_whitelist(
 @operation(
     "DELETE",
     f"{USERS_LIST}/{{pool}}/{{address}}",
-    may=auth.MANAGERS,
+    may="whitelist:write",
     summary="Take an address off a user's whitelist",
     answer=WhitelistAnswer,
     errors=(*READING, Unprocessable),

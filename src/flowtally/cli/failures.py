@@ -32,7 +32,7 @@ HINTS: Final = {
     "credential_expired": "Use another token: an admin makes one with `flowtally key create`.",
     "address_not_allowed": "An admin can change where it may come from: `flowtally key change KEY --from ADDRESS`.",
     "already_rotated": "Rotate the key that replaced it, or ask with its token.",
-    "forbidden": "Use a credential of a wider scope: an admin makes one with `flowtally key create`.",
+    "forbidden": "Use a credential that has the right: an admin makes one with `flowtally key create`.",
     "source_not_yours": "Use the credential that first wrote this source, an admin's, or another --source.",
     "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",
     "unknown_zone": "Use an IANA name such as Europe/Berlin.",

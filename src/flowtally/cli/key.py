@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import typer
 
+from flowtally import rights
 from flowtally.cli import ask
 from flowtally.cli.output import Json, document, facts, note, say, table, when
-from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest, Scope
+from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
+from flowtally.rights import Right, Scope
 
 commands = typer.Typer(
     name="key", help="Keys (credentials): make, list, change, rotate and revoke them.", no_args_is_help=True
 )
 
-COLUMNS: Final = ("id", "scope", "account", "sender", "name", "created", "last used", "ends", "addresses")
+COLUMNS: Final = (
+    "id",
+    "scope",
+    "more rights",
+    "account",
+    "sender",
+    "name",
+    "created",
+    "last used",
+    "ends",
+    "addresses",
+)
 EXAMPLES: Final = """\b
 Examples:
   flowtally key create acme --scope account --name dashboard --from 203.0.113.0/24
   flowtally key create --scope ingest --name gw-1 --expires 2027-01-01T00:00:00Z
+  flowtally key create --scope custom --right metrics:read --name prometheus
 """
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, from `flowtally key list`.")]
@@ -40,10 +54,15 @@ def create(
         Scope | None,
         typer.Option(
             "--scope",
-            help="ingest writes events, account reads its own account, manage changes its users too, admin does all.",
+            help="ingest sends events, account reads its own account, manage changes its users too, admin does all, "
+            "custom what --right says.",
         ),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--right", metavar="RIGHT", help="Beyond its scope's, such as usage:read; repeatable."),
+    ] = None,
     sender: Annotated[
         str | None, typer.Option("--sender", help="Whose sources it goes on with; see `flowtally sender list`.")
     ] = None,
@@ -51,9 +70,13 @@ def create(
     addresses: From = None,
     json: Json = False,
 ) -> None:
-    """Make a key. Default scope: account if an account is named and no sender, else ingest."""
-    wanted: Scope = scope or ("account" if account and sender is None else "ingest")
-    request = CredentialRequest(scope=wanted, name=name, sender=sender, addresses=addresses or [], expires_at=expires)
+    """Make a key. Default scope: custom where a --right is named, account where an account is and no sender, else
+    ingest. Which rights there are and which scope has them: docs/reference/rights.md."""
+    named = _rights(more or [])
+    wanted: Scope = scope or ("custom" if named else "account" if account and sender is None else "ingest")
+    request = CredentialRequest(
+        scope=wanted, rights=named, name=name, sender=sender, addresses=addresses or [], expires_at=expires
+    )
     with ask.client() as client:
         made = client.create_credential(account, request)
     _show_made(made, json)
@@ -139,6 +162,17 @@ def confirm(json: Json = False) -> None:
         say(f"Confirmed: the keys of the backup of {done.revived_from}, but those that were revoked.")
 
 
+def _rights(named: list[str]) -> list[Right]:
+    """BadParameter names the first that is none."""
+    if unknown := [one for one in named if one not in rights.ALL]:
+        raise typer.BadParameter(f"there is no right {unknown[0]!r}; there are {', '.join(sorted(rights.ALL))}")
+    return [one for one in get_args(Right) if one in named]
+
+
+def _more(one: CredentialAnswer) -> str:
+    return rights.beyond(one.scope, one.rights)
+
+
 def _show_made(made: CredentialAnswer, json: bool) -> None:
     if json:
         document(made)
@@ -153,6 +187,7 @@ def _show_made(made: CredentialAnswer, json: bool) -> None:
 def _facts(one: CredentialAnswer) -> dict[str, str]:
     told = {"id": one.id, "scope": one.scope, "account": one.account or "", "name": one.name}
     more = {
+        "rights": " ".join(one.rights),
         "sender": one.sender or "",
         "replaces": one.replaces or "",
         "expires": one.expires_at or "",
@@ -164,4 +199,4 @@ def _facts(one: CredentialAnswer) -> dict[str, str]:
 def _row(one: CredentialAnswer) -> tuple[str, ...]:
     ends = f"revoked {when(one.revoked_at)}" if one.revoked_at else when(one.expires_at) or "never"
     told = (when(one.created_at), when(one.last_used_at) or "never", ends, " ".join(one.addresses))
-    return one.id, one.scope, one.account or "", one.sender or "", one.name, *told
+    return one.id, one.scope, _more(one), one.account or "", one.sender or "", one.name, *told

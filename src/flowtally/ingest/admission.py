@@ -24,7 +24,8 @@ from flowtally.texts import is_text, printable, text_fault
 
 
 class Writer(msgspec.Struct, frozen=True):
-    """Who hands events in: the sender that owns its sources, the account it is bound to (None: any)."""
+    """Who hands events in: the sender that owns its sources, the account it is bound to (None: any). `admin`:
+    whether it may act for any sender."""
 
     sender: str
     account: str | None = None

@@ -188,7 +188,9 @@ class Corrector:
         if not free:
             return {}
         if not asked.writer.admin:
-            return dict.fromkeys(free, Reason("adjustment_needs_admin", "free adjustments need an admin credential"))
+            return dict.fromkeys(
+                free, Reason("adjustment_needs_admin", "free adjustments need the right sources:write")
+            )
         statuses = self._directory.statuses({one.account for one in free.values()})
         unknown = {index for index, user_id in (ids or {}).items() if user_id is None}
         latest = self._clock() + self._max_future_ms

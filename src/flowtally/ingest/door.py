@@ -370,4 +370,4 @@ def _new_limits(config: Config) -> NewLimits:
 
 def _writer(credential: Credential) -> Writer:
     assert credential.sender is not None, "what may write events has a sender"
-    return Writer(credential.sender, credential.account, credential.scope == "admin")
+    return Writer(credential.sender, credential.account, credential.may("sources:write"))

@@ -49,7 +49,7 @@ class Lookup:
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         source = self._keys.source(name)
-        if source is None or not _writes(source, credential):
+        if source is None or not (_owns(source, credential) or credential.may("sources:read")):
             raise NotFound(f"There is no source {name!r}", source=name)
         if source.kind == "named":
             return SourceAnswer(name, None, None)
@@ -58,7 +58,7 @@ class Lookup:
     def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
         """Sources in the order they were first written, those of one sender if given. Whoever is not an administrator
         knows its own."""
-        if credential.scope != "admin":
+        if not credential.may("sources:read"):
             if sender not in (None, credential.sender):
                 return Page([], None)
             sender = credential.sender
@@ -73,7 +73,7 @@ class Lookup:
         source = self._keys.source(name)
         if source is not None:
             refused = self._refused(source, id)
-            if refused is not None and _writes(source, credential):
+            if refused is not None and _sees(source, credential):
                 return _refused_answer(source, _may_be_told(refused, credential))
             held = None if refused else self._held(source, id)
             if held is not None and _knows(source, held.account, credential):
@@ -85,9 +85,9 @@ class Lookup:
             if row is not None and _knows(source, row.event.account, credential):
                 return self._entry_answer(row)
             missing = stored is None and row is None and refused is None and held is None
-            if missing and _writes(source, credential) and self._is_rolled_up(source, id):
+            if missing and _sees(source, credential) and self._is_rolled_up(source, id):
                 raise _rolled_up(name, id)
-            if missing and _writes(source, credential) and self._is_id_forgotten(source, id):
+            if missing and _sees(source, credential) and self._is_id_forgotten(source, id):
                 raise RolledUp(
                     f"Old events of source {name!r} are rolled up, and ids of numbered events are kept with their rows"
                     f" only: no row has the id {id!r}. Ask by the event's number.",
@@ -116,11 +116,12 @@ class Lookup:
         if asked.source is not None and source is None:
             return None
         account, owner = asked.account, None
-        if credential is not None and credential.scope != "admin":
+        if credential is not None:
             if account is not None and credential.account not in (None, account):
                 raise UnknownAccount(f"there is no account {account!r}", account=account)
             account = credential.account or account
-            owner = credential.sender if credential.scope == "ingest" else None
+            whole = credential.may("events:read") or credential.may("export:read")
+            owner = None if whole else credential.sender
         return HeldWhere(source.no if source else None, asked.sequence, account, asked.code, owner=owner)
 
     def _refused(self, source: Source, id: str) -> Refused | None:
@@ -251,8 +252,13 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
     )
 
 
-def _writes(source: Source, credential: Credential) -> bool:
-    return credential.scope == "admin" or (credential.scope == "ingest" and source.owner == credential.sender)
+def _owns(source: Source, credential: Credential) -> bool:
+    return credential.sender is not None and source.owner == credential.sender
+
+
+def _sees(source: Source, credential: Credential) -> bool:
+    """Whether it may know all that became of this source: its own sender's, or anybody's."""
+    return _owns(source, credential) or (credential.account is None and credential.may("events:read"))
 
 
 def _knows(source: Source, account: str, credential: Credential) -> bool:
@@ -260,7 +266,7 @@ def _knows(source: Source, account: str, credential: Credential) -> bool:
     others, also where its sender owns the source: it may have been handed over, and administrators write anywhere."""
     if credential.account is not None:
         return credential.account == account
-    return _writes(source, credential)
+    return _sees(source, credential)
 
 
 def _may_be_told(refused: Refused, credential: Credential) -> Refused:

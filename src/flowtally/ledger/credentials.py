@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
-from flowtally import bearer
+from flowtally import bearer, rights
 from flowtally.errors import Conflict, LastAdmin, NotFound, Unprocessable
 from flowtally.ledger import senders, trail
 from flowtally.ledger.accounts import read_account, read_open_account
@@ -30,7 +30,7 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import credentials
 from flowtally.ledger.texts import check_instant, check_text
-from flowtally.protocol import Scope
+from flowtally.rights import Right, Scope
 from flowtally.texts import may_be_known
 
 MIN_IMPORTED_CHARS: Final = 20
@@ -41,14 +41,16 @@ _PREFIX: Final[dict[Scope, str]] = {
     "account": "ft_acc_",
     "manage": "ft_man_",
     "admin": "ft_adm_",
+    "custom": "ft_cus_",
 }
 _KEY_PREFIX: Final = "ft_key_"
 
 
 class Credential(msgspec.Struct, frozen=True):
     """`account`: always for scopes account and manage, never for admin; an `ingest` one with it may only write its
-    events. `sender`: whose the sources are that it writes; None where it writes no events. `addresses`: the addresses
-    and networks it may come from, with spaces between them; empty: any. `expires_at`: from then on it is refused.
+    events. `sender`: whose the sources are that it writes; None where it writes no events. `rights`: those
+    beyond its scope's own, with spaces between them; `rights_held` are all. `addresses`: the addresses and networks it
+    may come from, with spaces between them; empty: any. `expires_at`: from then on it is refused.
     `last_used_at`: to the minute, and a minute late (`last_used`). `replaces`: the credential it was rotated from."""
 
     id: str
@@ -58,10 +60,18 @@ class Credential(msgspec.Struct, frozen=True):
     created_at: int
     revoked_at: int | None = None
     sender: str | None = None
+    rights: str = ""
     addresses: str = ""
     expires_at: int | None = None
     last_used_at: int | None = None
     replaces: str | None = None
+
+    @property
+    def rights_held(self) -> frozenset[str]:
+        return rights.held(self.scope, self.rights)
+
+    def may(self, right: Right) -> bool:
+        return right in rights.held(self.scope, self.rights)
 
     def has_ended(self, now: int) -> bool:
         """Whether it is revoked, or its time is over."""
@@ -74,7 +84,6 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
-SENDING: Final[frozenset[Scope]] = frozenset({"ingest", "admin"})
 
 
 def issue(
@@ -84,25 +93,26 @@ def issue(
     name: str,
     now: int,
     *,
+    more: Sequence[Right] = (),
     sender: str | None = None,
     addresses: Sequence[str] = (),
     expires_at: int | None = None,
 ) -> tuple[Credential, str, str]:
-    """A new credential with its token and key, which are nowhere else from now on. `sender`: whose sources it goes on
-    with; without one it gets a sender of its own, where it may write events.
+    """A new credential with its token and key, which are nowhere else from now on. `more`: rights beyond its scope's
+    own. `sender`: whose sources it goes on with; without one it gets a sender of its own, where it may write events.
 
-    Unprocessable when scope, account and sender do not go together, when it would have ended already, and for what is
-    no address; UnknownAccount, NotFound (the sender), Conflict for a closed account.
+    Unprocessable when scope, rights, account and sender do not go together, when it would have ended already, and for
+    what is no address; UnknownAccount, NotFound (the sender), Conflict for a closed account.
     """
     check_account(scope, account)
     if account is not None:
         read_open_account(tx, account)
     check_text("name", name)
     check_end(expires_at, now)
-    writes_as = _sender(tx, scope, account, name, now, sender)
-    come_from = check_addresses(addresses)
-    wanted = Credential("", scope, account, name, now, sender=writes_as, addresses=come_from, expires_at=expires_at)
-    return make(tx, wanted)
+    has = check_rights(scope, account, more)
+    writes_as = _sender(tx, rights.held(scope, has), account, name, now, sender)
+    wanted = Credential("", scope, account, name, now, sender=writes_as, rights=has, expires_at=expires_at)
+    return make(tx, msgspec.structs.replace(wanted, addresses=check_addresses(addresses)))
 
 
 def make(tx: Connection, wanted: Credential) -> tuple[Credential, str, str]:
@@ -132,7 +142,7 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
     gone = list(tx.execute(select(credentials.c.id).where(slot)).scalars())
     check_account(scope, None)
     check_text("name", name)
-    sender = _sender(tx, scope, None, name, now, sender)
+    sender = _sender(tx, rights.held(scope), None, name, now, sender)
     made = _insert(tx, Credential("", scope, None, name, now, sender=sender), token_hash=_hash(token), key_hash=None)
     for one in gone:  # not before: somebody can always administer
         revoke(tx, one, now)
@@ -250,8 +260,21 @@ def has_admin(tx: Connection, at: int = 0) -> bool:
 
 def check_account(scope: Scope, account: str | None) -> None:
     """Unprocessable when scope and account do not go together."""
-    if (scope == "admin" and account is not None) or (scope in ("account", "manage") and account is None):
+    if (scope == "admin" and account is not None) or (scope in rights.OF_ACCOUNTS and account is None):
         raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
+
+
+def check_rights(scope: Scope, account: str | None, more: Sequence[Right]) -> str:
+    """The rights beyond the scope's own, as they are kept. Unprocessable for none at all, and for those of the
+    installation where there is an account."""
+    if unknown := sorted(set(more) - rights.ALL):
+        raise Unprocessable(f"there is no right {unknown[0]!r}", field="rights")
+    if scope == "custom" and not more:
+        raise Unprocessable("scope custom has the rights that are named, and none are", field="rights")
+    whole = sorted(rights.INSTALLATION.intersection(more))
+    if account is not None and whole:
+        raise Unprocessable(f"{whole[0]} is about the installation: no credential of an account has it", field="rights")
+    return rights.beyond(scope, more)
 
 
 def check_end(expires_at: int | None, now: int) -> None:
@@ -282,11 +305,14 @@ def _insert(tx: Connection, wanted: Credential, *, token_hash: str, key_hash: st
     return credential
 
 
-def _sender(tx: Connection, scope: Scope, account: str | None, name: str, now: int, wanted: str | None) -> str | None:
+def _sender(
+    tx: Connection, held: frozenset[str], account: str | None, name: str, now: int, wanted: str | None
+) -> str | None:
+    sends = not rights.SENDING.isdisjoint(held)
     if wanted is None:
-        return senders.create_sender(tx, account, name, now).id if scope in SENDING else None
-    if scope not in SENDING:
-        raise Unprocessable(f"scope {scope} writes no events, so it takes no sender", field="sender")
+        return senders.create_sender(tx, account, name, now).id if sends else None
+    if not sends:
+        raise Unprocessable("it may write no events, so it takes no sender", field="sender")
     return senders.require_sender(tx, wanted, account).id
 
 

@@ -119,10 +119,10 @@ from flowtally.protocol.words import (
     PageAnswer,
     Problem,
     ReceiptStatus,
-    Scope,
     Totals,
     VoucherStatus,
 )
+from flowtally.rights import Right, Scope
 
 __all__ = [
     "DEFAULT_DURATION_S",
@@ -212,6 +212,7 @@ __all__ = [
     "RetentionAnswer",
     "RetentionRequest",
     "ReturnRequest",
+    "Right",
     "RolledMonth",
     "RotateRequest",
     "Scope",

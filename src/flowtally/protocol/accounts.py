@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from flowtally.protocol.words import Scope
+from flowtally.rights import Right, Scope
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,10 +38,12 @@ class AccountAnswer(msgspec.Struct, frozen=True):
 
 
 class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`sender`: whose sources a credential that writes events goes on with; None: a new one's. `expires_at`: refused
-    from then on (None: never). `addresses`: the IP addresses and networks it may come from (none: any)."""
+    """`rights`: those beyond its scope's own; of scope `custom` all it has. `sender`: whose sources a credential that
+    writes events goes on with; None: a new one's. `expires_at`: refused from then on (None: never). `addresses`: the IP
+    addresses and networks it may come from (none: any)."""
 
     scope: Scope = "account"
+    rights: list[Right] = []
     name: str = ""
     sender: str | None = None
     addresses: list[str] = []
@@ -72,8 +74,9 @@ class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`sender`: whose sources it writes, where it writes events. `last_used_at`: to the minute. `replaces`: the
-    credential it was rotated from. `token` and `key` are present only in the answer that creates the credential."""
+    """`rights`: all it has, those of its scope among them. `sender`: whose sources it writes, where it writes events.
+    `last_used_at`: to the minute. `replaces`: the credential it was rotated from. `token` and `key` are present only in
+    the answer that creates the credential."""
 
     id: str
     scope: Scope
@@ -83,6 +86,7 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     revoked_at: str | None
     expires_at: str | None
     last_used_at: str | None
+    rights: list[str]
     addresses: list[str]
     sender: str | None = None
     replaces: str | None = None

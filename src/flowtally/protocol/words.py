@@ -12,7 +12,6 @@ DEFAULT_DURATION_S: Final = 90 * 86_400  # of what a voucher is redeemed into
 
 ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
-Scope = Literal["ingest", "account", "manage", "admin"]
 VoucherStatus = Literal["unused", "used", "revoked"]
 GrantState = Literal["pending", "active", "spent", "expired", "voided"]
 

@@ -3,7 +3,7 @@
     ROUTES: Final[list[Route]] = []
     route = declaring(ROUTES)
 
-    @route("GET", "/api/account/traffic-balance", answer=TrafficBalance, summary="Traffic balance", example=...)
+    @route("GET", "/api/account/traffic-balance", may="balance:read", answer=TrafficBalance, summary="...", example=...)
     def traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance: ...
 
     THORDATA = Dialect(name="thordata", settings=Settings, identify=..., succeed=..., fail=..., routes=ROUTES, ...)
@@ -26,6 +26,7 @@ from flowtally.api.house import House
 from flowtally.errors import FlowtallyError, Unauthenticated
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.rights import Right
 from flowtally.usage.store import UsageReader
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -124,18 +125,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The declaration of one endpoint; `work` is the handler, its docstring the description.
 
     `takes`: its parameters, from the query (GET) or from query and body; unknown ones are ignored, as vendors do.
-    `answer`: what `work` returns; `writes`: it changes the ledger, for credentials that may manage; `manages`: it reads
-    what only those may see.
+    `may`: the right its caller needs; `answer`: what `work` returns; `writes`: it changes the ledger.
     """
 
     method: Method
     path: str
     work: Callable[[DialectCall, Any], Any]
+    may: Right
     summary: str
     answer: Any
     takes: type[msgspec.Struct] = Nothing
     writes: bool = False
-    manages: bool = False
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     example: Any = None
     takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)

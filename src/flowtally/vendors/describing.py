@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.api.openapi import REF, Document, query_parameter
+from flowtally.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
 from flowtally.vendors.reading import FORM, JSON, MULTIPART
 
@@ -51,13 +52,13 @@ def _with_numbers(schema: Any) -> Any:
 
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
-    scope = "manage" if route.writes or route.manages else "account"
+    scopes = ", ".join(f"`{scope}`" for scope in scopes_with(route.may) if scope != "admin")
     text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (route.work.__doc__ or "").strip())
     described: Document = {
         "operationId": f"{dialect.name}_{route.work.__name__}",
         "tags": [dialect.title],
         "summary": route.summary,
-        "description": f"{text}\n\nFor a credential of scope `{scope}`.",
+        "description": f"{text}\n\nFor a credential of an account, with the right `{route.may}` (scopes {scopes}).",
         "parameters": _parameters(route) if route.method == "GET" else [],
         "responses": _responses(dialect, route, schemas),
         "security": [{name: [] for name in dialect.security}],

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from litestar import HttpMethod, Response
@@ -29,11 +29,11 @@ from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest, actor_of, options
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
 from flowtally.api.weights import SMALL, WRITE
+from flowtally.auth import require_right
 from flowtally.config import Config
 from flowtally.errors import (
     ClientGone,
     FlowtallyError,
-    Forbidden,
     MethodNotAllowed,
     RateLimited,
     SlowBody,
@@ -43,7 +43,6 @@ from flowtally.errors import (
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.trail import Actor
-from flowtally.protocol import Scope
 from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
@@ -51,9 +50,6 @@ from flowtally.vendors.reading import read_asked
 from flowtally.vendors.throttle import Throttle
 
 log = structlog.get_logger("flowtally.vendors")
-
-MAY_READ: Final[tuple[Scope, ...]] = ("account", "manage")
-MAY_WRITE: Final[tuple[Scope, ...]] = ("manage",)
 
 
 def handlers(dialects: Sequence[Dialect], config: Config) -> list[HTTPRouteHandler]:
@@ -75,6 +71,7 @@ class Served:
     def __init__(self, dialect: Dialect, config: Config) -> None:
         self._dialect = dialect
         self._settings = settings_of(dialect, config)
+        self._rights = frozenset(route.may for route in dialect.routes)
         rate = dialect.rate(self._settings)
         self._throttle = None if rate is None else Throttle(rate)
         self._meter = SelfMeter(dialect.name) if dialect.metered(self._settings) else None
@@ -146,9 +143,10 @@ class Served:
     async def _of_account(self, house: House, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""
         credential = await house.who(f"Bearer {token}", scope)
-        if credential.scope not in MAY_READ or credential.account is None:
+        if credential.account is None or not any(map(credential.may, self._rights)):
             raise Unauthenticated(
-                f"The credential {credential.id} is of no account: it has the scope {credential.scope}."
+                f"The credential {credential.id} is of no account, or may ask nothing here: its scope is"
+                f" {credential.scope}."
             )
         return credential
 
@@ -159,8 +157,7 @@ class Served:
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):
             raise WrongKey("The key is not that of the token.")
-        if (route.writes or route.manages) and credential.scope not in MAY_WRITE:
-            raise Forbidden(f"This needs the scope manage; the credential {credential.id} has {credential.scope}.")
+        require_right(credential, route.may)
         return credential
 
     def _let_in(self, credential: Credential, now: int) -> None:

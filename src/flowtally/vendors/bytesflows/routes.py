@@ -59,6 +59,7 @@ class RecordsQuery(msgspec.Struct, frozen=True, rename="camel"):
 @route(
     "GET",
     ASSET,
+    may="balance:read",
     answer=wire.Asset,
     summary="Traffic and money at hand",
     example=wire.Asset(188_978_561_024, 188_944_515_072, msgspec.Raw(b"0.00"), "USD"),
@@ -77,6 +78,7 @@ def asset(call: DialectCall, given: Nothing) -> wire.Asset:
 @route(
     "GET",
     "/api/v1/user/traffic/records",
+    may="grants:read",
     takes=RecordsQuery,
     answer=wire.Records,
     summary="Grants, and what each has paid for",

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from flowtally.auth import MANAGERS
 from flowtally.burndown import Balance
 from flowtally.ledger import names, roster, wallet, whitelist
 from flowtally.ledger.accounts import read_account
@@ -33,6 +32,7 @@ PAYS: Final = frozenset({"active", "spent"})  # states of grants that make up a 
 @route(
     "GET",
     "get-sub-account-flow",
+    may="balance:read",
     takes=AccountAsked,
     answer=wire.Flow,
     summary="What a sub-account has left",
@@ -51,6 +51,7 @@ def sub_account_flow(call: DialectCall, given: AccountAsked) -> wire.Flow:
 @route(
     "GET",
     "get-sub-account-list",
+    may="users:read",
     takes=AccountsAsked,
     answer=wire.AccountList,
     summary="List accounts",
@@ -73,6 +74,7 @@ def account_list(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
 @route(
     "GET",
     "residential-data",
+    may="usage:read",
     takes=MaybeAccountAsked,
     answer=wire.Residential,
     summary="Residential package",
@@ -94,6 +96,7 @@ def residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Reside
 @route(
     "GET",
     "account-info",
+    may="balance:read",
     takes=Nothing,
     answer=wire.Money,
     summary="Money of the account",
@@ -140,7 +143,7 @@ def _main_row(call: DialectCall) -> wire.AccountRow:
 def _sub_row(
     call: DialectCall, one: Managed, burnt: Mapping[str, Balance], allowed: Sequence[Entry]
 ) -> wire.AccountRow:
-    hidden = one.sealed is None or call.credential.scope not in MANAGERS  # as natively
+    hidden = one.sealed is None or not call.credential.may("passwords:read")  # as natively
     password = "" if hidden else call.house.vault.reveal(str(one.sealed))
     status = NORMAL if one.user.status == "active" else DISABLED
     addresses = dict.fromkeys(entry.address for entry in allowed if entry.enabled)

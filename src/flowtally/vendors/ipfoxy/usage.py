@@ -40,6 +40,7 @@ EXAMPLE_HISTORY: Final = wire.History([wire.HistoryRow("1453.16", "1725231600", 
 @route(
     "GET",
     "get-account-use-flow-list",
+    may="usage:read",
     takes=UsageAsked,
     answer=wire.UsageList,
     summary="Usage by hour or day",
@@ -65,6 +66,7 @@ def usage_list(call: DialectCall, given: UsageAsked) -> wire.UsageList:
 @route(
     "GET",
     "residential-data-history",
+    may="usage:read",
     takes=HistoryAsked,
     answer=wire.History,
     summary="Residential usage by hour or day",

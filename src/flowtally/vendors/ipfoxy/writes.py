@@ -35,6 +35,7 @@ KEY = "order-20260301-1"
 @route(
     "POST",
     "create-sub-account",
+    may="users:write",
     takes=Creating,
     answer=wire.Created,
     writes=True,
@@ -73,6 +74,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
 @route(
     "POST",
     "allocate-flow-sub-account",
+    may="allocations:write",
     takes=Allocating,
     answer=wire.Empty,
     writes=True,
@@ -90,6 +92,7 @@ def allocate(call: DialectCall, given: Allocating) -> wire.Empty:
 @route(
     "POST",
     "update-pass",
+    may="users:write",
     takes=Repassing,
     answer=wire.Empty,
     writes=True,
@@ -107,6 +110,7 @@ def update_password(call: DialectCall, given: Repassing) -> wire.Empty:
 @route(
     "POST",
     "update-ip-whitelist",
+    may="whitelist:write",
     takes=Whitelisting,
     answer=wire.Empty,
     writes=True,

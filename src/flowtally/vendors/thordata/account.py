@@ -38,6 +38,7 @@ def decimal(unit: Unit, steps: int) -> Decimal:
 @route(
     "GET",
     "/api/account/traffic-balance",
+    may="balance:read",
     summary="Traffic balance",
     answer=TrafficBalance,
     example=TrafficBalance(Decimal(10000), "2025-03-26"),
@@ -67,6 +68,7 @@ def day_of(call: DialectCall, at: int) -> str:
 @route(
     "GET",
     "/api/account/usage-statistics",
+    may="usage:read",
     summary="Usage by day",
     takes=Days,
     takes_example={"from_date": "2025-01-01", "to_date": "2025-01-03"},

@@ -34,6 +34,7 @@ MOST_LISTED: Final = 10_000  # their list has no pages, and no answer is without
 @route(
     "POST",
     "/api/cdk/create",
+    may="vouchers:write",
     summary="Create CDKs",
     takes=CreateCdk,
     takes_example={"flow": "3", "num": "2"},
@@ -62,12 +63,12 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
 @route(
     "GET",
     "/api/cdk/list",
+    may="vouchers:read",
     summary="List CDKs",
     takes=ListCdk,
     takes_example={"status": "3"},
     answer=list[Cdk],
     example=[Cdk("uJQJFnycHOpSEw5N", 1748332399, 3, Decimal(3), 7776000)],
-    manages=True,
 )
 def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
     """Those of the account's pool `traffic`, in the order they were made: codes are as good as what they are
@@ -95,6 +96,7 @@ def _issued(call: DialectCall, status: Status | None) -> list[Voucher]:
 @route(
     "POST",
     "/api/cdk/revoke",
+    may="vouchers:write",
     summary="Revoke a CDK",
     takes=OneCdk,
     takes_example={"cdk": "LCoum2cHq1XSmTGi"},
@@ -114,12 +116,12 @@ def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
 @route(
     "GET",
     "/api/cdk/info",
+    may="vouchers:read",
     summary="Read a CDK",
     takes=OneCdk,
     takes_example={"cdk": "LCoum2cHq1XSmTGi"},
     answer=CdkInfo,
     example=CdkInfo("LCoum2cHq1XSmTGi", 1, 1748253271, Decimal(2), 7776000, "", 0),
-    manages=True,
 )
 def cdk_info(call: DialectCall, given: OneCdk) -> CdkInfo:
     """Whoever redeemed it is told as the id of an account."""

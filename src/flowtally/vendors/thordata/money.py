@@ -20,6 +20,7 @@ MONEY: Final = Unit(1_000_000, 2)  # of millionths
 @route(
     "GET",
     "/api/account/wallet-balance",
+    may="wallet:read",
     summary="Wallet balance",
     answer=WalletBalance,
     example=WalletBalance(Decimal(800), Decimal(800)),

@@ -29,6 +29,7 @@ route = declaring(ROUTES)
 @route(
     "GET",
     "/api/proxy-users/usage-statistics",
+    may="usage:read",
     summary="Usage of a proxy user by day",
     takes=UserDays,
     takes_example={"username": "user123", "from_date": "2025-01-01", "to_date": "2025-01-03"},
@@ -52,6 +53,7 @@ def user_usage(call: DialectCall, given: UserDays) -> UserUsage:
 @route(
     "GET",
     "/api/proxy-users/usage-statistics-hour",
+    may="usage:read",
     summary="Usage of a proxy user by hour",
     takes=UserHours,
     takes_example={"username": "user123", "from_date": "2025-07-01 00", "to_date": "2025-07-01 23"},

@@ -13,7 +13,6 @@ from typing import Final
 
 from msgspec import UNSET
 
-from flowtally.auth import MANAGERS
 from flowtally.errors import UnknownUser
 from flowtally.funding import delete_user as delete_managed
 from flowtally.ledger import grants, managed, roster, users
@@ -66,6 +65,7 @@ def whole(cap: int | None, unit: int) -> int:
 @route(
     "GET",
     "/api/proxy-users/user-list",
+    may="users:read",
     summary="List proxy users",
     takes=OfFamily,
     answer=UserList,
@@ -103,13 +103,14 @@ def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
 
 def _password(call: DialectCall, sealed: str | None) -> str:
     """In clear for whoever manages the users, as natively; a credential that only reads is told none."""
-    hidden = sealed is None or call.credential.scope not in MANAGERS
+    hidden = sealed is None or not call.credential.may("passwords:read")
     return "" if hidden else call.house.vault.reveal(str(sealed))
 
 
 @route(
     "POST",
     "/api/proxy-users/create-user",
+    may="users:write",
     summary="Create a proxy user",
     takes=CreateUser,
     takes_example={"username": "user123", "password": "password123", "traffic_limit": "0", "status": "true"},
@@ -156,6 +157,7 @@ def _require_package(call: DialectCall, family: Family) -> None:
 @route(
     "POST",
     "/api/proxy-users/update-user",
+    may="users:write",
     summary="Change a proxy user",
     takes=UpdateUser,
     takes_example={"username": "user123", "new_username": "user456", "new_traffic_limit": "500", "new_status": "false"},
@@ -192,6 +194,7 @@ def _new(asked: Given, field: str) -> str:
 @route(
     "POST",
     "/api/proxy-users/delete-user",
+    may="users:write",
     summary="Delete a proxy user",
     takes=OneUser,
     takes_example={"username": "user123"},

@@ -21,6 +21,7 @@ route = declaring(ROUTES)
 @route(
     "GET",
     "/api/whitelisted-ips/ip-list",
+    may="whitelist:read",
     summary="List whitelisted IPs",
     takes=OfFamily,
     answer=Whitelist,
@@ -43,6 +44,7 @@ def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[Whitelisted
 @route(
     "POST",
     "/api/whitelisted-ips/add-ip",
+    may="whitelist:write",
     summary="Whitelist an IP",
     takes=AddIp,
     takes_example={"ip": "1.1.1.1", "status": "true"},
@@ -69,6 +71,7 @@ def add_ip(call: DialectCall, given: AddIp) -> Written:
 @route(
     "POST",
     "/api/whitelisted-ips/delete-ip",
+    may="whitelist:write",
     summary="Remove an IP",
     takes=OneIp,
     takes_example={"ip": "1.1.1.1"},

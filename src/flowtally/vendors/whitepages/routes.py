@@ -40,6 +40,7 @@ class LimitExceeded(RateLimited):
 @route(
     "GET",
     "/v1/account/usage",
+    may="usage:read",
     takes=Days,
     answer=wire.AccountUsage,
     summary="Account usage",
