@@ -60,10 +60,16 @@ class _Idle:
             return self._clients.pop() if self._clients else None
 
     def give(self, client: Any) -> None:
+        """It is used no more; None where it was closed."""
         with self._lock:
             self.busy -= 1
-            if client is not None:
-                self._clients.append(client)
+        if client is not None:
+            self.keep(client)
+
+    def keep(self, client: Any) -> None:
+        """For whoever comes next."""
+        with self._lock:
+            self._clients.append(client)
 
     def close(self) -> None:
         while self._clients:
@@ -85,8 +91,7 @@ class Engine:
         self._own = _Idle(SETTINGS)
         self._readers = _Idle({**SETTINGS, "max_memory_usage": memory_bytes // READERS_PART})
         self._prepare()
-        self._own.give(self._connect(self.database))
-        self._own.busy = 0
+        self._own.keep(self._connect(self.database))
 
     def _prepare(self) -> None:
         if self.path is not None:
