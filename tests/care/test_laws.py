@@ -8,7 +8,7 @@ from tests.care.conftest import Patient
 from tests.conftest import NOW
 from tests.ingest.conftest import named
 
-from flowtally import funding, periods
+from flowtally import funding, periods, purses
 from flowtally import vouchers as issuing
 from flowtally.care import laws, statements
 from flowtally.ledger import accounts, check_ins, codes, draws, grants, managed, vouchers
@@ -64,6 +64,43 @@ def test_whole_books_are_found_whole_and_all_is_looked_at(books: Books) -> None:
     assert report.findings == []
     looked_at = {check.name: check.looked_at for check in report.checks}
     assert (looked_at["balances"], looked_at["periods"]) == (3, 2)  # acme, beta, fay
+
+
+def _questions(books: Books, monkeypatch: pytest.MonkeyPatch, users: int) -> int:
+    """How often a check asks what users used, with so many funded ones more."""
+    with books.house.ledger.begin() as tx:
+        for number in range(users):
+            managed.create_user(tx, "acme", f"more{users}-{number}", now=NOW, funded=True)
+    asked: list[int] = []
+    burn = purses.burn_funded
+
+    def counted(tx: object, account: str, users: list[object], *rest: object) -> object:
+        asked.append(len(users))
+        return burn(tx, account, users, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(laws, "burn_funded", counted)
+    assert books.patient.verify().findings == []
+    monkeypatch.setattr(laws, "burn_funded", burn)
+    return len(asked)
+
+
+def test_the_rows_of_an_account_are_gone_through_as_often_however_many_users_it_funds(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(laws, "USERS", 2)
+    monkeypatch.setattr(laws, "PAGES", 4)
+    assert _questions(books, monkeypatch, 11) == _questions(books, monkeypatch, 48 - 11) == 4
+
+
+def test_a_page_whose_users_have_too_many_sums_is_halved_until_they_fit(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with books.house.ledger.begin() as tx:
+        users = [managed.create_user(tx, "acme", f"fay{number}", now=NOW, funded=True).name for number in range(4)]
+    for number, user in enumerate(users):
+        books.house.send(*named(f"h{number}", user=user, bytes_up=1, time="2026-03-16T11:00:00Z"))
+    monkeypatch.setattr(laws, "SUMS", 2)
+    assert books.patient.verify().findings == []
 
 
 def test_many_accounts_and_users_are_walked_in_pages(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:

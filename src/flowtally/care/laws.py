@@ -20,17 +20,19 @@ from flowtally.balance import burn_pools, units_of
 from flowtally.burndown import Balance
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.errors import FlowtallyError
+from flowtally.errors import BadRange, FlowtallyError
 from flowtally.ledger import audit, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.users import User, read_user
 from flowtally.purses import burn_funded
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
 from flowtally.usage.sums_audit import SumsAudit, Used
 
 ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
-USERS: Final = 100
+USERS: Final = 100  # the same of funded users, but for accounts of many:
+PAGES: Final = 50  # each page goes through all rows of the account, so there are no more of them, however many users
+SUMS: Final = 200_000  # held at a time; a page whose users have more is halved
 
 
 class Laws:
@@ -90,8 +92,8 @@ class Laws:
         """What the funded users of the account used, and what their purses were given, by pool."""
         used_by_all: dict[str, int] = defaultdict(int)
         in_purses: dict[str, int] = defaultdict(int)
-        last = ""
-        while page := sums_audit.funded_ids(tx, account, last, USERS):
+        last, size = "", max(USERS, -(-sums_audit.count_funded(tx, account) // PAGES))
+        while page := sums_audit.funded_ids(tx, account, last, size):
             last = page[-1]
             used, given = self._sums.of_users(account, page, at), sums_audit.allocated_to(tx, page)
             mine = {user: charged(used.get(user, {}), known) for user in page}
@@ -109,16 +111,23 @@ class Laws:
         return used_by_all, in_purses
 
     def _purses_of(self, tx: Tx, account: str, users: Sequence[User], at: int) -> dict[str, dict[str, Balance]]:
+        alone = len(users) == 1
         try:
-            return burn_funded(tx, account, users, at, self._ask("user", "product"))
+            return burn_funded(tx, account, users, at, self._ask("user", "product", limit=MAX_SUMS if alone else SUMS))
         except (AssertionError, KeyError, FlowtallyError) as error:
+            if isinstance(error, BadRange) and not alone:
+                half = len(users) // 2
+                return {
+                    **self._purses_of(tx, account, users[:half], at),
+                    **self._purses_of(tx, account, users[half:], at),
+                }
             where = f"account {account!r}, users {users[0].id!r} to {users[-1].id!r}"
             self._find("balance", where, f"the balance of one of them cannot be made: {error!r}"[:500])
             return {}
 
-    def _ask(self, *by: str) -> Callable[[Where, list[int]], Sequence[Sum]]:
+    def _ask(self, *by: str, limit: int = MAX_SUMS) -> Callable[[Where, list[int]], Sequence[Sum]]:
         def ask(where: Where, edges: list[int]) -> Sequence[Sum]:
-            return self._usage.sums(edges, msgspec.structs.replace(where, until_block=self._block), by)
+            return self._usage.sums(edges, msgspec.structs.replace(where, until_block=self._block), by, limit=limit)
 
         return ask
 

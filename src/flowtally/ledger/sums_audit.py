@@ -53,6 +53,11 @@ def funded_ids(tx: Connection, account: str, after: str, limit: int) -> list[str
     return list(tx.execute(query).scalars())
 
 
+def count_funded(tx: Connection, account: str) -> int:
+    mine = (managed_users.c.account == account, managed_users.c.funded == 1)
+    return int(tx.execute(select(func.count()).select_from(managed_users).where(*mine)).scalar_one())
+
+
 def granted(tx: Connection, wanted: Sequence[str]) -> Sums:
     """What these accounts were given, by account and pool."""
     query = select(grants.c.account, grants.c.pool, grants.c.amount).where(grants.c.account.in_(wanted))
