@@ -118,6 +118,12 @@ def told() -> dict[str, dict[Status, str]]:
     return {route.strip("`"): {"active": "yes", "suspended": low, "closed": off} for route, low, off in rows}
 
 
+def in_order() -> list[str]:
+    """Those that take away what others need come last."""
+    first = [name for name in BODIES if name not in LAST]
+    return [*sorted(first, key=lambda name: ("DELETE" in name, "/revoke" in name)), *LAST]
+
+
 def asked(world: World, name: str) -> str:
     method, path = name.split(" ", 1)
     body = BODIES[name]
@@ -167,10 +173,33 @@ def test_every_route_is_answered_by_the_status_as_the_table_says(
     found[BY_ANOTHER] = "yes" if beta.is_success else beta.json()["code"]
     for dialect, route in writes():
         found[f"{dialect.name}: {route.method} {route.path}"] = asked_as(world, dialect, route)
-    for name in sorted(BODIES, key=lambda name: (name in LAST, "DELETE" in name, "/revoke" in name, "erase" in name)):
+    for name in in_order():
         found[name] = asked(world, name)
     expected = {name: statuses[status] for name, statuses in told().items() if name != USED}
     assert found == expected
+
+
+# What they ask for is so already.
+NO_CHANGE = {
+    "PUT /v1/accounts/{account}/whitelist/{pool}/{address}",
+    "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}",
+    "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}/{address}",
+}
+
+
+def test_every_route_that_changed_something_is_in_the_audit_trail(make_world: Callable[[Status], World]) -> None:
+    world = make_world("active")
+    first = len(world.client.get("/v1/audit", params={"limit": 1000}).json()["items"])
+    for dialect, route in writes():
+        assert asked_as(world, dialect, route) == "yes"
+    for name in in_order():
+        assert asked(world, name) == "yes", name
+    found = world.client.get("/v1/audit", params={"limit": 1000}).json()["items"][first:]
+    vendors = {f"{route.method} {route.path}" for _, route in writes()}
+    assert {one["door"] for one in found} == (BODIES.keys() - NO_CHANGE) | vendors
+    assert all(one["account"] in ("acme", "beta") and one["action"] != "other" for one in found)
+    by = {one["credential"] for one in found if one["door"] in vendors}
+    assert by == {world.manager.id}
 
 
 def test_a_suspended_account_may_go_on_once_it_is_active_again(make_world: Callable[[Status], World]) -> None:

@@ -239,6 +239,15 @@ def test_broken_promises_are_named(sick: Patient) -> None:
     assert found["ledger_secret"][0].endswith("the remembered answer holds token")
 
 
+def test_a_record_of_the_audit_trail_that_was_edited_or_taken_away_is_named(sick: Patient) -> None:
+    assert sick.found() == {}
+    sick.promises("UPDATE audit SET subject = 'usr_9' WHERE number = 2")
+    [told] = sick.found()["ledger_audit"]
+    assert told.startswith("audit 2: is not what was written")
+    sick.promises("DELETE FROM audit WHERE number = (SELECT max(number) FROM audit)")
+    assert len(sick.found()["ledger_audit"]) >= 2
+
+
 def test_a_name_borne_by_two_is_named(sick: Patient) -> None:
     sick.promises("INSERT INTO users VALUES ('usr_2', 'acme', 0)")
     sick.promises("INSERT INTO user_names VALUES ('acme', 'ann', 'usr_2', 5, 9, 0, 0, 0, 0)")

@@ -192,6 +192,13 @@ def test_pages_of_the_trail_go_on_where_they_ended_and_fit_what_was_asked(ledger
         assert tx.execute(select(rows_of_audit.c.promise)).scalars().all() == list(range(1, 9))
 
 
+def test_only_the_last_use_of_credentials_is_written_unrecorded() -> None:
+    source = Path(flowtally.__file__).parent
+    calling = [path.name for path in source.rglob("*.py") if "unrecorded(tx)" in path.read_text()]
+    assert calling == ["credentials.py"]
+    assert (source / "ledger" / "credentials.py").read_text().count("unrecorded(tx)") == 1
+
+
 def test_every_transaction_of_ours_says_who_it_is_begun_for() -> None:
     """Those of `portable` alone are of no ledger that is open: what they write is brought from elsewhere."""
     begun = [
