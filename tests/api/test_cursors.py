@@ -26,9 +26,11 @@ from flowtally.usage.memory import MemoryStore
 DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"
 HELD: Final = "/v1/held"
+SOURCES: Final = "/v1/sources"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
 # These change what items say at most, or (`as_of`) where the list ends: whoever goes on with a cursor skips nothing.
 NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "as_of"})
+INSTEAD: Final = {SOURCES: {"source"}}  # asks for one thing, and takes no cursor
 GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ", tokens.encode("as_of", ("", 1, 1, 1)),
                   tokens.encode("as_of", 1)[:-1], "..%2f..%2fetc"]  # fmt: skip
 
@@ -49,6 +51,8 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/users/{user}/whitelist": [{}, {"pool": "traffic"}],
     "/v1/credentials": [{}],
     "/v1/plans": [{}, {"retired": "true"}],
+    "/v1/senders": [{}, {"account": "acme"}, {"account": "globex"}],
+    SOURCES: [{}, {"sender": "snd_1"}, {"sender": "snd_2"}],
     HELD: [{}, {"source": "log"}, {"account": "acme"}, {"code": "time_in_future"}, {"sequence": "2"}],
     CHANGES: [{}, {"account": "acme"}, {"account": "globex"}],
 }
@@ -83,6 +87,7 @@ class Shop:
             self._do(f"{of}/purchases", {"plan": f"plan{n}"})
             self._do(f"{of}/check-ins")
             self._do(f"{of}/credentials", {"scope": "account"})
+            self._do(f"{of}/credentials", {"scope": "ingest"})
             self._do(f"{of}/periods", {"from": f"2026-0{n + 1}-01", "to": f"2026-0{n + 1}-11"})
             self.clock.at += DAY_MS
         for name in (f"{short} of {account}" for short in ("fay", "gus", "hal", "ida")):
@@ -137,7 +142,8 @@ def cursor_of(path: str) -> str:
 def held_events(usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, tmp_path: Path) -> Iterator[None]:
     """Three of each of two sources."""
     keys = Keys(tmp_path / "keys.db")
-    numbers = [(keys.register(name, "numbered", "").no, n) for name in ("log", "edge") for n in (1, 2, 3)]
+    numbers = [(keys.register(name, "numbered", "snd_1").no, n) for name in ("log", "edge") for n in (1, 2, 3)]
+    keys.register("gw", "named", "snd_2")
     events = (
         Held(no, n, "", ("acme", "globex")[n % 2], "", 0, "time_in_future", "", 0, 0, b'{"source":"s","account":"a"}')
         for no, n in numbers
@@ -166,7 +172,9 @@ def test_every_list_is_here_and_every_parameter_that_selects() -> None:
     assert lists().keys() == ASKED.keys()
     for path, op in lists().items():
         said = {name for query in ASKED[path] for name in query}
-        assert said == {field.encode_name for field in msgspec.structs.fields(op.query)} - NOTHING_SELECTED, path
+        assert said == {
+            field.encode_name for field in msgspec.structs.fields(op.query)
+        } - NOTHING_SELECTED - INSTEAD.get(path, set()), path
 
 
 def test_all_pages_together_are_the_whole_list(shop: Shop) -> None:
@@ -243,6 +251,11 @@ def test_a_cursor_shows_an_account_nothing_of_another(shop: Shop) -> None:
     for path, cursor in cursors.items():
         assert shop.get(path, {cursor_of(path): cursor}, "globex").status_code == 400, path
         assert shop.get(path, {cursor_of(path): cursor}).status_code == (404 if "{account}" in path else 400), path
+
+
+def test_what_asks_for_one_thing_takes_no_cursor(shop: Shop) -> None:
+    for more in ({"cursor": shop.cursor(SOURCES)}, {"sender": "snd_1"}):
+        assert shop.get(SOURCES, {"source": "log"} | more).status_code == 400
 
 
 def test_a_number_of_a_block_is_told_how_to_ask_instead(shop: Shop) -> None:

@@ -142,6 +142,38 @@ def test_a_key_is_revoked_by_its_id(flowtally: Program) -> None:
     assert "2026-07-02T00:00:00Z" in flowtally("key", "revoke", "cr_1").out
 
 
+SENDER = {"id": "snd_1", "account": None, "name": "gw-1", "created_at": "2026-07-01T00:00:00Z"}
+SOURCE = {"source": "squid-1", "kind": "numbered", "sender": "snd_1", "sequence": 2107, "position": None}
+
+
+def test_a_key_may_be_made_for_a_sender_that_is_there(flowtally: Program) -> None:
+    flowtally.fake.answers["POST /v1/accounts/acme/credentials"] = (201, KEY | {"sender": "snd_1"})
+    assert "sender   snd_1" in flowtally("key", "create", "acme", "--sender", "snd_1").out
+    assert flowtally.fake.asked[0].body == {"scope": "ingest", "sender": "snd_1"}
+
+
+def test_senders_are_listed_and_renamed(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/senders"] = (200, {"items": [SENDER], "next": None})
+    flowtally.fake.answers["PATCH /v1/senders/snd_1"] = (200, SENDER | {"name": "gateway 1"})
+    flowtally.fake.answers["GET /v1/senders/snd_1"] = (200, SENDER)
+    assert "snd_1" in flowtally("sender", "list", "--account", "acme").out
+    assert flowtally.fake.asked[0].query == {"account": ["acme"]}
+    assert "gateway 1" in flowtally("sender", "rename", "snd_1", "gateway 1").out
+    assert flowtally.fake.asked[1].body == {"name": "gateway 1"}
+    assert "gw-1" in flowtally("sender", "show", "snd_1").out
+
+
+def test_sources_are_listed_with_their_owner_and_handed_over(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/sources"] = (200, {"items": [SOURCE, SOURCE], "next": None})
+    flowtally.fake.answers["POST /v1/sources/hand-over"] = (200, SOURCE | {"sender": "snd_2"})
+    ran = flowtally("source", "list", "--sender", "snd_1", "--limit", "1")
+    assert ran.out.splitlines()[1].split() == ["squid-1", "numbered", "2107", "snd_1"]
+    assert "There are more" in ran.err
+    assert flowtally.fake.asked[0].query == {"sender": ["snd_1"]}
+    assert "snd_2" in flowtally("source", "hand-over", "squid-1", "snd_2").out
+    assert flowtally.fake.asked[1].body == {"source": "squid-1", "sender": "snd_2"}
+
+
 def test_pools_are_made_and_mapped(flowtally: Program) -> None:
     pool = {"name": "captcha", "charge": "requests", "products": []}
     flowtally.fake.answers["PUT /v1/pools/captcha"] = (200, pool)

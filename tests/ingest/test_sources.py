@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -21,13 +23,14 @@ from tests.ingest.conftest import TIME, Death, House, named, numbered
 from tests.ingest.test_held import by_hand
 
 from flowtally.corrections import DEFAULT_SOURCE
-from flowtally.errors import FlowtallyError, NotFound, SourceKindMismatch, SourceNotYours
+from flowtally.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours
 from flowtally.ingest import committer
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import products_used, user_names
 from flowtally.usage.keys import Source
+from flowtally.usage.keys_salvage import salvage
 from flowtally.usage.memory import MemoryStore
 
 ACCOUNTS: Final = ("acme", "beta")
@@ -230,6 +233,59 @@ def test_a_source_that_was_handed_over_is_the_others_from_the_next_block_on(ligh
     with pytest.raises(NotFound):
         light.door.source("log", old)
     light.whole()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE sources", "COMMIT"])
+def test_a_hand_over_that_fails_has_changed_nothing(light: House, statement: str) -> None:
+    old, new = issue(light, None), issue(light, None)
+    light.send(*numbered(1, 1), credential=old)
+    light.fail_keys(statement, sqlite3.OperationalError("disk I/O error"))
+    with pytest.raises((FlowtallyError, sqlite3.OperationalError)):
+        light.door.hand_over("log", new.sender or "")
+    for restarts in (False, True):
+        if restarts:
+            light.crash()
+        assert light.keys.source("log").owner == old.sender
+        assert light.send(*numbered(1, 2 + restarts), credential=old).stored == 1
+    assert light.door.hand_over("log", new.sender or "").sender == new.sender
+    assert light.door.hand_over("log", new.sender or "").sender == new.sender
+
+
+def test_a_hand_over_waits_for_the_block_in_doubt(light: House) -> None:
+    old, new = issue(light, None), issue(light, None)
+    light.send(*numbered(1, 1), credential=old)
+    light.store.after.append(TimeoutError("no answer"))
+    light.store.asking += [TimeoutError("no answer")] * 3
+    with pytest.raises(Settling):
+        light.send(*numbered(2, 2), credential=old)
+    with pytest.raises(Settling):
+        light.door.hand_over("log", new.sender or "")
+    assert light.statuses(*numbered(2, 2)) == ["duplicate"]
+    assert light.door.hand_over("log", new.sender or "").sequence == 2
+
+
+def test_keys_made_anew_from_the_rows_take_over_who_owns_what(light: House, tmp_path: Path) -> None:
+    old, new = issue(light, None), issue(light, None)
+    light.send(*numbered(1, 1), credential=old)
+    light.door.hand_over("log", new.sender or "")
+    light.close()
+    kept = tmp_path / "old.db"
+    shutil.copy(light.data / "keys.db", kept)
+    with closing(sqlite3.connect(light.data / "keys.db")) as db:
+        db.execute("UPDATE sources SET owner = ''")
+        db.commit()
+    assert salvage(light.data / "keys.db", kept) is not None
+    assert light.keys.source("log").owner == new.sender
+
+
+def test_a_source_of_which_only_rows_tell_is_the_administrators_until_it_is_handed_over(light: House) -> None:
+    gateway = issue(light, "acme")
+    light.keys.register("log", "numbered", "")
+    with pytest.raises(SourceNotYours):
+        light.send(*numbered(1, 1), credential=gateway)
+    assert light.door.sources(light.credential, "", None, 9).items[0].source == "log"
+    light.door.hand_over("log", gateway.sender or "")
+    assert light.send(*numbered(1, 1), credential=gateway).stored == 1
 
 
 def test_a_list_of_sources_is_of_all_or_of_ones_own(light: House) -> None:

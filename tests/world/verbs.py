@@ -103,6 +103,20 @@ def every_key_is_good_until_its_end(world: World, chance: Random) -> None:
             assert as_key(world, one, "GET", "/v1/credential", None, 401)["code"] == "credential_expired"
 
 
+@verb(3)
+def hand_a_source_over(world: World, chance: Random) -> None:
+    """To the sender of a key: from then on its keys know it, and no others but the administrators'."""
+    good = [one for one in world.keys if is_good(one, world.now)]
+    for key in some(chance, good, 1):
+        sender = as_key(world, key, "GET", "/v1/credential", None, 200)["sender"]
+        for source in some(chance, sorted(world.model.sources), 1):
+            told = world.ask("POST", "/v1/sources/hand-over", {"source": source, "sender": sender})
+            assert told in world.ask("GET", "/v1/sources", sender=sender, limit=1000)["items"]
+            for other in good:
+                its = as_key(world, other, "GET", "/v1/credential", None, 200)["sender"]
+                as_key(world, other, "GET", f"/v1/sources?source={source}", None, 200 if its == sender else 404)
+
+
 def is_good(key: Key, now: int) -> bool:
     return key.ends is None or now < key.ends
 

@@ -3,7 +3,7 @@
 Every event carries the next number of the source; the last of each request carries the position (see `position`). The
 server answers after the batch is durable, so stopping anywhere (or losing an answer) loses nothing: the next run asks
 for mark and position and goes on. Memory is bounded by one batch, whatever the log's size. A source belongs to the
-credential that first wrote it.
+sender that first wrote it, whichever of its keys is used.
 """
 
 from __future__ import annotations

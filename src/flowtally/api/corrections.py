@@ -108,7 +108,7 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     `present`, and nothing of the request stored. Without `corrects`: a free adjustment of signed quantities with a
     reason, for who has the right `sources:write` too. A wrong account or time: void the event and send it anew.
 
-    `(source, id)` of a correction counts once for ever; a `source` belongs to the credential that first wrote it.
+    `(source, id)` of a correction counts once for ever; a `source` belongs to the sender that first wrote it.
     Unless said otherwise it is `corrections`, which is the administrators': who has not the right `sources:write`
     names one of its own, and corrects events of its own sources.
     Codes of receipts: `already_void` and `no_change` (stored, adding nothing), `other_content` (conflict),

@@ -11,7 +11,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, operation
-from flowtally.errors import NotFound, Settling
+from flowtally.errors import BadRequest, NotFound, Settling
 from flowtally.ledger import senders
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import SourceAnswer, SourceDetail, SourceHandOver
@@ -25,7 +25,9 @@ class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[
         str | None, Meta(description="Name of the source; without it all are listed.", examples=["gateway-1"])
     ] = None
-    sender: Annotated[str | None, Meta(description="List only those of this sender, by its id.")] = None
+    sender: Annotated[
+        str | None, Meta(description="List only those of this sender, by its id; empty: those of nobody.")
+    ] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 
@@ -56,6 +58,10 @@ async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> So
 
 def _read(call: Call, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
     if query.source is not None:
+        if query.cursor is not None or query.sender is not None:
+            raise BadRequest(
+                "`source` asks for one source: it goes with no `cursor` and no `sender`", parameter="source"
+            )
         return call.house.ingest.source(query.source, call.credential)
     return call.house.ingest.sources(call.credential, query.sender, query.cursor, query.limit)
 

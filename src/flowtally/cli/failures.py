@@ -33,7 +33,7 @@ HINTS: Final = {
     "address_not_allowed": "An admin can change where it may come from: `flowtally key change KEY --from ADDRESS`.",
     "already_rotated": "Rotate the key that replaced it, or ask with its token.",
     "forbidden": "Use a credential that has the right: an admin makes one with `flowtally key create`.",
-    "source_not_yours": "Use the credential that first wrote this source, an admin's, or another --source.",
+    "source_not_yours": "Use a key of its owner (see `flowtally source list`), or name another source.",
     "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",
     "unknown_zone": "Use an IANA name such as Europe/Berlin.",
     "source_kind_mismatch": "Choose another --source.",

@@ -23,7 +23,9 @@ Example:
 
 @commands.command("list", epilog="Example: flowtally source list --sender snd_0198c0ffee")
 def list_all(
-    sender: Annotated[str | None, typer.Option("--sender", help="Only those of this sender, by its id.")] = None,
+    sender: Annotated[
+        str | None, typer.Option("--sender", help="Only those of this sender, by its id; '': those of nobody.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 1000,
     json: Json = False,
 ) -> None:
