@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select, update
 from tests.fixtures import ADMIN, differences, unpack
 from tests.live import Live, clean_environment, live_server
+from tests.postgres import Postgres, postgres
 
 from flowtally.care import rotate
 from flowtally.care.rotate import Rotated, rotate_key
@@ -25,9 +26,11 @@ from flowtally.ledger import accounts, managed, vouchers
 from flowtally.ledger.codes import digest_of, new_codes
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.sealed import COLUMNS
-from flowtally.ledger.tables import managed_users, metadata
+from flowtally.ledger.tables import audit, managed_users, metadata
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import open_house
+
+__all__ = ["postgres"]  # a fixture, found by name
 
 PASSWORDS = {"ann": "pässword-1", "bob": "pässword-2"}
 
@@ -45,9 +48,9 @@ def key_file(kept: Kept) -> Path:
     return kept.config.data_dir / KEY_FILE
 
 
-def fill(data: Path, key: bytes | None = None) -> Kept:
+def fill(data: Path, key: bytes | None = None, **settings: str) -> Kept:
     """An installation with passwords and vouchers; `key`: a file as earlier versions made it."""
-    config = load_config({}, data=str(data), usage_url="memory://")
+    config = load_config({}, data=str(data), usage_url="memory://", **settings)
     data.mkdir(mode=0o700)
     if key is not None:
         (data / KEY_FILE).write_bytes(key)
@@ -103,6 +106,26 @@ def test_a_rotation_loses_nothing_and_forgets_the_old_key(tmp_path: Path, old: b
         assert old or file.split()[1] not in key_file(kept).read_bytes()  # a bare key goes on as the key of digests
         check(kept)
     assert [one.name for one in kept.config.data_dir.iterdir() if one.name.startswith(KEY_FILE)] == [KEY_FILE]
+
+
+def test_a_ledger_in_postgresql_is_sealed_anew_under_its_lease(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    kept = fill(tmp_path / "data", ledger_url=url)
+    with open_house(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
+        rotate_key(load_config({}, data=str(tmp_path / "other"), usage_url="memory://", ledger_url=url))
+    assert rotate_key(kept.config).secrets == 7
+    check(kept)
+    postgres.give_back(url)
+
+
+def test_it_is_recorded_and_dated(tmp_path: Path) -> None:
+    kept = fill(tmp_path / "data")
+    rotate_key(kept.config, lambda: 1_800_000_000_000)
+    ledger = Ledger.open(kept.config.ledger_url)
+    with ledger.read() as tx:
+        [found] = [one for one in tx.execute(select(audit)).mappings() if one["action"] == "key_file.rotate"]
+    ledger.close()
+    assert (found["at"], "7" in str(found["after"])) == (1_800_000_000_000, True)
 
 
 def test_no_column_is_forgotten(tmp_path: Path) -> None:

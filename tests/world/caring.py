@@ -30,7 +30,9 @@ from tests.world.model import total
 from tests.world.verbs import verb
 from tests.world.world import DAY, Backup, World
 
+from flowtally.care.rotate import rotate_key
 from flowtally.clock import SteadyClock, now_ms
+from flowtally.config import load_config
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.ledger.database import Ledger
@@ -92,6 +94,15 @@ def verify(world: World, chance: Random) -> None:
         checks.verify_finds_nothing(world)
     else:
         assert world.ask("POST", "/v1/verify", status=409)["code"] == "conflict"
+
+
+@verb(1)
+def rotate_the_key(world: World, chance: Random) -> None:
+    """While the server is stopped; codes that were given out are found and shown as before."""
+    world.close()
+    config = load_config({}, data=str(world.house.data), usage_url="memory://", ledger_url=world.ledger_url)
+    rotate_key(config, world.steady)
+    world.reopen()
 
 
 @verb(1)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from flowtally.clock import now_ms
 from flowtally.config import Config
 from flowtally.errors import ConfigError
 from flowtally.lease import me
@@ -19,7 +20,7 @@ from flowtally.ledger import vault
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.sealed import any_sealed, reseal
 from flowtally.ledger.trail import note, server
-from flowtally.start import key_file, leases
+from flowtally.start import Clock, key_file, leases
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -29,11 +30,12 @@ class Rotated(msgspec.Struct, frozen=True):
     went_on: bool
 
 
-def rotate_key(config: Config) -> Rotated:
-    """WriterBusy while a server runs; ConfigError where there is no ledger, or the key file is not its own. A failure
-    leaves what opens everything."""
+def rotate_key(config: Config, clock: Clock = now_ms) -> Rotated:
+    """`clock` dates what is recorded of it. WriterBusy while a server runs; ConfigError where there is no ledger, or
+    the key file is not its own. A failure leaves what opens everything."""
     path = key_file(config)
     with leases(config) as taken, _held(config) as ledger:
+        ledger.use_clock(clock)
         with ledger.begin_start(server("rotate-key")) as tx:
             went_on = vault.Vault.open(path, any_sealed(tx)).rotating
             for lease in taken:
