@@ -136,6 +136,44 @@ def test_a_key_is_shown_once_with_its_secrets(flowtally: Program) -> None:
     assert "never shown again" in ran.err
 
 
+def test_a_key_gets_the_rights_that_are_named(flowtally: Program) -> None:
+    flowtally.fake.answers["POST /v1/credentials"] = (201, KEY | {"token": "t", "key": "k"})
+    arguments = ("--right", "metrics:read", "--from", "10.0.0.0/8", "--expires", "2027-01-01T00:00:00Z")
+    assert flowtally("key", "create", *arguments).code == 0
+    asked = {"scope": "custom", "rights": ["metrics:read"], "addresses": ["10.0.0.0/8"]}
+    assert flowtally.fake.asked[0].body == asked | {"expires_at": "2027-01-01T00:00:00Z"}
+    wrong = flowtally("key", "create", "--right", "everything")
+    assert (wrong.code, "no right 'everything'" in wrong.err) == (2, True)
+
+
+def test_a_list_of_keys_says_what_is_special_about_each(flowtally: Program) -> None:
+    more = {"rights": ["corrections:write", "events:write"], "addresses": ["10.0.0.0/8"]}
+    used = {"last_used_at": "2026-07-02T10:11:00Z", "expires_at": "2026-08-01T00:00:00Z"}
+    flowtally.fake.answers["GET /v1/credentials"] = (200, {"items": [KEY | more | used], "next": None})
+    row = flowtally("key", "list").out.splitlines()[1]
+    for told in ("corrections:write", "2026-07-02T10:11Z", "2026-08-01", "10.0.0.0/8"):
+        assert told in row
+    assert "events:write" not in row, "its scope has it"
+
+
+def test_a_key_rotates_itself_unless_another_is_named(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/credential"] = (200, KEY | {"id": "cr_own"})
+    for id in ("cr_own", "cr_2"):
+        made = KEY | {"id": "cr_new", "replaces": id, "token": "ft_new", "key": "k"}
+        flowtally.fake.answers[f"POST /v1/credentials/{id}/rotate"] = (201, made)
+    ran = flowtally("key", "rotate", "--overlap", "60")
+    assert ("ft_new" in ran.out, "cr_own" in ran.out) == (True, True)
+    assert flowtally.fake.asked[-1].body == {"overlap_s": 60}
+    assert flowtally("key", "rotate", "cr_2", "--json").document["replaces"] == "cr_2"
+
+
+def test_a_key_may_come_from_anywhere_again(flowtally: Program) -> None:
+    flowtally.fake.answers["PATCH /v1/credentials/cr_1"] = (200, KEY)
+    assert flowtally("key", "change", "cr_1", "--from-anywhere", "--name", "x").code == 0
+    assert flowtally.fake.asked[0].body == {"name": "x", "addresses": []}
+    assert flowtally("key", "change", "cr_1", "--from-anywhere", "--from", "::1").code == 2
+
+
 def test_a_key_is_revoked_by_its_id(flowtally: Program) -> None:
     gone = KEY | {"revoked_at": "2026-07-02T00:00:00Z"}
     flowtally.fake.answers["POST /v1/credentials/cr_1/revoke"] = (200, gone)

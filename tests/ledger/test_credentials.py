@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from flowtally.errors import AlreadyRotated, Conflict, LastAdmin, NotFound, UnknownAccount, Unprocessable
+from flowtally.errors import AlreadyRotated, Conflict, LastAdmin, LimitReached, NotFound, UnknownAccount, Unprocessable
 from flowtally.ledger import accounts, credentials, recorded, rotation, senders
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table
@@ -265,6 +265,16 @@ def test_a_replacement_that_nobody_used_is_replaced_and_one_that_is_used_stays(l
         assert caught.value.extra == {"replaced_by": again.id}
         credentials.revoke(tx, again.id, 40)
         assert rotation.rotate(tx, old.id, now=50, overlap_s=60)[0].expires_at is None
+
+
+def test_nobody_fills_the_table_by_rotating(ledger: Ledger) -> None:
+    old, _ = issued(ledger)
+    with ledger.begin() as tx:
+        for _ in range(rotation.MAX_UNUSED):
+            last, *_ = rotation.rotate(tx, old.id, now=10, overlap_s=60)
+        with pytest.raises(LimitReached):
+            rotation.rotate(tx, old.id, now=10, overlap_s=60)
+        assert not credentials.read_credential(tx, last.id).has_ended(11)
 
 
 def test_whoever_rotates_itself_gives_itself_no_longer_life(ledger: Ledger) -> None:

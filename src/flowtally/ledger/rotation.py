@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from flowtally.errors import AlreadyRotated, Conflict, Unprocessable
+from flowtally.errors import AlreadyRotated, Conflict, LimitReached, Unprocessable
 from flowtally.ledger.credentials import Credential, check_end, is_imported, make, put, read_credential
 from flowtally.ledger.tables import credentials
 from flowtally.ledger.texts import check_number
 
 MAX_OVERLAP_S: Final = 366 * 86_400
+MAX_UNUSED: Final = 20  # replacements of one credential: so many answers are not lost by chance
 
 
 LastUsed = Callable[[str, int | None], int | None]  # of a credential, where the ledger says this
@@ -39,7 +40,7 @@ def rotate(
     later only where whoever asks `extends` it.
 
     A second time while the new one is unused replaces that: its secrets may never have arrived. AlreadyRotated once it
-    is used. NotFound, Conflict for what has ended, or is a setting; Unprocessable.
+    is used, LimitReached after MAX_UNUSED. NotFound, Conflict for what has ended, or is a setting; Unprocessable.
     """
     old = read_credential(tx, credential_id, account=account)
     if is_imported(tx, old.id):
@@ -55,6 +56,8 @@ def rotate(
         raise AlreadyRotated(
             f"credential {old.id!r} was replaced by {before.id!r}, which is used", replaced_by=before.id
         )
+    if _replacements(tx, old.id) >= MAX_UNUSED:
+        raise LimitReached(f"credential {old.id!r} was rotated {MAX_UNUSED} times: issue another", limit=MAX_UNUSED)
     ends = (before or old).expires_at
     if expires_at is not None:
         if ends is not None and expires_at > ends and not extends:
@@ -73,6 +76,11 @@ def replacement_of(tx: Connection, credential_id: str) -> Credential | None:
     query = select(credentials.c.id).where(credentials.c.replaces == credential_id)
     found = tx.execute(query.order_by(credentials.c.id.desc()).limit(1)).scalar_one_or_none()
     return None if found is None else read_credential(tx, found)
+
+
+def _replacements(tx: Connection, credential_id: str) -> int:
+    query = select(func.count()).where(credentials.c.replaces == credential_id)
+    return int(tx.execute(query).scalar_one())
 
 
 def _is_in_use(tx: Connection, credential: Credential, last_used: LastUsed) -> bool:
