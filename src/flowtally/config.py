@@ -317,7 +317,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 30
     metrics: Annotated[
         Literal["loopback", "open", "admin"],
-        Meta(description="Who reads /metrics without an admin credential: callers of this machine, all, or nobody."),
+        Meta(description="Who reads /metrics without the right metrics:read: callers of this machine, all, or nobody."),
     ] = "loopback"
     trusted_proxies: Annotated[
         str,

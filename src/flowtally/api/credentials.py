@@ -163,7 +163,7 @@ def read_own(call: Call) -> CredentialAnswer:
     "POST",
     "/v1/credentials",
     may="credentials:write",
-    summary="Issue an ingest or admin credential",
+    summary="Issue a credential of no account",
     body=CredentialRequest,
     answer=CredentialAnswer,
     status=201,

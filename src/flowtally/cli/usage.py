@@ -37,9 +37,7 @@ def usage(
     account: Annotated[
         str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's id; none with --all.", show_default=False)
     ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All accounts together (needs an admin credential).")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All accounts together (for keys of no account).")] = False,
     start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
     tz: Annotated[

@@ -74,7 +74,7 @@ def sources(sender: str | None = None) -> Listing[p.SourceDetail]:
 
 
 def hand_over_source(source: str, sender: str) -> Call[p.SourceDetail]:
-    """Give a source to another sender, by its id. Needs an admin credential."""
+    """Give a source to another sender, by its id. Needs the right sources:write."""
     return write("POST", "/v1/sources/hand-over", p.SourceDetail, p.SourceHandOver(source, sender))
 
 
@@ -91,7 +91,7 @@ def held(
 
 
 def retry_held(which: p.HeldFilter) -> Call[p.HeldAnswer]:
-    """Store those that may be stored now. Needs an admin credential, as `drop_held`."""
+    """Store those that may be stored now. Needs the right held:write, as `drop_held`."""
     return write("POST", "/v1/held/retry", p.HeldAnswer, which)
 
 
@@ -152,7 +152,7 @@ def usage_arrow(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
 
 
 def overall_usage(**question: Unpack[OverallUsageQuestion]) -> Call[p.OverallUsageAnswer]:
-    """What all accounts used, over a calendar. Needs an admin credential."""
+    """What all accounts used, over a calendar. For credentials of no account."""
     return read("/v1/usage", p.OverallUsageAnswer, _usage_query(question))
 
 
@@ -389,7 +389,7 @@ def wallet_entries(account: str) -> Listing[p.WalletEntryAnswer]:
 
 
 def deposit(account: str, request: p.DepositRequest) -> Call[p.WalletEntryAnswer]:
-    """Money that came in. Needs an admin credential, as `adjust_wallet`."""
+    """Money that came in. Needs the right wallet:write, as `adjust_wallet`."""
     return write("POST", f"{_wallet(account)}/deposits", p.WalletEntryAnswer, request)
 
 
@@ -519,7 +519,7 @@ def confirm_credentials() -> Call[p.ConfirmAnswer]:
 
 
 def senders(account: str | None = None) -> Listing[p.SenderAnswer]:
-    """All senders, or those bound to an account. Needs an admin credential, as `rename_sender`."""
+    """All senders, or those bound to an account. Needs the right senders:read; `rename_sender` senders:write."""
     return Listing("/v1/senders", Page[p.SenderAnswer], _given(account=account))
 
 
