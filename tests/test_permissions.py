@@ -158,10 +158,14 @@ def test_a_start_where_others_could_enter_is_refused_with_path_mode_and_what_men
     before, modes = sorted(own.rglob("*")), [one.stat().st_mode for one in (place, place.parent)]
     with pytest.raises(ConfigError, match=r"data = .*mode ") as refused, open_house(load_config({}, data=str(place))):
         pass
-    assert str(place) in str(refused.value)
-    assert mends in str(refused.value)
+    said = str(refused.value)
+    assert str(place) in said
+    assert mends in said
     assert sorted(own.rglob("*")) == before
     assert [one.stat().st_mode for one in (place, place.parent)] == modes
+    subprocess.run(said.split("`")[1], shell=True, check=True)  # the command it names
+    with open_house(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
+        pass
 
 
 def test_every_command_that_works_on_a_directory_refuses_it(own: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_key_of_roots_may_be_read_by_a_group_that_was_let_in(tmp_path: Path, m
     monkeypatch.setattr(Path, "stat", owned_by(0))
     assert read_tls(load_config(settings(files))) is not None
     monkeypatch.setattr(Path, "stat", owned_by(33))
-    with pytest.raises(ConfigError, match="chmod 600"):
+    with pytest.raises(ConfigError, match="`chmod 600 /"):
         read_tls(load_config(settings(files)))
 
 

@@ -75,7 +75,7 @@ def why_shared(place: Path) -> str | None:
     mode = stat.S_IMODE(found.st_mode)
     if not mode & OTHERS or not stat.S_ISDIR(found.st_mode):
         return None
-    seen, mend = f"mode {mode:o}", f"chmod 700 {shlex.quote(str(place))}"
+    seen, mend = f"mode {mode:o}", f"`chmod 700 {shlex.quote(str(place))}`"
     if mode & stat.S_IWOTH:
         return f"everybody can write in it ({seen}). Make sure that all in it is flowtally's, then {mend}"
     if _shared_on_purpose(place, found):
@@ -169,7 +169,7 @@ def _above(place: Path) -> str | None:
         except OSError:  # as in `check_file`
             continue
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            return f"everybody can write in {above} (mode {mode:o}). chmod o-w {shlex.quote(str(above))}"
+            return f"everybody can write in {above} (mode {mode:o}). `chmod o-w {shlex.quote(str(above))}`"
     return None
 
 

@@ -6,6 +6,7 @@ The handshakes are the HTTP server's. What to put in front instead: docs/deploy.
 
 from __future__ import annotations
 
+import shlex
 import ssl
 import stat
 from ipaddress import ip_address
@@ -77,7 +78,9 @@ def _check_secret(key: Path) -> None:
     mode = stat.S_IMODE(found.st_mode)
     allowed = 0o640 if found.st_uid == 0 else 0o600
     if mode & 0o077 & ~allowed:
-        raise ConfigError(f"tls_key = {str(key)!r}: others can read it (mode {mode:o}). chmod {allowed:o} {key}")
+        raise ConfigError(
+            f"tls_key = {str(key)!r}: others can read it (mode {mode:o}). `chmod {allowed:o} {shlex.quote(str(key))}`"
+        )
 
 
 def _check_pair(files: Tls) -> None:
