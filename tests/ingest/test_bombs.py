@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import msgspec
 import zstandard
 from tests.live import live_server
 
@@ -17,12 +16,18 @@ from flowtally.client import Client
 from flowtally.protocol import MAX_BODY_BYTES, AccountRequest
 
 SIZE: Final = MAX_BODY_BYTES - 64
-MOST_BYTES: Final = 700 * 1024 * 1024  # one of them took 1,600 MB; four are unpacked at once, each 64 MiB twice
+MOST_BYTES: Final = 800 * 1024 * 1024  # one of them took 1,600 MB; four are unpacked at once, each 64 MiB twice
 EVENT: Final = {"source": "honest", "account": "acme", "time": "2026-03-01T12:00:00Z", "bytes_up": 1}
 
 
 def filled(start: bytes, item: bytes, end: bytes) -> bytes:
     return start + item * ((SIZE - len(start) - len(end)) // len(item) - 1) + item.rstrip(b",") + end
+
+
+def labels() -> bytes:
+    """As many as are decoded before they are counted one by one."""
+    members = ",".join(f'"{number}":""' for number in range(400_000))
+    return f'[{{"source":"a","account":"b","labels":{{{members}}}}}]'.encode()
 
 
 def bombs() -> list[tuple[str, str, bytes]]:
@@ -34,7 +39,8 @@ def bombs() -> list[tuple[str, str, bytes]]:
     ]
     packed = [(kind, "gzip", gzip.compress(body, 9)) for kind, body in bodies[:2]]
     packed += [(kind, "zstd", zstandard.compress(body)) for kind, body in bodies[2:]]
-    assert max(len(body) for _, _, body in packed) < 150_000
+    packed += [("application/json", "gzip", gzip.compress(labels()))] * 8
+    assert max(len(body) for _, _, body in packed) < 1_500_000
     return packed
 
 
@@ -43,7 +49,7 @@ def peak_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def test_four_bombs_at_once_cost_bounded_memory_and_others_are_answered(tmp_path: Path) -> None:
+def test_bombs_at_once_cost_bounded_memory_and_others_are_answered(tmp_path: Path) -> None:
     sent = bombs()
     with live_server(tmp_path / "data") as live:
         Client(live.url, live.token).create_account(AccountRequest(id="acme"))
@@ -67,6 +73,8 @@ def test_four_bombs_at_once_cost_bounded_memory_and_others_are_answered(tmp_path
         for thread in threads:
             thread.join()
         took = peak_bytes(live.pid) - before
-    assert msgspec.json.encode(sorted(answers)) in (b"[413,413,413,413]", b"[413,413,413,503]")
+    assert len(answers) == len(sent)
+    assert set(answers) <= {413, 503}  # too large, or no room for it beside the others
+    assert answers.count(413) >= 8
     assert all(one["stored"] == 1 for one in told)
     assert took < MOST_BYTES, f"{took / 1e6:.0f} MB"

@@ -7,17 +7,19 @@ and nothing else. The others are read a window at a time, by the characters that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from flowtally.errors import TooLarge
+from flowtally.events import UsageEvent
 
 MAX_PARTS: Final = 1_000  # of one item: an event has some 15 members and 16 labels, each a colon and a comma
-SHORT: Final = 1 << 22  # bytes: what is made of so few events or labels is bounded by that
+SHORT: Final = 1 << 16  # bytes: what is made of so few events or labels is bounded by that
 FEW_BRACES: Final = 300_000  # an event has up to three: its own, of its labels, of a CloudEvent's data
 FEW_COLONS: Final = 1_500_000  # an event has a dozen, two of them in its time
+USUAL_COLONS: Final = 32  # of one event, at most: its members, its labels, two in its time
 WINDOW: Final = 1 << 19
 _PARTS: Final = (b",", b":", b"[", b"{")
 
@@ -30,16 +32,27 @@ def is_array(body: bytes) -> bool:
     return body[:1] == b"[" or body.lstrip()[:1] == b"["
 
 
-def check_counts(body: bytes, most: int) -> None:
+def check_counts(body: bytes, most: int) -> int:
     """TooLarge where the decoder of events could make too much of it before it fails, or before it is done: more than
-    `most` items, or one of too many parts. It stops at the first item that is none, so that braces and colons tell."""
+    `most` items, or one of too many parts. It stops at the first item that is none, so that braces and colons tell. How
+    many colons there are, where these are too many to be left alone."""
     if len(body) <= SHORT:
-        return
+        return 0
     chars = np.frombuffer(body, dtype=np.uint8)
-    if np.count_nonzero(chars == ord("{")) <= FEW_BRACES and np.count_nonzero(chars == ord(":")) <= FEW_COLONS:
-        return
-    for _ in _Reading(body, most).windows():
-        pass
+    braces, colons = np.count_nonzero(chars == ord("{")), np.count_nonzero(chars == ord(":"))
+    if braces > FEW_BRACES or colons > FEW_COLONS:
+        for _ in _Reading(body, most).windows():
+            pass
+    return int(colons)
+
+
+def check_labels(events: Sequence[UsageEvent], colons: int) -> None:
+    """TooLarge where one of them has very many labels, of so many colons: what was made of them must not wait with the
+    others."""
+    if colons > USUAL_COLONS * len(events) + MAX_PARTS:
+        for event in events:
+            if event.labels and len(event.labels) > MAX_PARTS:
+                raise TooLarge(f"An event has {len(event.labels)} labels", limit=MAX_PARTS)
 
 
 def may_be_long(item: bytes) -> bool:

@@ -10,14 +10,16 @@ its place with the reason, so that it gets its own receipt beside the stored one
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
 
 from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
 from flowtally.events import MAX_POSITION_CHARS, MAX_SEQUENCE, CloudEvent, UsageEvent
-from flowtally.ingest.counting import check_counts, check_parts, is_array, items_of, may_be_long
+from flowtally.ingest.counting import check_counts, check_labels, check_parts, is_array, items_of, may_be_long
 from flowtally.protocol import MAX_EVENTS
 from flowtally.texts import is_text, printable, text_fault
 
@@ -29,6 +31,10 @@ MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
 EXCERPT: Final = 200
 MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
 
+MANY_COLONS: Final = 250_000  # of some 20,000 events; bodies of more are decoded one after the other
+# Decoding is one thread's work at a time, whatever locks there are: so this costs nothing, and of bodies full of labels
+# that will be refused one is in memory.
+_one_at_a_time: Final = threading.Lock()
 _lines = msgspec.json.Decoder(UsageEvent)
 _array = msgspec.json.Decoder(list[UsageEvent])
 _cloud_array = msgspec.json.Decoder(list[CloudEvent])
@@ -52,8 +58,10 @@ def decode(body: bytes, media_type: str) -> Decoded:
     if decoder is None:
         known = ", ".join(MEDIA_TYPES)
         raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
-    check_counts(body, MAX_EVENTS)
-    decoded = decoder(body)
+    colons = check_counts(body, MAX_EVENTS)
+    with _one_at_a_time if colons > MANY_COLONS else nullcontext():
+        decoded = decoder(body)
+        check_labels(decoded.events, colons)
     if len(decoded.events) > MAX_EVENTS:
         raise TooLarge(f"{len(decoded.events)} events in one request; at most {MAX_EVENTS}", limit=MAX_EVENTS)
     return decoded
