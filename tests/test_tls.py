@@ -133,7 +133,7 @@ def _empty(files: Files) -> None:
 
 UNUSABLE: dict[str, tuple[Callable[[Files], None], str]] = {
     "no certificate": (_absent, "tls_cert = .* cannot be read: No such file"),
-    "a key that others read": (_readable, r"tls_key = .*others can read it \(mode 644\). chmod"),
+    "a key that others read": (_readable, r"tls_key = .*others can read it \(mode 644\). `chmod"),
     "one in the place of the other": (_swapped, "they cannot be used"),
     "the key of another": (_anothers, "the key is not that of"),
     "a key with a passphrase": (_locked, "without a passphrase"),
