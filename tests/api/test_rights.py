@@ -149,6 +149,16 @@ def test_what_is_of_the_installation_is_asked_at_no_account() -> None:
         assert not (op.of_all and op.narrows)
 
 
+def test_every_scope_may_what_the_table_says(client: Client, acme: str) -> None:
+    mine = {"ingest": token_of(client, "/v1/credentials", scope="ingest"), "admin": dict(client.headers)}
+    mine |= {one: token_of(client, "/v1/accounts/acme/credentials", scope=one) for one in ("account", "manage")}
+    for op in OPERATIONS:
+        for scope, headers in mine.items():
+            if op.may:
+                shown = {"Authorization": headers.get("Authorization") or headers["authorization"]}
+                assert (ask(client, op, shown) != 403) == (scope in op.scopes), (named(op), scope)
+
+
 # -- One right at a time ----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from tests.conftest import Client, ask_as_sent, send
+from tests.conftest import Client, Clock, ask_as_sent, send
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
@@ -22,6 +22,7 @@ import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.logs import set_up_logs
 from flowtally.api.operation import OPERATIONS
 from flowtally.config import Config
+from flowtally.edges import format_instant
 from flowtally.errors import Unavailable
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
@@ -171,6 +172,43 @@ def test_a_token_that_was_revoked_is_refused_by_every_route(client: Client, acme
     assert client.post(f"/v1/credentials/{who.id}/revoke").status_code == 200
     for route in dialect.routes:
         assert_refused(dialect, who.ask(client, dialect, route))
+
+
+@every_dialect
+def test_a_token_is_refused_by_every_route_from_its_end_on(
+    client: Client, acme: str, clock: Clock, dialect: Dialect
+) -> None:
+    who = issue(client, acme, "manage")
+    for route in dialect.routes:
+        who.ask(client, dialect, route)  # it is remembered now
+    ends = {"expires_at": format_instant(clock.at + 1)}
+    assert client.patch(f"/v1/credentials/{who.id}", json=ends).status_code == 200
+    clock.at += 1
+    for route in dialect.routes:
+        assert_refused(dialect, who.ask(client, dialect, route))
+
+
+@every_dialect
+def test_a_token_is_refused_by_every_route_from_where_it_may_not_come(
+    client: Client, acme: str, dialect: Dialect
+) -> None:
+    who = issue(client, acme, "manage")
+    assert client.patch(f"/v1/credentials/{who.id}", json={"addresses": ["192.0.2.1"]}).status_code == 200
+    for route in dialect.routes:
+        answer = who.ask(client, dialect, route)
+        assert_refused(dialect, answer)
+        assert "192.0.2.1" not in answer.text
+
+
+@every_dialect
+def test_a_token_needs_the_right_of_each_route_and_no_other(client: Client, acme: str, dialect: Dialect) -> None:
+    client.post(f"/v1/accounts/{acme}/users", json={"name": "user123", "password": "Password12"})
+    for right in {route.may for route in dialect.routes}:
+        made = client.post(f"/v1/accounts/{acme}/credentials", json={"scope": "custom", "rights": [right]}).json()
+        who = Shown(made["id"], made["token"], made["key"])
+        for route in dialect.routes:
+            if route.may != right:
+                assert_refused(dialect, who.ask(client, dialect, route))
 
 
 @every_dialect
