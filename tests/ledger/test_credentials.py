@@ -293,6 +293,8 @@ def test_what_has_ended_and_what_is_a_setting_is_not_rotated(ledger: Ledger) -> 
     with ledger.begin() as tx:
         credentials.revoke(tx, revoked.id, 7)
         chosen = credentials.import_token(tx, TOKEN, name=ENV, now=5)
+        with pytest.raises(Conflict, match="is a setting"):
+            credentials.change_credential(tx, chosen.id, now=6, expires_at=9)
         for one, said in ((revoked, "has ended"), (expired, "has ended"), (chosen, "changing")):
             with pytest.raises(Conflict, match=said):
                 rotation.rotate(tx, one.id, now=10, overlap_s=60)

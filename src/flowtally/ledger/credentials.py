@@ -6,8 +6,9 @@ A slow password hash would add nothing: it makes guessing dear, and nobody guess
 request dear. The one secret that may be weaker is a token the operator chose (`import_token`), hence its minimum
 length.
 
-A credential may end (`expires_at`), may be bound to addresses, and is replaced by rotating it (`rotation`). Nothing
-here asks who wants it: that nobody gives more than they have is seen to by `auth`.
+What one may be is in `credential_rules`. A credential may end (`expires_at`), may be bound to addresses, and is
+replaced by rotating it (`rotation`). Nothing here asks who wants it: that nobody gives more than they have is seen to
+by `auth`.
 """
 
 from __future__ import annotations
@@ -25,17 +26,16 @@ from flowtally import bearer, rights
 from flowtally.errors import Conflict, LastAdmin, NotFound, Unprocessable
 from flowtally.ledger import senders, trail
 from flowtally.ledger.accounts import read_account, read_open_account
-from flowtally.ledger.addresses import canonical
+from flowtally.ledger.credential_rules import check_account, check_addresses, check_end, check_rights
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import credentials
-from flowtally.ledger.texts import check_instant, check_text
+from flowtally.ledger.texts import check_text
 from flowtally.rights import Right, Scope
 from flowtally.texts import may_be_known
 
 MIN_IMPORTED_CHARS: Final = 20
 MAX_IMPORTED_CHARS: Final = 1024
-MAX_ADDRESSES: Final = 64  # of one credential
 _PREFIX: Final[dict[Scope, str]] = {
     "ingest": "ft_ing_",
     "account": "ft_acc_",
@@ -199,6 +199,8 @@ def change_credential(
         changes["addresses"] = check_addresses(addresses)
     if expires_at is not None:
         check_end(expires_at, now)
+        if is_imported(tx, credential_id):
+            raise Conflict(f"the token of credential {credential_id!r} is a setting: it ends by changing that")
         if credential.expires_at is not None and expires_at > credential.expires_at:
             raise Unprocessable("it can end earlier, not later: rotate it, or issue another", field="expires_at")
         changes["expires_at"] = expires_at
@@ -256,38 +258,6 @@ def has_admin(tx: Connection, at: int = 0) -> bool:
     """Whether anybody can administer `at` this instant; if not, the start issues a first admin credential."""
     live = credentials.c.revoked_at.is_(None) & (credentials.c.expires_at.is_(None) | (credentials.c.expires_at > at))
     return tx.execute(select(credentials.c.id).where(credentials.c.scope == "admin", live).limit(1)).first() is not None
-
-
-def check_account(scope: Scope, account: str | None) -> None:
-    """Unprocessable when scope and account do not go together."""
-    if (scope == "admin" and account is not None) or (scope in rights.OF_ACCOUNTS and account is None):
-        raise Unprocessable(f"scope {scope} {'takes no' if account else 'needs an'} account", field="account")
-
-
-def check_rights(scope: Scope, account: str | None, more: Sequence[Right]) -> str:
-    """The rights beyond the scope's own, as they are kept. Unprocessable for none at all, and for those of the
-    installation where there is an account."""
-    if unknown := sorted(set(more) - rights.ALL):
-        raise Unprocessable(f"there is no right {unknown[0]!r}", field="rights")
-    if scope == "custom" and not more:
-        raise Unprocessable("scope custom has the rights that are named, and none are", field="rights")
-    whole = sorted(rights.INSTALLATION.intersection(more))
-    if account is not None and whole:
-        raise Unprocessable(f"{whole[0]} is about the installation: no credential of an account has it", field="rights")
-    return rights.beyond(scope, more)
-
-
-def check_end(expires_at: int | None, now: int) -> None:
-    """Unprocessable where it would be over already."""
-    if expires_at is not None and check_instant("expires_at", expires_at) <= now:
-        raise Unprocessable("expires_at is over already", field="expires_at")
-
-
-def check_addresses(addresses: Sequence[str]) -> str:
-    """As they are kept: each once, in one spelling. Unprocessable."""
-    if len(addresses) > MAX_ADDRESSES:
-        raise Unprocessable(f"{len(addresses)} addresses; {MAX_ADDRESSES} are allowed", field="addresses")
-    return " ".join(dict.fromkeys(canonical(one) for one in addresses))
 
 
 def is_imported(tx: Connection, credential_id: str) -> bool:

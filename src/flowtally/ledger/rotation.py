@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
 from flowtally.errors import AlreadyRotated, Conflict, LimitReached, Unprocessable
-from flowtally.ledger.credentials import Credential, check_end, is_imported, make, put, read_credential
+from flowtally.ledger.credential_rules import check_end
+from flowtally.ledger.credentials import Credential, is_imported, make, put, read_credential
 from flowtally.ledger.tables import credentials
 from flowtally.ledger.texts import check_number
 
