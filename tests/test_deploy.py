@@ -98,7 +98,7 @@ class Front:
         """The server's own line about this request."""
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            lines = Path(f"{self.live.data}.log").read_text().splitlines()
+            lines = Path(f"{self.live.data}.log").read_text().rpartition("\n")[0].splitlines()
             for line in (json.loads(one) for one in lines if one.startswith("{")):
                 if line.get("request_id") == request_id:
                     return dict(line)

@@ -36,8 +36,8 @@ def customer(live: Live) -> str:
 
 
 def lines(live: Live) -> list[dict[str, Any]]:
-    text = Path(f"{live.data}.log").read_text()
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    whole = Path(f"{live.data}.log").read_text().rpartition("\n")[0]  # the last line may be being written
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
 
 def line_of(live: Live, request_id: str) -> dict[str, Any]:
