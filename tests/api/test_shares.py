@@ -66,6 +66,35 @@ def test_what_sends_is_counted_apart_from_what_reads_of_the_same_credential() ->
             open_.enter_context(shares.admit(ADMIN, sends=True))
 
 
+def test_the_credentials_of_an_account_together_have_a_bound_in_work_and_those_of_none_have_not() -> None:
+    shares = Shares(Rule(9, 9, 0, 0, 10, account_at_once=2, account_sends_at_once=3))
+    more = Credential("cred_more", "account", "acme", "", 0)
+    with ExitStack() as open_:
+        open_.enter_context(shares.admit(READER))
+        open_.enter_context(shares.admit(more))
+        with pytest.raises(TooManyAtOnce, match="The account 'acme' has 2 requests in work already; at most 2"):
+            open_.enter_context(shares.admit(READER))
+        for _ in range(3):  # no dashboard keeps a gateway from storing
+            open_.enter_context(shares.admit(GATEWAY, sends=True))
+        with pytest.raises(TooManyAtOnce, match="'acme' has 3 requests that send events"):
+            open_.enter_context(shares.admit(more, sends=True))
+        for _ in range(4):
+            open_.enter_context(shares.admit(ADMIN))
+            open_.enter_context(shares.admit(ADMIN, sends=True))
+        open_.enter_context(shares.admit(OTHER))
+    with shares.admit(READER), shares.admit(more):
+        pass
+    assert shares.measures()["requests_in_work"] == 0
+
+
+@pytest.mark.parametrize("places", [1, 4, 1024])
+def test_one_account_never_has_all_places(places: int) -> None:
+    own = Rule.of(load_config({}, max_requests=places))
+    assert own.account_at_once >= 1
+    assert own.account_sends_at_once >= 1
+    assert places == 1 or own.account_at_once + own.account_sends_at_once < places
+
+
 def test_an_account_without_budget_still_sends_events_and_others_still_read() -> None:
     shares = Shares(rule(), clock=Time())
     shares.charge("acme", 100)

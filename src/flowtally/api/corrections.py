@@ -115,7 +115,7 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     `unknown_event`, `refused_event`, `unknown_account`, `account_closed`, `unknown_user`, `time_in_future`,
     `adjustment_needs_admin` (refused)."""
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
-    with call.house.bodies.hold() as hold:
+    with call.house.bodies.hold(call.credential.account) as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
         record = partial(_record, call)
         done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, record, hold.add)

@@ -139,7 +139,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     A request begins at most `max_new_sources_per_request` sources and makes `max_new_users_per_request` users (413
     `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
     Nothing of such a request is stored, and no number taken."""
-    with call.house.bodies.hold() as hold:
+    with call.house.bodies.hold(call.credential.account) as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
         try:
             taken = await call.house.ingest.take(

@@ -1,13 +1,15 @@
 """Room for bodies in work: from their first byte to their answer, all large bodies together are bounded.
 
 What waits for the committer is bounded by its queue; this bounds what is still being read, unpacked and decoded: a
-packed body holds what it becomes, too. The first body always gets in, or a large one could never be served. Bodies are
-read by one event loop and unpacked by threads.
+packed body holds what it becomes, too. The bodies of one account hold half of it at most, so that who lets large ones
+drip keeps nobody else from sending. The first body always gets in, and the first of each account as far as the others
+leave room, or a large one could never be served. Bodies are read by one event loop and unpacked by threads.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,10 +17,11 @@ from flowtally.errors import QueueFull
 
 
 class Hold:
-    """What one request holds."""
+    """What one request of the account holds; empty: of none, which speaks for many."""
 
-    def __init__(self, room: BodyRoom) -> None:
+    def __init__(self, room: BodyRoom, account: str) -> None:
         self._room = room
+        self._account = account
         self._ended = False
         self.size = 0
 
@@ -26,18 +29,29 @@ class Hold:
         """Hold `size` more bytes; QueueFull when the others leave no room for them, or when the request has ended and
         nobody waits for what its thread still makes."""
         with self._room.counting:
-            others = self._room.held - self.size
-            if self._ended or (others and others + self.size + size > self._room.limit):
-                raise QueueFull(
-                    f"Bodies of {others} bytes are in work already; at most {self._room.limit}", retry_after_s=1
-                )
-            self.size += size
-            self._room.held += size
+            self._check("Bodies of", self._room.held, self._room.limit, size)
+            if self._account:
+                whose = f"Bodies of the account {self._account!r} of"
+                self._check(whose, self._room.held_of[self._account], self._room.limit // 2, size)
+            self._count(size)
 
     def end(self) -> None:
         with self._room.counting:
             self._ended = True
-            self._room.held -= self.size
+            self._count(-self.size)
+
+    def _check(self, what: str, held: int, limit: int, more: int) -> None:
+        others = held - self.size
+        if self._ended or (others and held + more > limit):
+            raise QueueFull(f"{what} {others} bytes are in work already; at most {limit}", retry_after_s=1)
+
+    def _count(self, more: int) -> None:
+        self.size += more
+        self._room.held += more
+        if self._account:
+            self._room.held_of[self._account] += more
+            if not self._room.held_of[self._account]:
+                del self._room.held_of[self._account]
 
 
 class BodyRoom:
@@ -46,12 +60,13 @@ class BodyRoom:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
+        self.held_of: Counter[str] = Counter()  # by account
         self.counting = threading.Lock()
 
     @contextmanager
-    def hold(self) -> Iterator[Hold]:
+    def hold(self, account: str | None = None) -> Iterator[Hold]:
         """Room for one body, given back at the end."""
-        hold = Hold(self)
+        hold = Hold(self, account or "")
         try:
             yield hold
         finally:

@@ -1,10 +1,11 @@
 """What one credential may have in work, and what one account may use up: so that the others are answered, too.
 
 Owns both bounds, for native routes and dialects alike. A credential has at most so many requests in work at a time;
-what sends events is counted apart from what reads, so that no dashboard keeps a gateway from storing. An account has a
-budget in seconds of the server's work: what its requests took is taken off when they are done, and its share of the
-machine comes back as time goes by. Who stands below zero is refused until it does not, and told when that is. Events
-cost nothing here: their bound is the committer's queue.
+what sends events is counted apart from what reads, so that no dashboard keeps a gateway from storing. So it is for all
+credentials of an account together: who holds many does not take the places of the others. An account has a budget in
+seconds of the server's work: what its requests took is taken off when they are done, and its share of the machine comes
+back as time goes by. Who stands below zero is refused until it does not, and told when that is. Events cost nothing
+here: their bound is the committer's queue.
 
 What belongs to the installation (credentials of no account) has a share of its own. Everything is in memory and
 bounded: who is forgotten begins with a full budget.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,17 +30,22 @@ from flowtally.ledger.credentials import Credential
 REMEMBERED: Final = 10_000  # accounts
 INSTALLATION: Final = ""  # the account of credentials that have none
 SOON_S: Final = 1
+READS_PART: Final = 4  # of the places for requests in work: those that one account may read from
+SENDS_PART: Final = 2  # the same for sending; together they leave some to the others
 
 
 class Rule(msgspec.Struct, frozen=True):
     """Requests in work of one credential (0: any number); seconds of work per second that come back to an account
-    (0: no budget), and how many it can save up."""
+    (0: no budget), and how many it can save up; requests in work of one account, whatever credentials it has (0: any
+    number)."""
 
     at_once: int
     sends_at_once: int
     account_rate: float
     installation_rate: float
     saved_s: float
+    account_at_once: int = 0
+    account_sends_at_once: int = 0
 
     @classmethod
     def of(cls, config: Config) -> Rule:
@@ -49,6 +56,8 @@ class Rule(msgspec.Struct, frozen=True):
             config.account_share_percent * cores / 100,
             config.installation_share_percent * cores / 100,
             config.budget_saved_s,
+            max(1, config.max_requests // READS_PART),
+            max(1, config.max_requests // SENDS_PART),
         )
 
 
@@ -73,7 +82,8 @@ class Shares:
         self._refused = refused
         self._clock = clock
         self._lock = threading.Lock()
-        self._in_work: dict[tuple[str, bool], int] = {}  # by credential, and whether it sends
+        self._in_work: Counter[tuple[str, bool]] = Counter()  # by credential, and whether it sends
+        self._of_account: Counter[tuple[str, bool]] = Counter()
         self._budgets: dict[str, _Budget] = {}  # by account, the one longest untouched first
 
     @contextmanager
@@ -82,14 +92,14 @@ class Shares:
         try:
             if not sends:
                 self.check_budget(credential)
-            self._enter((credential.id, sends))
+            self._enter(credential, sends)
         except RateLimited as error:
             self._refused(error.code)
             raise
         try:
             yield
         finally:
-            self._leave((credential.id, sends))
+            self._leave(credential, sends)
 
     def check_budget(self, credential: Credential) -> None:
         """BudgetUsed where the credential's account has used more than its share."""
@@ -139,22 +149,34 @@ class Shares:
             return self._rule.saved_s
         return min(self._rule.saved_s, mine.left + (self._clock() - mine.at) * rate)
 
-    def _enter(self, who: tuple[str, bool]) -> None:
-        limit = self._rule.sends_at_once if who[1] else self._rule.at_once
+    def _enter(self, credential: Credential, sends: bool) -> None:
+        rule, account = self._rule, credential.account
+        limit, together = (
+            (rule.sends_at_once, rule.account_sends_at_once) if sends else (rule.at_once, rule.account_at_once)
+        )
         with self._lock:
-            mine = self._in_work.get(who, 0)
-            if limit and mine >= limit:
-                what = "requests that send events" if who[1] else "requests"
-                raise TooManyAtOnce(
-                    f"The credential {who[0]} has {mine} {what} in work already; at most {limit} at a time",
-                    retry_after_s=SOON_S,
-                )
-            self._in_work[who] = mine + 1
+            _check(f"The credential {credential.id}", self._in_work[credential.id, sends], limit, sends)
+            if account:
+                _check(f"The account {account!r}", self._of_account[account, sends], together, sends)
+                self._of_account[account, sends] += 1
+            self._in_work[credential.id, sends] += 1
 
-    def _leave(self, who: tuple[str, bool]) -> None:
+    def _leave(self, credential: Credential, sends: bool) -> None:
         with self._lock:
-            left = self._in_work[who] - 1
-            if left:
-                self._in_work[who] = left
-            else:
-                del self._in_work[who]
+            _less(self._in_work, (credential.id, sends))
+            if credential.account:
+                _less(self._of_account, (credential.account, sends))
+
+
+def _check(whose: str, mine: int, limit: int, sends: bool) -> None:
+    if limit and mine >= limit:
+        what = "requests that send events" if sends else "requests"
+        raise TooManyAtOnce(
+            f"{whose} has {mine} {what} in work already; at most {limit} at a time", retry_after_s=SOON_S
+        )
+
+
+def _less(counted: Counter[tuple[str, bool]], of: tuple[str, bool]) -> None:
+    counted[of] -= 1
+    if not counted[of]:
+        del counted[of]
