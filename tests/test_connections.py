@@ -101,7 +101,8 @@ def test_more_silent_connections_than_there_may_be_shut_nobody_out(live: Live) -
 
 
 def test_who_asked_something_is_not_ended_with_the_silent(live: Live) -> None:
-    with httpx.Client(base_url=live.url) as kept, ExitStack() as closing:
+    limits = httpx.Limits(keepalive_expiry=None)
+    with httpx.Client(base_url=live.url, limits=limits, timeout=30) as kept, ExitStack() as closing:
         before = port_of(kept.get("/healthz"))
         for _ in range(60):
             closing.enter_context(connect(live))

@@ -22,7 +22,7 @@ from flowtally.vendors import VENDORS
 
 NATIVE = [(op.method, op.path) for op in OPERATIONS if op.may]
 DIALECTS = [(route.method, route.path) for dialect in VENDORS for route in dialect.routes]
-IDLE_S, LEAST = 2, 1000  # of the server that must be sent to
+IDLE_S, LEAST = 4, 1000  # of the server that must be sent to
 
 
 def connect(live: Live) -> socket.socket:
@@ -109,7 +109,7 @@ def test_who_is_known_must_send_or_the_place_is_free_again(strict: Live) -> None
 def test_who_sends_steadily_is_heard_however_long_it_takes(strict: Live) -> None:
     def slowly() -> Iterator[bytes]:
         yield b"["
-        for _ in range(12):
+        for _ in range(8):
             yield b" " * 2 * LEAST
             time.sleep(IDLE_S / 4)
         yield b"]"
