@@ -53,6 +53,20 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/plans": [{}, {"retired": "true"}],
     "/v1/senders": [{}, {"account": "acme"}, {"account": "globex"}],
     SOURCES: [{}, {"sender": "snd_1"}, {"sender": "snd_2"}],
+    "/v1/audit": [
+        {},
+        {"action": "grant.give"},
+        {"subject": "acme"},
+        {"account": "acme"},
+        {"credential": "crd_1"},
+        {"until": "2027-01-01T00:00:00Z"},
+    ],
+    "/v1/accounts/{account}/audit": [
+        {},
+        {"action": "grant.give"},
+        {"subject": "acme"},
+        {"until": "2027-01-01T00:00:00Z"},
+    ],
     HELD: [{}, {"source": "log"}, {"account": "acme"}, {"code": "time_in_future"}, {"sequence": "2"}],
     CHANGES: [{}, {"account": "acme"}, {"account": "globex"}],
 }
@@ -113,7 +127,7 @@ class Shop:
     def pages(self, path: str, query: dict[str, str], limit: int, account: str = "acme") -> list[tuple[list[Any], str]]:
         """Items and the cursor after them, to the end. What follows the last one is left empty."""
         found: list[tuple[list[Any], str]] = []
-        for _ in range(50):
+        for _ in range(500):
             at = {cursor_of(path): found[-1][1]} if found else {}
             answer = self.get(path, query | at | {"limit": str(limit)}, account)
             assert answer.status_code == 200, answer.text
