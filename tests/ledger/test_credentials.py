@@ -267,6 +267,25 @@ def test_a_replacement_that_nobody_used_is_replaced_and_one_that_is_used_stays(l
         assert rotation.rotate(tx, old.id, now=50, overlap_s=60)[0].expires_at is None
 
 
+def test_what_was_changed_of_an_unused_replacement_holds_for_the_next_one(ledger: Ledger) -> None:
+    old, _ = issued(ledger)
+    with ledger.begin() as tx:
+        lost, *_ = rotation.rotate(tx, old.id, now=10, overlap_s=60, extends=False)
+        credentials.change_credential(tx, lost.id, now=20, name="bound", addresses=["192.0.2.1"], expires_at=90_000)
+        again, *_ = rotation.rotate(tx, old.id, now=30, overlap_s=60, extends=False)
+        assert (again.name, again.addresses, again.expires_at) == ("bound", "192.0.2.1", 90_000)
+        assert (again.id != lost.id, again.replaces) == (True, old.id)
+
+
+def test_whose_replacement_was_revoked_gets_none_by_itself_that_lives_longer(ledger: Ledger) -> None:
+    old, _ = issued(ledger)
+    with ledger.begin() as tx:
+        lost, *_ = rotation.rotate(tx, old.id, now=10, overlap_s=60, extends=False)
+        credentials.revoke(tx, lost.id, 20)
+        again, *_ = rotation.rotate(tx, old.id, now=30, overlap_s=60, extends=False)
+        assert again.expires_at == credentials.read_credential(tx, old.id).expires_at == 60_010
+
+
 def test_nobody_fills_the_table_by_rotating(ledger: Ledger) -> None:
     old, _ = issued(ledger)
     with ledger.begin() as tx:

@@ -40,8 +40,9 @@ def rotate(
     never later than it would have. The new one ends when the old one would have, unless `expires_at` says otherwise:
     later only where whoever asks `extends` it.
 
-    A second time while the new one is unused replaces that: its secrets may never have arrived. AlreadyRotated once it
-    is used, LimitReached after MAX_UNUSED. NotFound, Conflict for what has ended, or is a setting; Unprocessable.
+    A second time while the new one is unused replaces that, as it was changed since: its secrets may never have
+    arrived. Where that one was revoked, only who `extends` makes another that outlives the old one. AlreadyRotated once
+    it is used, LimitReached after MAX_UNUSED. NotFound, Conflict for what has ended, or is a setting; Unprocessable.
     """
     old = read_credential(tx, credential_id, account=account)
     if is_imported(tx, old.id):
@@ -59,12 +60,13 @@ def rotate(
         )
     if _replacements(tx, old.id) >= MAX_UNUSED:
         raise LimitReached(f"credential {old.id!r} was rotated {MAX_UNUSED} times: issue another", limit=MAX_UNUSED)
-    ends = (before or old).expires_at
+    kind = before if before is not None and before.revoked_at is None else old  # it may have been changed since
+    ends = (before if before is not None and extends else kind).expires_at
     if expires_at is not None:
         if ends is not None and expires_at > ends and not extends:
             raise Unprocessable("a credential cannot give itself a longer life", field="expires_at")
         ends = expires_at
-    made, token, key = make(tx, replace(old, created_at=now, expires_at=ends, last_used_at=None, replaces=old.id))
+    made, token, key = make(tx, replace(kind, created_at=now, expires_at=ends, last_used_at=None, replaces=old.id))
     if before is not None and before.revoked_at is None:
         put(tx, before, "revoke", revoked_at=now)
     over = now + overlap_s * 1000
