@@ -73,6 +73,18 @@ def test_what_is_done_outside_of_the_ledger_is_recorded_as_it_was_asked_for(clie
     assert (dropped["account"], dropped["after"]["reason"]) == ("amce", "typing error")
 
 
+def test_nobody_writes_into_what_another_account_sees(client: Client, acme: str) -> None:
+    client.post("/v1/accounts", json={"id": "beta"})
+    evil = token_of(client, "/v1/accounts/beta/credentials", scope="ingest", rights=["corrections:write"])
+    before = audit(client, "/v1/accounts/acme/audit")
+    what = {"product": "residential", "bytes_down": 1, "time": "2026-03-15T00:00:00Z", "reason": "mine"}
+    asked = {"id": "1", "source": "evil", "account": "acme", **what}
+    sent = client.post("/v1/corrections", json=asked, headers=evil)
+    assert sent.json()["stored"] == 0
+    assert audit(client, "/v1/accounts/acme/audit") == before
+    assert [one["account"] for one in audit(client, action="event.correct")] == ["beta"]
+
+
 def test_an_account_sees_what_is_about_it_and_of_others_only_that_it_was_them(client: Client, acme: str) -> None:
     client.post("/v1/accounts", json={"id": "beta"})
     own = token_of(client, "/v1/accounts/acme/credentials", scope="manage")

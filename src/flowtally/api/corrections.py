@@ -124,10 +124,11 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
 
 
 def _record(call: Call, asked: Sequence[Correction]) -> None:
-    """Without reasons: a user's may be erased."""
+    """Without reasons: a user's may be erased. Of a credential of an account it is about that one, whatever it names:
+    what is asked for here may be refused."""
     if not asked:
         return
-    whose = {one.account for one in asked}
+    whose = {call.credential.account or one.account for one in asked}
     voids = sum(one.void for one in asked)
     said = ids([f"{one.source}/{one.id}" for one in asked])
     account = next(iter(whose)) if len(whose) == 1 else ""
