@@ -33,6 +33,16 @@ def left_of(client: Client, user: str = USER) -> int:
     return int(client.get(f"{user}/balance").json()["pools"]["traffic"]["left"]) // MB
 
 
+def test_a_sub_account_gets_its_traffic_from_who_may_pass_traffic_on(fox: Fox, client: Client) -> None:
+    """Making users alone moves nothing, natively neither."""
+    before, path = left(client), "/v1/accounts/reseller01/credentials"
+    for rights, code in ((["users:write"], 60401), (["users:write", "allocations:write"], 0)):
+        made = client.post(path, json={"scope": "custom", "rights": rights}).json()
+        answer = Fox(client, made["id"], made["token"]).ask("POST", "create-sub-account", data=CREATION)
+        assert answer["code"] == code, answer
+        assert left(client) == before - (0 if code else 1024)
+
+
 def test_a_new_sub_account_is_a_funded_user_with_its_first_traffic(fox: Fox, client: Client) -> None:
     made = fox.post("create-sub-account", **CREATION, proxy_type="2")
     assert made == {"account": "sub-account-1", "password": "correct-horse"}

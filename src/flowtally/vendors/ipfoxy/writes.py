@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from flowtally import funding
+from flowtally.auth import require_right
 from flowtally.errors import NameTaken
 from flowtally.ledger import managed, whitelist
 from flowtally.ledger.idempotency import request_digest
@@ -52,7 +53,9 @@ KEY = "order-20260301-1"
 )
 def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     """A user that is paid from its own purse, and the first residential traffic in it, drawn from the account's: both
-    or neither. The name is borne once in the account, and is not that of the caller's own account."""
+    or neither; so it needs the right `allocations:write`, too. The name is borne once in the account, and is not that
+    of the caller's own account."""
+    require_right(call.credential, "allocations:write")
     made = wire.Created(given.account, given.password)
     if not _is_new(call, given.idempotency_key, "create", given.account, given.password, given.flow, given.day):
         return made
