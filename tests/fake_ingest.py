@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from flowtally import errors
+from flowtally.api.house import InThread
 from flowtally.corrections import Correction
 from flowtally.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
@@ -58,6 +59,7 @@ class FakeIngest:
         atomic: bool,
         receipts_all: bool,
         made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
     ) -> EventsAnswer:
         await self.hold.wait()
         if self.fault is not None:
@@ -89,6 +91,7 @@ class FakeIngest:
         credential: Credential,
         record: Callable[[Sequence[Correction]], None] = lambda asked: None,
         made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
     ) -> CorrectionsAnswer:
         """Reads them as ingest does; knows no event."""
         corrections = decode_corrections(decompress(body, content_encoding), content_type)

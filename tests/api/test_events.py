@@ -101,5 +101,6 @@ def test_options_reach_ingest(client: Client, ingest: FakeIngest, monkeypatch: p
     monkeypatch.setattr(ingest, "take", watched)
     client.post("/v1/events?atomic=true&receipts=all", json=[])
     assert callable(seen.pop("made"))  # told how much a packed body becomes
+    assert callable(seen.pop("in_thread"))
     assert seen == {"atomic": True, "receipts_all": True}
     assert client.post("/v1/events?receipts=some", json=[]).status_code == 400

@@ -116,6 +116,23 @@ def test_one_account_cannot_take_all_threads_of_small_questions() -> None:
     asyncio.run(run())
 
 
+def test_one_account_cannot_take_all_threads_that_read_bodies_nor_those_of_questions_with_them() -> None:
+    async def run() -> None:
+        lanes, gate = Lanes(8), Gate()
+        try:
+            greedy = [asyncio.create_task(lanes.read.run("greedy", gate.work("greedy"))) for _ in range(40)]
+            await until(lambda: len(gate.began) == lanes.read.width // 2)
+            assert await lanes.read.run("quiet", lambda: "read") == "read"
+            assert await lanes.run("greedy", lambda: "answered") == "answered"
+            gate.open.set()
+            await asyncio.gather(*greedy)
+        finally:
+            gate.open.set()
+            lanes.close()
+
+    asyncio.run(run())
+
+
 async def _cancelled(task: asyncio.Task[str]) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

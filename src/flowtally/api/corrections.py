@@ -117,8 +117,8 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
     with call.house.bodies.hold(call.credential.account) as hold:
         body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        record = partial(_record, call)
-        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, record, hold.add)
+        record, in_thread = partial(_record, call), partial(call.house.read, call.credential)
+        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, record, hold.add, in_thread)
     call.house.metrics.corrections(done)
     return done
 

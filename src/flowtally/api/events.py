@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -150,6 +151,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
                 atomic=query.atomic,
                 receipts_all=query.receipts == "all",
                 made=hold.add,
+                in_thread=partial(call.house.read, call.credential),
             )
         except HoldsFull as error:
             call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))

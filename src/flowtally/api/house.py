@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -46,6 +46,9 @@ from flowtally.usage.store import UsageStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
+InThread: TypeAlias = Callable[
+    [Callable[[], Any]], Awaitable[Any]
+]  # does work in a thread, when it is the caller's turn
 
 NOBODY: Final = "/"  # no account's id: whose turn it is where the server asks for itself
 
@@ -63,6 +66,7 @@ class EventsDoor(Protocol):
         atomic: bool,
         receipts_all: bool,
         made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
     ) -> EventsAnswer: ...
 
     async def correct(
@@ -73,6 +77,7 @@ class EventsDoor(Protocol):
         credential: Credential,
         record: Callable[[Sequence[Correction]], None],
         made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
     ) -> CorrectionsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...
@@ -160,6 +165,10 @@ class House(msgspec.Struct, frozen=True):
 
         large = self.weights.is_large(account, operation, weight)
         return await self.lanes.run(account, timed, large=large, streamed=streamed)
+
+    async def read(self, credential: Credential, work: Callable[[], T]) -> T:
+        """What is made of a body that the credential sent, in the threads for that, when it is its account's turn."""
+        return await self.lanes.read.run(credential.account or credential.id, work)
 
     async def who(self, header: str | None, scope: Mapping[str, Any]) -> Credential:
         """The credential behind an Authorization header of the request of this ASGI scope."""

@@ -1,4 +1,5 @@
-"""Threads that answer requests, in lanes: large questions never take those of the small ones, exports neither's.
+"""Threads that answer requests, in lanes: large questions never take those of the small ones, exports neither's, and
+bodies are read in a lane of their own.
 
 Owns who is next. In each lane the accounts take turns, whoever asked how much, and no account has all threads. Leaves
 what is large to `weights`, what an account may use up to `shares`. All of it happens on the one event loop; only the
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 LARGE_PART: Final = 4  # of the threads, that work on large questions
 STREAMED: Final = 2  # threads beside them, that make what is made while it is read
+READ: Final = 8  # threads beside them, that unpack and decode large bodies
 
 
 class Lane:
@@ -113,10 +115,11 @@ class Lanes:
         self.small = Lane("ask", small, max(1, small - 1))
         self.large = Lane("large", large, max(1, large // 2))
         self.streamed = Lane("export", STREAMED, 1)
+        self.read = Lane("read", READ, READ // 2)
 
     @property
     def running(self) -> int:
-        """How many works are at it; from any thread."""
+        """How many questions are at it; from any thread."""
         return self.small.running + self.large.running + self.streamed.running
 
     async def run(self, account: str, work: Callable[[], T], *, large: bool = False, streamed: bool = False) -> T:
@@ -125,7 +128,7 @@ class Lanes:
 
     def measures(self) -> dict[str, Any]:
         """Gauges for /metrics."""
-        lanes = {"small": self.small, "large": self.large, "streamed": self.streamed}
+        lanes = {"small": self.small, "large": self.large, "streamed": self.streamed, "read": self.read}
         return {
             f"{name}_{what}": getattr(lane, what) for name, lane in lanes.items() for what in ("running", "waiting")
         }
@@ -134,3 +137,4 @@ class Lanes:
         self.small.close()
         self.large.close()
         self.streamed.close()
+        self.read.close()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -56,6 +57,9 @@ from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+InThread: TypeAlias = Callable[
+    [Callable[[], Any]], Awaitable[Any]
+]  # does work in a thread, when it is the caller's turn
 
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
 
@@ -143,11 +147,12 @@ class Ingest:
         atomic: bool = False,
         receipts_all: bool = False,
         made: Made = nobody,
+        in_thread: InThread = asyncio.to_thread,
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
         carries what became of the events before. `made` hears from any thread how much a packed body becomes; what it
-        raises ends the request."""
-        decoded, prepared, size = await self._read(body, content_type, content_encoding, made)
+        raises ends the request. `in_thread`: where a large body is read."""
+        decoded, prepared, size = await self._read(body, content_type, content_encoding, made, in_thread)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         loop = asyncio.get_running_loop()
@@ -170,11 +175,13 @@ class Ingest:
         credential: Credential,
         record: Callable[[Sequence[Correction]], None] = lambda asked: None,
         made: Made = nobody,
+        in_thread: InThread = asyncio.to_thread,
     ) -> CorrectionsAnswer:
         """Corrections, stored durably. `record` is called with them, in a thread, before any is stored; what it raises
-        ends the request. `made` as in `take`. Raises Unprocessable, NotAsExpected, SourceNotYours, QueueFull…"""
-        read = asyncio.to_thread(self._read_corrections, body, content_type, content_encoding, made)
-        corrections, found, size = await read
+        ends the request. `made` and `in_thread` as in `take`. Raises Unprocessable, NotAsExpected, SourceNotYours,
+        QueueFull…"""
+        read = partial(self._read_corrections, body, content_type, content_encoding, made)
+        corrections, found, size = await in_thread(read)
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
         await asyncio.to_thread(record, corrections)
@@ -193,14 +200,17 @@ class Ingest:
         return corrections, self._committer.corrector.find(corrections), len(plain)
 
     async def _read(
-        self, body: bytes, kind: str, encoding: str | None, made: Made
+        self, body: bytes, kind: str, encoding: str | None, made: Made, in_thread: InThread
     ) -> tuple[Decoded, Prepared | None, int]:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
             decoded = decode(body, kind)
             check_positions(decoded.events)
             return decoded, None, len(body)
-        return await asyncio.to_thread(self._read_large, body, kind, encoding, made)
+        found: tuple[Decoded, Prepared | None, int] = await in_thread(
+            partial(self._read_large, body, kind, encoding, made)
+        )
+        return found
 
     def _read_large(
         self, body: bytes, kind: str, encoding: str | None, made: Made

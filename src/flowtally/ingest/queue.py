@@ -1,6 +1,8 @@
-"""What waits for the committer: bounded in events and in bytes, first come first served.
+"""What waits for the committer: bounded in events and in bytes. Accounts take turns, and in each the first comes first.
 
-Full means `QueueFull` (503) at once: a caller that waits holds memory, one that is told can come back.
+Full means `QueueFull` (503) at once: a caller that waits holds memory, one that is told can come back. What the senders
+of one account wait with is half of all at most: however much one sends, the others' events find room, and are in one of
+the next blocks. Senders of no account speak for many: each has turns of its own, and only the bound of all.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -30,7 +32,10 @@ class WaitingQueue:
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: dict[str, deque[Waiting]] = {}  # by whose turn it is, the next one first
+        self._events_of: Counter[str] = Counter()
+        self._bytes_of: Counter[str] = Counter()
+        self._count = 0
         self._changed = threading.Condition()
         self._open = True
         self._nudged = False
@@ -43,13 +48,31 @@ class WaitingQueue:
         with self._changed:
             if not self._open:
                 raise Unavailable("The server is stopping", retry_after_s=5)
-            events, size = self.events + submission.count, self.bytes + submission.size
-            # An empty queue takes whatever the door let in, or a large request could never be served.
-            if self._waiting and (events > self._max_events or size > self._max_bytes):
-                raise QueueFull(f"{self.events} events wait already; at most {self._max_events}", retry_after_s=1)
-            self._waiting.append(submission)
-            self.events, self.bytes = events, size
+            self._check("", self.events, self.bytes, submission)
+            whose, account = submission.turn, submission.account
+            if account:
+                self._check(
+                    f" of the account {account!r}", self._events_of[whose], self._bytes_of[whose], submission, 2
+                )
+            self._waiting.setdefault(whose, deque()).append(submission)
+            self._add(submission, 1)
             self._changed.notify()
+
+    def _check(self, whose: str, events: int, size: int, submission: Waiting, part: int = 1) -> None:
+        # An empty queue takes whatever the door let in, or a large request could never be served.
+        most = self._max_events // part
+        if events and (events + submission.count > most or size + submission.size > self._max_bytes // part):
+            raise QueueFull(f"{events} events{whose} wait already; at most {most}", retry_after_s=1)
+
+    def _add(self, submission: Waiting, sign: int) -> None:
+        events, size, whose = sign * submission.count, sign * submission.size, submission.turn
+        self._count += sign
+        self.events += events
+        self.bytes += size
+        self._events_of[whose] += events
+        self._bytes_of[whose] += size
+        if not self._events_of[whose]:
+            del self._events_of[whose], self._bytes_of[whose]
 
     def take(self, max_events: int, max_bytes: int) -> list[Waiting] | None:
         """As many as go into one block, at least one; empty after a quiet second, or when nudged; None when closed and
@@ -65,16 +88,19 @@ class WaitingQueue:
             taken: list[Waiting] = []
             events = size = 0
             while self._waiting:
-                one = self._waiting[0]
+                whose, own = next(iter(self._waiting.items()))
+                one = own[0]
                 if taken and (one.alone or events + one.count > max_events or size + one.size > max_bytes):
                     break
-                taken.append(self._waiting.popleft())
+                taken.append(own.popleft())
+                del self._waiting[whose]
+                if own:
+                    self._waiting[whose] = own  # behind all others
+                self._add(one, -1)
                 events += one.count
                 size += one.size
                 if one.alone:
                     break
-            self.events -= events
-            self.bytes -= size
             self._usual = len(taken)
             return taken
 
@@ -87,12 +113,12 @@ class WaitingQueue:
     def _linger(self) -> None:
         # Those who were answered together come back together. Taking the first of them alone would make groups of
         # callers that wait for each other's blocks, each smaller than it could be: so wait while they keep coming.
-        quiet, before = 0, len(self._waiting)
+        quiet, before = 0, self._count
         for _ in range(LINGERS):
             if before >= self._usual or quiet == QUIET or not self._open:
                 return
             time.sleep(LINGER_S)
-            here = len(self._waiting)
+            here = self._count
             quiet, before = (quiet + 1 if here == before else 0), here
 
     def close(self) -> None:

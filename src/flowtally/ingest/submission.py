@@ -1,6 +1,7 @@
 """What waits for the committer, and what it answers.
 
-A submission is one request: it is committed in one block or not at all, and answered exactly once.
+A submission is one request: it is committed in one block or not at all, and answered exactly once. `account` is whose
+alone it is, `turn` whose turn it takes in the queue.
 """
 
 from __future__ import annotations
@@ -44,6 +45,14 @@ class Submission(msgspec.Struct, gc=True, eq=False):
     def count(self) -> int:
         return len(self.events)
 
+    @property
+    def account(self) -> str | None:
+        return self.writer.account
+
+    @property
+    def turn(self) -> str:
+        return self.writer.account or self.writer.sender
+
 
 class Correcting(msgspec.Struct, gc=True, eq=False):
     """One request of corrections: it is a block of its own, so that it sees everything before it. `found` are the
@@ -61,6 +70,14 @@ class Correcting(msgspec.Struct, gc=True, eq=False):
     def count(self) -> int:
         return len(self.corrections)
 
+    @property
+    def account(self) -> str | None:
+        return self.writer.account
+
+    @property
+    def turn(self) -> str:
+        return self.writer.account or self.writer.sender
+
 
 class Swept(msgspec.Struct, frozen=True):
     """What became of a page of held events. `next`: there are more after this number of a source."""
@@ -76,6 +93,8 @@ class Sweeping(msgspec.Struct, gc=True, eq=False):
     for good for that reason."""
 
     alone: ClassVar[bool] = True
+    account: ClassVar[str | None] = None
+    turn: ClassVar[str] = ""  # nobody's: no account and no sender is called so
     where: HeldWhere
     after: Number
     drop: Reason | None = None

@@ -1,0 +1,102 @@
+"""Who waits for the committer: turns of accounts, and bounds of each and of all."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowtally.errors import QueueFull
+from flowtally.events import UsageEvent
+from flowtally.ingest.admission import Writer
+from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.submission import Correcting, Submission, Sweeping
+from flowtally.ingest.sweeps import BEGINNING
+from flowtally.usage.keys_held import HeldWhere
+
+ALL = 10**9
+
+
+def sent(account: str | None, count: int = 1, *, size: int = 1, sender: str = "snd_1") -> Submission:
+    event = UsageEvent("gw", account or "acme", "1", None, None)
+    return Submission(Writer(sender, account), [event] * count, {}, size)
+
+
+def test_accounts_take_turns_and_each_in_its_own_order() -> None:
+    queue = WaitingQueue(1000, 1000)
+    greedy = [sent("acme") for _ in range(4)]
+    others = [sent("bob"), sent(None, sender="snd_a"), sent(None, sender="snd_b")]
+    for one in (*greedy, *others):
+        queue.put(one)
+    assert queue.take(ALL, ALL) == [greedy[0], *others, *greedy[1:]]
+
+
+def test_the_next_block_begins_with_who_had_to_wait() -> None:
+    queue = WaitingQueue(1000, 1000)
+    large, more, small = sent("acme", 8), sent("acme", 8), sent("bob", 3)
+    for one in (large, more, small):
+        queue.put(one)
+    assert queue.take(10, ALL) == [large]
+    assert queue.take(10, ALL) == [small]
+    assert queue.take(10, ALL) == [more]
+
+
+def test_one_account_fills_half_of_the_queue_and_others_find_room() -> None:
+    queue = WaitingQueue(100, 1000)
+    queue.put(sent("acme", 50))
+    with pytest.raises(QueueFull, match="50 events of the account 'acme' wait already; at most 50"):
+        queue.put(sent("acme"))
+    queue.put(sent("bob", 40))
+    queue.put(sent(None, 10))
+    with pytest.raises(QueueFull, match="100 events wait already; at most 100"):
+        queue.put(sent(None))
+
+
+def test_the_bytes_of_one_account_are_bounded_likewise() -> None:
+    queue = WaitingQueue(100, 1000)
+    queue.put(sent("acme", size=500))
+    with pytest.raises(QueueFull):
+        queue.put(sent("acme", size=1))
+    queue.put(sent("bob", size=500))
+
+
+def test_the_first_request_of_an_account_may_be_larger_than_its_part() -> None:
+    queue = WaitingQueue(100, 1000)
+    queue.put(sent("bob"))
+    queue.put(sent("acme", 90))
+    with pytest.raises(QueueFull):
+        queue.put(sent("acme"))
+
+
+def test_what_is_alone_comes_alone_when_it_is_its_turn() -> None:
+    queue = WaitingQueue(100, 1000)
+    correcting: Any = Correcting(Writer("snd_1", "acme"), [object()], {}, 1)  # type: ignore[list-item]
+    sweeping = Sweeping(HeldWhere(), BEGINNING)
+    first, second = sent("bob"), sent("bob")
+    for one in (first, correcting, sweeping, second):
+        queue.put(one)
+    assert [queue.take(ALL, ALL) for _ in range(4)] == [[first], [correcting], [sweeping], [second]]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["acme", "bob", None]), st.integers(1, 40), st.booleans()), max_size=40))
+def test_everything_comes_out_once_in_its_account_s_order_and_nothing_stays_counted(
+    steps: list[tuple[str | None, int, bool]],
+) -> None:
+    queue, put, taken = WaitingQueue(200, 200), deque[Submission](), list[Any]()
+    for account, count, take in steps:
+        try:
+            queue.put(one := sent(account, count, size=count))
+            put.append(one)
+        except QueueFull:
+            pass
+        if take and queue.events:
+            taken += queue.take(50, ALL) or []
+        assert queue.events == queue.bytes == sum(one.count for one in put) - sum(one.count for one in taken)
+    while queue.events:
+        taken += queue.take(50, ALL) or []
+    for account in ("acme", "bob", None):
+        assert [one for one in taken if one.account == account] == [one for one in put if one.account == account]
+    assert (queue.events, queue.bytes, queue._events_of, queue._bytes_of, queue._waiting) == (0, 0, {}, {}, {})
