@@ -73,6 +73,18 @@ def test_what_is_done_outside_of_the_ledger_is_recorded_as_it_was_asked_for(clie
     assert (dropped["account"], dropped["after"]["reason"]) == ("amce", "typing error")
 
 
+def test_what_no_name_can_be_is_refused_before_it_is_recorded(client: Client, acme: str) -> None:
+    sender = client.post("/v1/credentials", json={"scope": "ingest"}).json()["sender"]
+    before = audit(client)
+    for path, asked in (
+        ("/v1/held/retry", {"account": "a\0"}),
+        ("/v1/held/drop", {"source": "a\0", "reason": "wrong"}),
+        ("/v1/sources/hand-over", {"source": "a\0", "sender": sender}),
+    ):
+        assert client.post(path, json=asked).status_code == 422, path
+    assert audit(client) == before
+
+
 def test_nobody_writes_into_what_another_account_sees(client: Client, acme: str) -> None:
     client.post("/v1/accounts", json={"id": "beta"})
     evil = token_of(client, "/v1/accounts/beta/credentials", scope="ingest", rights=["corrections:write"])

@@ -8,7 +8,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from flowtally.api.house import House
+from flowtally.api.inputs import check_known
 from flowtally.api.weights import LARGE, SMALL, Weight
+from flowtally.errors import Unprocessable
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor, note
@@ -69,7 +71,9 @@ class Call(msgspec.Struct, frozen=True):
 
     def record(self, action: str, *, subject: str = "", account: str | None = None, **asked: Any) -> None:
         """Record what is about to be done outside of the ledger, before it is; what came of it is in the answer. Call
-        it in a thread."""
+        it in a thread. Unprocessable where nothing of that name can be: no ledger keeps it."""
+        for text in (subject, account or ""):
+            check_known("A name", text, Unprocessable)
         with self.house.ledger.begin(self.actor) as tx:
             note(tx, action, account=account, subject=subject, after=asked)
 
