@@ -107,7 +107,7 @@ def test_a_credential_that_only_reads_reads_and_is_told_that_it_may_not_write(sh
     assert reader.ok("account/traffic-balance") == shop.ok("account/traffic-balance")
     told = reader.post("proxy-users/delete-user", username="user123")
     assert told["code"] == 10047
-    assert "manage" in told["msg"]
+    assert "users:write" in told["msg"]
 
 
 def test_a_credential_that_only_reads_sees_no_password(shop: Shop) -> None:
