@@ -168,6 +168,24 @@ def test_every_route_of_a_dialect_refuses_in_its_own_envelope_and_says_when_to_c
 
 
 @every_dialect
+def test_whatever_a_dialect_asks_for_a_caller_is_in_the_turn_of_its_account(
+    client: Client, acme: str, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before it is let in: who comes often must not stand in the way of those who come seldom."""
+    who, lane = issue(client, acme, "manage"), client.app.state.house.lanes.small
+    turns, run = list[str](), lane.run
+
+    async def watched(account: str, work: Callable[[], Any]) -> Any:
+        turns.append(account)
+        return await run(account, work)
+
+    monkeypatch.setattr(lane, "run", watched)
+    for route in dialect.routes:
+        who.ask(client, dialect, route)
+    assert set(turns) == {acme}
+
+
+@every_dialect
 def test_a_dialect_counts_what_a_credential_has_in_work(make_client: Callable[..., Client], dialect: Dialect) -> None:
     client = make_client(max_requests_per_credential=1)
     client.post("/v1/accounts", json={"id": "acme"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 from tests.conftest import Client
 
@@ -19,6 +21,22 @@ def test_places_come_back_and_no_more_are_given_than_there_are() -> None:
     with pytest.raises(ValueError, match="x"), places.take():
         raise ValueError("x")
     assert places.taken == 0
+
+
+def test_callers_of_one_address_leave_places_to_others_who_are_not_known_yet() -> None:
+    places = Places(128)
+    with ExitStack() as open_:
+        for _ in range(2):
+            open_.enter_context(places.take_unknown("192.0.2.1"))
+        with pytest.raises(Overloaded, match="The bodies of 2 callers without a token"):
+            open_.enter_context(places.take_unknown("192.0.2.1"))
+        for number in range(2, 8):
+            open_.enter_context(places.take_unknown(f"192.0.2.{number}"))
+        with pytest.raises(Overloaded, match="The bodies of 8 callers without a token"):
+            open_.enter_context(places.take_unknown("192.0.2.9"))
+    assert places.unknown == {}
+    with Places(1).take_unknown(""):
+        pass
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 Owns the bound of the whole server, apart from that on connections, of which most are silent at a time. What machines
 ask (`/healthz`, `/readyz`, `/metrics`) takes no place. Callers who may show in the body who they are have few places of
-their own until they did, so that they cannot take all. One event loop takes all requests, so plain numbers do.
+their own until they did, so that they cannot take all; of these those of one address have a quarter. One event loop
+takes all requests, so plain numbers do.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,6 +16,7 @@ from typing import Final
 from flowtally.errors import Overloaded
 
 UNKNOWN_PART: Final = 16  # of the places: for bodies of callers that are not known yet
+ADDRESS_PART: Final = 4  # of these: for callers of one address
 
 
 class Places:
@@ -23,18 +26,21 @@ class Places:
         self.limit = limit
         self.taken = 0
         self.unknown_limit = max(1, limit // UNKNOWN_PART)
-        self.unknown = 0
+        self.unknown_of_address = max(1, self.unknown_limit // ADDRESS_PART)
+        self.unknown: Counter[str] = Counter()  # by address
 
     @contextmanager
-    def take_unknown(self) -> Iterator[None]:
+    def take_unknown(self, address: str) -> Iterator[None]:
         """While a body is read of somebody who is not known yet; Overloaded likewise."""
-        if self.unknown >= self.unknown_limit:
-            raise Overloaded(f"The bodies of {self.unknown} callers without a token are awaited", retry_after_s=1)
-        self.unknown += 1
+        awaited = self.unknown.total()
+        if awaited >= self.unknown_limit or self.unknown[address] >= self.unknown_of_address:
+            raise Overloaded(f"The bodies of {awaited} callers without a token are awaited", retry_after_s=1)
+        self.unknown[address] += 1
         try:
             yield
         finally:
-            self.unknown -= 1
+            self.unknown[address] -= 1
+            self.unknown = +self.unknown
 
     @contextmanager
     def take(self) -> Iterator[None]:

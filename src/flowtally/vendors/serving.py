@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from litestar.types import HTTPScope
 from flowtally.api.bodies import has_body, read_body, read_unknown
 from flowtally.api.call import Reply
 from flowtally.api.heads import allowed, method_of
-from flowtally.api.house import House
+from flowtally.api.house import House, address_of
 from flowtally.api.inputs import convert_values
 from flowtally.api.operation import AnyRequest, actor_of, options
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
@@ -135,10 +135,13 @@ class Served:
         else:
             known = await self._of_account(house, secrets.token, request.scope)
         if has_body(request):
-            with house.shares.admit(known) if known else house.places.take_unknown():  # bodies may take their time
+            with house.shares.admit(known) if known else self._unknown(house, request):  # may take its time
                 asked, unread = await read_asked(request, house.config, read_body if known else read_unknown)
             secrets = self._dialect.identify(asked, self._settings)
         return asked, secrets, unread
+
+    def _unknown(self, house: House, request: AnyRequest) -> AbstractContextManager[None]:
+        return house.places.take_unknown(address_of(request.scope, house.config))
 
     async def _of_account(self, house: House, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""
@@ -155,8 +158,10 @@ class Served:
         credential = await self._of_account(house, secrets.token, scope)
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
-        if secrets.key is not None and not await house.in_thread(_key_matches, house, credential, secrets.key):
-            raise WrongKey("The key is not that of the token.")
+        if secrets.key is not None:
+            matches = partial(_key_matches, house, credential, secrets.key)
+            if not await house.lanes.run(str(credential.account), matches):  # in its turn, not in everybody's
+                raise WrongKey("The key is not that of the token.")
         require_right(credential, route.may)
         return credential
 
