@@ -142,7 +142,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             description="Requests in work at a time, from their head until their answer was read; more are answered "
-            "503. /healthz, /readyz and /metrics are not counted.",
+            "503. /healthz, /readyz and /metrics are not counted. One account may have a quarter of them for "
+            "reading and half for sending.",
             ge=1,
             le=1_000_000,
         ),
@@ -163,10 +164,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="An answer of which nothing is read for this long is given up, and its connection closed."),
     ] = 60
     max_waiting_events: Annotated[
-        PositiveInt, Meta(description="Events that may wait to be written; when full the door answers 503.")
+        PositiveInt, Meta(description="Events that may wait to be written, of one account half as many; then 503.")
     ] = 1_000_000
     max_waiting_bytes: Annotated[
-        PositiveInt, Meta(description="Bytes that may wait to be written, and of bodies in work; then 503.")
+        PositiveInt,
+        Meta(description="Bytes that may wait to be written, and of bodies in work, of one account half; then 503."),
     ] = 256 * 1024 * 1024
     max_new_sources_per_request: Annotated[
         int, Meta(description="Sources that one request may begin; then 413.", ge=1, le=100_000)
