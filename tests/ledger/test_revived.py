@@ -48,6 +48,27 @@ def test_what_the_ledger_of_before_ended_is_ended_and_nothing_else(ledger: Ledge
         assert list(audit.faults(tx)) == []
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "then"),
+    [
+        ("", "10.0.0.1", "10.0.0.1"),
+        ("10.0.0.0/8", "10.0.0.1 10.2.0.0/16", "10.0.0.1 10.2.0.0/16"),
+        ("10.0.0.1", "", "10.0.0.1"),  # nobody may more than the backup says
+        ("10.0.0.1", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_what_the_ledger_of_before_bound_to_addresses_is_bound(
+    ledger: Ledger, here: str, there: str, then: str
+) -> None:
+    with ledger.begin() as tx:
+        bound, ends = issue(tx, addresses=here.split()), End(None, NOW + 9, there)
+        admin = issue(tx, "admin")
+        assert revived.end_as_before(tx, Before("", LONG, {bound: ends, admin: End(None, None)}), NOW) == (1, None)
+        found = credentials.read_credential(tx, bound)
+        assert (found.addresses, found.expires_at) == (then, NOW + 9)
+
+
 def test_where_nobody_could_administer_there_is_a_new_one(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         admin = issue(tx, "admin")
@@ -95,9 +116,9 @@ def test_a_ledger_of_any_version_tells_what_it_ended(url: str, tmp_path: Path) -
     ledger = Ledger.open(url)
     with ledger.begin() as tx:
         installation.bind(tx, "ins_1", "g1")
-        made = issue(tx, expires_at=NOW + 5)
-    found = revived.look_at(url)
-    assert (found.installation, found.ends[made], found.ends["crd_2"]) == ("ins_1", End(None, NOW + 5), End(7, None))
+        made = issue(tx, expires_at=NOW + 5, addresses=["10.0.0.1"])
+    found, ends = revived.look_at(url), End(None, NOW + 5, "10.0.0.1")
+    assert (found.installation, found.ends[made], found.ends["crd_2"]) == ("ins_1", ends, End(7, None))
     assert found.promises == ledger.promises()
     ledger.close()
     with pytest.raises(ConfigError, match="There is no ledger"):

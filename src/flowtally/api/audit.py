@@ -63,8 +63,9 @@ class AuditQuery(RecordsQuery, frozen=True, forbid_unknown_fields=True):
 def list_audit(call: Call, query: AuditQuery) -> Page[AuditAnswer]:
     """Every change of promises, credentials and settings since this was recorded, in the order they were made; what the
     server did by itself too. Written in the transaction of the change, so there is none without it; never changed.
-    Corrections, dropped held events and backups are recorded as they were asked for, before they are done. Events are
-    not in it: they have receipts. A refused request is in the log alone. `verify` looks whether it is whole."""
+    Corrections, dropped held events, sources handed over and backups are recorded as they were asked for, before they
+    are done. Events are not in it: they have receipts. A refused request is in the log alone. `verify` looks whether it
+    is whole."""
     return show_page(
         list_records(call.tx, _filter(query, query.account, query.credential), query.cursor, query.limit), show
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, or_, select, text, update
 
 from flowtally.errors import ConfigError
 from flowtally.ledger import credentials, trail
+from flowtally.ledger.addresses import within
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger, ledger_file
 from flowtally.ledger.installation import read_installation
@@ -24,10 +25,11 @@ NAME = "restored"  # of a credential that is made because nobody could administe
 
 
 class End(msgspec.Struct, frozen=True):
-    """When a credential was revoked, and when it ends; None: neither."""
+    """When a credential was revoked, and when it ends; None: neither. `addresses`: where alone it may come from."""
 
     revoked_at: int | None
     expires_at: int | None
+    addresses: str = ""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -47,9 +49,9 @@ def look_at(url: str) -> Before:
         if not inspect(tx).has_table("credentials"):
             raise ConfigError(f"{ledger.shown} holds no ledger")
         known = {column["name"] for column in inspect(tx).get_columns("credentials")}
-        expires = "expires_at" if "expires_at" in known else "NULL"
-        rows = tx.execute(text(f"SELECT id, revoked_at, {expires} FROM credentials"))  # noqa: S608 - one of two words
-        ends = {id: End(revoked_at, expires_at) for id, revoked_at, expires_at in rows}
+        since_r0012 = "expires_at, addresses" if "expires_at" in known else "NULL, ''"
+        rows = tx.execute(text(f"SELECT id, revoked_at, {since_r0012} FROM credentials"))  # noqa: S608 - one of two
+        ends = {id: End(*end) for id, *end in rows}
         if not inspect(tx).has_table("installation"):
             return Before("", 0, ends)
         of, promises = tx.execute(text("SELECT id, promises FROM installation")).one()
@@ -64,19 +66,16 @@ def live(tx: Connection, now: int) -> list[Credential]:
 
 
 def end_as_before(tx: Connection, before: Before, now: int) -> tuple[int, str | None]:
-    """End what was ended there; returns how many, and the token of a credential that was made because nobody could
-    administer otherwise. ConfigError for the ledger of another installation, or one that is older than this."""
+    """End what was ended there, and bind what was bound to fewer addresses; returns how many ended, and the token of a
+    credential that was made because nobody could administer otherwise. ConfigError for the ledger of another
+    installation, or one that is older than this."""
     here = read_installation(tx)
     if before.installation and here.id and before.installation != here.id:
         raise ConfigError("The ledger named is of another installation than the backup: its credentials are others")
     if before.promises < here.promises - 1:  # this transaction's own is not counted, a start's may be
         raise ConfigError("The ledger named is older than the backup: it cannot know what was revoked since")
-    ending = [
-        (one, end)
-        for one in live(tx, now)
-        if (end := before.ends.get(one.id)) is not None
-        and (end.revoked_at is not None or _sooner(end.expires_at, one.expires_at))
-    ]
+    known = [(one, end) for one in live(tx, now) if (end := before.ends.get(one.id)) is not None]
+    ending = [(one, end) for one, end in known if end.revoked_at is not None or _sooner(end.expires_at, one.expires_at)]
     gone = {one.id for one, end in ending}
     token = _administrator(tx, {one.id for one in live(tx, now)} - gone, now)
     for one, end in ending:
@@ -84,6 +83,9 @@ def end_as_before(tx: Connection, before: Before, now: int) -> tuple[int, str | 
             credentials.revoke(tx, one.id, now)
         else:
             credentials.put(tx, one, "change", expires_at=end.expires_at)
+    for one, end in known:
+        if end.revoked_at is None and _narrower(end.addresses, one.addresses):
+            credentials.put(tx, credentials.read_credential(tx, one.id), "change", addresses=end.addresses)
     return len(ending), token
 
 
@@ -118,6 +120,12 @@ def confirm(tx: Connection, *, now: int) -> int | None:
 
 def _sooner(end: int | None, than: int | None) -> bool:
     return end is not None and (than is None or end < than)
+
+
+def _narrower(addresses: str, than: str) -> bool:
+    """Whether these leave out some that were allowed; '' are all."""
+    inside = not than or all(within(one, than.split()) for one in addresses.split())
+    return bool(addresses) and addresses != than and inside
 
 
 def _administrator(tx: Connection, staying: set[str], now: int) -> str | None:
