@@ -43,6 +43,21 @@ def test_a_sub_account_gets_its_traffic_from_who_may_pass_traffic_on(fox: Fox, c
         assert left(client) == before - (0 if code else 1024)
 
 
+def test_what_is_left_the_money_and_addresses_are_for_who_may_read_them_natively(fox: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    fox.post("update-ip-whitelist", account="sub-account-1", ip="203.0.113.7")
+
+    def of(*rights: str) -> Fox:
+        made = client.post("/v1/accounts/reseller01/credentials", json={"scope": "custom", "rights": rights}).json()
+        return Fox(client, made["id"], made["token"])
+
+    for name, right in (("residential-data", "balance:read"), ("account-info", "wallet:read")):
+        assert of("usage:read").refused("GET", name) == 60401
+        assert of(right).get(name)
+    for rights, ip in ((("users:read",), ""), (("users:read", "whitelist:read"), "203.0.113.7")):
+        assert [one["ip_whitelist"] for one in of(*rights).get("get-sub-account-list")["list"]] == ["", ip]
+
+
 def test_a_new_sub_account_is_a_funded_user_with_its_first_traffic(fox: Fox, client: Client) -> None:
     made = fox.post("create-sub-account", **CREATION, proxy_type="2")
     assert made == {"account": "sub-account-1", "password": "correct-horse"}

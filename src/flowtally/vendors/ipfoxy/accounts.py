@@ -74,7 +74,7 @@ def account_list(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
 @route(
     "GET",
     "residential-data",
-    may="usage:read",
+    may="balance:read",
     takes=MaybeAccountAsked,
     answer=wire.Residential,
     summary="Residential package",
@@ -96,7 +96,7 @@ def residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Reside
 @route(
     "GET",
     "account-info",
-    may="balance:read",
+    may="wallet:read",
     takes=Nothing,
     answer=wire.Money,
     summary="Money of the account",
@@ -146,7 +146,8 @@ def _sub_row(
     hidden = one.sealed is None or not call.credential.may("passwords:read")  # as natively
     password = "" if hidden else call.house.vault.reveal(str(one.sealed))
     status = NORMAL if one.user.status == "active" else DISABLED
-    addresses = dict.fromkeys(entry.address for entry in allowed if entry.enabled)
+    shown = allowed if call.credential.may("whitelist:read") else ()
+    addresses = dict.fromkeys(entry.address for entry in shown if entry.enabled)
     purse = burnt.get(RESIDENTIAL)
     return _row(one.user.name, password, status, purse, addresses, one.user.created_at, SUB)
 
