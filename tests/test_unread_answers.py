@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import socket
@@ -151,3 +152,29 @@ def test_a_large_answer_that_is_no_export_is_given_up_alike(live: Live) -> None:
     assert whole.status_code == 200
     assert len(got) < len(whole.content)
     assert [one["status"] for one in lines(live, "request") if one["request_id"] == "large"] == [499]
+
+
+def test_receipts_nobody_reads_keep_their_sender_from_more_and_nobody_else(tmp_path: Path) -> None:
+    """A few bytes ask for receipts of 13 MB: they count as the bodies of their account until they were read."""
+    settings = {"FLOWTALLY_SEND_IDLE_S": str(IDLE_S), "FLOWTALLY_MAX_WAITING_BYTES": str(20 * 2**20)}
+    with live_server(tmp_path / "data", settings) as served, client(served) as admin:
+        tokens = []
+        for account in ("acme", "other"):
+            admin.post("/v1/accounts", json={"id": account}).raise_for_status()
+            made = admin.post(f"/v1/accounts/{account}/credentials", json={"scope": "ingest", "name": "x"})
+            tokens.append(made.json()["token"])
+        packed = gzip.compress(b"[" + b",".join([b"{}"] * 100_000) + b"]")
+        kinds = {"Content-Type": "application/cloudevents-batch+json", "Content-Encoding": "gzip"}
+        head = [f"Authorization: Bearer {tokens[0]}", *(f"{name}: {value}" for name, value in kinds.items())]
+        host, port = served.url.removeprefix("http://").split(":")
+        with socket.socket() as unread, client(served, tokens[0]) as own, client(served, tokens[1]) as other:
+            unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            unread.settimeout(60)
+            unread.connect((host, int(port)))
+            lines = ["POST /v1/events HTTP/1.1", "Host: x", *head, f"Content-Length: {len(packed)}", "", ""]
+            unread.sendall("\r\n".join(lines).encode() + packed)
+            assert begun(unread) == 200
+            refused = own.post("/v1/events", json=[EVENT])
+            assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
+            assert other.post("/v1/events", json=[EVENT]).status_code == 200
+            wait_for(lambda: own.post("/v1/events", json=[EVENT]).status_code == 200)  # it was given up

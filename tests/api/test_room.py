@@ -76,3 +76,17 @@ def test_whatever_bodies_come_and_end_all_room_comes_back(steps: list[tuple[int,
     for hold in open_.values():
         hold.end()
     assert (room.held, dict(room.held_of)) == (0, {})
+
+
+def test_an_answer_is_held_instead_of_its_body_and_never_refused() -> None:
+    room = BodyRoom(100)
+    with room.hold("acme") as hold, room.hold("acme") as next_one, room.hold("bob") as other:
+        hold.add(10)
+        hold.become(80)
+        with pytest.raises(QueueFull):
+            next_one.add(1)
+        other.add(20)
+        hold.become(2)
+        assert (room.held, room.held_of) == (22, {"acme": 2, "bob": 20})
+        next_one.add(1)
+    assert (room.held, room.held_of) == (0, {})

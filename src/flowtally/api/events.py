@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.api.bodies import read_body
-from flowtally.api.call import Call
+from flowtally.api.call import Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.operation import AnyRequest, operation
+from flowtally.api.problems import HELD
 from flowtally.errors import (
     AtomicRefused,
     HoldsFull,
@@ -123,7 +124,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ],
     ),
 )
-async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> EventsAnswer:
+async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Reply:
     """A plain event, an array of them, newline-delimited JSON (plain or CloudEvents), a CloudEvent or a CloudEvents
     batch; bodies may be compressed with gzip or zstd. At most 100,000 events and 64 MiB decompressed.
 
@@ -140,24 +141,26 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Ev
     A request begins at most `max_new_sources_per_request` sources and makes `max_new_users_per_request` users (413
     `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
     Nothing of such a request is stored, and no number taken."""
-    with call.house.bodies.hold(call.credential.account) as hold:
-        body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        try:
-            taken = await call.house.ingest.take(
-                body,
-                request.headers.get("content-type", ""),
-                request.headers.get("content-encoding"),
-                call.credential,
-                atomic=query.atomic,
-                receipts_all=query.receipts == "all",
-                made=hold.add,
-                in_thread=partial(call.house.read, call.credential),
-            )
-        except HoldsFull as error:
-            call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
-            raise
+    hold = request.scope[HELD].enter_context(call.house.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
+    body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+    try:
+        taken = await call.house.ingest.take(
+            body,
+            request.headers.get("content-type", ""),
+            request.headers.get("content-encoding"),
+            call.credential,
+            atomic=query.atomic,
+            receipts_all=query.receipts == "all",
+            made=hold.add,
+            in_thread=partial(call.house.read, call.credential),
+        )
+    except HoldsFull as error:
+        call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
+        raise
     call.house.metrics.events(taken)
-    return taken
+    reply = Reply(msgspec.json.encode(taken))
+    hold.become(len(reply.content))
+    return reply
 
 
 @operation(

@@ -1,9 +1,10 @@
-"""Room for bodies in work: from their first byte to their answer, all large bodies together are bounded.
+"""Room for bodies in work: from their first byte until their answer was read, all large ones together are bounded.
 
 What waits for the committer is bounded by its queue; this bounds what is still being read, unpacked and decoded: a
-packed body holds what it becomes, too. The bodies of one account hold half of it at most, so that who lets large ones
-drip keeps nobody else from sending. The first body always gets in, and the first of each account as far as the others
-leave room, or a large one could never be served. Bodies are read by one event loop and unpacked by threads.
+packed body holds what it becomes, too, and then its answer: 300 bytes can ask for receipts of 13 MB. The bodies of one
+account hold half of it at most, so that who lets large ones drip keeps nobody else from sending. The first body always
+gets in, and the first of each account as far as the others leave room, or a large one could never be served. Bodies are
+read by one event loop and unpacked by threads.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class Hold:
                 whose = f"Bodies of the account {self._account!r} of"
                 self._check(whose, self._room.held_of[self._account], self._room.limit // 2, size)
             self._count(size)
+
+    def become(self, size: int) -> None:
+        """Hold so much instead, whatever the others hold: an answer that is there must go out, and those who come next
+        wait for it."""
+        with self._room.counting:
+            self._count(size - self.size)
 
     def end(self) -> None:
         with self._room.counting:
