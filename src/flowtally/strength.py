@@ -17,22 +17,8 @@ PLACEHOLDERS: Final = (
     *("password", "passwort", "passw0rd", "secret", "token", "change", "changeme", "please", "default", "example"),
     *("admin", "administrator", "root", "flowtally", "test", "demo", "sample", "dummy", "letmein", "welcome", "insert"),
     *("replace", "your", "here", "this", "with", "value", "string", "bearer", "qwerty", "qwertz", "asdf", "zxcv"),
-    *(
-        "long",
-        "enough",
-        "chosen",
-        "operator",
-        "super",
-        "not",
-        "the",
-        "key",
-        "production",
-        "local",
-        "dev",
-        "todo",
-        "foo",
-    ),
-    *("bar", "master", "login", "access", "user", "api", "strong", "random", "must", "only", "for", "and"),
+    *("long", "enough", "chosen", "operator", "super", "not", "the", "key", "production", "local", "dev", "todo"),
+    *("foo", "bar", "master", "login", "access", "user", "api", "strong", "random", "must", "only", "for", "and"),
 )
 
 
