@@ -158,7 +158,7 @@ class NotYourAccount(Forbidden):
 
 class AddressNotAllowed(Forbidden):
     """The credential is bound to addresses, and the caller's (`address`) is none of them. Behind proxies it is the one
-    that `trusted_proxies` say."""
+    that `trusted_proxies` say, and none where such a proxy is not trusted."""
 
     code = "address_not_allowed"
     title = "The credential may not come from there"

@@ -134,3 +134,29 @@ def test_who_comes_through_a_proxy_is_not_from_this_machine_though_it_says_so(
             return (await asking.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"})).status_code
 
     assert asyncio.run(ask()) == 401
+
+
+@pytest.mark.parametrize(
+    ("trusted", "headers", "status"),
+    [
+        ("", {}, 200),
+        ("", {"X-Forwarded-For": "198.51.100.7"}, 403),
+        ("", {"X-Forwarded-For": "127.0.0.1"}, 403),
+        ("", {"Via": "1.1 squid"}, 403),
+        ("127.0.0.0/8", {"X-Forwarded-For": "198.51.100.7"}, 403),
+        ("127.0.0.0/8", {"X-Forwarded-For": "127.0.0.1"}, 200),
+    ],
+)
+def test_a_key_of_this_machine_alone_is_no_key_for_all_who_come_through_a_proxy_on_it(
+    make_client: Callable[..., Client], trusted: str, headers: dict[str, str], status: int
+) -> None:
+    client = make_client(trusted_proxies=trusted)
+    made = client.post("/v1/credentials", json={"scope": "ingest", "addresses": ["127.0.0.1", "::1"]}).json()
+    transport = httpx.ASGITransport(client.app, client=("127.0.0.1", 5000))
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as asking:
+            own = {"Authorization": f"Bearer {made['token']}"}
+            return (await asking.get("/v1/credential", headers=headers | own)).status_code
+
+    assert asyncio.run(ask()) == status

@@ -16,6 +16,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
 Header = Literal["x-forwarded-for", "forwarded"]
 
+BY_PROXIES: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})  # what they add to a request
 MAX_HOPS: Final = 32
 MAX_BYTES: Final = 4096  # of the header, from its right end
 
@@ -44,6 +45,14 @@ def caller_of(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networ
         if not is_in(address, trusted):
             break
     return str(address)
+
+
+def is_passed_on(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks) -> bool:
+    """Whether a program of this machine passed the request on for somebody, and nobody believes it for whom."""
+    address = address_of(peer)
+    if address is None or not address.is_loopback or is_in(address, trusted):
+        return False
+    return any(name in BY_PROXIES for name, _ in headers)
 
 
 def hops_of(headers: Iterable[tuple[bytes, bytes]], header: Header) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from flowtally import auth
 from flowtally.api.call import JSON, Reply
+from flowtally.api.forwarded import BY_PROXIES
 from flowtally.api.house import House
 from flowtally.api.metrics import MEDIA_TYPE
 from flowtally.api.operation import AnyRequest, operation
@@ -19,7 +20,6 @@ from flowtally.ledger import credentials
 from flowtally.usage.store import Where
 
 PATIENCE_S = 5.0  # a probe that waits longer is given up by who sent it
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ def check_reads(house: House) -> None:
 
 def from_here(request: AnyRequest) -> bool:
     """Whether the caller is a process of this machine, as far as can be told."""
-    if any(name in request.headers for name in FORWARDED) or request.client is None:
+    if request.client is None or any(name in BY_PROXIES for name, _ in request.scope["headers"]):
         return False
     try:
         return ipaddress.ip_address(request.client.host).is_loopback

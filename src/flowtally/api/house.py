@@ -13,7 +13,7 @@ import msgspec
 from flowtally.api.cost import Cost
 from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
-from flowtally.api.forwarded import caller_of
+from flowtally.api.forwarded import caller_of, is_passed_on
 from flowtally.api.guesses import Guesses
 from flowtally.api.lanes import Lanes
 from flowtally.api.metrics import Metrics
@@ -172,7 +172,7 @@ class House(msgspec.Struct, frozen=True):
 
     async def who(self, header: str | None, scope: Mapping[str, Any]) -> Credential:
         """The credential behind an Authorization header of the request of this ASGI scope."""
-        caller = functools.partial(address_of, scope, self.config)
+        caller = functools.partial(_held_against, scope, self.config)
         known = self.doorkeeper.remembered(header, caller)
         if known is not None:
             return known
@@ -184,3 +184,10 @@ def address_of(scope: Mapping[str, Any], config: Config) -> str:
     """Of whoever asks, as our own proxies tell it; empty where nobody knows."""
     peer = scope["client"][0] if scope["client"] else ""
     return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)
+
+
+def _held_against(scope: Mapping[str, Any], config: Config) -> str:
+    """What a credential's own addresses are held against. A proxy of this machine that is not trusted speaks for
+    everybody, and its own address must not let them in."""
+    peer = scope["client"][0] if scope["client"] else ""
+    return "" if is_passed_on(peer, scope["headers"], config.proxies) else address_of(scope, config)
