@@ -18,7 +18,7 @@ from flowtally.api.access import MAX_HEAD_BYTES
 from flowtally.api.crowd import HERE, MOST_S, STUCK_S, Crowd, Peer
 from flowtally.api.forwarded import Networks
 from flowtally.config import load_config
-from flowtally.server import OTHER_FILES, room_for
+from flowtally.server import HEADER_READ_MS, OTHER_FILES, room_for
 
 H2C = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
@@ -209,6 +209,82 @@ def test_silent_ones_end_at_the_second_sweep_and_only_when_there_are_many(listen
     assert watch.sweep(listening.port) == len(early)
     assert set(listening.ended()) == set(early)
     assert late not in listening.ended()
+
+
+def test_idle_ones_end_when_there_are_many_the_longest_idle_first_and_none_in_work(listening: Listening) -> None:
+    now = [1000.0]
+    watch = crowd(per_address=0, most=16, clock=lambda: now[0])
+    idle = [listening.take("127.0.0.2") for _ in range(10)]
+    busy = [listening.take("127.0.0.2") for _ in range(4)]
+    for peer in (*busy, *idle[5:], *idle[:5]):  # the second five are idle for longer
+        now[0] += 0.01
+        watch.begin(peer)
+        watch.end(peer)
+    for peer in busy:
+        watch.begin(peer)
+    now[0] += 1
+    assert watch.sweep(listening.port) == 0  # they are new to it
+    now[0] += 1
+    assert watch.sweep(listening.port) == 2
+    assert set(listening.ended()) == set(idle[5:7])
+
+
+def test_one_that_was_answered_since_the_sweep_before_is_not_ended(listening: Listening) -> None:
+    now = [1000.0]
+    watch = crowd(per_address=0, most=16, clock=lambda: now[0])
+    served = [listening.take("127.0.0.2") for _ in range(14)]
+    for _ in range(3):
+        for peer in served:
+            watch.begin(peer)
+            watch.end(peer)
+        now[0] += 1
+        assert watch.sweep(listening.port) == 0  # each was answered since the sweep before
+
+
+def test_idle_ones_are_not_ended_for_those_that_say_nothing(listening: Listening) -> None:
+    now = [1000.0]
+    watch = crowd(per_address=0, most=16, clock=lambda: now[0])
+    served = [listening.take("127.0.0.2") for _ in range(12)]
+    for peer in served:
+        watch.begin(peer)
+        watch.end(peer)
+    for _ in range(2):
+        now[0] += 1
+        assert watch.sweep(listening.port) == 0
+    silent = [listening.take("127.0.0.2") for _ in range(4)]
+    for ended in (0, 4):  # they are new at first
+        now[0] += 1
+        assert watch.sweep(listening.port) == ended
+    assert set(listening.ended()) == set(silent)
+
+
+def test_a_new_connection_under_the_number_of_an_old_one_is_not_idle(listening: Listening) -> None:
+    now = [1000.0]
+    watch = crowd(per_address=0, most=16, clock=lambda: now[0])
+    peers = [listening.take("127.0.0.2") for _ in range(13)]
+    for peer in peers:
+        watch.begin(peer)
+        watch.end(peer)
+    now[0] += 5
+    watch.sweep(0)  # none of them is seen
+    now[0] += 1
+    assert watch.sweep(listening.port) == 0
+    now[0] += 1
+    assert watch.sweep(listening.port) == 1
+
+
+def test_connections_that_asked_once_do_not_fill_the_server(live: Live) -> None:
+    """None that renews itself can hold all: each is kept idle, and asks once more as soon as it was ended."""
+    with ExitStack() as closing:
+        for _ in range(64):
+            one = closing.enter_context(connect(live))
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            with suppress(TimeoutError, ConnectionError):
+                one.settimeout(5)
+                one.recv(1000)
+        began = time.monotonic()
+        assert healthy(live)
+        assert time.monotonic() - began < HEADER_READ_MS / 1000  # else they would have ended by themselves
 
 
 def test_a_long_look_at_many_with_nothing_to_do_is_taken_less_often(listening: Listening) -> None:
