@@ -137,6 +137,21 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     return kinds
 
 
+def is_never_stored(submission: Submission) -> bool:
+    """Whether nothing of it can ever be stored, whatever is there: all are no usage events, and take no numbers."""
+    if len(submission.faults) < len(submission.events):
+        return False
+    return all(event.sequence is None for event in submission.events)
+
+
+def refuse(submission: Submission) -> Outcome:
+    """What becomes of one that is never stored, without a block. Raises AtomicRefused."""
+    [answer] = Sorter(gather([submission]), {}, lambda source, first, last: {}, {}, {}).sort().answers
+    if isinstance(answer, FlowtallyError):
+        raise answer
+    return answer
+
+
 def check_reserved(writer: Writer, name: str) -> None:
     """Some names are nobody's to take, and not theirs who took them when they still could: else whoever came first
     would shut administrators out of the default source of corrections, or write what is told as this server's."""

@@ -23,6 +23,7 @@ from flowtally.corrections import Correction
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
+from flowtally.ingest.block import is_never_stored, refuse
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, check_positions, decode
@@ -74,6 +75,7 @@ class Ingest:
         self._keys = keys
         self._lookup = Lookup(usage, keys, ledger)
         self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
+        self._refused = 0  # events that went into no block; told by the event loop alone
         self._has_room = _room_check(config)
         newcomers = Newcomers(_new_limits(config), clock)
         self._directory = Directory(ledger, clock, newcomers.users_made)
@@ -155,16 +157,27 @@ class Ingest:
         decoded, prepared, size = await self._read(body, content_type, content_encoding, made, in_thread)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
-        loop = asyncio.get_running_loop()
-        answer = loop.create_future()
         writer = _writer(credential)
-        submission = Submission(writer, decoded.events, decoded.faults, size, atomic, loop, answer, prepared)
+        submission = Submission(writer, decoded.events, decoded.faults, size, atomic, prepared=prepared)
+        if is_never_stored(submission) and self.ready()[0]:
+            return await self._refuse(submission, receipts_all, in_thread)
+        submission.loop = asyncio.get_running_loop()
+        submission.answer = submission.loop.create_future()
         self._queue.put(submission)
-        outcome: Outcome = await answer
+        outcome: Outcome = await submission.answer
         found = answer_of(submission, outcome, everything=receipts_all)
         if outcome.stopped is not None:
             outcome.stopped.extra = {**outcome.stopped.extra, **msgspec.structs.asdict(found)}
             raise outcome.stopped
+        return found
+
+    async def _refuse(self, submission: Submission, receipts_all: bool, in_thread: InThread) -> EventsAnswer:
+        """The same answer as in a block, but nobody's events wait behind what is none: some hundred bytes, packed, may
+        be 100,000 of these."""
+        found: EventsAnswer = await in_thread(
+            lambda: answer_of(submission, refuse(submission), everything=receipts_all)
+        )
+        self._refused += found.refused
         return found
 
     async def correct(
@@ -316,6 +329,7 @@ class Ingest:
     def metrics(self) -> dict[str, float]:
         """Gauges and counters, by name."""
         counts = {f"events_{name}": float(self._committer.counts[name]) for name in NAMES}
+        counts["events_refused"] += self._refused
         place = self._keys.committed()
         return {
             "waiting_events": float(self._queue.events),
