@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flowtally.errors import QueueFull
 from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Writer
-from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.queue import LARGE, WaitingQueue
 from flowtally.ingest.submission import Correcting, Submission, Sweeping
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.usage.keys_held import HeldWhere
@@ -79,6 +79,58 @@ def test_what_is_alone_comes_alone_when_it_is_its_turn() -> None:
     for one in (first, correcting, sweeping, second):
         queue.put(one)
     assert [queue.take(ALL, ALL) for _ in range(4)] == [[first], [correcting], [sweeping], [second]]
+
+
+def test_small_ones_are_not_kept_by_a_large_one_of_somebody_else() -> None:
+    queue = WaitingQueue(ALL, ALL)
+    small = [sent("bob"), sent("carl", LARGE)]
+    large, late = [sent("acme", LARGE + 1), sent("dora", LARGE + 1)], sent("bob")
+    for one in (*small, *large):
+        queue.put(one)
+    assert queue.take(ALL, ALL) == small
+    queue.put(late)
+    assert queue.take(ALL, ALL) == [*large, late]  # they had to wait for one block, and are first now
+
+
+def test_large_ones_are_written_together_and_with_what_their_own_account_sent() -> None:
+    queue = WaitingQueue(ALL, ALL)
+    sends = [sent("acme"), sent("acme", 50_000), sent("bob", 50_000), sent("carl", 2)]
+    queue.put(sends[0])
+    queue.put(sends[1])
+    assert queue.take(ALL, ALL) == sends[:2]
+    for one in sends[1:]:
+        queue.put(one)
+    assert queue.take(ALL, ALL) == sends[1:]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["acme", "bob", "carl", None]), st.sampled_from([1, 7, LARGE, LARGE + 1, 5 * LARGE])),
+        max_size=25,
+    ),
+    st.lists(st.integers(0, 5), max_size=10),
+)
+def test_a_block_begins_with_a_large_one_or_has_none_behind_others_small_ones(
+    sends: list[tuple[str | None, int]], puts: list[int]
+) -> None:
+    queue, most = WaitingQueue(ALL, ALL), 20 * LARGE
+    put = [sent(account, count) for account, count in sends]
+    waiting, taken, steps = deque(put), list[Any](), deque(puts)
+    while waiting or queue.events:
+        for _ in range(steps.popleft() if steps else len(put)):  # some come between two blocks
+            if waiting:
+                queue.put(waiting.popleft())
+        if not queue.events:
+            continue
+        block = queue.take(most, ALL)
+        assert block
+        assert len(block) == 1 or sum(one.count for one in block) <= most
+        first = next((index for index, one in enumerate(block) if one.count > LARGE), 0)
+        assert {one.turn for one in block[:first]} <= {block[first].turn}
+        taken += block
+    for turn in {one.turn for one in put}:
+        assert [one for one in taken if one.turn == turn] == [one for one in put if one.turn == turn]
+    assert len(taken) == len(put)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["acme", "bob", None]), st.integers(1, 40), st.booleans()), max_size=40))

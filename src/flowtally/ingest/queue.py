@@ -2,7 +2,9 @@
 
 Full means `QueueFull` (503) at once: a caller that waits holds memory, one that is told can come back. What the senders
 of one account wait with is half of all at most: however much one sends, the others' events find room, and are in one of
-the next blocks. Senders of no account speak for many: each has turns of its own, and only the bound of all.
+the next blocks. What is small is not kept by what is large: a block of small requests ends before a large one of
+somebody else, which begins the next. Senders of no account speak for many: each has turns of its own, and only the
+bound of all.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from flowtally.errors import FlowtallyError, QueueFull, Unavailable
@@ -22,6 +24,7 @@ IDLE_S: Final = 1.0
 LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came
 LINGERS: Final = 16
 QUIET: Final = 3
+LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
 Answer = Outcome | CorrectionsAnswer | Swept | FlowtallyError
 
@@ -92,6 +95,8 @@ class WaitingQueue:
                 one = own[0]
                 if taken and (one.alone or events + one.count > max_events or size + one.size > max_bytes):
                     break
+                if _would_keep(one, taken):
+                    break
                 taken.append(own.popleft())
                 del self._waiting[whose]
                 if own:
@@ -136,6 +141,14 @@ class WaitingQueue:
         for loop, pairs in by_loop.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _would_keep(one: Waiting, taken: Sequence[Waiting]) -> bool:
+    """Whether this one is large, and others' small ones are all there is so far: they would wait for its rows. Large
+    ones are written together, which costs less; and this one is the first of the next block, so it waits for one."""
+    if one.count <= LARGE or any(before.count > LARGE for before in taken):
+        return False
+    return any(before.turn != one.turn for before in taken)
 
 
 def _resolve(pairs: list[tuple[Future[Any], Answer]]) -> None:
