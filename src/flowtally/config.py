@@ -183,8 +183,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 10_000
     max_new_users_per_request: Annotated[
-        int, Meta(description="Users that the events of one request may make; then 413.", ge=1, le=100_000)
-    ] = 50_000
+        int,
+        Meta(
+            description="Users that the events of one request may make; then 413. A tenth more go into one block: "
+            "other requests wait for the next.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 10_000
     max_new_users_per_hour: Annotated[
         int,
         Meta(description="Users of one account that events may make within an hour; then 429.", ge=1, le=10_000_000),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,8 +15,12 @@ from tests.ingest.conftest import House, named, numbered
 from tests.ingest.test_held import together
 from tests.ingest.test_sources import house_in, issue
 
-from flowtally.errors import NewTooOften, TooManyNew
+from flowtally.agents.ship import BATCH_EVENTS
+from flowtally.client.outbox import Limits
+from flowtally.config import load_config
+from flowtally.errors import NewTooOften, SourceKindMismatch, TooManyNew, Unavailable
 from flowtally.ingest.newcomers import HOUR_MS
+from flowtally.ledger import names
 from flowtally.ledger.tables import user_names
 
 HOUR_S = HOUR_MS // 1000
@@ -111,6 +117,126 @@ def test_who_sends_too_much_stands_in_nobodys_way(light: House) -> None:
     )
     assert [getattr(one, "stored", one.__class__) for one in told] == [2, TooManyNew, 3, NewTooOften, 0]
     assert users(light) == 5
+
+
+def test_new_users_beyond_a_block_wait_for_the_next_and_let_others_by(light: House) -> None:
+    """Who makes few, or none, is in the same block as the first who makes many."""
+    light.open(max_new_users_per_request=10)  # 11 in a block
+    light.send(*named("first", user="ann"))
+    others = {number: issue(light, None) for number in range(4)}
+    told = together(
+        light,
+        (by(10, source="a"), False),
+        (by(10, "v", source="b"), False),
+        (by(1, "x", source="c"), False),
+        (named("second", user="ann", source="d"), False),
+        by=others,
+    )
+    assert [one.stored for one in told] == [10, 10, 1, 1]
+    assert [block.rows.num_rows for block in light.store.appended] == [1, 12, 10]
+    light.whole()
+
+
+def test_what_waits_for_the_next_block_keeps_the_order_of_its_source(light: House) -> None:
+    light.open(max_new_users_per_request=3)
+
+    def log(first: int, users: int) -> tuple[list[dict[str, Any]], bool]:
+        return [
+            one | {"sequence": first + place} for place, one in enumerate(by(users, f"u{first}-", source="log"))
+        ], False
+
+    told = together(light, log(1, 3), log(4, 3), log(7, 1), log(8, 4), log(8, 2), (by(1, source="log"), False))
+    assert [getattr(one, "stored", one.__class__) for one in told] == [3, 3, 1, TooManyNew, 2, SourceKindMismatch]
+    assert light.keys.source("log").mark == 9
+    assert [block.rows.num_rows for block in light.store.appended] == [3, 3, 1, 2]
+
+
+def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(light: House) -> None:
+    light.open(max_new_users_per_request=3)
+    light.store.poison = "bad"
+    told = together(light, (by(2), False), (named("bad"), False), (by(3, "v"), False), (by(1, "w"), False))
+    assert [getattr(one, "stored", one.__class__) for one in told] == [2, Unavailable, 3, 1]
+    light.whole()
+
+
+def test_who_waits_for_the_next_block_is_written_before_the_end(light: House) -> None:
+    light.open(max_new_users_per_request=3)
+
+    async def ask() -> list[Any]:
+        light.door._queue._usual = 4
+        taking = [
+            asyncio.ensure_future(
+                light.door.take(msgspec.json.encode(by(3, prefix)), "application/json", None, light.credential)
+            )
+            for prefix in "abcd"
+        ]
+        for _ in range(1000):
+            if light.door._queue._count + len(light.door._committer._taken) >= 4:
+                break
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(light.door._committer.stop)
+        return await asyncio.wait_for(asyncio.gather(*taking), 20)
+
+    assert [one.stored for one in asyncio.run(ask())] == [3] * 4
+    assert (users(light), light.door._queue.events) == (12, 0)
+
+
+def test_names_are_looked_up_for_few_who_have_to_wait(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    light.open(max_new_users_per_request=10)
+    asked: list[int] = []
+    look_up = names.histories
+
+    def count(tx: Any, wanted: Any) -> Any:
+        asked.append(len(wanted := list(wanted)))
+        return look_up(tx, wanted)
+
+    monkeypatch.setattr(names, "histories", count)
+    told = together(light, *[(by(10, f"{number}-"), False) for number in range(10)])
+    assert [one.stored for one in told] == [10] * 10
+    assert sum(asked) <= 10 * 10 * 5  # all of them in each block would be 550 and more for the first look alone
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 9), st.booleans()), min_size=1, max_size=9)
+)
+def test_however_blocks_are_cut_each_is_answered_as_if_one_came_after_the_other(
+    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, sent: list[tuple[int, int, int, bool]]
+) -> None:
+    """By three senders, each with a numbered source of its own: all in one take of a server whose blocks are small."""
+    with house_in(tmp_path_factory.mktemp("cut"), new_ledger) as house:
+        house.open(max_new_users_per_request=4)
+        whose = [issue(house, account) for account in ("acme", None, None)]
+        marks = [0, 0, 0]
+        asked: list[tuple[list[dict[str, Any]], bool]] = []
+        for sender, count, first, atomic in sent:
+            asked.append(
+                (
+                    [
+                        numbered(
+                            marks[sender] + 1 + place,
+                            marks[sender] + 1 + place,
+                            f"log{sender}",
+                            user=f"u{first + place}",
+                        )[0]
+                        for place in range(count)
+                    ],
+                    atomic,
+                )
+            )
+            marks[sender] += count
+        told = together(house, *asked, by={number: whose[one[0]] for number, one in enumerate(sent)})
+        assert [one.stored for one in told] == [count for _, count, _, _ in sent]
+        assert [getattr(house.keys.source(f"log{n}"), "mark", 0) for n in range(3)] == marks
+        assert users(house) == len({f"u{first + place}" for _, count, first, _ in sent for place in range(count)})
+        house.whole()
+
+
+def test_what_our_own_senders_put_into_one_request_is_never_too_much() -> None:
+    """By default each event may be of another new user."""
+    most = load_config({}, data="/nowhere").max_new_users_per_request
+    assert most >= BATCH_EVENTS
+    assert Limits().batch_events <= most
 
 
 def test_events_that_are_counted_already_need_no_new_user(light: House) -> None:

@@ -133,6 +133,21 @@ def test_a_block_begins_with_a_large_one_or_has_none_behind_others_small_ones(
     assert len(taken) == len(put)
 
 
+def test_what_is_put_back_comes_next_in_its_order_also_when_closed() -> None:
+    queue = WaitingQueue(1000, 1000)
+    mine, its, free = [sent("acme") for _ in range(4)], [sent("bob") for _ in range(3)], sent(None)
+    for one in (*mine[:3], *its[:2]):
+        queue.put(one)
+    taken = queue.take(ALL, ALL) or []
+    for one in (free, mine[3], its[2]):
+        queue.put(one)
+    queue.close()
+    queue.put_back([one for one in taken if one is not mine[0]])
+    assert queue.events == 7
+    assert queue.take(ALL, ALL) == [its[0], mine[1], free, its[1], mine[2], its[2], mine[3]]
+    assert (queue.take(ALL, ALL), queue.events, queue.bytes, queue._events_of) == (None, 0, 0, {})
+
+
 @given(st.lists(st.tuples(st.sampled_from(["acme", "bob", None]), st.integers(1, 40), st.booleans()), max_size=40))
 def test_everything_comes_out_once_in_its_account_s_order_and_nothing_stays_counted(
     steps: list[tuple[str | None, int, bool]],

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import TIME, Death, House, named, numbered
-from tests.ingest.test_held import by_hand
+from tests.ingest.test_held import by_hand, together
 
 from flowtally.corrections import DEFAULT_SOURCE
-from flowtally.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours
+from flowtally.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
 from flowtally.ingest import committer
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.credentials import Credential
@@ -374,3 +374,50 @@ def test_looking_sources_up_is_one_question_however_many_there_are(
     events = [one for name in range(500) for one in named("1", source=f"s{name}", account="nobody")]
     assert light.send(*events).refused == 500
     assert asked == [500]
+
+
+def test_no_more_sources_are_looked_up_than_it_takes_to_refuse_a_request(
+    light: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    look_up = light.keys.named_sources
+
+    def count(names: Any) -> Any:
+        asked.append(len(names))
+        return look_up(names)
+
+    monkeypatch.setattr(light.keys, "named_sources", count)
+    with pytest.raises(TooManyNew, match="At least 2000 new sources in one request; at most 1000"):
+        light.send(*[one for name in range(30_000) for one in named("1", source=f"s{name}")])
+    assert sum(asked) == 2000
+
+
+def test_a_request_may_name_any_number_of_sources_that_are_there(light: House) -> None:
+    light.open(max_new_sources_per_request=3)
+    of = [[one for name in range(first, first + 3) for one in named("1", source=f"s{name}")] for first in (0, 3, 6)]
+    for part in of:
+        assert light.send(*part).stored == 3
+    light.door._committer.sources.forget()
+    assert light.send(*[one | {"id": "2"} for part in of for one in part]).stored == 9
+
+
+def test_a_request_may_name_the_sources_that_another_one_of_its_block_begins(light: House) -> None:
+    light.open(max_new_sources_per_request=3)
+    of = [one for name in range(3) for one in named("1", source=f"s{name}")]
+    more = [one for name in range(6) for one in named("2", source=f"s{name}")]
+    told = together(light, (of, False), (more, False))
+    assert [one.stored for one in told] == [3, 6]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_the_source_of_corrections_takes_no_numbers_whoever_sends_them(light: House, atomic: bool) -> None:
+    light.send(*named("1"))
+    with pytest.raises(SourceKindMismatch, match="kept for corrections, which have no numbers"):
+        light.send(*numbered(1, 2, source=DEFAULT_SOURCE), atomic=atomic)
+    assert light.keys.source(DEFAULT_SOURCE) is None
+    assert light.correct({"id": "c", "corrects": {"source": "gw", "id": "1"}, "void": True, "reason": "x"}).stored == 1
+
+
+def test_numbers_of_a_source_of_that_name_that_is_there_already_go_on(light: House) -> None:
+    light.keys.register(DEFAULT_SOURCE, "numbered", light.credential.sender)
+    assert light.send(*numbered(1, 2, source=DEFAULT_SOURCE)).stored == 2

@@ -55,7 +55,15 @@ def import_log(
     source: Annotated[
         str, typer.Option("--source", help="Name of the source; default made from the log's first line.")
     ] = "",
-    batch: Annotated[int, typer.Option("--batch", help="Events in one request.", min=1, max=MAX_EVENTS)] = BATCH_EVENTS,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            help="Events in one request. The server refuses one with more new users than max_new_users_per_request.",
+            min=1,
+            max=MAX_EVENTS,
+        ),
+    ] = BATCH_EVENTS,
     json: Json = False,
 ) -> None:
     """Read an access log and count every line once."""

@@ -152,13 +152,19 @@ def refuse(submission: Submission) -> Outcome:
     return answer
 
 
-def check_reserved(writer: Writer, name: str) -> None:
+def check_reserved(writer: Writer, name: str, begins: SourceKind | None = None) -> None:
     """Some names are nobody's to take, and not theirs who took them when they still could: else whoever came first
-    would shut administrators out of the default source of corrections, or write what is told as this server's."""
+    would shut administrators out of the default source of corrections, or write what is told as this server's.
+    `begins`: the source is not there yet and would be of this kind, for ever."""
     if name.startswith(OURS) and writer.sender != name:
         raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
     if name == DEFAULT_SOURCE and not writer.admin:
         raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
+    if name == DEFAULT_SOURCE and begins == "numbered":
+        raise SourceKindMismatch(
+            f"The source {DEFAULT_SOURCE!r} is kept for corrections, which have no numbers; name another source for"
+            " numbered events"
+        )
 
 
 def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:

@@ -19,14 +19,14 @@ import msgspec
 import structlog
 
 from flowtally.clock import dating
-from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, Unavailable
+from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
-from flowtally.ingest.newcomers import Newcomers, crowding
+from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
@@ -90,6 +90,8 @@ class Committer:
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
         self.sources = Sources(keys, newcomers)
         self._newcomers = newcomers
+        self._taken: list[Waiting] = []  # for the block that is being written
+        self._late: list[Submission] = []  # of those the ones that wait for the next, and what follows in their turns
         self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
@@ -171,9 +173,12 @@ class Committer:
             log.warning("clean_mark_failed", block=block, error=str(error)[:500])
 
     def commit(self, submissions: list[Waiting]) -> None:
-        """Answer every one of these, once. Whatever happens inside, nobody is left waiting."""
+        """Answer every one of these, once, or put it back for the next block. Whatever happens inside, nobody is left
+        waiting."""
         answers: Sequence[tuple[Waiting, Answer]]
         self.standing.begins()
+        self._taken = submissions
+        self._newcomers.begin_block()
         try:
             self._check_door()
             events = [one for one in submissions if isinstance(one, Submission)]
@@ -193,6 +198,10 @@ class Committer:
         for _, answer in answers:
             if isinstance(answer, Outcome):
                 self.counts.update(NAMES[status] for status in answer.statuses)
+        if self._late:  # before anybody is told: what is sent upon the answer comes after them
+            answered = {id(one) for one, _ in answers}
+            self._queue.put_back([one for one in submissions if id(one) not in answered])
+        self._taken, self._late = [], []
         self._queue.answer(answers)
 
     def _check_door(self) -> None:
@@ -302,6 +311,7 @@ class Committer:
         """Corrections as a block of their own: planned on what is committed, carried out like any other block."""
         self.sources.forget_fresh()
         kinds: dict[str, SourceKind] = {one.source: "named" for one in asked.corrections}
+        self.sources.check_many(kinds)
         self.sources.load(kinds)
         self.sources.open(kinds, asked.writer)
         plan = self.corrector.plan(asked, self.sources)
@@ -358,14 +368,20 @@ class Committer:
         admitted: list[Submission] = []
         late: list[Submission] = []
         asked: list[tuple[Submission, dict[str, SourceKind]]] = []
+        many: dict[int, TooManyNew] = {}
         for submission in submissions:
             try:
-                asked.append((submission, source_kinds(submission)))
+                asked.append((submission, kinds := source_kinds(submission)))
+                self.sources.check_many(kinds)
+            except TooManyNew as error:  # unless another one makes some of them
+                many[id(submission)] = error
             except FlowtallyError as error:
                 answers.append((submission, error))
-        self.sources.load({name for _, kinds in asked for name in kinds})
+        self.sources.load({name for submission, kinds in asked if id(submission) not in many for name in kinds})
         for submission, kinds in asked:
             try:
+                if id(submission) in many:
+                    raise many[id(submission)]
                 self.sources.open(kinds, submission.writer)
                 admitted.append(submission)
             except FlowtallyError as error:
@@ -376,6 +392,10 @@ class Committer:
         return answers, admitted, late
 
     def _block(self, submissions: list[Submission]) -> Answers:
+        if self._late:
+            submissions = self._in_turn(submissions)
+        if not submissions:
+            return []
         block = gather(submissions)
         if self.holds.events:
             self._recall(block)
@@ -387,23 +407,43 @@ class Committer:
         if sorted_.stored and (sorted_.fresh or sorted_.held or self._may_announce(block, world)):
             # These are announced before anything is claimed, so what is known must be no guess any more.
             sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
-        if new := self._new_users(block, sorted_):
+        strange = self._strange(block, sorted_)
+        if late := self._overflowing(block, sorted_, strange):
+            self._late += late
+            return self._block(submissions)
+        if new := self._new_users(strange):
             sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))  # no guess any more
             if over := crowding(block, sorted_.stored, new, self._newcomers):
                 rest = [one for index, one in enumerate(submissions) if index not in over]
-                return [(submissions[index], error) for index, error in over.items()] + (
-                    self._block(rest) if rest else []
-                )
+                return [(submissions[index], error) for index, error in over.items()] + self._block(rest)
         if sorted_.claims or sorted_.stored or sorted_.advances or sorted_.ended:
             sorted_ = self._write(block, world, sorted_)
         return list(zip(submissions, sorted_.answers, strict=True))
 
-    def _new_users(self, block: Gathered, sorted_: Sorted) -> set[Name]:
-        """The users this block would make, where these are more than may be."""
+    def _in_turn(self, submissions: list[Submission]) -> list[Submission]:
+        """Those before which nothing of their turn has to wait for the next block."""
+        position = {id(one): number for number, one in enumerate(self._taken)}
+        first: dict[str, int] = {}
+        for one in self._late:
+            first[one.turn] = min(position[id(one)], first.get(one.turn, position[id(one)]))
+        return [one for one in submissions if position[id(one)] < first.get(one.turn, len(position))]
+
+    def _strange(self, block: Gathered, sorted_: Sorted) -> set[Name]:
+        """Among which are the users this block would make: by far the usual case is that there is none."""
         if not self._create_users or not sorted_.stored:
             return set()
         account, user = block.rows.columns.account, block.rows.columns.user
-        new = self._directory.free_names({(account[row], user[row]) for row in sorted_.stored})
+        return self._directory.not_remembered({(account[row], user[row]) for row in sorted_.stored})
+
+    def _overflowing(self, block: Gathered, sorted_: Sorted, strange: set[Name]) -> list[Submission]:
+        """Those whose new users are too many for this block."""
+        if self._newcomers.fit(len(strange)):
+            return []
+        return overflowing(block, sorted_.stored, self._directory, self._newcomers)
+
+    def _new_users(self, strange: set[Name]) -> set[Name]:
+        """The users this block would make, where these are more than may be."""
+        new = self._directory.free_names(strange) if strange else set()
         return set() if not new or self._newcomers.may_all(new) else new
 
     def _may_announce(self, block: Gathered, world: admission.Reasons) -> bool:

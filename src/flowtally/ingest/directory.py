@@ -109,6 +109,11 @@ class Directory:
         self._learn(wanted)
         return {name for name in wanted if name not in self._users and self._is_given_up(name)}
 
+    def not_remembered(self, wanted: set[Name]) -> set[Name]:
+        """Those of these names that a look into the ledger would be for. Asks nobody."""
+        self._drop_forgotten()
+        return {name for name in wanted if name not in self._users and self._is_given_up(name)}
+
     def erased(self, user_ids: Iterable[str]) -> set[str]:
         """Those of these users whose texts must not be stored any more."""
         with self._ledger.read() as tx:
@@ -182,8 +187,7 @@ class Directory:
     def _make(self, free: set[Name]) -> None:
         if free:
             with self._ledger.begin(_SORTING) as tx:
-                users.ensure_users(tx, free, self._date())
-                self._remember(names.histories(tx, free))
+                self._remember(users.ensure_histories(tx, free, self._date()))
                 self._note(tx)
             self._users_made(account for account, _ in free)
             self.promise += 1  # that transaction itself: the rows will name these users

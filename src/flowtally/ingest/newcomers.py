@@ -1,6 +1,7 @@
-"""How many sources and users requests may bring into being: in one of them, and within an hour for one account.
+"""How many sources and users requests may bring into being: in one of them, in one block, and within an hour for one
+account.
 
-Each costs the one writer some 15 to 50 microseconds, stays for ever, and comes of nothing but a name in an event. So
+Each costs the one writer some 15 microseconds, stays for ever, and comes of nothing but a name in an event. So
 whoever invents names cannot hold the writer from others for long, nor fill the stores with them. Counts live in memory
 alone: a new hour or a new process begins at nought.
 """
@@ -9,13 +10,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from flowtally.errors import FlowtallyError, NewTooOften, TooManyNew
 from flowtally.ingest.block import Gathered
+from flowtally.ingest.directory import Directory
+from flowtally.ingest.submission import Submission
 from flowtally.ledger.names import Name
 
 HOUR_MS: Final = 3_600_000
@@ -30,6 +33,11 @@ class NewLimits(msgspec.Struct, frozen=True):
     users_per_request: int
     users_per_hour: int
 
+    @property
+    def users_per_block(self) -> int:
+        """Those of the largest request, and some of others beside it: who makes few waits for nobody who makes many."""
+        return self.users_per_request + self.users_per_request // 10
+
 
 class Newcomers:
     """What came into being this hour. Only the committer's thread comes here."""
@@ -40,14 +48,31 @@ class Newcomers:
         self._hour = 0
         self._sources: Counter[str] = Counter()  # by account, or sender of none
         self._users: Counter[str] = Counter()  # by account
+        self._in_block = 0  # users
+
+    def begin_block(self) -> None:
+        """From here to the next one all is answered at once."""
+        self._in_block = 0
+
+    def fit(self, new: int) -> bool:
+        """Whether so many new users, at most, go into this block."""
+        return self._in_block + new <= self.limits.users_per_block
+
+    def has_room(self, new: int, others: int) -> bool:
+        """The same of one request, beside `others` that the block makes already. The first in a block always do."""
+        return not new or not self._in_block + others or self.fit(others + new)
 
     def check_sources(self, whose: str, new: int, others: int) -> None:
         """Whether a request may begin `new` sources, beside `others` of its block. TooManyNew, NewTooOften."""
-        if new > self.limits.sources_per_request:
-            raise _too_many("sources", new, self.limits.sources_per_request)
+        self.check_many(new)
         self._begin_hour()
         if new and self._sources[whose] + others + new > self.limits.sources_per_hour:
             raise self._too_often("sources", whose, self.limits.sources_per_hour)
+
+    def check_many(self, new: int, *, all_counted: bool = True) -> None:
+        """Whether one request may begin so many sources. TooManyNew."""
+        if new > self.limits.sources_per_request:
+            raise _too_many("sources", new, self.limits.sources_per_request, "" if all_counted else "At least ")
 
     def may_all(self, users: Iterable[Name]) -> bool:
         """Whether these users may be made, by however many requests."""
@@ -72,7 +97,9 @@ class Newcomers:
         self._count(self._sources, whose)
 
     def users_made(self, accounts: Iterable[str]) -> None:
-        self._count(self._users, accounts)
+        made = list(accounts)
+        self._in_block += len(made)
+        self._count(self._users, made)
 
     def _count(self, made: Counter[str], whose: Iterable[str]) -> None:
         self._begin_hour()
@@ -106,11 +133,8 @@ def crowding(
     over: dict[int, FlowtallyError] = {}
     seen: set[Name] = set()
     counted: Counter[str] = Counter()
-    account, user = block.rows.columns.account, block.rows.columns.user
-    for index, start in enumerate(block.starts):
-        end = start + len(block.submissions[index].events)
-        rows = stored[bisect_left(stored, start) : bisect_left(stored, end)]
-        mine = {(account[row], user[row]) for row in rows}.intersection(new) - seen
+    for index, named in _names(block, stored):
+        mine = named.intersection(new) - seen
         try:
             counted += newcomers.check_users(mine, counted)
             seen |= mine
@@ -119,9 +143,37 @@ def crowding(
     return over
 
 
-def _too_many(what: str, new: int, limit: int) -> TooManyNew:
+def overflowing(block: Gathered, stored: Sequence[int], directory: Directory, newcomers: Newcomers) -> list[Submission]:
+    """Which submissions of a block wait for the next one: their new users and those before them are too many for one.
+    So does what comes after them in the same turn, as each turn keeps its order. Once one has to wait nothing more is
+    looked up: names that nobody remembers count as new."""
+    late: list[Submission] = []
+    turns: set[str] = set()
+    seen: set[Name] = set()
+    for index, named in _names(block, stored):
+        submission = block.submissions[index]
+        strange = directory.not_remembered(named - seen)
+        new = strange if late or not strange else directory.free_names(strange)
+        if submission.turn in turns or not newcomers.has_room(len(new), len(seen)):
+            late.append(submission)
+            turns.add(submission.turn)
+        else:
+            seen |= new
+    return late
+
+
+def _names(block: Gathered, stored: Sequence[int]) -> Iterator[tuple[int, set[Name]]]:
+    """The users that each submission would write events of."""
+    account, user = block.rows.columns.account, block.rows.columns.user
+    for index, start in enumerate(block.starts):
+        end = start + len(block.submissions[index].events)
+        rows = stored[bisect_left(stored, start) : bisect_left(stored, end)]
+        yield index, {(account[row], user[row]) for row in rows}
+
+
+def _too_many(what: str, new: int, limit: int, least: str = "") -> TooManyNew:
     return TooManyNew(
-        f"{new} new {what} in one request; at most {limit}. Nothing of it is stored; send it in parts",
+        f"{least}{new} new {what} in one request; at most {limit}. Nothing of it is stored; send it in parts",
         what=what,
         limit=limit,
     )

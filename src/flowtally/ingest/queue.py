@@ -109,6 +109,19 @@ class WaitingQueue:
             self._usual = len(taken)
             return taken
 
+    def put_back(self, submissions: Iterable[Waiting]) -> None:
+        """Those that were taken and did not go into the block, in the order they came: the next ones of their turns,
+        before everybody else. Also when closed: they are written before the end."""
+        with self._changed:
+            first: dict[str, deque[Waiting]] = {}
+            for one in submissions:
+                first.setdefault(one.turn, deque()).append(one)
+                self._add(one, 1)
+            for whose, own in first.items():
+                own.extend(self._waiting.pop(whose, ()))
+            self._waiting = first | self._waiting
+            self._changed.notify()
+
     def nudge(self) -> None:
         """There is something to do besides: let who takes not wait for the next submission."""
         with self._changed:

@@ -8,7 +8,7 @@ the committer's thread comes here, or whoever has the moment between two blocks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from flowtally.ingest.newcomers import Newcomers
 from flowtally.usage.keys import Advance, Keys, Source, SourceKind
 
 REMEMBERED: Final = 50_000
+SLICE: Final = 1_000  # names that are looked up at a time where a request has many
 
 
 class Sources(Mapping[str, Source]):
@@ -52,12 +53,26 @@ class Sources(Mapping[str, Source]):
         if wanted:
             self._known |= self._keys.named_sources(wanted)
 
+    def check_many(self, names: Collection[str]) -> None:
+        """Whether one request may begin those of these that are not there. Looks some up at a time, and no more than
+        it takes to know. TooManyNew."""
+        if len(names) <= self._newcomers.limits.sources_per_request:
+            return
+        wanted = [name for name in names if name not in self._known]
+        new = 0
+        for start in range(0, len(wanted), SLICE):
+            some = wanted[start : start + SLICE]
+            self.load(some)
+            new += sum(name not in self._known for name in some)
+            self._newcomers.check_many(new, all_counted=start + SLICE >= len(wanted))
+
     def open(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
         """Let this writer write these, which were loaded; those that are not there may come into being now. Raises
         SourceNotYours, SourceKindMismatch, TooManyNew, NewTooOften: then none of them does."""
         for name, kind in kinds.items():
-            check_reserved(writer, name)
-            if (source := self._known.get(name)) is not None:
+            source = self._known.get(name)
+            check_reserved(writer, name, kind if source is None else None)
+            if source is not None:
                 check_source(writer, source, kind, fresh=name in self.fresh)
         new = [name for name in kinds if name not in self._known]
         if not new:

@@ -119,16 +119,21 @@ def _ended(known: Known) -> ColumnElement[bool]:
     return and_(mine.valid_to.is_not(None), is_known(known, mine.ended_promise, ended_at))
 
 
-def take(tx: Connection, bearers: Mapping[Name, str], now: int) -> None:
-    """Let these users bear these free names, from where the last bearer of each ended."""
+def take(
+    tx: Connection, bearers: Mapping[Name, str], now: int, before: Mapping[Name, History] | None = None
+) -> dict[Name, History]:
+    """Let these users bear these free names, from where the last bearer of each ended; all who bore them, then.
+    `before`: those who bore them before, where that was looked up in this transaction."""
     if not bearers:
-        return
-    free_from = _last_ends(tx, bearers)
+        return {}
+    before = histories(tx, bearers) if before is None else before
+    free_from = {name: before[name][-1].until or 0 for name in bearers if name in before}
     rows = [
         {"account": name[0], "name": name[1], "user_id": user_id, "valid_from": free_from.get(name, 0), "taken_at": now}
         for name, user_id in bearers.items()
     ]
     tx.execute(insert(user_names), rows)
+    return {name: (*before.get(name, ()), Bearer(user_id, None)) for name, user_id in bearers.items()}
 
 
 def give_up(tx: Connection, user_id: str, now: int) -> None:
@@ -171,13 +176,3 @@ def chunks(values: Iterable[Any]) -> Iterator[Sequence[Any]]:
     left = iter(values)
     while chunk := list(islice(left, CHUNK)):
         yield chunk
-
-
-def _last_ends(tx: Connection, names: Iterable[Name]) -> dict[Name, int]:
-    """When the last bearer of each name gave it up; names never borne are left out."""
-    ends: dict[Name, int] = {}
-    for account, chunk in by_account(names):
-        query = select(user_names.c.name, func.max(user_names.c.valid_to)).group_by(user_names.c.name)
-        query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk))
-        ends.update(((account, name), end) for name, end in tx.execute(query))
-    return ends

@@ -19,7 +19,7 @@ from flowtally.ledger import past, trail
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
-from flowtally.ledger.names import NOBODY, Name
+from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
@@ -91,21 +91,29 @@ def ensure_users(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, 
 
     UnknownAccount when one of the accounts does not exist, Unprocessable for a name that cannot be: none is made then.
     """
-    wanted = sorted(set(names))
+    wanted = set(names)
     found = {name: NOBODY for name in wanted if name[1] == NOBODY}
-    found |= history.present_bearers(tx, (name for name in wanted if name not in found))
-    missing = [name for name in wanted if name not in found]
+    _require_accounts(tx, {account for account, _ in found})
+    made = ensure_histories(tx, wanted - found.keys(), now)
+    return found | {name: bearers[-1].user_id for name, bearers in made.items()}
+
+
+def ensure_histories(tx: Connection, names: Iterable[Name], now: int) -> dict[Name, History]:
+    """The same, and all who bore these names, none of which is empty: one look at each."""
+    wanted = sorted(set(names))
+    found = history.histories(tx, wanted)
+    missing = [name for name in wanted if name not in found or found[name][-1].until is not None]
     _require_accounts(tx, {account for account, _ in wanted})
     for _, name in missing:
         check_text("user", name, least=1)
     made = {name: new_id("usr_") for name in missing}
     if made:
         tx.execute(insert(users), [{"id": made[name], "account": name[0], "created_at": now} for name in made])
-        history.take(tx, made, now)
+        found |= history.take(tx, made, now, found)
         whose = {account for account, _ in made}
         said = trail.ids(sorted(made.values())) | {"accounts": len(whose)}
         trail.note(tx, "user.see", account=whose.pop() if len(whose) == 1 else None, after=said)
-    return found | made
+    return found
 
 
 def read_user(tx: Connection, account: str, user: str, known: Known | None = None) -> User:
