@@ -258,6 +258,18 @@ def test_idle_ones_are_not_ended_for_those_that_say_nothing(listening: Listening
     assert set(listening.ended()) == set(silent)
 
 
+def test_what_was_asked_over_connections_that_are_gone_is_forgotten_and_of_others_kept(listening: Listening) -> None:
+    watch = crowd(per_address=0, most=16)
+    idle = [listening.take("127.0.0.2") for _ in range(13)]
+    for peer in (*idle, *(("192.0.2.1", port) for port in range(40))):
+        watch.begin(peer)
+        watch.end(peer)
+    for _ in range(2):
+        watch.sweep(listening.port)
+    assert set(watch._served) == set(idle)
+    assert len(listening.ended()) <= 1  # the one that is beyond, and none as if it had never asked
+
+
 def test_a_new_connection_under_the_number_of_an_old_one_is_not_idle(listening: Listening) -> None:
     now = [1000.0]
     watch = crowd(per_address=0, most=16, clock=lambda: now[0])
@@ -274,15 +286,14 @@ def test_a_new_connection_under_the_number_of_an_old_one_is_not_idle(listening: 
 
 
 def test_connections_that_asked_once_do_not_fill_the_server(live: Live) -> None:
-    """None that renews itself can hold all: each is kept idle, and asks once more as soon as it was ended."""
     with ExitStack() as closing:
+        began = time.monotonic()
         for _ in range(64):
             one = closing.enter_context(connect(live))
             one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             with suppress(TimeoutError, ConnectionError):
                 one.settimeout(5)
                 one.recv(1000)
-        began = time.monotonic()
         assert healthy(live)
         assert time.monotonic() - began < HEADER_READ_MS / 1000  # else they would have ended by themselves
 

@@ -25,7 +25,7 @@ import socket
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeAlias
@@ -110,20 +110,25 @@ class Crowd:
 
     def _sweep(self, port: int) -> tuple[int, bool]:
         self._sweeps += 1
-        if len(self._served) > 2 * self.most:
-            self._served = {}  # costs nothing but the order in which idle ones end
+        served = list(self._served) if len(self._served) > 2 * self.most else []
         files, given_up = _open_files(), set(self._given_up)
         if len(files) <= self._least and not given_up:
             self._since.clear()
+            self._forget(served)  # costs nothing but the order in which idle ones end
             return 0, False
         self._given_up.difference_update(given_up)
         found = list(connections(port, files))
+        self._forget(set(served).difference(one.peer for one in found))
         self._since = {one.peer: self._since.get(one.peer, self._sweeps) for one in found}
         unread = [one for one in found if one.peer in given_up]
         ended = sum(_shut(one, socket.SHUT_RD) for one in unread)
         ended += sum(map(_shut, (*self._too_many(found), *self._silent(found))))
         ended += sum(_shut(one) for one in self._idle(found) if one.peer not in self._in_work)  # looked at once more
         return ended, len(found) > self._crowded
+
+    def _forget(self, gone: Iterable[Peer]) -> None:
+        for peer in gone:
+            self._served.pop(peer, None)
 
     def _too_many(self, found: Sequence[Found]) -> Iterator[Found]:
         limit = self._config.max_connections_per_address
