@@ -17,6 +17,7 @@ from tests.care.test_backup import TIME, TOKEN, Sender, run, serving, usage
 from tests.postgres import Postgres, postgres  # noqa: F401
 
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.tables import audit, credentials
 
 SEED = 20261120
 
@@ -59,6 +60,10 @@ def empty(postgres: Postgres) -> Iterator[str]:  # noqa: F811
     url = postgres.new_database()
     yield url
     postgres.give_back(url)
+
+
+ACTION = audit.c.keys().index("action")
+LAST_USED = credentials.c.keys().index("last_used_at")
 
 
 def tables(url: str) -> list[str]:
@@ -121,6 +126,11 @@ def test_every_row_of_the_ledger_comes_back_as_it_was(made: Path, tmp_path: Path
     run("restore", str(made), "--data", str(tmp_path / "new"), "--ledger-url", empty)
     came, was = rows(empty), rows(database)
     [mine], [old] = came.pop("installation"), was.pop("installation")
+    recorded, before = came.pop("audit"), was.pop("audit")
+    assert recorded[: len(before)] == before
+    assert [row[ACTION] for row in recorded[len(before) :]] == ["installation.bind", "ledger.restore"]
+    for one in (came, was):  # the server wrote of its stop when a credential was used last
+        one["credentials"] = [(*row[:LAST_USED], *row[LAST_USED + 1 :]) for row in one["credentials"]]
     assert came == was
     assert (mine[:2], mine[2] != old[2]) == (old[:2], True)  # the same installation, in a generation of its own
 
