@@ -110,6 +110,29 @@ def test_the_memory_of_the_engine_is_the_setting(tmp_path: Path) -> None:
     assert said == "('700000000',)\n700000000\n"
 
 
+ALONE = """
+import sys
+from flowtally.usage.open import open_usage
+store = open_usage(sys.argv[1], 700_000_000)
+store.engine.command("CREATE TABLE kept (x UInt8) ENGINE = Memory")
+store.engine.command("INSERT INTO kept VALUES (1)")
+for _ in range(3):
+    try:
+        store.engine.rows("SELECT throwIf(1)")
+    except Exception as error:
+        print(type(error).__name__)
+print(store.engine.rows("SELECT count() FROM kept"))
+store.close()
+"""
+
+
+def test_an_error_of_the_only_one_who_asks_does_not_end_the_engine(tmp_path: Path) -> None:
+    """A client is closed after an error; the engine in the process ends with its last one, and what is in memory."""
+    command = [sys.executable, "-c", ALONE, f"chdb://{tmp_path}/usage"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.split("\n")[-2] == "[(1,)]", said
+
+
 @pytest.mark.parametrize("edges", [[0, 4 * BUCKET_MS], [1, 4 * BUCKET_MS], [0, 5, 4 * BUCKET_MS]])
 @pytest.mark.parametrize("by", [("user",), ("user", "status"), ("label:n",)])
 def test_as_many_groups_as_may_be_are_answered_and_one_more_is_refused(

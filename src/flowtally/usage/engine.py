@@ -90,10 +90,13 @@ class Engine:
             self._arguments["path"] += f"?max_server_memory_usage={memory_bytes}"
         self._own = _Idle(SETTINGS)
         self._readers = _Idle({**SETTINGS, "max_memory_usage": memory_bytes // READERS_PART})
-        self._prepare()
+        # The engine in this process ends with its last client, and begins anew with the next, which a full disk does not
+        # let it: this one is never used, so no error closes it.
+        self._anchor = self._prepare()
         self._own.keep(self._connect(self.database))
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Any:
+        """The database is there; a client of the engine."""
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -104,8 +107,10 @@ class Engine:
             raise
         try:
             first.command(f"CREATE DATABASE IF NOT EXISTS {self.database}")
-        finally:
+        except BaseException:
             first.close()
+            raise
+        return first
 
     def _tell_why(self, path: Path) -> None:
         told = f"The usage store at {_without_secret(self.url)} cannot be opened"
@@ -198,6 +203,7 @@ class Engine:
     def close(self) -> None:
         self._own.close()
         self._readers.close()
+        self._anchor.close()
 
 
 def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
