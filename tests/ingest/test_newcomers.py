@@ -18,7 +18,7 @@ from tests.ingest.test_sources import house_in, issue
 from flowtally.agents.ship import BATCH_EVENTS
 from flowtally.client.outbox import Limits
 from flowtally.config import load_config
-from flowtally.errors import NewTooOften, SourceKindMismatch, TooManyNew, Unavailable
+from flowtally.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
 from flowtally.ingest.newcomers import HOUR_MS
 from flowtally.ledger import names
 from flowtally.ledger.tables import user_names
@@ -156,6 +156,17 @@ def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(
     light.store.poison = "bad"
     told = together(light, (by(2), False), (named("bad"), False), (by(3, "v"), False), (by(1, "w"), False))
     assert [getattr(one, "stored", one.__class__) for one in told] == [2, Unavailable, 3, 1]
+    light.whole()
+
+
+def test_a_block_in_doubt_answers_each_once_also_who_had_to_wait(light: House) -> None:
+    """Nothing is put back then: who had to wait is told to come again, as the others are."""
+    light.open(max_new_users_per_request=3)
+    light.store.after, light.store.asking = [OSError("lost")], [OSError("gone")] * 3
+    sent = [(by(2), False), (by(3, "v"), False), (by(1, "w"), False)]
+    assert [one.__class__ for one in together(light, *sent)] == [Settling] * 3
+    assert (light.door._queue.events, light.door._queue.bytes) == (0, 0)
+    assert [one.stored for one in together(light, *sent)] == [0, 3, 1]  # the rows of the first were there
     light.whole()
 
 

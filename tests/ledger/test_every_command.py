@@ -71,6 +71,7 @@ COMMANDS: dict[str, Command] = {
     "create_account": lambda tx, w: accounts.create_account(tx, "new", now=NOW),
     "change_account": lambda tx, w: accounts.change_account(tx, "beta", name="Beta", status="suspended", now=NOW),
     "ensure_users": lambda tx, w: users.ensure_users(tx, [("acme", "ann"), ("acme", "bob"), ("acme", "")], NOW),
+    "ensure_histories": lambda tx, w: users.ensure_histories(tx, [("acme", "ann"), ("acme", "bob")], NOW),
     "create_user": lambda tx, w: managed.create_user(tx, "acme", "cid", password="sealed", now=NOW),
     "change_user": lambda tx, w: managed.change_user(tx, "acme", "dora", name="doro", limit=users.Limit(5), now=NOW),
     "delete_user": lambda tx, w: managed.delete_user(tx, "acme", "eve", now=NOW),
