@@ -90,8 +90,8 @@ class Engine:
             self._arguments["path"] += f"?max_server_memory_usage={memory_bytes}"
         self._own = _Idle(SETTINGS)
         self._readers = _Idle({**SETTINGS, "max_memory_usage": memory_bytes // READERS_PART})
-        # The engine in this process ends with its last client, and begins anew with the next, which a full disk does not
-        # let it: this one is never used, so no error closes it.
+        # The engine in this process ends with its last client, and begins anew with the next, which a full disk does
+        # not let it: this one is never used, so no error closes it.
         self._anchor = self._prepare()
         self._own.keep(self._connect(self.database))
 
