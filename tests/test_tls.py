@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.live import live_server
 
+from flowtally import server
 from flowtally.client import Client
 from flowtally.config import load_config
 from flowtally.errors import ConfigError
@@ -29,6 +30,12 @@ from flowtally.server import run
 from flowtally.tls import check_clear, is_loopback, read_tls
 
 Files = tuple[Path, Path]
+
+
+@pytest.fixture(autouse=True)
+def _logs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run` sets up the logs of its process, for good; this one is that of all tests."""
+    monkeypatch.setattr(server, "set_up_logs", lambda config: None)
 
 
 def certified(place: Path, name: str = "usage", passphrase: bytes = b"") -> Files:
