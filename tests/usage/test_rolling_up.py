@@ -131,6 +131,30 @@ def test_rolled_up_rows_answer_like_rows_or_not_at_all(
     assert claims(clickhouse, len(blocks)) == before
 
 
+@pytest.mark.parametrize("where", [Where(account="acme", until_block=1), Where(account="acme", after_block=1)])
+def test_a_row_that_an_edge_and_a_bound_on_blocks_cut_at_once_is_in_the_way(
+    clickhouse: ClickHouseStore, where: Where
+) -> None:
+    """It begins before the edge, so it is none that begins in the range; its last block is after the bound."""
+    first = [{"time": 1000, "bytes_up": 1}, {"time": 5000, "bytes_up": 20}]
+    filled(clickhouse, [first, [{"time": 6000, "bytes_up": 300}]])
+    roll_up(clickhouse)
+    with pytest.raises(RolledUp):
+        clickhouse.sums([4795, 97051], where, ())
+
+
+def test_a_row_of_other_blocks_alone_is_in_nobodys_way(clickhouse: ClickHouseStore) -> None:
+    first: list[dict[str, Any]] = [{"user": "u", "time": 7000, "bytes_up": 1}]
+    second: list[dict[str, Any]] = [
+        {"user": "v", "time": 1000, "bytes_up": 20},
+        {"user": "v", "time": 6000, "bytes_up": 300},
+    ]
+    filled(clickhouse, [first, second])
+    roll_up(clickhouse)
+    [found] = clickhouse.sums([4795, 97051], Where(account="acme", until_block=1), ())
+    assert found.bytes_up == 1
+
+
 def claims(store: ClickHouseStore, blocks: int) -> Any:
     """What keys can be made of, by both ways; a position belongs to the block."""
     whole = {number: sorted(store.claims(number), key=repr) for number in range(1, blocks + 1)}

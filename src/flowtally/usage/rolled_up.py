@@ -100,9 +100,9 @@ class Guard:
         # The greatest cut up to an instant differs between its first and its last: then one lies inside.
         cuts = "{cuts:Array(Int64)}"
         crossed = f"roundDown({TIME}, {cuts}) != roundDown({LAST}, {cuts})"
-        inside = f"intDiv({TIME}, {BUCKET_MS}) IN {{cut:Array(Int64)}} AND {crossed}"
+        inside = f"intDiv({TIME}, {BUCKET_MS}) IN {{cut:Array(Int64)}} AND {crossed}{_counts_in_part(where)}"
         parameters = {"cuts": [-1, *fine], "cut": sorted({edge // BUCKET_MS for edge in fine})}
-        query = find(where, fine[0] // BUCKET_MS * BUCKET_MS, fine[-1], inside, parameters)
+        query = find(_of_all_blocks(where), fine[0] // BUCKET_MS * BUCKET_MS, fine[-1], inside, parameters)
         for time, last in self._engine.rows(query.text, query.parameters):
             edge = next(edge for edge in fine if time < edge <= last)
             before = edge // BUCKET_MS * BUCKET_MS
@@ -119,9 +119,7 @@ class Guard:
             if bound is not None and bound < self.extents.block:
                 inside = f"first_block <= {bound:d} AND block > {bound:d}"
                 told = f"It is no longer known as of block {bound}; as of block {self.extents.block} it is"
-                self._refuse_any(
-                    edges, msgspec.structs.replace(where, after_block=None, until_block=None), inside, told
-                )
+                self._refuse_any(edges, _of_all_blocks(where), inside, told)
 
     def _refuse_any(self, edges: Sequence[int], where: Where, condition: str, told: str) -> None:
         if self.extents.rows and edges[0] < self.extents.until:
@@ -137,6 +135,17 @@ class Guard:
             kept_since_block=self.extents.block,
             **extra,
         )
+
+
+def _of_all_blocks(where: Where) -> Where:
+    return msgspec.structs.replace(where, after_block=None, until_block=None)
+
+
+def _counts_in_part(where: Where) -> str:
+    """Some of what the row stands for is of the blocks that are asked for. That the row itself has one of them says
+    less: a bound may lie between its first and its last."""
+    until = "" if where.until_block is None else f" AND first_block <= {where.until_block:d}"
+    return until if where.after_block is None else f"{until} AND block > {where.after_block:d}"
 
 
 def find(where: Where, start: int, end: int, condition: str, parameters: Mapping[str, object] = _NONE) -> Query:
