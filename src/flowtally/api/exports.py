@@ -15,6 +15,7 @@ from typing import Final
 from flowtally.config import Config
 from flowtally.errors import Overloaded, TooManyExports
 from flowtally.ledger.credentials import Credential
+from flowtally.tallies import tally
 
 RETRY_S: Final = 5
 
@@ -36,13 +37,13 @@ class Exports:
         self._check(f"The account {account}", self._of_account[account], self._most_of_account)
         if self._of.total() >= self._most:
             raise Overloaded(f"{self._of.total()} exports are under way, as many as may be", retry_after_s=RETRY_S)
-        self._of[credential.id] += 1
-        self._of_account[account] += 1
+        tally(self._of, credential.id, 1)
+        tally(self._of_account, account, 1)
         try:
             yield
         finally:
-            _less(self._of, credential.id)
-            _less(self._of_account, account)
+            tally(self._of, credential.id, -1)
+            tally(self._of_account, account, -1)
 
     def _check(self, whose: str, own: int, limit: int) -> None:
         if own >= limit:
@@ -51,9 +52,3 @@ class Exports:
 
     def measures(self) -> dict[str, float]:
         return {"under_way": self._of.total()}
-
-
-def _less(counted: Counter[str], of: str) -> None:
-    counted[of] -= 1
-    if not counted[of]:
-        del counted[of]

@@ -9,12 +9,13 @@ work itself is in threads.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from flowtally.tallies import tally
 from flowtally.usage import readers
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class Lane:
         self._each = each
         self._pool = ThreadPoolExecutor(width, name, initializer=readers.mark)
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by account, the next one first
-        self._running: dict[str, int] = {}  # by account
+        self._running: Counter[str] = Counter()  # by account
 
     @property
     def waiting(self) -> int:
@@ -73,12 +74,12 @@ class Lane:
             if waiting:
                 self._waiting[account] = waiting  # behind all others
             if not turn.done():
-                self._running[account] = self._running.get(account, 0) + 1
+                tally(self._running, account, 1)
                 self.running += 1
                 turn.set_result(None)
 
     def _next(self) -> str | None:
-        return next((account for account in self._waiting if self._running.get(account, 0) < self._each), None)
+        return next((account for account in self._waiting if self._running[account] < self._each), None)
 
     def _tell(self, loop: asyncio.AbstractEventLoop, account: str) -> None:
         """From the thread, when the work has ended: also work that nobody waits for any more."""
@@ -87,11 +88,7 @@ class Lane:
 
     def _ended(self, account: str) -> None:
         self.running -= 1
-        left = self._running[account] - 1
-        if left:
-            self._running[account] = left
-        else:
-            del self._running[account]
+        tally(self._running, account, -1)
         self._begin()
 
     def _forget(self, account: str, turn: asyncio.Future[None]) -> None:

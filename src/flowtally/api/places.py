@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from flowtally.errors import Overloaded
+from flowtally.tallies import tally
 
 UNKNOWN_PART: Final = 16  # of the places: for bodies of callers that are not known yet
 ADDRESS_PART: Final = 4  # of these: for callers of one address
@@ -35,12 +36,11 @@ class Places:
         awaited = self.unknown.total()
         if awaited >= self.unknown_limit or self.unknown[address] >= self.unknown_of_address:
             raise Overloaded(f"The bodies of {awaited} callers without a token are awaited", retry_after_s=1)
-        self.unknown[address] += 1
+        tally(self.unknown, address, 1)
         try:
             yield
         finally:
-            self.unknown[address] -= 1
-            self.unknown = +self.unknown
+            tally(self.unknown, address, -1)
 
     @contextmanager
     def take(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flowtally.errors import QueueFull
+from flowtally.tallies import tally
 
 
 class Hold:
@@ -56,9 +57,7 @@ class Hold:
         self.size += more
         self._room.held += more
         if self._account:
-            self._room.held_of[self._account] += more
-            if not self._room.held_of[self._account]:
-                del self._room.held_of[self._account]
+            tally(self._room.held_of, self._account, more)
 
 
 class BodyRoom:

@@ -26,6 +26,7 @@ from flowtally.api.cost import processors
 from flowtally.config import Config
 from flowtally.errors import BudgetUsed, RateLimited, TooManyAtOnce
 from flowtally.ledger.credentials import Credential
+from flowtally.tallies import tally
 
 REMEMBERED: Final = 10_000  # accounts
 INSTALLATION: Final = ""  # the account of credentials that have none
@@ -158,14 +159,14 @@ class Shares:
             _check(f"The credential {credential.id}", self._in_work[credential.id, sends], limit, sends)
             if account:
                 _check(f"The account {account!r}", self._of_account[account, sends], together, sends)
-                self._of_account[account, sends] += 1
-            self._in_work[credential.id, sends] += 1
+                tally(self._of_account, (account, sends), 1)
+            tally(self._in_work, (credential.id, sends), 1)
 
     def _leave(self, credential: Credential, sends: bool) -> None:
         with self._lock:
-            _less(self._in_work, (credential.id, sends))
+            tally(self._in_work, (credential.id, sends), -1)
             if credential.account:
-                _less(self._of_account, (credential.account, sends))
+                tally(self._of_account, (credential.account, sends), -1)
 
 
 def _check(whose: str, mine: int, limit: int, sends: bool) -> None:
@@ -174,9 +175,3 @@ def _check(whose: str, mine: int, limit: int, sends: bool) -> None:
         raise TooManyAtOnce(
             f"{whose} has {mine} {what} in work already; at most {limit} at a time", retry_after_s=SOON_S
         )
-
-
-def _less(counted: Counter[tuple[str, bool]], of: tuple[str, bool]) -> None:
-    counted[of] -= 1
-    if not counted[of]:
-        del counted[of]

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flowtally.tallies import tally
 from flowtally.usage.keys import Keys
 from flowtally.usage.keys_held import Held
 
@@ -56,8 +57,8 @@ class Holds:
         for one, sign in (*((one, 1) for one in came), *((one, -1) for one in went)):
             self.events += sign
             self.bytes += sign * len(one.event)
-            _count(self.sources, one.source, sign)
-            _count(self.accounts, one.account, sign)
+            tally(self.sources, one.source, sign)
+            tally(self.accounts, one.account, sign)
         self.next_time = self._keys.next_held_time() if self.events else None
 
     def room(self) -> Room:
@@ -95,9 +96,3 @@ class Room:
         self._taken["account", one.account] += sign
         self._taken["events", ""] += sign
         self._taken["bytes", ""] += sign * len(one.event)
-
-
-def _count(counter: Counter[int] | Counter[str], name: int | str, sign: int) -> None:
-    counter[name] += sign  # type: ignore[index]
-    if not counter[name]:  # type: ignore[index]
-        del counter[name]

@@ -19,6 +19,7 @@ from typing import Any, Final
 from flowtally.errors import FlowtallyError, QueueFull, Unavailable
 from flowtally.ingest.submission import Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer
+from flowtally.tallies import tally
 
 IDLE_S: Final = 1.0
 LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came
@@ -72,10 +73,8 @@ class WaitingQueue:
         self._count += sign
         self.events += events
         self.bytes += size
-        self._events_of[whose] += events
-        self._bytes_of[whose] += size
-        if not self._events_of[whose]:
-            del self._events_of[whose], self._bytes_of[whose]
+        tally(self._events_of, whose, events)
+        tally(self._bytes_of, whose, size)
 
     def take(self, max_events: int, max_bytes: int) -> list[Waiting] | None:
         """As many as go into one block, at least one; empty after a quiet second, or when nudged; None when closed and
