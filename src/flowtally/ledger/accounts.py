@@ -128,8 +128,7 @@ def change_account(
         past.keep_zone(tx, account_id, account.timezone, now)
     changed = msgspec.structs.replace(changed, changed_at=now)
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(msgspec.structs.asdict(changed)))
-    was, now_is = trail.facts(account), trail.facts(changed)
-    trail.note(tx, "account.change", account=account_id, subject=account_id, before=was, after=now_is)
+    trail.change(tx, "account.change", account, changed, account=account_id, subject=account_id)
     return changed
 
 

@@ -101,8 +101,7 @@ def take_back(
     row = {"id": new_id("ret_"), "allocation_id": found.id, "amount": wanted, "returned_at": now}
     tx.execute(insert(allocation_returns).values(row))
     less = msgspec.structs.replace(found, returned=found.returned + wanted)
-    was, now_is = trail.facts(found), trail.facts(less)
-    trail.note(tx, "allocation.return", account=found.account, subject=found.id, before=was, after=now_is)
+    trail.change(tx, "allocation.return", found, less, account=found.account, subject=found.id)
     return less
 
 

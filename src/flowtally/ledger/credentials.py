@@ -213,9 +213,8 @@ def put(tx: Connection, credential: Credential, action: str, **changes: Any) -> 
     changed = msgspec.structs.replace(credential, **changes)
     if changed != credential:
         tx.execute(update(credentials).where(credentials.c.id == credential.id).values(changes))
-        was, now_is = trail.facts(credential, "last_used_at"), trail.facts(changed, "last_used_at")
-        action = f"credential.{action}"
-        trail.note(tx, action, account=changed.account, subject=changed.id, before=was, after=now_is)
+        did, account = f"credential.{action}", changed.account
+        trail.change(tx, did, credential, changed, "last_used_at", account=account, subject=changed.id)
         if _is_steady_admin(credential) and not _is_steady_admin(changed) and not _has_steady_admin(tx):
             raise LastAdmin(
                 f"credential {credential.id!r} is the last one of scope admin without an end: issue another first, or"

@@ -102,8 +102,7 @@ def void_grant(tx: Connection, grant_id: str, account: str, now: int, *, reason:
         return grant
     tx.execute(insert(grant_voids).values(grant_id=grant_id, voided_at=now, reason=reason))
     void = msgspec.structs.replace(grant, voided_at=now, void_reason=reason)
-    was, now_is = trail.facts(grant), trail.facts(void)
-    trail.note(tx, "grant.void", account=account, subject=grant_id, before=was, after=now_is)
+    trail.change(tx, "grant.void", grant, void, account=account, subject=grant_id)
     return void
 
 

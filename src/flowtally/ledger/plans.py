@@ -75,7 +75,7 @@ def retire_plan(tx: Connection, plan_id: str, *, now: int) -> Plan:
         return plan
     tx.execute(update(plans).where(plans.c.id == plan.id).values(retired_at=now))
     retired = msgspec.structs.replace(plan, retired_at=now)
-    trail.note(tx, "plan.retire", subject=plan.id, before=trail.facts(plan), after=trail.facts(retired))
+    trail.change(tx, "plan.retire", plan, retired, subject=plan.id)
     return retired
 
 

@@ -80,6 +80,5 @@ def rename_sender(tx: Connection, sender_id: str, name: str, *, now: int) -> Sen
     sender = read_sender(tx, sender_id)
     tx.execute(update(senders).where(senders.c.id == sender_id).values(name=name))
     after = msgspec.structs.replace(sender, name=name)
-    was, now_is = trail.facts(sender), trail.facts(after)
-    trail.note(tx, "sender.change", account=sender.account, subject=sender_id, before=was, after=now_is)
+    trail.change(tx, "sender.change", sender, after, account=sender.account, subject=sender_id)
     return after

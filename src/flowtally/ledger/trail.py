@@ -109,6 +109,19 @@ def unrecorded(tx: Connection) -> Iterator[None]:
     done.tables = before
 
 
+def change(
+    tx: Connection,
+    action: str,
+    was: msgspec.Struct,
+    now_is: msgspec.Struct,
+    *left_out: str,
+    account: str | None = None,
+    subject: str,
+) -> None:
+    """Say that a thing became another: the facts of both, but for those left out."""
+    note(tx, action, account=account, subject=subject, before=facts(was, *left_out), after=facts(now_is, *left_out))
+
+
 def made(tx: Connection) -> Sequence[Note]:
     """What was said so far in this transaction."""
     return tuple(_notes(tx).made)

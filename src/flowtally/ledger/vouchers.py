@@ -136,8 +136,7 @@ def revoke_voucher(tx: Connection, voucher_id: str, account: str, *, now: int) -
     at = max(now, voucher.created_at)
     tx.execute(insert(voucher_ends).values(voucher_id=voucher.id, ended_at=at))
     gone = msgspec.structs.replace(voucher, ended_at=at)
-    was, now_is = trail.facts(voucher), trail.facts(gone)
-    trail.note(tx, "voucher.revoke", account=account, subject=voucher.id, before=was, after=now_is)
+    trail.change(tx, "voucher.revoke", voucher, gone, account=account, subject=voucher.id)
     return gone
 
 
