@@ -23,7 +23,7 @@ def issue(tx: Connection, scope: Any = "ingest", **more: Any) -> str:
 
 
 def alive(tx: Connection) -> set[str]:
-    return {one.id for one in revived.live(tx, NOW)}
+    return {one.id for one in credentials.live_credentials(tx, NOW)}
 
 
 def test_what_the_ledger_of_before_ended_is_ended_and_nothing_else(ledger: Ledger) -> None:

@@ -26,6 +26,7 @@ from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts, ConfigErro
 from flowtally.ingest import identity, recovery
 from flowtally.lease import DATA_LOCK, Lease, me, of_data
 from flowtally.ledger import erasures, portable, revived, trail
+from flowtally.ledger.credentials import live_credentials
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
@@ -158,14 +159,16 @@ def _chosen(revive: Revive, told: Manifest) -> Choose:
     before = None if revive.before is None else revived.look_at(revive.before)
 
     def choose(tx: Tx, now: int) -> Revived:
-        ended, token, unconfirmed = 0, None, False
+        ended, token = 0, None
         if revive.revoke:
             ended, token = revived.revoke_all(tx, now)
         elif before is not None:
             ended, token = revived.end_as_before(tx, before, now)
-        elif unconfirmed := bool(revived.live(tx, now)):
+        live = len(live_credentials(tx, now))
+        unconfirmed = live > 0 and not revive.revoke and before is None
+        if unconfirmed:
             revived.mark(tx, parse_instant(told.made_at))
-        found = Revived(len(revived.live(tx, now)), ended, unconfirmed, token)
+        found = Revived(live, ended, unconfirmed, token)
         said = {"made_at": told.made_at, "live": found.live, "ended": ended, "unconfirmed": unconfirmed}
         trail.note(tx, "ledger.restore", after=said)
         return found

@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, select, update
 
 from flowtally import bearer, rights
 from flowtally.errors import Conflict, LastAdmin, NotFound, Unprocessable
@@ -84,6 +84,8 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
+_NOT_REVOKED: Final = credentials.c.revoked_at.is_(None)
+_NEVER_ENDS: Final = credentials.c.expires_at.is_(None)
 
 
 def issue(
@@ -137,7 +139,7 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
         if (known.scope, known.name) != (scope, name):
             raise Conflict(f"this token is that of credential {known.id!r} (scope {known.scope}) and cannot be used so")
         return known
-    slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & credentials.c.revoked_at.is_(None)
+    slot = (credentials.c.name == name) & credentials.c.key_hash.is_(None) & _NOT_REVOKED
     sender = tx.execute(select(credentials.c.sender).where(slot, credentials.c.scope == scope).limit(1)).scalar()
     gone = list(tx.execute(select(credentials.c.id).where(slot)).scalars())
     check_account(scope, None)
@@ -151,7 +153,7 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
 
 def imported(tx: Connection) -> frozenset[str]:
     """The SHA-256 (hex) of tokens that an operator chose: those need not look like ours."""
-    query = select(credentials.c.token_hash).where(credentials.c.key_hash.is_(None), credentials.c.revoked_at.is_(None))
+    query = select(credentials.c.token_hash).where(credentials.c.key_hash.is_(None), _NOT_REVOKED)
     return frozenset(tx.execute(query).scalars())
 
 
@@ -164,7 +166,7 @@ def authenticate(tx: Connection, token: str) -> Credential | None:
 
 def key_matches(tx: Connection, credential_id: str, key: str) -> bool:
     """Whether this is the credential's second secret. An imported token has none: nothing matches."""
-    kept = tx.execute(select(credentials.c.key_hash).where(credentials.c.id == credential_id)).scalar_one_or_none()
+    kept = _key_hash(tx, credential_id)
     return kept is not None and hmac.compare_digest(kept, _hash(key))
 
 
@@ -215,7 +217,7 @@ def put(tx: Connection, credential: Credential, action: str, **changes: Any) -> 
         tx.execute(update(credentials).where(credentials.c.id == credential.id).values(changes))
         did, account = f"credential.{action}", changed.account
         trail.change(tx, did, credential, changed, "last_used_at", account=account, subject=changed.id)
-        if _is_steady_admin(credential) and not _is_steady_admin(changed) and not _has_steady_admin(tx):
+        if _is_steady_admin(credential) and not _is_steady_admin(changed) and not _some_admin(tx, _NEVER_ENDS):
             raise LastAdmin(
                 f"credential {credential.id!r} is the last one of scope admin without an end: issue another first, or"
                 " rotate it"
@@ -255,14 +257,18 @@ def list_credentials(
 
 def has_admin(tx: Connection, at: int = 0) -> bool:
     """Whether anybody can administer `at` this instant; if not, the start issues a first admin credential."""
-    live = credentials.c.revoked_at.is_(None) & (credentials.c.expires_at.is_(None) | (credentials.c.expires_at > at))
-    return tx.execute(select(credentials.c.id).where(credentials.c.scope == "admin", live).limit(1)).first() is not None
+    return _some_admin(tx, _ends_after(at))
 
 
 def is_imported(tx: Connection, credential_id: str) -> bool:
     """Whether its token is a setting of the operator's."""
-    kept = tx.execute(select(credentials.c.key_hash).where(credentials.c.id == credential_id)).scalar_one_or_none()
-    return kept is None
+    return _key_hash(tx, credential_id) is None
+
+
+def live_credentials(tx: Connection, at: int) -> list[Credential]:
+    """Those that are let in at this instant, in order of id."""
+    query = select(*_COLUMNS).where(_NOT_REVOKED, _ends_after(at))
+    return [Credential(*row) for row in tx.execute(query.order_by(credentials.c.id))]
 
 
 def _insert(tx: Connection, wanted: Credential, *, token_hash: str, key_hash: str | None) -> Credential:
@@ -289,11 +295,17 @@ def _is_steady_admin(credential: Credential) -> bool:
     return credential.scope == "admin" and credential.revoked_at is None and credential.expires_at is None
 
 
-def _has_steady_admin(tx: Connection) -> bool:
-    steady = credentials.c.revoked_at.is_(None) & credentials.c.expires_at.is_(None)
-    return (
-        tx.execute(select(credentials.c.id).where(credentials.c.scope == "admin", steady).limit(1)).first() is not None
-    )
+def _some_admin(tx: Connection, lives: ColumnElement[bool]) -> bool:
+    query = select(credentials.c.id).where(credentials.c.scope == "admin", _NOT_REVOKED, lives)
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def _ends_after(at: int) -> ColumnElement[bool]:
+    return _NEVER_ENDS | (credentials.c.expires_at > at)
+
+
+def _key_hash(tx: Connection, credential_id: str) -> str | None:
+    return tx.execute(select(credentials.c.key_hash).where(credentials.c.id == credential_id)).scalar_one_or_none()
 
 
 def _find_by_token(tx: Connection, token: str) -> Credential | None:

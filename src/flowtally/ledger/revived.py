@@ -7,18 +7,17 @@ says since when nobody has looked at them, until somebody says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, inspect, or_, select, text, update
+from sqlalchemy import Connection, inspect, select, text, update
 
 from flowtally.errors import ConfigError
 from flowtally.ledger import credentials, trail
 from flowtally.ledger.addresses import within
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.credentials import Credential, live_credentials
 from flowtally.ledger.database import Ledger, ledger_file
 from flowtally.ledger.installation import read_installation
-from flowtally.ledger.tables import credentials as table
 from flowtally.ledger.tables import installation
 
 NAME = "restored"  # of a credential that is made because nobody could administer otherwise
@@ -58,13 +57,6 @@ def look_at(url: str) -> Before:
         return Before(of, promises, ends)
 
 
-def live(tx: Connection, now: int) -> list[Credential]:
-    """Those that are let in now, in order of id."""
-    columns = [table.c[name] for name in Credential.__struct_fields__]
-    alive = (table.c.revoked_at.is_(None), or_(table.c.expires_at.is_(None), table.c.expires_at > now))
-    return [Credential(*row) for row in tx.execute(select(*columns).where(*alive).order_by(table.c.id))]
-
-
 def end_as_before(tx: Connection, before: Before, now: int) -> tuple[int, str | None]:
     """End what was ended there, and bind what was bound to fewer addresses; returns how many ended, and the token of a
     credential that was made because nobody could administer otherwise. ConfigError for the ledger of another
@@ -74,10 +66,11 @@ def end_as_before(tx: Connection, before: Before, now: int) -> tuple[int, str | 
         raise ConfigError("The ledger named is of another installation than the backup: its credentials are others")
     if before.promises < here.promises - 1:  # this transaction's own is not counted, a start's may be
         raise ConfigError("The ledger named is older than the backup: it cannot know what was revoked since")
-    known = [(one, end) for one in live(tx, now) if (end := before.ends.get(one.id)) is not None]
+    alive = live_credentials(tx, now)
+    known = [(one, end) for one in alive if (end := before.ends.get(one.id)) is not None]
     ending = [(one, end) for one, end in known if end.revoked_at is not None or _sooner(end.expires_at, one.expires_at)]
     gone = {one.id for one, end in ending}
-    token = _administrator(tx, {one.id for one in live(tx, now)} - gone, now)
+    token = _administrator(tx, [one for one in alive if one.id not in gone], now)
     for one, end in ending:
         if end.revoked_at is not None:
             credentials.revoke(tx, one.id, now)
@@ -91,8 +84,8 @@ def end_as_before(tx: Connection, before: Before, now: int) -> tuple[int, str | 
 
 def revoke_all(tx: Connection, now: int) -> tuple[int, str | None]:
     """Every one; returns how many, and the token of a new one that administers."""
-    ending = live(tx, now)
-    token = _administrator(tx, set(), now)
+    ending = live_credentials(tx, now)
+    token = _administrator(tx, [], now)
     for one in ending:
         credentials.revoke(tx, one.id, now)
     return len(ending), token
@@ -114,7 +107,9 @@ def confirm(tx: Connection, *, now: int) -> int | None:
     since = unconfirmed(tx)
     if since is not None:
         mark(tx, 0)
-        trail.note(tx, "credentials.confirm", before={"revived_from": since}, after={"live": len(live(tx, now))})
+        trail.note(
+            tx, "credentials.confirm", before={"revived_from": since}, after={"live": len(live_credentials(tx, now))}
+        )
     return since
 
 
@@ -128,8 +123,8 @@ def _narrower(addresses: str, than: str) -> bool:
     return bool(addresses) and addresses != than and inside
 
 
-def _administrator(tx: Connection, staying: set[str], now: int) -> str | None:
+def _administrator(tx: Connection, staying: Iterable[Credential], now: int) -> str | None:
     """The token of a new one, unless one that stays administers without an end."""
-    if any(one.scope == "admin" and one.expires_at is None for one in live(tx, now) if one.id in staying):
+    if any(one.scope == "admin" and one.expires_at is None for one in staying):
         return None
     return credentials.issue(tx, "admin", None, NAME, now)[1]
