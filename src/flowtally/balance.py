@@ -21,7 +21,7 @@ import msgspec
 from msgspec import structs
 
 from flowtally import burndown
-from flowtally.edges import format_instant, merge_edges
+from flowtally.edges import format_if_any, format_instant, merge_edges
 from flowtally.ledger import accounts, draws, grants, managed, pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.draws import Draw
@@ -148,9 +148,9 @@ def show_grant(grant: Grant) -> GrantAnswer:
         reference=grant.reference,
         priority=grant.priority,
         starts_at=format_instant(grant.starts_at),
-        expires_at=None if grant.expires_at is None else format_instant(grant.expires_at),
+        expires_at=format_if_any(grant.expires_at),
         created_at=format_instant(grant.created_at),
-        voided_at=None if grant.voided_at is None else format_instant(grant.voided_at),
+        voided_at=format_if_any(grant.voided_at),
     )
 
 

@@ -114,6 +114,16 @@ def format_instant(at: int, zone: ZoneInfo | None = None) -> str:
     return f"{text[:19]}.{at % 1000:03d}{text[19:]}" if at % 1000 else text
 
 
+def parse_if_any(text: str | None) -> int | None:
+    """`parse_instant` of what may not be given."""
+    return None if text is None else parse_instant(text)
+
+
+def format_if_any(at: int | None) -> str | None:
+    """`format_instant` of what may not be there."""
+    return None if at is None else format_instant(at)
+
+
 def _utc_text(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds" if at % 1000 else "seconds") + "Z"
 

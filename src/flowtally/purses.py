@@ -13,7 +13,7 @@ from msgspec import structs
 
 from flowtally import burndown
 from flowtally.balance import Burnt, Purses, burn_purses, show_pool, units_of
-from flowtally.edges import format_instant, load_zone, merge_edges, window_of
+from flowtally.edges import format_if_any, format_instant, load_zone, merge_edges, window_of
 from flowtally.errors import BadRange
 from flowtally.ledger import accounts, allocations, pools, users
 from flowtally.ledger.accounts import Account
@@ -129,7 +129,7 @@ def show_allocation(allocation: Allocation, name: str) -> AllocationAnswer:
         amount=allocation.amount,
         returned=allocation.returned,
         created_at=format_instant(allocation.created_at),
-        expires_at=None if allocation.expires_at is None else format_instant(allocation.expires_at),
+        expires_at=format_if_any(allocation.expires_at),
     )
 
 
@@ -193,7 +193,7 @@ def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None
         used=used,
         left=max(0, limit.amount - used),
         exceeded=used >= limit.amount,
-        resets_at=None if resets_at is None else format_instant(resets_at),
+        resets_at=format_if_any(resets_at),
     )
 
 

@@ -8,7 +8,7 @@ itself to the ledger, the quota rule to `burndown`.
 from __future__ import annotations
 
 from flowtally.balance import cover_of
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import LimitReached
 from flowtally.ledger import accounts, codes, draws, vouchers
 from flowtally.ledger.database import Tx
@@ -59,6 +59,6 @@ def show_voucher(voucher: Voucher, vault: Vault) -> VoucherAnswer:
         duration_s=voucher.duration_s,
         status=voucher.status,
         created_at=format_instant(voucher.created_at),
-        ended_at=None if voucher.ended_at is None else format_instant(voucher.ended_at),
+        ended_at=format_if_any(voucher.ended_at),
         redeemed_by=voucher.redeemed_by,
     )

@@ -20,7 +20,7 @@ from flowtally.agents.reader import MAX_LINE_BYTES, LogDamaged, LogFile, LogLine
 from flowtally.agents.reading import Reading, Unreadable
 from flowtally.agents.report import ImportReport, Tally
 from flowtally.client import ApiError, Client
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any
 from flowtally.errors import ConfigError
 from flowtally.protocol import PlainEvent
 from flowtally.texts import text_fault
@@ -195,7 +195,7 @@ class Importer:
             account=reading.account,
             id=reading.id,
             sequence=self._start.sequence + self._tally.events,
-            time=None if reading.time_at is None else format_instant(reading.time_at),
+            time=format_if_any(reading.time_at),
             user=reading.user,
             product=reading.product,
             bytes_up=reading.bytes_up,

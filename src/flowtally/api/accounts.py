@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant, parse_instant
+from flowtally.edges import format_instant, parse_if_any
 from flowtally.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
 from flowtally.ledger import accounts
 from flowtally.ledger.accounts import Account
@@ -41,7 +41,7 @@ def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
             now=call.now,
             name=body.name,
             timezone=body.timezone,
-            carry_from=None if body.carry_from is None else parse_instant(body.carry_from),
+            carry_from=parse_if_any(body.carry_from),
             overage=body.overage,
         )
     )

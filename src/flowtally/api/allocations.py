@@ -6,7 +6,7 @@ from flowtally import funding
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import parse_instant
+from flowtally.edges import parse_if_any
 from flowtally.errors import (
     AccountSuspended,
     BadRange,
@@ -51,7 +51,7 @@ def allocate(call: Call, account: str, user: str, body: AllocationRequest) -> Al
     in one step. What the user has not spent at `expires_at` (none: never) is lost, and does not come back to the
     account. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
     repeated request must not allocate twice."""
-    ends = None if body.expires_at is None else parse_instant(body.expires_at)
+    ends = parse_if_any(body.expires_at)
     made = funding.allocate(
         call.tx, call.usage, account, user, body.amount, now=call.now, pool=body.pool, expires_at=ends
     )

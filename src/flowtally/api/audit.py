@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant, parse_instant
+from flowtally.edges import format_instant, parse_if_any
 from flowtally.errors import BadRange, UnknownAccount
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
@@ -128,5 +128,5 @@ def _said(text: str) -> dict[str, Any] | None:
 
 
 def _filter(query: RecordsQuery, account: str | None, credential: str | None) -> Filter:
-    since, until = (None if one is None else parse_instant(one) for one in (query.since, query.until))
+    since, until = (parse_if_any(one) for one in (query.since, query.until))
     return Filter(account, credential, query.action, query.subject, since, until)

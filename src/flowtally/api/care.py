@@ -10,7 +10,7 @@ from flowtally.care import backup
 from flowtally.care.care import Figures
 from flowtally.care.job import Status
 from flowtally.care.verify import Report
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any
 from flowtally.errors import Conflict, Unavailable, Unprocessable
 from flowtally.ledger.trail import note
 from flowtally.protocol import (
@@ -153,8 +153,8 @@ def read_doctor(call: Call) -> DoctorAnswer:
 def _verified(status: Status[Report]) -> VerifyAnswer:
     report = status.result
     told = VerifyAnswer(
-        status.state, _at(status.started_at), _at(status.ended_at), status.step, status.done, status.total,
-        detail=status.detail,
+        status.state, format_if_any(status.started_at), format_if_any(status.ended_at), status.step, status.done,
+        status.total, detail=status.detail,
     )  # fmt: skip
     if report is None:
         return told
@@ -172,8 +172,8 @@ def _verified(status: Status[Report]) -> VerifyAnswer:
 def _backed_up(status: Status[backup.Made]) -> BackupAnswer:
     made = status.result
     told = BackupAnswer(
-        status.state, _at(status.started_at), _at(status.ended_at), status.step, status.done, status.total,
-        detail=status.detail,
+        status.state, format_if_any(status.started_at), format_if_any(status.ended_at), status.step, status.done,
+        status.total, detail=status.detail,
     )  # fmt: skip
     if made is None:
         return told
@@ -182,10 +182,6 @@ def _backed_up(status: Status[backup.Made]) -> BackupAnswer:
 
 
 def _installation(figures: Figures, now: int) -> Installation:
-    values = msgspec.structs.asdict(figures) | {"received_at": _at(figures.received_at or None)}
+    values = msgspec.structs.asdict(figures) | {"received_at": format_if_any(figures.received_at or None)}
     lag_s = max(0, now - figures.received_at) / 1000 if figures.received_at else None
     return Installation(lag_s=lag_s, **values)
-
-
-def _at(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)

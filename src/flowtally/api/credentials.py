@@ -10,7 +10,7 @@ from flowtally import auth, rights
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant, parse_instant
+from flowtally.edges import format_if_any, format_instant, parse_if_any
 from flowtally.errors import (
     AlreadyRotated,
     BadRange,
@@ -265,7 +265,7 @@ def confirm(call: Call) -> ConfirmAnswer:
     """A restored backup brings its credentials back as they were: those that were revoked since live again. Look at the
     list, revoke them, then confirm: the warnings at each start and of the doctor end. Says when that backup was made;
     null where there was nothing to confirm."""
-    return ConfirmAnswer(_instant(revived.confirm(call.tx, now=call.now)))
+    return ConfirmAnswer(format_if_any(revived.confirm(call.tx, now=call.now)))
 
 
 @operation(
@@ -292,9 +292,9 @@ def show(call: Call, credential: Credential) -> CredentialAnswer:
         account=credential.account,
         name=credential.name,
         created_at=format_instant(credential.created_at),
-        revoked_at=_instant(credential.revoked_at),
-        expires_at=_instant(credential.expires_at),
-        last_used_at=_instant(used),
+        revoked_at=format_if_any(credential.revoked_at),
+        expires_at=format_if_any(credential.expires_at),
+        last_used_at=format_if_any(used),
         rights=sorted(credential.rights_held),
         addresses=credential.addresses.split(),
         replaces=credential.replaces,
@@ -313,7 +313,7 @@ def _issue(call: Call, account: str | None, body: CredentialRequest) -> Credenti
         more=body.rights,
         sender=body.sender,
         addresses=body.addresses,
-        expires_at=_end(body.expires_at),
+        expires_at=parse_if_any(body.expires_at),
     )
     auth.require_gives(call.credential, made)
     return msgspec.structs.replace(show(call, made), token=token, key=key)
@@ -333,7 +333,7 @@ def _change(call: Call, credential: str, account: str | None, body: CredentialCh
         account=account,
         name=body.name,
         addresses=body.addresses,
-        expires_at=_end(body.expires_at),
+        expires_at=parse_if_any(body.expires_at),
     )
     auth.require_holds(call.credential, changed)
     if body.addresses is not None:
@@ -351,7 +351,7 @@ def _rotate(call: Call, credential: str, account: str | None, body: RotateReques
         now=call.now,
         account=account,
         overlap_s=body.overlap_s,
-        expires_at=_end(body.expires_at),
+        expires_at=parse_if_any(body.expires_at),
         extends=not itself,
         last_used=call.house.doorkeeper.uses.of,
     )
@@ -359,11 +359,3 @@ def _rotate(call: Call, credential: str, account: str | None, body: RotateReques
         auth.require_gives(call.credential, made)
         auth.require_sends_as(call.credential, made.sender)
     return msgspec.structs.replace(show(call, made), token=token, key=key)
-
-
-def _end(text: str | None) -> int | None:
-    return None if text is None else parse_instant(text)
-
-
-def _instant(at: int | None) -> str | None:
-    return None if at is None else format_instant(at)

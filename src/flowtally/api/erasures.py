@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import NotFound, UnknownAccount, UnknownUser
 from flowtally.funding import erase_user as erase
 from flowtally.ledger import erasures, names, users
@@ -74,7 +74,7 @@ def _asked(found: Erasure, *, step: str = "", done: int = 0, total: int = 0, det
         user=erased_name(found.user_id),
         state="pending" if found.finished_at is None else "finished",
         asked_at=format_instant(found.asked_at),
-        finished_at=None if found.finished_at is None else format_instant(found.finished_at),
+        finished_at=format_if_any(found.finished_at),
         step=step,
         done=done,
         total=total,

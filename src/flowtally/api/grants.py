@@ -6,7 +6,7 @@ from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.balance import show_grant
-from flowtally.edges import parse_instant
+from flowtally.edges import parse_if_any, parse_instant
 from flowtally.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
 from flowtally.funding import require_countable
 from flowtally.ledger import grants
@@ -60,8 +60,8 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
             source=body.source,
             reference=body.reference,
             priority=body.priority,
-            starts_at=None if body.starts_at is None else parse_instant(body.starts_at),
-            expires_at=None if body.expires_at is None else parse_instant(body.expires_at),
+            starts_at=parse_if_any(body.starts_at),
+            expires_at=parse_if_any(body.expires_at),
         )
     )
     past = [parse_instant(edge) for edge in (body.starts_at, body.expires_at) if edge is not None]

@@ -9,7 +9,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import plans
 from flowtally.ledger.pages import Page
@@ -124,5 +124,5 @@ def show(one: Plan) -> PlanAnswer:
         days=one.days,
         status="active" if one.retired_at is None else "retired",
         created_at=format_instant(one.created_at),
-        retired_at=None if one.retired_at is None else format_instant(one.retired_at),
+        retired_at=format_if_any(one.retired_at),
     )

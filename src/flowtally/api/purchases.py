@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
 from flowtally.ledger import purchases
 from flowtally.ledger.pages import Page
@@ -89,5 +89,5 @@ def show(one: Purchase) -> PurchaseAnswer:
         transfer=one.transfer_id,
         grant=one.grant_id,
         created_at=format_instant(one.created_at),
-        expires_at=None if one.expires_at is None else format_instant(one.expires_at),
+        expires_at=format_if_any(one.expires_at),
     )

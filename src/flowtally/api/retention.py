@@ -6,7 +6,7 @@ from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.care.job import Status
 from flowtally.care.retention import Rolled, Run
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import Conflict
 from flowtally.ledger.trail import note
 from flowtally.protocol import RetentionAnswer, RetentionRequest, RolledMonth
@@ -71,8 +71,8 @@ def _told(call: Call, status: Status[Run]) -> RetentionAnswer:
         call.house.config.retain_rows_days,
         rows_kept_since=None if kept is None else format_instant(kept.since),
         rolled_up_to_block=None if kept is None else kept.block,
-        started_at=None if status.started_at is None else format_instant(status.started_at),
-        ended_at=None if status.ended_at is None else format_instant(status.ended_at),
+        started_at=format_if_any(status.started_at),
+        ended_at=format_if_any(status.ended_at),
         step=status.step,
         done=status.done,
         total=status.total,

@@ -15,7 +15,7 @@ from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
 from flowtally.arrow import MEDIA_TYPE as ARROW
-from flowtally.edges import format_instant
+from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import (
     AsOfGone,
     BadRange,
@@ -302,15 +302,13 @@ def show(user: User) -> UserAnswer:
         limit=None if user.limit is None else LimitSetting(user.limit.amount, user.limit.unit, user.limit.window),
         has_password=user.has_password,
         managed=user.managed,
-        erased_at=None if user.erased_at is None else format_instant(user.erased_at),
+        erased_at=format_if_any(user.erased_at),
     )
 
 
 def show_name(borne: Borne) -> NameAnswer:
     start, end = borne.start, borne.end
-    return NameAnswer(
-        borne.name, None if start == 0 else format_instant(start), None if end is None else format_instant(end)
-    )
+    return NameAnswer(borne.name, None if start == 0 else format_instant(start), format_if_any(end))
 
 
 def limit_of(setting: LimitSetting | None) -> users.Limit | None:

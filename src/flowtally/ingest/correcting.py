@@ -17,7 +17,7 @@ import pyarrow as pa
 import xxhash
 
 from flowtally.corrections import NOTHING, QUANTITIES, Correction, EventRef, Quantities
-from flowtally.edges import format_instant, parse_instant
+from flowtally.edges import format_instant, parse_if_any, parse_instant
 from flowtally.errors import NotAsExpected
 from flowtally.events import METERED
 from flowtally.ingest.admission import Reason, Times, Writer
@@ -71,7 +71,7 @@ def quantities(entry: Entry) -> Quantities:
 
 def digest(one: Correction) -> int:
     """What must be equal for a retry to be a retry: everything but `expects`, which is a guard, not a content."""
-    at = None if one.time is None else parse_instant(one.time)
+    at = parse_if_any(one.time)
     event = None if one.corrects is None else (one.corrects.source, one.corrects.id)
     content = (event, one.stated, one.void, one.reason, one.account, one.user, one.product, at)
     hashed = xxhash.xxh3_64_intdigest(b"entry\0" + msgspec.json.encode(content))
