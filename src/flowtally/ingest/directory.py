@@ -107,12 +107,12 @@ class Directory:
     def free_names(self, wanted: set[Name]) -> set[Name]:
         """Those of these names that are nobody's now, which most of the time are none: users may be made for them."""
         self._learn(wanted)
-        return {name for name in wanted if name not in self._users and self._is_given_up(name)}
+        return set(filter(self._seems_free, wanted))
 
     def not_remembered(self, wanted: set[Name]) -> set[Name]:
         """Those of these names that a look into the ledger would be for. Asks nobody."""
         self._drop_forgotten()
-        return {name for name in wanted if name not in self._users and self._is_given_up(name)}
+        return set(filter(self._seems_free, wanted))
 
     def erased(self, user_ids: Iterable[str]) -> set[str]:
         """Those of these users whose texts must not be stored any more."""
@@ -175,10 +175,11 @@ class Directory:
 
     def _maybe_unknown(self, wanted: set[Name]) -> bool:
         """Whether one of these names may be free: by far the usual case is that none is."""
-        return any(name not in self._users and self._is_given_up(name) for name in wanted)
+        return any(map(self._seems_free, wanted))
 
-    def _is_given_up(self, name: Name) -> bool:
-        return name not in self._shared or self._shared[name][-1].until is not None
+    def _seems_free(self, name: Name) -> bool:
+        """As far as is remembered."""
+        return name not in self._users and (name not in self._shared or self._shared[name][-1].until is not None)
 
     def _bearer(self, name: Name, at: int) -> str | None:
         user_id = self._users.get(name)
