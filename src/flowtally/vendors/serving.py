@@ -110,8 +110,11 @@ class Served:
         try:
             held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
             held.enter_context(house.places.take())
-            asked, secrets, unread = await self._asked(house, request)
-            credential = await self._who(house, secrets, route, request.scope)
+            asked, secrets, known, unread = await self._asked(house, request)
+            # Looked up anew after a body was waited for: it may have ended meanwhile.
+            shown = known or await self._of_account(house, secrets.token, request.scope)
+            await self._check(house, shown, secrets, route)
+            credential = shown
             request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
             self._let_in(credential, house.clock())
             actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
@@ -123,8 +126,11 @@ class Served:
             return self._after(_respond(self._fail(error, request), _ended(error)), house, credential)
         return self._after(_respond(reply), house, credential)
 
-    async def _asked(self, house: House, request: AnyRequest) -> tuple[Asked, Secrets, FlowtallyError | None]:
-        """The request and what its caller shows; a token in the head is known before the body is read."""
+    async def _asked(
+        self, house: House, request: AnyRequest
+    ) -> tuple[Asked, Secrets, Credential | None, FlowtallyError | None]:
+        """The request and what its caller shows; a token in the head is known before the body is read. The credential
+        where nothing was waited for since it was looked up."""
         asked, unread = await read_asked(request, house.config)
         known: Credential | None = None
         try:
@@ -137,8 +143,8 @@ class Served:
         if has_body(request):
             with house.shares.admit(known) if known else self._unknown(house, request):  # may take its time
                 asked, unread = await read_asked(request, house.config, read_body if known else read_unknown)
-            secrets = self._dialect.identify(asked, self._settings)
-        return asked, secrets, unread
+            secrets, known = self._dialect.identify(asked, self._settings), None
+        return asked, secrets, known, unread
 
     def _unknown(self, house: House, request: AnyRequest) -> AbstractContextManager[None]:
         return house.places.take_unknown(address_of(request.scope, house.config))
@@ -153,9 +159,8 @@ class Served:
             )
         return credential
 
-    async def _who(self, house: House, secrets: Secrets, route: Route, scope: HTTPScope) -> Credential:
-        """The credential, with all that was shown of it true."""
-        credential = await self._of_account(house, secrets.token, scope)
+    async def _check(self, house: House, credential: Credential, secrets: Secrets, route: Route) -> None:
+        """Whether all that was shown of the credential is true, and whether it may ask this."""
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None:
@@ -163,7 +168,6 @@ class Served:
             if not await house.lanes.run(str(credential.account), matches):  # in its turn, not in everybody's
                 raise WrongKey("The key is not that of the token.")
         require_right(credential, route.may)
-        return credential
 
     def _let_in(self, credential: Credential, now: int) -> None:
         wait_ms = 0 if self._throttle is None else self._throttle.wait_ms(credential.id, now)
