@@ -14,7 +14,7 @@ from flowtally.api.call import JSON, Reply
 from flowtally.api.forwarded import BY_PROXIES
 from flowtally.api.house import House
 from flowtally.api.metrics import MEDIA_TYPE
-from flowtally.api.operation import AnyRequest, operation
+from flowtally.api.operation import AnyRequest, operation, who_asks
 from flowtally.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
@@ -73,10 +73,7 @@ async def metrics(house: House, request: AnyRequest) -> Reply:
     """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with the
     right `metrics:read`. A request that came through a proxy is not from the same machine."""
     if house.config.metrics == "admin" or (house.config.metrics == "loopback" and not from_here(request)):
-        auth.require_right(
-            await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope),
-            "metrics:read",
-        )
+        auth.require_right(await who_asks(house, request), "metrics:read")
     return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
 
 

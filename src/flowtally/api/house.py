@@ -182,12 +182,14 @@ class House(msgspec.Struct, frozen=True):
 
 def address_of(scope: Mapping[str, Any], config: Config) -> str:
     """Of whoever asks, as our own proxies tell it; empty where nobody knows."""
-    peer = scope["client"][0] if scope["client"] else ""
-    return caller_of(peer, scope["headers"], config.proxies, config.forwarded_header)
+    return caller_of(_peer(scope), scope["headers"], config.proxies, config.forwarded_header)
 
 
 def _held_against(scope: Mapping[str, Any], config: Config) -> str:
     """What a credential's own addresses are held against. A proxy of this machine that is not trusted speaks for
     everybody, and its own address must not let them in."""
-    peer = scope["client"][0] if scope["client"] else ""
-    return "" if is_passed_on(peer, scope["headers"], config.proxies) else address_of(scope, config)
+    return "" if is_passed_on(_peer(scope), scope["headers"], config.proxies) else address_of(scope, config)
+
+
+def _peer(scope: Mapping[str, Any]) -> str:
+    return scope["client"][0] if scope["client"] else ""

@@ -164,7 +164,7 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
         return respond(op, await op.work(house, request))
     held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
     held.enter_context(house.places.take())
-    credential = await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
+    credential = await who_asks(house, request)
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     if not (op.itself and request.path_params.get("credential") == credential.id):
         _require(op, credential)
@@ -173,6 +173,11 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
         auth.require_account(credential, given["account"])
     held.enter_context(house.shares.admit(credential, sends=op.sends))
     return await _admitted(op, request, house, credential, given)
+
+
+async def who_asks(house: House, request: AnyRequest) -> Credential:
+    """The credential that the request shows. Unauthenticated, AddressNotAllowed."""
+    return await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
 
 
 def _require(op: Operation, credential: Credential) -> None:
