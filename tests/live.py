@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +21,17 @@ class Live(msgspec.Struct, frozen=True):
     token: str
     data: str
     pid: int = 0
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port, for who speaks over a socket of its own."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or 0
+
+    def memory_mb(self) -> int:
+        """What it has in memory now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
     @property
     def environment(self) -> dict[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import httpx
 import pytest
@@ -30,8 +28,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def connect(live: Live, *, from_address: str = "127.0.0.1") -> socket.socket:
-    host, port = live.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20, source_address=(from_address, 0))
+    return socket.create_connection(live.place, timeout=20, source_address=(from_address, 0))
 
 
 def answer_to(live: Live, request: bytes) -> bytes:
@@ -51,31 +48,20 @@ def healthy(live: Live, timeout: float = 30) -> bool:
     return httpx.get(f"{live.url}/healthz", timeout=timeout).status_code == 200
 
 
-def memory_mb(live: Live) -> int:
-    """Of the one process that has this data directory open."""
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if live.data.encode() in status.read_bytes().split(b"\0"):
-                return int((status.parent / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
-        except (OSError, ValueError):
-            continue
-    raise AssertionError("the server does not run")
-
-
 def test_http_2_is_not_spoken(live: Live) -> None:
-    before = memory_mb(live)
+    before = live.memory_mb()
     block = bytes((0x00, 0x40, 0x00, 0x01, 0x04, 0, 0, 0, 1)) + b"\x82" * 0x4000  # a head of HTTP/2
     assert not answer_to(live, H2C + block * 8).startswith(b"\0")
-    assert memory_mb(live) - before < 50
+    assert live.memory_mb() - before < 50
     assert healthy(live)
 
 
 @pytest.mark.parametrize("size", [MAX_HEAD_BYTES + 1, 60_000, 200_000, 3_000_000])
 def test_a_head_beyond_the_limit_is_refused(live: Live, size: int) -> None:
-    before = memory_mb(live)
+    before = live.memory_mb()
     got = answer_to(live, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Pad: " + b"a" * size + b"\r\n\r\n")
     assert got == b"" or got.startswith(b"HTTP/1.1 431 ")  # what is sent on may reset the connection before it is read
-    assert memory_mb(live) - before < 50
+    assert live.memory_mb() - before < 50
     assert healthy(live)
 
 

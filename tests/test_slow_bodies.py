@@ -26,8 +26,7 @@ IDLE_S, LEAST = 4, 1000  # of the server that must be sent to
 
 
 def connect(live: Live) -> socket.socket:
-    host, port = live.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=60)
+    return socket.create_connection(live.place, timeout=60)
 
 
 def head(method: str, path: str, *headers: str, length: int = 100) -> bytes:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -87,7 +86,7 @@ def test_what_is_served_with_tls_can_be_asked_by_the_client_and_the_command_line
 def test_only_tls_1_2_and_later_is_spoken_and_who_says_nothing_is_let_go(tmp_path: Path) -> None:
     files = certified(tmp_path)
     with live_server(tmp_path / "data", settings(files)) as live:
-        place = (str(urlsplit(live.url).hostname), int(urlsplit(live.url).port or 0))
+        place = live.place
         silent = socket.create_connection(place)
         spoken = []
         for version in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -49,11 +48,10 @@ def customer(live: Live) -> str:
 
 def ask(live: Live, path: str, token: str, request_id: str = "x") -> socket.socket:
     """A request whose answer is not read; a small buffer, so that little of it is on its way."""
-    host, port = live.url.removeprefix("http://").split(":")
     own = socket.socket()
     own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     own.settimeout(60)
-    own.connect((host, int(port)))
+    own.connect(live.place)
     head = (f"GET {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {token}", f"X-Request-Id: {request_id}", "", "")
     own.sendall("\r\n".join(head).encode())
     return own
@@ -86,16 +84,6 @@ def wait_for(what: Any) -> None:
         time.sleep(0.1)
 
 
-def memory_mb(live: Live) -> int:
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if live.data.encode() in status.read_bytes().split(b"\0"):
-                return int((status.parent / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
-        except (OSError, ValueError):
-            continue
-    raise AssertionError("the server does not run")
-
-
 def test_an_export_nobody_reads_is_given_up_its_place_is_free_and_it_never_seems_whole(live: Live) -> None:
     token = customer(live)
     with ask(live, EXPORT, token, "unread-1") as first, ask(live, EXPORT, token, "unread-2") as second:
@@ -120,13 +108,13 @@ def test_an_export_nobody_reads_is_given_up_its_place_is_free_and_it_never_seems
 def test_all_exports_together_are_bounded_and_so_is_their_memory(live: Live) -> None:
     with client(live) as admin:  # of an account only half of all may be under way
         tokens = [admin.post("/v1/credentials", json={"scope": "admin", "name": "x"}).json()["token"] for _ in range(4)]
-    before = memory_mb(live)
+    before = live.memory_mb()
     with ExitStack() as closing:
         asked = [closing.enter_context(ask(live, EXPORT, token)) for token in tokens for _ in range(2)]
         found = [begun(own) for own in asked]
         assert sorted(found) == [200] * 4 + [503] * 4
         time.sleep(1)
-        assert memory_mb(live) - before < 400
+        assert live.memory_mb() - before < 400
         with client(live) as admin:
             assert admin.get("/readyz").status_code == 200
     wait_for(lambda: "flowtally_exports_under_way 0.0" in httpx.get(f"{live.url}/metrics").text)
@@ -166,11 +154,10 @@ def test_receipts_nobody_reads_keep_their_sender_from_more_and_nobody_else(tmp_p
         packed = gzip.compress(b"[" + b",".join([b"{}"] * 100_000) + b"]")
         kinds = {"Content-Type": "application/cloudevents-batch+json", "Content-Encoding": "gzip"}
         head = [f"Authorization: Bearer {tokens[0]}", *(f"{name}: {value}" for name, value in kinds.items())]
-        host, port = served.url.removeprefix("http://").split(":")
         with socket.socket() as unread, client(served, tokens[0]) as own, client(served, tokens[1]) as other:
             unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             unread.settimeout(60)
-            unread.connect((host, int(port)))
+            unread.connect(served.place)
             lines = ["POST /v1/events HTTP/1.1", "Host: x", *head, f"Content-Length: {len(packed)}", "", ""]
             unread.sendall("\r\n".join(lines).encode() + packed)
             assert begun(unread) == 200

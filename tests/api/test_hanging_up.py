@@ -54,8 +54,7 @@ def line_of(live: Live, request_id: str) -> dict[str, Any]:
 
 def hang_up(live: Live, request: str, body: bytes = b"", *, after_s: float = 0.1, reset: bool = False) -> None:
     """Send this, wait a moment and close, as a process that ends does, or as a network that breaks."""
-    host, port = live.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection(live.place, timeout=20) as connection:
         connection.sendall(request.encode() + body)
         time.sleep(after_s)
         if reset:

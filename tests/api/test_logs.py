@@ -81,8 +81,7 @@ def live(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 def ask(live: Live, path: bytes, *more: bytes) -> bytes:
-    host, port = live.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection(live.place, timeout=20) as connection:
         connection.sendall(
             b"\r\n".join([b"GET " + path + b" HTTP/1.1", b"Host: x", b"Connection: close", *more, b"", b""])
         )
