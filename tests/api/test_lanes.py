@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -24,11 +25,17 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 class Gate:
-    """Work that notes that it began, and ends when it is let."""
+    """Work that notes that it began, and ends when it is let: at the end of the block at the latest."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
         self.began: list[str] = []
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open.set()
 
     def work(self, name: str) -> Callable[[], str]:
         def work() -> str:
@@ -56,8 +63,7 @@ def turns(asked: Sequence[str]) -> list[str]:
 @given(st.lists(st.sampled_from("abcd"), max_size=12))
 def test_those_who_wait_take_turns_whoever_asked_how_much(asked: list[str]) -> None:
     async def run() -> list[str]:
-        lane, gate = Lane("turns", 1, 1), Gate()
-        try:
+        with closing(Lane("turns", 1, 1)) as lane, Gate() as gate:
             first = asyncio.create_task(lane.run("first", gate.work("first")))
             await until(lambda: gate.began == ["first"])
             others = [asyncio.create_task(lane.run(one, gate.work(one))) for one in asked]
@@ -67,9 +73,6 @@ def test_those_who_wait_take_turns_whoever_asked_how_much(asked: list[str]) -> N
             await until(lambda: not lane.running)
             assert not lane.waiting
             return gate.began[1:]
-        finally:
-            gate.open.set()
-            lane.close()
 
     assert asyncio.run(run()) == turns(asked)
 
@@ -81,8 +84,7 @@ def test_large_questions_have_a_quarter_of_the_threads_and_one_account_half_of_t
     threads: int, large: int, small: int, each: int
 ) -> None:
     async def run() -> None:
-        lanes, gate = Lanes(threads), Gate()
-        try:
+        with closing(Lanes(threads)) as lanes, Gate() as gate:
             greedy = [asyncio.create_task(lanes.run("greedy", gate.work("greedy"), large=True)) for _ in range(40)]
             await until(lambda: len(gate.began) == each)
             others = [
@@ -93,42 +95,31 @@ def test_large_questions_have_a_quarter_of_the_threads_and_one_account_half_of_t
             assert (lanes.large.width, lanes.small.width) == (large, small)
             gate.open.set()
             await asyncio.gather(*greedy, *others)
-        finally:
-            gate.open.set()
-            lanes.close()
 
     asyncio.run(run())
 
 
 def test_one_account_cannot_take_all_threads_of_small_questions() -> None:
     async def run() -> None:
-        lanes, gate = Lanes(8), Gate()
-        try:
+        with closing(Lanes(8)) as lanes, Gate() as gate:
             greedy = [asyncio.create_task(lanes.run("greedy", gate.work("greedy"))) for _ in range(40)]
             await until(lambda: len(gate.began) == lanes.small.width - 1)
             assert await lanes.run("quiet", lambda: "answered") == "answered"
             gate.open.set()
             await asyncio.gather(*greedy)
-        finally:
-            gate.open.set()
-            lanes.close()
 
     asyncio.run(run())
 
 
 def test_one_account_cannot_take_all_threads_that_read_bodies_nor_those_of_questions_with_them() -> None:
     async def run() -> None:
-        lanes, gate = Lanes(8), Gate()
-        try:
+        with closing(Lanes(8)) as lanes, Gate() as gate:
             greedy = [asyncio.create_task(lanes.read.run("greedy", gate.work("greedy"))) for _ in range(40)]
             await until(lambda: len(gate.began) == lanes.read.width // 2)
             assert await lanes.read.run("quiet", lambda: "read") == "read"
             assert await lanes.run("greedy", lambda: "answered") == "answered"
             gate.open.set()
             await asyncio.gather(*greedy)
-        finally:
-            gate.open.set()
-            lanes.close()
 
     asyncio.run(run())
 
@@ -141,8 +132,7 @@ async def _cancelled(task: asyncio.Task[str]) -> None:
 
 def test_who_gives_up_waiting_was_never_there() -> None:
     async def run() -> None:
-        lane, gate = Lane("gone", 1, 1), Gate()
-        try:
+        with closing(Lane("gone", 1, 1)) as lane, Gate() as gate:
             first = asyncio.create_task(lane.run("a", gate.work("a")))
             await until(lambda: gate.began == ["a"])
             gone = asyncio.create_task(lane.run("b", gate.work("b")))
@@ -153,17 +143,13 @@ def test_who_gives_up_waiting_was_never_there() -> None:
             gate.open.set()
             assert [await first, await last] == ["a", "c"]
             assert gate.began == ["a", "c"]
-        finally:
-            gate.open.set()
-            lane.close()
 
     asyncio.run(run())
 
 
 def test_work_that_nobody_waits_for_any_more_holds_its_thread_until_it_ends() -> None:
     async def run() -> None:
-        lane, gate = Lane("held", 1, 1), Gate()
-        try:
+        with closing(Lane("held", 1, 1)) as lane, Gate() as gate:
             first = asyncio.create_task(lane.run("a", gate.work("a")))
             await until(lambda: gate.began == ["a"])
             await _cancelled(first)
@@ -172,9 +158,6 @@ def test_work_that_nobody_waits_for_any_more_holds_its_thread_until_it_ends() ->
             assert (lane.running, lane.waiting, gate.began) == (1, 1, ["a"])
             gate.open.set()
             assert await second == "b"
-        finally:
-            gate.open.set()
-            lane.close()
 
     asyncio.run(run())
 
