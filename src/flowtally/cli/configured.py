@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from flowtally.config import Config, load_config
+from flowtally.errors import ConfigError
 
 
 def configured(**arguments: object) -> Config:
@@ -13,3 +14,11 @@ def configured(**arguments: object) -> Config:
     from flowtally.vendors import VENDORS  # noqa: PLC0415
 
     return load_config(os.environ, {one.name: one.settings for one in VENDORS}, **arguments)
+
+
+def configured_for(data: str, **arguments: object) -> Config:
+    """The same for a data directory that is there. ConfigError where it is not."""
+    config = configured(data=data, **arguments)
+    if not config.data_dir.is_dir():
+        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    return config

@@ -13,12 +13,11 @@ import typer
 from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.care import show_report
-from flowtally.cli.configured import configured
+from flowtally.cli.configured import configured_for
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, say, table
 from flowtally.cli.steps import Steps
 from flowtally.config import Config
-from flowtally.errors import ConfigError
 from flowtally.lease import Lease, of_data, of_keys
 from flowtally.protocol import (
     CheckAnswer,
@@ -208,9 +207,7 @@ def rebuild_roll_ups(
 def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
     from flowtally.start import check_places  # noqa: PLC0415
 
-    config = configured(data=data, usage_url=usage_url, keys_url=keys_url)
-    if not config.data_dir.is_dir():
-        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    config = configured_for(data, usage_url=usage_url, keys_url=keys_url)
     check_places(config)
     return config
 
@@ -260,9 +257,7 @@ def _look_at(data: str) -> DoctorAnswer:
     from flowtally.care.stopped import stop_check  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
-    config = configured(data=data)
-    if not config.data_dir.is_dir():
-        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    config = configured_for(data)
     last, received_at = stop_check(keys_path(config.keys_url))
     found = machine.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
     return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last]])

@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli.configured import configured
+from flowtally.cli.configured import configured_for
 from flowtally.cli.output import Json, document, facts, note
-from flowtally.errors import ConfigError
 from flowtally.units import human_count
 
 EXAMPLES: Final = """\
@@ -30,9 +29,7 @@ def rotate_key(
     """Encrypt all kept secrets with a new key, and forget the old one."""
     from flowtally.care.rotate import rotate_key as rotate  # noqa: PLC0415 - most commands start without the stores
 
-    config = configured(data=data, ledger_url=ledger_url)
-    if not config.data_dir.is_dir():
-        raise ConfigError(f"data = {config.data!r}: there is no such directory")
+    config = configured_for(data, ledger_url=ledger_url)
     done = rotate(config)
     if json:
         document(done)
