@@ -13,7 +13,7 @@ from flowtally.config import load_config
 from flowtally.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Asked, Dialect, Rate
-from flowtally.vendors.reading import form_of
+from flowtally.vendors.reading import pairs_of, values_of
 from flowtally.vendors.throttle import Throttle
 
 every_vendor = pytest.mark.parametrize("dialect", VENDORS, ids=lambda dialect: dialect.name)
@@ -36,7 +36,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
     ],
 )
 def test_a_body_is_read_however_it_is_sent(body: bytes, kind: str, form: dict[str, Any]) -> None:
-    assert form_of(body, kind) == form
+    assert values_of(pairs_of(body, kind), MalformedBody) == form
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_body_is_read_however_it_is_sent(body: bytes, kind: str, form: dict[st
 )
 def test_a_body_that_cannot_be_read_says_so(body: bytes, kind: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        form_of(body, kind)
+        values_of(pairs_of(body, kind), MalformedBody)
 
 
 def test_what_the_body_says_wins_over_the_query_and_cookies_are_read() -> None:

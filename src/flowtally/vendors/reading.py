@@ -39,19 +39,19 @@ async def read_asked(
     """The request, its body read as `body` does; and what of it could not be read (BadRequest, MalformedBody,
     UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks, for secrets are looked at first."""
     sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
-    headers = _headers(request)
+    headers = _headers(request, sent["headers"])
     query: dict[str, str] = {}
     form: dict[str, Any] = {}
     unread = None
     try:
         sent["query"] = query_pairs(request.scope["query_string"])
-        query = _known(_first(sent["query"]), BadRequest)
+        query = values_of(sent["query"], BadRequest)
     except FlowtallyError as error:
         unread = error
     try:
         raw = await body(request, config.max_json_bytes, config)
         sent["form"] = pairs_of(raw, headers.get("content-type", ""))
-        form = _known(_first(sent["form"]), MalformedBody)
+        form = values_of(sent["form"], MalformedBody)
     except ClientGone:
         raise
     except FlowtallyError as error:
@@ -60,8 +60,10 @@ async def read_asked(
     return Asked(request.method, request.scope["path"], query, headers, form, differing), unread
 
 
-def _known(given: dict[str, Any], error: type[FlowtallyError]) -> dict[str, Any]:
-    """The same; what is to be kept of it is checked where it is kept."""
+def values_of(pairs: Pairs, error: type[FlowtallyError]) -> dict[str, Any]:
+    """The parameters, of those given twice the first. The error where one is no text that can be known; what is to be
+    kept is checked where it is kept."""
+    given = _first(pairs)
     for name, value in given.items():
         check_known("A parameter", name, error)
         if isinstance(value, str):
@@ -69,17 +71,12 @@ def _known(given: dict[str, Any], error: type[FlowtallyError]) -> dict[str, Any]
     return given
 
 
-def _headers(request: AnyRequest) -> dict[str, str]:
-    """By name in lower case, of those given twice the first; cookies may come in several lines."""
-    headers = _first((name.lower(), value) for name, value in request.headers.multi_items())
+def _headers(request: AnyRequest, sent: Pairs) -> dict[str, str]:
+    """Of those given twice the first; cookies may come in several lines."""
+    headers = _first(sent)
     if cookies := request.headers.getall("cookie", []):
         headers["cookie"] = "; ".join(cookies)
     return headers
-
-
-def form_of(raw: bytes, content_type: str) -> dict[str, Any]:
-    """The parameters of a body, of those given twice the first."""
-    return _known(_first(pairs_of(raw, content_type)), MalformedBody)
 
 
 def pairs_of(raw: bytes, content_type: str) -> Pairs:
