@@ -10,7 +10,7 @@ from shutil import which
 
 import pytest
 
-from flowtally.agents import squid
+from flowtally.agents.formats import squid
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Reading, Unreadable
 

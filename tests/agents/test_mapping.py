@@ -1,6 +1,6 @@
 import pytest
 
-from flowtally.agents import combined, squid
+from flowtally.agents.formats import combined, squid
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Line, Reading, Unreadable
 from flowtally.errors import ConfigError

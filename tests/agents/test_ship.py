@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.agents.fake import FakeServer
 
+from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.position import CannotResume, Position, decoded, encoded, mapping_text
 from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
@@ -19,6 +20,7 @@ from flowtally.errors import ConfigError
 from flowtally.protocol import PlainEvent
 from flowtally.texts import is_text
 
+SQUID = Declared(format="squid")
 SPLIT = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.+)")
 
 
@@ -37,7 +39,7 @@ def run(
     server: FakeServer, path: Path, mapping: Mapping = SPLIT, *, batch_events: int = 10, source: str = ""
 ) -> ImportReport:
     with LogFile.open(path) as log:
-        return Importer(server.client(), log, "squid", mapping, source=source, batch_events=batch_events).run()
+        return Importer(server.client(), log, SQUID, mapping, source=source, batch_events=batch_events).run()
 
 
 def down(server: FakeServer) -> list[int]:
@@ -68,7 +70,7 @@ def test_only_the_last_event_of_a_request_says_where_its_reading_ended(tmp_path:
     server, path = FakeServer(), tmp_path / "access.log"
     path.write_bytes(lines(0, 25))
     report = run(server, path)
-    text = mapping_text("squid", SPLIT)
+    text = mapping_text(SQUID, SPLIT)
     places = [decoded(report.source, 25, event.position, text).sequence for event in server.all_stored()]
     assert places == [0] * 9 + [10] * 10 + [20] * 5 + [25]
 
@@ -85,7 +87,7 @@ def test_what_the_server_could_not_hold_is_sent_by_a_later_run(
     path.write_bytes(lines(0, 37))
     server.hold_only = stored
     with LogFile.open(path) as log, pytest.raises(ApiError, match="full"):
-        Importer(server.client(retry_s=0), log, "squid", SPLIT, source=source, batch_events=10).run()
+        Importer(server.client(retry_s=0), log, SQUID, SPLIT, source=source, batch_events=10).run()
     server.hold_only = None
     other = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.*)")
     if stored:
@@ -185,7 +187,7 @@ def test_a_stopped_import_goes_on_where_the_server_is(tmp_path: Path) -> None:
 
     server.before_store = stop
     with LogFile.open(path) as log:
-        importer = Importer(server.client(), log, "squid", SPLIT, batch_events=10)
+        importer = Importer(server.client(), log, SQUID, SPLIT, batch_events=10)
         with pytest.raises(KeyboardInterrupt):
             importer.run()
         assert (importer.report().stored, importer.report().sequence) == (20, 20)
@@ -202,7 +204,7 @@ def test_a_batch_stored_in_part_is_completed_not_repeated(tmp_path: Path) -> Non
     run(server, run_of_ten)
     server.store_only = 4
     with pytest.raises(Unreachable), LogFile.open(path) as log:
-        Importer(server.client(retry_s=0), log, "squid", SPLIT, batch_events=10).run()
+        Importer(server.client(retry_s=0), log, SQUID, SPLIT, batch_events=10).run()
     assert down(server) == list(range(14))
     report = run(server, path)
     assert (report.resumed_lines, report.stored, report.duplicate) == (10, 21, 4)
@@ -288,7 +290,7 @@ def test_of_a_log_still_written_half_a_line_waits_for_its_other_half(tmp_path: P
     for end in (len(whole) - 1, len(whole)):  # the number of bytes up is all there, but who knows
         path.write_bytes(whole[:end])
         with LogFile.open(path) as log:
-            report = Importer(server.client(), log, "squid", SPLIT, finished=False).run()
+            report = Importer(server.client(), log, SQUID, SPLIT, finished=False).run()
         assert report.unreadable == 0
     assert down(server) == [0, 1, 2]
 
@@ -301,8 +303,8 @@ def test_a_pipe_needs_a_name_and_then_resumes_like_a_file() -> None:
             out.write(lines(0, end))
         with LogFile(io.BufferedReader(io.FileIO(readable)), "-") as log:
             with pytest.raises(ConfigError, match="--source"):
-                Importer(server.client(), log, "squid", SPLIT)
-            Importer(server.client(), log, "squid", SPLIT, source="piped", batch_events=10).run()
+                Importer(server.client(), log, SQUID, SPLIT)
+            Importer(server.client(), log, SQUID, SPLIT, source="piped", batch_events=10).run()
     assert down(server) == list(range(25))
 
 
@@ -310,8 +312,8 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     server, path, seen = FakeServer(), tmp_path / "access.log", list[Progress]()
     path.write_bytes(lines(0, 25))
     with LogFile.open(path) as log:
-        Importer(server.client(), log, "squid", SPLIT, progress=seen.append, batch_events=10).run()
-    assert [progress.events for progress in seen] == [10, 20, 25, 25]
+        Importer(server.client(), log, SQUID, SPLIT, progress=seen.append, batch_events=10).run()
+    assert [progress.events for progress in seen] == [10, 20, 25]
     assert (seen[-1].done_bytes, seen[-1].total_bytes) == (path.stat().st_size, path.stat().st_size)
 
 
@@ -331,7 +333,7 @@ def test_the_position_fits_whatever_the_options_are() -> None:
     from flowtally.agents.position import mapping_text
 
     for pattern in ("x" * 5000, '"' * 900, "\\" * 900, "\x01" * 900, "ü" * 900, "\x9b" * 450, "\u202e\\" * 200):
-        position = Position(2**60, 2**60, 2**60, mapping=mapping_text("squid", Mapping(pattern=pattern)))
+        position = Position(2**60, 2**60, 2**60, mapping=mapping_text(SQUID, Mapping(pattern=pattern)))
         assert len(encoded(position)) < 4096
         assert is_text(encoded(position))
         assert decoded("a log", 2**60, encoded(position), position.mapping) == position

@@ -15,7 +15,7 @@ from tests.ingest.conftest import House, named, numbered
 from tests.ingest.test_held import together
 from tests.ingest.test_sources import house_in, issue
 
-from flowtally.agents.ship import BATCH_EVENTS
+from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.client.outbox import Limits
 from flowtally.config import load_config
 from flowtally.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable

@@ -1,5 +1,6 @@
 """Programs beside a proxy or a web server: they read logs and send what was used to the server through `client`.
 
-A log line goes one way: `reader` (bytes) -> a format (`squid`, `combined`, `cloudevents`: a `Reading`) -> `mapping`
-(whose it is: an `Entry`) -> `ship` (numbered events, batches, position). No database, no framework, no config here.
+A log line goes one way: `reader` (bytes) -> `formats` (what the line says: a `Reading`) -> `mapping` (whose it is: a
+`Reading` with an account) -> `sending` (numbered events, batches, position). `ship` does so to a log's end. No
+database, no framework, no config here.
 """

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.formats.declared import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import digest
 from flowtally.events import MAX_POSITION_CHARS
@@ -39,9 +40,9 @@ class CannotResume(Exception):
     """The source stands where this import cannot go on; the message says why and what to do."""
 
 
-def mapping_text(format_name: str, mapping: Mapping) -> str:
+def mapping_text(declared: Declared, mapping: Mapping) -> str:
     """The options that decide what the lines of a source become, in one canonical text."""
-    options = {"format": format_name, **msgspec.to_builtins(mapping)}
+    options = {**msgspec.to_builtins(declared), **msgspec.to_builtins(mapping)}
     for name in HARMLESS:
         options.pop(name, None)
     text = msgspec.json.encode(options, order="sorted").decode()

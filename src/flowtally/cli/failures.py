@@ -12,7 +12,7 @@ import typer
 
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged
-from flowtally.agents.ship import NothingStored
+from flowtally.agents.sending import NothingStored
 from flowtally.client import ApiError
 from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
 from flowtally.texts import printable, text_fault

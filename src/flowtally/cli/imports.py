@@ -8,10 +8,12 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
-from flowtally.agents.ship import BATCH_EVENTS, Importer
+from flowtally.agents.sending import BATCH_EVENTS
+from flowtally.agents.ship import Importer
 from flowtally.cli import ask
 from flowtally.cli.chart import fit
 from flowtally.cli.failures import PARTLY
@@ -70,7 +72,9 @@ def import_log(
     mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
     with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
         shown = meter(Path(file).name)
-        run = Importer(client, log, format_name, mapping, source=source, progress=shown.show, batch_events=batch)
+        run = Importer(
+            client, log, Declared(format=format_name), mapping, source=source, progress=shown.show, batch_events=batch
+        )
         stopped = _run(run, shown, json)
     _show(run.report(), json)
     if stopped:

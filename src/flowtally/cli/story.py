@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import ImportReport
@@ -21,6 +22,7 @@ from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, Usag
 from flowtally.units import parse_amount
 
 LOG: Final = "access.log.gz"
+SQUID: Final = Declared(format="squid")
 # Squid wrote the proxy user as ACCOUNT-USER; 407 is its challenge to a client that has not said who it is.
 MAPPING: Final = Mapping(user_from="user:(?P<account>[^-]+)-(?P<user>.+)", product="residential", skip_status=(407,))
 BEGINS: Final = "2026-11-01"  # before the first line of the log
@@ -80,7 +82,7 @@ def balances(client: Client) -> list[BalanceAnswer]:
 def import_demo_log(client: Client, progress: Callable[[Progress], None]) -> ImportReport:
     """The packaged log, whole; running it again stores nothing twice."""
     with as_file(files("flowtally") / "demo" / LOG) as path, LogFile.open(path) as log:
-        return Importer(client, log, "squid", MAPPING, progress=progress).run()
+        return Importer(client, log, SQUID, MAPPING, progress=progress).run()
 
 
 def usage_of_all(client: Client) -> list[UsageAnswer]:

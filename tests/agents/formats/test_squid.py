@@ -1,7 +1,7 @@
 import pytest
 
+from flowtally.agents.formats.squid import read_line
 from flowtally.agents.reading import Reading, Unreadable
-from flowtally.agents.squid import read_line
 
 NATIVE = (
     b"1795173252.544     37 127.0.0.12 TCP_MISS/200 2384167 GET http://cdn.test/a acme-bob HIER_DIRECT/127.0.0.1 a/b"

@@ -1,6 +1,6 @@
 import pytest
 
-from flowtally.agents.cloudevents import read_line
+from flowtally.agents.formats.cloudevents import read_line
 from flowtally.agents.reading import Reading, Unreadable
 
 

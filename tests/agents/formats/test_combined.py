@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.agents.combined import read_line
+from flowtally.agents.formats.combined import read_line
 from flowtally.agents.reading import Reading, Unreadable
 
 REAL_LOG = Path(__file__).parents[3] / "shared/data/apache_access.log.gz"
