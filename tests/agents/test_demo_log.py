@@ -10,11 +10,12 @@ from shutil import which
 
 import pytest
 
-from flowtally.agents.formats import squid
+from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Reading, Unreadable
 
 ROOT = Path(__file__).parents[2]
+SQUID = format_of(Declared(format="squid"))
 NAMED = Mapping(user_from="user:(?P<account>[^-]+)-(?P<user>.+)", skip_status=(407,))
 
 
@@ -24,7 +25,7 @@ def recorded() -> list[bytes]:
 
 
 def readings(lines: list[bytes]) -> list[Reading]:
-    read = [squid.read_line(line) for line in lines]
+    read = [SQUID.read_line(line) for line in lines]
     assert all(isinstance(one, Reading) for one in read)
     return [one for one in read if isinstance(one, Reading)]
 
@@ -47,7 +48,7 @@ def test_no_byte_of_the_recorded_log_is_lost(recorded: list[bytes]) -> None:
 
 
 def test_only_lines_of_nobody_are_left_out_when_names_carry_the_account(recorded: list[bytes]) -> None:
-    mapper = Mapper(NAMED, squid.read_line)
+    mapper = Mapper(NAMED, SQUID)
     for line in recorded:
         read = mapper.read(line)
         nobody = line.split()[7] == b"-"

@@ -1,16 +1,18 @@
 import pytest
 
-from flowtally.agents.formats import combined, squid
+from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Line, Reading, Unreadable
 from flowtally.errors import ConfigError
 
 LINE = b"1795173252.5 7 10.0.0.9 TCP_MISS/200 900 GET http://cdn.test/x acme-bob HIER_DIRECT/10.1.1.1 a/b 100"
+SQUID = format_of(Declared(format="squid"))
+COMBINED = format_of(Declared(format="combined"))
 SPLIT = r"user:(?P<account>[^-]+)-(?P<user>.+)"
 
 
 def read(mapping: Mapping, line: bytes = LINE) -> Line:
-    return Mapper(mapping, squid.read_line).read(line)
+    return Mapper(mapping, SQUID).read(line)
 
 
 def names(mapping: Mapping, line: bytes = LINE) -> tuple[str, str, str]:
@@ -71,6 +73,22 @@ def test_a_pattern_takes_times_as_logs_write_them(time: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("time_format", "zone", "time"),
+    [
+        ("epoch-ms", "", "1795172400000"),
+        ("", "Europe/Berlin", "2026-11-20 12:00:00"),
+        ("%d.%m.%y %I %p", "+0230", "20.11.26 01 PM"),
+    ],
+)
+def test_a_pattern_takes_times_as_they_are_declared(time_format: str, zone: str, time: str) -> None:
+    declared = format_of(Declared(format="squid", time_format=time_format, zone=zone))
+    mapper = Mapper(Mapping(account="a", pattern=r"<(?P<time>.*)>"), declared)
+    reading = mapper.read(f"<{time}>".encode())
+    assert isinstance(reading, Reading)
+    assert reading.time_at == (1_795_172_400_000 if zone != "+0230" else 1_795_170_600_000)
+
+
+@pytest.mark.parametrize(
     ("pattern", "line", "reason"),
     [
         (r"(?P<user>nobody)", LINE, "no_match"),
@@ -92,7 +110,7 @@ def test_a_status_can_be_left_out_on_purpose() -> None:
 
 def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
     line = b'10.0.0.9 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1'
-    reading = Mapper(Mapping(account="a", user_from="client"), combined.read_line).read(line)
+    reading = Mapper(Mapping(account="a", user_from="client"), COMBINED).read(line)
     assert isinstance(reading, Reading)
     assert reading.user == "10.0.0.9"
 
@@ -111,4 +129,4 @@ def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
 )
 def test_options_of_no_use_are_refused_before_anything_is_read(mapping: Mapping) -> None:
     with pytest.raises(ConfigError):
-        Mapper(mapping, squid.read_line)
+        Mapper(mapping, SQUID)

@@ -4,9 +4,10 @@
     --user-from user|client|url|none   which field of the line names the user (default `user`)
     --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
                                        a regular expression over the whole field; groups account, user, product
-    --pattern REGEX                    searched in the raw line; groups account, user, product, client, time, bytes_up,
-                                       bytes_down, requests, status replace what the format read. With a group `time`
-                                       the pattern is the format and the named one is not asked.
+    --pattern REGEX                    searched in the line (without its envelope); groups account, user, product,
+                                       client, time, bytes_up, bytes_down, requests, status replace what the format
+                                       read. With a group `time` the pattern is the format and the named one is not
+                                       asked; --time-format and --zone say how that time is written.
 
 The pattern comes first and only replaces fields; --user-from then looks at the fields. Account: --account, else what
 the line or the pattern says, else the group of --user-from. Product: line or pattern, group, --product. A line that
@@ -17,12 +18,14 @@ on purpose, e.g. 407: Squid's challenges to clients that have not said, or not p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from flowtally.agents.reading import Line, Reading, Unreadable, any_time_at, quantity, text_of
+from flowtally.agents.formats import Format, times_of
+from flowtally.agents.formats.declared import Wrapped
+from flowtally.agents.formats.times import BadTime, Times
+from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
 from flowtally.errors import ConfigError
 from flowtally.texts import text_fault
 
@@ -45,12 +48,14 @@ class Mapping(msgspec.Struct, frozen=True, omit_defaults=True):
 class Mapper:
     """`mapping` made ready: regular expressions compiled and checked once. Raises ConfigError for options of no use."""
 
-    def __init__(self, mapping: Mapping, read_line: Callable[[bytes], Line]) -> None:
+    def __init__(self, mapping: Mapping, format_: Format) -> None:
         for option, name in (("--account", mapping.account), ("--product", mapping.product)):
             if fault := text_fault(name):  # every line would be refused for it, its number gone for good
                 raise ConfigError(f"{option} {name!r} {fault}")
         self.mapping = mapping
-        self._read_line = read_line
+        self._format = format_
+        self._read_line = format_.read_line
+        self._times = times_of(format_.declared)
         field, colon, expression = mapping.user_from.partition(":")
         if field not in FIELDS or (field == "none" and colon):
             raise ConfigError(f"--user-from {mapping.user_from!r}: the field must be one of {', '.join(FIELDS)}")
@@ -72,14 +77,24 @@ class Mapper:
         """What format and pattern make of the line; names the pattern found are already in their places."""
         if self._pattern is None:
             return self._read_line(line)
-        if not line.strip():
-            return None
-        found = self._pattern.search(text_of(line))
+        wrapped = self._unwrapped(line)
+        if not isinstance(wrapped, Wrapped):
+            return wrapped
+        found = self._pattern.search(text_of(wrapped.text))
         if found is None:
             return Unreadable("no_match", "the pattern does not match")
         groups = {name: text for name, text in found.groupdict().items() if text is not None}
-        base = Reading(time_at=0) if "time" in self._pattern.groupindex else self._read_line(line)
-        return _replaced(base, groups) if isinstance(base, Reading) else base
+        base = Reading(time_at=0) if "time" in self._pattern.groupindex else self._read_wrapped(wrapped)
+        return _replaced(base, groups, self._times) if isinstance(base, Reading) else base
+
+    def _unwrapped(self, line: bytes) -> Wrapped | Unreadable | None:
+        if self._format.envelope:
+            return self._format.envelope.unwrap(line)
+        return Wrapped(line) if line.strip() else None
+
+    def _read_wrapped(self, wrapped: Wrapped) -> Line:
+        envelope = self._format.envelope
+        return envelope.read(wrapped) if envelope else self._read_line(wrapped.text)
 
     def _named(self, reading: Reading) -> Line:
         names = self._names_in(reading)
@@ -116,7 +131,7 @@ def _compiled(option: str, expression: str, known: frozenset[str]) -> re.Pattern
     return pattern
 
 
-def _replaced(base: Reading, groups: dict[str, str]) -> Line:
+def _replaced(base: Reading, groups: dict[str, str], times: Times) -> Line:
     changes: dict[str, str | int] = {
         name: text for name, text in groups.items() if name in NAME_GROUPS or name == "client"
     }
@@ -127,8 +142,8 @@ def _replaced(base: Reading, groups: dict[str, str]) -> Line:
         if name in groups:
             changes[name] = number
     if "time" in groups:
-        time_at = any_time_at(groups["time"])
-        if time_at is None:
-            return Unreadable("bad_time", f"no instant: {groups['time'][:60]!r}")
-        changes["time_at"] = time_at
+        try:
+            changes["time_at"] = times.at(groups["time"])
+        except BadTime as error:
+            return Unreadable("bad_time", str(error))
     return msgspec.structs.replace(base, **changes)

@@ -7,7 +7,6 @@ and refusals included (they moved bytes too, and `status` keeps them apart). A f
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -97,12 +96,3 @@ def rfc3339_at(text: str) -> int | None:
     except BadRange:
         return None
     return at if at >= 0 else None
-
-
-def any_time_at(text: str) -> int | None:
-    """A time as logs write it: epoch seconds with or without a fraction, RFC 3339, or Apache's."""
-    if match := re.fullmatch(r"(\d+)(?:\.(\d+))?", text, re.ASCII):
-        return epoch_at(match[1], match[2] or "0")
-    if match := re.fullmatch(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})", text, re.ASCII):
-        return clf_at(match[1], match[2], match[3], (int(match[4]), int(match[5]), int(match[6])), match[7])
-    return rfc3339_at(text)

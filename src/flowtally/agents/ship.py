@@ -50,7 +50,7 @@ class Importer:
         finished: bool = True,
     ) -> None:
         """`finished` False: the log is still written to, so a last line without newline is left for the next run."""
-        mapper = Mapper(mapping, format_of(declared).read_line)
+        mapper = Mapper(mapping, format_of(declared))
         if not source and not log.seekable:
             raise ConfigError("a pipe has no name of its own: give --source, the same for every run")
         if fault := text_fault(source):

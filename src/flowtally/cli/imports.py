@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
-from flowtally.agents.formats import Declared
+from flowtally.agents.formats import FORMATS, Declared
+from flowtally.agents.formats.times import NAMES
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
@@ -41,8 +42,8 @@ INTERRUPTED: Final = 130
 def import_log(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A log, plain or gzip; - reads standard input.")],
     format_name: Annotated[
-        Literal["squid", "combined", "cloudevents"], typer.Option("--format", help="How its lines are written.")
-    ] = "squid",
+        str, typer.Option("--format", help=f"How its lines are written: {', '.join(FORMATS)}. Default: squid.")
+    ] = "",
     account: Annotated[str, typer.Option("--account", help="Every line is this account's.")] = "",
     user_from: Annotated[
         str, typer.Option("--user-from", help="user, client, url or none, or FIELD:REGEX with groups account, user.")
@@ -66,15 +67,20 @@ def import_log(
             max=MAX_EVENTS,
         ),
     ] = BATCH_EVENTS,
+    time_format: Annotated[
+        str, typer.Option("--time-format", help=f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
+    ] = "",
+    zone: Annotated[
+        str, typer.Option("--zone", help="The zone of times that say none: Europe/Berlin, UTC, +01:00.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Read an access log and count every line once."""
+    declared = Declared(format=format_name or "squid", time_format=time_format, zone=zone)
     mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
     with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
         shown = meter(Path(file).name)
-        run = Importer(
-            client, log, Declared(format=format_name), mapping, source=source, progress=shown.show, batch_events=batch
-        )
+        run = Importer(client, log, declared, mapping, source=source, progress=shown.show, batch_events=batch)
         stopped = _run(run, shown, json)
     _show(run.report(), json)
     if stopped:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.agents.formats import FORMATS
+from flowtally.agents.formats import FORMATS, Declared, format_of
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.agents.reading import END_OF_TIME_AT, Reading
 from flowtally.events import MAX_QUANTITY
@@ -25,7 +25,7 @@ def test_no_line_makes_a_format_raise_or_read_what_cannot_be_kept(name: str, dat
     good = GOOD[name]
     start, end = sorted(data.draw(st.tuples(st.integers(0, len(good)), st.integers(0, len(good)))))
     line = data.draw(st.one_of(st.binary(), st.lists(PIECES).map(b"".join)))
-    read = FORMATS[name](good[:start] + line + good[end:])
+    read = format_of(Declared(format=name)).read_line(good[:start] + line + good[end:])
     if isinstance(read, Reading):
         assert all(0 <= number <= MAX_QUANTITY for number in (read.bytes_up, read.bytes_down, read.requests))
         assert read.time_at is None or 0 <= read.time_at < END_OF_TIME_AT
@@ -38,7 +38,8 @@ def test_no_line_makes_a_format_raise_or_read_what_cannot_be_kept(name: str, dat
 )
 def test_no_line_takes_long(name: str, filler: bytes) -> None:
     good = GOOD[name]
+    read_line = format_of(Declared(format=name)).read_line
     started = time.process_time()
     for cut in range(0, len(good), 8):
-        FORMATS[name]((good[:cut] + filler * (MAX_LINE_BYTES // len(filler)))[:MAX_LINE_BYTES])
+        read_line((good[:cut] + filler * (MAX_LINE_BYTES // len(filler)))[:MAX_LINE_BYTES])
     assert time.process_time() - started < 2

@@ -1,7 +1,8 @@
 """How logs are written: a declared format becomes an exact reader. A new one is a file here and a line in `FORMATS`.
 
-`declared` has the values, `compiled` makes a reader of the pieces of a server's own format string; each other file is
-one kind of format. A format reads lines (`reading.Line`) and knows neither files nor accounts.
+`declared` has the values, `compiled` makes a reader of the pieces of a server's own format string, `times` reads
+instants; each other file is one kind of format. A format reads lines (`reading.Line`) and knows neither files nor
+accounts.
 """
 
 from __future__ import annotations
@@ -13,32 +14,49 @@ import msgspec
 
 from flowtally.agents.formats import cloudevents, combined, squid
 from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line
 from flowtally.errors import ConfigError
 
-FORMATS: Final[dict[str, Callable[[bytes], Line]]] = {
-    "squid": squid.read_line,
-    "combined": combined.read_line,
-    "cloudevents": cloudevents.read_line,
+Maker = Callable[[Declared], Format]
+
+
+def _plain(read_line: Callable[[bytes], Line]) -> Maker:
+    """A format that is one function: nothing else is declared with it."""
+    return lambda declared: Format(declared, read_line)
+
+
+FORMATS: Final[dict[str, Maker]] = {
+    "squid": _plain(squid.read_line),
+    "combined": _plain(combined.read_line),
+    "cloudevents": _plain(cloudevents.read_line),
 }
+# What else a log may be declared by: a field of `Declared`, and the format its text makes.
+STRINGS: Final[dict[str, Maker]] = {}
+BESIDE: Final = ("envelope", "time_format", "zone")  # go with any format, and are none
 
 
 def format_of(declared: Declared) -> Format:
     """The format made ready, for one log. ConfigError where it is unknown, of no use, or two are declared."""
     names = [name for name, said in msgspec.structs.asdict(declared).items() if said and name not in BESIDE]
     if len(names) != 1:
-        raise ConfigError("say how the lines are written: exactly one of " + ", ".join(_options(Declared)))
-    if declared.format not in FORMATS:
-        raise ConfigError(f"--format {declared.format!r}: known are {', '.join(FORMATS)}")
-    return Format(declared, FORMATS[declared.format])
+        raise ConfigError("say how the lines are written: exactly one of " + ", ".join(_options()))
+    times_of(declared)  # refuses a time format or a zone of no use, whatever the format makes of them
+    if names == ["format"]:
+        if declared.format not in FORMATS:
+            raise ConfigError(f"--format {declared.format!r}: known are {', '.join(FORMATS)}")
+        return FORMATS[declared.format](declared)
+    return STRINGS[names[0]](declared)
 
 
-BESIDE: Final = ("envelope", "time_format", "zone")  # go with any format, and are none
+def times_of(declared: Declared) -> Times:
+    """Reads the times of this log, for a format that names no other spelling, and for `--pattern`."""
+    return Times(declared.time_format, declared.zone)
 
 
-def _options(kind: type[Declared]) -> list[str]:
-    fields = msgspec.structs.fields(kind)
-    return ["--" + field.encode_name for field in fields if field.name not in BESIDE]
+def _options() -> list[str]:
+    fields = msgspec.structs.fields(Declared)
+    return ["--" + field.encode_name for field in fields if field.name == "format" or field.name in STRINGS]
 
 
-__all__ = ["FORMATS", "Declared", "Format", "format_of"]
+__all__ = ["FORMATS", "STRINGS", "Declared", "Format", "format_of", "times_of"]

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from flowtally.agents.formats.times import BadTime
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
 from flowtally.errors import ConfigError
 
@@ -31,8 +32,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One directive. `name` as the format string spells it. `pattern` must not match what ends the field, and has no
     groups; `wide` is for values that may hold it. `convert` makes the value of the bytes (None: it is no such value).
 
-    `time` gives ms since 1970 UTC, `fraction` ms to add to it. Of several fields with one meaning the highest `rank`
-    counts, of equal ones the first."""
+    `time` gives ms since 1970 UTC (or raises BadTime, which says why not), `fraction` ms to add to it. Of several
+    fields with one meaning the highest `rank` counts, of equal ones the first."""
 
     name: str
     pattern: bytes = rb"\S+"
@@ -73,7 +74,10 @@ class Compiled:
             match = found
         values: dict[str, Any] = {}
         for (means, convert, name), raw in zip(self._converts, match.groups(), strict=True):
-            value = convert(raw)
+            try:
+                value = convert(raw)
+            except BadTime as error:
+                return Unreadable("bad_time", f"{name}: {error}")
             if value is None:
                 reason: Literal["bad_time", "bad_size"] = "bad_time" if means in ("time", "fraction") else "bad_size"
                 return Unreadable(reason, f"{name} is no {means}: {text_of(raw[:60])}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from flowtally.agents.reading import Line
+from flowtally.agents.reading import Line, Unreadable
 
 
 class Declared(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab"):
@@ -23,22 +23,41 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     apache_log_format: str = ""
     haproxy_log_format: str = ""
     envoy_format: str = ""
+    threeproxy_logformat: str = msgspec.field(default="", name="3proxy-logformat")
     json_fields: str = ""
     envelope: str = ""
     time_format: str = ""
     zone: str = ""
 
 
+class Wrapped(msgspec.Struct, frozen=True, gc=False):
+    """The text that an envelope holds, and the instant the envelope says; where it says none, why."""
+
+    text: bytes
+    time_at: int | None = None
+    fault: str = ""
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """`unwrap` gives None where there is nothing (a blank line, a piece of a line whose rest is to come); `read` reads
+    what it held by the format within."""
+
+    unwrap: Callable[[bytes], Wrapped | Unreadable | None]
+    read: Callable[[Wrapped], Line]
+
+
 class Format(msgspec.Struct, frozen=True):
-    """A declared format made ready; the reader may remember directives of the log (`#Fields:`), so one for each log.
+    """A declared format made ready. A reader may remember what lines before said (`#Fields:`), so one for each log.
 
     `means` are the meanings it names, each with the field it is read from (`bytes_down` -> `%<st`), for people to look
-    at; `notes` what it cannot know. `remember`, where there is one, wants the lines before the place where reading
-    begins.
+    at; `notes` what it cannot know. `remember`, where there is one, is called each time reading begins, with all lines
+    before that place, in order: it forgets what it knew and takes from them what it needs. `envelope` is there where
+    one is declared; `read_line` sees to it.
     """
 
     declared: Declared
     read_line: Callable[[bytes], Line]
     means: dict[str, str] = {}
     notes: tuple[str, ...] = ()
-    remember: Callable[[bytes], None] | None = None
+    remember: Callable[[Iterable[bytes]], None] | None = None
+    envelope: Envelope | None = None
