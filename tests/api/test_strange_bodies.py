@@ -15,9 +15,11 @@ from tests.vendors.tongues import ROUTES, assert_refused
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Operation
+from flowtally.client import calls
 from flowtally.errors import FlowtallyError
 from flowtally.ingest.decode import MEDIA_TYPES, decode
 from flowtally.ingest.decompress import decompress
+from flowtally.protocol import WhitelistRequest
 from flowtally.vendors.base import Dialect, Route
 
 DEEP = 100_000
@@ -104,3 +106,22 @@ def test_no_dialect_takes_a_strange_form_for_a_fault_of_its_own(
             if "code" not in answer.json() or answer.json()["code"] not in (0, 200):
                 assert_refused(dialect, answer)
     assert not [line for line in logged if "exc_info" in line]
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_any_body_may_be_compressed_as_our_client_sends_a_long_one(client: Client, acme: str, encoding: str) -> None:
+    def put(body: bytes, kind: str = encoding) -> Any:
+        headers = {"Content-Type": "application/json", "Content-Encoding": kind}
+        return client.put("/v1/accounts/acme/whitelist/mobile", content=body, headers=headers)
+
+    call = calls.replace_whitelist("acme", "mobile", WhitelistRequest([f"192.0.2.{n}" for n in range(99)]))
+    assert call.headers["Content-Encoding"] == "zstd"
+    assert client.request(call.method, call.path, content=call.content, headers=call.headers).status_code == 200
+    packed = PACKED[encoding](b'{"addresses":["198.51.100.1"]}')
+    assert [one["address"] for one in put(packed).json()["items"]] == ["198.51.100.1"]
+    assert put(packed[:-9]).status_code == 400
+    assert put(packed, "br").status_code == 415
+    assert put(PACKED[encoding](b" " * 100_000)).status_code == 413

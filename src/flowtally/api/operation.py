@@ -34,6 +34,7 @@ from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID
 from flowtally.api.weights import SMALL, WRITE, Weight
 from flowtally.config import Config
 from flowtally.errors import BadRequest, FlowtallyError
+from flowtally.ingest.decompress import decompress
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
@@ -207,7 +208,7 @@ async def _admitted(
     )
     if inspect.iscoroutinefunction(op.work) and op.body is None:
         return respond(op, await op.work(call, request, **given))
-    raw = await read_body(request, house.config.max_json_bytes, house.config) if op.method != "GET" else b""
+    raw = await _body(request, house.config) if op.method != "GET" else b""
     if op.body is not None:
         given["body"] = parse_body(raw, request.headers.get("content-type", ""), op.body)
     elif raw.strip() not in (b"", b"{}"):
@@ -221,6 +222,12 @@ async def _admitted(
         request.scope[HELD].enter_context(house.exports.take(credential))  # type: ignore[typeddict-item]
     weight = op.weigh(query, call.now) if op.weigh is not None else WRITE if op.writes else SMALL
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
+
+
+async def _body(request: AnyRequest, config: Config) -> bytes:
+    """As it was before its Content-Encoding, which is no larger than a plain one may be."""
+    raw = await read_body(request, config.max_json_bytes, config)
+    return decompress(raw, request.headers.get("content-encoding"), config.max_json_bytes)
 
 
 def actor_of(request: AnyRequest, credential: Credential, config: Config, door: str) -> Actor:
