@@ -30,6 +30,8 @@ from flowtally.protocol import (
     HeldAnswer,
     HeldEvent,
     HeldFilter,
+    OverlapsAnswer,
+    OverlapsRequest,
     PlainEvent,
     SourceAnswer,
     SourceDetail,
@@ -113,6 +115,9 @@ class FakeIngest:
 
     def hand_over(self, source: str, sender: str) -> SourceDetail:
         raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has one that can
+
+    def overlaps(self, asked: OverlapsRequest, credential: Credential) -> OverlapsAnswer:
+        return OverlapsAnswer([], None)  # tests/ingest has one that finds some
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer:
         event, _ = self.seen.get((source, id), (None, ""))

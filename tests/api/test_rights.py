@@ -115,6 +115,7 @@ GET /v1/senders/{sender}                                                 ...A
 PATCH /v1/senders/{sender}                                               ...A
 GET /v1/sources                                                          i..A
 POST /v1/sources/hand-over                                               ...A
+POST /v1/sources/overlaps                                                i..A
 GET /v1/usage                                                            ...A
 GET /v1/verify                                                           ...A
 POST /v1/verify                                                          ...A

@@ -147,6 +147,12 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/accounts/a/credentials/c1/revoke", lambda c: c.revoke_credential("c1", "a"), CREDENTIAL),
     ("GET", "/v1/senders/s1", lambda c: c.sender("s1"), SENDER),
     ("PATCH", "/v1/senders/s1", lambda c: c.rename_sender("s1", "gw"), SENDER),
+    (
+        "POST",
+        "/v1/sources/overlaps",
+        lambda c: c.overlaps("a", [p.PlainEvent("b", "acme", sequence=1)]),
+        {"overlaps": [{"index": 0, "sources": ["b"]}], "unknown_before": None},
+    ),
     ("POST", "/v1/sources/hand-over", lambda c: c.hand_over_source("a b&", "s1"), SOURCE),
     ("PUT", "/v1/pools/mobile", lambda c: c.create_pool("mobile", p.PoolRequest("bytes")), POOL),
     ("PUT", "/v1/products/m", lambda c: c.map_product("m", p.ProductRequest("mobile")), PRODUCT),

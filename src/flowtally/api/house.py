@@ -38,6 +38,8 @@ from flowtally.protocol import (
     HeldAnswer,
     HeldEvent,
     HeldFilter,
+    OverlapsAnswer,
+    OverlapsRequest,
     SourceAnswer,
     SourceDetail,
 )
@@ -87,6 +89,8 @@ class EventsDoor(Protocol):
     ) -> Page[SourceDetail]: ...
 
     def hand_over(self, source: str, sender: str) -> SourceDetail: ...
+
+    def overlaps(self, asked: OverlapsRequest, credential: Credential) -> OverlapsAnswer: ...
 
     def event(self, source: str, id: str, credential: Credential) -> EventAnswer: ...
 

@@ -1,4 +1,4 @@
-"""Sources: where each stands and whose it is; an administrator may hand one over."""
+"""Sources: where each stands and whose it is, what is in another already; an administrator may hand one over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from flowtally.api.operation import AnyRequest, operation
 from flowtally.errors import BadRequest, NotFound, Settling
 from flowtally.ledger import senders
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
-from flowtally.protocol import SourceAnswer, SourceDetail, SourceHandOver
+from flowtally.protocol import (
+    Overlap,
+    OverlapsAnswer,
+    OverlapsRequest,
+    SourceAnswer,
+    SourceDetail,
+    SourceHandOver,
+)
 
 log = structlog.get_logger("flowtally.api")
 
@@ -64,6 +71,43 @@ def _read(call: Call, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
             )
         return call.house.ingest.source(query.source, call.credential)
     return call.house.ingest.sources(call.credential, query.sender, query.cursor, query.limit)
+
+
+@operation(
+    "POST",
+    "/v1/sources/overlaps",
+    may="events:write",
+    narrows=True,
+    summary="Whether events are there already under another source",
+    sends=True,
+    body=OverlapsRequest,
+    answer=OverlapsAnswer,
+    body_example={
+        "source": "import:all.log",
+        "events": [
+            {
+                "source": "import:all.log",
+                "account": "acme",
+                "sequence": 1,
+                "time": "2026-03-01T12:00:00Z",
+                "user": "alice",
+                "bytes_down": 50_000,
+                "status": 200,
+            }
+        ],
+    },
+    example=OverlapsAnswer([Overlap(0, ["import:one.log"], 1)], None),
+)
+async def find_overlaps(call: Call, request: AnyRequest, body: OverlapsRequest) -> OverlapsAnswer:
+    """Stores nothing: to be asked before a log is sent, with at most 100 samples of it, because a log that is read
+    again under another source counts again. For each event that is found: the other sources in which an event of the
+    same account, user, instant, quantities and status is stored or held, at most 5 of them. Product and labels are not
+    compared. One that was voided does not count as there: it may be sent anew.
+
+    Named are sources of the caller's own sender; whoever has the right `sources:read` is told all. Of other senders'
+    sources there is only a number, `other_senders`, and only of events that the caller may look up. What is rolled up
+    is not found: before `unknown_before` not every event is known."""
+    return await call.answered(lambda: call.house.ingest.overlaps(body, call.credential))
 
 
 @operation(

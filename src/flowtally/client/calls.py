@@ -73,6 +73,16 @@ def sources(sender: str | None = None) -> Listing[p.SourceDetail]:
     return Listing("/v1/sources", Page[p.SourceDetail], _given(sender=sender))
 
 
+def overlaps(source: str, events: Iterable[p.PlainEvent]) -> Call[p.OverlapsAnswer]:
+    """Which of at most 100 events, that are about to be sent as `source`, are there already under another source."""
+    # What is not compared is left out. An id may be where the instant is.
+    plain = [
+        msgspec.structs.replace(event, source=source, id="" if event.time else event.id, position=None, labels=None)
+        for event in events
+    ]
+    return write("POST", "/v1/sources/overlaps", p.OverlapsAnswer, p.OverlapsRequest(source, plain))
+
+
 def hand_over_source(source: str, sender: str) -> Call[p.SourceDetail]:
     """Give a source to another sender, by its id. Needs the right sources:write."""
     return write("POST", "/v1/sources/hand-over", p.SourceDetail, p.SourceHandOver(source, sender))

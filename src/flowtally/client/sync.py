@@ -91,6 +91,7 @@ class Client:
     event = _ask(calls.event)
     source = _ask(calls.source)
     sources = _list(calls.sources)
+    overlaps = _ask(calls.overlaps)
     hand_over_source = _ask(calls.hand_over_source)
     held = _list(calls.held)
     retry_held = _ask(calls.retry_held)

@@ -32,6 +32,7 @@ from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
 from flowtally.ingest.newcomers import Newcomers, NewLimits
+from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, answer_of
@@ -48,6 +49,8 @@ from flowtally.protocol import (
     HeldAnswer,
     HeldEvent,
     HeldFilter,
+    OverlapsAnswer,
+    OverlapsRequest,
     SourceAnswer,
     SourceDetail,
 )
@@ -74,6 +77,7 @@ class Ingest:
         self._usage = usage
         self._keys = keys
         self._lookup = Lookup(usage, keys, ledger)
+        self._overlaps = Overlaps(usage, keys, ledger)
         self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
         self._refused = 0  # events that went into no block; told by the event loop alone
         self._has_room = _room_check(config)
@@ -240,6 +244,10 @@ class Ingest:
     def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
         """A page of sources, of those the credential may know."""
         return self._lookup.sources(credential, sender, cursor, limit)
+
+    def overlaps(self, asked: OverlapsRequest, credential: Credential) -> OverlapsAnswer:
+        """Which of these events are there already under another source, as far as the credential may know."""
+        return self._overlaps.find(asked, credential)
 
     def hand_over(self, source: str, sender: str) -> SourceDetail:
         """The source is that sender's from the next block on, whoever owned it. NotFound. The caller has seen that

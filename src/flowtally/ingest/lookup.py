@@ -49,7 +49,7 @@ class Lookup:
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         source = self._keys.source(name)
-        if source is None or not (_owns(source, credential) or credential.may("sources:read")):
+        if source is None or not (owns(source, credential) or credential.may("sources:read")):
             raise NotFound(f"There is no source {name!r}", source=name)
         if source.kind == "named":
             return SourceAnswer(name, None, None)
@@ -73,21 +73,21 @@ class Lookup:
         source = self._keys.source(name)
         if source is not None:
             refused = self._refused(source, id)
-            if refused is not None and _sees(source, credential):
+            if refused is not None and sees(source, credential):
                 return _refused_answer(source, _may_be_told(refused, credential))
             held = None if refused else self._held(source, id)
-            if held is not None and _knows(source, held.account, credential):
+            if held is not None and knows(source, held.account, credential):
                 return _held_answer(source, held)
             stored = None if refused or held else self._stored(source, id)
-            if stored is not None and _knows(source, stored.account, credential):
+            if stored is not None and knows(source, stored.account, credential):
                 return self._answer(source, stored)
             row = None if stored or held else self._entry(source, id)
-            if row is not None and _knows(source, row.event.account, credential):
+            if row is not None and knows(source, row.event.account, credential):
                 return self._entry_answer(row)
             missing = stored is None and row is None and refused is None and held is None
-            if missing and _sees(source, credential) and self._is_rolled_up(source, id):
+            if missing and sees(source, credential) and self._is_rolled_up(source, id):
                 raise _rolled_up(name, id)
-            if missing and _sees(source, credential) and self._is_id_forgotten(source, id):
+            if missing and sees(source, credential) and self._is_id_forgotten(source, id):
                 raise RolledUp(
                     f"Old events of source {name!r} are rolled up, and ids of numbered events are kept with their rows"
                     f" only: no row has the id {id!r}. Ask by the event's number.",
@@ -252,21 +252,21 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
     )
 
 
-def _owns(source: Source, credential: Credential) -> bool:
+def owns(source: Source, credential: Credential) -> bool:
     return credential.sender is not None and source.owner == credential.sender
 
 
-def _sees(source: Source, credential: Credential) -> bool:
+def sees(source: Source, credential: Credential) -> bool:
     """Whether it may know all that became of this source: its own sender's, or anybody's."""
-    return _owns(source, credential) or (credential.account is None and credential.may("events:read"))
+    return owns(source, credential) or (credential.account is None and credential.may("events:read"))
 
 
-def _knows(source: Source, account: str, credential: Credential) -> bool:
+def knows(source: Source, account: str, credential: Credential) -> bool:
     """Whether what is in this source for that account is this credential's to know. One of an account knows nothing of
     others, also where its sender owns the source: it may have been handed over, and administrators write anywhere."""
     if credential.account is not None:
         return credential.account == account
-    return _sees(source, credential)
+    return sees(source, credential)
 
 
 def _may_be_told(refused: Refused, credential: Credential) -> Refused:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from flowtally.corrections import EventRef, Quantities
+from flowtally.events import Name, UsageEvent
 from flowtally.protocol.words import ReceiptStatus
+
+MAX_OVERLAPS: Final = 100  # events in one question for them
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +60,30 @@ class SourceDetail(msgspec.Struct, frozen=True):
 class SourceHandOver(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     sender: str
+
+
+class OverlapsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Events of a source that are about to be sent, to be looked for in all others."""
+
+    source: Name
+    events: Annotated[list[UsageEvent], Meta(max_length=MAX_OVERLAPS)]
+
+
+class Overlap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event of the request (`index`, from 0) that stands in other sources already: in these `sources`, and in so
+    many of `other_senders`, which have no name here."""
+
+    index: int
+    sources: list[str]
+    other_senders: int = 0
+
+
+class OverlapsAnswer(msgspec.Struct, frozen=True):
+    """Those that were found. Of usage before `unknown_before` some is rolled up: an event of that time that was not
+    found may be stored all the same."""
+
+    overlaps: list[Overlap]
+    unknown_before: str | None
 
 
 class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):

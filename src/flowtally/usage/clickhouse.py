@@ -43,6 +43,7 @@ from flowtally.usage.store import (
     Sum,
     Tell,
     Totals,
+    Use,
     Where,
 )
 
@@ -244,6 +245,20 @@ class ClickHouseStore(Publishing):
                 if entry.refers_to in found:
                     found[entry.refers_to].append(entry)
         return found
+
+    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+        found = self._sources_of(uses, without, standing=False)  # usually none, and this is the cheaper question
+        return self._sources_of(list(found), without, standing=True)
+
+    def _sources_of(self, uses: Sequence[Use], without: str, *, standing: bool) -> dict[Use, list[str]]:
+        if not uses:
+            return {}
+        query = entries.sources_of(uses, without, standing=standing)
+        rows = self.engine.rows(query.text, query.parameters)
+        return {Use(*said): list(sources) for *said, sources in rows}
+
+    def rolled_up_until(self) -> int:
+        return self.guard.extents.until
 
     def published(self) -> Commit:
         return self._published or self._commit(queries.last_commit())

@@ -387,6 +387,10 @@ class Keys:
         """Held events in order of source and number, those after this number of a source."""
         return keys_held.page(self._reader(), where, after, limit)
 
+    def held_at(self, account: str, times: Sequence[int]) -> list[Held]:
+        """What is held of the account that happened at one of these instants."""
+        return keys_held.dated(self._reader(), account, times)
+
     def held_groups(self) -> list[HeldGroup]:
         return keys_held.groups(self._reader())
 

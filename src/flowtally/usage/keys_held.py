@@ -145,6 +145,13 @@ def _conditions(where: HeldWhere) -> tuple[str, tuple[Any, ...]]:
     return "".join(f" AND {text}" for text, _ in found), tuple(value for _, value in found)
 
 
+def dated(db: sqlite3.Connection, account: str, times: Sequence[int]) -> list[Held]:
+    """Those of the account that happened at one of these instants."""
+    times_asked = "time IN (SELECT value FROM json_each(?))"
+    query = f"SELECT {_COLUMNS} FROM held WHERE account = ? AND announced = 0 AND {times_asked}"
+    return [Held(*row) for row in db.execute(query, (account, msgspec.json.encode(times).decode()))]
+
+
 def groups(db: sqlite3.Connection) -> list[HeldGroup]:
     query = (
         "SELECT source, account, count(*), sum(length(event)) FROM held WHERE announced = 0 GROUP BY source, account"

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from flowtally.corrections import reference
+from flowtally.events import METERED
 from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit
@@ -37,6 +39,7 @@ from flowtally.usage.store import (
     Sum,
     Tell,
     Totals,
+    Use,
     Where,
 )
 
@@ -142,6 +145,24 @@ class MemoryStore(Publishing):
             if row.get("kind") == "correction" and row["refers_to"] in found:
                 found[row["refers_to"]].append(_entry(row))
         return found
+
+    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+        found: dict[Use, set[str]] = defaultdict(set)
+        for row in self.rows:
+            if _kind(row) == "use" and row["series"] == METERED and row["source"] != without:
+                use = Use(**{name: row[name] for name in Use.__struct_fields__})
+                if use in uses and not self._is_void(row):
+                    found[use].add(row["source"])
+        return {use: sorted(sources) for use, sources in found.items()}
+
+    def _is_void(self, row: Mapping[str, Any]) -> bool:
+        name = reference(row["key_source"], id=row["id"], sequence=row["sequence"])
+        corrections = [one for one in self.rows if _kind(one) == "correction" and one["refers_to"] == name]
+        stands = (row[name] + sum(one[name] for one in corrections) for name in SUMMED)
+        return bool(corrections) and not any(stands)
+
+    def rolled_up_until(self) -> int:
+        return 0
 
     def published(self) -> Commit:
         if self._published is not None:

@@ -176,6 +176,18 @@ class EventKey(msgspec.Struct, frozen=True):
     block: int = 0
 
 
+class Use(msgspec.Struct, frozen=True):
+    """What an event says was used, whatever source it came in by; `user` is the immutable id."""
+
+    account: str
+    user: str
+    time: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    status: int
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A row that is no event: a correction of the event `refers_to` names, or a free adjustment (empty). `user` is the
     immutable id; `source` and `id` are the entry's own key; within a block entries are in order of `place`."""
@@ -277,6 +289,13 @@ class UsageReader(Protocol):
 
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         """All corrections of each of these events, by its `reference`, in order of commit."""
+
+    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+        """Of these uses, which are few, those that an event of another source than `without` says too, and the names
+        of these sources in order. An event that corrections took to nothing says nothing, nor does a rolled-up row."""
+
+    def rolled_up_until(self) -> int:
+        """All instants of rolled-up rows are before this one; 0: there are none."""
 
     def published(self) -> Commit:
         """The last commit that was published: what "now" means to every question. From memory, never from the rows: an

@@ -28,6 +28,7 @@ from flowtally.usage.store import (
     StoredEvent,
     Sum,
     UsageReader,
+    Use,
     Where,
 )
 
@@ -108,6 +109,12 @@ class UntilBlock:
 
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         return self._usage.corrections_of(events)
+
+    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+        return self._usage.sources_of(uses, without)
+
+    def rolled_up_until(self) -> int:
+        return self._usage.rolled_up_until()
 
     def _bounded(self, where: Where) -> Where:
         until = self._commit.block if where.until_block is None else min(where.until_block, self._commit.block)
