@@ -18,6 +18,7 @@ from flowtally.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
+from flowtally.ingest.reading_body import decode_readings
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
@@ -33,6 +34,8 @@ from flowtally.protocol import (
     OverlapsAnswer,
     OverlapsRequest,
     PlainEvent,
+    ReadingReceipt,
+    ReadingsAnswer,
     SourceAnswer,
     SourceDetail,
 )
@@ -103,6 +106,23 @@ class FakeIngest:
             for index, one in enumerate(corrections)
         ]
         return CorrectionsAnswer(0, 0, 0, len(unknown), unknown)
+
+    async def meter(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> ReadingsAnswer:
+        """Reads them as ingest does; knows no account."""
+        found = decode_readings(decompress(body, content_encoding), content_type)
+        refused = [
+            ReadingReceipt(index, one.source, one.counter, "refused", "unknown_account")
+            for index, one in enumerate(found)
+        ]
+        return ReadingsAnswer(0, 0, len(refused), refused)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         owners = {owner for (source, _), (_, owner) in self.seen.items() if source == name}

@@ -252,6 +252,7 @@ def write(method: str, path: str, make: Callable[[str], Any]) -> Door:
     return lambda text: (method, path, make(text), {"Content-Type": "application/json"})
 
 
+METERED = ("source", "counter", "account", "user", "product", "epoch")
 CLOUDEVENT, CLOUDEVENTS = "application/cloudevents+json", "application/cloudevents-batch+json"
 DOORS: dict[str, Door] = {
     **{f"event {name}": event_door(lambda t, n=name: plain(**{n: t})) for name in ("source", "id", "account", "user")},  # type: ignore[misc]
@@ -266,6 +267,9 @@ DOORS: dict[str, Door] = {
     "cloudevent subject": event_door(lambda t: cloud(subject=t), CLOUDEVENTS),
     "cloudevent user": event_door(lambda t: cloud(data={"user": t}), CLOUDEVENTS),
     "cloudevent label": event_door(lambda t: cloud(data={"labels": {t: t}}), CLOUDEVENTS),
+    **{f"reading {name}": write("POST", "/v1/readings", lambda t, n=name: metered(**{n: t})) for name in METERED},  # type: ignore[misc]
+    "reading label": write("POST", "/v1/readings", lambda t: metered(labels={t: t})),
+    "closing": write("POST", "/v1/readings", lambda t: {"source": "box", "closes": t, "time": "2026-03-01T00:00:00Z"}),
     "correction id": write("POST", "/v1/corrections", lambda t: void(id=t)),
     "correction source": write("POST", "/v1/corrections", lambda t: void(source=t)),
     "correction reason": write("POST", "/v1/corrections", lambda t: void(reason=t)),
@@ -314,6 +318,10 @@ def void(**fields: Any) -> dict[str, Any]:
     return {"id": "fix", "corrects": {"source": "gw", "id": "good"}, "void": True} | fields
 
 
+def metered(**fields: Any) -> dict[str, Any]:
+    return {"source": "box", "counter": "bad", "account": "acme", "time": TIME, "bytes_up": 1} | fields
+
+
 def adjustment(**fields: Any) -> dict[str, Any]:
     return {"id": "fix", "account": "acme", "time": TIME, "bytes_down": 1, "reason": "x"} | fields
 
@@ -349,7 +357,9 @@ def test_what_may_not_be_kept_is_refused_at_every_door_and_changes_nothing(raw: 
 def refused(answer: dict[str, Any]) -> bool:
     codes = {one["code"] for one in answer["receipts"]}
     return (
-        answer["stored"] == 0 and answer["refused"] == 1 and codes <= {"invalid_event", "bad_labels", "unknown_event"}
+        answer["stored"] == 0
+        and answer["refused"] == 1
+        and codes <= {"invalid_event", "bad_labels", "unknown_event", "invalid_reading"}
     )
 
 

@@ -195,6 +195,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(description="Users of one account that events may make within an hour; then 429.", ge=1, le=10_000_000),
     ] = 200_000
+    max_counters_per_source: Annotated[
+        int,
+        Meta(
+            description="Counters of one source that are known at a time; readings of others are refused.",
+            ge=1,
+            le=10_000_000,
+        ),
+    ] = 100_000
+    max_counters_per_account: Annotated[
+        int, Meta(description="Counters of one account that are known at a time.", ge=1, le=10_000_000)
+    ] = 200_000
+    counter_max_rate: Annotated[
+        int,
+        Meta(
+            description="Bytes a second that a counter counts at most, where its readings do not say it: a fall of a "
+            "32-bit counter that would be more is no wrap but a reset.",
+            ge=1,
+            le=2**53 - 1,
+        ),
+    ] = 125_000_000
     max_held_per_source: Annotated[
         int,
         Meta(

@@ -36,7 +36,7 @@
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
-    │   └── SourceKindMismatch      numbered events for a named source, or the reverse
+    │   └── SourceKindMismatch      numbered events for a named source, readings for either, or the reverse
     ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
     ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
     │   └── AsOfGone                an `as_of` token made before that
@@ -299,7 +299,7 @@ class SequenceGap(Conflict):
 
 class SourceKindMismatch(Conflict):
     code = "source_kind_mismatch"
-    title = "A source is either numbered or named"
+    title = "A source keeps the kind of its first use"
 
 
 class RolledUp(FlowtallyError):

@@ -17,6 +17,7 @@ Right = Literal[
     "events:write",
     "events:read",
     "corrections:write",
+    "readings:write",
     "sources:read",
     "sources:write",
     "held:write",
@@ -72,7 +73,8 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "events:write": "send events, as a sender of its own; look up what that sent, or was sent for its account",
         "events:read": "look up single events, and what is held",
         "corrections:write": "correct and void events that its own sender sent",
-        "sources:read": "where every source stands, and whose it is",
+        "readings:write": "send readings of counters, as a sender of its own",
+        "sources:read": "where every source and counter stands, and whose it is",
         "sources:write": "act for any sender: hand sources over, send into, correct and void in sources of others, "
         "make free adjustments, issue credentials that go on with a sender's sources",
         "held:write": "look at held events again, and drop them",
@@ -144,7 +146,8 @@ INSTALLATION: Final[frozenset[Right]] = frozenset(
     }
 )
 OF_ACCOUNTS: Final[frozenset[Scope]] = frozenset({"account", "manage"})  # credentials of these have an account
-SENDING: Final[frozenset[Right]] = frozenset({"events:write", "corrections:write"})  # what a sender is needed for
+# What a sender is needed for.
+SENDING: Final[frozenset[Right]] = frozenset({"events:write", "corrections:write", "readings:write"})
 
 _READS: Final[frozenset[Right]] = frozenset(
     {
@@ -181,7 +184,7 @@ _MANAGES: Final[frozenset[Right]] = frozenset(
 )
 PRESETS: Final[Mapping[Scope, frozenset[Right]]] = MappingProxyType(
     {
-        "ingest": frozenset({"events:write"}),
+        "ingest": frozenset({"events:write", "readings:write"}),
         "account": _READS,
         "manage": _READS | _MANAGES,
         "admin": ALL,

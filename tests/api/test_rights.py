@@ -108,6 +108,7 @@ GET /v1/pools                                                            .amA
 PUT /v1/pools/{pool}                                                     ...A
 GET /v1/products                                                         .amA
 PUT /v1/products/{product}                                               ...A
+POST /v1/readings                                                        i..A
 GET /v1/retention                                                        ...A
 POST /v1/retention                                                       ...A
 GET /v1/senders                                                          ...A
@@ -302,7 +303,7 @@ def test_a_sender_is_not_taken_over_by_issuing_or_rotating(client: Client) -> No
     asked = {"scope": "ingest", "sender": gateway["sender"]}
     assert client.post("/v1/credentials", json=asked, headers=thief).status_code == 403
     assert client.post(f"/v1/credentials/{gateway['id']}/rotate", json={}, headers=thief).status_code == 403
-    trusted = custom(client, ["credentials:write", "events:write", "sources:write"])
+    trusted = custom(client, ["credentials:write", "events:write", "readings:write", "sources:write"])
     assert client.post("/v1/credentials", json=asked, headers=trusted).status_code == 201
 
 

@@ -19,7 +19,7 @@ from flowtally.ingest.door import Ingest
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.protocol import CorrectionsAnswer, EventsAnswer
+from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Block, UsageStore
 
@@ -133,6 +133,27 @@ class House:
             )
 
         return asyncio.run(ask())
+
+    def meter(self, *readings: dict[str, Any], credential: Credential | None = None) -> ReadingsAnswer:
+        async def ask() -> ReadingsAnswer:
+            who = credential or self.credential
+            return await asyncio.wait_for(
+                self.door.meter(msgspec.json.encode(readings), "application/json", None, who), 20
+            )
+
+        return asyncio.run(ask())
+
+    def die_metering(self, *readings: dict[str, Any]) -> None:
+        """As `die`, with readings."""
+
+        async def ask() -> None:
+            metering = self.door.meter(msgspec.json.encode(readings), "application/json", None, self.credential)
+            waiting = asyncio.ensure_future(metering)
+            await asyncio.to_thread(self.door._committer._thread.join, 20)
+            waiting.cancel()
+
+        asyncio.run(ask())
+        self.crash()
 
     def die(self, *events: dict[str, Any]) -> None:
         """Send these into the fault that was prepared; the committer's thread does not live through it."""

@@ -376,7 +376,7 @@ def test_events_are_read_as_they_were_written(sent: list[UsageEvent]) -> None:
 def careful(body: bytes) -> Decoded | None:
     """What the slow way makes of lines; None where it refuses the body."""
     try:
-        return module._one_by_one(module._values_of_lines(body))
+        return module._one_by_one(module.values_of_lines(body))
     except FlowtallyError:
         return None
 

@@ -668,8 +668,8 @@ def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: House) -> 
     light.close()
     with sqlite3.connect(light.data / "keys.db") as db:
         db.executescript(
-            "DROP TABLE held; DROP INDEX sources_announced; ALTER TABLE sources DROP COLUMN announced;"
-            "PRAGMA user_version = 2"
+            "DROP TABLE counters; DROP TABLE held; DROP INDEX sources_announced;"
+            "ALTER TABLE sources DROP COLUMN announced; PRAGMA user_version = 2"
         )
     light.open()
     assert light.statuses(*numbered(1, 1), *numbered(2, 2, account="later")) == ["duplicate", "refused"]

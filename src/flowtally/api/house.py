@@ -40,6 +40,7 @@ from flowtally.protocol import (
     HeldFilter,
     OverlapsAnswer,
     OverlapsRequest,
+    ReadingsAnswer,
     SourceAnswer,
     SourceDetail,
 )
@@ -81,6 +82,16 @@ class EventsDoor(Protocol):
         made: Callable[[int], None] = lambda size: None,
         in_thread: InThread = asyncio.to_thread,
     ) -> CorrectionsAnswer: ...
+
+    async def meter(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        made: Callable[[int], None] = lambda size: None,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> ReadingsAnswer: ...
 
     def source(self, name: str, credential: Credential) -> SourceAnswer: ...
 

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from flowtally.protocol import CorrectionsAnswer, EventsAnswer
+from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"  # the framework adds the charset
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -71,6 +71,7 @@ class Metrics:
         self._corrections = Counter(
             "flowtally_corrections", "Corrections and adjustments by receipt", ("outcome",), registry=self.registry
         )
+        self._readings = Counter("flowtally_readings", "Readings by receipt", ("outcome",), registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -88,6 +89,10 @@ class Metrics:
     def corrections(self, answer: CorrectionsAnswer) -> None:
         for outcome in OUTCOMES:
             self._corrections.labels(outcome).inc(getattr(answer, outcome))
+
+    def readings(self, answer: ReadingsAnswer) -> None:
+        for outcome in ("stored", "duplicate", "refused"):
+            self._readings.labels(outcome).inc(getattr(answer, outcome))
 
     def watch(self, prefix: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Show the numbers `read` gives at the time of asking."""

@@ -42,6 +42,7 @@ TAGS: Final = {
     "sources": "Who observed it: where each stands, and whose it is.",
     "held": "Events that wait for what they name.",
     "corrections": "What is right of them.",
+    "readings": "What counters stand at, of which the differences count.",
     "changes": "What moved whose past.",
     "usage": "What was used, by calendar span.",
     "export": "Every row of an account, as a file.",

@@ -46,9 +46,10 @@ class Numbers:
 
     def _check_source(self, source: Source, rows: SourceRows | None, numbers: dict[int, Numbered]) -> None:
         where = f"source {source.name!r}"
-        if source.kind == "named":
+        if source.kind != "numbered":
             if rows is not None and rows.numbered:
-                self._find("source_kind", where, f"is named and has {rows.numbered} rows with numbers")
+                told = "is named" if source.kind == "named" else "has counters"
+                self._find("source_kind", where, f"{told} and has {rows.numbered} rows with numbers")
             return
         if rows is not None and rows.named:
             self._find("source_kind", where, f"is numbered and has {rows.named} rows without numbers")

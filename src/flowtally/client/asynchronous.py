@@ -88,6 +88,7 @@ class AsyncClient:
     retry_held = _ask(calls.retry_held)
     drop_held = _ask(calls.drop_held)
     send_corrections = _ask(calls.send_corrections)
+    send_readings = _ask(calls.send_readings)
 
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)

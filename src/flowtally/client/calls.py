@@ -13,6 +13,7 @@ import msgspec
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
 from flowtally.corrections import Correction
+from flowtally.readings import Reading
 from flowtally.texts import as_listed
 
 LABEL: Final = "label:"
@@ -113,6 +114,13 @@ def drop_held(which: p.HeldDrop) -> Call[p.HeldAnswer]:
 def send_corrections(corrections: Iterable[Correction]) -> Call[p.CorrectionsAnswer]:
     """Send at most 1,000 corrections as one request; their ids make repeating it safe."""
     return write("POST", "/v1/corrections", p.CorrectionsAnswer, list(corrections))
+
+
+def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> Call[p.ReadingsAnswer]:
+    """Send what counters stand at, at most 10,000 readings as one request. The server stores differences, so repeating
+    it is safe. `notable`: receipts of those only that say something beyond the usual."""
+    query: Query = {"receipts": "notable"} if notable else {}
+    return write("POST", "/v1/readings", p.ReadingsAnswer, list(readings), query=query)
 
 
 # ── questions

@@ -97,6 +97,7 @@ class Client:
     retry_held = _ask(calls.retry_held)
     drop_held = _ask(calls.drop_held)
     send_corrections = _ask(calls.send_corrections)
+    send_readings = _ask(calls.send_readings)
 
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)

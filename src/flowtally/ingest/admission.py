@@ -179,7 +179,7 @@ def world_faults(
         for row, account in enumerate(columns.account):
             status = statuses.get(account)
             if status is None:
-                reasons[row] = _unknown(account)
+                reasons[row] = unknown_account(account)
             elif status == "closed":
                 reasons[row] = Reason("account_closed", f"account {account!r} is closed")
     start = 0
@@ -193,7 +193,8 @@ def world_faults(
     return reasons
 
 
-def _unknown(account: str) -> Reason:
+def unknown_account(account: str) -> Reason:
+    """Why there is none of this name."""
     if may_be_id(account):
         return Reason("unknown_account", f"there is no account {account!r}")
     return Reason("invalid_event", f"account {account!r} cannot be part of a path, so there can be no such account")

@@ -34,6 +34,7 @@ from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 from flowtally.texts import is_text
 from flowtally.usage.keys import Advance, Refused, Source, SourceKind
+from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Held, Number
 
 OTHER_CONTENT: Final = Reason(
@@ -43,6 +44,8 @@ HELD_OTHER_CONTENT: Final = Reason(
     "other_content", "this number is held with another account, user, product, quantity or status"
 )
 RETRY_AFTER_S: Final = 30  # holds end when somebody acts, or an instant comes
+_TOLD: Final = {"named": "named", "numbered": "numbered", "counters": "for readings of counters"}
+_THESE: Final = {"named": "named events", "numbered": "numbered events", "counters": "readings"}
 _LISTED = 100  # receipts inside an error document
 OURS: Final = "flowtally:"  # sources whose names begin so are written by this server alone
 
@@ -72,6 +75,8 @@ class Sorted(msgspec.Struct):
     held: list[Held] = []
     ended: list[Held] = []
     fresh: list[str] = []
+    counters: tuple[KnownCounter, ...] = ()  # that have rows in it
+    seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
 
 
 class Running(msgspec.Struct):
@@ -174,7 +179,7 @@ def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: boo
         raise SourceNotYours(f"Source {source.name!r} belongs to another sender")
     if source.kind != kind:
         other = ": name another source for them" if source.name == DEFAULT_SOURCE else ""
-        raise SourceKindMismatch(f"Source {source.name!r} is {source.kind}; these events are {kind}{other}")
+        raise SourceKindMismatch(f"Source {source.name!r} is {_TOLD[source.kind]}; these are {_THESE[kind]}{other}")
 
 
 class Sorter:

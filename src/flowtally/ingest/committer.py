@@ -19,10 +19,20 @@ import msgspec
 import structlog
 
 from flowtally.clock import dating
-from flowtally.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
+from flowtally.errors import (
+    FlowtallyError,
+    SequenceGap,
+    Settling,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    TooManyNew,
+    Unavailable,
+)
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
+from flowtally.ingest.differencing import CounterLimits, Differencer, Later, Plan
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
@@ -32,25 +42,28 @@ from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
-from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, Waiting
+from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
 from flowtally.ingest.sweeps import PAGE, Sweeps
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
 from flowtally.ledger.names import NOBODY, Name
-from flowtally.protocol import CorrectionsAnswer
+from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
+from flowtally.readings import Reading
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Refused, SourceKind
+from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Held, HeldWhere, Number
 from flowtally.usage.store import Block, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Answer = Outcome | CorrectionsAnswer | Swept | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | FlowtallyError
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
 SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0)  # while callers wait; then again with every turn
+READ: Final = ("stored", "duplicate", "refused")  # what becomes of a reading
 CLEAN_EVERY_S: Final = 300
 BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
@@ -74,6 +87,7 @@ class Committer:
         create_users: bool,
         block_rows: int,
         hold_limits: HoldLimits,
+        counter_limits: CounterLimits,
         newcomers: Newcomers,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -88,10 +102,13 @@ class Committer:
         self._block_rows = block_rows
         self._has_room = has_room
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
+        self._differencer = Differencer(keys, directory, newcomers, clock, max_future_ms, create_users, counter_limits)
         self.sources = Sources(keys, newcomers)
         self._newcomers = newcomers
         self._taken: list[Waiting] = []  # for the block that is being written
-        self._late: list[Submission] = []  # of those the ones that wait for the next, and what follows in their turns
+        self._late: list[
+            Submission | Metering
+        ] = []  # of those the ones that wait for the next, and what follows in their turns
         self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
@@ -181,10 +198,7 @@ class Committer:
         self._newcomers.begin_block()
         try:
             self._check_door()
-            events = [one for one in submissions if isinstance(one, Submission)]
-            alone = [one for one in submissions if not isinstance(one, Submission)]
-            assert not (events and alone), "corrections are a block of their own"
-            answers = self._answers(events) if events else [(one, self._alone(one)) for one in alone]
+            answers = self._answer_all(submissions)
         except FlowtallyError as error:
             answers = [(one, error) for one in submissions]
         except Exception as error:
@@ -203,6 +217,16 @@ class Committer:
             self._queue.put_back([one for one in submissions if id(one) not in answered])
         self._taken, self._late = [], []
         self._queue.answer(answers)
+
+    def _answer_all(self, submissions: list[Waiting]) -> Sequence[tuple[Waiting, Answer]]:
+        """The queue puts nothing together that is not of one kind."""
+        events = [one for one in submissions if isinstance(one, Submission)]
+        readings = [one for one in submissions if isinstance(one, Metering)]
+        alone = [one for one in submissions if isinstance(one, Correcting | Sweeping)]
+        assert sum(map(bool, (events, readings, alone))) <= 1, "corrections and readings are blocks of their own"
+        if events:
+            return self._answers(events)
+        return self._meter(readings) if readings else [(one, self._alone(one)) for one in alone]
 
     def _check_door(self) -> None:
         """Nothing is written while a block is in doubt, where there is no room, where another server may write, or at
@@ -329,6 +353,64 @@ class Committer:
             except _Burnt as burnt:
                 raise _told(burnt) from burnt
         return plan.answer
+
+    # Readings of counters
+
+    def _meter(self, asked: list[Metering]) -> Sequence[tuple[Waiting, Answer]]:
+        """Readings as one block, or none where they told nothing: planned on what is committed, one request after the
+        other. What has to wait for another of them is put back."""
+        self._directory.look()
+        self.sources.forget_fresh()
+        answers: list[tuple[Waiting, Answer]] = []
+        block = Plan()
+        planned: list[tuple[Metering, Plan]] = []
+        for one in asked:
+            try:
+                plan = self._plan_readings(one, block)
+            except Later:
+                self._late.append(one)
+            except FlowtallyError as error:
+                if planned and isinstance(error, SourceNotYours | SourceKindMismatch):
+                    self._late.append(one)  # a source that is not there yet, which another of them may not make either
+                else:
+                    answers.append((one, error))
+            else:
+                block.add(plan)
+                planned.append((one, plan))
+        if block.rows or block.seen:
+            try:
+                self._write_readings(block)
+            except _Burnt as burnt:
+                return [*answers, *((one, _told(burnt)) for one, _ in planned)]
+        return [*answers, *((one, _readings_answer(plan)) for one, plan in planned)]
+
+    def _plan_readings(self, asked: Metering, before: Plan) -> Plan:
+        kinds: dict[str, SourceKind] = {one.source: "counters" for one in asked.readings if isinstance(one, Reading)}
+        self.sources.check_many(kinds)
+        self.sources.load(kinds)
+        self.sources.open(kinds, asked.writer)
+        return self._differencer.plan(asked, self.sources, before)
+
+    def _write_readings(self, block: Plan) -> None:
+        fresh = sorted(self.sources.fresh.intersection(row.source for row in block.rows))
+        sorted_ = Sorted([], list(range(len(block.rows))), {}, [], [], fresh=fresh)
+        sorted_.seen = tuple(KnownCounter(*place, standing, 0) for place, standing in block.seen.items())
+
+        def work(number: int) -> Written:
+            if not block.rows:
+                return sorted_, None
+            done = self._differencer.finish(block, number, self.sources)
+            claimed = self._keys.claim(done.claims, number)
+            assert claimed == len(done.rows), "each row of a counter has a number of its own"
+            sorted_.counters = done.counters
+            return sorted_, correcting.batch(done.rows)
+
+        try:
+            self._carry_out(work, sorted_)
+        except BaseException:
+            self._differencer.counts.forget()
+            raise
+        self._differencer.counts.add(block.new)
 
     def _answers(self, submissions: list[Submission]) -> Answers:
         answers: Answers = []
@@ -634,6 +716,11 @@ def _told(burnt: _Burnt) -> FlowtallyError:
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")
 
 
+def _readings_answer(plan: Plan) -> ReadingsAnswer:
+    stored, duplicate, refused = (sum(one.status == name for one in plan.receipts) for name in READ)
+    return ReadingsAnswer(stored, duplicate, refused, plan.receipts)
+
+
 def _is_announced(sorted_: Sorted) -> bool:
     """Whether something comes with the rows of this block that is in none of them."""
     return bool(sorted_.stored and (sorted_.fresh or sorted_.held))
@@ -649,6 +736,8 @@ def _moved(block: int, received_at: int, sorted_: Sorted, promise: int) -> Moved
         tuple(sorted_.refused),
         held=() if announced else tuple(sorted_.held),
         ended=tuple((one.source, one.sequence) for one in sorted_.ended),
+        counters=sorted_.counters,
+        seen=sorted_.seen,
         announced=announced,
         promise=promise,
     )

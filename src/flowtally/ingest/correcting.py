@@ -160,7 +160,7 @@ class Corrector:
         source = self._keys.source(event.source)
         if source is None:
             return _unknown(event)
-        if source.kind == "named":
+        if source.kind != "numbered":
             key = key_of(event.id)
             claimed = look_up(source.no, [key]).get(key)
             return _unknown(event) if claimed is None else EventKey(source.name, id=event.id, block=claimed[1])
@@ -327,7 +327,7 @@ def batch(rows: Sequence[dict[str, Any]]) -> Any:
         columns[name] = pa.array([row[name] for row in rows], pa.string())
     columns["labels"] = pa.array([list(row["labels"].items()) for row in rows], _LABELS)
     columns |= {name: pa.array([0] * count, pa.uint64()) for name in ("sequence", "mark")}
-    columns["position"] = pa.array([""] * count, pa.string())
+    columns["position"] = pa.array([row.get("position", "") for row in rows], pa.string())
     return pa.RecordBatch.from_pydict(columns)
 
 

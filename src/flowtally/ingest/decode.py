@@ -79,10 +79,10 @@ def _decode_lines(body: bytes) -> Decoded:
     try:
         events = _lines.decode_lines(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _one_by_one(_values_of_lines(body))
+        return _one_by_one(values_of_lines(body))
     if _one_per_line(body, len(events)):
         return Decoded(events, {})
-    return _one_by_one(_values_of_lines(body))
+    return _one_by_one(values_of_lines(body))
 
 
 def _one_per_line(body: bytes, count: int) -> bool:
@@ -98,21 +98,22 @@ def _decode_plain(body: bytes) -> Decoded:
             return Decoded(_array.decode(body), {})
         return Decoded([_lines.decode(body)], {})
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _one_by_one(_values_of_array(body, must_be_array=False))
+        return _one_by_one(values_of_array(body, must_be_array=False))
 
 
 def _decode_cloudevents(body: bytes) -> Decoded:
     try:
         return Decoded([event.plain() for event in _cloud_array.decode(body)], {})
     except (msgspec.DecodeError, RecursionError, ValueError):
-        return _one_by_one(_values_of_array(body, must_be_array=True), cloud=True)
+        return _one_by_one(values_of_array(body, must_be_array=True), cloud=True)
 
 
 def _decode_cloudevent(body: bytes) -> Decoded:
     return _one_by_one(iter([_json(body, "the body")]), cloud=True)
 
 
-def _values_of_lines(body: bytes) -> Iterator[Any]:
+def values_of_lines(body: bytes) -> Iterator[Any]:
+    """What each line is, made when it is asked for. MalformedBody."""
     number, counted = 1, 0
     for found in _LINE.finditer(body):
         number += body.count(b"\n", counted, found.start())
@@ -120,8 +121,8 @@ def _values_of_lines(body: bytes) -> Iterator[Any]:
         yield _json(found.group(), f"line {number}", line=number)
 
 
-def _values_of_array(body: bytes, *, must_be_array: bool) -> Iterator[Any]:
-    """The items, each made when it is asked for."""
+def values_of_array(body: bytes, *, must_be_array: bool) -> Iterator[Any]:
+    """The items, each made when it is asked for. MalformedBody, TooLarge."""
     if is_array(body):
         _decoded(_unmade, body, "the body")  # whether it is JSON at all
         for start, end in items_of(body, MAX_EVENTS):

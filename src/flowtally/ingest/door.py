@@ -28,6 +28,7 @@ from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, check_positions, decode
 from flowtally.ingest.decompress import Made, decompress, nobody
+from flowtally.ingest.differencing import CounterLimits
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
@@ -35,7 +36,8 @@ from flowtally.ingest.newcomers import Newcomers, NewLimits
 from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.submission import NAMES, Correcting, Outcome, Submission, Sweeping, Swept, answer_of
+from flowtally.ingest.reading_body import Unreadable, decode_readings
+from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
@@ -51,9 +53,11 @@ from flowtally.protocol import (
     HeldFilter,
     OverlapsAnswer,
     OverlapsRequest,
+    ReadingsAnswer,
     SourceAnswer,
     SourceDetail,
 )
+from flowtally.readings import Reading
 from flowtally.refusal import refusing
 from flowtally.usage.keys import Committed, Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
@@ -94,6 +98,9 @@ class Ingest:
             block_rows=config.block_rows,
             hold_limits=HoldLimits(
                 config.max_held_per_source, config.max_held_per_account, config.max_held_events, config.max_held_bytes
+            ),
+            counter_limits=CounterLimits(
+                config.max_counters_per_source, config.max_counters_per_account, config.counter_max_rate
             ),
             newcomers=newcomers,
             has_room=self._has_room,
@@ -207,6 +214,32 @@ class Ingest:
         writer = _writer(credential)
         self._queue.put(Correcting(writer, corrections, found, size, loop, answer))
         done: CorrectionsAnswer = await answer
+        return done
+
+    async def meter(
+        self,
+        body: bytes,
+        content_type: str,
+        content_encoding: str | None,
+        credential: Credential,
+        made: Made = nobody,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> ReadingsAnswer:
+        """Readings of counters: what they add is stored durably. `made` and `in_thread` as in `take`. Raises
+        MalformedBody, SourceNotYours, SourceKindMismatch, TooLarge, TooManyNew, QueueFull…"""
+
+        def read() -> tuple[list[Reading | Unreadable], int]:
+            plain = decompress(body, content_encoding, self._max_body_bytes, made)
+            return decode_readings(plain, content_type), len(plain)
+
+        small = len(body) <= SMALL and content_encoding in (None, "", "identity")
+        readings, size = read() if small else await in_thread(read)
+        if not readings:
+            return ReadingsAnswer(0, 0, 0, [])
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        self._queue.put(Metering(_writer(credential), readings, size, loop, answer))
+        done: ReadingsAnswer = await answer
         return done
 
     def _read_corrections(

@@ -51,7 +51,7 @@ class Lookup:
         source = self._keys.source(name)
         if source is None or not (owns(source, credential) or credential.may("sources:read")):
             raise NotFound(f"There is no source {name!r}", source=name)
-        if source.kind == "named":
+        if source.kind != "numbered":
             return SourceAnswer(name, None, None)
         return SourceAnswer(name, source.mark, source.position)
 
@@ -125,7 +125,7 @@ class Lookup:
         return HeldWhere(source.no if source else None, asked.sequence, account, asked.code, owner=owner)
 
     def _refused(self, source: Source, id: str) -> Refused | None:
-        if source.kind == "named":
+        if source.kind != "numbered":
             return None
         number = as_number(id)
         if number is None:
@@ -133,7 +133,7 @@ class Lookup:
         return self._keys.refusals(source.no, number, number).get(number)
 
     def _held(self, source: Source, id: str) -> Held | None:
-        if source.kind == "named":
+        if source.kind != "numbered":
             return None
         number = as_number(id)
         if number is None:
@@ -141,7 +141,7 @@ class Lookup:
         return self._keys.held(source.no, number, number).get(number) if number <= source.mark else None
 
     def _stored(self, source: Source, id: str) -> StoredEvent | None:
-        if source.kind == "named":
+        if source.kind != "numbered":
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
             return None if claimed is None else self._usage.find(source.name, id=id, sequence=None, block=claimed[1])
@@ -152,7 +152,7 @@ class Lookup:
 
     def _is_rolled_up(self, source: Source, id: str) -> bool:
         """Whether it has no row any more: its key is claimed, in a block that is rolled up."""
-        if source.kind == "named":
+        if source.kind != "numbered":
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
             return claimed is not None and claimed[1] <= self._usage.rolled_up_to()
@@ -207,6 +207,7 @@ class Lookup:
             http_status=stored.status,
             labels=stored.labels,
             block=stored.block,
+            reason=stored.reason,
         )
 
     def _corrected(self, stored: StoredEvent) -> tuple[Quantities, list[EventCorrection]]:

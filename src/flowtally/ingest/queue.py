@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from flowtally.errors import FlowtallyError, QueueFull, Unavailable
 from flowtally.ingest.submission import Outcome, Swept, Waiting
-from flowtally.protocol import CorrectionsAnswer
+from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 from flowtally.tallies import tally
 
 IDLE_S: Final = 1.0
@@ -27,7 +27,7 @@ LINGERS: Final = 16
 QUIET: Final = 3
 LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
-Answer = Outcome | CorrectionsAnswer | Swept | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | FlowtallyError
 
 
 class WaitingQueue:
@@ -92,7 +92,12 @@ class WaitingQueue:
             while self._waiting:
                 whose, own = next(iter(self._waiting.items()))
                 one = own[0]
-                if taken and (one.alone or events + one.count > max_events or size + one.size > max_bytes):
+                if taken and (
+                    one.alone
+                    or type(one) is not type(taken[0])
+                    or events + one.count > max_events
+                    or size + one.size > max_bytes
+                ):
                     break
                 if _would_keep(one, taken):
                     break

@@ -16,8 +16,10 @@ from flowtally.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBrok
 from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
 from flowtally.refusal import refusing
+from flowtally.usage import keys_counters
 from flowtally.usage.key_bytes import key_of
-from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source
+from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
+from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Number
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
@@ -167,7 +169,12 @@ def _source(keys: Keys, row: ClaimedRow) -> Source:
     # A source is announced, synced, before its first row; only rebuilt keys have none. Its owner is then unknown,
     # and only an admin credential may write it until it is handed over.
     found = keys.source(row.source, announced=True)
-    return found or keys.register(row.source, "numbered" if row.sequence else "named", "")
+    return found or keys.register(row.source, _kind(row), "")
+
+
+def _kind(row: ClaimedRow) -> SourceKind:
+    """Of the rows without a number only those of counters have a position."""
+    return "numbered" if row.sequence else "counters" if row.position else "named"
 
 
 def _moved(keys: Keys, block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> Moved:
@@ -197,8 +204,22 @@ def _moved(keys: Keys, block: int, sources: dict[str, Source], rows: Sequence[Cl
         tuple(refused),
         ended=tuple(ended),
         filled=tuple(filled),
+        counters=tuple(_counters(block, sources, rows)),
         announced=True,
     )
+
+
+def _counters(block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]) -> Iterator[KnownCounter]:
+    """Where the counters stand that have rows: as the last one of each says."""
+    last: dict[tuple[int, str], KnownCounter] = {}
+    for row in rows:
+        if row.sequence or not row.position:
+            continue
+        one = keys_counters.of_row(sources[row.source].no, row.id, row.position, block)
+        before = last.get((one.source, one.counter))
+        if before is None or before.standing.number < one.standing.number:
+            last[one.source, one.counter] = one
+    yield from last.values()
 
 
 def _holes(keys: Keys, source: Source, again: set[int], block: int) -> tuple[list[Number], list[Number]]:

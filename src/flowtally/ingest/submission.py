@@ -16,7 +16,9 @@ from flowtally.errors import HoldsFull
 from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.prepare import Prepared
+from flowtally.ingest.reading_body import Unreadable
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
+from flowtally.readings import Reading
 from flowtally.usage.keys_held import HeldWhere, Number
 from flowtally.usage.store import EventKey, StoredEvent
 
@@ -79,6 +81,29 @@ class Correcting(msgspec.Struct, gc=True, eq=False):
         return self.writer.account or self.writer.sender
 
 
+class Metering(msgspec.Struct, gc=True, eq=False):
+    """One request of readings, in their order. Others of readings may be in its block, and nothing else."""
+
+    alone: ClassVar[bool] = False
+    writer: Writer
+    readings: list[Reading | Unreadable]
+    size: int
+    loop: AbstractEventLoop | None = None
+    answer: Future[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.readings)
+
+    @property
+    def account(self) -> str | None:
+        return self.writer.account
+
+    @property
+    def turn(self) -> str:
+        return self.writer.account or self.writer.sender
+
+
 class Swept(msgspec.Struct, frozen=True):
     """What became of a page of held events. `next`: there are more after this number of a source."""
 
@@ -107,7 +132,7 @@ class Sweeping(msgspec.Struct, gc=True, eq=False):
         return 1
 
 
-Waiting = Submission | Correcting | Sweeping
+Waiting = Submission | Correcting | Metering | Sweeping
 
 
 class Outcome(msgspec.Struct, eq=False):

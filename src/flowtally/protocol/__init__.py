@@ -93,6 +93,7 @@ from flowtally.protocol.periods import (
     PoolTotals,
     ProductTotals,
 )
+from flowtally.protocol.readings import ReadingReceipt, ReadingsAnswer
 from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer
 from flowtally.protocol.users import (
     AllocationAnswer,
@@ -214,6 +215,8 @@ __all__ = [
     "ProductTotals",
     "PurchaseAnswer",
     "PurchaseRequest",
+    "ReadingReceipt",
+    "ReadingsAnswer",
     "Receipt",
     "ReceiptStatus",
     "RedemptionRequest",

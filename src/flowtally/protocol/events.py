@@ -51,7 +51,7 @@ class SourceDetail(msgspec.Struct, frozen=True):
     """A source in a list. `sender` owns it; empty where only its rows were left to tell of it."""
 
     source: str
-    kind: Literal["named", "numbered"]
+    kind: Literal["named", "numbered", "counters"]
     sender: str
     sequence: int | None
     position: str | None

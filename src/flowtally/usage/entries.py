@@ -22,7 +22,7 @@ CHUNK_BYTES: Final = 40_000
 EVENT: Final = (
     "toString(series), toString(account), toString(user), toString(product), toString(source), id, sequence,"
     " toUnixTimestamp64Milli(time), status, bytes_up, bytes_down, requests, labels, block,"
-    " toUnixTimestamp64Milli(received_at)"
+    f" toUnixTimestamp64Milli(received_at), {REASON}"
 )
 ENTRY: Final = (
     "toString(kind), toString(key_source), id, refers_to, bytes_up, bytes_down, requests,"

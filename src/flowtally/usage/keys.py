@@ -21,17 +21,18 @@ import msgspec
 from flowtally.errors import KeysBroken, KeysTooNew, Unavailable
 from flowtally.lease import Lease, of_keys
 from flowtally.sqlite_faults import sqlite_meaning
-from flowtally.usage import key_index, keys_held
+from flowtally.usage import key_index, keys_counters, keys_held
 from flowtally.usage.key_index import Claim, KeyIndex, Known
+from flowtally.usage.keys_counters import CounterGroup, KnownCounter
 from flowtally.usage.keys_held import Held, HeldGroup, HeldWhere, Number
 
 KEYS: Final = "the database of event keys"
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
 
-SourceKind = Literal["named", "numbered"]
+SourceKind = Literal["named", "numbered", "counters"]
 
 _SCHEMA: Final = f"""
 CREATE TABLE committer (
@@ -75,6 +76,23 @@ ALTER TABLE committer ADD COLUMN promise INTEGER NOT NULL DEFAULT 0;      -- the
 ALTER TABLE sources ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;      -- as `held.announced`
 CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
 {keys_held.SCHEMA}
+""",
+    # The same table of sources, with one kind more: what a column may hold cannot be changed otherwise.
+    4: f"""
+CREATE TABLE sources_4 (
+    no INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL CHECK (kind IN ('named', 'numbered', 'counters')),
+    owner TEXT NOT NULL,
+    mark INTEGER NOT NULL DEFAULT 0,
+    position TEXT,
+    announced INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO sources_4 SELECT no, name, kind, owner, mark, position, announced FROM sources;
+DROP TABLE sources;
+ALTER TABLE sources_4 RENAME TO sources;
+CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
+{keys_counters.SCHEMA}
 """,
 }
 
@@ -133,6 +151,8 @@ class Moved(msgspec.Struct, frozen=True):
     held: tuple[Held, ...] = ()  # that nobody announced
     ended: tuple[Number, ...] = ()  # holds that end
     filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
+    counters: tuple[KnownCounter, ...] = ()  # that have rows in it
+    seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
     announced: bool = False  # it was: sources or holds are there before it
     promise: int = 0  # the ledger's highest number when this was decided
 
@@ -317,6 +337,10 @@ class Keys:
             keys_held.insert(self._db, moved.held, 0)
         if moved.ended:
             keys_held.end(self._db, moved.ended)
+        if moved.counters:
+            keys_counters.put(self._db, moved.counters, moved.received_at)
+        if moved.seen:
+            keys_counters.seen(self._db, moved.seen, moved.received_at)
         self._db.executemany(
             "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
             [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
@@ -401,6 +425,21 @@ class Keys:
     def tagged_held(self, user_ids: Sequence[str]) -> list[Held]:
         """What is held of these users, as `tag_held` told."""
         return keys_held.tagged(self._reader(), user_ids)
+
+    def counters(self, source: int, names: Iterable[str]) -> dict[str, KnownCounter]:
+        """Those of these counters of a source that are known, by name."""
+        return {one.counter: one for one in keys_counters.named(self._reader(), source, names)}
+
+    def open_counters(self, source: int, prefix: str) -> list[KnownCounter]:
+        """The open counters of a source whose names begin so."""
+        return keys_counters.open_ones(self._reader(), source, prefix)
+
+    def counter_page(self, source: int, after: str, limit: int) -> list[KnownCounter]:
+        """Counters of a source in order of their names, those after this one."""
+        return keys_counters.page(self._reader(), source, after, limit)
+
+    def counter_groups(self) -> list[CounterGroup]:
+        return keys_counters.groups(self._reader())
 
     def measures(self) -> dict[str, float]:
         return {"keys_bytes_on_disk": float(self.path.stat().st_size)}

@@ -277,7 +277,7 @@ class MemoryStore(Publishing):
 
 
 def _stored(row: Mapping[str, Any]) -> StoredEvent:
-    values = {**row, "labels": dict(row["labels"] or ())}
+    values = {"reason": "", **row, "labels": dict(row["labels"] or ())}
     return StoredEvent(**{name: values[name] for name in StoredEvent.__struct_fields__})
 
 

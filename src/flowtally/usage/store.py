@@ -143,7 +143,8 @@ class ClaimedRow(msgspec.Struct, frozen=True):
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
-    """One event as stored; `user` is the immutable id, `sequence` is 0 for a named event."""
+    """One event as stored; `user` is the immutable id, `sequence` is 0 for a named event. `reason`: of a reading of a
+    counter, by which rule it counts."""
 
     series: str
     account: str
@@ -160,6 +161,7 @@ class StoredEvent(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     block: int
     received_at: int
+    reason: str = ""
 
     @property
     def reference(self) -> str:

@@ -1,0 +1,141 @@
+"""Readings of cumulative counters in, what they add out. Everything but the door is ingest's."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flowtally.api.bodies import read_body
+from flowtally.api.call import Call, Reply
+from flowtally.api.operation import AnyRequest, operation
+from flowtally.api.problems import HELD
+from flowtally.corrections import Quantities
+from flowtally.errors import (
+    MalformedBody,
+    NewTooOften,
+    QueueFull,
+    Settling,
+    SlowBody,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    TooLarge,
+    TooManyNew,
+    Unprocessable,
+    UnsupportedMedia,
+)
+from flowtally.protocol import ReadingReceipt, ReadingsAnswer
+from flowtally.readings import Reading
+
+USUAL: Final = frozenset({"", "no_change"})  # what is not notable of a reading that is not refused
+READING = {
+    "source": "xray-1",
+    "counter": "user>>>alice>>>traffic",
+    "account": "acme",
+    "user": "alice",
+    "product": "residential",
+    "time": "2026-03-01T12:00:10Z",
+    "bytes_up": 1_200,
+    "bytes_down": 50_000,
+    "epoch": "2026-03-01T08:30:00Z",
+    "interval_s": 10,
+}
+CLOSING = {"source": "nas-1", "closes": "nas-1/", "time": "2026-03-01T12:00:11Z"}
+
+
+class ReadingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    receipts: Annotated[
+        Literal["all", "notable"],
+        Meta(description="`notable`: of those only that were refused, or counted by a rule beyond the usual one."),
+    ] = "all"
+
+
+@operation(
+    "POST",
+    "/v1/readings",
+    may="readings:write",
+    narrows=True,
+    summary="Send readings of counters",
+    sends=True,
+    query=ReadingsQuery,
+    answer=ReadingsAnswer,
+    errors=(
+        MalformedBody,
+        SourceNotYours,
+        SlowBody,
+        SourceKindMismatch,
+        TooLarge,
+        TooManyNew,
+        NewTooOften,
+        UnsupportedMedia,
+        Unprocessable,
+        QueueFull,
+        StorageFull,
+        Settling,
+    ),
+    raw_body={
+        "application/json": [READING, CLOSING],
+        "application/x-ndjson": '{"source":"nas-1","counter":"nas-1/5f","account":"acme","time":"2026-03-01T12:00:10Z",'
+        '"bytes_up":1,"bytes_down":2,"final":true}\n',
+    },
+    raw_item=Reading,
+    example=ReadingsAnswer(
+        stored=1,
+        duplicate=0,
+        refused=1,
+        receipts=[
+            ReadingReceipt(
+                0,
+                "xray-1",
+                "user>>>alice>>>traffic",
+                "stored",
+                id="user>>>alice>>>traffic/2",
+                added=Quantities(200, 10_000, 0),
+                before=Quantities(1_000, 40_000, 0),
+                after=Quantities(1_200, 50_000, 0),
+            ),
+            ReadingReceipt(
+                1,
+                "xray-1",
+                "user>>>bob>>>traffic",
+                "refused",
+                "unknown_account",
+                "there is no account 'amce'",
+                retriable=True,
+            ),
+        ],
+    ),
+)
+async def send_readings(call: Call, request: AnyRequest, query: ReadingsQuery) -> Reply:
+    """What counters stand at: a reading, an array of at most 10,000, or one a line; bodies may be compressed with gzip
+    or zstd. What is stored is the difference to the counter's reading before, dated at this one's time, for the
+    account, user and product that this one names. A reading that is sent again, or late, or by two, counts once; one
+    that never came is in the next one.
+
+    A counter is its `source` and its name; a source of counters takes no events. The first reading counts nothing, or
+    all where it says `from_zero`. Another `epoch`, or a smaller value, is a restart: all of the value counts. A reading
+    of before the restart that comes after it still counts for what it knew more. `final` closes the counter. With
+    `closes` all open counters of the source whose names begin so are closed, as they were last read.
+
+    Codes of receipts: `baseline`, `restarted`, `reset`, `wrapped`, `late`, `after_final`, `final_without_values`,
+    `missing_stop`, `reopened`, `moved` (stored), `no_change`, `late`, `after_final` (duplicate), `invalid_reading`,
+    `bad_time`, `too_large`, `too_many_counters`, `unknown_account`, `account_closed`, `unknown_user`,
+    `time_in_future`, `not_your_account` (refused: the counter has not moved). See the page on counters."""
+    hold = request.scope[HELD].enter_context(call.house.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
+    body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+    kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
+    in_thread = partial(call.house.read, call.credential)
+    done = await call.house.ingest.meter(body, kind or "", encoding, call.credential, hold.add, in_thread)
+    call.house.metrics.readings(done)
+    if query.receipts == "notable":
+        done = msgspec.structs.replace(done, receipts=[one for one in done.receipts if _is_notable(one)])
+    reply = Reply(msgspec.json.encode(done))
+    hold.become(len(reply.content))
+    return reply
+
+
+def _is_notable(one: ReadingReceipt) -> bool:
+    return one.status == "refused" or one.code not in USUAL

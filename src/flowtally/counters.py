@@ -1,0 +1,250 @@
+"""What a reading of a cumulative counter adds to what is counted already. Pure.
+
+Owns what is known of a counter (`Standing`) and the rules by which a reading moves it (`step`): restarts, wraps, late
+and missing and final readings. Leaves to `ingest` whose use it is and where it is kept. Instants are milliseconds.
+
+A counter's life is cut into *runs*: from a beginning (a start of its process, a reset) to the next. Within a run values
+only grow, so what counts of a run is the largest value that was read of it: this makes order and repetition harmless.
+The last runs before the present one are remembered, so that a late reading of one of them is told from a restart.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from flowtally.corrections import NOTHING, Quantities
+from flowtally.edges import parse_instant
+from flowtally.errors import FlowtallyError
+
+EPOCH_SLACK_MS: Final = 5_000  # two instants so near are one beginning: it is worked out as now less the time it ran
+CLOCK_SLACK_MS: Final = 2_000  # by which clocks of two who read one counter may differ
+RUNS: Final = 4  # before the present one that are remembered
+WORD: Final = 2**32
+HALF: Final = 2**31
+
+Values = tuple[int, int, int]  # bytes up, bytes down, requests
+Stated = tuple[int | None, int | None, int | None]
+End = Literal["", "final", "missing_stop"]
+ZERO: Final = (0, 0, 0)
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True):
+    """From one beginning of a counter to the next: when it was first read, the most that was read of it."""
+
+    epoch: str
+    began_at: int
+    values: Values
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a counter. `number` counts the rows it has, `time` is of the latest reading, `earlier` are the
+    runs before the present one, the last one first. It is kept in the rows as JSON: new members go to the end."""
+
+    number: int
+    run: Run
+    time: int
+    end: End
+    account: str
+    user: str  # the user's id
+    product: str
+    interval_s: int | None = None
+    earlier: tuple[Run, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A reading, as far as the rules go. `values`: None for what was left out."""
+
+    time: int
+    values: Stated
+    epoch: str = ""
+    width: int = 64
+    final: bool = False
+    from_zero: bool = False
+    max_rate: int = 0
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What a reading does. `stores`: there is something to keep, if only that the counter moved; else it told nothing
+    new. `code`: which rule it was, empty for the usual one. `before` and `after`: the run it was counted in."""
+
+    standing: Standing
+    stores: bool
+    code: str
+    after: Values
+    before: Values | None = None
+    added: Quantities = NOTHING
+
+
+def step(last: Standing | None, seen: Seen) -> Step:
+    """What this reading does to a counter. Whose it is stays as it was: that is the caller's to say."""
+    if last is None:
+        return _first(seen)
+    if _same(last.run.epoch, seen.epoch):
+        if seen.time >= last.run.began_at or (run := _run_of(last, seen)) is None:
+            return _go_on(last, seen)
+        return _late(last, run, seen)
+    if (run := _run_of(last, seen)) is not None:
+        return _late(last, run, seen)
+    if not _begins_after(last, seen):
+        return _nothing(last, "late")
+    return _begin(last, seen, "" if last.end == "final" else "restarted")
+
+
+def close(last: Standing, at: int, end: End) -> Standing:
+    """The counter ended with what was last read of it. A later reading may know better."""
+    return replace(last, number=last.number + 1, time=max(last.time, at), end=end)
+
+
+def _first(seen: Seen) -> Step:
+    values = _filled(seen.values, ZERO)
+    run = Run(seen.epoch, seen.time, values)
+    standing = Standing(1, run, seen.time, "final" if seen.final else "", "", "", "")
+    if seen.from_zero:
+        return Step(standing, True, "", values, added=Quantities(*values))
+    return Step(standing, True, "baseline", values)
+
+
+def _begin(last: Standing, seen: Seen, code: str) -> Step:
+    """Another run: all of it is new."""
+    values = _filled(seen.values, ZERO)
+    standing = replace(
+        last,
+        number=last.number + 1,
+        run=Run(seen.epoch or last.run.epoch, seen.time, values),
+        time=max(last.time, seen.time),
+        end="final" if seen.final else "",
+        earlier=(last.run, *last.earlier)[:RUNS],
+    )
+    return Step(standing, True, code, values, last.run.values, Quantities(*values))
+
+
+def _go_on(last: Standing, seen: Seen) -> Step:
+    before, behind = last.run.values, seen.time <= last.time + CLOCK_SLACK_MS
+    now = _extended(seen, before, behind=behind)
+    if _fell(before, now):
+        if last.end == "final":
+            return _nothing(last, "after_final")
+        if behind:  # of two who read it one was slower, or sent it later; a true fall shows in the next reading
+            return _close_late(last, seen) if seen.final else _nothing(last, "late")
+        wrapped = _wrapped(last, seen, now)
+        if wrapped is None:
+            return _begin(last, seen, "reset")
+        return _grown(last, seen, wrapped, "wrapped")
+    if last.end == "final":
+        return _nothing(last, "after_final") if now == before else _grown(last, seen, now, "after_final")
+    code = "reopened" if last.end == "missing_stop" else ""
+    if seen.final:
+        code = "final_without_values" if seen.values == (None, None, None) else code
+        return _grown(last, seen, now, code)
+    if now == before and not code:
+        return _nothing(replace(last, time=max(last.time, seen.time)), "no_change")
+    return _grown(last, seen, now, code)
+
+
+def _grown(last: Standing, seen: Seen, now: Values, code: str) -> Step:
+    before = last.run.values
+    # The epoch of a run may drift, where it is worked out from a clock: the latest is what the next is compared with.
+    run = Run(seen.epoch or last.run.epoch, last.run.began_at, now)
+    end: End = "final" if seen.final or last.end == "final" else ""
+    standing = replace(last, number=last.number + 1, run=run, time=max(last.time, seen.time), end=end)
+    return Step(standing, True, code, now, before, _difference(before, now))
+
+
+def _close_late(last: Standing, seen: Seen) -> Step:
+    return Step(close(last, seen.time, "final"), True, "late", last.run.values, last.run.values)
+
+
+def _late(last: Standing, place: int, seen: Seen) -> Step:
+    """A reading of a run before the present one: it may have seen more of it than all before."""
+    run = last.earlier[place]
+    now = _extended(seen, run.values, behind=True)
+    if now == run.values or _fell(run.values, now):
+        return _nothing(last, "late")
+    earlier = (*last.earlier[:place], replace(run, values=now), *last.earlier[place + 1 :])
+    standing = replace(last, number=last.number + 1, earlier=earlier)
+    return Step(standing, True, "late", now, run.values, _difference(run.values, now))
+
+
+def _nothing(last: Standing, code: str) -> Step:
+    return Step(last, False, code, last.run.values, last.run.values)
+
+
+def _run_of(last: Standing, seen: Seen) -> int | None:
+    """Which of the earlier runs it is a reading of: of this epoch, the last one that had begun by then."""
+    same = [place for place, run in enumerate(last.earlier) if _same(run.epoch, seen.epoch)]
+    begun = (place for place in same if last.earlier[place].began_at <= seen.time + CLOCK_SLACK_MS)
+    return next(begun, same[-1] if same else None)
+
+
+def _begins_after(last: Standing, seen: Seen) -> bool:
+    """Whether an epoch that is not known is a later one. Instants say it; of other names only the time tells."""
+    ours, theirs = _instant(last.run.epoch), _instant(seen.epoch)
+    if ours is not None and theirs is not None:
+        return theirs > ours
+    return seen.time >= last.time
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether these are one beginning, as far as is known: where one is not, only a fall tells."""
+    if one == other or not one or not other:
+        return True
+    a, b = _instant(one), _instant(other)
+    return a is not None and b is not None and abs(a - b) <= EPOCH_SLACK_MS
+
+
+def _instant(epoch: str) -> int | None:
+    try:
+        return parse_instant(epoch)
+    except FlowtallyError:
+        return None
+
+
+def _extended(seen: Seen, before: Values, *, behind: bool) -> Values:
+    """The values whole: what was left out is what it was, a low word gets the high word it had."""
+    if seen.width != 32:
+        return _filled(seen.values, before)
+    up, down, requests = (
+        old if low is None else _word(low, old, behind=behind) for low, old in zip(seen.values, before, strict=True)
+    )
+    return up, down, requests
+
+
+def _word(low: int, before: int, *, behind: bool) -> int:
+    value = before - before % WORD + low
+    # Of a reading that may be older, much more is less: it is from before the last wrap (RFC 1982).
+    return value - WORD if behind and value - before > HALF and value >= WORD else value
+
+
+def _wrapped(last: Standing, seen: Seen, now: Values) -> Values | None:
+    """The values with the high words one higher, where low words fell because they were full; None where that cannot
+    be: too much would have been counted in the time, or the counter was not half full and may have begun anew."""
+    if seen.width != 32:
+        return None
+    elapsed_ms, known = seen.time - last.time, bool(seen.epoch and last.run.epoch)
+    values: list[int] = []
+    for before, value in zip(last.run.values, now, strict=True):
+        if value >= before:
+            values.append(value)
+            continue
+        grown = value + WORD - before
+        if grown * 1000 > seen.max_rate * elapsed_ms or not (known or before % WORD > HALF):
+            return None
+        values.append(value + WORD)
+    up, down, requests = values
+    return up, down, requests
+
+
+def _filled(values: Stated, before: Values) -> Values:
+    up, down, requests = (old if value is None else value for value, old in zip(values, before, strict=True))
+    return up, down, requests
+
+
+def _fell(before: Values, now: Values) -> bool:
+    return any(value < old for value, old in zip(now, before, strict=True))
+
+
+def _difference(before: Values, now: Values) -> Quantities:
+    return Quantities(*(value - old for value, old in zip(now, before, strict=True)))
