@@ -10,6 +10,7 @@ import pytest
 from tests.agents.fake import FakeServer
 
 from flowtally.agents.formats import Declared
+from flowtally.agents.lines import digest
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.position import CannotResume, Position, decoded, encoded, mapping_text
 from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
@@ -21,6 +22,7 @@ from flowtally.protocol import PlainEvent
 from flowtally.texts import is_text
 
 SQUID = Declared(format="squid")
+FIELD = Path(__file__).parents[1] / "fixtures" / "field"
 SPLIT = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.+)")
 
 
@@ -276,23 +278,75 @@ def test_a_damaged_log_is_imported_up_to_the_damage(tmp_path: Path) -> None:
     assert down(server) == list(range(5000))
 
 
-def test_a_last_line_without_newline_is_read_once(tmp_path: Path) -> None:
-    server, path = FakeServer(), tmp_path / "access.log"
-    path.write_bytes(lines(0, 3).rstrip(b"\n"))
-    run(server, path)
-    path.write_bytes(lines(0, 4))
-    assert run(server, path).stored == 1
-    assert down(server) == list(range(4))
-
-
-def test_of_a_log_still_written_half_a_line_waits_for_its_other_half(tmp_path: Path) -> None:
+def test_a_last_line_without_newline_waits_and_is_said_to(tmp_path: Path) -> None:
     server, path, whole = FakeServer(), tmp_path / "access.log", lines(0, 3)
     for end in (len(whole) - 1, len(whole)):  # the number of bytes up is all there, but who knows
         path.write_bytes(whole[:end])
-        with LogFile.open(path) as log:
-            report = Importer(server.client(), log, SQUID, SPLIT, finished=False).run()
-        assert report.unreadable == 0
+        report = run(server, path)
+        assert (report.unreadable, report.waiting_bytes) == (0, len(line(2)) - 1 if end < len(whole) else 0)
     assert down(server) == [0, 1, 2]
+
+
+def test_the_last_line_of_a_finished_log_is_read_once(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    for data in (lines(0, 3).rstrip(b"\n"), lines(0, 4)):
+        path.write_bytes(data)
+        with LogFile.open(path) as log:
+            report = Importer(server.client(), log, SQUID, SPLIT, finished=True).run()
+        assert (report.unreadable, report.waiting_bytes) == (0, 0)
+    assert down(server) == list(range(4))
+
+
+def test_a_live_log_cut_in_its_last_line_is_read_whole_later(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    for name, stored in (("case19a-live-1.log", 1), ("case19a-live-2.log", 2)):
+        shutil.copy(FIELD / name, path)
+        with LogFile.open(path) as log:
+            report = Importer(server.client(), log, Declared(format="combined"), Mapping(account="acme")).run()
+        assert report.stored == stored
+    assert sum(down(server)) == 734_004_700
+
+
+@pytest.mark.parametrize("nothing", [b"", b"17950", b"#Software: IIS 10\n#Version: 1.0\n", b"nonsense\n"])
+def test_a_log_that_has_no_line_yet_has_no_source_yet(tmp_path: Path, nothing: bytes) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(nothing)
+    report = run(server, path)
+    assert (report.source, report.events, server.requests) == ("", 0, [])
+    path.write_bytes(b'{"account":"acme","id":"a"}\n')
+    with (
+        pytest.raises(ConfigError, match=r"no line of it tells it from other logs .* give --source"),
+        LogFile.open(path) as log,
+    ):
+        Importer(server.client(), log, Declared(format="cloudevents"), Mapping()).run()
+
+
+@pytest.mark.parametrize("earlier", ["squid", "combined", "cloudevents"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_source_of_an_earlier_version_is_gone_on_with(tmp_path: Path, earlier: str, mark: bytes) -> None:
+    """It was named by the format, too, and counted a byte order mark, which made the first line unreadable."""
+    server, path = FakeServer(), tmp_path / "access.log"
+    data = mark + lines(0, 8)
+    path.write_bytes(data)
+    read = [line for line in data.split(b"\n")[:-1] if not line.startswith(b"\xef")]
+    name = f"import:{earlier}:{digest(data.split(chr(10).encode())[0])}"
+    at = len(data) - len(read[-1]) - 1
+    position = Position(at, 7, len(read) - 1, digest(data[:at]), mapping_text(SQUID, SPLIT))
+    server.events[name] = [PlainEvent(source=name, account="acme")] * (len(read) - 1)
+    server.positions[name] = encoded(position)
+    report = run(server, path)
+    assert (report.source, report.stored, report.resumed_lines) == (name, 1, 7)
+    path.write_bytes(data + line(8))
+    assert run(server, path).stored == 1
+    assert down(server)[-2:] == [7, 8]
+
+
+def test_lines_cut_by_nul_bytes_are_counted_and_no_line_after_them_is_lost(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(bytes(300) + lines(0, 2) + line(2)[:50] + bytes(5000) + lines(3, 5))
+    report = run(server, path)
+    assert (down(server), report.nul_bytes, report.reasons) == ([0, 1, 3, 4], 5300, {"cut": 1})
+    assert (report.lines, report.events, report.unreadable) == (5, 4, 1)
 
 
 def test_a_pipe_needs_a_name_and_then_resumes_like_a_file() -> None:

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.formats.declared import Declared
+from flowtally.agents.lines import digest
 from flowtally.agents.mapping import Mapping
-from flowtally.agents.reader import digest
 from flowtally.events import MAX_POSITION_CHARS
 from flowtally.texts import is_text
 
@@ -23,6 +23,7 @@ VERSION: Final = 1
 INSIDE: Final = "import-inside"
 # Options that may differ between two runs over one source: they move no number and change no one's account or user.
 HARMLESS: Final = ("product",)
+EARLIER_FORMATS: Final = ("squid", "combined", "cloudevents")  # that were a part of the name of a source
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,10 +100,17 @@ def _short(mapping: str) -> str:
     return digest(mapping.encode())[:16]
 
 
-def source_name(format_name: str, head: bytes) -> str:
-    """The default source of a log file: its format and what its first line says.
+def source_name(head: bytes) -> str:
+    """The default source of a log file: what its first line says.
 
-    Not its name or path: a copied, renamed, rotated or compressed log is still the same log and must not be counted
-    twice, and a growing one keeps its first line. Two logs that begin with the same line need --source.
+    Not its name, path, compression or format: a copied, renamed, rotated or compressed log is still the same log and
+    must not be counted twice, whatever options it is read with, and a growing one keeps its first line. Two logs that
+    begin with the same line need --source.
     """
-    return f"import:{format_name}:{digest(head)}"
+    return f"import:{digest(head)}"
+
+
+def earlier_names(first_line: bytes, format_name: str) -> list[str]:
+    """What earlier versions called this log's source, with the format in it; this format's first."""
+    names = sorted(EARLIER_FORMATS, key=lambda name: name != format_name)
+    return [f"import:{name}:{digest(first_line)}" for name in names]

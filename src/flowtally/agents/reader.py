@@ -1,44 +1,32 @@
-"""A log file as lines with byte offsets: plain, gzip or a pipe, from any offset, in bounded memory.
+"""A log file as lines with byte offsets: plain, compressed or a pipe, from any offset, in bounded memory.
 
-Offsets count bytes of the DEcompressed stream, so `access.log` and the `access.log.1.gz` made of it agree. A line ends
-with a newline; a last one without is read too, unless the log is still being written. A line longer than
-`MAX_LINE_BYTES` is given without its text and skipped in pieces. Leaves waiting for more lines to a follower.
+Offsets count bytes of the text: DEcompressed, in UTF-8, without a byte order mark at the beginning. So `access.log` and
+the `access.log.1.xz` made of it agree. A last line without newline may be half a line and waits, in every kind of file,
+unless the caller knows that the log is finished. A follower asks for `lines` of the same open file again and again.
+
+Leaves to `unpack` what a file is, to `lines` what a line is, to a follower when to ask.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-import msgspec
+from flowtally.agents.lines import CHECK_BYTES, MAX_LINE_BYTES, Lines, LogLine, digest
+from flowtally.agents.unpack import LogDamaged, NotALog, Unpacked
 
-MAX_LINE_BYTES: Final = 64 * 1024
-CHECK_BYTES: Final = 4096  # how much before an offset is compared with what was read last time
-HEAD_BYTES: Final = 1024  # how much of the first line tells one log from another
-_GZIP_MAGIC: Final = b"\x1f\x8b"
+HEAD_BYTES: Final = 1024  # how much of a line tells one log from another
+HEAD_LINES: Final = 64  # how many there may be at the beginning that do not
 
-
-class LogDamaged(Exception):
-    """The log cannot be read on: a cut or broken gzip stream. What came before was read."""
+Remember = Callable[[Iterable[bytes]], None]
 
 
 class LogChanged(Exception):
     """The log is not the one that was read before: shorter than the offset, or other bytes before it."""
-
-
-class LogLine(msgspec.Struct, frozen=True, gc=False):
-    """`text` without its line ending, None if too long; `end` is the offset of the first byte after the line."""
-
-    text: bytes | None
-    end: int
 
 
 class LogFile:
@@ -48,11 +36,9 @@ class LogFile:
         self.name = name
         self._raw = raw
         self.seekable = raw.seekable()
-        self._data = self._decompressed()
-        self.total_bytes = os.fstat(raw.fileno()).st_size if self.seekable else None
-        self.offset = 0  # after the last line given
-        self._recent: deque[bytes] = deque()  # the last pieces read, at least CHECK_BYTES of them
-        self._recent_bytes = 0
+        self._keeps_mark = False
+        self._text = Unpacked(raw, name)
+        self._lines = Lines()
 
     @classmethod
     def open(cls, path: Path) -> LogFile:
@@ -69,98 +55,165 @@ class LogFile:
     def close(self) -> None:
         self._raw.close()
 
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    @property
+    def total_bytes(self) -> int | None:
+        return os.fstat(self._raw.fileno()).st_size if self.seekable else None
+
     @property
     def done_bytes(self) -> int:
         return self._raw.tell() if self.seekable else self.offset
 
-    def head(self) -> bytes:
-        """The first line, at most its first KiB, without the newline. Only for files that can be read again."""
-        self._seek(0)
-        head = self._read(self._data.readline, HEAD_BYTES)
-        self._seek(0)
-        return head.rstrip(b"\r\n")
+    @property
+    def offset(self) -> int:
+        """After the last line given."""
+        return self._lines.offset
 
-    def start_at(self, offset: int, check: str) -> None:
-        """Go to `offset`; raises LogChanged unless the bytes before it are those `check` was made of."""
-        window = self._window(offset)
+    @property
+    def waiting(self) -> int:
+        """Bytes after `offset` that `lines` has seen and not given."""
+        return self._lines.waiting + self._text.pending
+
+    @property
+    def nuls(self) -> int:
+        """NUL bytes that were left out of the lines given, since `start_at`."""
+        return self._lines.nuls
+
+    @property
+    def kind(self) -> str:
+        """`gzip`, `UTF-16` ...: what it is besides plain text in UTF-8; known after the first line."""
+        encoding = "UTF-16" if self._text.encoding.startswith("utf-16") else ""
+        return ", ".join(filter(None, (self._text.packing, encoding)))
+
+    def head(self, *, finished: bool = False) -> bytes | None:
+        """What tells this log from others: its first line, at most the first KiB of it; with the lines before it where
+        it begins with some that may stand at the beginning of any log: comments, directives (`#Fields:`), lines without
+        a digit. None while that is not there yet, whole. Only for files that can be read again; `lines` then begins
+        anew."""
+        self._rewind()
+        found: list[bytes] = []
+        for line in self._whole_lines(finished=finished):
+            found += [line.text[:HEAD_BYTES].rstrip(b"\r\n")] if line.text else []
+            if line.text is None or _tells(line.text) or len(found) == HEAD_LINES:
+                break
+        else:
+            begun = self._lines.beginning()[:HEAD_BYTES]
+            whole = len(begun) == HEAD_BYTES or finished
+            found = [*found, begun] if whole and _tells(begun) else []
+        self._rewind()
+        return b"\n".join(found) if found else None
+
+    def first_kilobyte(self) -> bytes:
+        """The first line by which earlier versions knew a log: with a byte order mark and NUL bytes, and whatever is
+        there of it. `lines` then begins anew."""
+        self._rewind(keeps_mark=True)
+        text = b""
+        while len(text) < HEAD_BYTES and b"\n" not in text and (piece := self._text.read(finished=True)):
+            text += piece
+        self._rewind(keeps_mark=False)
+        return text[:HEAD_BYTES].split(b"\n")[0].rstrip(b"\r\n")
+
+    def count_mark(self) -> None:
+        """Count a byte order mark in offsets, as earlier versions did: for a source they began. `lines` then begins
+        anew."""
+        self._rewind(keeps_mark=True)
+
+    def start_at(self, offset: int, check: str, remember: Remember | None = None) -> None:
+        """Go to `offset`; raises LogChanged unless the bytes before it are those `check` was made of. `remember` is
+        given the lines before it."""
+        if self.seekable:
+            self._rewind()
+        if remember is not None:
+            lines = self._texts_before(offset)
+            remember(lines)
+            for _ in lines:
+                pass
+        if self.offset != offset or offset == 0:
+            self._forward(offset)
+        window = self._lines.window()
         if len(window) < min(offset, CHECK_BYTES):
             raise LogChanged(f"{self.name} ends before byte {offset}, up to which it was read: it was cut or replaced")
         if digest(window) != check:
             raise LogChanged(
                 f"{self.name} differs before byte {offset} from what was read: it was rewritten or replaced"
             )
-        self.offset = offset
-        self._recent = deque([window])
-        self._recent_bytes = len(window)
+        self._lines.nuls = 0
 
     def check(self) -> str:
         """The digest of up to CHECK_BYTES before `offset`, for a later `start_at`."""
-        return digest(b"".join(self._recent)[-CHECK_BYTES:])
+        return digest(self._lines.window())
 
-    def lines(self, *, finished: bool = True) -> Iterator[LogLine]:
-        """The lines from where the log stands. Raises LogDamaged after the last line that could be read.
+    def lines(self, *, finished: bool = False) -> Iterator[LogLine]:
+        """The lines from where the log stands to what is there of it now. Raises LogDamaged after the last line that
+        could be read, NotALog.
 
-        Of a log that is not `finished` a last line without newline is left for the next time: it may be half a line.
+        Of a log that is `finished` a last line without newline is given too; of others it waits: it may be half a line.
         """
-        while piece := self._read(self._data.readline, MAX_LINE_BYTES + 2):
-            ended = piece.endswith(b"\n")
-            if not (ended or finished or len(piece) > MAX_LINE_BYTES):
+        if self._lines.waiting and self._text.direct:  # what stood there may have been NULs that were not written yet
+            self._text.seek(self.offset)
+            self._lines = self._at_same_place()
+        yield from self._whole_lines(finished=finished)
+        if self._text.cut:
+            raise LogDamaged(
+                f"{self.name} ends in the middle of its {self._text.packing} stream, after {self.offset} bytes of "
+                "whole lines: it was cut, or is still being written"
+            )
+        if finished and (line := self._lines.rest()) is not None:
+            yield line
+
+    def _whole_lines(self, *, finished: bool = False) -> Iterator[LogLine]:
+        while True:
+            if (line := self._lines.next()) is not None:
+                yield line
+            elif piece := self._text.read(finished=finished):
+                self._lines.feed(piece)
+            else:
                 return
-            self._passed(piece)
-            text = piece[:-1].removesuffix(b"\r") if ended else piece
-            too_long = len(text) > MAX_LINE_BYTES
-            if too_long and not ended:
-                self._skip_line()
-            yield LogLine(None if too_long else text, self.offset)
 
-    def _skip_line(self) -> None:
-        while piece := self._read(self._data.readline, MAX_LINE_BYTES):
-            self._passed(piece)
-            if piece.endswith(b"\n"):
-                return
+    def _at_same_place(self) -> Lines:
+        lines = Lines(self.offset, self._lines.window())
+        lines.nuls = self._lines.nuls
+        return lines
 
-    def _passed(self, piece: bytes) -> None:
-        self.offset += len(piece)
-        self._recent.append(piece)
-        self._recent_bytes += len(piece)
-        while self._recent_bytes - len(self._recent[0]) >= CHECK_BYTES:
-            self._recent_bytes -= len(self._recent.popleft())
+    def _rewind(self, *, keeps_mark: bool | None = None) -> None:
+        self._keeps_mark = self._keeps_mark if keeps_mark is None else keeps_mark
+        self._raw.seek(0)
+        self._text = Unpacked(self._raw, self.name, keeps_mark=self._keeps_mark)
+        self._lines = Lines()
 
-    def _window(self, offset: int) -> bytes:
-        """Up to CHECK_BYTES before `offset`; the stream then stands at `offset`, or at its end if it is shorter."""
-        start = max(0, offset - CHECK_BYTES)
+    def _texts_before(self, offset: int) -> Iterator[bytes]:
+        lines = self._whole_lines(finished=True)
+        while self.offset < offset and (line := next(lines, None)) is not None:
+            if line.text is not None:
+                yield line.text
+
+    def _forward(self, offset: int) -> None:
+        """From the beginning to `offset`, or to the end where that comes before it."""
         if self.seekable:
-            self._seek(start)
-        else:
-            self._discard(start)
-        window = b""
-        while len(window) < offset - start and (piece := self._read(self._data.read, offset - start - len(window))):
-            window += piece
-        return window
-
-    def _discard(self, count: int) -> None:
-        while count and (piece := self._read(self._data.read, min(count, 1 << 20))):
-            count -= len(piece)
-
-    def _seek(self, offset: int) -> None:
-        try:
-            self._data.seek(offset)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise LogDamaged(f"{self.name}: the gzip stream is broken: {error}") from None
-
-    def _read(self, read: Callable[[int], bytes], count: int) -> bytes:
-        """`read(count)`, its troubles with gzip as ours."""
-        try:
-            return read(count)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise LogDamaged(f"{self.name}: the gzip stream is broken at byte {self.offset}: {error}") from None
-
-    def _decompressed(self) -> BufferedReader | gzip.GzipFile:
-        if self._raw.peek(2)[:2] != _GZIP_MAGIC:  # what it is, not what it is called: pipes have no name
-            return self._raw
-        return gzip.GzipFile(fileobj=self._raw, mode="rb")
+            self._rewind()
+        start = max(0, offset - CHECK_BYTES)
+        piece = self._text.read(finished=True) if offset else b""
+        at, window = 0, b""
+        if self._text.direct:
+            self._text.seek(start)
+            at, piece = start, self._text.read()
+        while piece:
+            before = piece[: offset - at]
+            window = (window + before)[-CHECK_BYTES:]
+            at += len(before)
+            if at == offset:
+                break
+            piece = self._text.read(finished=True)
+        self._lines = Lines(offset, window)
+        if piece:
+            self._lines.feed(piece[len(before) :])
 
 
-def digest(data: bytes) -> str:
-    """A short fingerprint of log bytes; 128 bits of SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:32]
+def _tells(text: bytes) -> bool:
+    """Whether a line can be another one in every log: it says when, or from where."""
+    return not text.startswith(b"#") and any(48 <= byte <= 57 for byte in text)
+
+
+__all__ = ["CHECK_BYTES", "MAX_LINE_BYTES", "LogChanged", "LogDamaged", "LogFile", "LogLine", "NotALog", "digest"]

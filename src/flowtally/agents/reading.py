@@ -16,7 +16,7 @@ from flowtally.edges import parse_instant
 from flowtally.errors import BadRange
 from flowtally.events import MAX_QUANTITY
 
-Reason = Literal["too_long", "not_this_format", "ambiguous", "bad_time", "bad_size", "no_match", "no_account"]
+Reason = Literal["too_long", "cut", "not_this_format", "ambiguous", "bad_time", "bad_size", "no_match", "no_account"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME_AT: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write

@@ -29,7 +29,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     `held` of the refused ones are kept by the server and count once the reason has passed; `held_for` counts them by
     reason, the first few. `resumed_at` is the byte offset where it began (0: at the beginning), after `resumed_lines`
     lines read by earlier runs. `skipped` are blank lines and those left out on purpose. `reasons` counts the unreadable
-    ones by reason.
+    ones by reason. `kind` is what the file is besides plain text (`gzip`, `UTF-16`). `waiting_bytes` follow the last
+    newline and wait for theirs; `nul_bytes` stood where nothing was written, and were left out.
     """
 
     source: str
@@ -49,6 +50,9 @@ class ImportReport(msgspec.Struct, frozen=True):
     first_refused: tuple[LineProblem, ...]
     held: int = 0
     held_for: dict[str, int] = {}
+    kind: str = ""
+    waiting_bytes: int = 0
+    nul_bytes: int = 0
 
     @property
     def clean(self) -> bool:
@@ -86,7 +90,17 @@ class Tally:
             if receipt.status in ("refused", "conflict") and len(self._refused) < SHOWN:
                 self._refused.append(_problem(receipt, lines))
 
-    def report(self, source: str, sequence: int, resumed_at: int, resumed_lines: int) -> ImportReport:
+    def report(
+        self,
+        source: str,
+        sequence: int,
+        resumed_at: int,
+        resumed_lines: int,
+        *,
+        kind: str = "",
+        waiting_bytes: int = 0,
+        nul_bytes: int = 0,
+    ) -> ImportReport:
         return ImportReport(
             source=source,
             lines=self.lines,
@@ -105,6 +119,9 @@ class Tally:
             first_refused=tuple(self._refused),
             held=self.held,
             held_for=dict(self.held_for),
+            kind=kind,
+            waiting_bytes=waiting_bytes,
+            nul_bytes=nul_bytes,
         )
 
 

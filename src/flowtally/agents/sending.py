@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import Position, decoded, encoded, inside
-from flowtally.agents.reader import MAX_LINE_BYTES, LogLine
 from flowtally.agents.reading import Reading, Unreadable
 from flowtally.agents.report import Tally
 from flowtally.client import ApiError, Client
@@ -21,6 +21,7 @@ from flowtally.protocol import EventsAnswer, PlainEvent
 BATCH_EVENTS: Final = 10_000
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of log text; JSON may blow it up six times and stays below the server's 64 MiB
 _TOO_LONG: Final = Unreadable("too_long", f"longer than {MAX_LINE_BYTES} bytes")
+_CUT: Final = Unreadable("cut", "its end was lost: NUL bytes follow")
 
 
 class NothingStored(Exception):
@@ -84,6 +85,9 @@ class Sending:
 
     def take(self, line: LogLine) -> None:
         """Read the next line of the log into the batch."""
+        for part in line.cut:
+            self.tally.lines += 1
+            self.tally.count_unreadable(self.lines, _CUT, part)
         self.tally.lines += 1
         read = _TOO_LONG if line.text is None else self._mapper.read(line.text)
         if isinstance(read, Reading):

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from flowtally.agents.position import CannotResume
-from flowtally.agents.reader import LogChanged, LogDamaged
+from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
 from flowtally.client import ApiError
 from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
@@ -47,7 +47,7 @@ HINTS: Final = {
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
-    "LogDamaged": "What came before was imported.",
+    "LogDamaged": "Whole lines before that were imported; run the same command again when the file is whole.",
     "NothingStored": "Make the account, or say --account, and run the same command again.",
 }
 
@@ -66,7 +66,7 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
-        case CannotResume() | LogChanged() | LogDamaged() | NothingStored():
+        case CannotResume() | LogChanged() | LogDamaged() | NotALog() | NothingStored():
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case BackupBroken():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)

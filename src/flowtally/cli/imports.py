@@ -40,7 +40,9 @@ INTERRUPTED: Final = 130
 
 
 def import_log(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A log, plain or gzip; - reads standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A log, plain or gzip, xz, bzip2, zstd; - reads standard input.")
+    ],
     format_name: Annotated[
         str, typer.Option("--format", help=f"How its lines are written: {', '.join(FORMATS)}. Default: squid.")
     ] = "",
@@ -73,6 +75,12 @@ def import_log(
     zone: Annotated[
         str, typer.Option("--zone", help="The zone of times that say none: Europe/Berlin, UTC, +01:00.")
     ] = "",
+    last_line: Annotated[
+        bool,
+        typer.Option(
+            "--last-line", help="Take a last line without newline, too: the log is finished, and it is no half line."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Read an access log and count every line once."""
@@ -124,7 +132,13 @@ def show_report(report: ImportReport, most: int = SHOWN) -> None:
     if report.resumed_at:
         say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
     say(f"{human_count(report.lines)} lines: {_counts(report)}")
-    say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
+    if report.source:
+        say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
+    if report.waiting_bytes:
+        count = "1 byte waits" if report.waiting_bytes == 1 else f"{human_count(report.waiting_bytes)} bytes wait"
+        say(f"{count} after the last newline, maybe half a line; a finished log gives them with --last-line")
+    if report.nul_bytes:
+        say(f"{human_count(report.nul_bytes)} NUL bytes left out: the log was cut while a program wrote on, or a crash")
     _show_problems("unreadable", report.unreadable, report.first_unreadable[:most])
     _show_held(report)
     _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused[:most])
