@@ -16,6 +16,8 @@ import zstandard
 from flowtally.client import Client
 from flowtally.protocol import EventsAnswer, PlainEvent, Receipt, SourceAnswer
 
+State = tuple[dict[str, list[PlainEvent]], dict[str, str | None]]
+
 
 class FakeServer:
     def __init__(self, accounts: tuple[str, ...] = ("acme", "globex", "initech")) -> None:
@@ -47,6 +49,16 @@ class FakeServer:
 
     def all_stored(self) -> list[PlainEvent]:
         return [event for source in self.events for event in self.stored(source)]
+
+    def state(self) -> State:
+        """For a later `restore`."""
+        return {source: list(events) for source, events in self.events.items()}, dict(self.positions)
+
+    def restore(self, state: State) -> None:
+        """As a backup is restored: what came since is forgotten."""
+        events, positions = state
+        self.events = {source: list(kept) for source, kept in events.items()}
+        self.positions = dict(positions)
 
     def _source(self, source: str) -> httpx.Response:
         if source not in self.events:

@@ -63,8 +63,10 @@ def inside(begins: Position) -> str:
     return f"{INSIDE} {begins.version} {place} {_short(begins.mapping)}"
 
 
-def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Position:
-    """The position to go on from; raises CannotResume for a source this import must not continue."""
+def decoded(source: str, mark: int | None, text: str | None, mapping: str, *, any_options: bool = False) -> Position:
+    """The position to go on from; raises CannotResume for a source this import must not continue. `any_options`: a
+    source may go on with other options than before, where none of its batches was stored in part: what is left of one
+    has the numbers that the old options gave."""
     if mark is None:
         raise CannotResume(
             f"{source} is a source of named events; an import needs a numbered one: choose another --source"
@@ -76,7 +78,12 @@ def decoded(source: str, mark: int | None, text: str | None, mapping: str) -> Po
         raise CannotResume(f"{source} was not written by an import (its position is not ours): choose another --source")
     if position.version != VERSION or position.sequence > mark:
         raise CannotResume(f"{source}: position at event {position.sequence} does not fit the mark {mark}")
-    if position.mapping != mapping:
+    if position.mapping != mapping and any_options and position.sequence < mark:
+        raise CannotResume(
+            f"{source}: its last batch was stored in part, with other options: {position.mapping}; now: {mapping}. "
+            "Run it once with those"
+        )
+    if position.mapping != mapping and not any_options:
         raise CannotResume(
             f"{source} was imported with other options: {position.mapping}; now: {mapping}. "
             "Use the same, or choose another --source to count the log again"

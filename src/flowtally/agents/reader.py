@@ -29,6 +29,10 @@ class LogChanged(Exception):
     """The log is not the one that was read before: shorter than the offset, or other bytes before it."""
 
 
+class LogShort(LogChanged):
+    """It ends before the offset."""
+
+
 class LogFile:
     """An open log. `done_bytes` of `total_bytes` (None for a pipe) tell progress in bytes of the file as stored."""
 
@@ -134,7 +138,7 @@ class LogFile:
             self._forward(offset)
         window = self._lines.window()
         if len(window) < min(offset, CHECK_BYTES):
-            raise LogChanged(f"{self.name} ends before byte {offset}, up to which it was read: it was cut or replaced")
+            raise LogShort(f"{self.name} ends before byte {offset}, up to which it was read: it was cut or replaced")
         if digest(window) != check:
             raise LogChanged(
                 f"{self.name} differs before byte {offset} from what was read: it was rewritten or replaced"
@@ -144,6 +148,18 @@ class LogFile:
     def check(self) -> str:
         """The digest of up to CHECK_BYTES before `offset`, for a later `start_at`."""
         return digest(self._lines.window())
+
+    def verify(self) -> None:
+        """Raises LogChanged where the file no longer has what was read up to `offset`: it was cut, or cut and written
+        again. Only a file whose bytes are its text can be asked, others are taken for unchanged."""
+        if not self._text.direct:
+            return
+        kept = self._lines.window()
+        window = os.pread(self.fileno(), len(kept), self._text.place(self.offset - len(kept)))
+        if len(window) < len(kept):
+            raise LogShort(f"{self.name} was cut before byte {self.offset}, up to which it was read")
+        if window != kept:
+            raise LogChanged(f"{self.name} was rewritten: it differs before byte {self.offset} from what was read")
 
     def lines(self, *, finished: bool = False) -> Iterator[LogLine]:
         """The lines from where the log stands to what is there of it now. Raises LogDamaged after the last line that
@@ -216,4 +232,14 @@ def _tells(text: bytes) -> bool:
     return not text.startswith(b"#") and any(48 <= byte <= 57 for byte in text)
 
 
-__all__ = ["CHECK_BYTES", "MAX_LINE_BYTES", "LogChanged", "LogDamaged", "LogFile", "LogLine", "NotALog", "digest"]
+__all__ = [
+    "CHECK_BYTES",
+    "MAX_LINE_BYTES",
+    "LogChanged",
+    "LogDamaged",
+    "LogFile",
+    "LogLine",
+    "LogShort",
+    "NotALog",
+    "digest",
+]

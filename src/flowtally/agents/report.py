@@ -68,13 +68,13 @@ class Tally:
         self.held = 0
         self.held_for: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
-        self._unreadable: list[LineProblem] = []
+        self.first_unreadable: list[LineProblem] = []
         self._refused: list[LineProblem] = []
 
     def count_unreadable(self, line: int, why: Unreadable, text: bytes | None) -> None:
         self.reasons[why.reason] = self.reasons.get(why.reason, 0) + 1
-        if len(self._unreadable) < SHOWN:
-            self._unreadable.append(LineProblem(line, why.reason, why.detail, excerpt(text or b"")))
+        if len(self.first_unreadable) < SHOWN:
+            self.first_unreadable.append(LineProblem(line, why.reason, why.detail, excerpt(text or b"")))
 
     def count_answer(self, answer: EventsAnswer, lines: list[int]) -> None:
         """`lines[i]` is the number of the line that event i of the request came from."""
@@ -115,7 +115,7 @@ class Tally:
             resumed_lines=resumed_lines,
             sequence=sequence,
             reasons=dict(self.reasons),
-            first_unreadable=tuple(self._unreadable),
+            first_unreadable=tuple(self.first_unreadable),
             first_refused=tuple(self._refused),
             held=self.held,
             held_for=dict(self.held_for),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import Position, decoded, encoded, inside
@@ -31,16 +33,28 @@ class NothingStored(Exception):
 
 class Sending:
     """`options` is the canonical text of what decides how lines are read (`position.mapping_text`); `tally` counts
-    from the last `resume`. `start` is where that one stood, `position` what the server has acknowledged since."""
+    from the last `resume`. `start` is where that one stood, `position` what the server has acknowledged since; `ahead`
+    is how many events after it the server had at that resume: these are answered as duplicates. `any_options`: the
+    source may have been read with others up to here, and `other_options` says so."""
 
     def __init__(
-        self, client: Client, source: str, mapper: Mapper, options: str, batch_events: int = BATCH_EVENTS
+        self,
+        client: Client,
+        source: str,
+        mapper: Mapper,
+        options: str,
+        batch_events: int = BATCH_EVENTS,
+        *,
+        any_options: bool = False,
     ) -> None:
         self.source = source
         self._client = client
         self._mapper = mapper
         self._options = options
         self._batch_events = batch_events
+        self._any_options = any_options
+        self.ahead = 0
+        self.other_options = ""
         self.start = self.position = Position(mapping=options)
         self._begin(self.position)
 
@@ -53,8 +67,14 @@ class Sending:
             if error.code != "not_found":
                 raise
             position = Position(mapping=self._options)
+            self.ahead = 0
         else:
-            position = decoded(self.source, answer.sequence, answer.position, self._options)
+            position = decoded(
+                self.source, answer.sequence, answer.position, self._options, any_options=self._any_options
+            )
+            self.ahead = (answer.sequence or 0) - position.sequence
+        self.other_options = position.mapping if position.mapping != self._options else ""
+        position = msgspec.structs.replace(position, mapping=self._options)
         self._begin(position)
         return position
 
@@ -77,6 +97,11 @@ class Sending:
     @property
     def full(self) -> bool:
         return len(self._events) >= self._batch_events or self._size_bytes >= BATCH_BYTES
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the text that the events waiting were read from."""
+        return self._size_bytes
 
     @property
     def waiting(self) -> int:

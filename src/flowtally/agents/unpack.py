@@ -104,8 +104,12 @@ class Unpacked:
         return not self._is_head and self._packed is None and self._decoder is None and self._raw.seekable()
 
     def seek(self, offset: int) -> None:
+        self._raw.seek(self.place(offset))
+
+    def place(self, offset: int) -> int:
+        """Where in the file an offset is."""
         assert self.direct
-        self._raw.seek(self._mark + offset)
+        return self._mark + offset
 
     def read(self, *, finished: bool = False) -> bytes:
         """The next piece; empty where nothing more is there, or too little to tell what it is, unless it is

@@ -13,6 +13,7 @@ import typer
 
 from flowtally.cli import (
     account,
+    agent,
     audit,
     balance,
     care,
@@ -77,6 +78,7 @@ app = typer.Typer(
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=imports.EXAMPLES)(imports.import_log)
+app.command("agent", epilog=agent.EXAMPLES)(agent.agent)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)

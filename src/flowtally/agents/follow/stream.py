@@ -1,0 +1,527 @@
+"""One source of a log: the file it is read from, and where the server says it stands.
+
+A stream is (1) made to stand: the server is asked, the file is opened there and checked; (2) read in slices and sent,
+one request at a time; (3) left when its file is finished, or was cut. A failure of any kind forgets what was read and
+not stored, and begins at (1) after a pause: nothing but the server's position is believed. Several files may be of one
+source, since a copy has the same first line: they are read one after the other, each from where the last one ended; one
+that does not go on there is reported and left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.courier import Backoff, Job
+from flowtally.agents.follow.files import QUIET_CLOSE_S, FollowedFile
+from flowtally.agents.follow.server import EVENT_BYTES, Server
+from flowtally.agents.mapping import Mapper
+from flowtally.agents.position import CannotResume, Position
+from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember, digest
+from flowtally.agents.sending import BATCH_EVENTS, NothingStored, Sending
+from flowtally.client import ApiError
+from flowtally.protocol import EventsAnswer
+
+SLICE_LINES: Final = 1_000
+SLICE_BYTES: Final = 1024 * 1024
+INTERVAL_S: Final = 0.7  # between two requests of a stream, where it has no full batch
+RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
+SLOW_S: Final = 60.0
+
+Reader = tuple[Mapper, Remember | None]
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How a log is read and told of: what all its streams share. `reader` makes one for a file: a format may remember
+    directives of it."""
+
+    name: str
+    options: str
+    reader: Callable[[], Reader]
+    linger_s: float
+    once: bool
+    server: Server
+    counts: Counts
+
+
+class Stream:
+    def __init__(self, source: str, reading: Reading) -> None:
+        self.source = source
+        self.candidates: list[FollowedFile] = []  # to be read after the present one
+        self.file: FollowedFile | None = None
+        self.was_cut = False
+        self.first_at = 0
+        self._reading = reading
+        self._server = reading.server
+        self._voice = reading.server.voice
+        self._sending: Sending | None = None
+        self._remember: Remember | None = None
+        self._standing = False
+        self._place = (0, digest(b""))
+        self._more = False
+        self._cut: LogChanged | None = None
+        self._job: Job[Position] | Job[EventsAnswer | None] | None = None
+        self._backoff = Backoff()
+        self._batch = BATCH_EVENTS
+        self._expected = 0  # duplicates that the next answers may have
+        self._acked = -1  # offset up to which the server has it, as last heard
+        self._outages = self._server.outages
+        self._heard_at = float("-inf")
+        self._sent_at = float("-inf")
+        self._held_bytes = 0
+        self._done: FollowedFile | None = None
+        self._finished_read = False
+        self._slot = False
+
+    # ── for its log
+
+    def add(self, file: FollowedFile) -> None:
+        """Another file of this source."""
+        if file is not self.file and file not in self.candidates:
+            self.candidates.append(file)
+
+    def has(self, file: FollowedFile) -> bool:
+        return file is self.file or file in self.candidates
+
+    def drop(self, file: FollowedFile) -> None:
+        """It is nowhere any more."""
+        if file in self.candidates:
+            self.candidates.remove(file)
+
+    @property
+    def busy(self) -> bool:
+        """Whether to turn it again at once."""
+        return (self._job is None or self._job.done) and (self._more or self._cut is not None) and self._server.room
+
+    @property
+    def active(self) -> bool:
+        """It has something to do: read, sent or waited for."""
+        return self._job is not None or self.file is not None or bool(self.candidates)
+
+    @property
+    def idle(self) -> bool:
+        """All of its files that can be read was read and has its receipts."""
+        if self._job is not None or self.waiting or self._more or self._cut is not None:
+            return False
+        if self.file is None:
+            return not self.candidates or all(one.aside == one.seen for one in self.candidates)
+        return self._standing and not self.file.changed
+
+    @property
+    def waiting(self) -> int:
+        return self._sending.waiting if self._sending is not None else 0
+
+    @property
+    def failing(self) -> bool:
+        return self._backoff.failures > 0
+
+    @property
+    def backoff_until(self) -> float:
+        return self._backoff.until
+
+    def turn(self, now: float) -> None:
+        if self._job is not None:
+            if not self._job.done:
+                return
+            self._ended(now)
+        if now < self._backoff.until:
+            return
+        if self._outages != self._server.outages and self._job is None:
+            self._outages = self._server.outages
+            self._forget()
+            self._heard_at = float("-inf")
+        if self.file is None and not self._take_next(now):
+            self._recheck(now)
+        elif not self._standing:
+            self._stand(now)
+        else:
+            self._go_on(now)
+
+    def finish(self, now: float) -> bool:
+        """Send what waits and read no more. Whether nothing waits."""
+        if self._job is not None:
+            if not self._job.done:
+                return False
+            self._ended(now)
+        if not self.waiting or self._server.away:
+            return True
+        if now >= self._backoff.until:
+            self._send(now)
+        return False
+
+    def close(self) -> None:
+        self._forget()
+        for file in (self.file, *self.candidates):
+            if file is not None:
+                file.close()
+
+    # ── standing
+
+    def _take_next(self, now: float) -> bool:
+        """The next file that looks as if it could go on here."""
+        for file in self.candidates:
+            if file.aside == file.seen or now < file.pause.until:
+                continue
+            if file.tail is None:
+                if not self._server.slots:
+                    continue
+                self._slot = True
+                self._server.slots -= 1
+            self.candidates.remove(file)
+            self.file = file
+            self._standing = False
+            return True
+        return False
+
+    def _let_go(self) -> None:
+        """Of the present file."""
+        self._forget()
+        self.file = None
+        self._server.slots += self._slot
+        self._slot = False
+
+    def _stand(self, now: float) -> None:
+        file = self.file
+        assert file is not None
+        if not self._server.may_ask(now):
+            return
+        try:
+            tail = file.open()
+        except OSError as error:
+            self._server.heard_nothing()
+            self._trouble(file, error, now)
+            return
+        sending = self._new_sending()
+        remember, head = self._remember, file.head
+
+        def stand() -> Position:
+            position = sending.resume()
+            if tail.head(finished=True) != head:
+                raise LogChanged(f"{tail.log.name} begins with another line than before")
+            tail.start_at(position.offset, position.check, remember)
+            return position
+
+        carrier = self._server.shelf if file.compressed else self._server.post
+        self._job = carrier.submit(stand)
+
+    def _new_sending(self) -> Sending:
+        mapper, self._remember = self._reading.reader()
+        self._sending = Sending(
+            self._server.client, self.source, mapper, self._reading.options, self._batch, any_options=True
+        )
+        return self._sending
+
+    def _stands(self, position: Position, now: float) -> None:
+        sending = self._sending
+        assert sending is not None
+        self._standing = True
+        self._heard_at = now
+        self._place = (position.offset, position.check)
+        self._expected = sending.ahead
+        self._more = True
+        if self.file is not None:
+            self.file.read_as = None
+        if sending.other_options:
+            self._voice.once(
+                ("options", self.source), "options_changed", log=self._reading.name, source=self.source,
+                after_line=position.lines, were=sending.other_options, now=self._reading.options,
+            )  # fmt: skip
+        if position.offset < self._acked:
+            self._voice.warn(
+                "server_went_back", log=self._reading.name, source=self.source, from_byte=self._acked,
+                to_byte=position.offset,
+            )  # fmt: skip
+            self._server.outages += 1
+            self._outages = self._server.outages
+        self._acked = position.offset
+
+    def _recheck(self, now: float) -> None:
+        """Nothing is left to read: does the server still have all of it?"""
+        if self._done is None or now - self._heard_at < RECHECK_S or not self._server.may_ask(now):
+            return
+        self._heard_at = now
+        sending = self._new_sending()
+        self._job = self._server.post.submit(sending.resume)
+
+    # ── reading and sending
+
+    def _go_on(self, now: float) -> None:
+        file, sending = self.file, self._sending
+        assert file is not None
+        assert sending is not None
+        if self._cut is None and not sending.full and self._server.room:
+            self._read(file, sending, now)
+        if self._is_due(sending, now):
+            self._send(now)
+        elif self._cut is not None and not sending.waiting:
+            self._leave_cut(file, self._cut, now)
+        elif not sending.waiting and not file.changed and not self._more:
+            if self._may_leave(file, now):
+                self._leave(file)
+            elif now - self._heard_at >= RECHECK_S:
+                self._forget()
+
+    def _may_leave(self, file: FollowedFile, now: float) -> bool:
+        """All that is there is stored, and nothing will come; or nothing has for so long that the file may be closed
+        until it changes."""
+        tail, linger_s = file.tail, self._reading.linger_s
+        if self._finished_read and file.finished(now, linger_s, by_date=self._reading.once):
+            return True
+        if file.finished(now, linger_s, by_date=True) and tail is not None and not tail.log.waiting:
+            return True
+        return now - file.moved_at >= QUIET_CLOSE_S
+
+    def _read(self, file: FollowedFile, sending: Sending, now: float) -> None:
+        finished = file.finished(now, self._reading.linger_s, by_date=self._reading.once)
+        if not (self._more or file.changed or finished != self._finished_read):
+            return
+        tail = file.tail
+        assert tail is not None
+        before = file.seen
+        try:
+            lines, damage = tail.slice(SLICE_LINES, SLICE_BYTES, finished=finished)
+            if not self._place[0] and lines:
+                self._check_head(file, tail.log.offset, tail.log.check())
+        except LogChanged as error:
+            self._cut, self._more = error, False
+            return
+        except NotALog as error:
+            self._put_aside(file, error, "not_a_log")
+            return
+        except OSError as error:
+            self._trouble(file, error, now)
+            return
+        was = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
+        for line in lines:
+            sending.take(line)
+        self._count(sending, was)
+        self._place = (tail.log.offset, tail.log.check())
+        self._more = len(lines) >= SLICE_LINES or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES
+        if not self._more:
+            file.read_as = before
+            self._finished_read = finished
+        self._hold(sending)
+        if damage is not None:
+            self._damaged(file, damage, finished)
+        elif not self._more:
+            self._voice.over(("damaged", file.path))
+
+    def _check_head(self, file: FollowedFile, offset: int, check: str) -> None:
+        """Of the first lines there is nothing before that could be compared: is it still the same log?"""
+        tail = file.tail
+        assert tail is not None
+        if tail.head(finished=True) != file.head:
+            raise LogChanged(f"{file.path} was cut, and written again")
+        tail.start_at(offset, check)
+
+    def _count(self, sending: Sending, was: tuple[int, int, dict[str, int]]) -> None:
+        counts, tally = self._reading.counts, sending.tally
+        counts.lines += tally.lines - was[0]
+        counts.skipped += tally.skipped - was[1]
+        for reason, count in tally.reasons.items():
+            new = count - was[2].get(reason, 0)
+            if new:
+                counts.unreadable[reason] = counts.unreadable.get(reason, 0) + new
+                first = next((one for one in tally.first_unreadable if one.reason == reason), None)
+                self._voice.once(
+                    ("unreadable", self._reading.name, reason), "unreadable_line", log=self._reading.name,
+                    reason=reason, line=first.line if first else "", detail=first.detail if first else "",
+                    text=first.excerpt if first else "", more="counted, not told",
+                )  # fmt: skip
+
+    def _is_due(self, sending: Sending, now: float) -> bool:
+        if not sending.waiting:
+            return False
+        return (
+            sending.full
+            or now - self._sent_at >= INTERVAL_S
+            or self._cut is not None
+            or not self._server.room
+            or (self._reading.once and not self._more)
+        )
+
+    def _send(self, now: float) -> None:
+        if not self._server.may_ask(now):
+            return
+        sending, place = self._sending, self._place
+        assert sending is not None
+        self._sent_at = now
+        self._job = self._server.post.submit(lambda: sending.send(*place))
+
+    # ── the end of a job
+
+    def _ended(self, now: float) -> None:
+        job, self._job = self._job, None
+        assert job is not None
+        try:
+            result = job.result()
+        except Exception as error:
+            self._server.failed(error, now)
+            self._failed(error, now)
+            return
+        self._server.heard()
+        self._backoff.passed()
+        self._voice.over(("failed", self.source), "going_on", log=self._reading.name, source=self.source)
+        if isinstance(result, Position):
+            if self.file is None:
+                self._rechecked(result, now)
+            else:
+                self._stands(result, now)
+        elif result is not None:
+            self._answered(result, now)
+
+    def _rechecked(self, position: Position, now: float) -> None:
+        self._sending = None
+        if position.offset < self._acked and self._done is not None:
+            self._voice.warn(
+                "server_went_back", log=self._reading.name, source=self.source, from_byte=self._acked,
+                to_byte=position.offset,
+            )  # fmt: skip
+            self._acked = position.offset
+            self._done.aside = None
+            self.add(self._done)
+            self._done = None
+
+    def _answered(self, answer: EventsAnswer, now: float) -> None:
+        sending = self._sending
+        assert sending is not None
+        self._heard_at = now
+        self._acked = sending.position.offset
+        self._reading.counts.answered(answer, time.time())
+        self._hold(sending)
+        self._tell_refused(answer)
+        if answer.duplicate > self._expected:
+            self._voice.once(
+                ("other", self.source), "another_sender", log=self._reading.name, source=self.source,
+                detail="somebody else sends the lines of this log, too: each counts once",
+            )  # fmt: skip
+            self._forget()
+        self._expected = max(0, self._expected - answer.duplicate)
+
+    def _tell_refused(self, answer: EventsAnswer) -> None:
+        for receipt in answer.receipts[:100]:
+            if receipt.status in ("refused", "conflict"):
+                self._voice.once(
+                    ("refused", self._reading.name, receipt.code), "held" if receipt.retriable else "refused",
+                    log=self._reading.name, code=receipt.code, detail=receipt.detail, more="counted, not told",
+                )  # fmt: skip
+
+    def _failed(self, error: Exception, now: float) -> None:
+        self._reading.counts.failures += 1
+        self._forget()
+        file = self.file
+        if isinstance(error, LogChanged):
+            assert file is not None
+            self._does_not_go_on(file, error, now)
+            return
+        if isinstance(error, NotALog) and file is not None:
+            self._put_aside(file, error, "not_a_log")
+            return
+        if isinstance(error, (OSError, LogDamaged)) and file is not None:
+            self._trouble(file, error, now)
+            return
+        if self._server.away:
+            return
+        wait_s, told = self._patience(error)
+        self._backoff.failed(now, wait_s)
+        if told:
+            self._voice.once(
+                ("failed", self.source), told, log=self._reading.name, source=self.source, detail=error,
+                level="warning" if isinstance(error, (ApiError, NothingStored, CannotResume)) else "error",
+            )  # fmt: skip
+
+    def _patience(self, error: Exception) -> tuple[float, str]:
+        """How long to wait at least, and what to tell; empty: nothing."""
+        if isinstance(error, NothingStored):
+            return SLOW_S / 4, "nothing_stored"
+        if isinstance(error, CannotResume):
+            return SLOW_S, "cannot_resume"
+        if not isinstance(error, ApiError):
+            return SLOW_S, f"failed: {type(error).__name__}"
+        if error.code == "sequence_gap":  # restored to an earlier state, or another sender: ask, of all
+            self._server.outages += 1
+            return 0, ""
+        if error.code == "too_many_new":
+            self._batch = max(1, self._batch // 4)
+            return 0, ""
+        return error.retry_after_s or (SLOW_S / 4 if 400 <= error.status < 500 else 0), error.code
+
+    def _forget(self) -> None:
+        """What was read and has no receipt is read again."""
+        self._standing = False
+        self._more = False
+        self._cut = None
+        self._finished_read = False
+        self._sending = None
+        self._server.waiting_bytes -= self._held_bytes
+        self._held_bytes = 0
+
+    def _hold(self, sending: Sending) -> None:
+        held = sending.size_bytes + sending.waiting * EVENT_BYTES
+        self._server.waiting_bytes += held - self._held_bytes
+        self._held_bytes = held
+
+    # ── leaving a file
+
+    def _leave(self, file: FollowedFile) -> None:
+        """All of it is stored."""
+        file.close()
+        self._let_go()
+        self._done = file
+        self._voice.over(("trouble", file.path))
+
+    def _leave_cut(self, file: FollowedFile, error: LogChanged, now: float) -> None:
+        """The file is another log now; the copy that was made of it, if one was, is read on."""
+        self._reading.counts.cuts += 1
+        self._voice.once(
+            ("cut", self._reading.name), "log_was_cut", log=self._reading.name, path=file.path, at_byte=self._place[0],
+            detail=error, advice="copytruncate loses what is written between the copy and the cut: use create",
+        )  # fmt: skip
+        self._let_go()
+        self.was_cut = True
+        self._done = None
+        file.begin_anew()
+
+    def _does_not_go_on(self, file: FollowedFile, error: LogChanged, now: float) -> None:
+        """The server stands where this file has something else."""
+        tail = file.tail
+        try:
+            same = tail is not None and tail.head(finished=True) == file.head
+        except (OSError, LogDamaged, NotALog):
+            same = True
+        if not same:  # it was cut while nothing of it was being read
+            self._leave_cut(file, error, now)
+            return
+        if isinstance(error, LogShort) and self.was_cut and not file.live:
+            self._put_aside(file, error, "")  # more was read than its copy has
+            return
+        self._put_aside(file, error, "not_as_read")
+
+    def _put_aside(self, file: FollowedFile, error: Exception, event: str) -> None:
+        """Left alone until it looks different."""
+        self._let_go()
+        file.aside = file.seen
+        if not file.live:
+            file.close()
+        self.candidates.append(file)
+        if event:
+            self._voice.once((event, file.path), event, log=self._reading.name, path=file.path, detail=error)
+
+    def _damaged(self, file: FollowedFile, damage: LogDamaged, finished: bool) -> None:
+        """It ends in the middle of a compressed stream: it is still being written, or was cut."""
+        if finished:
+            self._voice.once(
+                ("damaged", file.path), "log_damaged", log=self._reading.name, path=file.path, detail=damage
+            )
+
+    def _trouble(self, file: FollowedFile, error: Exception, now: float) -> None:
+        """The file cannot be opened or read now."""
+        self._let_go()
+        file.close()
+        file.pause.failed(now)
+        self.candidates.append(file)
+        self._voice.once(("trouble", file.path), "cannot_read", log=self._reading.name, path=file.path, detail=error)

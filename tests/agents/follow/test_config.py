@@ -1,0 +1,107 @@
+"""The agent's configuration: what it says, and that every fault is told with its entry and field before anything is
+followed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flowtally.agents.follow.agent import KINDS, Agent
+from flowtally.agents.follow.config import AgentConfig, parsed, token_of
+from flowtally.errors import ConfigError
+
+LOG = '[[log]]\nname = "a"\npath = "/var/log/a.log"\nformat = "squid"\n'
+
+
+def read(text: str, environment: dict[str, str] | None = None) -> AgentConfig:
+    return parsed(text.encode(), "agent.toml", KINDS, environment or {})
+
+
+def test_an_entry_says_what_import_is_told_by_options() -> None:
+    config = read(
+        'server = "http://s:1/"\nhost = "gw"\n'
+        + LOG
+        + 'account = "acme"\nuser-from = "client"\nskip-status = [407]\nlinger = 5\nrotated = ["/old/*"]\n'
+    )
+    (entry,) = config.entries["log"]
+    assert (config.server, config.host) == ("http://s:1", "gw")
+    assert (entry.paths, entry.rotated, entry.linger) == (("/var/log/a.log",), ("/old/*",), 5)
+    assert (entry.mapping.account, entry.mapping.user_from, entry.mapping.skip_status) == ("acme", "client", (407,))
+    assert entry.declared.format == "squid"
+
+
+def test_defaults_go_to_every_entry_that_does_not_say_otherwise() -> None:
+    text = '[defaults]\naccount = "acme"\nformat = "combined"\nlinger = 7\n' + LOG
+    text += '[[log]]\nname = "b"\npath = ["/b", "/c"]\naccount = "globex"\n'
+    first, second = read(text).entries["log"]
+    assert (first.account, first.format, first.linger) == ("acme", "squid", 7)
+    assert (second.account, second.format, second.paths) == ("globex", "combined", ("/b", "/c"))
+
+
+def test_server_and_host_have_defaults() -> None:
+    assert read(LOG).server == "http://127.0.0.1:8120"
+    assert read(LOG, {"FLOWTALLY_URL": "http://u:2/"}).server == "http://u:2"
+    assert read(LOG).host
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = ", "not TOML"),
+        ("", "nothing to do: no [[log]]"),
+        ("serve = 1\n" + LOG, "unknown field `serve`"),
+        ('host = "a b"\n' + LOG, "host 'a b'"),
+        (LOG + "linger = 0\n", "log 'a': Expected `int` >= 1 - at `$.linger`"),
+        (LOG + "paht = 1\n", "log 'a': Object contains unknown field `paht`"),
+        (LOG.replace('"a"', '"a b"'), "log 'a b': Expected `str` matching regex"),
+        (LOG.replace('path = "/var/log/a.log"\n', ""), "log 'a': Object missing required field `path`"),
+        ('[[log]]\npath = "/x"\n', "log 1: Object missing required field `name`"),
+        (LOG + LOG, "log 'a': there are two of this name"),
+        ("log = 3", "log must be an array of tables"),
+        ("defaults = 3\n" + LOG, "defaults must be a table"),
+        ("[defaults]\nacount = 'x'\n" + LOG, "defaults: unknown field `acount`"),
+    ],
+)
+def test_a_fault_is_told_with_entry_and_field(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=r"^agent\.toml: ") as error:
+        read(text)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('format = "squidd"\n', "--format 'squidd'"),
+        ('user-from = "user:(?P<account>"\n', "--user-from"),
+        ('pattern = "("\n', "--pattern"),
+    ],
+)
+def test_options_are_tried_before_anything_is_followed(tmp_path: Path, more: str, told: str) -> None:
+    path = tmp_path / "agent.toml"
+    text = LOG.replace('format = "squid"\n', "") if "format" in more else LOG
+    path.write_text(text + more)
+    with pytest.raises(ConfigError, match="log 'a'") as error:
+        Agent(path, {"FLOWTALLY_TOKEN": "secret"})
+    assert told in str(error.value)
+
+
+def test_two_logs_may_not_read_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("x")
+    os.symlink("a.log", tmp_path / "b.log")
+    text = f'[defaults]\nformat = "squid"\n[[log]]\nname = "one"\npath = "{tmp_path}/a.*"\n'
+    with pytest.raises(ConfigError, match=r"log 'two': path .*/b.log is read by log 'one', too"):
+        read(text + f'[[log]]\nname = "two"\npath = "{tmp_path}/b.log"\n')
+
+
+def test_the_token_is_of_the_file_or_of_systemd_or_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-systemd\n")
+    (tmp_path / "mine").write_text("of-file\n")
+    both = {"CREDENTIALS_DIRECTORY": str(tmp_path), "FLOWTALLY_TOKEN": "of-environment"}
+    assert token_of(read(f'token-file = "{tmp_path}/mine"\n' + LOG), both) == "of-file"
+    assert token_of(read(LOG), both) == "of-systemd"
+    assert token_of(read(LOG), {"FLOWTALLY_TOKEN": "of-environment"}) == "of-environment"
+    for text, told in ((LOG, "no token"), (f'token-file = "{tmp_path}/none"\n' + LOG, "No such file")):
+        with pytest.raises(ConfigError, match=told):
+            token_of(read(text), {})
