@@ -8,8 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.agents.formats import FORMATS, Declared
-from flowtally.agents.formats.times import NAMES
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
@@ -17,6 +15,17 @@ from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.agents.ship import Importer
 from flowtally.cli import ask
 from flowtally.cli.chart import fit
+from flowtally.cli.declaring import (
+    EnvelopeName,
+    EnvoyFormat,
+    FormatName,
+    HaproxyLogFormat,
+    JsonFields,
+    ThreeproxyLogformat,
+    TimeFormat,
+    Zone,
+    declared,
+)
 from flowtally.cli.failures import PARTLY
 from flowtally.cli.output import Json, document, note, printable, say, width
 from flowtally.cli.progress import Meter, meter
@@ -43,9 +52,7 @@ def import_log(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A log, plain or gzip, xz, bzip2, zstd; - reads standard input.")
     ],
-    format_name: Annotated[
-        str, typer.Option("--format", help=f"How its lines are written: {', '.join(FORMATS)}. Default: squid.")
-    ] = "",
+    format_name: FormatName = "",
     account: Annotated[str, typer.Option("--account", help="Every line is this account's.")] = "",
     user_from: Annotated[
         str, typer.Option("--user-from", help="user, client, url or none, or FIELD:REGEX with groups account, user.")
@@ -69,26 +76,30 @@ def import_log(
             max=MAX_EVENTS,
         ),
     ] = BATCH_EVENTS,
-    time_format: Annotated[
-        str, typer.Option("--time-format", help=f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
-    ] = "",
-    zone: Annotated[
-        str, typer.Option("--zone", help="The zone of times that say none: Europe/Berlin, UTC, +01:00.")
-    ] = "",
-    last_line: Annotated[
-        bool,
-        typer.Option(
-            "--last-line", help="Take a last line without newline, too: the log is finished, and it is no half line."
-        ),
-    ] = False,
+    haproxy_log_format: HaproxyLogFormat = "",
+    envoy_format: EnvoyFormat = "",
+    threeproxy_logformat: ThreeproxyLogformat = "",
+    json_fields: JsonFields = "",
+    envelope: EnvelopeName = "",
+    time_format: TimeFormat = "",
+    zone: Zone = "",
     json: Json = False,
 ) -> None:
     """Read an access log and count every line once."""
-    declared = Declared(format=format_name or "squid", time_format=time_format, zone=zone)
+    log_format = declared(
+        format=format_name,
+        haproxy_log_format=haproxy_log_format,
+        envoy_format=envoy_format,
+        threeproxy_logformat=threeproxy_logformat,
+        json_fields=json_fields,
+        envelope=envelope,
+        time_format=time_format,
+        zone=zone,
+    )
     mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
     with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
         shown = meter(Path(file).name)
-        run = Importer(client, log, declared, mapping, source=source, progress=shown.show, batch_events=batch)
+        run = Importer(client, log, log_format, mapping, source=source, progress=shown.show, batch_events=batch)
         stopped = _run(run, shown, json)
     _show(run.report(), json)
     if stopped:

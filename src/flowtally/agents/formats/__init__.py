@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.formats import cloudevents, combined, squid
+from flowtally.agents.formats import cloudevents, combined, envoy, haproxy, jsonlogs, members, squid, threeproxy, w3c
 from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.formats.envelopes import ENVELOPES, enveloped, with_one_more
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line
 from flowtally.errors import ConfigError
@@ -30,23 +31,53 @@ FORMATS: Final[dict[str, Maker]] = {
     "squid": _plain(squid.read_line),
     "combined": _plain(combined.read_line),
     "cloudevents": _plain(cloudevents.read_line),
+    "caddy": jsonlogs.caddy,
+    "traefik": jsonlogs.traefik,
+    "nginx-json": jsonlogs.nginx,
+    "envoy-json": jsonlogs.envoy,
+    "envoy": envoy.named,
+    "haproxy": haproxy.http,
+    "haproxy-tcp": haproxy.tcp,
+    "iis": w3c.iis,
+    "w3c": w3c.w3c,
+    "3proxy": threeproxy.named,
 }
+# What `--format` takes, beside an envelope before a name: `syslog:squid`, `cri:caddy`.
+KNOWN: Final = (*FORMATS, "docker")
 # What else a log may be declared by: a field of `Declared`, and the format its text makes.
-STRINGS: Final[dict[str, Maker]] = {}
+STRINGS: Final[dict[str, Maker]] = {
+    "haproxy_log_format": haproxy.by_string,
+    "envoy_format": envoy.by_string,
+    "threeproxy_logformat": threeproxy.by_string,
+    "json_fields": members.json_fields,
+}
 BESIDE: Final = ("envelope", "time_format", "zone")  # go with any format, and are none
 
 
 def format_of(declared: Declared) -> Format:
     """The format made ready, for one log. ConfigError where it is unknown, of no use, or two are declared."""
+    declared, alone = _unfolded(declared)
     names = [name for name, said in msgspec.structs.asdict(declared).items() if said and name not in BESIDE]
     if len(names) != 1:
         raise ConfigError("say how the lines are written: exactly one of " + ", ".join(_options()))
     times_of(declared)  # refuses a time format or a zone of no use, whatever the format makes of them
-    if names == ["format"]:
-        if declared.format not in FORMATS:
-            raise ConfigError(f"--format {declared.format!r}: known are {', '.join(FORMATS)}")
-        return FORMATS[declared.format](declared)
-    return STRINGS[names[0]](declared)
+    if names == ["format"] and declared.format not in FORMATS:
+        raise ConfigError(f"--format {declared.format!r}: known are {', '.join(KNOWN)}")
+    made = (FORMATS[declared.format] if names == ["format"] else STRINGS[names[0]])(declared)
+    if alone:
+        made = with_one_more(made)
+    return enveloped(made, declared.envelope) if declared.envelope else made
+
+
+def _unfolded(declared: Declared) -> tuple[Declared, bool]:
+    """`docker:squid` is Squid's log in Docker's envelope; `docker` alone is the combined log or nginx's `main`."""
+    envelope, colon, name = declared.format.partition(":")
+    alone = declared.format == "docker"
+    if envelope not in ENVELOPES or not (colon or alone):
+        return declared, False
+    if declared.envelope:
+        raise ConfigError(f"--format {declared.format} says an envelope, and so does --envelope {declared.envelope}")
+    return msgspec.structs.replace(declared, format="combined" if alone else name, envelope=envelope), alone
 
 
 def times_of(declared: Declared) -> Times:
@@ -59,4 +90,4 @@ def _options() -> list[str]:
     return ["--" + field.encode_name for field in fields if field.name == "format" or field.name in STRINGS]
 
 
-__all__ = ["FORMATS", "STRINGS", "Declared", "Format", "format_of", "times_of"]
+__all__ = ["ENVELOPES", "FORMATS", "KNOWN", "STRINGS", "Declared", "Format", "format_of", "times_of"]

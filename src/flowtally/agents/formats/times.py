@@ -25,6 +25,7 @@ _OFFSET: Final = r"(?P<z>Z|[+-]\d\d(?::?\d\d)?)"
 _DATE: Final = r"(?P<Y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
 _CLF: Final = spelling(rf"(?P<d>\d\d)/(?P<b>[A-Z][a-z]{{2}})/(?P<Y>\d{{4}}):{_CLOCK}(?: {_OFFSET})?")
 _ISO: Final = spelling(rf"{_DATE}[Tt ]{_CLOCK}(?: ?{_OFFSET})?")
+_SLASHES: Final = spelling(rf"(?P<Y>\d{{4}})/(?P<m>\d\d)/(?P<d>\d\d) {_CLOCK}")  # Caddy's `wall`
 _BASIC: Final = spelling(
     rf"(?P<Y>\d{{4}})(?P<m>\d\d)(?P<d>\d\d)T(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d){_FRACTION}{_OFFSET}?"
 )
@@ -57,16 +58,33 @@ class Times:
         return self.at(raw.decode("utf-8", "backslashreplace"))
 
 
-def epoch_at(text: str, power: int = 3) -> int:
-    """A count since 1970, perhaps with a fraction or an exponent, in units of 10**-power milliseconds; by digits, so
-    that no float comes near it."""
+def decimal(text: str, power: int = 0) -> tuple[int, bool] | None:
+    """`text` times 10**power, cut to a whole number, and whether that is exact; by digits, so that no float comes near
+    it. None where it is no decimal number."""
     match = _DECIMAL.fullmatch(text)
     if match is None:
+        return None
+    fraction = match[2] or ""
+    scale = int(match[3] or 0) - len(fraction) + power
+    digits = int(match[1] + fraction)
+    if scale >= 0:
+        return digits * int(10**scale), True
+    number, rest = divmod(digits, int(10**-scale))
+    return number, rest == 0
+
+
+def whole(text: str) -> int | None:
+    """A whole number, however it is written (`2.0`, `2e3`)."""
+    read = decimal(text)
+    return read[0] if read and read[1] else None
+
+
+def epoch_at(text: str, power: int = 3) -> int:
+    """A count since 1970, perhaps with a fraction or an exponent, in units of 10**-power milliseconds."""
+    read = decimal(text, power)
+    if read is None:
         raise BadTime(f"no count since 1970: {text[:60]!r}")
-    whole, fraction, exponent = match[1], match[2] or "", int(match[3] or 0)
-    scale = exponent - len(fraction) + power
-    count = int(whole + fraction)
-    at = count * int(10**scale) if scale >= 0 else count // int(10**-scale)
+    at = read[0]
     if at >= END_OF_TIME_AT:
         raise BadTime(f"{text[:60]!r} is after the year 9999: are its units declared (--time-format)?")
     return at
@@ -78,7 +96,9 @@ def _reader(time_format: str, name: str, zone: tzinfo | None) -> Reader:
     if time_format in _CIVIL:
         return _civil(_CIVIL[time_format], name, zone, time_format)
     if not time_format:
-        return _any(_civil((_ISO, _CLF, _BASIC), name, zone, "a time that is read undeclared (--time-format)"))
+        return _any(
+            _civil((_ISO, _CLF, _BASIC, _SLASHES), name, zone, "a time that is read undeclared (--time-format)")
+        )
     if "%" not in time_format:
         raise ConfigError(f"--time-format {time_format!r}: known are {', '.join(NAMES)}, or one such as %Y-%m-%d %T")
     try:
