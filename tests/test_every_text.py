@@ -192,7 +192,7 @@ def test_a_line_of_a_log_with_such_a_name_is_refused_and_counted(
     log = tmp_path / "access\x1b[31m.log"
     line = '10.0.0.1 - %s [10/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 7\n'
     log.write_text("".join(line % user for user in ("ann", "\\x1b[2Jeve", "bob", "\u202eeve")))
-    command = ("import", str(log), "--format", "combined", "--account", "logged")
+    command = ("import", str(log), "--format", "common", "--account", "logged")
     code, shown = on_a_terminal(live, command)
     assert code == 3
     assert "4 lines: 2 stored, 2 refused" in shown

@@ -15,7 +15,7 @@ from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Reading, Unreadable
 
 ROOT = Path(__file__).parents[2]
-SQUID = format_of(Declared(format="squid"))
+SQUID = format_of(Declared(format="squid-io"))
 NAMED = Mapping(user_from="user:(?P<account>[^-]+)-(?P<user>.+)", skip_status=(407,))
 
 

@@ -15,7 +15,7 @@ from tests.live import Live, live_server
 from flowtally.client import ApiError, Client, NumberedSource, Use
 from flowtally.protocol import AccountRequest, HeldFilter
 
-IMPORT = ("--user-from", r"user:(?P<account>[^-]+)-(?P<user>.+)", "--batch", "10")
+IMPORT = ("--format", "squid-io", "--user-from", r"user:(?P<account>[^-]+)-(?P<user>.+)", "--batch", "10")
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Line, Reading, Unreadable
 from flowtally.errors import ConfigError
 
-LINE = b"1795173252.5 7 10.0.0.9 TCP_MISS/200 900 GET http://cdn.test/x acme-bob HIER_DIRECT/10.1.1.1 a/b 100"
-SQUID = format_of(Declared(format="squid"))
-COMBINED = format_of(Declared(format="combined"))
+LINE = b"1795173252.500 7 10.0.0.9 TCP_MISS/200 900 GET http://cdn.test/x acme-bob HIER_DIRECT/10.1.1.1 a/b 100"
+SQUID = format_of(Declared(format="squid-io"))
+COMMON = format_of(Declared(format="common"))
 SPLIT = r"user:(?P<account>[^-]+)-(?P<user>.+)"
 
 
@@ -81,7 +81,7 @@ def test_a_pattern_takes_times_as_logs_write_them(time: str) -> None:
     ],
 )
 def test_a_pattern_takes_times_as_they_are_declared(time_format: str, zone: str, time: str) -> None:
-    declared = format_of(Declared(format="squid", time_format=time_format, zone=zone))
+    declared = format_of(Declared(format="squid-io", time_format=time_format, zone=zone))
     mapper = Mapper(Mapping(account="a", pattern=r"<(?P<time>.*)>"), declared)
     reading = mapper.read(f"<{time}>".encode())
     assert isinstance(reading, Reading)
@@ -110,7 +110,7 @@ def test_a_status_can_be_left_out_on_purpose() -> None:
 
 def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
     line = b'10.0.0.9 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1'
-    reading = Mapper(Mapping(account="a", user_from="client"), COMBINED).read(line)
+    reading = Mapper(Mapping(account="a", user_from="client"), COMMON).read(line)
     assert isinstance(reading, Reading)
     assert reading.user == "10.0.0.9"
 

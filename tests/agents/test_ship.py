@@ -21,7 +21,7 @@ from flowtally.errors import ConfigError
 from flowtally.protocol import PlainEvent
 from flowtally.texts import is_text
 
-SQUID = Declared(format="squid")
+SQUID = Declared(format="squid-io")
 FIELD = Path(__file__).parents[1] / "fixtures" / "field"
 SPLIT = Mapping(user_from=r"user:(?P<account>[^-]+)-(?P<user>.+)")
 

@@ -22,7 +22,7 @@ from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, Usag
 from flowtally.units import parse_amount
 
 LOG: Final = "access.log.gz"
-SQUID: Final = Declared(format="squid")
+SQUID: Final = Declared(format="squid-io")
 # Squid wrote the proxy user as ACCOUNT-USER; 407 is its challenge to a client that has not said who it is.
 MAPPING: Final = Mapping(user_from="user:(?P<account>[^-]+)-(?P<user>.+)", product="residential", skip_status=(407,))
 BEGINS: Final = "2026-11-01"  # before the first line of the log

@@ -40,7 +40,7 @@ class Bench:
         self.fake = fake or FakeServer()
         self.now = 1000.0
         self.said = io.StringIO()
-        fields = {"name": "squid", "path": str(self.path), "format": "squid", "linger": 5, **entry}
+        fields = {"name": "squid", "path": str(self.path), "format": "squid-io", "linger": 5, **entry}
         fields.setdefault("user-from", "user:(?P<account>[^-]+)-(?P<user>.+)")
         self.entry = msgspec.convert(fields, LogEntry)
         self.start()

@@ -12,9 +12,18 @@ from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.agents.reading import END_OF_TIME_AT, Line, Reading
 from flowtally.events import MAX_QUANTITY
 
+_SQUID = b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/a acme-bob HIER_DIRECT/10.0.0.2 a/b"
+_COMMON = b'10.0.0.1 - bob [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326'
 GOOD = {
-    "squid": b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/a acme-bob HIER_DIRECT/10.0.0.2 a/b 254",
-    "combined": b'10.0.0.1 - bob [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326 "-" "curl" 311 2701',
+    "squid": _SQUID,
+    "squid-io": _SQUID + b" 254",
+    "squid-common": _COMMON + b" TCP_MISS:HIER_DIRECT",
+    "squid-combined": _COMMON + b' "-" "curl" TCP_MISS:HIER_DIRECT',
+    "common": _COMMON,
+    "combined": _COMMON + b' "-" "curl"',
+    "combinedio": _COMMON + b' "-" "curl" 311 2701',
+    "vhost_combined": b"n.test:80 " + _COMMON + b' "-" "curl"',
+    "nginx-main": _COMMON + b' "-" "curl" "-"',
     "cloudevents": b'{"source":"gw","account":"acme","time":"2026-11-20T11:00:00Z","bytes_up":5,"status":200}',
     "caddy": b'{"logger":"http.log.access","ts":1773133200.327,"request":{"client_ip":"192.0.2.10","uri":"/"},'
     b'"bytes_read":2048,"user_id":"ann","size":13300,"status":200}',
@@ -42,6 +51,18 @@ DECLARED = {
         b'<1>1 2026-03-10T09:00:00Z gw squid - - [a b="c\\"]"] ' + GOOD["squid"],
     ),
     "json-fields": (Declared(json_fields="time=t,bytes_up=a.b,user=u"), b'{"t":1773133200.5,"a":{"b":"7"},"u":"ann"}'),
+    "squid-logformat": (
+        Declared(squid_logformat='%tl %6tr %>a "%un" %/ue %#ul %{User-Agent}>h [%>h] %-5rm %>st %<st %ru'),
+        b'10/Oct/2000:13:55:36 -0700      7 10.0.0.1 "b \\"ob" "b ob" b%20ob c%20url [a: b%0d] GET   3 4 http://n/a b',
+    ),
+    "nginx-log-format": (
+        Declared(nginx_log_format='$msec $remote_addr $remote_user [$request] $request_length $bytes_sent $uri "$y"'),
+        b"1773133200.123 10.0.0.1 b ob [GET / HTTP/1.1] 3 4 a b \"c\"",
+    ),
+    "apache-log-format": (
+        Declared(apache_log_format='%{X-Forwarded-For}i %l %u [%{%d/%b/%Y %T}t.%{msec_frac}t %{%z}t] %r %I %O %U'),
+        b"10.0.0.1, 10.0.0.2 - b ob [10/Oct/2000 13:55:36.123 -0700] GET / HTTP/1.1 3 4 /a b",
+    ),
     "haproxy-log-format": (
         Declared(haproxy_log_format="%Ts.%ms %ci %[var(txn.user)] %U %B %{+Q}r"),
         b'1773133200.063 192.0.2.1 a b 3 4 "GET /a#22b HTTP/1.1"',

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.formats import cloudevents, combined, envoy, haproxy, jsonlogs, members, squid, threeproxy, w3c
+from flowtally.agents.formats import cloudevents, envoy, haproxy, jsonlogs, members, names, strings, threeproxy, w3c
 from flowtally.agents.formats.declared import Declared, Format
 from flowtally.agents.formats.envelopes import ENVELOPES, enveloped, with_one_more
 from flowtally.agents.formats.times import Times
@@ -28,8 +28,7 @@ def _plain(read_line: Callable[[bytes], Line]) -> Maker:
 
 
 FORMATS: Final[dict[str, Maker]] = {
-    "squid": _plain(squid.read_line),
-    "combined": _plain(combined.read_line),
+    **names.MAKERS,
     "cloudevents": _plain(cloudevents.read_line),
     "caddy": jsonlogs.caddy,
     "traefik": jsonlogs.traefik,
@@ -50,6 +49,9 @@ STRINGS: Final[dict[str, Maker]] = {
     "envoy_format": envoy.by_string,
     "threeproxy_logformat": threeproxy.by_string,
     "json_fields": members.json_fields,
+    "squid_logformat": strings.of_squid,
+    "nginx_log_format": strings.of_nginx,
+    "apache_log_format": strings.of_apache,
 }
 BESIDE: Final = ("envelope", "time_format", "zone")  # go with any format, and are none
 
@@ -57,13 +59,13 @@ BESIDE: Final = ("envelope", "time_format", "zone")  # go with any format, and a
 def format_of(declared: Declared) -> Format:
     """The format made ready, for one log. ConfigError where it is unknown, of no use, or two are declared."""
     declared, alone = _unfolded(declared)
-    names = [name for name, said in msgspec.structs.asdict(declared).items() if said and name not in BESIDE]
-    if len(names) != 1:
+    said = [name for name, text in msgspec.structs.asdict(declared).items() if text and name not in BESIDE]
+    if len(said) != 1:
         raise ConfigError("say how the lines are written: exactly one of " + ", ".join(_options()))
     times_of(declared)  # refuses a time format or a zone of no use, whatever the format makes of them
-    if names == ["format"] and declared.format not in FORMATS:
+    if said == ["format"] and declared.format not in FORMATS:
         raise ConfigError(f"--format {declared.format!r}: known are {', '.join(KNOWN)}")
-    made = (FORMATS[declared.format] if names == ["format"] else STRINGS[names[0]])(declared)
+    made = (FORMATS[declared.format] if said == ["format"] else STRINGS[said[0]])(declared)
     if alone:
         made = with_one_more(made)
     return enveloped(made, declared.envelope) if declared.envelope else made

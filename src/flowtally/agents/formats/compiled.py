@@ -3,20 +3,25 @@
 Which dialect of format strings it was is not known here: `squid`, `nginx` ... cut their strings into pieces. A field
 that counts is named by the format; nothing is found by its place or shape, and a line of another shape is unreadable.
 
-A value may hold the text that ends it (a user name with blanks between blanks). A line is first read with every value
-as narrow as its `pattern`; where that does not fit, with the `wide` patterns, as short and as long as they can be: if
-the two readings differ where it counts, the line can be read in two ways, and is not read.
+A value may hold the text that ends it (a user name with blanks between blanks). `certain` says which boundaries follow
+from the format alone; within the spans that are left, a line is read where it can be read in one way only (`Loose`).
+A line is first tried with every value as narrow as its `pattern`, which is the fast way: no other reading is possible
+then (`_narrow_is_all`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from functools import lru_cache
+from operator import call, itemgetter
 from typing import Any, Final, Literal
 
 import msgspec
 
+from flowtally.agents.formats import certain
+from flowtally.agents.formats.certain import Span
+from flowtally.agents.formats.loose import Loose
 from flowtally.agents.formats.times import BadTime
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
 from flowtally.errors import ConfigError
@@ -29,8 +34,9 @@ _QUANTITIES: Final = ("bytes_up", "bytes_down", "requests")
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One directive. `name` as the format string spells it. `pattern` must not match what ends the field, and has no
-    groups; `wide` is for values that may hold it. `convert` makes the value of the bytes (None: it is no such value).
+    """One directive. `name` as the format string spells it. `pattern` is what its values mostly look like, `full` all
+    that they may be; without it, `wide` is one unit of values that may hold more, any number of times. No groups.
+    `convert` makes the value of the bytes (None: it is no such value).
 
     `time` gives ms since 1970 UTC (or raises BadTime, which says why not), `fraction` ms to add to it. Of several
     fields with one meaning the highest `rank` counts, of equal ones the first."""
@@ -38,103 +44,178 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     pattern: bytes = rb"\S+"
     wide: bytes | None = None
+    full: bytes | None = None
     means: Means = ""
     convert: Callable[[bytes], Any] | None = None
     rank: int = 0
+
+    @property
+    def language(self) -> bytes:
+        if self.full is not None:
+            return self.full
+        return self.pattern if self.wide is None else b"(?:" + self.wide + b")*"
+
+    @property
+    def value(self) -> Callable[[bytes], Any]:
+        """Of a field that means something: the value of its bytes."""
+        return self.convert or _DEFAULTS[self.means]
 
 
 Piece = bytes | Field
 
 
 class Compiled:
-    """Reads lines of one format. `means` says which field each meaning is read from."""
+    """Reads lines of one format. `means` says which field each meaning is read from; `doubtful` are fields beside each
+    other whose values may hold what stands between them: where they do, a line may have two readings."""
 
-    def __init__(self, pieces: Sequence[Piece], what: str, *, needs_time: bool = True) -> None:
-        """`what` names the format in messages. Raises ConfigError for a format that no line can be read by."""
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        what: str,
+        *,
+        needs_time: bool = True,
+        hint: Callable[[bytes], str] | None = None,
+    ) -> None:
+        """`what` names the format in messages; `hint` says more about a line that it does not read. Raises ConfigError
+        for a format that no line can be read by."""
         self._what = what
-        fields = _chosen(pieces)
-        if needs_time and "time" not in fields:
+        self._hint = hint
+        fields, literals = _apart(pieces)
+        chosen = _chosen(fields)
+        if needs_time and "time" not in chosen:
             raise ConfigError(f"{what}: it names no instant, so its lines cannot be dated")
-        _check_apart(pieces, what)
-        self.means: dict[str, str] = {means: field.name for means, field in fields.items()}
-        self._converts = [(means, field.convert or _DEFAULTS[means], field.name) for means, field in fields.items()]
-        self._narrow = _pattern(pieces, fields, "")
-        wide = any(isinstance(piece, Field) and piece.wide for piece in pieces)
-        self._wide = (_pattern(pieces, fields, "?"), _pattern(pieces, fields, "+")) if wide else None
+        spans = certain.spans([field.language for field in fields], literals)
+        _check_apart(fields, literals, spans, what)
+        self.means: dict[str, str] = {means: fields[place].name for means, place in chosen.items()}
+        self.doubtful = tuple(tuple(field.name for field in fields[one.first : one.last]) for one in spans)
+        self._fields = [(means, fields[place]) for means, place in chosen.items()]
+        self._converts = [field.value for _, field in self._fields]
+        self._arranged = _arranged(list(chosen))
+        counted = set(chosen.values())
+        self._begins, self._narrow = _narrow(fields, literals, spans, counted)
+        self._full = Loose([field.language for field in fields], literals, spans, counted)
 
     def read_line(self, line: bytes) -> Line:
         """One line; never raises."""
-        match = self._narrow.fullmatch(line)
-        if match is None:
-            if not line.strip():
-                return None
-            found = self._read_wide(line)
-            if isinstance(found, Unreadable):
-                return found
-            match = found
-        values: dict[str, Any] = {}
-        for (means, convert, name), raw in zip(self._converts, match.groups(), strict=True):
+        match = self._narrow.fullmatch(line) if self._narrow is not None else None
+        if match is not None:
+            return self._reading(match.groups())
+        if not line.strip():
+            return None
+        found = self._full.read(line)
+        if found is None:
+            return Unreadable("not_this_format", self._why_not(line))
+        if isinstance(found, str):
+            return Unreadable("ambiguous", f"can be read as {self._what} in more than one way{found}")
+        return self._reading(found)
+
+    def _reading(self, raws: Sequence[bytes]) -> Reading | Unreadable:
+        try:
+            values = list(map(call, self._converts, raws))
+        except BadTime:
+            return self._fault(raws)
+        if None in values:
+            return self._fault(raws)
+        at, fraction, *rest = self._arranged((*values, None, 0, 1, ""))
+        return Reading(at + fraction if fraction and at is not None else at, *rest)
+
+    def _fault(self, raws: Sequence[bytes]) -> Unreadable:
+        """Which value is none."""
+        for (means, field), raw in zip(self._fields, raws, strict=True):
+            times = means in ("time", "fraction")
             try:
-                value = convert(raw)
+                if field.value(raw) is None:
+                    reason: Literal["bad_time", "bad_size"] = "bad_time" if times else "bad_size"
+                    return Unreadable(reason, f"{field.name} is no {means}: {text_of(raw[:60])}")
             except BadTime as error:
-                return Unreadable("bad_time", f"{name}: {error}")
-            if value is None:
-                reason: Literal["bad_time", "bad_size"] = "bad_time" if means in ("time", "fraction") else "bad_size"
-                return Unreadable(reason, f"{name} is no {means}: {text_of(raw[:60])}")
-            values[means] = value
-        at = values.pop("time", None)
-        if fraction := values.pop("fraction", 0):
-            at += fraction
-        return Reading(time_at=at, **values)
+                return Unreadable("bad_time", f"{field.name}: {error}")
+        raise AssertionError(raws)
 
-    def _read_wide(self, line: bytes) -> re.Match[bytes] | Unreadable:
-        if self._wide is None:
-            return Unreadable("not_this_format", f"not a line of {self._what}")
-        short, long = (pattern.fullmatch(line) for pattern in self._wide)
-        if short is None or long is None:
-            return Unreadable("not_this_format", f"not a line of {self._what}")
-        if short.groups() != long.groups():
-            return Unreadable("ambiguous", f"can be read as {self._what} in more than one way")
-        return short
+    def _why_not(self, line: bytes) -> str:
+        said = f"not a line of {self._what}"
+        begins = self._begins.match(line)
+        rest = line[begins.end() :] if begins else b""
+        if rest[:1] == b" " and rest.strip():
+            count = len(rest.split())
+            said += f": {count} more field{'s' * (count > 1)} at its end ({text_of(rest[:40]).strip()})"
+        hint = self._hint(line) if self._hint else ""
+        return f"{said}{'; ' + hint if hint else ''}"
 
 
-def _chosen(pieces: Sequence[Piece]) -> dict[str, Field]:
-    """The field of each meaning, in the order of their places."""
-    best: dict[str, tuple[int, Field]] = {}
-    for place, piece in enumerate(pieces):
-        if (
-            isinstance(piece, Field)
-            and piece.means
-            and (piece.means not in best or best[piece.means][1].rank < piece.rank)
-        ):
-            best[piece.means] = (place, piece)
-    return {means: field for means, (_, field) in sorted(best.items(), key=lambda one: one[1][0])}
-
-
-def _pattern(pieces: Sequence[Piece], fields: dict[str, Field], wide: str) -> re.Pattern[bytes]:
-    """`wide`: empty for the narrow patterns, `?` for wide ones as short, `+` as long as they can be."""
-    parts: list[bytes] = []
-    seen: set[str] = set()
+def _apart(pieces: Sequence[Piece]) -> tuple[list[Field], list[bytes]]:
+    """The fields, and the literal text before each and behind the last."""
+    fields: list[Field] = []
+    literals = [b""]
     for piece in pieces:
         if isinstance(piece, bytes):
-            parts.append(re.escape(piece))
-            continue
-        text = piece.pattern
-        if wide and piece.wide:
-            text = piece.wide + (b"*?" if wide == "?" else b"*")
-        counts = fields.get(piece.means) is piece and piece.means not in seen
-        seen.update([piece.means] if counts else [])
-        parts.append(b"(" + text + b")" if counts else b"(?:" + text + b")")
-    return re.compile(b"".join(parts), re.DOTALL)
+            literals[-1] += piece
+        else:
+            fields.append(piece)
+            literals.append(b"")
+    return fields, literals
 
 
-def _check_apart(pieces: Sequence[Piece], what: str) -> None:
+def _chosen(fields: Sequence[Field]) -> dict[str, int]:
+    """The place of the field that counts for each meaning, in the order of their places."""
+    best: dict[str, int] = {}
+    for place, field in enumerate(fields):
+        if field.means and (field.means not in best or fields[best[field.means]].rank < field.rank):
+            best[field.means] = place
+    return dict(sorted(best.items(), key=lambda one: one[1]))
+
+
+_ORDER: Final = (
+    "time", "fraction", "bytes_up", "bytes_down", "requests", "status", "client", "user", "url", "account", "product",
+    "id",
+)  # fmt: skip
+
+
+def _arranged(means: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Puts values of these meanings, and behind them a missing time, quantity, count of requests and text, into the
+    order of a `Reading`."""
+    missing = {"time": 0, "requests": 2, **dict.fromkeys(_ORDER[6:], 3)}
+    places = [means.index(one) if one in means else len(means) + missing.get(one, 1) for one in _ORDER]
+    return itemgetter(*places)
+
+
+def _check_apart(fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span], what: str) -> None:
     """Where nothing stands between two fields nobody can say where the first ends."""
-    for one, next_ in pairwise(pieces):
-        if isinstance(one, Field) and isinstance(next_, Field):
-            raise ConfigError(f"{what}: nothing stands between {one.name} and {next_.name}: two readings are possible")
+    for span in spans:
+        for place in range(span.first + 1, span.last):
+            if not literals[place]:
+                one, next_ = fields[place - 1].name, fields[place].name
+                raise ConfigError(f"{what}: nothing stands between {one} and {next_}: two readings are possible")
 
 
+def _narrow(
+    fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span], counted: set[int]
+) -> tuple[re.Pattern[bytes], re.Pattern[bytes] | None]:
+    """How a line of the format begins, and the fast reader of whole lines, where a line that it reads has no other
+    reading."""
+    alphabets = [certain.alphabet(field.language) for field in fields]
+    escaped = certain.escaped(alphabets, literals)
+    in_spans = {place for span in spans for place in range(span.first, span.last)}
+    parts = [re.escape(literals[0])]
+    for place, field in enumerate(fields):
+        ends = literals[place + 1][:1]
+        ends_there = not ends or ends[0] not in alphabets[place].held(escaped=escaped)
+        pattern = field.language if ends_there and place not in in_spans else field.pattern
+        parts += [b"(" if place in counted else b"(?:", pattern, b")", re.escape(literals[place + 1])]
+    compiled = re.compile(b"".join(parts), re.DOTALL)
+    sure = all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in spans)
+    return compiled, compiled if sure else None
+
+
+def _narrow_is_all(fields: Sequence[Field], literals: Sequence[bytes], span: Span, *, escaped: bool) -> bool:
+    """Whether a narrow reading of a span is its only one: a byte stands in each text between its fields that no narrow
+    value holds. All readings have as many of it, so none has one inside of a value, and each value ends at the first.
+    """
+    between = [set(literal) for literal in literals[span.first + 1 : span.last]]
+    narrow = [certain.alphabet(field.pattern).held(escaped=escaped) for field in fields[span.first : span.last]]
+    return bool(set[int].intersection(*between) - frozenset[int]().union(*narrow))
+
+
+@lru_cache(1024)
 def _status(raw: bytes) -> int | None:
     number = quantity(raw)
     return number if number is not None and number <= 999 else None
