@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from flowtally.agents.feeds.journal import Journals
+from flowtally.agents.feeds.syslog import Syslogs
 from flowtally.agents.follow.config import AgentConfig, load, token_of
 from flowtally.agents.follow.courier import Courier
 from flowtally.agents.follow.inputs import Input, Kind, Settings
@@ -19,10 +21,12 @@ from flowtally.agents.follow.log import Logs
 from flowtally.agents.follow.loop import Loop
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.voice import Voice
+from flowtally.agents.watch.watch import Watch
 from flowtally.client import Client
 from flowtally.errors import ConfigError
 
-KINDS: Final[dict[str, Kind]] = {"log": Logs()}  # every array of tables of the configuration, and what it makes
+# Every array of tables of the configuration, and what it makes.
+KINDS: Final[dict[str, Kind]] = {"log": Logs(), "journal": Journals(), "syslog": Syslogs()}
 SENDERS: Final = 8  # requests on their way at once: what arrives together is stored together
 SHELVES: Final = 2
 TIMEOUT_S: Final = 30.0
@@ -50,6 +54,7 @@ class Agent:
         self.loop = Loop(self.voice)
         self.server = self._connected(self.config)
         self.loop.inputs = self._made(self.config, self.server, {})
+        self._watch = Watch(variables, self.voice)
         self._reload = False
         self._moved_at = time.monotonic()
         self._last: Any = None
@@ -70,9 +75,12 @@ class Agent:
         raise_file_limit()
         names = [one.name for one in self.loop.inputs]
         self.voice.info("agent_started", server=self.config.server, host=self.config.host, inputs=len(names))
+        self._watch.begin(self.config.metrics)
         self.loop.run(self._between, until=self._is_over if self._once else lambda inputs, now: False)
         done = all(one.settled() for one in self.loop.inputs) if self._once else True
+        self._watch.end()
         self.loop.finish(self.loop.inputs)
+        self._watch.close()
         self.server.client.close()
         self.voice.info("agent_stopped")
         return done
@@ -84,6 +92,7 @@ class Agent:
         self.server.client.close()
 
     def _between(self) -> None:
+        self._watch.beat(time.monotonic(), self.loop.inputs, self.server)
         if not self._reload:
             return
         self._reload = False
@@ -101,6 +110,7 @@ class Agent:
         gone = [one for one in self.loop.inputs if all(one is not other for other in inputs)]
         self.loop.finish(gone)
         self.loop.inputs, self.config, self.server = inputs, config, server
+        self._watch.begin(config.metrics)
         self.voice.info("configuration_read", inputs=len(inputs), changed=len(gone))
 
     def _made(self, config: AgentConfig, server: Server, kept: Mapping[str, Input]) -> list[Input]:

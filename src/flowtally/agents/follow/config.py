@@ -3,6 +3,7 @@
     server = "https://usage.example.com:8120"    # or FLOWTALLY_URL
     token-file = "/etc/flowtally/agent.token"    # or systemd's credential `token`, or FLOWTALLY_TOKEN
     host = "gateway-1"                           # default: the machine's name
+    metrics = "127.0.0.1:9100"                   # default: none
 
     [defaults]                                   # for every entry
     account = "acme"
@@ -27,6 +28,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.inputs import Kind
 from flowtally.agents.formats import Declared
 from flowtally.errors import ConfigError
@@ -45,6 +47,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     server: str
     token_file: str
     host: str
+    metrics: tuple[str, int] | None
     entries: dict[str, list[Any]]
 
 
@@ -52,6 +55,7 @@ class _Top(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
     server: str = ""
     token_file: str = ""
     host: str = ""
+    metrics: str = ""
 
 
 def load(path: Path, kinds: Mapping[str, Kind], variables: Mapping[str, str]) -> AgentConfig:
@@ -83,6 +87,7 @@ def parsed(text: bytes, name: str, kinds: Mapping[str, Kind], variables: Mapping
         server=(top.server or variables.get("FLOWTALLY_URL", "").strip() or DEFAULT_SERVER).rstrip("/"),
         token_file=top.token_file,
         host=_host(top.host, name),
+        metrics=_metrics(top.metrics, name),
         entries=entries,
     )
 
@@ -153,6 +158,13 @@ def _check_names(entries: dict[str, list[Any]], name: str) -> None:
             if one.name in names:
                 raise ConfigError(f"{name}: {kind} {one.name!r}: there are two of this name")
             names.add(one.name)
+
+
+def _metrics(said: str, name: str) -> tuple[str, int] | None:
+    try:
+        return address_of(said, "metrics") if said else None
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def _host(said: str, name: str) -> str:

@@ -103,6 +103,7 @@ class FollowedLog:
         streams = list(self._streams.values())
         return {
             **self.counts.facts(),
+            "behind_bytes": sum(stream.behind_bytes for stream in streams),
             "waiting": sum(stream.waiting for stream in streams),
             "open_files": sum(file.tail is not None for file in self._files.values()),
             "failing": sum(stream.failing for stream in streams),

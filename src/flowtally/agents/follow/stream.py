@@ -116,6 +116,15 @@ class Stream:
         return self._sending.waiting if self._sending is not None else 0
 
     @property
+    def behind_bytes(self) -> int:
+        """Of its files, what was not read yet; of a compressed one the size is not known."""
+        files = [one for one in self.candidates if one.aside != one.seen]
+        if self.file is not None and (self._more or self.file.changed or not self._standing):
+            files.append(self.file)
+        sizes = (one.seen[0] - (self._place[0] if one is self.file else 0) for one in files if not one.compressed)
+        return sum(max(0, size) for size in sizes)
+
+    @property
     def failing(self) -> bool:
         return self._backoff.failures > 0
 

@@ -1,0 +1,267 @@
+"""One feed as an input of the agent: stand where the server says, read what is there, send it, let go of it.
+
+The same rule as for a log: nothing but the server's position is believed, and after any failure what was read and has
+no receipt is read again. Here a source never ends, and one feed is all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from flowtally.agents.feeds.entry import Entry
+from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.courier import Backoff, Job
+from flowtally.agents.follow.server import EVENT_BYTES, Server
+from flowtally.agents.position import CannotResume, Position
+from flowtally.agents.reader import LogLine
+from flowtally.agents.sending import NothingStored, Sending
+from flowtally.client import ApiError
+from flowtally.protocol import EventsAnswer
+
+LOOK_S: Final = 0.25
+INTERVAL_S: Final = 0.7  # between two requests, where there is no full batch
+RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
+SLOW_S: Final = 60.0
+
+
+class Feed(Protocol):
+    """Lines in one order for ever. None of its calls waits or raises; what troubles it, it tells and tries again."""
+
+    def start_at(self, offset: int, check: str, *, sure: bool) -> None:
+        """Go on after this place; the empty `check` is the beginning. Not `sure`: it was another feed that stood there,
+        so whether something is missing cannot be known."""
+
+    def read(self, now: float) -> tuple[list[LogLine], bool]:
+        """The next lines that are there, and whether there are more already."""
+
+    def place(self) -> tuple[int, str]:
+        """After the last line given: `check` names it, `offset` is a number beside."""
+
+    def release(self) -> None:
+        """All lines given are the server's now, or were told."""
+
+    def settled(self) -> bool:
+        """Whether all that is there was given, for an agent that runs once."""
+
+    def facts(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class Feeding:
+    """An `Input`."""
+
+    def __init__(self, entry: Entry, feed: Feed, source: str, where: str, server: Server) -> None:
+        self.name = entry.name
+        self.entry: msgspec.Struct = entry
+        self.counts = Counts()
+        self._feed = feed
+        self._source = source
+        self._server = server
+        self._voice = server.voice
+        self._options = entry.options(where)
+        self._mapper = entry.mapper()
+        self._sending: Sending | None = None
+        self._making: Sending | None = None
+        self._job: Job[Position] | Job[EventsAnswer | None] | None = None
+        self._backoff = Backoff()
+        self._more = False
+        self._outages = server.outages
+        self._turned_at = self._sent_at = self._heard_at = float("-inf")
+        self._held_bytes = 0
+        self._expected = 0
+        self._read_once = False
+        self._acked: tuple[int, str] | None = None  # where the server stood, as last heard
+        self._all_sent = False  # nothing was read after it that would have to be read again
+
+    # ── for the loop
+
+    def due(self, now: float) -> float:
+        if self._job is not None:
+            return now if self._job.done else now + LOOK_S
+        if self._more and self._server.room and now >= self._backoff.until:
+            return now
+        return self._turned_at + LOOK_S
+
+    def turn(self, now: float) -> None:
+        self._turned_at = now
+        if self._job is not None:
+            if not self._job.done:
+                return
+            self._ended(now)
+        if now < self._backoff.until:
+            return
+        if self._outages != self._server.outages or now - self._heard_at > RECHECK_S:
+            self._outages = self._server.outages
+            self._all_sent = self._sending is not None and not self._sending.waiting
+            self._forget()
+        if self._sending is None:
+            self._stand(now)
+        else:
+            self._go_on(self._sending, now)
+
+    def settled(self) -> bool:
+        return self._read_once and self._job is None and not self._waiting and not self._more and self._feed.settled()
+
+    def finish(self, now: float) -> bool:
+        if self._job is not None:
+            if not self._job.done:
+                return False
+            self._ended(now)
+        if not self._waiting or self._server.away:
+            return True
+        if now >= self._backoff.until and self._sending is not None:
+            self._send(self._sending, now)
+        return False
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            **self.counts.facts(),
+            **self._feed.facts(),
+            "waiting": self._waiting,
+            "failing": int(self._backoff.failures > 0),
+        }
+
+    def close(self) -> None:
+        self._forget()
+        self._feed.close()
+
+    @property
+    def _waiting(self) -> int:
+        return self._sending.waiting if self._sending is not None else 0
+
+    # ── standing, reading, sending
+
+    def _stand(self, now: float) -> None:
+        if self._server.may_ask(now):
+            sending = Sending(self._server.client, self._source, self._mapper, self._options, any_options=True)
+            self._making = sending
+            self._job = self._server.post.submit(sending.resume)
+
+    def _stands(self, position: Position, now: float) -> None:
+        assert self._making is not None
+        self._sending, self._heard_at = self._making, now
+        self._expected = self._sending.ahead
+        begun = position.sequence > 0 or position.lines > 0
+        place = position.offset, position.check if begun else ""
+        if not (self._all_sent and place == self._acked):
+            self._feed.start_at(*place, sure=not self._sending.other_options)
+        self._acked, self._all_sent, self._more = place, False, True
+
+    def _go_on(self, sending: Sending, now: float) -> None:
+        if not sending.full and self._server.room:
+            lines, self._more = self._feed.read(now)
+            self._take(sending, lines)
+            self._read_once = True
+        if not sending.waiting:
+            self._feed.release()
+        elif sending.full or not self._server.room or now - self._sent_at >= INTERVAL_S:
+            self._send(sending, now)
+
+    def _take(self, sending: Sending, lines: list[LogLine]) -> None:
+        was = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
+        for line in lines:
+            sending.take(line)
+        tally, counts = sending.tally, self.counts
+        counts.lines += tally.lines - was[0]
+        counts.skipped += tally.skipped - was[1]
+        for reason, count in tally.reasons.items():
+            if new := count - was[2].get(reason, 0):
+                counts.unreadable[reason] = counts.unreadable.get(reason, 0) + new
+                self._tell_unreadable(sending, reason)
+        self._hold(sending)
+
+    def _tell_unreadable(self, sending: Sending, reason: str) -> None:
+        first = next((one for one in sending.tally.first_unreadable if one.reason == reason), None)
+        self._voice.once(
+            ("unreadable", self.name, reason), "unreadable_line", log=self.name, reason=reason,
+            line=first.line if first else "", detail=first.detail if first else "",
+            text=first.excerpt if first else "", more="counted, not told",
+        )  # fmt: skip
+
+    def _send(self, sending: Sending, now: float) -> None:
+        if self._server.may_ask(now):
+            self._sent_at = now
+            place = self._feed.place()
+            self._job = self._server.post.submit(lambda: sending.send(*place))
+
+    # ── the end of a job
+
+    def _ended(self, now: float) -> None:
+        job, self._job = self._job, None
+        assert job is not None
+        try:
+            result = job.result()
+        except Exception as error:
+            self._server.failed(error, now)
+            self._failed(error, now)
+            return
+        self._server.heard()
+        self._backoff.passed()
+        self._voice.over(("failed", self._source), "going_on", log=self.name, source=self._source)
+        if isinstance(result, Position):
+            self._stands(result, now)
+        elif result is not None:
+            self._answered(result, now)
+
+    def _answered(self, answer: EventsAnswer, now: float) -> None:
+        assert self._sending is not None
+        self._heard_at = now
+        self._acked = self._sending.position.offset, self._sending.position.check
+        self.counts.answered(answer, time.time())
+        self._hold(self._sending)
+        self._feed.release()
+        for receipt in answer.receipts[:100]:
+            if receipt.status in ("refused", "conflict"):
+                self._voice.once(
+                    ("refused", self.name, receipt.code), "held" if receipt.retriable else "refused", log=self.name,
+                    code=receipt.code, detail=receipt.detail, more="counted, not told",
+                )  # fmt: skip
+        if answer.duplicate > self._expected:
+            self._voice.once(
+                ("other", self._source), "another_sender", log=self.name, source=self._source,
+                detail="somebody else sends under this name, too: give each host a name of its own",
+            )  # fmt: skip
+            self._forget()
+        self._expected = max(0, self._expected - answer.duplicate)
+
+    def _failed(self, error: Exception, now: float) -> None:
+        self.counts.failures += 1
+        self._all_sent = False
+        self._forget()
+        if self._server.away:
+            return
+        wait_s, told = _patience(error)
+        if isinstance(error, ApiError) and error.code == "sequence_gap":
+            self._server.outages += 1
+        self._backoff.failed(now, wait_s)
+        if told:
+            self._voice.once(("failed", self._source), told, log=self.name, source=self._source, detail=error)
+
+    def _forget(self) -> None:
+        """What was read and has no receipt is read again."""
+        self._sending = None
+        self._more = False
+        self._server.waiting_bytes -= self._held_bytes
+        self._held_bytes = 0
+
+    def _hold(self, sending: Sending) -> None:
+        held = sending.size_bytes + sending.waiting * EVENT_BYTES
+        self._server.waiting_bytes += held - self._held_bytes
+        self._held_bytes = held
+
+
+def _patience(error: Exception) -> tuple[float, str]:
+    """How long to wait at least, and what to tell; empty: nothing."""
+    if isinstance(error, NothingStored):
+        return SLOW_S / 4, "nothing_stored"
+    if isinstance(error, CannotResume):
+        return SLOW_S, "cannot_resume"
+    if not isinstance(error, ApiError):
+        return SLOW_S, f"failed: {type(error).__name__}"
+    if error.code == "sequence_gap":  # restored to an earlier state, or another sender: ask, of all
+        return 0, ""
+    return error.retry_after_s or (SLOW_S / 4 if 400 <= error.status < 500 else 0), error.code

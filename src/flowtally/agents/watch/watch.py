@@ -1,0 +1,86 @@
+"""The loop's beat: once a second systemd hears that the agent is alive, and Prometheus gets new numbers.
+
+An address that is taken is told and tried again: nobody is metered less because nobody can watch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from flowtally.agents.follow.inputs import Input
+from flowtally.agents.follow.server import Server
+from flowtally.agents.follow.voice import Voice
+from flowtally.agents.watch.door import Door
+from flowtally.agents.watch.metrics import Lags, Snapshot
+from flowtally.agents.watch.notify import Notify
+
+BEAT_S: Final = 1.0
+TRY_AGAIN_S: Final = 10.0
+
+
+class Watch:
+    """For the loop's thread."""
+
+    def __init__(self, variables: Mapping[str, str], voice: Voice) -> None:
+        self._notify = Notify(variables)
+        self._voice = voice
+        self._door: Door | None = None
+        self._address: tuple[str, int] | None = None
+        self._wanted: tuple[str, int] | None = None
+        self._try_at = float("-inf")
+        self._beat_at = float("-inf")
+        self._lags = Lags()
+        self._started_at = time.time()
+
+    def begin(self, address: tuple[str, int] | None) -> None:
+        """The configuration is in force: metrics are wanted at this address."""
+        self._wanted = address
+        self._notify.ready()
+
+    def beat(self, now: float, inputs: Sequence[Input], server: Server) -> None:
+        """Called at every turn of the loop; `now` is the loop's clock."""
+        self._notify.alive(now)
+        if now - self._beat_at < BEAT_S:
+            return
+        self._beat_at = now
+        self._notify.status(f"{len(inputs)} inputs, the server {'is away' if server.away else 'answers'}")
+        self._open(now)
+        if self._door is not None:
+            self._door.snapshot = self._snapshot(inputs, server)
+
+    def end(self) -> None:
+        self._notify.stopping()
+
+    def close(self) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door, self._address = None, None
+
+    def _open(self, now: float) -> None:
+        if self._wanted != self._address:
+            self.close()
+        if self._wanted is None or self._door is not None or now < self._try_at:
+            return
+        try:
+            self._door, self._address = Door(self._wanted), self._wanted
+        except OSError as error:
+            self._try_at = now + TRY_AGAIN_S
+            self._voice.once("metrics", "cannot_listen", what="metrics", address=_text(self._wanted), detail=error)
+        else:
+            self._voice.over("metrics", "listening", what="metrics", address=_text(self._wanted))
+
+    def _snapshot(self, inputs: Sequence[Input], server: Server) -> Snapshot:
+        at = time.time()
+        agent = {
+            "server_up": float(not server.away),
+            "outages": float(server.outages),
+            "waiting_bytes": float(server.waiting_bytes),
+            "started_at": self._started_at,
+        }
+        return Snapshot(at, self._lags.seen({one.name: one.facts() for one in inputs}, at), agent)
+
+
+def _text(address: tuple[str, int]) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
