@@ -26,6 +26,7 @@ from flowtally.ledger.pages import Page
 from flowtally.protocol import (
     CorrectionReceipt,
     CorrectionsAnswer,
+    CounterAnswer,
     EventAnswer,
     EventsAnswer,
     HeldAnswer,
@@ -132,6 +133,11 @@ class FakeIngest:
 
     def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
         return Page([], None) if self.lookup is None else self.lookup.sources(credential, sender, cursor, limit)
+
+    def counters(
+        self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
+    ) -> Page[CounterAnswer]:
+        raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has some
 
     def hand_over(self, source: str, sender: str) -> SourceDetail:
         raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has one that can

@@ -130,4 +130,5 @@ def _show(one: Move) -> Change:
         bytes_down=one.bytes_down,
         bytes=one.bytes_up + one.bytes_down,
         requests=one.requests,
+        flags=dict(sorted(one.flags.items())),
     )

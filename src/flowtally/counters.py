@@ -40,8 +40,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a counter. `number` counts the rows it has, `time` is of the latest reading, `earlier` are the
-    runs before the present one, the last one first. It is kept in the rows as JSON: new members go to the end."""
+    """What is known of a counter. `number` counts the rows it has, `time` is of the latest reading, `earlier` are
+    other runs, the one that was the present one last first; `flag` is the rule of the last row that was not a usual
+    one, and when. It is kept in the rows as JSON: new members go to the end."""
 
     number: int
     run: Run
@@ -52,6 +53,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     product: str
     interval_s: int | None = None
     earlier: tuple[Run, ...] = ()
+    flag: str = ""
+    flagged_at: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -88,13 +91,13 @@ def step(last: Standing | None, seen: Seen) -> Step:
         return _late(last, run, seen)
     if (run := _run_of(last, seen)) is not None:
         return _late(last, run, seen)
-    if not _begins_after(last, seen):
-        return _nothing(last, "late")
-    return _begin(last, seen, "" if last.end == "final" else "restarted")
+    if _is_later(last, seen):
+        return _begin(last, seen, "" if last.end == "final" else "restarted")
+    return _begin_before(last, seen) if _is_after_the_oldest(last, seen) else _nothing(last, "late")
 
 
 def close(last: Standing, at: int, end: End) -> Standing:
-    """The counter ended with what was last read of it. A later reading may know better."""
+    """The counter ended with what was last read of it. A reading of a later time than `at` opens it again."""
     return replace(last, number=last.number + 1, time=max(last.time, at), end=end)
 
 
@@ -135,13 +138,25 @@ def _go_on(last: Standing, seen: Seen) -> Step:
         return _grown(last, seen, wrapped, "wrapped")
     if last.end == "final":
         return _nothing(last, "after_final") if now == before else _grown(last, seen, now, "after_final")
+    if last.end == "missing_stop" and not seen.final:
+        return _after_missing(last, seen, now)
     code = "reopened" if last.end == "missing_stop" else ""
     if seen.final:
         code = "final_without_values" if seen.values == (None, None, None) else code
         return _grown(last, seen, now, code)
-    if now == before and not code:
+    if now == before:
         return _nothing(replace(last, time=max(last.time, seen.time)), "no_change")
-    return _grown(last, seen, now, code)
+    return _grown(last, seen, now, "")
+
+
+def _after_missing(last: Standing, seen: Seen, now: Values) -> Step:
+    """It was closed without a last reading. One that is older than that counts, and leaves it closed."""
+    if seen.time > last.time:
+        return _grown(last, seen, now, "reopened")
+    if now == last.run.values:
+        return _nothing(last, "late")
+    done = _grown(last, seen, now, "late")
+    return replace(done, standing=replace(done.standing, end="missing_stop"))
 
 
 def _grown(last: Standing, seen: Seen, now: Values, code: str) -> Step:
@@ -157,15 +172,34 @@ def _close_late(last: Standing, seen: Seen) -> Step:
     return Step(close(last, seen.time, "final"), True, "late", last.run.values, last.run.values)
 
 
+def _begin_before(last: Standing, seen: Seen) -> Step:
+    """A run between those that are remembered, of which nobody had told: all of it is new, and it is over."""
+    values = _filled(seen.values, ZERO)
+    earlier = (Run(seen.epoch, seen.time, values), *last.earlier)
+    standing = replace(last, number=last.number + 1, earlier=earlier[:RUNS])
+    return Step(standing, True, "late", values, ZERO, Quantities(*values))
+
+
 def _late(last: Standing, place: int, seen: Seen) -> Step:
     """A reading of a run before the present one: it may have seen more of it than all before."""
     run = last.earlier[place]
     now = _extended(seen, run.values, behind=True)
-    if now == run.values or _fell(run.values, now):
+    if _fell(run.values, now) or (now == run.values and not _goes_on(last, seen)):
         return _nothing(last, "late")
-    earlier = (*last.earlier[:place], replace(run, values=now), *last.earlier[place + 1 :])
-    standing = replace(last, number=last.number + 1, earlier=earlier)
-    return Step(standing, True, "late", now, run.values, _difference(run.values, now))
+    grown, others = replace(run, values=now), (*last.earlier[:place], *last.earlier[place + 1 :])
+    added = _difference(run.values, now)
+    if _goes_on(last, seen):
+        end: End = "final" if seen.final else ""
+        standing = replace(last, run=grown, time=seen.time, end=end, earlier=(last.run, *others))
+        return Step(replace(standing, number=last.number + 1), True, "", now, run.values, added)
+    earlier = (*last.earlier[:place], grown, *last.earlier[place + 1 :])
+    return Step(replace(last, number=last.number + 1, earlier=earlier), True, "late", now, run.values, added)
+
+
+def _goes_on(last: Standing, seen: Seen) -> bool:
+    """Whether a run before the present one is the present one after all: it is read later than the present one was.
+    Two may count at once, as processes do of which one takes over from the other."""
+    return seen.time > last.time and not last.end
 
 
 def _nothing(last: Standing, code: str) -> Step:
@@ -175,16 +209,27 @@ def _nothing(last: Standing, code: str) -> Step:
 def _run_of(last: Standing, seen: Seen) -> int | None:
     """Which of the earlier runs it is a reading of: of this epoch, the last one that had begun by then."""
     same = [place for place, run in enumerate(last.earlier) if _same(run.epoch, seen.epoch)]
+    same.sort(key=lambda place: -last.earlier[place].began_at)
     begun = (place for place in same if last.earlier[place].began_at <= seen.time + CLOCK_SLACK_MS)
     return next(begun, same[-1] if same else None)
 
 
-def _begins_after(last: Standing, seen: Seen) -> bool:
-    """Whether an epoch that is not known is a later one. Instants say it; of other names only the time tells."""
+def _is_later(last: Standing, seen: Seen) -> bool:
+    """Whether an epoch that is not known is later than the present one. Instants say it; of others the time tells."""
     ours, theirs = _instant(last.run.epoch), _instant(seen.epoch)
     if ours is not None and theirs is not None:
         return theirs > ours
-    return seen.time >= last.time
+    return seen.time + CLOCK_SLACK_MS >= last.time
+
+
+def _is_after_the_oldest(last: Standing, seen: Seen) -> bool:
+    """Whether an epoch that is not known began after the first one that is remembered: of one before it nobody knows
+    whether it was counted, or was there before anything was."""
+    oldest = min((last.run, *last.earlier), key=lambda run: run.began_at)
+    ours, theirs = _instant(oldest.epoch), _instant(seen.epoch)
+    if ours is not None and theirs is not None:
+        return theirs > ours
+    return seen.time > oldest.began_at
 
 
 def _same(one: str, other: str) -> bool:

@@ -86,6 +86,7 @@ GET /v1/backups                                                          ...A
 POST /v1/backups                                                         ...A
 GET /v1/changes                                                          .amA
 POST /v1/corrections                                                     ...A
+GET /v1/counters                                                         i..A
 GET /v1/credential                                                       iamA
 GET /v1/credentials                                                      ...A
 POST /v1/credentials                                                     ...A

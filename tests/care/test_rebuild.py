@@ -19,6 +19,8 @@ TABLES = {
     "keys": f"SELECT name, key, digest, block FROM ({ALL_KEYS}) JOIN sources ON no = source ORDER BY 1, 2",
     "sources": "SELECT name, kind, owner, mark, position FROM sources ORDER BY 1",
     "refused": "SELECT name, sequence, id, code, detail FROM refused JOIN sources ON no = source ORDER BY 1, 2",
+    "counters": "SELECT name, counter, account, standing, open, block, time, seen_at FROM counters"
+    " JOIN sources ON no = source ORDER BY 1, 2",
     "place": "SELECT block, received_at, rows_total FROM committer",
 }
 

@@ -212,6 +212,24 @@ def test_sources_are_listed_with_their_owner_and_handed_over(flowtally: Program)
     assert flowtally.fake.asked[1].body == {"source": "squid-1", "sender": "snd_2"}
 
 
+def test_the_counters_of_a_source_are_listed_as_they_stand(flowtally: Program) -> None:
+    counter: dict[str, Any] = {
+        "source": "xray-1", "counter": "alice", "account": "acme", "user": "alice", "user_id": "usr_1", "product": "p",
+        "state": "missing_stop", "epoch": "", "bytes_up": 1200, "bytes_down": 50_000, "requests": 3,
+        "began_at": "2026-03-01T12:00:00Z", "time": "2026-03-01T12:00:00Z", "seen_at": "2026-03-01T12:00:00Z",
+        "interval_s": 10, "rows": 7, "flag": "missing_stop", "flagged_at": "2026-03-01T12:00:00Z",
+    }  # fmt: skip
+    flowtally.fake.answers["GET /v1/counters"] = (200, {"items": [counter, counter], "next": None})
+    ran = flowtally("source", "counters", "xray-1", "--prefix", "a", "--limit", "1")
+    row = ran.out.splitlines()[1]
+    assert row.split()[:4] == ["alice", "missing_stop", "acme", "alice"]
+    assert row.split()[-1] == "missing_stop"
+    assert "There are more" in ran.err
+    assert flowtally.fake.asked[0].query == {"source": ["xray-1"], "prefix": ["a"]}
+    flowtally.fake.answers["GET /v1/counters"] = (200, {"items": [], "next": None})
+    assert "no such counters" in flowtally("source", "counters", "xray-1").out
+
+
 def test_pools_are_made_and_mapped(flowtally: Program) -> None:
     pool = {"name": "captcha", "charge": "requests", "products": []}
     flowtally.fake.answers["PUT /v1/pools/captcha"] = (200, pool)

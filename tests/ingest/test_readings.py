@@ -12,7 +12,7 @@ from tests.ingest.conftest import Death, House, named
 
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
-from flowtally.errors import SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
+from flowtally.errors import NotFound, SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
 from flowtally.ledger import accounts, credentials, erasures, users
 from flowtally.protocol import ReadingReceipt
 from flowtally.usage.keys_counters import KnownCounter
@@ -51,7 +51,7 @@ def used(house: House, account: str = "acme") -> int:
 def known(house: House, source: str = "box") -> dict[str, KnownCounter]:
     """What the keys say of the counters of a source, but for when they were last seen."""
     found = house.keys.source(source)
-    page = house.keys.counter_page(found.no, "", 10_000) if found else []
+    page = house.keys.counter_page(found.no, "", "", 10_000) if found else []
     return {one.counter: msgspec.structs.replace(one, source=0, seen_at=0) for one in page}
 
 
@@ -329,6 +329,48 @@ def test_a_reading_is_looked_up_by_its_row_and_can_be_corrected(house: House) ->
     assert used(house) == 0
     assert told(house, reading(50, 20)) == [("stored", "")]
     assert used(house) == 10
+
+
+def listed(house: House, prefix: str = "", who: Any = None, limit: int = 100) -> list[Any]:
+    found: list[Any] = []
+    cursor: str | None = None
+    while True:
+        page = house.door.counters("box", prefix, who or house.credential, cursor, limit)
+        found += page.items
+        if (cursor := page.next) is None:
+            return found
+
+
+def test_counters_are_listed_as_they_stand_to_whom_they_concern(house: House) -> None:
+    with house.ledger.begin() as tx:
+        mine, other, beta = (
+            credentials.issue(tx, "ingest", account, name, NOW)[0]
+            for account, name in ((None, "mine"), (None, "other"), ("beta", "beta"))
+        )
+    house.meter(reading(5, 0, "a/1", user="ann"), reading(5, 0, "a/2"), reading(5, 0, "b"), credential=mine)
+    house.meter(reading(2, 10, "a/1", user="ann", interval_s=10), reading(7, 10, "b", final=True), credential=mine)
+    [first, second, last] = listed(house, who=mine)
+    assert (first.counter, first.user, first.bytes_up, first.state, first.flag) == ("a/1", "ann", 2, "open", "reset")
+    assert (first.flagged_at, first.rows, first.interval_s) == (first.time, 2, 10)
+    assert (second.flag, second.flagged_at) == ("baseline", second.time)
+    assert (last.state, last.bytes_up) == ("final", 7)
+    assert listed(house, limit=1) == [first, second, last]
+    assert listed(house, "a/", limit=1) == [first, second]
+    assert listed(house, "zz") == []
+    with pytest.raises(NotFound):
+        listed(house, who=other)
+    with pytest.raises(NotFound):
+        listed(house, who=beta)
+    house.door.hand_over("box", beta.sender or "")
+    assert listed(house, who=beta) == []
+    house.meter(reading(5, 20, "of beta", account="beta"), credential=beta)
+    assert [one.counter for one in listed(house, who=beta)] == ["of beta"]
+
+
+def test_changes_count_the_flags_of_each_commit(house: House) -> None:
+    house.meter(reading(5, 0, "a"), reading(5, 0, "b"))
+    house.meter(reading(2, 10, "a"), reading(6, 10, "b"), reading(8, 20, "b", final=True), reading(9, 30, "b"))
+    assert [one.flags for one in house.store.moves(1, 0, 9)] == [{"baseline": 2}, {"reset": 1, "after_final": 1}]
 
 
 # -- faults -----------------------------------------------------------------------------------------------------------

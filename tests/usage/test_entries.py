@@ -156,7 +156,10 @@ def test_moves_say_per_block_and_account_what_came(store: UsageStore) -> None:
     store.append(
         block(2, correction("x", "a", bytes_up=-4, requests=-1), correction("y", "a", kind="adjustment", time=9))
     )
-    first, beta, second = store.moves(1, 0, 10, late_before=6)
+    flagged = [event(reason, reason=reason[:-1]) for reason in ("reset1", "reset2", "late1")]
+    store.append(block(3, *flagged, event("g")))
+    first, beta, second, third = store.moves(1, 0, 10, late_before=6)
+    assert (first.flags, second.flags, third.flags) == ({}, {}, {"reset": 2, "late": 1})
     assert (first.block, first.account, first.use, first.late, first.earliest, first.latest) == (
         1,
         "acme",
@@ -170,9 +173,9 @@ def test_moves_say_per_block_and_account_what_came(store: UsageStore) -> None:
     assert (second.use, second.corrections, second.adjustments, second.earliest) == (0, 1, 1, 9)
     assert (second.bytes_up, second.requests) == (-4, 0)
     assert store.moves(1, 1, 1) == [store.moves(1, 0, 10)[1]]
-    assert [one.block for one in store.moves(1, 0, 10, account="acme")] == [1, 2]
-    assert [one.block for one in store.moves(2, 0, 10)] == [2]
-    assert store.moves(3, 0, 10) == []
+    assert [one.block for one in store.moves(1, 0, 10, account="acme")] == [1, 2, 3]
+    assert [one.block for one in store.moves(2, 0, 10)] == [2, 3]
+    assert store.moves(4, 0, 10) == []
 
 
 # -- any rows: the engine is the reference, exactly -------------------------------------------------------------------
@@ -188,6 +191,7 @@ a_row = st.fixed_dictionaries(
         "bytes_up": quantities,
         "bytes_down": quantities,
         "requests": quantities,
+        "reason": st.sampled_from(["", "", "reset", "late"]),
     }
 )
 

@@ -71,6 +71,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 bytes_down=50_000,
                 bytes=51_200,
                 requests=120,
+                flags={"restarted": 1},
             )
         ],
         Walk(KIND, "", (None,)).cursor(Place(4711)),

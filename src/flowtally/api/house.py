@@ -33,6 +33,7 @@ from flowtally.ledger.vault import Vault
 from flowtally.moment import Moments
 from flowtally.protocol import (
     CorrectionsAnswer,
+    CounterAnswer,
     EventAnswer,
     EventsAnswer,
     HeldAnswer,
@@ -98,6 +99,10 @@ class EventsDoor(Protocol):
     def sources(
         self, credential: Credential, sender: str | None, cursor: str | None, limit: int
     ) -> Page[SourceDetail]: ...
+
+    def counters(
+        self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
+    ) -> Page[CounterAnswer]: ...
 
     def hand_over(self, source: str, sender: str) -> SourceDetail: ...
 

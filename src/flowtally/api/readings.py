@@ -10,12 +10,15 @@ from msgspec import Meta
 
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call, Reply
-from flowtally.api.operation import AnyRequest, operation
+from flowtally.api.inputs import ANY_TEXT
+from flowtally.api.lists import Cursor, Limit
+from flowtally.api.operation import AnyRequest, Listed, operation
 from flowtally.api.problems import HELD
 from flowtally.corrections import Quantities
 from flowtally.errors import (
     MalformedBody,
     NewTooOften,
+    NotFound,
     QueueFull,
     Settling,
     SlowBody,
@@ -27,7 +30,8 @@ from flowtally.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
-from flowtally.protocol import ReadingReceipt, ReadingsAnswer
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
 from flowtally.readings import Reading
 
 USUAL: Final = frozenset({"", "no_change"})  # what is not notable of a reading that is not refused
@@ -135,6 +139,63 @@ async def send_readings(call: Call, request: AnyRequest, query: ReadingsQuery) -
     reply = Reply(msgspec.json.encode(done))
     hold.become(len(reply.content))
     return reply
+
+
+class CountersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: Annotated[str, Meta(description="Name of the source.", examples=["xray-1"])]
+    prefix: Annotated[str, Meta(description="Only counters whose names begin so.", examples=["nas-1/"]), ANY_TEXT] = ""
+    cursor: Cursor = None
+    limit: Limit = DEFAULT_LIMIT
+
+
+@operation(
+    "GET",
+    "/v1/counters",
+    may="sources:read",
+    narrows=True,
+    or_sent=True,
+    summary="What counters stand at",
+    sends=True,
+    query=CountersQuery,
+    answer=Listed(CounterAnswer),
+    errors=(NotFound,),
+    example=Page(
+        [
+            CounterAnswer(
+                source="xray-1",
+                counter="user>>>alice>>>traffic",
+                account="acme",
+                user="alice",
+                user_id="usr_0199f2c47b3a7c11a1f0b2c3d4e5f607",
+                product="residential",
+                state="open",
+                epoch="2026-03-01T08:30:00Z",
+                bytes_up=1_200,
+                bytes_down=50_000,
+                requests=0,
+                began_at="2026-03-01T08:30:10Z",
+                time="2026-03-01T12:00:10Z",
+                seen_at="2026-03-01T12:00:10.020Z",
+                interval_s=10,
+                rows=812,
+                flag="restarted",
+                flagged_at="2026-03-01T08:30:10Z",
+            )
+        ],
+        None,
+    ),
+)
+async def list_counters(call: Call, request: AnyRequest, query: CountersQuery) -> Page[CounterAnswer]:
+    """Counters of a source in order of their names, as they were last read: closed or open, and the last rule beyond
+    the usual that a reading of them was counted by. A counter that is silent for three of its intervals is closed as
+    `missing_stop`; the next reading opens it again. Closed ones are listed for a day, those of which no reading says
+    how often they are read for a month after the last one: that they are no longer listed changes nothing for who
+    reads them again. A credential of scope `ingest` asks about sources of its own sender, one of an account sees
+    counters of that account."""
+    ingest, credential = call.house.ingest, call.credential
+    return await call.answered(
+        lambda: ingest.counters(query.source, query.prefix, credential, query.cursor, query.limit)
+    )
 
 
 def _is_notable(one: ReadingReceipt) -> bool:

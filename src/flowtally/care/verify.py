@@ -7,6 +7,7 @@ or looked at in portions, and only what differs is looked at one by one.
     roll-up of each part   =  its rows
     keys                   =  named rows: one each, same digest, same block
     numbers up to a mark   =  one row, one refused or one held entry each
+    counters               =  what the last row of each says
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
     files of parts         =  what was written (`usage.parts_audit`), before anything else is read from them
@@ -23,6 +24,7 @@ from typing import Final
 import msgspec
 
 from flowtally import sqlite_faults
+from flowtally.care.counters import Counters
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
@@ -97,6 +99,7 @@ class Verifier:
             ("roll-ups", self._check_roll_ups),
             ("keys", EventKeys(*both).check),
             ("numbers", Numbers(*both).check),
+            ("counters", Counters(*both).check),
             ("subjects", self._check_subjects),
             ("ledger", self._check_ledger),
             ("balances", self._check_balances),

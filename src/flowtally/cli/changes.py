@@ -71,7 +71,8 @@ def _row(one: Change) -> tuple[str, ...]:
         (one.corrections, "correction"),
         (one.adjustments, "adjustment"),
     )
-    what = ", ".join(f"{human_count(n)} {word}{'' if n == 1 else 's'}" for n, word in counts if n)
+    words = [f"{human_count(n)} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    what = ", ".join([*words, *(f"{human_count(n)} {flag}" for flag, n in one.flags.items())])
     name = one.account if one.series == "metered" else f"{one.account} ({one.series})"
     dated = (when(one.earliest), when(one.latest))
     return (

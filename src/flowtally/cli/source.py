@@ -8,12 +8,14 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.output import Json, document, facts, note, say, table
-from flowtally.protocol import SourceDetail
+from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.protocol import CounterAnswer, SourceDetail
+from flowtally.units import human_bytes, human_count
 
 commands = typer.Typer(name="source", help="Sources: where each stands, and whose it is.", no_args_is_help=True)
 
 COLUMNS: Final = ("source", "kind", "number", "sender")
+COUNTERS: Final = ("counter", "state", "account", "user", "up", "down", "requests", "read", "flag")
 HAND_OVER: Final = """\
 \b
 Example:
@@ -43,6 +45,27 @@ def list_all(
         note("There are more: see --limit.")
 
 
+@commands.command("counters", epilog="Example: flowtally source counters xray-1 --prefix user")
+def list_counters(
+    source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
+    prefix: Annotated[str, typer.Option("--prefix", help="Only counters whose names begin so.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 1000,
+    json: Json = False,
+) -> None:
+    """What the counters of a source stand at, as they were last read."""
+    with ask.client() as client:
+        found = list(islice(client.counters(source, prefix), limit + 1))
+    if json:
+        document(found[:limit])
+        return
+    if found:
+        table(COUNTERS, [_counter(one) for one in found[:limit]], right=frozenset({4, 5, 6}))
+    else:
+        say("There are no such counters.")
+    if len(found) > limit:
+        note("There are more: see --limit.")
+
+
 @commands.command("hand-over", epilog=HAND_OVER)
 def hand_over(
     source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
@@ -60,3 +83,8 @@ def hand_over(
 
 def _row(one: SourceDetail) -> tuple[str, ...]:
     return one.source, one.kind, "" if one.sequence is None else str(one.sequence), one.sender
+
+
+def _counter(one: CounterAnswer) -> tuple[str, ...]:
+    amounts = (human_bytes(one.bytes_up), human_bytes(one.bytes_down), human_count(one.requests))
+    return one.counter, one.state, one.account, one.user, *amounts, when(one.time), one.flag

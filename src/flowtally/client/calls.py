@@ -123,6 +123,11 @@ def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> Call
     return write("POST", "/v1/readings", p.ReadingsAnswer, list(readings), query=query)
 
 
+def counters(source: str, prefix: str = "") -> Listing[p.CounterAnswer]:
+    """The counters of a source as they stand, those whose names begin so."""
+    return Listing("/v1/counters", Page[p.CounterAnswer], _given(source=source, prefix=prefix or None))
+
+
 # ── questions
 
 

@@ -34,7 +34,7 @@ from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 from flowtally.texts import is_text
 from flowtally.usage.keys import Advance, Refused, Source, SourceKind
-from flowtally.usage.keys_counters import KnownCounter
+from flowtally.usage.keys_counters import Due, KnownCounter
 from flowtally.usage.keys_held import Held, Number
 
 OTHER_CONTENT: Final = Reason(
@@ -76,7 +76,9 @@ class Sorted(msgspec.Struct):
     ended: list[Held] = []
     fresh: list[str] = []
     counters: tuple[KnownCounter, ...] = ()  # that have rows in it
-    seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
+    seen: tuple[KnownCounter, ...] = ()  # as `Moved` has them, the next ones too
+    forgotten: tuple[KnownCounter, ...] = ()
+    due: tuple[Due, ...] = ()
 
 
 class Running(msgspec.Struct):

@@ -23,8 +23,6 @@ from flowtally.errors import (
     FlowtallyError,
     SequenceGap,
     Settling,
-    SourceKindMismatch,
-    SourceNotYours,
     StorageFull,
     TooManyNew,
     Unavailable,
@@ -32,7 +30,8 @@ from flowtally.errors import (
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
-from flowtally.ingest.differencing import CounterLimits, Differencer, Later, Plan
+from flowtally.ingest.counter_writer import CounterWriter
+from flowtally.ingest.differencing import CounterLimits, Differencer
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
@@ -48,10 +47,8 @@ from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
-from flowtally.readings import Reading
 from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Moved, Refused, SourceKind
-from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Held, HeldWhere, Number
 from flowtally.usage.store import Block, Commit, UsageStore
 
@@ -63,7 +60,6 @@ Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
 SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0)  # while callers wait; then again with every turn
-READ: Final = ("stored", "duplicate", "refused")  # what becomes of a reading
 CLEAN_EVERY_S: Final = 300
 BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
@@ -102,8 +98,9 @@ class Committer:
         self._block_rows = block_rows
         self._has_room = has_room
         self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
-        self._differencer = Differencer(keys, directory, newcomers, clock, max_future_ms, create_users, counter_limits)
         self.sources = Sources(keys, newcomers)
+        differencer = Differencer(keys, usage, directory, newcomers, clock, max_future_ms, create_users, counter_limits)
+        self._counters = CounterWriter(keys, self.sources, directory, differencer, self._carry_out, clock)
         self._newcomers = newcomers
         self._taken: list[Waiting] = []  # for the block that is being written
         self._late: list[
@@ -165,6 +162,8 @@ class Committer:
             self._sweep()
         elif self.sweeps.told:
             self.sweeps.forget()
+        if self._counters.is_time() and self.doubt is None:
+            self._look_for_silence()
         if synced := self._sync.synced(self._place.block):
             self._mark_clean(synced)
 
@@ -357,60 +356,32 @@ class Committer:
     # Readings of counters
 
     def _meter(self, asked: list[Metering]) -> Sequence[tuple[Waiting, Answer]]:
-        """Readings as one block, or none where they told nothing: planned on what is committed, one request after the
-        other. What has to wait for another of them is put back."""
         self._directory.look()
-        self.sources.forget_fresh()
-        answers: list[tuple[Waiting, Answer]] = []
-        block = Plan()
-        planned: list[tuple[Metering, Plan]] = []
-        for one in asked:
-            try:
-                plan = self._plan_readings(one, block)
-            except Later:
-                self._late.append(one)
-            except FlowtallyError as error:
-                if planned and isinstance(error, SourceNotYours | SourceKindMismatch):
-                    self._late.append(one)  # a source that is not there yet, which another of them may not make either
-                else:
-                    answers.append((one, error))
-            else:
-                block.add(plan)
-                planned.append((one, plan))
-        if block.rows or block.seen:
-            try:
-                self._write_readings(block)
-            except _Burnt as burnt:
-                return [*answers, *((one, _told(burnt)) for one, _ in planned)]
-        return [*answers, *((one, _readings_answer(plan)) for one, plan in planned)]
-
-    def _plan_readings(self, asked: Metering, before: Plan) -> Plan:
-        kinds: dict[str, SourceKind] = {one.source: "counters" for one in asked.readings if isinstance(one, Reading)}
-        self.sources.check_many(kinds)
-        self.sources.load(kinds)
-        self.sources.open(kinds, asked.writer)
-        return self._differencer.plan(asked, self.sources, before)
-
-    def _write_readings(self, block: Plan) -> None:
-        fresh = sorted(self.sources.fresh.intersection(row.source for row in block.rows))
-        sorted_ = Sorted([], list(range(len(block.rows))), {}, [], [], fresh=fresh)
-        sorted_.seen = tuple(KnownCounter(*place, standing, 0) for place, standing in block.seen.items())
-
-        def work(number: int) -> Written:
-            if not block.rows:
-                return sorted_, None
-            done = self._differencer.finish(block, number, self.sources)
-            claimed = self._keys.claim(done.claims, number)
-            assert claimed == len(done.rows), "each row of a counter has a number of its own"
-            sorted_.counters = done.counters
-            return sorted_, correcting.batch(done.rows)
-
+        planned = self._counters.plan(asked)
+        self._late += planned.late
         try:
-            self._carry_out(work, sorted_)
-        except BaseException:
-            self._differencer.counts.forget()
-            raise
-        self._differencer.counts.add(block.new)
+            self._counters.write(planned.block)
+        except _Burnt as burnt:
+            return planned.failed(_told(burnt))
+        return planned.answers()
+
+    def _look_for_silence(self) -> None:
+        """Between two blocks, and nobody asked: whatever happens inside, the one thread that writes goes on."""
+        try:
+            closed, more = self._counters.look_for_silence(self._check_all)
+        except Exception as error:
+            self.sources.forget()
+            if self.doubt is not None:
+                self.standing.fails(error)
+            log.warning("silent_counters_failed", block=self._next, error=str(error)[:500])
+        else:
+            self.counts["counters_silent"] += closed
+            if more:
+                self._queue.nudge()
+
+    def _check_all(self) -> None:
+        self._check_door()
+        self._directory.look()
 
     def _answers(self, submissions: list[Submission]) -> Answers:
         answers: Answers = []
@@ -716,11 +687,6 @@ def _told(burnt: _Burnt) -> FlowtallyError:
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")
 
 
-def _readings_answer(plan: Plan) -> ReadingsAnswer:
-    stored, duplicate, refused = (sum(one.status == name for one in plan.receipts) for name in READ)
-    return ReadingsAnswer(stored, duplicate, refused, plan.receipts)
-
-
 def _is_announced(sorted_: Sorted) -> bool:
     """Whether something comes with the rows of this block that is in none of them."""
     return bool(sorted_.stored and (sorted_.fresh or sorted_.held))
@@ -738,6 +704,8 @@ def _moved(block: int, received_at: int, sorted_: Sorted, promise: int) -> Moved
         ended=tuple((one.source, one.sequence) for one in sorted_.ended),
         counters=sorted_.counters,
         seen=sorted_.seen,
+        forgotten=sorted_.forgotten,
+        due=sorted_.due,
         announced=announced,
         promise=promise,
     )

@@ -1,41 +1,39 @@
-"""Readings turned into rows: the difference to what the counter stood at before.
+"""Readings planned: the difference to what the counter stood at before.
 
-Owns the plan of a block of readings: which are refused, what each moves (`counters.step`), whose it is, and the rows.
-A plan is made on the committer's thread, between two blocks, so what the keys say of a counter is all that was ever
-committed; what earlier readings of the block did is kept in the plan. Nothing is written here.
+Owns which are refused, what each of the others moves (`counters.step`), whose it is, and what is answered. A plan is
+made on the committer's thread, between two blocks, so what the keys say of a counter is all that was ever committed;
+what earlier readings of the block did is kept in the plan. Nothing is written here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 import numpy as np
-import xxhash
 from msgspec.structs import replace
 
 from flowtally.corrections import NOTHING, Quantities
 from flowtally.counters import Seen, Standing, Step, Values, close, step
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import FlowtallyError
-from flowtally.events import MAX_QUANTITY, METERED
+from flowtally.events import MAX_QUANTITY
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, unknown_account
+from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.reading_body import Unreadable
+from flowtally.ingest.revival import revive
 from flowtally.ingest.submission import Metering
-from flowtally.ledger.names import NOBODY, Name
+from flowtally.ledger.names import NOBODY
 from flowtally.protocol import ReadingReceipt
 from flowtally.readings import Reading
-from flowtally.usage import keys_counters
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.key_index import Claim
 from flowtally.usage.keys import Keys, Source
-from flowtally.usage.keys_counters import KnownCounter
+from flowtally.usage.keys_counters import KnownCounter, Place, row_id
+from flowtally.usage.store import UsageStore
 
-Place = tuple[int, str]  # number of a source, name of a counter
 NO_SUCH_USER: Final = "the account has no user of this name"
 
 
@@ -45,45 +43,6 @@ class CounterLimits(msgspec.Struct, frozen=True):
     per_source: int
     per_account: int
     max_rate: int
-
-
-class Made(msgspec.Struct):
-    """A row that is to be: where its counter stands with it, what it adds, why. `name`: of a user that may have to be
-    made; the standing has no user's id until then."""
-
-    source: str
-    counter: str
-    time: int
-    standing: Standing
-    added: Quantities
-    reason: str
-    labels: dict[str, str]
-    name: Name | None
-
-
-class Plan(msgspec.Struct):
-    """What a block of readings becomes. `seen`: counters that were read again, which told nothing new."""
-
-    rows: list[Made] = []
-    latest: dict[Place, Standing] = {}  # of counters with rows
-    seen: dict[Place, Standing] = {}
-    new: Counter[int | str] = msgspec.field(default_factory=Counter)  # counters that nobody knew, by source and account
-    users: set[Name] = set()  # that are to be made
-    receipts: list[ReadingReceipt] = []
-
-    def add(self, other: Plan) -> None:
-        """What a later request of the block does."""
-        self.rows += other.rows
-        for place, standing in other.latest.items():
-            self.put(place, standing)
-        self.seen |= other.seen
-        self.new.update(other.new)
-        self.users |= other.users
-
-    def put(self, place: Place, standing: Standing) -> None:
-        """The counter stands so from this row on."""
-        self.latest[place] = standing
-        self.seen.pop(place, None)
 
 
 class Later(Exception):
@@ -120,6 +79,7 @@ class Differencer:
     def __init__(
         self,
         keys: Keys,
+        usage: UsageStore,
         directory: Directory,
         newcomers: Newcomers,
         clock: Callable[[], int],
@@ -128,6 +88,7 @@ class Differencer:
         limits: CounterLimits,
     ) -> None:
         self.keys = keys
+        self.usage = usage
         self.directory = directory
         self.newcomers = newcomers
         self.clock = clock
@@ -153,39 +114,6 @@ class Differencer:
             raise Later
         self.newcomers.check_users(plan.users, Counter(account for account, _ in before.users))
 
-    def finish(self, plan: Plan, block: int, sources: Mapping[str, Source]) -> Finished:
-        """The rows, their keys and where the counters stand, once it is sure that they will be stored: users are made
-        now."""
-        rows = plan.rows
-        self.directory.use_products({row.standing.product for row in rows})
-        ids = self._ids(rows)
-        standings = [row.standing if row.name is None else replace(row.standing, user=ids[row.name]) for row in rows]
-        # Who closes many names no user: one may be erased, and what is stored about that one has no texts.
-        closed = {standing.user for row, standing in zip(rows, standings, strict=True) if row.reason == "missing_stop"}
-        erased = self.directory.erased(closed) if closed else set()
-        made = [_row(row, standing, standing.user in erased) for row, standing in zip(rows, standings, strict=True)]
-        claims = [
-            (sources[row.source].no, key_of(one["id"]), one["digest"]) for row, one in zip(rows, made, strict=True)
-        ]
-        last: dict[Place, KnownCounter] = {}
-        for row, standing in zip(rows, standings, strict=True):
-            place = (sources[row.source].no, row.counter)
-            last[place] = KnownCounter(*place, standing, block)
-        return Finished(made, claims, tuple(last.values()))
-
-    def _ids(self, rows: Sequence[Made]) -> dict[Name, str]:
-        """By name: whoever bears it at the time of the row; a name of two bearers is not left open by the plan."""
-        named = [(row.name, row.time) for row in rows if row.name is not None]
-        times = np.array([time for _, time in named], dtype=np.int64)
-        ids = self.directory.user_ids([name for name, _ in named], times) if named else []
-        return {name: id for (name, _), id in zip(named, ids, strict=True)}
-
-
-class Finished(msgspec.Struct):
-    rows: list[dict[str, Any]]
-    claims: list[Claim]
-    counters: tuple[KnownCounter, ...]
-
 
 class _Planning:
     """One request, one by one: a later reading sees what an earlier one did."""
@@ -200,6 +128,8 @@ class _Planning:
         self._latest_at = differencer.clock() + differencer.max_future_ms
         self._times = [_time(one) for one in self._items]
         self._known = self._look_up()
+        self._revived = self._revive(self._known)
+        self._known |= self._revived
         self._statuses = differencer.directory.statuses(
             {one.account for one in self._items if isinstance(one, Reading)}
         )
@@ -212,14 +142,32 @@ class _Planning:
 
     def _look_up(self) -> dict[Place, KnownCounter]:
         wanted: dict[int, set[str]] = {}
-        for one in self._items:
-            if isinstance(one, Reading) and one.closes is None:
-                wanted.setdefault(self._sources[one.source].no, set()).add(one.counter)
-        return {
-            (source, name): found
+        for one in self._counters():
+            wanted.setdefault(self._sources[one.source].no, set()).add(one.counter)
+        known: dict[Place, KnownCounter] = {}
+        for no, names in wanted.items():
+            found = self._ours.keys.counters(no, names)
+            known |= {(no, name): one for name, one in found.items()}
+        return known | self._before.revived
+
+    def _revive(self, known: Mapping[Place, KnownCounter]) -> dict[Place, KnownCounter]:
+        """Of the counters that are not known those that were once."""
+        wanted: dict[str, set[str]] = {}
+        for one in self._counters():
+            if self._place(one) not in known and self._before.last(self._place(one)) is None:
+                wanted.setdefault(one.source, set()).add(one.counter)
+        found = (
+            one
             for source, names in wanted.items()
-            for name, found in self._ours.keys.counters(source, names).items()
-        }
+            for one in revive(self._ours.keys, self._ours.usage, self._sources[source], names)
+        )
+        return {(one.source, one.counter): one for one in found}
+
+    def _counters(self) -> Iterator[Reading]:
+        return (one for one in self._items if isinstance(one, Reading) and one.closes is None)
+
+    def _place(self, one: Reading) -> Place:
+        return self._sources[one.source].no, one.counter
 
     def _bearers(self) -> list[str | None]:
         """Whose each reading is, where that is known already."""
@@ -237,18 +185,22 @@ class _Planning:
             return _refused(index, one, _in_future(one, self._latest_at))
         if one.closes is not None:
             return self._close(index, one, one.closes, at)
-        place = (self._sources[one.source].no, one.counter)
+        place = self._place(one)
         last = self._last(place)
-        reason = self._reason(index, one) or self._foreign(last) or (self._full(one, place) if last is None else None)
-        return self._move(index, one, at, place, last) if reason is None else _refused(index, one, reason)
+        comes = last is None or (place in self._revived and place not in self._plan.revived)
+        reason = self._reason(index, one) or self._foreign(last) or (self._full(one, place) if comes else None)
+        if reason is not None:
+            return _refused(index, one, reason)
+        if comes and last is not None:
+            self._plan.revived[place] = self._revived[place]
+            self._plan.new.update((place[0], last.account))
+        return self._move(index, one, at, place, last)
 
     def _last(self, place: Place) -> Standing | None:
-        for plan in (self._plan, self._before):
-            for found in (plan.seen, plan.latest):
-                if place in found:
-                    return found[place]
-        known = self._known.get(place)
-        return None if known is None else known.standing
+        planned = self._plan.last(place) or self._before.last(place)
+        if planned is not None or place not in self._known:
+            return planned
+        return self._known[place].standing
 
     def _reason(self, index: int, one: Reading) -> Reason | None:
         """Why it cannot count as the world is now."""
@@ -303,8 +255,10 @@ class _Planning:
         now = (one.account, f"?{one.user}" if user is None else user, one.product)
         interval_s = one.interval_s if last is None else one.interval_s or last.interval_s
         moved = last is not None and (last.account, last.user, last.product) != now
-        standing = replace(done.standing, account=now[0], user=now[1], product=now[2], interval_s=interval_s)
         code = done.code or ("moved" if moved and done.added != NOTHING else "")
+        standing = replace(done.standing, account=now[0], user=now[1], product=now[2], interval_s=interval_s)
+        if code:
+            standing = replace(standing, flag=code, flagged_at=at)
         self._plan.put(place, standing)
         if last is None:
             self._plan.new.update((place[0], one.account))
@@ -325,45 +279,17 @@ class _Planning:
         for name, standing in sorted(found.items()):
             if standing.end or mine not in (None, standing.account) or standing.time > at:
                 continue
-            ended = close(standing, at, "missing_stop")
+            ended = replace(close(standing, at, MISSING), flag=MISSING, flagged_at=at)
             self._plan.put((source, name), ended)
             self._plan.rows.append(self._closing(one.source, name, at, ended))
             closed += 1
         status: Any = "stored" if closed else "duplicate"
-        return ReadingReceipt(
-            index, one.source, prefix, status, "missing_stop" if closed else "no_change", closed=closed
-        )
+        return ReadingReceipt(index, one.source, prefix, status, MISSING if closed else "no_change", closed=closed)
 
     def _closing(self, source: str, counter: str, at: int, standing: Standing) -> Made:
         # A user of a row of this block that is to be made has no id yet.
         name = (standing.account, standing.user[1:]) if standing.user.startswith("?") else None
-        return Made(source, counter, at, standing, NOTHING, "missing_stop", {}, name)
-
-
-def _row(one: Made, standing: Standing, erased: bool) -> dict[str, Any]:
-    position = keys_counters.encode(standing)
-    hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
-    return {
-        "series": METERED,
-        "account": standing.account,
-        "user": standing.user,
-        "product": standing.product,
-        "source": one.source,
-        "time": one.time,
-        "status": 0,
-        "labels": one.labels,
-        "reason": "" if erased else one.reason,
-        "bytes_up": one.added.bytes_up,
-        "bytes_down": one.added.bytes_down,
-        "requests": one.added.requests,
-        "id": keys_counters.row_id(one.counter, standing.number),
-        "key_source": one.source,
-        "digest": int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
-        "place": 0,
-        "kind": "use",
-        "refers_to": "",
-        "position": position,
-    }
+        return Made(source, counter, at, standing, NOTHING, MISSING, {}, name)
 
 
 def _time(one: Reading | Unreadable) -> int | Reason:
@@ -398,7 +324,7 @@ def _receipt(index: int, one: Reading, status: Any, code: str, done: Step) -> Re
         one.counter,
         status,
         code,
-        id=keys_counters.row_id(one.counter, done.standing.number) if stores else "",
+        id=row_id(one.counter, done.standing.number) if stores else "",
         added=done.added,
         before=None if done.before is None else _quantities(done.before),
         after=_quantities(done.after),

@@ -46,6 +46,7 @@ from flowtally.ledger.pages import Page
 from flowtally.ledger.trail import server
 from flowtally.protocol import (
     CorrectionsAnswer,
+    CounterAnswer,
     EventAnswer,
     EventsAnswer,
     HeldAnswer,
@@ -281,6 +282,12 @@ class Ingest:
     def overlaps(self, asked: OverlapsRequest, credential: Credential) -> OverlapsAnswer:
         """Which of these events are there already under another source, as far as the credential may know."""
         return self._overlaps.find(asked, credential)
+
+    def counters(
+        self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
+    ) -> Page[CounterAnswer]:
+        """A page of the counters of a source whose names begin so, of those the credential may know. NotFound."""
+        return self._lookup.counters(source, prefix, credential, cursor, limit)
 
     def hand_over(self, source: str, sender: str) -> SourceDetail:
         """The source is that sender's from the next block on, whoever owned it. NotFound. The caller has seen that

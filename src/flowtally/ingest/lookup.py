@@ -5,6 +5,7 @@ Answers only to whom it concerns; anything else is as unknown as what does not e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
@@ -21,6 +22,7 @@ from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page, walk_of
 from flowtally.protocol import (
+    CounterAnswer,
     EventAnswer,
     EventCorrection,
     HeldEvent,
@@ -30,11 +32,13 @@ from flowtally.protocol import (
 )
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys import Keys, Refused, Source
+from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Held, HeldWhere
 from flowtally.usage.store import Row, StoredEvent, UsageReader
 
 LIST: Final = "held"
 SOURCES: Final = "sources"
+COUNTERS: Final = "counters"
 
 _Number = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]  # what the keys database can be asked about
 
@@ -68,6 +72,22 @@ class Lookup:
         found = self._keys.source_page(sender, after, limit + 1)
         more = found[limit - 1] if len(found) > limit else None
         return Page([detail_of(one) for one in found[:limit]], None if more is None else walk.cursor(more.no))
+
+    def counters(
+        self, name: str, prefix: str, credential: Credential, cursor: str | None, limit: int
+    ) -> Page[CounterAnswer]:
+        """Counters of a source whose names begin so, in order. A credential of an account knows those of that one."""
+        source = self._keys.source(name)
+        if source is None or not (owns(source, credential) or credential.may("sources:read")):
+            raise NotFound(f"There is no source {name!r}", source=name)
+        with self._ledger.read() as tx:
+            walk = walk_of(tx, COUNTERS, (credential.id, name, prefix))
+            after = "" if cursor is None else walk.place(cursor, str)
+            found = self._keys.counter_page(source.no, prefix, after, limit + 1, account=credential.account)
+            names = users.names_of(tx, {one.standing.user for one in found})
+        items = [_shown_counter(name, one, names) for one in found[:limit]]
+        more = found[limit - 1] if len(found) > limit else None
+        return Page(items, None if more is None else walk.cursor(more.counter))
 
     def event(self, name: str, id: str, credential: Credential) -> EventAnswer:
         source = self._keys.source(name)
@@ -250,6 +270,31 @@ def _shown_held(source: str, held: Held) -> HeldEvent:
         detail=held.detail,
         held_at=format_instant(held.held_at),
         **_content(held),
+    )
+
+
+def _shown_counter(source: str, one: KnownCounter, names: Mapping[str, str]) -> CounterAnswer:
+    standing = one.standing
+    up, down, requests = standing.run.values
+    return CounterAnswer(
+        source=source,
+        counter=one.counter,
+        account=standing.account,
+        user=names.get(standing.user, ""),
+        user_id=standing.user,
+        product=standing.product,
+        state=standing.end or "open",
+        epoch=standing.run.epoch,
+        bytes_up=up,
+        bytes_down=down,
+        requests=requests,
+        began_at=format_instant(standing.run.began_at),
+        time=format_instant(standing.time),
+        seen_at=format_instant(one.seen_at),
+        interval_s=standing.interval_s,
+        rows=standing.number,
+        flag=standing.flag,
+        flagged_at=format_instant(standing.flagged_at) if standing.flag else None,
     )
 
 

@@ -93,7 +93,7 @@ from flowtally.protocol.periods import (
     PoolTotals,
     ProductTotals,
 )
-from flowtally.protocol.readings import ReadingReceipt, ReadingsAnswer
+from flowtally.protocol.readings import CounterAnswer, ReadingReceipt, ReadingsAnswer
 from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer
 from flowtally.protocol.users import (
     AllocationAnswer,
@@ -157,6 +157,7 @@ __all__ = [
     "ConfirmAnswer",
     "CorrectionReceipt",
     "CorrectionsAnswer",
+    "CounterAnswer",
     "CredentialAnswer",
     "CredentialChange",
     "CredentialRequest",

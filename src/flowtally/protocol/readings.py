@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from flowtally.corrections import Quantities
@@ -38,3 +40,30 @@ class ReadingsAnswer(msgspec.Struct, frozen=True):
     duplicate: int
     refused: int
     receipts: list[ReadingReceipt]
+
+
+class CounterAnswer(msgspec.Struct, frozen=True):
+    """A counter as it stands. `user_id` never changes, `user` is the present name. `state`: `open`; `final`, closed by
+    its last reading; `missing_stop`, closed without one. `began_at`: the first reading of its present epoch; `time` of
+    the latest one, which came at `seen_at`. `rows`: how many readings of it were stored, the last one looked up as
+    `counter/rows`. `flag`: the last rule beyond the usual that one was counted by, `flagged_at` when; empty and null
+    where there was none."""
+
+    source: str
+    counter: str
+    account: str
+    user: str
+    user_id: str
+    product: str
+    state: Literal["open", "final", "missing_stop"]
+    epoch: str
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    began_at: str
+    time: str
+    seen_at: str
+    interval_s: int | None
+    rows: int
+    flag: str
+    flagged_at: str | None

@@ -37,7 +37,8 @@ class OverallUsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Change(msgspec.Struct, frozen=True):
     """What one commit did to one account: how many rows of each kind (`late`: use dated before `late_before`), from
-    when to when they are dated (both included), and what they add; negative takes away."""
+    when to when they are dated (both included), and what they add; negative takes away. `flags`: how many rows of
+    readings counted by a rule beyond the usual one, by its code (`reset`, `missing_stop`…)."""
 
     block: int
     received_at: str
@@ -53,6 +54,7 @@ class Change(msgspec.Struct, frozen=True):
     bytes_down: int
     bytes: int
     requests: int
+    flags: dict[str, int] = {}
 
 
 class ChangesAnswer(msgspec.Struct, frozen=True):

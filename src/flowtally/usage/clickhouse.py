@@ -235,6 +235,14 @@ class ClickHouseStore(Publishing):
                         found[key] = event
         return found
 
+    def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
+        found: dict[EventKey, str] = {}
+        for part in entries.chunks([key.id + key.source for key in keys]):
+            query = entries.positions(keys[part])
+            for source, id, block, position in self.engine.rows(query.text, query.parameters):
+                found[EventKey(source, id, block=block)] = position
+        return {key: found[key] for key in keys if key in found}
+
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         """All corrections of each of these events, by its `reference`, in order of commit."""
         found: dict[str, list[Entry]] = {event.reference: [] for event in events}

@@ -68,6 +68,16 @@ def events_of(keys: Sequence[EventKey]) -> list[Query]:
     return queries
 
 
+def positions(keys: Sequence[EventKey]) -> Query:
+    """Source, id, block and position of named rows. It may find more than was asked for."""
+    text = (
+        "SELECT toString(key_source), id, block, position FROM usage_events PREWHERE block IN {blocks:Array(UInt64)}"
+        " WHERE keys > 0 AND sequence = 0 AND key_source IN {sources:Array(String)} AND id IN {ids:Array(String)}"
+    )
+    ids, blocks = sorted({key.id for key in keys}), sorted({key.block for key in keys})
+    return Query(text, {"sources": _sources(keys), "ids": ids, "blocks": blocks})
+
+
 def corrections_of(events: Sequence[StoredEvent]) -> Query:
     """Rows that correct one of these events, in order of commit."""
     text = (

@@ -23,7 +23,7 @@ from flowtally.lease import Lease, of_keys
 from flowtally.sqlite_faults import sqlite_meaning
 from flowtally.usage import key_index, keys_counters, keys_held
 from flowtally.usage.key_index import Claim, KeyIndex, Known
-from flowtally.usage.keys_counters import CounterGroup, KnownCounter
+from flowtally.usage.keys_counters import CounterGroup, Due, KnownCounter
 from flowtally.usage.keys_held import Held, HeldGroup, HeldWhere, Number
 
 KEYS: Final = "the database of event keys"
@@ -153,6 +153,8 @@ class Moved(msgspec.Struct, frozen=True):
     filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
     counters: tuple[KnownCounter, ...] = ()  # that have rows in it
     seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
+    forgotten: tuple[KnownCounter, ...] = ()  # that are taken out: their rows still know them
+    due: tuple[Due, ...] = ()  # that are to be looked at later than was thought
     announced: bool = False  # it was: sources or holds are there before it
     promise: int = 0  # the ledger's highest number when this was decided
 
@@ -341,6 +343,10 @@ class Keys:
             keys_counters.put(self._db, moved.counters, moved.received_at)
         if moved.seen:
             keys_counters.seen(self._db, moved.seen, moved.received_at)
+        if moved.forgotten:
+            keys_counters.forget(self._db, moved.forgotten)
+        if moved.due:
+            keys_counters.put_off(self._db, moved.due)
         self._db.executemany(
             "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
             [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
@@ -434,9 +440,15 @@ class Keys:
         """The open counters of a source whose names begin so."""
         return keys_counters.open_ones(self._reader(), source, prefix)
 
-    def counter_page(self, source: int, after: str, limit: int) -> list[KnownCounter]:
-        """Counters of a source in order of their names, those after this one."""
-        return keys_counters.page(self._reader(), source, after, limit)
+    def counter_page(
+        self, source: int, prefix: str, after: str, limit: int, *, account: str | None = None
+    ) -> list[KnownCounter]:
+        """Counters of a source whose names begin so, in order, those after this one; only of this account if given."""
+        return keys_counters.page(self._reader(), source, prefix, after, limit, account)
+
+    def due_counters(self, now: int, limit: int) -> list[KnownCounter]:
+        """Counters that may be silent too long by now."""
+        return keys_counters.due(self._reader(), now, limit)
 
     def counter_groups(self) -> list[CounterGroup]:
         return keys_counters.groups(self._reader())

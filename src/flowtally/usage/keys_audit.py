@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 
 from flowtally.errors import KeysBroken
+from flowtally.usage import key_index, keys_counters
 from flowtally.usage.keys import Committed, Source
+from flowtally.usage.keys_counters import KnownCounter
 
 CHUNK: Final = 50_000
 
@@ -52,7 +54,7 @@ class KeysAudit:
         self._db.execute("BEGIN")
         self._db.execute("CREATE TEMP TABLE then_sources AS SELECT no, name, kind, owner, mark, position FROM sources")
         held = "SELECT source, sequence FROM held WHERE announced = 0"
-        self._db.execute(f"CREATE TEMP TABLE then_held AS {held}" if self._has_held() else _NONE_HELD)
+        self._db.execute(f"CREATE TEMP TABLE then_held AS {held}" if self._has("held") else _NONE_HELD)
         row = self._db.execute(_COMMITTED).fetchone()
         self._db.execute("COMMIT")
         self._db.execute("CREATE UNIQUE INDEX temp.then_no ON then_sources (no)")
@@ -60,9 +62,9 @@ class KeysAudit:
         self._db.execute("CREATE UNIQUE INDEX temp.then_held_at ON then_held (source, sequence)")
         return _place(row)
 
-    def _has_held(self) -> bool:
-        """A file that was not opened since an earlier version has no such table."""
-        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchone() is not None
+    def _has(self, table: str) -> bool:
+        """A file that was not opened since an earlier version lacks some."""
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
     def complaints(self) -> list[str]:
         """What SQLite says of its own file; empty when it is whole."""
@@ -139,6 +141,27 @@ class KeysAudit:
     def count_held(self) -> int:
         [(count,)] = self._db.execute("SELECT count(*) FROM then_held")
         return int(count)
+
+    def source_of(self, no: int) -> Source | None:
+        return self._source(no)
+
+    def counters(self, limit: int) -> Iterator[list[KnownCounter]]:
+        """All that are known, some at a time. Unlike keys they move: each is as it is when it is read."""
+        last = (0, "")
+        while self._has("counters") and (some := keys_counters.all_of(self._db, last, limit)):
+            yield some
+            last = (some[-1].source, some[-1].counter)
+
+    def count_counters(self) -> int:
+        if not self._has("counters"):
+            return 0
+        [(count,)] = self._db.execute("SELECT count(*) FROM counters")
+        return int(count)
+
+    def knows(self, source: int, key: bytes) -> bool:
+        """Whether this key was claimed, in a block up to the committed one."""
+        found = key_index.known(self._db, source, [key])
+        return any(block <= self.committed.block for _, block in found.values())
 
     def close(self) -> None:
         self._db.close()

@@ -65,6 +65,17 @@ _TRAILING_MARKS = """
 UPDATE main.sources SET (mark, position) = (SELECT high, t.position FROM trailing t WHERE t.no = main.sources.no)
 WHERE no IN (SELECT no FROM trailing)
 """
+# When counters were last read is in no row where that told nothing new.
+_COUNTERS_SEEN: Final = """
+UPDATE main.counters SET (time, seen_at) = (
+    SELECT c.time, c.seen_at FROM old.counters c JOIN old.sources o ON o.no = c.source
+    JOIN main.sources n ON n.name = o.name WHERE n.no = main.counters.source AND c.counter = main.counters.counter
+)
+WHERE EXISTS (
+    SELECT 1 FROM old.counters c JOIN old.sources o ON o.no = c.source JOIN main.sources n ON n.name = o.name
+    WHERE n.no = main.counters.source AND c.counter = main.counters.counter AND c.standing = main.counters.standing
+)
+"""
 _PLACE = """
 UPDATE main.committer SET
     burnt = max(burnt, (SELECT CASE WHEN o.block > main.committer.block THEN max(o.burnt, o.block) ELSE o.burnt END
@@ -92,11 +103,11 @@ def salvage(new: Path, old: Path) -> Salvaged | None:
     try:
         db.execute("ATTACH ? AS old", (str(old),))
         db.execute("BEGIN IMMEDIATE")
-        has_held = db.execute("SELECT 1 FROM old.sqlite_master WHERE name = 'held'").fetchone() is not None
-        db.execute(_HELD if has_held else _NONE_HELD)
+        tables = {name for (name,) in db.execute("SELECT name FROM old.sqlite_master")}  # an old version's lacks some
+        db.execute(_HELD if "held" in tables else _NONE_HELD)
         for statement in (_SOURCES, _OWNERS, _TRAILING, _REASONS, _TRAILING_REFUSED, _TRAILING_MARKS):
             db.execute(statement)
-        for statement in (_NOT_REFUSED, _HELD_ON, _PLACE):
+        for statement in (_NOT_REFUSED, _HELD_ON, _PLACE, *([_COUNTERS_SEEN] if "counters" in tables else [])):
             db.execute(statement)
         if any(row[1] == "promise" for row in db.execute("PRAGMA old.table_info(committer)")):
             db.execute(_WHOSE)

@@ -6,7 +6,7 @@ Every verb is the most obvious code there is. It forgets everything when it goes
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -249,6 +249,11 @@ class MemoryStore(Publishing):
         names = ("key_source", "id", "sequence", "digest", "mark", "position", "received_at", "product")
         return [ClaimedRow(*(row[name] for name in names)) for row in self.rows if row["block"] == block]
 
+    def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
+        found = {(row["key_source"], row["id"], row["block"]): row["position"] for row in self.rows}
+        asked = {key: found.get((key.source, key.id, key.block)) for key in keys}
+        return {key: position for key, position in asked.items() if position is not None}
+
     def damage(self) -> list[str]:
         return []
 
@@ -295,8 +300,10 @@ def _move(block: int, series: str, account: str, rows: Sequence[Mapping[str, Any
     times = [row["time"] for row in rows]
     late = sum(kind == "use" and time < late_before for kind, time in zip(kinds, times, strict=True))
     counts = (kinds.count("use"), late, kinds.count("correction"), kinds.count("adjustment"))
-    sums = (sum(row[name] for row in rows) for name in ("bytes_up", "bytes_down", "requests"))
-    return Move(block, rows[0]["received_at"], series, account, *counts, min(times), max(times), *sums)
+    up, down, requests = (sum(row[name] for row in rows) for name in SUMMED)
+    flags = Counter(row["reason"] for row in rows if _kind(row) == "use" and row.get("reason"))
+    sums = (min(times), max(times), up, down, requests)
+    return Move(block, rows[0]["received_at"], series, account, *counts, *sums, dict(flags))
 
 
 def _counts(row: Mapping[str, Any], where: Where) -> bool:

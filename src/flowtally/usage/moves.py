@@ -39,7 +39,8 @@ def moves(
         "SELECT block, toUnixTimestamp64Milli(max(received_at)), toString(series) AS s, toString(account) AS a,"
         " countIf(kind = 'use'), countIf(kind = 'use' AND toUnixTimestamp64Milli(time) < {late:Int64}),"
         " countIf(kind = 'correction'), countIf(kind = 'adjustment'),"
-        f" toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), {MEASURES}"
+        f" toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), {MEASURES},"
+        " sumMapIf(map(usage_events.reason, toUInt64(1)), kind = 'use' AND usage_events.reason != '')"
         f" FROM usage_events {where}"
         " GROUP BY block, s, a ORDER BY block, s, a LIMIT {limit:UInt64} OFFSET {skip:UInt64}"
     )

@@ -22,7 +22,7 @@ from flowtally.usage.damage import Broken
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
 from flowtally.usage.parts_audit import look_at_all
-from flowtally.usage.store import ClaimedRow, Tell, UsageReader, UsageStore
+from flowtally.usage.store import ClaimedRow, EventKey, Tell, UsageReader, UsageStore
 from flowtally.usage.sums_audit import SumsAudit
 
 LISTED: Final = 20  # of one kind of damage in one answer
@@ -226,6 +226,10 @@ class RowsAudit:
             f" AND block <= {{block:UInt64}} AND {BUCKET_SQL} IN {{buckets:Array(UInt64)}}"
         )
         return [Keyed(*row) for row in self._ask(text, block=block, buckets=list(buckets))]
+
+    def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
+        """Where the rows of readings say that their counters stand."""
+        return self._store.positions(keys)
 
     def sources(self, block: int, part: int, parts: int) -> dict[str, SourceRows]:
         """Sources with rows, of one class out of `parts` (by hash of the name)."""

@@ -209,7 +209,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 class Move(msgspec.Struct, frozen=True):
     """What one block did to one account: rows by kind (`late`: use dated before an instant), the first and the last
-    instant its rows are dated at, and what they add."""
+    instant its rows are dated at, and what they add. `flags`: rows of readings by the rule they count by."""
 
     block: int
     received_at: int
@@ -224,6 +224,7 @@ class Move(msgspec.Struct, frozen=True):
     bytes_up: int
     bytes_down: int
     requests: int
+    flags: dict[str, int] = {}
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -361,6 +362,9 @@ class UsageStore(UsageReader, Protocol):
 
     def blocks_after(self, block: int) -> list[int]:
         """Numbers of the blocks above this one that have rows, ascending."""
+
+    def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
+        """The positions of those of these named rows that are there, also where they are rolled up."""
 
     def claims(self, block: int) -> list[ClaimedRow]:
         """Everything the keys database must know of a block's rows."""

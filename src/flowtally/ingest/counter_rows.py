@@ -1,0 +1,141 @@
+"""What a block of readings is to be: rows of counters, whose users may still have to be made; then the rows.
+
+Owns the plan as a value, and its last step on the committer's thread, when it is sure that it will be stored. Leaves to
+`differencing` and `silence` what is planned.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import xxhash
+from msgspec.structs import replace
+
+from flowtally.corrections import Quantities
+from flowtally.counters import Standing
+from flowtally.events import METERED
+from flowtally.ingest.directory import Directory
+from flowtally.ledger.names import Name
+from flowtally.protocol import ReadingReceipt
+from flowtally.usage import keys_counters
+from flowtally.usage.key_bytes import key_of
+from flowtally.usage.key_index import Claim
+from flowtally.usage.keys import Source
+from flowtally.usage.keys_counters import Due, KnownCounter, Place
+
+MISSING: Final = "missing_stop"
+
+
+class Made(msgspec.Struct):
+    """A row that is to be: where its counter stands with it, what it adds, why. `name`: of a user that may have to be
+    made; the standing has no user's id until then."""
+
+    source: str
+    counter: str
+    time: int
+    standing: Standing
+    added: Quantities
+    reason: str
+    labels: dict[str, str]
+    name: Name | None = None
+
+
+class Plan(msgspec.Struct):
+    """What a block of readings becomes. `latest`: of counters with rows; `seen`: that were read again, which told
+    nothing new; `revived`: that had been forgotten. `new`: counters nobody knew, by source and account."""
+
+    rows: list[Made] = []
+    latest: dict[Place, Standing] = {}
+    seen: dict[Place, Standing] = {}
+    revived: dict[Place, KnownCounter] = {}
+    new: Counter[int | str] = msgspec.field(default_factory=Counter)
+    users: set[Name] = set()  # that are to be made
+    forgotten: list[KnownCounter] = []
+    due: list[Due] = []
+    receipts: list[ReadingReceipt] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self.rows or self.seen or self.revived or self.forgotten or self.due)
+
+    def add(self, other: Plan) -> None:
+        """What a later request of the block does."""
+        self.rows += other.rows
+        for place, standing in other.latest.items():
+            self.put(place, standing)
+        self.seen |= other.seen
+        self.revived |= other.revived
+        self.new.update(other.new)
+        self.users |= other.users
+
+    def put(self, place: Place, standing: Standing) -> None:
+        """The counter stands so from this row on."""
+        self.latest[place] = standing
+        self.seen.pop(place, None)
+
+    def last(self, place: Place) -> Standing | None:
+        """Where this plan leaves a counter."""
+        return self.seen.get(place) or self.latest.get(place)
+
+
+class Finished(msgspec.Struct):
+    """The rows, the keys they claim, and where the counters stand with them."""
+
+    rows: list[dict[str, Any]]
+    claims: list[Claim]
+    counters: list[KnownCounter]
+
+
+def finish(plan: Plan, block: int, sources: Mapping[str, Source], directory: Directory) -> Finished:
+    """Once it is sure that they will be stored: users are made now."""
+    directory.use_products({row.standing.product for row in plan.rows})
+    standings = list(_owned(plan.rows, directory))
+    # Who closes many names no user: one may be erased, and what is stored about that one has no texts.
+    closed = {one.user for row, one in zip(plan.rows, standings, strict=True) if row.reason == MISSING}
+    erased = directory.erased(closed) if closed else set()
+    rows = [_row(row, one, one.user in erased) for row, one in zip(plan.rows, standings, strict=True)]
+    claims = [(sources[row["source"]].no, key_of(row["id"]), row["digest"]) for row in rows]
+    last: dict[Place, KnownCounter] = {}
+    for row, standing in zip(plan.rows, standings, strict=True):
+        place = (sources[row.source].no, row.counter)
+        last[place] = KnownCounter(*place, standing, block)
+    return Finished(rows, claims, list(last.values()))
+
+
+def _owned(rows: Sequence[Made], directory: Directory) -> Iterator[Standing]:
+    """The standings with their users' ids; users are made for names that nobody bore at the time of the row."""
+    named = [(row.name, row.time) for row in rows if row.name is not None]
+    times = np.array([time for _, time in named], dtype=np.int64)
+    ids = iter(directory.user_ids([name for name, _ in named], times) if named else [])
+    for row in rows:
+        yield row.standing if row.name is None else replace(row.standing, user=next(ids))
+
+
+def _row(one: Made, standing: Standing, erased: bool) -> dict[str, Any]:
+    position = keys_counters.encode(standing)
+    hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
+    return {
+        "series": METERED,
+        "account": standing.account,
+        "user": standing.user,
+        "product": standing.product,
+        "source": one.source,
+        "time": one.time,
+        "status": 0,
+        "labels": one.labels,
+        "reason": "" if erased else one.reason,
+        "bytes_up": one.added.bytes_up,
+        "bytes_down": one.added.bytes_down,
+        "requests": one.added.requests,
+        "id": keys_counters.row_id(one.counter, standing.number),
+        "key_source": one.source,
+        "digest": int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
+        "place": 0,
+        "kind": "use",
+        "refers_to": "",
+        "position": position,
+    }
