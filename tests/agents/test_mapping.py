@@ -130,3 +130,9 @@ def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
 def test_options_of_no_use_are_refused_before_anything_is_read(mapping: Mapping) -> None:
     with pytest.raises(ConfigError):
         Mapper(mapping, SQUID)
+
+
+def test_a_time_format_that_nothing_is_read_by_is_refused() -> None:
+    declared = format_of(Declared(format="squid", time_format="epoch-ms"))
+    with pytest.raises(ConfigError, match="has its own times"):
+        Mapper(Mapping(account="a", pattern="(?P<user>.)"), declared)

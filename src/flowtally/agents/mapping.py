@@ -63,6 +63,8 @@ class Mapper:
         self._names = _compiled("--user-from", expression, NAME_GROUPS) if colon else None
         self._pattern = _compiled("--pattern", mapping.pattern, PATTERN_GROUPS) if mapping.pattern else None
         self._skip = frozenset(mapping.skip_status)
+        if format_.declared.time_format and not (format_.takes_times or self._finds_time):
+            raise ConfigError("--time-format: this format has its own times, and the pattern finds none")
 
     def read(self, line: bytes) -> Line:
         """The line as an entry with an account, None where it is left out on purpose, or why it cannot be read."""
@@ -84,8 +86,12 @@ class Mapper:
         if found is None:
             return Unreadable("no_match", "the pattern does not match")
         groups = {name: text for name, text in found.groupdict().items() if text is not None}
-        base = Reading(time_at=0) if "time" in self._pattern.groupindex else self._read_wrapped(wrapped)
+        base = Reading(time_at=0) if self._finds_time else self._read_wrapped(wrapped)
         return _replaced(base, groups, self._times) if isinstance(base, Reading) else base
+
+    @property
+    def _finds_time(self) -> bool:
+        return self._pattern is not None and "time" in self._pattern.groupindex
 
     def _unwrapped(self, line: bytes) -> Wrapped | Unreadable | None:
         if self._format.envelope:

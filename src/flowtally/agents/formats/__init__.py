@@ -14,7 +14,7 @@ import msgspec
 
 from flowtally.agents.formats import cloudevents, envoy, haproxy, jsonlogs, members, names, strings, threeproxy, w3c
 from flowtally.agents.formats.declared import Declared, Format
-from flowtally.agents.formats.envelopes import ENVELOPES, enveloped, with_one_more
+from flowtally.agents.formats.envelopes import ENVELOPES, either, enveloped
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line
 from flowtally.errors import ConfigError
@@ -67,7 +67,7 @@ def format_of(declared: Declared) -> Format:
         raise ConfigError(f"--format {declared.format!r}: known are {', '.join(KNOWN)}")
     made = (FORMATS[declared.format] if said == ["format"] else STRINGS[said[0]])(declared)
     if alone:
-        made = with_one_more(made)
+        made = either(made, FORMATS["nginx-main"](declared))
     return enveloped(made, declared.envelope) if declared.envelope else made
 
 

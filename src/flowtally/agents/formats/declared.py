@@ -52,7 +52,7 @@ class Format(msgspec.Struct, frozen=True):
     `means` are the meanings it names, each with the field it is read from (`bytes_down` -> `%<st`), for people to look
     at; `notes` what it cannot know. `remember`, where there is one, is called each time reading begins, with all lines
     before that place, in order: it forgets what it knew and takes from them what it needs. `envelope` is there where
-    one is declared; `read_line` sees to it.
+    one is declared; `read_line` sees to it. `takes_times`: its times are read as `--time-format` says.
     """
 
     declared: Declared
@@ -61,3 +61,4 @@ class Format(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     remember: Callable[[Iterable[bytes]], None] | None = None
     envelope: Envelope | None = None
+    takes_times: bool = False

@@ -6,7 +6,6 @@ container writes: the combined log, or nginx's own `main`, which has one quoted 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -21,7 +20,6 @@ from flowtally.errors import ConfigError
 Unwrap = Callable[[bytes], Wrapped | Unreadable | None]
 Remember = Callable[[Iterable[bytes]], None]
 ENVELOPES: Final = ("syslog", "docker", "cri", "journald")
-_LAST_QUOTED: Final = re.compile(rb' "(?:[^"\\]|\\.)*"$')
 
 
 def enveloped(inner: Format, name: str) -> Format:
@@ -44,17 +42,17 @@ def enveloped(inner: Format, name: str) -> Format:
     )
 
 
-def with_one_more(inner: Format) -> Format:
-    """`inner`, or what it reads with one more quoted value at the end."""
+def either(first: Format, second: Format) -> Format:
+    """Lines of either format; for those that no line of one is a line of the other."""
 
     def read_line(line: bytes) -> Line:
-        read = inner.read_line(line)
-        if isinstance(read, Unreadable) and read.reason == "not_this_format" and (more := _LAST_QUOTED.search(line)):
-            again = inner.read_line(line[: more.start()])
-            return read if isinstance(again, Unreadable) else again
+        read = first.read_line(line)
+        if isinstance(read, Unreadable) and read.reason == "not_this_format":
+            other = second.read_line(line)
+            return read if isinstance(other, Unreadable) and other.reason == "not_this_format" else other
         return read
 
-    return msgspec.structs.replace(inner, read_line=read_line)
+    return msgspec.structs.replace(first, read_line=read_line)
 
 
 def _unwrapping(name: str) -> tuple[Unwrap, Remember | None]:

@@ -18,7 +18,7 @@ import msgspec
 from flowtally.agents.formats import strptime
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
 from flowtally.agents.formats.declared import Declared, Format
-from flowtally.agents.formats.members import Member, Members, whole_number
+from flowtally.agents.formats.members import Member, Members, value_of, whole_number
 from flowtally.agents.formats.strictjson import NotJson, object_of
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line, Reading, Unreadable, text_of
@@ -211,25 +211,35 @@ def _time(one: Operator, declared: Declared) -> Field:
 
 def _json(declared: Declared, text: str) -> Format:
     try:
-        wanted = object_of(text.encode())
+        wanted = _flat(object_of(text.encode()))
     except NotJson as error:
         raise ConfigError(f"--envoy-format: {error}") from None
     members, log_type = _members(wanted, declared)
-    passes = (lambda line: not ends(str(line.get(log_type) or "-"))) if log_type else None
+    passes = (lambda line: not ends(str(value_of(line, log_type) or "-"))) if log_type else None
     reader = Members(
         members, Times(declared.time_format, declared.zone), needs_time=not declared.envelope, passes=passes
     )
-    means = {one: f"{member.names[0]}: {wanted[member.names[0]]}" for one, member in members.items()}
-    notes = _notes([], {one: said.split(": ", 1)[1] for one, said in means.items()})
-    return Format(declared, reader.read_line, means, (*notes, *([_SO_FAR] if log_type else [])))
+    operators = {means: wanted[member.names[0]] for means, member in members.items()}
+    return Format(declared, reader.read_line, reader.means, (*_notes([], operators), *([_SO_FAR] if log_type else [])))
 
 
-def _members(wanted: dict[str, Any], declared: Declared) -> tuple[dict[str, Member], str]:
+def _flat(wanted: dict[str, Any], within: str = "") -> dict[str, str]:
+    """The json_format's texts by the dotted names of their members."""
+    found: dict[str, str] = {}
+    for name, value in wanted.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{within}{name}.")
+        elif isinstance(value, str):
+            found[within + name] = value
+    return found
+
+
+def _members(wanted: dict[str, str], declared: Declared) -> tuple[dict[str, Member], str]:
     """The members whose whole value is one operator that counts, and the one that says which kind of line it is."""
     best: dict[str, tuple[int, Member]] = {}
     log_type = ""
     for name, value in wanted.items():
-        match = _OPERATOR.fullmatch(value) if isinstance(value, str) else None
+        match = _OPERATOR.fullmatch(value)
         if match is None:
             continue
         one = _operator(match)

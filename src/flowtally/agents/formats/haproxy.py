@@ -175,7 +175,7 @@ class _Cut:
         elif name in _NAMES:
             self._text(Field(name=spelled, pattern=b'[^"]*' if "Q" in on else rb"\S*"), on)
         elif name in ("CC", "CS"):
-            self._text(Field(name=spelled, pattern=b'[^"]*' if "Q" in on else rb"\S+"), on)
+            self._raw(spelled, on, _MEANINGS.get(meaning, ""))
         elif name in ("hrl", "hsl"):
             raise ConfigError(
                 f"--haproxy-log-format: nothing says where {spelled} ends; use %hr and %hs, or the flag Q"

@@ -92,4 +92,4 @@ def _named(
 ) -> Format:
     times = Times(declared.time_format, declared.zone)
     reader = Members(members, times, needs_time=not declared.envelope, passes=passes)
-    return Format(declared, reader.read_line, reader.means, notes)
+    return Format(declared, reader.read_line, reader.means, notes, takes_times=True)

@@ -93,7 +93,7 @@ def json_fields(declared: Declared) -> Format:
     """Of `--json-fields`."""
     needs_time = not declared.envelope
     reader = Members(_declared(declared.json_fields), Times(declared.time_format, declared.zone), needs_time=needs_time)
-    return Format(declared, reader.read_line, reader.means)
+    return Format(declared, reader.read_line, reader.means, takes_times=True)
 
 
 def whole_number(text: str) -> int | None:
@@ -122,6 +122,12 @@ def _declared(text: str) -> dict[str, Member]:
             raise ConfigError(f"--json-fields: {means} is there twice")
         members[means] = Member((name,), means in _NEEDED)
     return members
+
+
+def value_of(found: Object, *names: str) -> Any:
+    """The value of the first of these members that is there; None where none is."""
+    value = _value(found, names)
+    return None if value is _ABSENT else value
 
 
 def _value(found: Object, names: Sequence[str]) -> Any:
