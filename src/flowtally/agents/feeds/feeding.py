@@ -68,6 +68,7 @@ class Feeding:
         self._making: Sending | None = None
         self._job: Job[Position] | Job[EventsAnswer | None] | None = None
         self._backoff = Backoff()
+        self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._more = False
         self._outages = server.outages
         self._turned_at = self._sent_at = self._heard_at = float("-inf")
@@ -139,7 +140,7 @@ class Feeding:
         if self._server.may_ask(now):
             sending = Sending(self._server.client, self._source, self._mapper, self._options, any_options=True)
             self._making = sending
-            self._job = self._server.post.submit(sending.resume)
+            self._job = self._server.ask(sending.resume)
 
     def _stands(self, position: Position, now: float) -> None:
         assert self._making is not None
@@ -186,7 +187,7 @@ class Feeding:
         if self._server.may_ask(now):
             self._sent_at = now
             place = self._feed.place()
-            self._job = self._server.post.submit(lambda: sending.send(*place))
+            self._job = self._server.ask(lambda: sending.send(*place))
 
     # ── the end of a job
 
@@ -200,8 +201,10 @@ class Feeding:
             self._failed(error, now)
             return
         self._server.heard()
-        self._backoff.passed()
-        self._voice.over(("failed", self._source), "going_on", log=self.name, source=self._source)
+        if not (isinstance(result, Position) and self._refused):
+            self._refused = False
+            self._backoff.passed()
+            self._voice.over(("failed", self._source), "going_on", log=self.name, source=self._source)
         if isinstance(result, Position):
             self._stands(result, now)
         elif result is not None:
@@ -230,6 +233,7 @@ class Feeding:
 
     def _failed(self, error: Exception, now: float) -> None:
         self.counts.failures += 1
+        self._refused = self._sending is not None
         self._all_sent = False
         self._forget()
         if self._server.away:

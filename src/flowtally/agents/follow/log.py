@@ -258,9 +258,9 @@ class FollowedLog:
             stream = self._streams[file.source] = Stream(file.source, self._reading)
             stream.first_at = file.first_at
             self._streams = dict(sorted(self._streams.items(), key=lambda one: one[1].first_at))
-        elif file.live and stream.file is not None and stream.file.live and stream.file is not file:
+        elif file.live and (other := stream.live_beside(file)) is not None:
             self._voice.once(
-                ("same", file.path), "same_first_line", log=self.name, path=file.path, other=stream.file.path,
+                ("same", file.path), "same_first_line", log=self.name, path=file.path, other=other.path,
                 detail="two logs that begin alike cannot be told apart: give each a [[log]] of its own",
             )  # fmt: skip
         stream.add(file)

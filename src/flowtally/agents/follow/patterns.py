@@ -44,7 +44,7 @@ class Patterns:
 
 
 def _matches(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]
+    return sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
 
 
 def _beside(pattern: str, left: re.Pattern[str]) -> list[str]:

@@ -6,17 +6,24 @@ and is not stored yet, over all inputs together.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from flowtally.agents.follow.courier import Backoff, Carrier
+from flowtally.agents.follow.courier import Backoff, Carrier, Job
 from flowtally.agents.follow.tail import Identity
 from flowtally.agents.follow.voice import Voice
 from flowtally.client import ApiError, Client, Unreachable
+
+T = TypeVar("T")
 
 BUDGET_BYTES: Final = 64 * 1024 * 1024
 EVENT_BYTES: Final = 600  # what an event takes in memory beside the text it was read from, about
 SLOTS: Final = 64  # files of the past that are open at a time
 _AWAY: Final = frozenset({502, 504})
+
+
+class NotAsked(Unreachable):
+    """The request was not sent: another one had no answer by then."""
 
 
 class Server:
@@ -25,7 +32,7 @@ class Server:
     def __init__(self, client: Client, post: Carrier, shelf: Carrier, voice: Voice, url: str = "") -> None:
         self.client = client
         self.post = post  # for requests
-        self.shelf = shelf  # for what takes long at a disk, beside
+        self.shelf = shelf  # for those that take long at a disk, beside
         self.voice = voice
         self.url = url
         self.outages = 0
@@ -34,6 +41,7 @@ class Server:
         self.claims: dict[Identity, str] = {}  # which input reads a file
         self._away = Backoff()
         self._asked = False
+        self._lost = False  # as the threads see it: a request had no answer
 
     @property
     def room(self) -> bool:
@@ -49,8 +57,24 @@ class Server:
         self._asked = True
         return True
 
+    def ask(self, work: Callable[[], T], *, long: bool = False) -> Job[T]:
+        """Have `work`, which asks the server, carried out; after `may_ask`. `long`: it reads much of a file, too."""
+        alone = self.away
+
+        def asked() -> T:
+            if self._lost and not alone:
+                raise NotAsked("the server was away")
+            try:
+                return work()
+            except Unreachable:
+                self._lost = True
+                raise
+
+        return (self.shelf if long else self.post).submit(asked)
+
     def heard(self) -> None:
         """It answered, whatever it said."""
+        self._lost = False
         if self._away.failures:
             self._away.passed()
             self.outages += 1
@@ -63,9 +87,13 @@ class Server:
 
     def failed(self, error: Exception, now: float) -> None:
         """A job ended so: is the server away, or was it heard?"""
+        if isinstance(error, NotAsked):
+            return
         if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status in _AWAY):
             self._asked = False
-            self._away.failed(now)
+            self._lost = True
+            if now >= self._away.until:  # of many that were on their way together one counts
+                self._away.failed(now)
             self.voice.once("server", "server_away", url=self.url, detail=error)
         else:
             self.heard()

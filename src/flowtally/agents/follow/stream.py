@@ -75,6 +75,7 @@ class Stream:
         self._held_bytes = 0
         self._done: FollowedFile | None = None
         self._finished_read = False
+        self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._slot = False
 
     # ── for its log
@@ -86,6 +87,11 @@ class Stream:
 
     def has(self, file: FollowedFile) -> bool:
         return file is self.file or file in self.candidates
+
+    def live_beside(self, file: FollowedFile) -> FollowedFile | None:
+        """Another file of this source that is written, too."""
+        others = (one for one in (self.file, *self.candidates) if one is not None and one is not file)
+        return next((one for one in others if one.live), None)
 
     def drop(self, file: FollowedFile) -> None:
         """It is nowhere any more."""
@@ -214,8 +220,7 @@ class Stream:
             tail.start_at(position.offset, position.check, remember)
             return position
 
-        carrier = self._server.shelf if file.compressed else self._server.post
-        self._job = carrier.submit(stand)
+        self._job = self._server.ask(stand, long=file.compressed)
 
     def _new_sending(self) -> Sending:
         mapper, self._remember = self._reading.reader()
@@ -254,7 +259,7 @@ class Stream:
             return
         self._heard_at = now
         sending = self._new_sending()
-        self._job = self._server.post.submit(sending.resume)
+        self._job = self._server.ask(sending.resume)
 
     # ── reading and sending
 
@@ -291,8 +296,9 @@ class Stream:
         tail = file.tail
         assert tail is not None
         before = file.seen
+        most = min(SLICE_LINES, self._batch - sending.waiting)
         try:
-            lines, damage = tail.slice(SLICE_LINES, SLICE_BYTES, finished=finished)
+            lines, damage = tail.slice(most, SLICE_BYTES, finished=finished)
             if not self._place[0] and lines:
                 self._check_head(file, tail.log.offset, tail.log.check())
         except LogChanged as error:
@@ -309,7 +315,7 @@ class Stream:
             sending.take(line)
         self._count(sending, was)
         self._place = (tail.log.offset, tail.log.check())
-        self._more = len(lines) >= SLICE_LINES or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES
+        self._more = len(lines) >= most or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES
         if not self._more:
             file.read_as = before
             self._finished_read = finished
@@ -359,7 +365,7 @@ class Stream:
         sending, place = self._sending, self._place
         assert sending is not None
         self._sent_at = now
-        self._job = self._server.post.submit(lambda: sending.send(*place))
+        self._job = self._server.ask(lambda: sending.send(*place))
 
     # ── the end of a job
 
@@ -373,8 +379,10 @@ class Stream:
             self._failed(error, now)
             return
         self._server.heard()
-        self._backoff.passed()
-        self._voice.over(("failed", self.source), "going_on", log=self._reading.name, source=self.source)
+        if not isinstance(result, Position) or not self._refused:
+            self._refused = False
+            self._backoff.passed()
+            self._voice.over(("failed", self.source), "going_on", log=self._reading.name, source=self.source)
         if isinstance(result, Position):
             if self.file is None:
                 self._rechecked(result, now)
@@ -421,6 +429,7 @@ class Stream:
 
     def _failed(self, error: Exception, now: float) -> None:
         self._reading.counts.failures += 1
+        self._refused = self._standing
         self._forget()
         file = self.file
         if isinstance(error, LogChanged):
@@ -434,6 +443,9 @@ class Stream:
             self._trouble(file, error, now)
             return
         if self._server.away:
+            return
+        if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
+            self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
             return
         wait_s, told = self._patience(error)
         self._backoff.failed(now, wait_s)
@@ -453,9 +465,6 @@ class Stream:
             return SLOW_S, f"failed: {type(error).__name__}"
         if error.code == "sequence_gap":  # restored to an earlier state, or another sender: ask, of all
             self._server.outages += 1
-            return 0, ""
-        if error.code == "too_many_new":
-            self._batch = max(1, self._batch // 4)
             return 0, ""
         return error.retry_after_s or (SLOW_S / 4 if 400 <= error.status < 500 else 0), error.code
 
