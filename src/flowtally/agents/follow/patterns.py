@@ -49,7 +49,7 @@ def _matches(pattern: str) -> list[str]:
 
 def _beside(pattern: str, left: re.Pattern[str]) -> list[str]:
     whole = pattern if glob.has_magic(pattern) else glob.escape(pattern)
-    return [name for name in glob.glob(whole + "[.\\-_]*", recursive=True) if left.fullmatch(name)]
+    return [name for name in glob.glob(whole + "[._-]*", recursive=True) if left.fullmatch(name)]
 
 
 def _translated(pattern: str) -> str:
