@@ -66,6 +66,7 @@ class FakeIngest:
         receipts_all: bool,
         made: Callable[[int], None] = lambda size: None,
         in_thread: InThread = asyncio.to_thread,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> EventsAnswer:
         await self.hold.wait()
         if self.fault is not None:

@@ -44,7 +44,8 @@
     │   └── TooManyNew              more sources or users that are new than a request may bring: carries the limit
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
-    │   └── AtomicRefused           ?atomic=true and at least one event refused or in conflict
+    │   ├── AtomicRefused           ?atomic=true and at least one event refused or in conflict
+    │   └── EventRefused            a body that is one event, which is refused or in conflict: carries its receipt
     ├── RateLimited (429)           too often: carries retry_after_s
     │   ├── NewTooOften             more new sources or users than an account may bring within an hour
     │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
@@ -354,6 +355,13 @@ class Unprocessable(FlowtallyError):
 class AtomicRefused(Unprocessable):
     code = "atomic_refused"
     title = "Nothing was stored: some events cannot be"
+
+
+class EventRefused(Unprocessable):
+    """Of a body that is one event and no list. Who sends one at a time may look at nothing but the status."""
+
+    code = "event_refused"
+    title = "The event was not stored"
 
 
 class RateLimited(FlowtallyError):

@@ -16,6 +16,7 @@ from flowtally.texts import text_fault
 
 MAX_QUANTITY: Final = 2**53 - 1  # the largest whole number every JSON reader keeps exactly
 MAX_SEQUENCE: Final = 2**63 - 1
+MAX_SEQUENCE_CHARS: Final = 32  # with zeros before its digits, of which there are 19 at most
 MAX_LABELS: Final = 16
 MAX_LABEL_NAME_BYTES: Final = 64
 MAX_LABEL_VALUE_BYTES: Final = 256
@@ -35,8 +36,9 @@ Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | Annotated[str, Meta(max
 class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A usage event as plain JSON: flat, times RFC 3339, quantities whole numbers from 0 to 2^53 - 1.
 
-    `sequence` is the source's own running number from 1 (canonical decimal text as CloudEvents' Sequence extension has
-    it; a JSON number is taken too); when present it is the key and `id` is only kept. `position` is opaque to us.
+    `sequence` is the source's own running number from 1, in decimal (text as CloudEvents' Sequence extension has it,
+    with zeros before it or without: both are one number; a JSON number is taken too); when present it is the key and
+    `id` is only kept. `position` is opaque to us.
     Without `time` the `id` must be a UUIDv7 or a ULID, which carry it. Unknown fields are refused: a misspelt quantity
     must not silently count as nothing.
     """
@@ -68,6 +70,9 @@ class UsageData(msgspec.Struct, forbid_unknown_fields=True):
     labels: dict[str, str] | None = None
 
 
+NO_DATA: Final = UsageData()
+
+
 class CloudEvent(msgspec.Struct):
     """A CloudEvent in JSON; `subject` is the account. Other extension attributes are allowed and not kept."""
 
@@ -78,7 +83,7 @@ class CloudEvent(msgspec.Struct):
     subject: Name
     time: str | None = None
     datacontenttype: str | None = None
-    data: UsageData = msgspec.field(default_factory=UsageData)
+    data: UsageData = msgspec.field(default_factory=lambda: NO_DATA)  # it is changed by nobody
     data_base64: Any = None
     sequence: Sequence | None = None
     position: Position | None = None
@@ -104,6 +109,15 @@ class CloudEvent(msgspec.Struct):
             data.status,
             data.labels,
         )
+
+
+def number_of(sequence: object) -> int | None:
+    """The number that a `sequence` is; None where it is none."""
+    if isinstance(sequence, str):
+        is_number = sequence.isascii() and sequence.isdigit() and len(sequence) <= MAX_SEQUENCE_CHARS
+        sequence = int(sequence) if is_number else None
+    is_one = isinstance(sequence, int) and not isinstance(sequence, bool) and 0 < sequence <= MAX_SEQUENCE
+    return sequence if is_one else None  # type: ignore[return-value]
 
 
 _UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)

@@ -78,6 +78,7 @@ def test_a_body_is_given_up_as_soon_as_it_is_too_large(make_client: Callable[...
         (errors.StorageFull("no room"), 503, "1"),
         (errors.SequenceGap("gap", sequence=5), 409, None),
         (errors.AtomicRefused("no", receipts=[]), 422, None),
+        (errors.EventRefused("no", stored=0, duplicate=0, conflict=0, refused=1, receipts=[]), 422, None),
     ],
 )
 def test_what_ingest_raises_is_answered_with_its_own_status(
@@ -99,7 +100,8 @@ def test_options_reach_ingest(client: Client, ingest: FakeIngest, monkeypatch: p
         return await take(*args, **options)
 
     monkeypatch.setattr(ingest, "take", watched)
-    client.post("/v1/events?atomic=true&receipts=all", json=[])
+    client.post("/v1/events?atomic=true&receipts=all", json=[], headers={"CE-Id": "a%20b", "X-Id": "c"})
+    assert seen.pop("headers") == [("ce-id", "a%20b")]
     assert callable(seen.pop("made"))  # told how much a packed body becomes
     assert callable(seen.pop("in_thread"))
     assert seen == {"atomic": True, "receipts_all": True}

@@ -19,6 +19,7 @@ from flowtally.events import MAX_QUANTITY, UsageEvent
 from flowtally.ingest import decode as module
 from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode
 from flowtally.ingest.decompress import decompress
+from flowtally.ingest.items import EXCERPT, lines_of
 from flowtally.protocol import MAX_EVENTS
 
 EVENT: Final = {"source": "gw", "id": "1", "account": "acme", "time": "2026-01-01T00:00:00Z", "bytes_up": 5}
@@ -199,7 +200,7 @@ def test_a_line_that_is_no_json_refuses_the_whole_body_and_is_named(line: bytes)
     with pytest.raises(MalformedBody, match="line 3") as caught:
         decode(lines(EVENT) + b"\n" + line + b"\n" + lines(EVENT), NDJSON)
     assert caught.value.extra["line"] == 3
-    assert len(str(caught.value.extra["excerpt"])) <= module.EXCERPT
+    assert len(str(caught.value.extra["excerpt"])) <= EXCERPT
 
 
 def test_an_event_over_several_lines_is_no_line() -> None:
@@ -376,7 +377,7 @@ def test_events_are_read_as_they_were_written(sent: list[UsageEvent]) -> None:
 def careful(body: bytes) -> Decoded | None:
     """What the slow way makes of lines; None where it refuses the body."""
     try:
-        return module._one_by_one(module.values_of_lines(body))
+        return module._one_by_one(body, lines_of)
     except FlowtallyError:
         return None
 

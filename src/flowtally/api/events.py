@@ -15,6 +15,7 @@ from flowtally.api.operation import AnyRequest, operation
 from flowtally.api.problems import HELD
 from flowtally.errors import (
     AtomicRefused,
+    EventRefused,
     HoldsFull,
     MalformedBody,
     NewTooOften,
@@ -94,6 +95,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         UnsupportedMedia,
         Unprocessable,
         AtomicRefused,
+        EventRefused,
         QueueFull,
         StorageFull,
         HoldsFull,
@@ -125,12 +127,16 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ),
 )
 async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Reply:
-    """A plain event, an array of them, newline-delimited JSON (plain or CloudEvents), a CloudEvent or a CloudEvents
-    batch; bodies may be compressed with gzip or zstd. At most 100,000 events and 64 MiB decompressed.
+    """A plain event, an array of them, newline-delimited JSON (plain or CloudEvents; also sent as `application/json`),
+    a CloudEvent, in binary content mode too (`ce-` headers, the body is its data), or a CloudEvents batch; bodies may
+    be compressed with gzip or zstd. At most 100,000 events and 64 MiB decompressed.
 
     The answer is 200 as soon as every event has a receipt and all `stored` ones would survive a power cut: send
     anything else again, as often as needed; `(source, id)`, or the number of a numbered source, counts once for ever.
-    503 says when to come back.
+    503 says when to come back. Look at the receipts, or say `atomic`: of a list events may be refused in an answer 200.
+    A body that is one event and no list is answered 422 `event_refused`, with the receipt, where the event is refused
+    or in conflict and not held. An object in which a member stands twice is no event (`invalid_event`): nobody knows
+    which of them counts.
 
     A refused event is `retriable` where the reason may pass (`unknown_account`, `unknown_user`, `time_in_future`). A
     named one can be sent again. A numbered one is held: its number is taken, so go on; it is stored when the reason has
@@ -153,14 +159,21 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
             receipts_all=query.receipts == "all",
             made=hold.add,
             in_thread=partial(call.house.read, call.credential),
+            headers=_attributes(request),
         )
-    except HoldsFull as error:
+    except (HoldsFull, EventRefused) as error:
         call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
         raise
     call.house.metrics.events(taken)
     reply = Reply(msgspec.json.encode(taken))
     hold.become(len(reply.content))
     return reply
+
+
+def _attributes(request: AnyRequest) -> list[tuple[str, str]]:
+    """The headers that are a CloudEvent's; a server hands names over in small letters."""
+    sent = request.scope["headers"]
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent if name.startswith(b"ce-")]
 
 
 @operation(

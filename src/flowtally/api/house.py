@@ -71,6 +71,7 @@ class EventsDoor(Protocol):
         receipts_all: bool,
         made: Callable[[int], None] = lambda size: None,
         in_thread: InThread = asyncio.to_thread,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> EventsAnswer: ...
 
     async def correct(

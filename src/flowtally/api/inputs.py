@@ -23,6 +23,7 @@ from flowtally.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from flowtally.members import find_repeated
 from flowtally.texts import may_be_known, printable, text_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -111,17 +112,27 @@ def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
 
 
 def parse_body(body: bytes, content_type: str, into: type[S]) -> S:
-    """A JSON body as `into`: 415 for another media type, 400 if it is no JSON, 422 naming the field if it is wrong."""
+    """A JSON body as `into`: 415 for another media type, 400 if it is no JSON or an object has a member twice, 422
+    naming the field if it is wrong."""
     if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMedia(f"The body is {_shown(content_type)}; send application/json.")
     if not body.strip():
         raise MalformedBody("The body is empty; a JSON object is expected.")
     try:
-        return msgspec.json.decode(body, type=into)
+        read = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
         raise _wrong(body, error) from None
     except _NO_JSON as error:
         raise MalformedBody(f"The body is no JSON: {error}.") from None
+    check_repeated(body)
+    return read
+
+
+def check_repeated(body: bytes) -> None:
+    """MalformedBody where an object of it has a member twice: the decoder has kept the last one. It is JSON."""
+    repeated = find_repeated(body)
+    if repeated is not None:
+        raise MalformedBody(f"The body cannot be read: {repeated}.", field=_cut(repeated.name))
 
 
 def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:

@@ -24,7 +24,7 @@ from flowtally.errors import (
     SourceKindMismatch,
     SourceNotYours,
 )
-from flowtally.events import UsageEvent
+from flowtally.events import UsageEvent, number_of
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
 from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Full, Room
@@ -430,19 +430,22 @@ class Sorter:
 
 def first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:
     """The first number of a run without holes that continues at the mark or overlaps it. Raises SequenceGap."""
-    try:
-        first = int(asked[0] or 0)
-    except ValueError:
-        first = 0
+    first = number_of(asked[0]) or 0
     texts = list(map(str, range(first, first + len(asked))))
-    if first < 1 or (asked != texts and list(map(str, asked)) != texts):
-        at = next((i for i, (a, b) in enumerate(zip(asked, texts, strict=True)) if str(a) != b or first < 1), 0)
+    if first < 1 or (asked != texts and not _are(asked, texts)):
+        at = next((i for i, (one, text) in enumerate(zip(asked, texts, strict=True)) if not _are([one], [text])), 0)
         detail = f"The numbers of source {source!r} must be whole and follow one another; {asked[at]!r} does not"
         raise SequenceGap(detail, source=source, sequence=mark)
     if first > mark + 1:
         detail = f"Source {source!r} stands at {mark}; the next number is {mark + 1}, not {first}"
         raise SequenceGap(detail, source=source, sequence=mark)
     return first
+
+
+def _are(asked: Sequence[int | str | None], texts: list[str]) -> bool:
+    """Whether they are these numbers, in whatever spelling: as JSON numbers, with zeros before them."""
+    given = list(map(str, asked))
+    return given == texts or [one.lstrip("0") for one in given] == texts
 
 
 def _cut(part: Part) -> Outcome:

@@ -13,7 +13,8 @@ import msgspec
 
 from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
 from flowtally.errors import MalformedBody, Unprocessable, UnsupportedMedia
-from flowtally.ingest.counting import check_parts, is_array, items_of, may_be_long
+from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
+from flowtally.members import count_members, find_repeated
 from flowtally.texts import printable
 
 PLAIN: Final = "application/json"
@@ -36,8 +37,17 @@ def decode_corrections(body: bytes, media_type: str) -> list[Correction]:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedBody(f"The body is not JSON: {error}") from None
+    _check_repeated(body, value)
     items = value if isinstance(value, list) else [value]
     return [_correction(index, item) for index, item in enumerate(items)]
+
+
+def _check_repeated(body: bytes, value: Any) -> None:
+    if count_members(value) == count_names(body):
+        return
+    repeated = find_repeated(body)
+    if repeated is not None:
+        raise MalformedBody(f"The body cannot be read: {repeated}")
 
 
 def _correction(index: int, item: Any) -> Correction:

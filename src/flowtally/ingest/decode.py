@@ -1,7 +1,8 @@
 """A request body as events: content types and limits. Pure. How it is unpacked is in `decompress`.
 
 What a body holds is bounded before objects are made of it (`counting`): one of 64 MiB may be of 20 million empty
-arrays. Where the quick decoder does not take it, its items are decoded one at a time.
+arrays. Where the quick decoder does not take it, its items are decoded one at a time, and so they are where it cannot
+be proved that every member is there once (`once`): an object with two of a name is no usage event.
 
 A body that is no JSON is refused as a whole, with the position; a well-formed item that is no usage event is kept in
 its place with the reason, so that it gets its own receipt beside the stored ones.
@@ -9,17 +10,22 @@ its place with the reason, so that it gets its own receipt beside the stored one
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
-from flowtally.events import MAX_POSITION_CHARS, MAX_SEQUENCE, CloudEvent, UsageEvent
-from flowtally.ingest.counting import check_counts, check_labels, check_parts, is_array, items_of, may_be_long
+from flowtally.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
+from flowtally.ingest import once
+from flowtally.ingest.cloud_headers import Headers, attributes_of, is_binary
+from flowtally.ingest.columns import Columns
+from flowtally.ingest.counting import check_counts, check_labels, count_names, is_array
+from flowtally.ingest.items import NO_JSON, Item, Items, elements_of, is_lines, lines_of, whole, without_mark
+from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
 from flowtally.texts import is_text, printable, text_fault
 
@@ -28,8 +34,9 @@ NDJSON: Final = "application/x-ndjson"
 CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
-EXCERPT: Final = 200
 MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
+SHORTEST: Final = 2  # bytes of an object
+FEW_BYTES: Final = 4096  # of one event, which is looked at as it is
 
 MANY_COLONS: Final = 250_000  # of some 20,000 events; bodies of more are decoded one after the other
 # Decoding is one thread's work at a time, whatever locks there are: so this costs nothing, and of bodies full of labels
@@ -38,17 +45,22 @@ _one_at_a_time: Final = threading.Lock()
 _lines = msgspec.json.Decoder(UsageEvent)
 _array = msgspec.json.Decoder(list[UsageEvent])
 _cloud_array = msgspec.json.Decoder(list[CloudEvent])
-_any = msgspec.json.Decoder()
-_unmade = msgspec.json.Decoder(msgspec.Raw)
-_LINE: Final = re.compile(rb"\S[^\n]*")  # but for space before it, of which there may be any amount
 
 
-class Decoded(msgspec.Struct, gc=False):
+class Decoded(msgspec.Struct, gc=False, eq=False):
     """Events in the order of the request; where `faults` names an index, the event there is only a placeholder that
-    carries what could be read of source, id and sequence."""
+    carries what could be read of source, id and sequence. `columns`, where they were needed, are the events'. `alone`:
+    the body was one event, not a list that has one."""
 
     events: list[UsageEvent]
     faults: dict[int, str]
+    columns: Columns | None = None
+    alone: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decoded) and (self.events, self.faults) == (other.events, other.faults)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def decode(body: bytes, media_type: str) -> Decoded:
@@ -58,12 +70,26 @@ def decode(body: bytes, media_type: str) -> Decoded:
     if decoder is None:
         known = ", ".join(MEDIA_TYPES)
         raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
+    body = without_mark(body)
     colons = check_counts(body, MAX_EVENTS)
     with _one_at_a_time if colons > MANY_COLONS else nullcontext():
         decoded = decoder(body)
         check_labels(decoded.events, colons)
     if len(decoded.events) > MAX_EVENTS:
         raise TooLarge(f"{len(decoded.events)} events in one request; at most {MAX_EVENTS}", limit=MAX_EVENTS)
+    return decoded
+
+
+def decode_request(body: bytes, media_type: str, headers: Headers = ()) -> Decoded:
+    """The same of a whole request, whose headers may be a CloudEvent's attributes. Their names are in small letters."""
+    if not is_binary(headers, media_type):
+        return decode(body, media_type)
+    said: dict[str, Any] = dict(attributes_of(headers, media_type))
+    body = without_mark(body)
+    if body.strip():
+        said["data"] = Item(body, "the body").value()
+    decoded = Decoded([], {}, alone=True)
+    _add(decoded, said, find_repeated(body) if "data" in said else None, cloud=True)
     return decoded
 
 
@@ -78,90 +104,105 @@ def check_positions(events: list[UsageEvent]) -> None:
 def _decode_lines(body: bytes) -> Decoded:
     try:
         events = _lines.decode_lines(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _one_by_one(values_of_lines(body))
-    if _one_per_line(body, len(events)):
-        return Decoded(events, {})
-    return _one_by_one(values_of_lines(body))
+    except NO_JSON:
+        return _one_by_one(body, lines_of)
+    if not _one_per_line(body, len(events)):
+        return _one_by_one(body, lines_of)
+    columns = Columns.of(events)
+    return Decoded(events, {}, columns) if once.all_once(body, columns, lines=True) else _one_by_one(body, lines_of)
 
 
 def _one_per_line(body: bytes, count: int) -> bool:
     # The fast decoder takes any run of objects. Between two objects and nowhere else can `}`, newline, `{` stand, so
     # as many of them as newlines means exactly one object on each line.
-    newlines = body.count(b"\n") - body.endswith(b"\n")
-    return newlines == count - 1 and body.count(b"}\n{") + body.count(b"}\r\n{") == newlines
+    chars = np.frombuffer(body, dtype=np.uint8)
+    ends = np.flatnonzero(chars == ord("\n"))
+    if body.endswith(b"\n"):
+        ends = ends[:-1]
+    if len(ends) != count - 1 or (len(ends) and ends[0] < SHORTEST):
+        return False
+    before = chars[ends - 1]
+    returns = before == ord("\r")
+    before[returns] = chars[ends[returns] - 2]
+    return bool(((before == ord("}")) & (chars[ends + 1] == ord("{"))).all())
 
 
 def _decode_plain(body: bytes) -> Decoded:
+    if not is_array(body):
+        return _decode_object(body)
     try:
-        if is_array(body):
-            return Decoded(_array.decode(body), {})
-        return Decoded([_lines.decode(body)], {})
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _one_by_one(values_of_array(body, must_be_array=False))
+        events = _array.decode(body)
+    except NO_JSON:
+        return _one_by_one(body, elements_of)
+    columns = Columns.of(events)
+    return Decoded(events, {}, columns) if once.all_once(body, columns, lines=False) else _one_by_one(body, elements_of)
+
+
+def _decode_object(body: bytes) -> Decoded:
+    try:
+        event = _lines.decode(body)
+    except NO_JSON:
+        return _decode_lines(body) if is_lines(body) else _one_by_one(body, whole, alone=True)
+    if len(body) <= FEW_BYTES and find_repeated(body) is None:
+        return Decoded([event], {}, alone=True)
+    return _one_by_one(body, whole, alone=True)
 
 
 def _decode_cloudevents(body: bytes) -> Decoded:
+    if not is_array(body):
+        next(whole(body)).value()
+        raise MalformedBody("A batch of CloudEvents is a JSON array")
     try:
-        return Decoded([event.plain() for event in _cloud_array.decode(body)], {})
+        clouds = _cloud_array.decode(body)
+        events = [event.plain() for event in clouds]
     except (msgspec.DecodeError, RecursionError, ValueError):
-        return _one_by_one(values_of_array(body, must_be_array=True), cloud=True)
+        return _one_by_one(body, elements_of, cloud=True)
+    columns = Columns.of(events)
+    if once.clouds_all_once(body, clouds, columns):
+        return Decoded(events, {}, columns)
+    return _one_by_one(body, elements_of, cloud=True)
 
 
 def _decode_cloudevent(body: bytes) -> Decoded:
-    return _one_by_one(iter([_json(body, "the body")]), cloud=True)
+    return _one_by_one(body, whole, cloud=True, alone=True)
 
 
-def values_of_lines(body: bytes) -> Iterator[Any]:
-    """What each line is, made when it is asked for. MalformedBody."""
-    number, counted = 1, 0
-    for found in _LINE.finditer(body):
-        number += body.count(b"\n", counted, found.start())
-        counted = found.start()
-        yield _json(found.group(), f"line {number}", line=number)
-
-
-def values_of_array(body: bytes, *, must_be_array: bool) -> Iterator[Any]:
-    """The items, each made when it is asked for. MalformedBody, TooLarge."""
-    if is_array(body):
-        _decoded(_unmade, body, "the body")  # whether it is JSON at all
-        for start, end in items_of(body, MAX_EVENTS):
-            yield _json(body[start:end], f"the item from byte {start} on")
-    elif must_be_array:
-        raise MalformedBody("A batch of CloudEvents is a JSON array")
-    else:
-        yield _json(body, "the body")
-
-
-def _json(text: bytes, where: str, **extra: object) -> Any:
-    if may_be_long(text):
-        _decoded(_unmade, text, where, **extra)
-        check_parts(text)
-    return _decoded(_any, text, where, **extra)
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], text: bytes, where: str, **extra: object) -> Any:
-    try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        excerpt = text[:EXCERPT].decode("utf-8", "replace")
-        raise MalformedBody(f"{where} is not JSON: {error}", excerpt=excerpt, **extra) from None
-
-
-def _one_by_one(values: Iterator[Any], *, cloud: bool = False) -> Decoded:
-    decoded = Decoded([], {})
-    for index, value in enumerate(values):
-        if index >= MAX_EVENTS:
-            raise TooLarge(f"More than {MAX_EVENTS} events in one request", limit=MAX_EVENTS)
-        try:
-            decoded.events.append(_event(value, cloud or (isinstance(value, dict) and "specversion" in value)))
-        except (msgspec.ValidationError, ValueError) as error:
-            decoded.events.append(_placeholder(value))
-            decoded.faults[index] = printable(str(error), MAX_FAULT_CHARS)
+def _one_by_one(body: bytes, items: Items, *, cloud: bool = False, alone: bool = False) -> Decoded:
+    decoded = Decoded([], {}, alone=alone)
+    if _read(decoded, items(body), cloud, lambda text: None) != count_names(body):
+        decoded = Decoded([], {}, alone=alone)
+        _read(decoded, items(body), cloud, find_repeated)
     return decoded
 
 
+def _read(decoded: Decoded, items: Iterator[Item], cloud: bool, find: Callable[[bytes], Repeated | None]) -> int:
+    """Add all of these; how many members they had, as they were decoded."""
+    members = 0
+    for index, item in enumerate(items):
+        if index >= MAX_EVENTS:
+            raise TooLarge(f"More than {MAX_EVENTS} events in one request", limit=MAX_EVENTS)
+        value = item.value()
+        members += count_members(value)
+        _add(decoded, value, find(item.text), cloud=cloud or (isinstance(value, dict) and "specversion" in value))
+    return members
+
+
+def _add(decoded: Decoded, value: Any, repeated: Repeated | None, *, cloud: bool) -> None:
+    """An event, or what can be told of one that is none."""
+    try:
+        if repeated is not None:
+            raise ValueError(str(repeated))
+        decoded.events.append(_event(value, cloud))
+    except ValueError as error:  # so are a ValidationError and a DecodeError
+        decoded.faults[len(decoded.events)] = printable(str(error), MAX_FAULT_CHARS)
+        if repeated is not None and isinstance(value, dict):  # nobody knows what these say
+            value = {name: one for name, one in value.items() if name not in repeated.outermost}
+        decoded.events.append(_placeholder(value))
+
+
 def _event(value: Any, cloud: bool) -> UsageEvent:
+    if isinstance(value, dict) and isinstance(value.get("sequence"), str) and (number := number_of(value["sequence"])):
+        value = value | {"sequence": str(number)}  # more zeros before it than an event of ours would have
     return msgspec.convert(value, CloudEvent).plain() if cloud else msgspec.convert(value, UsageEvent)
 
 
@@ -169,11 +210,9 @@ def _placeholder(value: Any) -> UsageEvent:
     fields = value if isinstance(value, dict) else {}
     text = {name: str(fields.get(name) or "")[:256] for name in ("source", "id")}
     sequence = fields.get("sequence")
-    if isinstance(sequence, str) and not (sequence.isascii() and sequence.isdigit() and len(sequence) <= 19):
+    if number_of(sequence) is None:
         sequence = None
-    if not isinstance(sequence, str | int) or isinstance(sequence, bool) or not 0 < int(sequence) <= MAX_SEQUENCE:
-        sequence = None
-    if not text["source"] or text["source"] != fields["source"]:
+    if not text["source"] or text["source"] != fields.get("source"):
         sequence = None  # a number of nobody, or of a source whose name was cut
     if sequence is not None and not is_text(text["id"]):
         text["id"] = ""  # it would be kept with the number

@@ -20,13 +20,14 @@ import structlog
 from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
 from flowtally.corrections import Correction
-from flowtally.errors import ConfigError, Unavailable
+from flowtally.errors import ConfigError, EventRefused, Unavailable
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.block import is_never_stored, refuse
+from flowtally.ingest.cloud_headers import Headers
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
-from flowtally.ingest.decode import Decoded, check_positions, decode
+from flowtally.ingest.decode import Decoded, check_positions, decode_request
 from flowtally.ingest.decompress import Made, decompress, nobody
 from flowtally.ingest.differencing import CounterLimits
 from flowtally.ingest.directory import Directory
@@ -162,17 +163,20 @@ class Ingest:
         receipts_all: bool = False,
         made: Made = nobody,
         in_thread: InThread = asyncio.to_thread,
+        headers: Headers = (),
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
-        carries what became of the events before. `made` hears from any thread how much a packed body becomes; what it
-        raises ends the request. `in_thread`: where a large body is read."""
-        decoded, prepared, size = await self._read(body, content_type, content_encoding, made, in_thread)
+        carries what became of the events before, EventRefused of the one. `made` hears from any thread how much a
+        packed body becomes; what it raises ends the request. `in_thread`: where a large body is read. `headers`: of
+        the request, their names in small letters; a CloudEvent's attributes may be there."""
+        read = partial(decode_request, media_type=content_type, headers=headers)
+        decoded, prepared, size = await self._read(body, content_encoding, read, made, in_thread)
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         writer = _writer(credential)
         submission = Submission(writer, decoded.events, decoded.faults, size, atomic, prepared=prepared)
         if is_never_stored(submission) and self.ready()[0]:
-            return await self._refuse(submission, receipts_all, in_thread)
+            return _told(await self._refuse(submission, receipts_all, in_thread), alone=decoded.alone)
         submission.loop = asyncio.get_running_loop()
         submission.answer = submission.loop.create_future()
         self._queue.put(submission)
@@ -181,7 +185,7 @@ class Ingest:
         if outcome.stopped is not None:
             outcome.stopped.extra = {**outcome.stopped.extra, **msgspec.structs.asdict(found)}
             raise outcome.stopped
-        return found
+        return _told(found, alone=decoded.alone)
 
     async def _refuse(self, submission: Submission, receipts_all: bool, in_thread: InThread) -> EventsAnswer:
         """The same answer as in a block, but nobody's events wait behind what is none: some hundred bytes, packed, may
@@ -251,25 +255,26 @@ class Ingest:
         return corrections, self._committer.corrector.find(corrections), len(plain)
 
     async def _read(
-        self, body: bytes, kind: str, encoding: str | None, made: Made, in_thread: InThread
+        self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made, in_thread: InThread
     ) -> tuple[Decoded, Prepared | None, int]:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
-            decoded = decode(body, kind)
+            decoded = read(body)
             check_positions(decoded.events)
             return decoded, None, len(body)
         found: tuple[Decoded, Prepared | None, int] = await in_thread(
-            partial(self._read_large, body, kind, encoding, made)
+            partial(self._read_large, body, encoding, read, made)
         )
         return found
 
     def _read_large(
-        self, body: bytes, kind: str, encoding: str | None, made: Made
+        self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made
     ) -> tuple[Decoded, Prepared | None, int]:
         plain = decompress(body, encoding, self._max_body_bytes, made)
-        decoded = decode(plain, kind)
+        decoded = read(plain)
         check_positions(decoded.events)
-        return decoded, prepare(decoded.events, decoded.faults) if decoded.events else None, len(plain)
+        prepared = prepare(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
+        return decoded, prepared, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         """Where a source stands. A source of another sender is as unknown as one that does not exist."""
@@ -438,6 +443,15 @@ def _new_limits(config: Config) -> NewLimits:
         config.max_new_users_per_request,
         config.max_new_users_per_hour,
     )
+
+
+def _told(found: EventsAnswer, *, alone: bool) -> EventsAnswer:
+    """EventRefused where a body that is one event did not get into the store, and is not held either: who sends one at
+    a time may look at nothing but the status."""
+    if not alone or found.held or not (found.refused or found.conflict):
+        return found
+    [receipt] = found.receipts
+    raise EventRefused(f"{receipt.code}: {receipt.detail}", **msgspec.structs.asdict(found))
 
 
 def _writer(credential: Credential) -> Writer:

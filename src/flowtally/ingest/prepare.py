@@ -32,9 +32,10 @@ class Prepared(msgspec.Struct):
     digests: list[int]
 
 
-def prepare(events: Sequence[UsageEvent], unreadable: Mapping[int, str]) -> Prepared:
-    """`unreadable` are the rows that are no usage events, with the reason."""
-    columns = Columns.of(events)
+def prepare(events: Sequence[UsageEvent], unreadable: Mapping[int, str], columns: Columns | None = None) -> Prepared:
+    """`unreadable` are the rows that are no usage events, with the reason; `columns` the events', where they are known.
+    They are the caller's no more."""
+    columns = Columns.of(events) if columns is None else columns
     times, faults = admission.faults(columns, unreadable)
     if None not in columns.sequence:
         return Prepared(columns, times, faults, [], [])

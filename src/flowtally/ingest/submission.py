@@ -13,7 +13,7 @@ import msgspec
 
 from flowtally.corrections import Correction
 from flowtally.errors import HoldsFull
-from flowtally.events import UsageEvent
+from flowtally.events import UsageEvent, number_of
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
@@ -158,7 +158,7 @@ def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = Fa
 
 def _receipt(submission: Submission, outcome: Outcome, index: int, status: int) -> Receipt:
     event = submission.events[index]
-    name = event.id or ("" if event.sequence is None else str(event.sequence))
+    name = event.id or ("" if event.sequence is None else str(number_of(event.sequence) or event.sequence))
     reason = outcome.reasons.get(index)
     if reason is None:
         return Receipt(index, event.source, name, NAMES[status])
