@@ -138,6 +138,15 @@ def test_a_time_of_rfc_3164_is_no_instant(zone: str) -> None:
     assert dated == Reading(time_at=1_773_133_200_003, bytes_up=3, bytes_down=4, client="192.0.2.1")
 
 
+@pytest.mark.parametrize("time", ["Mar 10 2026 10:00:00.003", "2026-03-10T10:00:00.003"])
+def test_a_header_with_a_year_and_without_a_zone_needs_a_declared_one(time: str) -> None:
+    line = f"{time} lb haproxy[7]: 192.0.2.1 3 4".encode()
+    for zone, right in [("", "says no zone"), ("Europe/Berlin", 1_773_133_200_003)]:
+        made = format_of(Declared(haproxy_log_format="%ci %U %B", envelope="syslog", zone=zone))
+        found = made.read_line(line)
+        assert (found.time_at == right) if isinstance(found, Reading) else str(right) in str(found)
+
+
 def test_journald_gives_bytes_that_are_no_text_as_numbers() -> None:
     message = (SQUID % b"a").replace(b"ann", b"%ff")
     entry = json.dumps({"MESSAGE": list(message), "__REALTIME_TIMESTAMP": "1"}).encode()

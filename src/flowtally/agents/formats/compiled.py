@@ -202,7 +202,10 @@ def _narrow(
         pattern = field.language if ends_there and place not in in_spans else field.pattern
         parts += [b"(" if place in counted else b"(?:", pattern, b")", re.escape(literals[place + 1])]
     compiled = re.compile(b"".join(parts), re.DOTALL)
-    sure = all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in spans)
+    matter = [
+        span for span in spans if counted.intersection(range(span.first, span.last))
+    ]  # else it ends where it ends
+    sure = all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in matter)
     return compiled, compiled if sure else None
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.formats import syslog
 from flowtally.agents.formats.containers import Cri, Docker, journald
 from flowtally.agents.formats.declared import Envelope, Format, Wrapped
+from flowtally.agents.formats.syslog import Syslog
 from flowtally.agents.reading import Line, Reading, Unreadable
 from flowtally.errors import ConfigError
 
@@ -24,7 +24,7 @@ ENVELOPES: Final = ("syslog", "docker", "cri", "journald")
 
 def enveloped(inner: Format, name: str) -> Format:
     """`inner` for lines in this envelope. ConfigError for one that is not known."""
-    unwrap, remember = _unwrapping(name)
+    unwrap, remember = _unwrapping(name, inner.declared.zone)
 
     def read(held: Wrapped) -> Line:
         return _dated(inner.read_line(held.text), held)
@@ -55,9 +55,9 @@ def either(first: Format, second: Format) -> Format:
     return msgspec.structs.replace(first, read_line=read_line)
 
 
-def _unwrapping(name: str) -> tuple[Unwrap, Remember | None]:
+def _unwrapping(name: str, zone: str) -> tuple[Unwrap, Remember | None]:
     if name == "syslog":
-        return syslog.unwrap, None
+        return Syslog(zone).unwrap, None
     if name == "journald":
         return journald, None
     if name in ("docker", "cri"):

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from flowtally.agents.formats import syslog
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
 from flowtally.agents.formats.declared import Declared, Format, Wrapped
 from flowtally.agents.formats.hapconfig import format_text
+from flowtally.agents.formats.syslog import Syslog
 from flowtally.agents.formats.times import Times
-from flowtally.agents.reading import Line, Unreadable, quantity, text_of
+from flowtally.agents.reading import Line, quantity, text_of
 from flowtally.errors import ConfigError
 
 HTTP: Final = (
@@ -34,6 +34,7 @@ _NUMBERS: Final = frozenset([
     "ms", "pid", "rc", "rt", "sc", "sp", "sq", "Ts", "ST", "B", "U",
 ])  # fmt: skip
 _NAMES: Final = frozenset(["b", "f", "ft", "s", "H", "HM", "HV", "sslc", "sslv", "bi", "fi", "si", "ID", "OG"])
+_PROXIES: Final = ("b", "f", "ft", "s")  # HAProxy allows no slash in these
 _ENCODED: Final = frozenset(["r", "HP", "HPO", "HQ", "HU"])
 _TIMES: Final = {
     "t": rb"",
@@ -76,12 +77,11 @@ def _default(declared: Declared, text: str, what: str) -> Format:
     if declared.envelope:
         return bare
 
+    unwrap = Syslog(declared.zone).unwrap
+
     def read_line(line: bytes) -> Line:
-        read = bare.read_line(line)
-        if not isinstance(read, Unreadable) or read.reason != "not_this_format":
-            return read
-        held = syslog.unwrap(line)
-        return bare.read_line(held.text) if isinstance(held, Wrapped) else read
+        held = None if line[:1].isdigit() and line[4:5] != b"-" else unwrap(line)  # an address, or a header's year
+        return bare.read_line(held.text if isinstance(held, Wrapped) else line)
 
     return Format(declared, read_line, bare.means, bare.notes)
 
@@ -173,7 +173,8 @@ class _Cut:
         elif name in ("ts", "tsc"):
             self._add(Field(name=spelled, pattern=rb"\"?[^\s\"]+\"?"))
         elif name in _NAMES:
-            self._text(Field(name=spelled, pattern=b'[^"]*' if "Q" in on else rb"\S*"), on)
+            pattern = rb"[^\s\"/]*" if name in _PROXIES else rb"[^\s\"]*"
+            self._text(Field(name=spelled, pattern=pattern), on)
         elif name in ("CC", "CS"):
             self._raw(spelled, on, _MEANINGS.get(meaning, ""))
         elif name in ("hrl", "hsl"):

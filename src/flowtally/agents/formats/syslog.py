@@ -1,7 +1,8 @@
 """A syslog header before each line, as RFC 5424 has it and as daemons write RFC 3164 to files: `Mar 10 09:00:00 lb
 haproxy[7]: ...`, with or without priority and host, with a time of ISO 8601 or of RFC 3164. Pure.
 
-RFC 3164 writes neither year nor zone, so its time is no instant, whatever is declared (decision 0082).
+RFC 3164 writes no year, so its time is no instant, whatever is declared (decision 0082). A daemon may write one with a
+year (`Mar 10 2026 09:00:00`), or ISO 8601 without a zone: then the declared zone counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from flowtally.agents.formats.times import BadTime, Times
 from flowtally.agents.reading import Unreadable
 
 NO_YEAR: Final = "RFC 3164 writes no year: log a time within the line, or have the daemon write RFC 5424's"
-_TIMES: Final = Times("iso8601")
+_YEAR: Final = re.compile(r"([A-Z][a-z]{2}) ([ \d]\d) (\d{4}) (\d\d:\d\d:\d\d(?:\.\d+)?)", re.ASCII)
 _ISO: Final = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _OLD: Final = rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4})?"
 # `squid[86]:`, `(squid-1):`, `nginx:`, and Squid's line of an rsyslog template, `squid 86 [local0.info]`
@@ -36,15 +37,29 @@ _RFC5424: Final = re.compile(
 )
 
 
-def unwrap(line: bytes) -> Wrapped | Unreadable | None:
-    """What one syslog line holds."""
-    match = _RFC5424.fullmatch(line) or _RFC3164.fullmatch(line)
-    if match is None:
-        return Unreadable("not_this_format", "not a line of syslog") if line.strip() else None
-    time = match["time"].decode("ascii")
-    if time[0].isalpha():
-        return Wrapped(match["text"] or b"", fault=NO_YEAR)
-    try:
-        return Wrapped(match["text"] or b"", time_at=_TIMES.at(time))
-    except BadTime as error:
-        return Wrapped(match["text"] or b"", fault="syslog's time: " + str(error))
+class Syslog:
+    """Takes lines of syslog out of it; `zone` is of times that say none."""
+
+    def __init__(self, zone: str = "") -> None:
+        self._iso = Times("iso8601", zone)
+        self._old = Times("%d/%b/%Y:%H:%M:%S", zone), Times("%d/%b/%Y:%H:%M:%S.%f", zone)
+
+    def unwrap(self, line: bytes) -> Wrapped | Unreadable | None:
+        """What one line holds."""
+        match = _RFC5424.fullmatch(line) or _RFC3164.fullmatch(line)
+        if match is None:
+            return Unreadable("not_this_format", "not a line of syslog") if line.strip() else None
+        text = match["text"] or b""
+        try:
+            return Wrapped(text, time_at=self._at(match["time"].decode("ascii")))
+        except BadTime as error:
+            return Wrapped(text, fault=str(error))
+
+    def _at(self, time: str) -> int:
+        if not time[0].isalpha():
+            return self._iso.at(time)
+        dated = _YEAR.fullmatch(time)
+        if dated is None:
+            raise BadTime(NO_YEAR)
+        month, day, year, clock = dated.groups()
+        return self._old["." in clock].at(f"{day.replace(' ', '0')}/{month}/{year}:{clock}")

@@ -30,22 +30,28 @@ _FILTER: Final = re.compile(r"-(.*)\+(.)", re.DOTALL)
 _DIRECTIVE: Final = re.compile(r"%(\d+-\d+T|.)", re.DOTALL)
 _CLOCK: Final = {"y": "%y", "Y": "%Y", "m": "%m", "o": "%b", "d": "%d", "H": "%H", "M": "%M", "S": "%S", "z": "%z"}
 _NUMBERS: Final = frozenset("bBDpEcrqLh")
+_NOT_OURS: Final = Unreadable("not_this_format", "not a line of 3proxy's default log")
 _RUN: Final = re.compile(r"%[yYmodHMSzt.](?:[^%]*%[yYmodHMSzt.])*")
 
 
 def named(declared: Declared) -> Format:
-    """Any of the defaults: no line is one of two of them."""
-    formats = [_compiled(declared, text, "3proxy's default log") for text in DEFAULTS]
+    """Any of the defaults, known by how its time is written; with 3proxy's filter for blanks, and without it."""
+    formats = [
+        (re.compile(_time_pattern(_kind(text)[0])).match, _compiled(declared, kind + text, "3proxy's default log"))
+        for kind in ("- +_", "")
+        for text in DEFAULTS
+    ]
 
     def read_line(line: bytes) -> Line:
-        read: Line = None
-        for one in formats:
-            read = one.read_line(line)
-            if not isinstance(read, Unreadable) or read.reason != "not_this_format":
-                return read
+        read: Line = _NOT_OURS if line.strip() else None
+        for begins, one in formats:
+            if begins(line):
+                read = one.read_line(line)
+                if not isinstance(read, Unreadable) or read.reason != "not_this_format":
+                    return read
         return read
 
-    return Format(declared, read_line, formats[0].means, formats[0].notes)
+    return Format(declared, read_line, formats[0][1].means, formats[1][1].notes)
 
 
 def by_string(declared: Declared) -> Format:
@@ -54,46 +60,48 @@ def by_string(declared: Declared) -> Format:
 
 
 def _compiled(declared: Declared, text: str, what: str) -> Format:
-    text, local = _kind(text)
+    text, local, filtered = _kind(text)
     zone = declared.zone if local else "UTC"
-    reader = Compiled(_pieces(text, zone), what, needs_time=not declared.envelope)
+    reader = Compiled(_pieces(text, zone, filtered=filtered), what, needs_time=not declared.envelope)
     notes = ("L writes local time: declare its zone with --zone",) if local and not zone else ()
     return Format(declared, reader.read_line, reader.means, notes)
 
 
-def _kind(text: str) -> tuple[str, bool]:
-    """Without what stands before the format itself, and whether it writes local time."""
-    if found := _FILTER.match(text):
-        text = text[found.end() :]
+def _kind(text: str) -> tuple[str, bool, bool]:
+    """The format without what stands before it, whether it writes local time, and whether blanks in names are replaced
+    (`- +_`), so that a value holds none."""
+    filtered = _FILTER.match(text)
+    if filtered:
+        text = text[filtered.end() :]
     if text[:1].upper() not in ("L", "G"):
         raise ConfigError(f"--3proxy-logformat {text[:40]!r}: it begins with L or G")
-    return text[1:], text[:1].upper() == "L"
+    return text[1:], text[:1].upper() == "L", filtered is not None and " " in filtered[1]
 
 
-def _pieces(text: str, zone: str) -> list[Piece]:
+def _pieces(text: str, zone: str, *, filtered: bool) -> list[Piece]:
     pieces: list[Piece] = []
     clock = _RUN.search(text)
     if clock is None:
         raise ConfigError("--3proxy-logformat: it names no instant, so its lines cannot be dated")
     for part, is_clock in ((text[: clock.start()], False), (clock[0], True), (text[clock.end() :], False)):
-        pieces += [_time(part, zone)] if is_clock else _plain(part)
+        pieces += [_time(part, zone)] if is_clock else _plain(part, filtered=filtered)
     return pieces
 
 
-def _plain(text: str) -> list[Piece]:
+def _plain(text: str, *, filtered: bool) -> list[Piece]:
     pieces: list[Piece] = []
     last = 0
     for match in _DIRECTIVE.finditer(text):
         if match.start() > last:
             pieces.append(text[last : match.start()].encode())
-        pieces.append(b"%" if match[1] == "%" else _field(match[0], match[1]))
+        pieces.append(b"%" if match[1] == "%" else _field(match[0], match[1], filtered=filtered))
         last = match.end()
     return [*pieces, text[last:].encode()] if last < len(text) else pieces
 
 
-def _field(spelled: str, name: str) -> Field:
+def _field(spelled: str, name: str, *, filtered: bool) -> Field:
     if name == "U":
-        return Field(name=spelled, wide=b".", means="user", convert=lambda raw: "" if raw == b"-" else text_of(raw))
+        return Field(name=spelled, wide=None if filtered else b".", means="user", convert=_name)
     if name == "O":
         return Field(name=spelled, pattern=rb"\d+", means="bytes_up")
     if name == "I":
@@ -103,10 +111,14 @@ def _field(spelled: str, name: str) -> Field:
     if name in _NUMBERS:
         return Field(name=spelled, pattern=rb"-?\d+")
     if name == "T" or name.endswith("T"):
-        return Field(name=spelled, pattern=rb".*?")
+        return Field(name=spelled, pattern=b"[^ ]*" if filtered else b".*")
     if name in _CLOCK or name in "t.":
         raise ConfigError(f"--3proxy-logformat: {spelled} stands apart from the rest of the time")
     return Field(name=spelled, pattern=rb"\S+")
+
+
+def _name(raw: bytes) -> str:
+    return "" if raw == b"-" else text_of(raw)
 
 
 def _address(raw: bytes) -> str:
@@ -114,10 +126,20 @@ def _address(raw: bytes) -> str:
 
 
 def _time(text: str, zone: str) -> Field:
-    spelled = _DIRECTIVE.sub(lambda one: {"t": "%s", ".": "%f"}.get(one[1]) or _CLOCK[one[1]], text)
+    times = Times(_spelled(text), zone)
+    return Field(name=text, pattern=_time_pattern(text), means="time", convert=times.at_bytes)
+
+
+def _time_pattern(text: str) -> bytes:
+    """What the time that a format begins with looks like."""
+    clock = _RUN.search(text)
+    spelled = _spelled(clock[0] if clock else text)
     try:
-        pattern = re.sub(r"\(\?P<\w>", "(?:", strptime.compiled(spelled).pattern.pattern)
+        return re.sub(r"\(\?P<\w>", "(?:", strptime.compiled(spelled).pattern.pattern).encode()
     except ValueError as error:
         raise ConfigError(f"--3proxy-logformat: {text!r}: {error}") from None
-    times = Times(spelled, zone)
-    return Field(name=text, pattern=pattern.encode(), means="time", convert=times.at_bytes)
+
+
+def _spelled(text: str) -> str:
+    """As for strptime."""
+    return _DIRECTIVE.sub(lambda one: {"t": "%s", ".": "%f"}.get(one[1]) or _CLOCK[one[1]], text)
