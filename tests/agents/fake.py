@@ -14,7 +14,8 @@ import msgspec
 import zstandard
 
 from flowtally.client import Client
-from flowtally.protocol import EventsAnswer, PlainEvent, Receipt, SourceAnswer
+from flowtally.events import UsageEvent
+from flowtally.protocol import EventsAnswer, Overlap, OverlapsAnswer, OverlapsRequest, PlainEvent, Receipt, SourceAnswer
 
 State = tuple[dict[str, list[PlainEvent]], dict[str, str | None]]
 
@@ -29,6 +30,7 @@ class FakeServer:
         self.busy = 0
         self.store_only: int | None = None
         self.hold_only: int | None = None
+        self.tells_overlaps = True
         self.before_store: Callable[[], None] = lambda: None
 
     def client(self, retry_s: float = 5) -> Client:
@@ -39,6 +41,8 @@ class FakeServer:
         if self.busy:
             self.busy -= 1
             return httpx.Response(503, headers={"Retry-After": "0"}, json={"code": "queue_full", "detail": "wait"})
+        if request.url.path == "/v1/sources/overlaps":
+            return self._overlaps(request)
         if request.url.path == "/v1/sources":
             return self._source(request.url.params["source"])
         assert (request.method, request.url.path) == ("POST", "/v1/events")
@@ -66,12 +70,23 @@ class FakeServer:
         answer = SourceAnswer(source, len(self.events[source]), self.positions.get(source))
         return httpx.Response(200, content=msgspec.json.encode(answer))
 
+    def _overlaps(self, request: httpx.Request) -> httpx.Response:
+        if not self.tells_overlaps:
+            return httpx.Response(403, json={"code": "forbidden", "detail": "it has not the right events:write"})
+        asked = msgspec.json.decode(_body(request), type=OverlapsRequest)
+        found = []
+        for index, event in enumerate(asked.events):
+            there = {
+                name
+                for name in self.events
+                if name != asked.source and _use(event) in {_use(one) for one in self.stored(name)}
+            }
+            found += [Overlap(index, sorted(there)[:5])] if there else []
+        return httpx.Response(200, content=msgspec.json.encode(OverlapsAnswer(found, None)))
+
     def _take(self, request: httpx.Request) -> httpx.Response:
         self.before_store()
-        body = request.content
-        if request.headers.get("Content-Encoding") == "zstd":
-            body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
-        events = msgspec.json.Decoder(PlainEvent).decode_lines(body)
+        events = msgspec.json.Decoder(PlainEvent).decode_lines(_body(request))
         if self.store_only is not None:
             self._store(events[: self.store_only])
             self.store_only = None
@@ -107,3 +122,13 @@ class FakeServer:
                 held.append(event)
                 self.positions[source] = event.position  # of the last event, whether it carried one or not
         return EventsAnswer(**counts, receipts=receipts)
+
+
+def _use(event: UsageEvent) -> tuple[object, ...]:
+    return event.account, event.user, event.time, event.bytes_up, event.bytes_down, event.requests, event.status
+
+
+def _body(request: httpx.Request) -> bytes:
+    if request.headers.get("Content-Encoding") == "zstd":
+        return zstandard.ZstdDecompressor().decompressobj().decompress(request.content)
+    return request.content

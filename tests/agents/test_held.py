@@ -45,17 +45,22 @@ def total(live: Live, account: str) -> int:
         return admin.usage(account, start="2026-11-01", end="2026-12-01", bucket="total").total.requests
 
 
-def test_an_import_says_what_is_held_and_how_it_comes_to_count(live: Live, tmp_path: Path) -> None:
+def test_an_import_says_what_is_held_until_it_counts_and_ends_with_0_then(live: Live, tmp_path: Path) -> None:
     path = log(tmp_path / "a.log", ["acme-bob", "later-ann", "acme-bob", "later-ann", "acme-bob"])
     done = run(live, "import", path, *IMPORT)
     assert done.returncode == 3
     assert "2 events are held by the server, and count once the reason has passed:" in done.stdout
     assert "  2: there is no account 'later'; create it and they count" in done.stdout
+    assert "in all 3 stored, 2 held, 0 refused" in done.stdout
     again = run(live, "import", path, *IMPORT, "--json")
-    assert (again.returncode, json.loads(again.stdout)["lines"]) == (0, 0)
+    state = {"stored": 3, "held": 2, "refused": 0, "more_refused": False}
+    assert (again.returncode, json.loads(again.stdout)["lines"], json.loads(again.stdout)["state"]) == (3, 0, state)
     with client(live) as admin:
         admin.create_account(AccountRequest(id="later"))
         assert admin.retry_held(HeldFilter()).held == 0
+    again = run(live, "import", path, *IMPORT)
+    assert again.returncode == 0, again.stdout
+    assert "in all 5 stored, 0 held, 0 refused" in again.stdout
     assert (total(live, "acme"), total(live, "later")) == (3, 2)
 
 

@@ -331,7 +331,8 @@ def test_a_source_of_an_earlier_version_is_gone_on_with(tmp_path: Path, earlier:
     read = [line for line in data.split(b"\n")[:-1] if not line.startswith(b"\xef")]
     name = f"import:{earlier}:{digest(data.split(chr(10).encode())[0])}"
     at = len(data) - len(read[-1]) - 1
-    position = Position(at, 7, len(read) - 1, digest(data[:at]), mapping_text(SQUID, SPLIT))
+    options = mapping_text(Declared(format=earlier), SPLIT)  # that format read these lines, too
+    position = Position(at, 7, len(read) - 1, digest(data[:at]), options, version=1)
     server.events[name] = [PlainEvent(source=name, account="acme")] * (len(read) - 1)
     server.positions[name] = encoded(position)
     report = run(server, path)
@@ -402,3 +403,13 @@ def test_an_option_that_may_not_be_kept_is_refused_before_any_number_is_given(tm
     with pytest.raises(ConfigError, match=f"--{option} .*U.001B"):
         run(server, path, Mapping(**named), source=source)
     assert server.requests == []
+
+
+def test_a_source_of_an_earlier_version_does_not_go_on_with_another_mapping(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "access.log"
+    path.write_bytes(lines(0, 3))
+    position = Position(0, 0, 1, digest(b""), mapping_text(Declared(format="squid"), SPLIT), version=1)
+    server.events["mine"], server.positions["mine"] = [PlainEvent(source="mine", account="acme")], encoded(position)
+    with pytest.raises(CannotResume, match="other options"):
+        run(server, path, Mapping(account="acme"), source="mine")
+    assert run(server, path, source="mine").stored == 3

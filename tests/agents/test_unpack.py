@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents.packing import PACKERS, cuts, encoded, encodings, line_texts, packed, packings
 
@@ -24,6 +24,7 @@ def texts(path: Path, *, finished: bool = False) -> list[bytes | None]:
         return [line.text for line in log.lines(finished=finished)]
 
 
+@settings(deadline=None)
 @given(lines=st.lists(line_texts, max_size=8), packing=packings, encoding=encodings, cuts=cuts, half=line_texts)
 def test_whatever_it_is_packed_and_written_in_the_lines_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], packing: str, encoding: str, cuts: list[int], half: str
@@ -40,6 +41,7 @@ def test_whatever_it_is_packed_and_written_in_the_lines_are_the_same(
         assert (read[-1].end, log.waiting) == (len(text.encode()), len(half.encode()))
 
 
+@settings(deadline=None)
 @given(lines=st.lists(line_texts, min_size=1, max_size=30), packing=packings, encoding=encodings, data=st.data())
 def test_reading_may_stop_and_go_on_anywhere(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], packing: str, encoding: str, data: st.DataObject
@@ -66,6 +68,7 @@ def whole(path: Path) -> list[object]:
         return list(log.lines())
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.text("ab\n\0é", max_size=6), min_size=1, max_size=8), packing=packings, encoding=encodings
 )  # fmt: skip

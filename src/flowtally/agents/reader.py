@@ -124,6 +124,10 @@ class LogFile:
         anew."""
         self._rewind(keeps_mark=True)
 
+    def rewind(self) -> None:
+        """`lines` begins anew. Only for files that can be read again."""
+        self._rewind()
+
     def start_at(self, offset: int, check: str, remember: Remember | None = None) -> None:
         """Go to `offset`; raises LogChanged unless the bytes before it are those `check` was made of. `remember` is
         given the lines before it."""

@@ -7,23 +7,22 @@ One request is on its way at a time; not for threads. Memory is bounded by one b
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
-from flowtally.agents.mapping import Mapper
+from flowtally.agents.lines import LogLine
+from flowtally.agents.look import Looking
 from flowtally.agents.position import Position, decoded, encoded, inside
-from flowtally.agents.reading import Reading, Unreadable
-from flowtally.agents.report import Tally
+from flowtally.agents.reading import Reading
+from flowtally.agents.report import Reads, Tally
 from flowtally.client import ApiError, Client
 from flowtally.edges import format_if_any
 from flowtally.protocol import EventsAnswer, PlainEvent
 
 BATCH_EVENTS: Final = 10_000
 BATCH_BYTES: Final = 8 * 1024 * 1024  # of log text; JSON may blow it up six times and stays below the server's 64 MiB
-_TOO_LONG: Final = Unreadable("too_long", f"longer than {MAX_LINE_BYTES} bytes")
-_CUT: Final = Unreadable("cut", "its end was lost: NUL bytes follow")
 
 
 class NothingStored(Exception):
@@ -35,26 +34,29 @@ class Sending:
     """`options` is the canonical text of what decides how lines are read (`position.mapping_text`); `tally` counts
     from the last `resume`. `start` is where that one stood, `position` what the server has acknowledged since; `ahead`
     is how many events after it the server had at that resume: these are answered as duplicates. `any_options`: the
-    source may have been read with others up to here, and `other_options` says so."""
+    source may have been read with others up to here, and `other_options` says so. `looking` makes what the tally looks
+    at the lines with; nothing where there is none."""
 
     def __init__(
         self,
         client: Client,
         source: str,
-        mapper: Mapper,
+        reads: Reads,
         options: str,
         batch_events: int = BATCH_EVENTS,
         *,
         any_options: bool = False,
+        looking: Callable[[], Looking] | None = None,
     ) -> None:
         self.source = source
         self._client = client
-        self._mapper = mapper
+        self._reads = reads
         self._options = options
         self._batch_events = batch_events
         self._any_options = any_options
         self.ahead = 0
         self.other_options = ""
+        self._looking = looking
         self.start = self.position = Position(mapping=options)
         self._begin(self.position)
 
@@ -80,12 +82,12 @@ class Sending:
 
     def _begin(self, position: Position) -> None:
         self.start = self.position = position
-        self.tally = Tally()
+        self.tally = Tally(self._looking() if self._looking is not None else None)
         self._clear()
 
     def _clear(self) -> None:
         self._events: list[PlainEvent] = []
-        self._lines: list[int] = []
+        self._lines: list[tuple[int, bytes]] = []
         self._size_bytes = 0
         self._inside = inside(self.position)
 
@@ -110,20 +112,21 @@ class Sending:
 
     def take(self, line: LogLine) -> None:
         """Read the next line of the log into the batch."""
-        for part in line.cut:
-            self.tally.lines += 1
-            self.tally.count_unreadable(self.lines, _CUT, part)
-        self.tally.lines += 1
-        read = _TOO_LONG if line.text is None else self._mapper.read(line.text)
-        if isinstance(read, Reading):
-            self.tally.events += 1
-            self._events.append(self._event(read))
-            self._lines.append(self.lines)
-            self._size_bytes += len(line.text or b"")
-        elif isinstance(read, Unreadable):
-            self.tally.count_unreadable(self.lines, read, line.text)
-        else:
-            self.tally.skipped += 1
+        reading = self.tally.take(line, self._reads, self.start.lines)
+        if reading is not None:
+            text = line.text or b""
+            self._events.append(self._event(reading))
+            self._lines.append((self.lines, text))
+            self._size_bytes += len(text)
+
+    @property
+    def events(self) -> Sequence[PlainEvent]:
+        """Those that are not sent yet."""
+        return self._events
+
+    def line_of(self, index: int) -> int:
+        """The number of the line that one of them was read from."""
+        return self._lines[index][0]
 
     def send(self, offset: int, check: str) -> EventsAnswer | None:
         """Send the batch, with the position after all that was read so far: `offset` and `check` of the log. None if

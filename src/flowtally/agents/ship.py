@@ -2,7 +2,7 @@
 
 The server answers after a batch is durable, so stopping anywhere (or losing an answer) loses nothing: the next run asks
 for mark and position and goes on (`sending`). A source belongs to the sender that first wrote it, whichever of its keys
-is used.
+is used. Each batch is looked for under other sources before it is sent (`overlap`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.formats import Declared, format_of
+from flowtally.agents.again import SecondReading, check_levels, levels_of
+from flowtally.agents.formats import Declared, Format, format_of
+from flowtally.agents.look import Looking
 from flowtally.agents.mapping import Mapper, Mapping
+from flowtally.agents.overlap import check_overlap
 from flowtally.agents.position import earlier_names, mapping_text, source_name
 from flowtally.agents.reader import LogDamaged, LogFile
-from flowtally.agents.report import ImportReport
+from flowtally.agents.report import ImportReport, Reads, SourceState
 from flowtally.agents.sending import BATCH_EVENTS, Sending
 from flowtally.client import ApiError, Client
 from flowtally.errors import ConfigError
+from flowtally.protocol import SourceAnswer
 from flowtally.texts import text_fault
 
 RESTARTS: Final = 3
@@ -48,37 +52,66 @@ class Importer:
         progress: Callable[[Progress], None] | None = None,
         batch_events: int = BATCH_EVENTS,
         finished: bool = False,
+        again: bool = False,
+        overlap_allowed: bool = False,
     ) -> None:
-        """`finished`: nobody writes the log any more, so a last line without newline is whole too."""
+        """`finished`: nobody writes the log any more, so a last line without newline is whole too. `again`: only lines
+        that could not be read with the options the log was imported with. `overlap_allowed`: what stands in another
+        source already may count again."""
         self._format = format_of(declared)
+        self._formats: list[Format] = [self._format]
         mapper = Mapper(mapping, self._format)
-        if not source and not log.seekable:
-            raise ConfigError("a pipe has no name of its own: give --source, the same for every run")
+        if not log.seekable and (again or not source):
+            raise ConfigError(
+                "a pipe cannot be read again: --again needs a file"
+                if again
+                else "a pipe has no name of its own: give --source, the same for every run"
+            )
         if fault := text_fault(source):
             raise ConfigError(f"--source {source!r} {fault}")
         self._client = client
         self._log = log
         self._declared = declared
+        self._mapping = mapping
+        self._options = mapping_text(declared, mapping)
         self._is_named = bool(source)
         self._progress = progress or (lambda _: None)
+        self._batch_events = batch_events
         self._finished = finished
-        name = source or _name_of(log, finished)
-        self._sending = Sending(client, name, mapper, mapping_text(declared, mapping), batch_events)
+        self._again = again
+        self._asks_overlap = not overlap_allowed
+        self._state: SourceState | None = None
+        self.notes = list(self._format.notes)
+        self._sending = self._sends(source or _name_of(log, finished), mapper)
 
     @property
     def source(self) -> str:
         """Empty while the log has no line that could name it."""
         return self._sending.source
 
+    def known(self) -> SourceAnswer | None:
+        """Where the source of this log stands, under the name it has on the server; None where it is new."""
+        if not self.source:
+            return None
+        if (answer := self._ask(self.source)) is not None or self._is_named:
+            return answer
+        for name in earlier_names(self._log.first_kilobyte(), self._declared.format):
+            if (answer := self._ask(name)) is not None:
+                self._log.count_mark()
+                self._sending.source = name
+                return answer
+        return None
+
     def run(self) -> ImportReport:
-        """Import to the log's end. Raises CannotResume, NothingStored, LogChanged, NotALog, LogDamaged (after sending
-        what came before the damage) and the client's ApiError; in every case what was acknowledged stays and a later
-        run goes on there."""
+        """Import to the log's end. Raises CannotResume, AlreadyCounted, NothingStored, LogChanged, NotALog, LogDamaged
+        (after sending what came before the damage) and the client's ApiError; in every case what was acknowledged stays
+        and a later run goes on there."""
         if not self.source:
             self._read_unnamed()
             return self.report()
-        if not self._is_named:
-            self._sending.source = self._name_it_has()
+        self.known()
+        if self._again:
+            self._read_again()
         for restart in range(RESTARTS + 1):
             try:
                 self._run_once()
@@ -87,32 +120,50 @@ class Importer:
                 # Another run over the same source got ahead, or the server was restored to an earlier state.
                 if error.code != "sequence_gap" or restart == RESTARTS or not self._log.seekable:
                     raise
+        answer = self._ask(self.source)
+        self._state = None if answer is None else _state(answer)
         return self.report()
 
     def report(self) -> ImportReport:
         sending, log = self._sending, self._log
-        return sending.tally.report(
-            self.source, sending.position.sequence, sending.start.offset, sending.start.lines,
-            kind=log.kind, waiting_bytes=log.waiting, nul_bytes=log.nuls,
-        )  # fmt: skip
+        report = sending.tally.report(self.source, sending.position.sequence, sending.start.offset, sending.start.lines)
+        return msgspec.structs.replace(
+            report,
+            file=log.name,
+            kind=log.kind,
+            waiting_bytes=log.waiting,
+            nul_bytes=log.nuls,
+            means=self._format.means,
+            notes=tuple(self.notes),
+            state=self._state,
+        )
 
-    def _name_it_has(self) -> str:
-        """The name under which the server knows this log, the one of today where it does not."""
-        if not self._is_known(self.source):
-            for name in earlier_names(self._log.first_kilobyte(), self._declared.format):
-                if self._is_known(name):
-                    self._log.count_mark()
-                    return name
-        return self.source
+    def _sends(self, source: str, reads: Reads) -> Sending:
+        addresses = self._mapping.user_from.partition(":")[0] == "client"
+        return Sending(
+            self._client,
+            source,
+            reads,
+            self._options,
+            self._batch_events,
+            looking=lambda: Looking(addresses=addresses),
+        )
 
-    def _is_known(self, source: str) -> bool:
+    def _ask(self, source: str) -> SourceAnswer | None:
         try:
-            self._client.source(source)
+            return self._client.source(source)
         except ApiError as error:
             if error.code != "not_found":
                 raise
-            return False
-        return True
+            return None
+
+    def _read_again(self) -> None:
+        """Take only what the earlier ones could not read."""
+        levels, name = levels_of(self._ask, self.source, self._options)
+        check_levels(self._log, levels)
+        reading = SecondReading(levels, self._declared, self._mapping)
+        self._formats = reading.formats
+        self._sending = self._sends(name, reading)
 
     def _read_unnamed(self) -> None:
         """No line that tells this log from others is there: it is new, or no log that this format reads."""
@@ -126,7 +177,11 @@ class Importer:
 
     def _run_once(self) -> None:
         position = self._sending.resume()
-        self._log.start_at(position.offset, position.check, self._format.remember)
+        remembering = [made.remember for made in self._formats if made.remember is not None]
+        if not remembering:
+            self._log.start_at(position.offset, position.check)
+        for remember in remembering:
+            self._log.start_at(position.offset, position.check, remember)
         damage: LogDamaged | None = None
         try:
             self._read()
@@ -145,12 +200,21 @@ class Importer:
                 self._tell()  # a long stretch of unreadable lines makes no batch and still takes time
 
     def _send(self) -> None:
-        self._sending.send(self._log.offset, self._log.check())
+        sending = self._sending
+        if self._asks_overlap and not check_overlap(self._client, self.source, sending.events, sending.line_of):
+            self._asks_overlap = False
+            self.notes.append("not asked whether other sources have these lines: this credential may not ask")
+        sending.send(self._log.offset, self._log.check())
         self._tell()
 
     def _tell(self) -> None:
         tally = self._sending.tally
         self._progress(Progress(self._log.done_bytes, self._log.total_bytes, tally.lines, tally.events))
+
+
+def _state(answer: SourceAnswer) -> SourceState:
+    held, refused = answer.held, answer.refused
+    return SourceState((answer.sequence or 0) - held - refused, held, refused, more_refused=answer.more_refused)
 
 
 def _name_of(log: LogFile, finished: bool) -> str:

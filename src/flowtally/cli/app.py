@@ -45,13 +45,14 @@ from flowtally.cli import (
     wallet,
     whitelist,
 )
+from flowtally.cli.grouped import Grouped
 from flowtally.permissions import keep_to_owner
 
 EXIT_CODES: Final = {
     0: "done",
     1: "failed or refused; stderr says why",
     2: "wrong usage: an unknown option, a value that cannot be read, a setting that cannot be used",
-    3: "partly done: an import with lines it could not read or events that were refused",
+    3: "partly done: an import with lines it could not read, or events that were refused or are held",
     4: "the server cannot be reached",
     130: "stopped by Ctrl-C",
 }
@@ -77,7 +78,7 @@ app = typer.Typer(
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
-app.command("import", epilog=imports.EXAMPLES)(imports.import_log)
+app.command("import", epilog=imports.EXAMPLES, cls=Grouped)(imports.import_log)
 app.command("agent", epilog=agent.EXAMPLES)(agent.agent)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)

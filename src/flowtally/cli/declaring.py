@@ -10,28 +10,29 @@ import typer
 from flowtally.agents.formats import ENVELOPES, KNOWN, Declared
 from flowtally.agents.formats.times import NAMES
 
-FormatName = Annotated[
-    str,
-    typer.Option(
-        "--format", help=f"How its lines are written: {', '.join(KNOWN)}; docker:NAME, syslog:NAME. Default: squid."
-    ),
-]
-HaproxyLogFormat = Annotated[
-    str, typer.Option("--haproxy-log-format", help="HAProxy's own log-format, as in haproxy.cfg.")
-]
-EnvoyFormat = Annotated[
-    str, typer.Option("--envoy-format", help="Envoy's own text_format, or its json_format as JSON.")
-]
-ThreeproxyLogformat = Annotated[str, typer.Option("--3proxy-logformat", help="3proxy's own logformat.")]
-JsonFields = Annotated[
-    str,
-    typer.Option("--json-fields", help="JSON lines: time=ts,bytes_up=read,bytes_down=size,user=req.user,status=code."),
-]
-EnvelopeName = Annotated[str, typer.Option("--envelope", help=f"What each line is wrapped in: {', '.join(ENVELOPES)}.")]
+WRITTEN: Final = "How its lines are written (exactly one format)"
+
+
+def _option(name: str, help: str) -> Any:
+    return typer.Option(name, help=help, rich_help_panel=WRITTEN)
+
+
+_NAMED: Final = f"A known format: {', '.join(KNOWN)}; docker:NAME, syslog:NAME. Default: squid."
+_FIELDS: Final = "JSON lines: time=ts,bytes_up=read,bytes_down=size,user=req.user,status=code."
+
+FormatName = Annotated[str, _option("--format", _NAMED)]
+SquidLogformat = Annotated[str, _option("--squid-logformat", "Squid's own logformat, as in squid.conf.")]
+NginxLogFormat = Annotated[str, _option("--nginx-log-format", "nginx's own log_format.")]
+ApacheLogFormat = Annotated[str, _option("--apache-log-format", "Apache's own LogFormat.")]
+HaproxyLogFormat = Annotated[str, _option("--haproxy-log-format", "HAProxy's own log-format, as in haproxy.cfg.")]
+EnvoyFormat = Annotated[str, _option("--envoy-format", "Envoy's own text_format, or its json_format as JSON.")]
+ThreeproxyLogformat = Annotated[str, _option("--3proxy-logformat", "3proxy's own logformat.")]
+JsonFields = Annotated[str, _option("--json-fields", _FIELDS)]
+EnvelopeName = Annotated[str, _option("--envelope", f"What each line is wrapped in: {', '.join(ENVELOPES)}.")]
 TimeFormat = Annotated[
-    str, typer.Option("--time-format", help=f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
+    str, _option("--time-format", f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
 ]
-Zone = Annotated[str, typer.Option("--zone", help="The zone of times that say none: Europe/Berlin, UTC, +01:00.")]
+Zone = Annotated[str, _option("--zone", "The zone of times that say none: Europe/Berlin, UTC, +01:00.")]
 DEFAULT: Final = "squid"
 _BESIDE: Final = ("envelope", "time_format", "zone")
 

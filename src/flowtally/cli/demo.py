@@ -14,7 +14,7 @@ import typer
 
 from flowtally.cli.balance import show_balance
 from flowtally.cli.configured import configured
-from flowtally.cli.imports import show_report
+from flowtally.cli.import_report import show_report
 from flowtally.cli.output import Json, document, note, say, table
 from flowtally.cli.progress import meter
 from flowtally.cli.quantities import human

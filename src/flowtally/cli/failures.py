@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import typer
 
+from flowtally.agents.overlap import AlreadyCounted
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
@@ -66,7 +67,7 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
-        case CannotResume() | LogChanged() | LogDamaged() | NotALog() | NothingStored():
+        case AlreadyCounted() | CannotResume() | LogChanged() | LogDamaged() | NotALog() | NothingStored():
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case BackupBroken():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)

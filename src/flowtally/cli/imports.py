@@ -1,72 +1,164 @@
-"""`flowtally import`: a log file into usage, once and for ever."""
+"""`flowtally import`: log files into usage, once and for ever."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
+import msgspec
 import typer
 
+from flowtally.agents.dry_run import dry_run
+from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
-from flowtally.agents.report import SHOWN, ImportReport, LineProblem
+from flowtally.agents.report import ImportReport
 from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.agents.ship import Importer
 from flowtally.cli import ask
-from flowtally.cli.chart import fit
 from flowtally.cli.declaring import (
+    WRITTEN,
+    ApacheLogFormat,
     EnvelopeName,
     EnvoyFormat,
     FormatName,
     HaproxyLogFormat,
     JsonFields,
+    NginxLogFormat,
+    SquidLogformat,
     ThreeproxyLogformat,
     TimeFormat,
     Zone,
     declared,
 )
 from flowtally.cli.failures import PARTLY
-from flowtally.cli.output import Json, document, note, printable, say, width
+from flowtally.cli.import_report import show_report
+from flowtally.cli.output import Json, document, note, printable, say
 from flowtally.cli.progress import Meter, meter
+from flowtally.client import ApiError, Client
+from flowtally.errors import ConfigError
 from flowtally.protocol import MAX_EVENTS
 from flowtally.units import human_count
 
 EXAMPLES: Final = """\
 \b
 Examples:
-  flowtally import /var/log/squid/access.log --account acme --skip-status 407
-  flowtally import access.log.gz --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
+  flowtally import access.log --format squid --account acme --dry-run
+  flowtally import /var/log/squid/access.log --format squid --account acme --skip-status 407
+  flowtally import access.log.2.gz access.log.1 --format squid --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
   flowtally import access.log --format combined --account web --user-from client --product api
   flowtally import - --format cloudevents --source nightly < events.ndjson
 
 \b
 Stop it (Ctrl-C) and run the same command again: it goes on where it was, and nothing counts twice.
-It ends with 3 if a line could not be read or an event was refused.
+It ends with 3 if a line could not be read, or an event was refused or is held.
 """
 IMPORT_PATIENCE_S: Final = 60
 INTERRUPTED: Final = 130
+LOOK_LINES: Final = 1_000  # of a log that is new, before somebody says that it is read right
+
+WHOSE: Final = "Whose they are"
+COUNTED: Final = "What counts"
+LOOKED: Final = "Look before it counts"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The options, but for the files."""
+
+    declared: Declared
+    mapping: Mapping
+    source: str
+    batch: int
+    last_line: bool
+    again: bool
+    overlap_allowed: bool
+    asks: bool
+    json: bool
 
 
 def import_log(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A log, plain or gzip, xz, bzip2, zstd; - reads standard input.")
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Logs, oldest first: plain, gzip, xz, bzip2, zstd, UTF-8 or UTF-16; - reads standard input.",
+        ),
     ],
     format_name: FormatName = "",
-    account: Annotated[str, typer.Option("--account", help="Every line is this account's.")] = "",
-    user_from: Annotated[
-        str, typer.Option("--user-from", help="user, client, url or none, or FIELD:REGEX with groups account, user.")
-    ] = "user",
+    squid_logformat: SquidLogformat = "",
+    nginx_log_format: NginxLogFormat = "",
+    apache_log_format: ApacheLogFormat = "",
+    haproxy_log_format: HaproxyLogFormat = "",
+    envoy_format: EnvoyFormat = "",
+    threeproxy_logformat: ThreeproxyLogformat = "",
+    json_fields: JsonFields = "",
+    envelope: EnvelopeName = "",
+    time_format: TimeFormat = "",
+    zone: Zone = "",
     pattern: Annotated[
-        str, typer.Option("--pattern", help="REGEX over the whole line; its named groups replace what was read.")
+        str,
+        typer.Option(
+            "--pattern",
+            help="REGEX over the whole line; its named groups replace what was read.",
+            rich_help_panel=WRITTEN,
+        ),
     ] = "",
-    product: Annotated[str, typer.Option("--product", help="The product of lines that name none.")] = "",
+    account: Annotated[
+        str, typer.Option("--account", help="Every line is this account's.", rich_help_panel=WHOSE)
+    ] = "",
+    user_from: Annotated[
+        str,
+        typer.Option(
+            "--user-from",
+            help="user, client, url or none, or FIELD:REGEX with groups account, user.",
+            rich_help_panel=WHOSE,
+        ),
+    ] = "user",
+    product: Annotated[
+        str, typer.Option("--product", help="The product of lines that name none.", rich_help_panel=WHOSE)
+    ] = "",
     skip_status: Annotated[
-        list[int] | None, typer.Option("--skip-status", help="Leave out lines of this status; repeatable.")
+        list[int] | None,
+        typer.Option("--skip-status", help="Leave out lines of this status; repeatable.", rich_help_panel=WHOSE),
     ] = None,
     source: Annotated[
-        str, typer.Option("--source", help="Name of the source; default made from the log's first line.")
+        str,
+        typer.Option(
+            "--source", help="Name of the source; default made from the log's first line.", rich_help_panel=COUNTED
+        ),
     ] = "",
+    last_line: Annotated[
+        bool,
+        typer.Option(
+            "--last-line",
+            help="Take a last line without newline, too: the log is finished, and it is no half line.",
+            rich_help_panel=COUNTED,
+        ),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Of a log that was imported with other options, read the lines that those could not read.",
+            rich_help_panel=COUNTED,
+        ),
+    ] = False,
+    overlap: Annotated[
+        Literal["refuse", "allow"],
+        typer.Option("--overlap", help="What becomes of lines that stand in another source.", rich_help_panel=COUNTED),
+    ] = "refuse",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and show, store nothing; needs no server.", rich_help_panel=LOOKED)
+    ] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", help="With --dry-run: read so many lines; 0: all.", min=0, rich_help_panel=LOOKED)
+    ] = 0,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask whether a new log is read right.", rich_help_panel=LOOKED)
+    ] = False,
+    json: Json = False,
     batch: Annotated[
         int,
         typer.Option(
@@ -76,40 +168,75 @@ def import_log(
             max=MAX_EVENTS,
         ),
     ] = BATCH_EVENTS,
-    haproxy_log_format: HaproxyLogFormat = "",
-    envoy_format: EnvoyFormat = "",
-    threeproxy_logformat: ThreeproxyLogformat = "",
-    json_fields: JsonFields = "",
-    envelope: EnvelopeName = "",
-    time_format: TimeFormat = "",
-    zone: Zone = "",
-    json: Json = False,
 ) -> None:
-    """Read an access log and count every line once."""
-    log_format = declared(
-        format=format_name,
-        haproxy_log_format=haproxy_log_format,
-        envoy_format=envoy_format,
-        threeproxy_logformat=threeproxy_logformat,
-        json_fields=json_fields,
-        envelope=envelope,
-        time_format=time_format,
-        zone=zone,
+    """Read access logs and count every line once."""
+    options = Reading(
+        declared=declared(
+            format=format_name,
+            squid_logformat=squid_logformat,
+            nginx_log_format=nginx_log_format,
+            apache_log_format=apache_log_format,
+            haproxy_log_format=haproxy_log_format,
+            envoy_format=envoy_format,
+            threeproxy_logformat=threeproxy_logformat,
+            json_fields=json_fields,
+            envelope=envelope,
+            time_format=time_format,
+            zone=zone,
+        ),
+        mapping=Mapping(account, user_from, pattern, product, tuple(skip_status or ())),
+        source=source,
+        batch=batch,
+        last_line=last_line,
+        again=again,
+        overlap_allowed=overlap == "allow",
+        asks=not (yes or json or again) and sys.stdin.isatty() and sys.stdout.isatty(),
+        json=json,
     )
-    mapping = Mapping(account, user_from, pattern, product, tuple(skip_status or ()))
-    with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
-        shown = meter(Path(file).name)
-        run = Importer(client, log, log_format, mapping, source=source, progress=shown.show, batch_events=batch)
-        stopped = _run(run, shown, json)
-    _show(run.report(), json)
-    if stopped:
-        note("Stopped. Run the same command again: it goes on where it was.")
-        raise typer.Exit(INTERRUPTED)
-    if not run.report().clean:
+    if source and len(files) > 1:
+        raise ConfigError(f"--source names one log; there are {len(files)} files")
+    if lines and not dry_run:
+        raise ConfigError("--lines goes with --dry-run")
+    reports: list[ImportReport] = []
+    try:
+        for file in files:
+            if len(files) > 1 and not json:
+                say(f"{printable(file)}", style="bold cyan")
+            reports.append(_look(file, options, lines) if dry_run else _import(file, options, reports))
+            if not json:
+                show_report(reports[-1])
+    finally:
+        if json and reports:
+            document(reports[0] if len(files) == 1 else reports)
+    if not all(report.clean for report in reports):
         raise typer.Exit(PARTLY)
 
 
-def _run(run: Importer, shown: Meter, json: bool) -> bool:
+def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportReport:
+    with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
+        shown = meter(Path(file).name)
+        run = Importer(
+            client,
+            log,
+            options.declared,
+            options.mapping,
+            source=options.source,
+            progress=shown.show,
+            batch_events=options.batch,
+            finished=options.last_line,
+            again=options.again,
+            overlap_allowed=options.overlap_allowed,
+        )
+        if options.asks and log.seekable and run.known() is None:
+            _ask_whether_right(log, options)
+        if _run(run, shown, options, reports):
+            _told(run, options, reports)
+            note("Stopped. Run the same command again: it goes on where it was.")
+            raise typer.Exit(INTERRUPTED)
+        return run.report()
+
+
+def _run(run: Importer, shown: Meter, options: Reading, reports: list[ImportReport]) -> bool:
     """Import to the end, or until Ctrl-C: whether it was stopped."""
     try:
         with shown:
@@ -118,9 +245,48 @@ def _run(run: Importer, shown: Meter, json: bool) -> bool:
         return True
     except Exception:
         if run.report().lines:  # what was sent is stored, whatever came then
-            _show(run.report(), json)
+            _told(run, options, reports)
         raise
     return False
+
+
+def _told(run: Importer, options: Reading, reports: list[ImportReport]) -> None:
+    """What was done so far, of a run that has not ended well."""
+    reports.append(run.report())
+    if not options.json:
+        show_report(reports[-1], samples=False)
+
+
+def _ask_whether_right(log: LogFile, options: Reading) -> None:
+    """A log that was never imported: somebody looks at how it is read. Nothing is sent unless that is right."""
+    report = dry_run(log, options.declared, options.mapping, most_lines=LOOK_LINES, finished=options.last_line)
+    show_report(report)
+    if report.lines and not typer.confirm("This log is new. Is this right?", default=False):
+        note("Nothing was imported.")
+        raise typer.Exit(1)
+    say()
+
+
+def _look(file: str, options: Reading, lines: int) -> ImportReport:
+    with _open(file) as log:
+        with suppress(ConfigError, ApiError), ask.client(0) as client:
+            standing = _standing(client, log, options)
+            if standing and not options.json:
+                say(standing)
+        return dry_run(
+            log, options.declared, options.mapping, source=options.source, most_lines=lines, finished=options.last_line
+        )
+
+
+def _standing(client: Client, log: LogFile, options: Reading) -> str:
+    """What the server knows of this log, where there is one that answers."""
+    if not log.seekable:
+        return ""
+    run = Importer(client, log, options.declared, options.mapping, source=options.source, finished=options.last_line)
+    answer = run.known()
+    if answer is None:
+        return f"a new log: source {printable(run.source)}" if run.source else ""
+    return f"imported before: source {printable(run.source)}, {human_count(answer.sequence or 0)} events"
 
 
 def _open(file: str) -> LogFile:
@@ -129,56 +295,3 @@ def _open(file: str) -> LogFile:
         if file == "-"
         else LogFile.open(Path(file))
     )
-
-
-def _show(report: ImportReport, json: bool) -> None:
-    if json:
-        document(report)
-    else:
-        show_report(report)
-
-
-def show_report(report: ImportReport, most: int = SHOWN) -> None:
-    """What this run did, then the first lines that gave trouble, `most` of each kind."""
-    if report.resumed_at:
-        say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
-    say(f"{human_count(report.lines)} lines: {_counts(report)}")
-    if report.source:
-        say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
-    if report.waiting_bytes:
-        count = "1 byte waits" if report.waiting_bytes == 1 else f"{human_count(report.waiting_bytes)} bytes wait"
-        say(f"{count} after the last newline, maybe half a line; a finished log gives them with --last-line")
-    if report.nul_bytes:
-        say(f"{human_count(report.nul_bytes)} NUL bytes left out: the log was cut while a program wrote on, or a crash")
-    _show_problems("unreadable", report.unreadable, report.first_unreadable[:most])
-    _show_held(report)
-    _show_problems("refused or in conflict", report.refused + report.conflict, report.first_refused[:most])
-
-
-def _show_held(report: ImportReport) -> None:
-    if report.held:
-        events = "1 event is" if report.held == 1 else f"{human_count(report.held)} events are"
-        say(f"{events} held by the server, and count once the reason has passed:", style="yellow")
-    for reason, count in report.held_for.items():
-        say(f"  {human_count(count)}: {printable(reason)}{_remedy(reason)}")
-
-
-def _remedy(reason: str) -> str:
-    return "; create it and they count" if reason.startswith("there is no account") else ""
-
-
-def _counts(report: ImportReport) -> str:
-    """`12 stored, 3 duplicate`: stored always, the others when there are any."""
-    names = ("stored", "duplicate", "conflict", "refused", "unreadable", "skipped")
-    counts = [(name, getattr(report, name)) for name in names]
-    return ", ".join(f"{human_count(count)} {name}" for name, count in counts if count or name == "stored")
-
-
-def _show_problems(what: str, count: int, first: tuple[LineProblem, ...]) -> None:
-    if not count:
-        return
-    say(f"{human_count(count)} {what}, the first:", style="yellow")
-    for one in first:
-        say(f"  line {human_count(one.line)}: {one.detail or one.reason} ({one.reason})")
-        if one.excerpt:
-            say("    " + fit(printable(one.excerpt), width() - 4).rstrip(), style="dim")

@@ -39,6 +39,7 @@ from flowtally.usage.store import Row, StoredEvent, UsageReader
 LIST: Final = "held"
 SOURCES: Final = "sources"
 COUNTERS: Final = "counters"
+MOST_COUNTED: Final = 10_000  # refused events of a source: they may be millions, and every resume asks
 
 _Number = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]  # what the keys database can be asked about
 
@@ -57,7 +58,11 @@ class Lookup:
             raise NotFound(f"There is no source {name!r}", source=name)
         if source.kind != "numbered":
             return SourceAnswer(name, None, None)
-        return SourceAnswer(name, source.mark, source.position)
+        held, refused = self._keys.unstored(source.no, source.mark, MOST_COUNTED + 1)
+        more = refused > MOST_COUNTED
+        return SourceAnswer(
+            name, source.mark, source.position, held=held, refused=min(refused, MOST_COUNTED), more_refused=more
+        )
 
     def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
         """Sources in the order they were first written, those of one sender if given. Whoever is not an administrator

@@ -40,11 +40,16 @@ class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SourceAnswer(msgspec.Struct, frozen=True):
-    """Where to resume a numbered source: `sequence` is its mark (0 before the first), None for a named source."""
+    """Where to resume a numbered source: `sequence` is its mark (0 before the first), None for a named source. Of the
+    events up to it `held` wait for a reason to pass and `refused` are refused for good; where `more_refused`, at least
+    so many. The others are stored."""
 
     source: str
     sequence: int | None
     position: str | None
+    held: int = 0
+    refused: int = 0
+    more_refused: bool = False
 
 
 class SourceDetail(msgspec.Struct, frozen=True):

@@ -401,6 +401,13 @@ class Keys:
         rows = self._reader().execute(query, (source, first, last))
         return {row[1]: Refused(*row) for row in rows}
 
+    def unstored(self, source: int, mark: int, most: int) -> tuple[int, int]:
+        """How many events of a numbered source up to its mark are held, and how many are refused, `most` at most."""
+        held = keys_held.count(self._reader(), source, mark)
+        query = "SELECT count(*) FROM (SELECT 1 FROM refused WHERE source = ? AND sequence <= ? LIMIT ?)"
+        [refused] = self._reader().execute(query, (source, mark, most)).fetchone()
+        return held, int(refused)
+
     def refusal_of(self, source: int, id: str) -> Refused | None:
         query = "SELECT source, sequence, id, code, detail FROM refused WHERE source = ? AND id = ? LIMIT 1"
         row = self._reader().execute(query, (source, id)).fetchone()

@@ -119,6 +119,12 @@ def among(db: sqlite3.Connection, source: int, first: int, last: int) -> dict[in
     return {row[1]: Held(*row) for row in db.execute(query, (source, first, last))}
 
 
+def count(db: sqlite3.Connection, source: int, mark: int) -> int:
+    """How many of a source are held; from the index alone. Announced ones are beyond its mark."""
+    [count] = db.execute("SELECT count(*) FROM held WHERE source = ? AND sequence <= ?", (source, mark)).fetchone()
+    return int(count)
+
+
 def of_id(db: sqlite3.Connection, source: int, id: str) -> Held | None:
     query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND id = ? AND announced = 0 LIMIT 1"
     row = db.execute(query, (source, id)).fetchone()
