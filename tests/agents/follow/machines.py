@@ -18,7 +18,7 @@ from tests.live import clean_environment
 
 from flowtally.client import Client
 from flowtally.client.calls import export
-from flowtally.protocol import AccountRequest
+from flowtally.protocol import AccountRequest, CredentialRequest
 
 LOGROTATE = shutil.which("logrotate") or shutil.which("logrotate", path="/usr/sbin:/usr/local/sbin")
 PATIENCE_S = 60
@@ -43,6 +43,7 @@ class Server:
         self.start()
         self.client = Client(self.url, self.token, retry_s=PATIENCE_S)
         self.client.create_account(AccountRequest(id="acme"))
+        self.agents_token = self.ingest_key()
 
     @property
     def url(self) -> str:
@@ -80,6 +81,11 @@ class Server:
             found.setdefault(row["user"], []).append(int(row["bytes_down"]))
         return found
 
+    def ingest_key(self) -> str:
+        token = self.client.create_credential(None, CredentialRequest(scope="ingest")).token
+        assert token is not None
+        return token
+
     def requests(self) -> int:
         return self.client.usage("acme").total.requests
 
@@ -89,18 +95,25 @@ class Agent:
 
     def __init__(self, folder: Path, server: Server, text: str) -> None:
         self._config, self._log = folder / "agent.toml", folder / "agent.log"
-        self._config.write_text(f'server = "{server.url}"\nhost = "gw"\n' + text)
-        self._environment = {**clean_environment(), "FLOWTALLY_TOKEN": server.token}
+        self._head = f'server = "{server.url}"\nhost = "gw"\n'
+        self.configure(text)
+        self._environment = {**clean_environment(), "FLOWTALLY_TOKEN": server.agents_token}
         self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, text: str) -> None:
+        self._config.write_text(self._head + text)
 
     def start(self, *more: str) -> None:
         command = [sys.executable, "-m", "flowtally", "agent", str(self._config), *more]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(command, env=self._environment, stderr=log)
 
-    def end(self, number: int = signal.SIGKILL) -> int:
+    def send(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        self.send(number)
         return self.wait()
 
     def wait(self) -> int:
