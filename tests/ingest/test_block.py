@@ -392,8 +392,8 @@ def test_a_gap_is_told_with_the_mark_and_stops_nobody_else() -> None:
     assert answer.extra["sequence"] == 3
 
 
-@pytest.mark.parametrize("sequence", ["01", "1.0", "+1", " 1", "x", "", "１", "1_0"])
-def test_a_number_that_is_not_canonical_is_a_gap(sequence: str) -> None:
+@pytest.mark.parametrize("sequence", ["02", "1.0", "+1", " 1", "x", "", "１", "1_0", "0", "00"])
+def test_what_is_not_the_next_number_in_decimal_is_a_gap(sequence: str) -> None:
     event = UsageEvent("n1", "acme", "", sequence, None, TIME)
     assert Book().take([Submission(WRITER, [event], {}, 1)]) == ["SequenceGap"]
 
