@@ -61,7 +61,7 @@ def format_of(declared: Declared) -> Format:
     declared, alone = _unfolded(declared)
     said = [name for name, text in msgspec.structs.asdict(declared).items() if text and name not in BESIDE]
     if len(said) != 1:
-        raise ConfigError("say how the lines are written: exactly one of " + ", ".join(_options()))
+        raise ConfigError(f"say how the lines are written: exactly one of {', '.join(_options())} (or --format-from)")
     times_of(declared)  # refuses a time format or a zone of no use, whatever the format makes of them
     if said == ["format"] and declared.format not in FORMATS:
         raise ConfigError(f"--format {declared.format!r}: known are {', '.join(KNOWN)}")

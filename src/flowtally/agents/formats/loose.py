@@ -97,10 +97,12 @@ def _places(text: bytes, separator: bytes) -> Iterator[int]:
 def _any_of(languages: Sequence[bytes], literals: Sequence[bytes], span: Span) -> bytes:
     """All that the span may be, and no more than certain boundaries need: any bytes that its parts may hold."""
     alphabets = [certain.alphabet(language) for language in languages]
+    inside = alphabets[span.first : span.last]
     escaped = certain.escaped(alphabets, literals)
     held = frozenset(b"".join(literals[span.first + 1 : span.last]))
-    held = held.union(*(one.held(escaped=escaped) for one in alphabets[span.first : span.last]))
+    held = held.union(*(one.held(escaped=escaped) for one in inside))
     one = b"[" + b"".join(b"\\x%02x" % byte for byte in sorted(held - {_BACKSLASH})) + b"]"
     if _BACKSLASH not in held:
         return one + b"*"
-    return b"(?:" + one + (rb"|\\." if escaped else rb"|\\") + b")*"
+    alone = not (escaped and all(one.escapes for one in inside))
+    return b"(?:" + one + (rb"|\\." if escaped else b"") + (rb"|\\" if alone else b"") + b")*"

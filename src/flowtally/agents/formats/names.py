@@ -47,6 +47,11 @@ def format_named(name: str, declared: Declared) -> Format:
     return strings.made(declared, NAMES[name].server, _pieces(name, declared), f"--format {name}", hint=_Hint(name))
 
 
+def told(name: str) -> str:
+    """What a name stands for, for people who choose one; empty for those of other kinds."""
+    return NAMES[name].string if name in NAMES else ""
+
+
 MAKERS: Final[dict[str, Callable[[Declared], Format]]] = {name: partial(format_named, name) for name in NAMES}
 
 
