@@ -24,7 +24,7 @@ HOMES = {
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),
     "multipart": ("flowtally.vendors.reading",),
-    "httpx": ("flowtally.client",),
+    "httpx": ("flowtally.client", "flowtally.agents.counters"),  # servers like ours, and programs beside the agent
     "stamina": ("flowtally.client",),
     "typer": ("flowtally.cli",),
     "rich": ("flowtally.cli",),

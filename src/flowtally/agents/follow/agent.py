@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from flowtally.agents.counters.polled import PolledCounters
 from flowtally.agents.feeds.journal import Journals
 from flowtally.agents.feeds.syslog import Syslogs
 from flowtally.agents.follow.config import AgentConfig, load, token_of
@@ -26,7 +27,12 @@ from flowtally.client import Client
 from flowtally.errors import ConfigError
 
 # Every array of tables of the configuration, and what it makes.
-KINDS: Final[dict[str, Kind]] = {"log": Logs(), "journal": Journals(), "syslog": Syslogs()}
+KINDS: Final[dict[str, Kind]] = {
+    "log": Logs(),
+    "journal": Journals(),
+    "syslog": Syslogs(),
+    "counters": PolledCounters(),
+}
 SENDERS: Final = 8  # requests on their way at once: what arrives together is stored together
 SHELVES: Final = 2
 TIMEOUT_S: Final = 30.0

@@ -42,6 +42,11 @@ FACTS: Final[dict[str, tuple[str, Kind, str]]] = {
     "waited": ("syslog_waited", "counter", "Times that senders had to wait for room in the spool"),
     "disk_errors": ("syslog_disk_errors", "counter", "Times that the spool could not be written"),
     "torn": ("syslog_torn", "counter", "Half lines that a power cut left in the spool"),
+    "polls": ("polls", "counter", "Times that a program was asked what its counters stand at"),
+    "counters": ("counters", "gauge", "Counters that it had at the last poll"),
+    "nobodys": ("counters_nobodys", "gauge", "Of these, those whose names say no account"),
+    "refused_counters": ("counters_refused", "gauge", "Of these, those whose readings the server refused"),
+    "readings": ("readings", "counter", "Readings that the server stored"),
     "spool_bytes": ("syslog_spool_bytes", "gauge", "Bytes in the spool"),
 }
 # Of the agent.
