@@ -109,6 +109,7 @@ GET /v1/pools                                                            .amA
 PUT /v1/pools/{pool}                                                     ...A
 GET /v1/products                                                         .amA
 PUT /v1/products/{product}                                               ...A
+POST /v1/radius/accounting                                               i..A
 POST /v1/readings                                                        i..A
 GET /v1/retention                                                        ...A
 POST /v1/retention                                                       ...A

@@ -33,6 +33,7 @@ from flowtally.api import (
     plans,
     pools,
     purchases,
+    radius,
     readings,
     retention,
     senders,
@@ -55,7 +56,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
 MODULES = (
-    *(events, sources, held, corrections, readings, changes, usage, export, balance, explain, periods),
+    *(events, sources, held, corrections, readings, radius, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(audit, care, retention, health),

@@ -43,6 +43,7 @@ TAGS: Final = {
     "held": "Events that wait for what they name.",
     "corrections": "What is right of them.",
     "readings": "What counters stand at, of which the differences count.",
+    "radius": "Accounting of RADIUS, as FreeRADIUS hands it over.",
     "changes": "What moved whose past.",
     "usage": "What was used, by calendar span.",
     "export": "Every row of an account, as a file.",
@@ -101,7 +102,8 @@ def describe(operations: Sequence[Operation]) -> Document:
 def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict[str, Document]]:
     types: dict[Any, None] = {PlainEvent: None, Problem: None}
     for op in operations:
-        types[_item(op.answer)] = None
+        if op.answer is not None:
+            types[_item(op.answer)] = None
         if op.listed is not None:
             types[op.listed] = None
         if op.body is not None:
@@ -208,6 +210,8 @@ def _header_parameters(op: Operation) -> list[Document]:
 
 
 def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
+    if op.status == 204:
+        return {"description": "Done; there is nothing to say"}
     if op.answer is str:
         return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
     if op.answer is bytes:

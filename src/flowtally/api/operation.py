@@ -144,7 +144,8 @@ def route(op: Operation) -> HTTPRouteHandler:
 
     handle.__name__ = op.work.__name__
     path = op.path.replace("}", ":str}")
-    return HTTPRouteHandler(path, http_method=HttpMethod(op.method), status_code=op.status)(handle)
+    status = 200 if op.status == 204 else op.status  # the framework wants 204 of a handler that returns nothing
+    return HTTPRouteHandler(path, http_method=HttpMethod(op.method), status_code=status)(handle)
 
 
 def options(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
