@@ -15,7 +15,17 @@ import zstandard
 
 from flowtally.client import Client
 from flowtally.events import UsageEvent
-from flowtally.protocol import EventsAnswer, Overlap, OverlapsAnswer, OverlapsRequest, PlainEvent, Receipt, SourceAnswer
+from flowtally.protocol import (
+    EventAnswer,
+    EventsAnswer,
+    Overlap,
+    OverlapsAnswer,
+    OverlapsRequest,
+    PlainEvent,
+    Receipt,
+    SourceAnswer,
+    SourceDetail,
+)
 
 State = tuple[dict[str, list[PlainEvent]], dict[str, str | None]]
 
@@ -44,7 +54,9 @@ class FakeServer:
         if request.url.path == "/v1/sources/overlaps":
             return self._overlaps(request)
         if request.url.path == "/v1/sources":
-            return self._source(request.url.params["source"])
+            return self._source(request.url.params["source"]) if "source" in request.url.params else self._list()
+        if (request.method, request.url.path) == ("GET", "/v1/events"):
+            return self._event(request.url.params["source"], int(request.url.params["id"]))
         assert (request.method, request.url.path) == ("POST", "/v1/events")
         return self._take(request)
 
@@ -68,6 +80,23 @@ class FakeServer:
         if source not in self.events:
             return httpx.Response(404, json={"code": "not_found", "detail": f"no source {source}"})
         answer = SourceAnswer(source, len(self.events[source]), self.positions.get(source))
+        return httpx.Response(200, content=msgspec.json.encode(answer))
+
+    def _list(self) -> httpx.Response:
+        items = [
+            SourceDetail(source, "numbered", "", len(events), self.positions.get(source))
+            for source, events in self.events.items()
+        ]
+        return httpx.Response(200, content=msgspec.json.encode({"items": items, "next": None}))
+
+    def _event(self, source: str, number: int) -> httpx.Response:
+        event = self.events[source][number - 1]
+        answer = EventAnswer(
+            source=source, id=str(number), sequence=number, status="stored", code="", detail="", series="live",
+            account=event.account, user=event.user, user_id="", product=event.product, time=event.time,
+            received_at=None, bytes_up=event.bytes_up, bytes_down=event.bytes_down, requests=event.requests,
+            http_status=event.status, labels={}, block=1,
+        )  # fmt: skip
         return httpx.Response(200, content=msgspec.json.encode(answer))
 
     def _overlaps(self, request: httpx.Request) -> httpx.Response:

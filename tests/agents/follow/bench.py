@@ -12,6 +12,7 @@ from tests.agents.fake import FakeServer
 
 from flowtally.agents.follow.courier import AtOnce
 from flowtally.agents.follow.entry import LogEntry
+from flowtally.agents.follow.holes import Known
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.log import FollowedLog
 from flowtally.agents.follow.server import Server
@@ -48,7 +49,7 @@ class Bench:
     def start(self) -> None:
         """An agent that knows nothing of any before."""
         self.server = Server(self.fake.client(retry_s=0), AtOnce(), AtOnce(), Voice(self.said))
-        self.log = FollowedLog(self.entry, Settings(host="gw"), self.server)
+        self.log = FollowedLog(self.entry, Settings(host="gw"), self.server, Known(self.server))
 
     def restart(self) -> None:
         """The agent is killed and started."""

@@ -17,6 +17,8 @@ from tests.agents.follow.test_rotation import append
 from flowtally.agents.follow import server as shared
 from flowtally.agents.follow.courier import Backoff
 from flowtally.agents.follow.voice import Voice
+from flowtally.agents.reader import LogFile
+from flowtally.agents.ship import Importer
 from flowtally.protocol import EventsAnswer, Receipt
 
 
@@ -431,3 +433,70 @@ def test_the_pause_grows_and_is_bounded() -> None:
         waits.append(pause.until - 100)
     assert waits[:3] == [0.375, 0.75, 1.5]
     assert max(waits) == 11.25
+
+
+# ── what was counted, or never seen
+
+
+def test_a_log_that_was_imported_by_hand_is_not_counted_again(bench: Bench) -> None:
+    bench.path.write_bytes(lines(0, 200))
+    with LogFile.open(bench.path) as log:
+        Importer(bench.fake.client(), log, bench.entry.declared, bench.entry.mapping).run()
+    append(bench.path, lines(200, 220))
+    bench.run(200)
+    assert bench.stored() == list(range(200))
+    assert bench.events() == ["already_counted"]
+    bench.path.rename(bench.folder / "elsewhere")
+    append(bench.path, lines(300, 310))
+    bench.run(20)
+    assert bench.stored() == [*range(200), *range(300, 310)]
+
+
+def test_what_was_counted_counts_again_where_the_entry_says_so(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    append(first.path, lines(0, 100))
+    first.run()
+    other = Bench(tmp_path, first.fake, name="other", overlap="allow")
+    other.run()
+    assert len(first.stored()) == 200
+
+
+def test_a_few_lines_alike_are_no_log_that_was_counted(tmp_path: Path) -> None:
+    """As two servers write of one monitor."""
+    first = Bench(tmp_path)
+    other = Bench(tmp_path, first.fake, name="other", path=str(tmp_path / "other.log"))
+    append(first.path, lines(0, 5))
+    append(tmp_path / "other.log", lines(0, 5) + lines(50, 60))
+    first.run()
+    other.run()
+    assert first.stored() == sorted([*range(5), *range(5), *range(50, 60)])
+
+
+def test_a_file_that_nobody_read_is_told_with_its_time_span(bench: Bench) -> None:
+    append(bench.path, lines(0, 3))
+    bench.run()
+    bench.log.close()
+    bench.path.unlink()
+    append(bench.path, lines(3600, 3602))
+    bench.start()
+    bench.run(15)
+    assert bench.events() == ["files_missing"]
+    assert "since=2026-11-18T11:06:42Z until=2026-11-18T12:06:40Z" in bench.said.getvalue()
+    bench.restart()
+    bench.run(15)
+    assert bench.events() == ["files_missing"]
+
+
+def test_nothing_is_missing_where_the_file_that_was_read_last_is_there(bench: Bench) -> None:
+    append(bench.path, lines(0, 3))
+    bench.run()
+    bench.path.rename(bench.folder / "access.log.1")
+    append(bench.path, lines(10, 12))
+    bench.run()
+    bench.log.close()
+    (bench.folder / "access.log.1").unlink()
+    bench.path.rename(bench.folder / "access.log.1")
+    append(bench.path, lines(20, 22))
+    bench.start()
+    bench.run(15)
+    assert bench.events() == []

@@ -16,11 +16,13 @@ import msgspec
 from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.files import FollowedFile
+from flowtally.agents.follow.holes import Holes, Known
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.patterns import Patterns
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.stream import Reader, Reading, Stream
 from flowtally.agents.follow.tail import Identity, identity_of
+from flowtally.agents.follow.telling import Telling
 from flowtally.agents.formats import format_of
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import mapping_text
@@ -43,13 +45,14 @@ def source_of(host: str, name: str, head: bytes) -> str:
 class FollowedLog:
     """An `Input`. Nothing is opened before the first turn. ConfigError for options of no use."""
 
-    def __init__(self, entry: LogEntry, settings: Settings, server: Server) -> None:
+    def __init__(self, entry: LogEntry, settings: Settings, server: Server, known: Known) -> None:
         self.name = entry.name
         self.entry = entry
         self.counts = Counts()
         self._host = settings.host or socket.gethostname()
         self._server = server
         self._voice = server.voice
+        self._telling = Telling(entry.name, server.voice, self.counts)
         self._patterns = Patterns(entry.paths, entry.rotated)
         declared, mapping = entry.declared, entry.mapping
         self._mapper: Mapper | None = None
@@ -62,6 +65,8 @@ class FollowedLog:
             once=settings.once,
             server=server,
             counts=self.counts,
+            telling=self._telling,
+            overlap=entry.overlap == "allow",
         )
         self._files: dict[Identity, FollowedFile] = {}
         self._homes: dict[str, FollowedFile] = {}  # what was last met at each path that is written
@@ -70,6 +75,8 @@ class FollowedLog:
         self._stirred_until = float("-inf")
         self._live: list[str] = []
         self._looked = False
+        prefix = source_of(self._host, entry.name, b"").rpartition(":")[0]
+        self._holes: Holes | None = Holes(entry.name, server, known, prefix)
 
     # ── for the loop
 
@@ -85,6 +92,7 @@ class FollowedLog:
             self._look(now)
             for file in list(self._files.values()):
                 self._name(file, now)
+            self._look_for_holes(now)
         for stream in list(self._streams.values()):
             stream.turn(now)
 
@@ -143,15 +151,15 @@ class FollowedLog:
         try:
             stat = os.stat(path)
         except FileNotFoundError:
-            self._voice.over(("cannot_look", path))
+            self._telling.over("cannot_look", path)
             if path in self._homes and self._homes[path].live:
                 self._homes[path].live = False
                 self._stir(now)
             return
         except OSError as error:
-            self._voice.once(("cannot_look", path), "cannot_look", log=self.name, path=path, detail=error)
+            self._telling.trouble("cannot_look", "cannot_look", path, error)
             return
-        self._voice.over(("cannot_look", path))
+        self._telling.over("cannot_look", path)
         if not os.path.isfile(path):
             return
         identity = identity_of(stat)
@@ -201,7 +209,7 @@ class FollowedLog:
         try:
             file.look(now)
         except OSError as error:
-            self._voice.once(("lost", file.path), "cannot_read", log=self.name, path=file.path, detail=error)
+            self._telling.trouble("lost", "cannot_read", file.path, error)
             file.close()
 
     def _drop_unmet(self, met: set[Identity]) -> None:
@@ -228,17 +236,17 @@ class FollowedLog:
         try:
             tail = file.open()
             head = tail.head(finished=finished)
-            self._voice.over(("trouble", file.path), "can_be_read", log=self.name, path=file.path)
+            self._telling.over("trouble", file.path, "can_be_read")
             file.pause.passed()
         except LogDamaged:
             head = None
         except NotALog as error:
-            self._voice.once(("not_a_log", file.path), "not_a_log", log=self.name, path=file.path, detail=error)
+            self._telling.trouble("not_a_log", "not_a_log", file.path, error)
             head = None
         except OSError as error:
             file.close()
             file.pause.failed(now)
-            self._voice.once(("trouble", file.path), "cannot_read", log=self.name, path=file.path, detail=error)
+            self._telling.trouble("trouble", "cannot_read", file.path, error)
             return
         if head is None:
             file.aside, file.void = file.seen, finished  # nothing whole yet: again when it changes, or is finished
@@ -259,11 +267,15 @@ class FollowedLog:
             stream.first_at = file.first_at
             self._streams = dict(sorted(self._streams.items(), key=lambda one: one[1].first_at))
         elif file.live and (other := stream.live_beside(file)) is not None:
-            self._voice.once(
-                ("same", file.path), "same_first_line", log=self.name, path=file.path, other=other.path,
-                detail="two logs that begin alike cannot be told apart: give each a [[log]] of its own",
-            )  # fmt: skip
+            self._telling.same_first_line(file.path, other.path)
         stream.add(file)
+
+    def _look_for_holes(self, now: float) -> None:
+        """Once, when the files that are there are known."""
+        if self._holes is not None:
+            first_at = min((one.first_at for one in self._streams.values() if one.first_at), default=None)
+            if self._holes.turn(now, self._streams.keys(), first_at):
+                self._holes = None
 
     def _reader(self) -> Reader:
         """A mapper for one file; one for all where the format remembers nothing."""
@@ -281,8 +293,13 @@ class Logs:
 
     entry: type[msgspec.Struct] = LogEntry
 
+    def __init__(self) -> None:
+        self._known: tuple[Server, Known] | None = None
+
     def make(self, entry: Any, settings: Settings, server: Server) -> FollowedLog:
-        return FollowedLog(entry, settings, server)
+        if self._known is None or self._known[0] is not server:
+            self._known = server, Known(server)
+        return FollowedLog(entry, settings, server, self._known[1])
 
     def check(self, entries: list[Any]) -> list[str]:
         """Two logs that would read one file."""

@@ -15,14 +15,17 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.follow.counted import check_counted
 from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Backoff, Job
 from flowtally.agents.follow.files import QUIET_CLOSE_S, FollowedFile
+from flowtally.agents.follow.patience import patience
 from flowtally.agents.follow.server import EVENT_BYTES, Server
+from flowtally.agents.follow.telling import Telling
 from flowtally.agents.mapping import Mapper
-from flowtally.agents.position import CannotResume, Position
+from flowtally.agents.position import Position
 from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember, digest
-from flowtally.agents.sending import BATCH_EVENTS, NothingStored, Sending
+from flowtally.agents.sending import BATCH_EVENTS, Sending
 from flowtally.client import ApiError
 from flowtally.protocol import EventsAnswer
 
@@ -30,14 +33,13 @@ SLICE_LINES: Final = 1_000
 SLICE_BYTES: Final = 1024 * 1024
 INTERVAL_S: Final = 0.7  # between two requests of a stream, where it has no full batch
 RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
-SLOW_S: Final = 60.0
 
 Reader = tuple[Mapper, Remember | None]
 
 
 class Reading(msgspec.Struct, frozen=True):
     """How a log is read and told of: what all its streams share. `reader` makes one for a file: a format may remember
-    directives of it."""
+    directives of it. `overlap`: what stands in another source counts all the same."""
 
     name: str
     options: str
@@ -46,6 +48,8 @@ class Reading(msgspec.Struct, frozen=True):
     once: bool
     server: Server
     counts: Counts
+    telling: Telling
+    overlap: bool = False
 
 
 class Stream:
@@ -57,7 +61,7 @@ class Stream:
         self.first_at = 0
         self._reading = reading
         self._server = reading.server
-        self._voice = reading.server.voice
+        self._telling = reading.telling
         self._sending: Sending | None = None
         self._remember: Remember | None = None
         self._standing = False
@@ -240,15 +244,9 @@ class Stream:
         if self.file is not None:
             self.file.read_as = None
         if sending.other_options:
-            self._voice.once(
-                ("options", self.source), "options_changed", log=self._reading.name, source=self.source,
-                after_line=position.lines, were=sending.other_options, now=self._reading.options,
-            )  # fmt: skip
+            self._telling.options(self.source, position, sending.other_options, self._reading.options)
         if position.offset < self._acked:
-            self._voice.warn(
-                "server_went_back", log=self._reading.name, source=self.source, from_byte=self._acked,
-                to_byte=position.offset,
-            )  # fmt: skip
+            self._telling.went_back(self.source, self._acked, position.offset)
             self._server.outages += 1
             self._outages = self._server.outages
         self._acked = position.offset
@@ -313,17 +311,17 @@ class Stream:
         was = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
         for line in lines:
             sending.take(line)
-        self._count(sending, was)
+        self._telling.lines(sending.tally, was)
         self._place = (tail.log.offset, tail.log.check())
         self._more = len(lines) >= most or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES
         if not self._more:
             file.read_as = before
             self._finished_read = finished
         self._hold(sending)
-        if damage is not None:
-            self._damaged(file, damage, finished)
-        elif not self._more:
-            self._voice.over(("damaged", file.path))
+        if damage is not None and finished:  # till then it may be that it is still being written
+            self._telling.trouble("damaged", "log_damaged", file.path, damage)
+        elif damage is None and not self._more:
+            self._telling.over("damaged", file.path)
 
     def _check_head(self, file: FollowedFile, offset: int, check: str) -> None:
         """Of the first lines there is nothing before that could be compared: is it still the same log?"""
@@ -332,21 +330,6 @@ class Stream:
         if tail.head(finished=True) != file.head:
             raise LogChanged(f"{file.path} was cut, and written again")
         tail.start_at(offset, check)
-
-    def _count(self, sending: Sending, was: tuple[int, int, dict[str, int]]) -> None:
-        counts, tally = self._reading.counts, sending.tally
-        counts.lines += tally.lines - was[0]
-        counts.skipped += tally.skipped - was[1]
-        for reason, count in tally.reasons.items():
-            new = count - was[2].get(reason, 0)
-            if new:
-                counts.unreadable[reason] = counts.unreadable.get(reason, 0) + new
-                first = next((one for one in tally.first_unreadable if one.reason == reason), None)
-                self._voice.once(
-                    ("unreadable", self._reading.name, reason), "unreadable_line", log=self._reading.name,
-                    reason=reason, line=first.line if first else "", detail=first.detail if first else "",
-                    text=first.excerpt if first else "", more="counted, not told",
-                )  # fmt: skip
 
     def _is_due(self, sending: Sending, now: float) -> bool:
         if not sending.waiting:
@@ -365,7 +348,14 @@ class Stream:
         sending, place = self._sending, self._place
         assert sending is not None
         self._sent_at = now
-        self._job = self._server.ask(lambda: sending.send(*place))
+        begins = not (sending.position.sequence or sending.ahead or self._reading.overlap)
+
+        def send() -> EventsAnswer | None:
+            if begins:
+                check_counted(self._server.client, sending)
+            return sending.send(*place)
+
+        self._job = self._server.ask(send)
 
     # ── the end of a job
 
@@ -382,7 +372,7 @@ class Stream:
         if not isinstance(result, Position) or not self._refused:
             self._refused = False
             self._backoff.passed()
-            self._voice.over(("failed", self.source), "going_on", log=self._reading.name, source=self.source)
+            self._telling.going_on(self.source)
         if isinstance(result, Position):
             if self.file is None:
                 self._rechecked(result, now)
@@ -394,10 +384,7 @@ class Stream:
     def _rechecked(self, position: Position, now: float) -> None:
         self._sending = None
         if position.offset < self._acked and self._done is not None:
-            self._voice.warn(
-                "server_went_back", log=self._reading.name, source=self.source, from_byte=self._acked,
-                to_byte=position.offset,
-            )  # fmt: skip
+            self._telling.went_back(self.source, self._acked, position.offset)
             self._acked = position.offset
             self._done.aside = None
             self.add(self._done)
@@ -410,22 +397,11 @@ class Stream:
         self._acked = sending.position.offset
         self._reading.counts.answered(answer, time.time())
         self._hold(sending)
-        self._tell_refused(answer)
+        self._telling.refused(answer)
         if answer.duplicate > self._expected:
-            self._voice.once(
-                ("other", self.source), "another_sender", log=self._reading.name, source=self.source,
-                detail="somebody else sends the lines of this log, too: each counts once",
-            )  # fmt: skip
+            self._telling.another_sender(self.source)
             self._forget()
         self._expected = max(0, self._expected - answer.duplicate)
-
-    def _tell_refused(self, answer: EventsAnswer) -> None:
-        for receipt in answer.receipts[:100]:
-            if receipt.status in ("refused", "conflict"):
-                self._voice.once(
-                    ("refused", self._reading.name, receipt.code), "held" if receipt.retriable else "refused",
-                    log=self._reading.name, code=receipt.code, detail=receipt.detail, more="counted, not told",
-                )  # fmt: skip
 
     def _failed(self, error: Exception, now: float) -> None:
         self._reading.counts.failures += 1
@@ -447,26 +423,12 @@ class Stream:
         if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
             self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
             return
-        wait_s, told = self._patience(error)
+        if isinstance(error, ApiError) and error.code == "sequence_gap":
+            self._server.outages += 1  # it may have been restored: all are asked
+        wait_s, event = patience(error)
         self._backoff.failed(now, wait_s)
-        if told:
-            self._voice.once(
-                ("failed", self.source), told, log=self._reading.name, source=self.source, detail=error,
-                level="warning" if isinstance(error, (ApiError, NothingStored, CannotResume)) else "error",
-            )  # fmt: skip
-
-    def _patience(self, error: Exception) -> tuple[float, str]:
-        """How long to wait at least, and what to tell; empty: nothing."""
-        if isinstance(error, NothingStored):
-            return SLOW_S / 4, "nothing_stored"
-        if isinstance(error, CannotResume):
-            return SLOW_S, "cannot_resume"
-        if not isinstance(error, ApiError):
-            return SLOW_S, f"failed: {type(error).__name__}"
-        if error.code == "sequence_gap":  # restored to an earlier state, or another sender: ask, of all
-            self._server.outages += 1
-            return 0, ""
-        return error.retry_after_s or (SLOW_S / 4 if 400 <= error.status < 500 else 0), error.code
+        if event:
+            self._telling.failed(self.source, event, error)
 
     def _forget(self) -> None:
         """What was read and has no receipt is read again."""
@@ -490,15 +452,11 @@ class Stream:
         file.close()
         self._let_go()
         self._done = file
-        self._voice.over(("trouble", file.path))
+        self._telling.over("trouble", file.path)
 
     def _leave_cut(self, file: FollowedFile, error: LogChanged, now: float) -> None:
         """The file is another log now; the copy that was made of it, if one was, is read on."""
-        self._reading.counts.cuts += 1
-        self._voice.once(
-            ("cut", self._reading.name), "log_was_cut", log=self._reading.name, path=file.path, at_byte=self._place[0],
-            detail=error, advice="copytruncate loses what is written between the copy and the cut: use create",
-        )  # fmt: skip
+        self._telling.cut(file.path, self._place[0], error)
         self._let_go()
         self.was_cut = True
         self._done = None
@@ -527,14 +485,7 @@ class Stream:
             file.close()
         self.candidates.append(file)
         if event:
-            self._voice.once((event, file.path), event, log=self._reading.name, path=file.path, detail=error)
-
-    def _damaged(self, file: FollowedFile, damage: LogDamaged, finished: bool) -> None:
-        """It ends in the middle of a compressed stream: it is still being written, or was cut."""
-        if finished:
-            self._voice.once(
-                ("damaged", file.path), "log_damaged", log=self._reading.name, path=file.path, detail=damage
-            )
+            self._telling.trouble(event, event, file.path, error)
 
     def _trouble(self, file: FollowedFile, error: Exception, now: float) -> None:
         """The file cannot be opened or read now."""
@@ -542,4 +493,4 @@ class Stream:
         file.close()
         file.pause.failed(now)
         self.candidates.append(file)
-        self._voice.once(("trouble", file.path), "cannot_read", log=self._reading.name, path=file.path, detail=error)
+        self._telling.trouble("trouble", "cannot_read", file.path, error)
