@@ -1,19 +1,40 @@
-"""`flowtally agent`: follow logs, and send what was used as it is written."""
+"""`flowtally agent`: follow logs, and send what was used as it is written; and what others must be told for it."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.voice import Voice
+from flowtally.agents.recipes import RECIPES, shown
+from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.failures import FAILED
+from flowtally.cli.output import say, table
+from flowtally.errors import ConfigError
 
-EXAMPLES: Final = """\
+
+class _RunIsMeant(TyperGroup):
+    """`agent CONFIG` is `agent run CONFIG`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+commands = typer.Typer(
+    name="agent",
+    cls=_RunIsMeant,
+    help="Follow logs and count every line once, as it is written. `flowtally agent CONFIG` is `agent run CONFIG`.",
+    no_args_is_help=True,
+)
+RUN: Final = """\
 \b
 Examples:
   flowtally agent /etc/flowtally/agent.toml
@@ -23,9 +44,17 @@ Examples:
 It keeps nothing on disk: the server knows how far each log was read, so it may be killed and started at any time.
 SIGTERM and Ctrl-C send what waits and end it, SIGHUP makes it read CONFIG again.
 """
+RECIPE: Final = """\
+\b
+Examples:
+  flowtally agent recipe --list
+  flowtally agent recipe squid
+  flowtally agent recipe systemd > /etc/systemd/system/flowtally-agent.service
+"""
 
 
-def agent(
+@commands.command("run", epilog=RUN)
+def run(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, in TOML: see docs/agent.md.")],
     once: Annotated[
         bool, typer.Option("--once", help="Read all that is there, then end: with 1 where something was left.")
@@ -39,3 +68,24 @@ def agent(
     signal.signal(signal.SIGHUP, lambda *_: one.reload())
     if not one.run():
         raise typer.Exit(FAILED)
+
+
+@commands.command("recipe", epilog=RECIPE)
+def recipe(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="Whose log: see --list; or systemd.")] = "",
+    list_all: Annotated[bool, typer.Option("--list", help="Which programs there are.")] = False,
+) -> None:
+    """What to configure: a program's log format, the agent's entry that reads it, and the rotation, ready to paste."""
+    if list_all or not program:
+        table(("program", "what"), [*((one.name, one.title) for one in RECIPES.values()), ("systemd", "the service")])
+    elif program == "systemd":
+        _write(UNIT)
+    elif program in RECIPES:
+        _write(shown(RECIPES[program]))
+    else:
+        raise ConfigError(f"no recipe for {program!r}: there are {', '.join(RECIPES)} and systemd")
+
+
+def _write(text: str) -> None:
+    for line in text.splitlines():
+        say(line)

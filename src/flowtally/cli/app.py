@@ -79,7 +79,6 @@ app = typer.Typer(
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=imports.EXAMPLES, cls=Grouped)(imports.import_log)
-app.command("agent", epilog=agent.EXAMPLES)(agent.agent)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
@@ -97,7 +96,7 @@ app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
-    *(account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
+    *(agent.commands, account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
     *(sender.commands, source.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
