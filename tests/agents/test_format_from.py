@@ -8,6 +8,7 @@ import pytest
 
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import Declared
+from flowtally.cli.declaring import declared
 from flowtally.errors import ConfigError
 
 SQUID = r"""
@@ -119,3 +120,13 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         format_from(str(tmp_path / "none.conf"))
     with pytest.raises(ConfigError, match="Is a directory"):
         format_from(str(tmp_path))
+
+
+def test_the_option_takes_logs_of_one_format_and_goes_with_a_zone(tmp_path: Path) -> None:
+    path = str(file(tmp_path, APACHE))
+    one = declared(configuration=path, logs=["/var/log/web/access.log", "/var/log/web/access.log.1"], zone="UTC")
+    assert one == Declared(apache_log_format='%h %l %u %t "%r" %>s %O', zone="UTC")
+    with pytest.raises(ConfigError, match="import them one by one"):
+        declared(configuration=path, logs=["/var/log/web/access.log", "/var/log/web/both.log"])
+    with pytest.raises(ConfigError, match="and so does another option"):
+        declared(configuration=path, logs=["-"], format="squid")

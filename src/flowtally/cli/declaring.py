@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
+from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import ENVELOPES, KNOWN, Declared
 from flowtally.agents.formats.times import NAMES
+from flowtally.errors import ConfigError
 
 WRITTEN: Final = "How its lines are written (exactly one format)"
 
@@ -21,6 +24,9 @@ _NAMED: Final = f"A known format: {', '.join(KNOWN)}; docker:NAME, syslog:NAME. 
 _FIELDS: Final = "JSON lines: time=ts,bytes_up=read,bytes_down=size,user=req.user,status=code."
 
 FormatName = Annotated[str, _option("--format", _NAMED)]
+FormatFrom = Annotated[
+    str, _option("--format-from", "The server's configuration, FILE or FILE#NAME: the format it has for this log.")
+]
 SquidLogformat = Annotated[str, _option("--squid-logformat", "Squid's own logformat, as in squid.conf.")]
 NginxLogFormat = Annotated[str, _option("--nginx-log-format", "nginx's own log_format.")]
 ApacheLogFormat = Annotated[str, _option("--apache-log-format", "Apache's own LogFormat.")]
@@ -37,9 +43,19 @@ DEFAULT: Final = "squid"
 _BESIDE: Final = ("envelope", "time_format", "zone")
 
 
-def declared(**options: str) -> Declared:
-    """What was said; without any format it is Squid's."""
+def declared(*, configuration: str = "", logs: Sequence[str] = (), **options: str) -> Declared:
+    """What was said; without any format it is Squid's. `configuration`: what `--format-from` names, for these logs."""
     said: dict[str, Any] = {name: text for name, text in options.items() if text}
-    if not any(name not in _BESIDE for name in said):
+    formats = [name for name in said if name not in _BESIDE]
+    if configuration:
+        if formats:
+            raise ConfigError("--format-from says the format, and so does another option")
+        found = {log: format_from(configuration, "" if log == "-" else log) for log in logs}
+        if len(set(map(repr, found.values()))) != 1:
+            raise ConfigError(
+                f"--format-from {configuration}: these logs have different formats: import them one by one"
+            )
+        return msgspec.structs.replace(found[logs[0]], **said)
+    if not formats:
         said["format"] = DEFAULT
     return msgspec.structs.replace(Declared(), **said)

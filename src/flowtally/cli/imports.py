@@ -23,6 +23,7 @@ from flowtally.cli.declaring import (
     ApacheLogFormat,
     EnvelopeName,
     EnvoyFormat,
+    FormatFrom,
     FormatName,
     HaproxyLogFormat,
     JsonFields,
@@ -87,6 +88,7 @@ def import_log(
         ),
     ],
     format_name: FormatName = "",
+    configuration: FormatFrom = "",
     squid_logformat: SquidLogformat = "",
     nginx_log_format: NginxLogFormat = "",
     apache_log_format: ApacheLogFormat = "",
@@ -172,6 +174,8 @@ def import_log(
     """Read access logs and count every line once."""
     options = Reading(
         declared=declared(
+            configuration=configuration,
+            logs=files,
             format=format_name,
             squid_logformat=squid_logformat,
             nginx_log_format=nginx_log_format,

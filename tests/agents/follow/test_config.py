@@ -40,6 +40,18 @@ def test_defaults_go_to_every_entry_that_does_not_say_otherwise() -> None:
     assert (second.account, second.format, second.paths) == ("globex", "combined", ("/b", "/c"))
 
 
+def test_the_format_may_come_from_the_servers_configuration(tmp_path: Path) -> None:
+    squid = tmp_path / "squid.conf"
+    squid.write_text("logformat usage %ts.%03tu %un %>st %<st\naccess_log /var/log/a.log usage\n")
+    text = '[defaults]\nformat = "combined"\n' + LOG.replace('format = "squid"', f'format-from = "{squid}"')
+    (entry,) = read(text).entries["log"]
+    assert entry.declared.squid_logformat == "%ts.%03tu %un %>st %<st"
+    with pytest.raises(ConfigError, match="log 'a': format-from says the format, and so does another field"):
+        read(LOG + f'format-from = "{squid}"\n')
+    with pytest.raises(ConfigError, match=r"log 'a': --format-from .*: No such file"):
+        read(text.replace("squid.conf", "none.conf"))
+
+
 def test_server_and_host_have_defaults() -> None:
     assert read(LOG).server == "http://127.0.0.1:8120"
     assert read(LOG, {"FLOWTALLY_URL": "http://u:2/"}).server == "http://u:2"

@@ -29,6 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.agents.follow.addresses import address_of
+from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.inputs import Kind
 from flowtally.agents.formats import Declared
 from flowtally.errors import ConfigError
@@ -130,17 +131,25 @@ def _entries(kind: str, array: Any, defaults: dict[str, Any], entry: type[msgspe
     known = {field.encode_name for field in msgspec.structs.fields(entry)}
     shared = {field: value for field, value in defaults.items() if field in known}
     return [
-        _converted(_with(shared, one), entry, f"{name}: {kind} {one.get('name', number)!r}")
+        _entry(_with(shared, one), entry, f"{name}: {kind} {one.get('name', number)!r}")
         for number, one in enumerate(array, 1)
     ]
 
 
 def _with(defaults: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
     """An entry that says how its lines are written says all of it."""
-    formats = {field.encode_name for field in msgspec.structs.fields(Declared)} - set(_BESIDE)
+    formats = {field.encode_name for field in msgspec.structs.fields(Declared)} - set(_BESIDE) | {"format-from"}
     if formats & one.keys():
         defaults = {field: value for field, value in defaults.items() if field not in formats}
     return {**defaults, **one}
+
+
+def _entry(raw: dict[str, Any], kind: type[Any], where: str) -> Any:
+    made = _converted(raw, kind, where)
+    try:
+        return made.resolved() if isinstance(made, LogEntry) else made
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _converted(raw: dict[str, Any], kind: type[Any], where: str) -> Any:

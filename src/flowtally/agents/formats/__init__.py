@@ -92,4 +92,4 @@ def _options() -> list[str]:
     return ["--" + field.encode_name for field in fields if field.name == "format" or field.name in STRINGS]
 
 
-__all__ = ["ENVELOPES", "FORMATS", "KNOWN", "STRINGS", "Declared", "Format", "format_of", "times_of"]
+__all__ = ["BESIDE", "ENVELOPES", "FORMATS", "KNOWN", "STRINGS", "Declared", "Format", "format_of", "times_of"]
