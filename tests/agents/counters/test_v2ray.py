@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import httpx
@@ -13,6 +14,7 @@ from flowtally.agents.counters.grpc import fields, text_field
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.agents.counters.v2ray import Beginning, V2Ray, stood, uptime
+from flowtally.edges import format_instant, parse_instant
 
 # QueryStats(pattern "user>>>") and GetSysStats of V2Ray 4.34 (Debian 12), recorded: alice loaded 100,000 bytes.
 STATS = bytes.fromhex(
@@ -50,6 +52,21 @@ def test_what_is_written_is_read(users: dict[str, tuple[int, int]], order: objec
     found = stood(encoded([*stats, *others]), "")
     assert {one.name: (one.bytes_up, one.bytes_down) for one in found} == users
     assert len({one.counter for one in found}) == len(users)
+
+
+def test_what_xray_says_of_its_users_is_read_alike() -> None:
+    """In the shape that `xray api statsquery` prints, put on the wire by the names and numbers of Xray's command.proto,
+    which are V2Ray's: beside users there are inbounds, outbounds, and counters of who is online."""
+    shown = """
+        {"stat": [{"name": "inbound>>>vless>>>traffic>>>downlink", "value": "100391432"},
+                  {"name": "user>>>love@xray.com>>>traffic>>>uplink", "value": "18446744"},
+                  {"name": "user>>>love@xray.com>>>traffic>>>downlink", "value": "6442450944"},
+                  {"name": "user>>>idle@xray.com>>>traffic>>>downlink"},
+                  {"name": "user>>>love@xray.com>>>online", "value": "1"},
+                  {"name": "outbound>>>direct>>>traffic>>>uplink", "value": "12"}]}"""
+    stats = [(one["name"], int(one.get("value", 0))) for one in json.loads(shown)["stat"]]
+    found = {one.name: (one.bytes_up, one.bytes_down) for one in stood(encoded(stats), "")}
+    assert found == {"love@xray.com": (18_446_744, 6_442_450_944), "idle@xray.com": (0, 0)}
 
 
 @given(st.binary(max_size=60), st.integers(0, len(STATS)))
@@ -148,7 +165,7 @@ def test_one_process_has_one_beginning_however_the_clock_is_set(polls: list[tupl
     said = set()
     for elapsed, step in sorted(polls):
         now[:] = elapsed, 1_700_000_000_000 + elapsed + step
-        said.add(beginning(elapsed // 1000))
+        said.add(beginning(elapsed // 1000, elapsed))
     assert len(said) == 1
 
 
@@ -156,6 +173,35 @@ def test_another_process_has_another_beginning() -> None:
     now = [0]
     beginning = Beginning(lambda: now[0], lambda: now[0])
     now[0] = 60_000
-    first = beginning(60)
+    first = beginning(60, now[0])
     now[0] = 70_000
-    assert beginning(5) != first
+    assert beginning(5, now[0]) != first
+
+
+@given(st.integers(0, 10**9), st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 1_000), st.integers(0, 1_000))))
+def test_pollers_that_know_nothing_of_each_other_say_one_beginning(
+    began: int, polls: list[tuple[int, int, int]]
+) -> None:
+    """Whenever they ask, and however long (up to a second) question and answer are on their way."""
+    said = []
+    for after, there, back in polls:
+        asked = began + after
+        now = asked + there + back
+        beginning = Beginning(lambda now=now: 10**12 + now, lambda now=now: now)  # type: ignore[misc]
+        said.append(parse_instant(beginning((asked + there - began) // 1000, asked)))
+    assert all(abs(one - (10**12 + began)) <= 1_000 for one in said)
+
+
+def test_an_answer_that_is_long_on_its_way_is_asked_for_again() -> None:
+    times = iter([0, 3_000, 5_000, 5_010, 5_010])
+    counters = Counters(name="x", kind="v2ray", address="127.0.0.1:1")
+    api = Api(uptimes=(1, 2, 4))
+    one = V2Ray(counters, wall=lambda: 10**12, elapsed=lambda: next(times), transport=httpx.MockTransport(api))
+    assert {stat.epoch for stat in one()} == {format_instant(10**12 - 4_010)}
+
+
+def test_one_that_never_answers_promptly_is_told() -> None:
+    times = iter(range(0, 100_000, 2_000))
+    counters = Counters(name="x", kind="v2ray", address="127.0.0.1:1")
+    with pytest.raises(Unasked, match="more than 1000 ms"):
+        V2Ray(counters, elapsed=lambda: next(times), transport=httpx.MockTransport(Api()))()

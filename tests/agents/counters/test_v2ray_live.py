@@ -212,7 +212,6 @@ def test_the_agent_polls_what_its_configuration_says(
         finally:
             agent.stop()
             running.join(60)
-    assert Agent(config, {"FLOWTALLY_TOKEN": live.token}, once=True, voice=Voice(said)).config.entries["counters"]
     assert live.token not in said.getvalue()
 
 

@@ -67,7 +67,7 @@ def started(info: bytes) -> int:
     """When the process of a `show info` started, in seconds since 1970."""
     found = re.search(rb"^Start_time_sec: (\d{1,12})$", info, re.MULTILINE)
     if found is None:
-        raise Unasked("`show info` does not say when the process started (Start_time_sec; HAProxy 2.4 and later do)")
+        raise Unasked("`show info` does not say when the process started (Start_time_sec; HAProxy 2.6 does)")
     return int(found[1])
 
 

@@ -4,8 +4,8 @@ It needs in their configuration: `stats`, an `api` with StatsService, `statsUser
 policy of the users' level, and an `email` (of `http` and `socks`: the `user`) for each. Counters are in memory: they
 begin with the process. They are never reset here: who else reads them would miss what was taken away.
 
-Uplink is what the user sent. `Uptime` has whole seconds, so the beginning is known within a second or two; the server
-takes instants that near for the same.
+Uplink is what the user sent. `Uptime` has whole seconds, so the beginning is known to two seconds; the server takes
+instants within five for one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ PACKAGES: Final = {
 PATTERN: Final = "user>>>"
 _NAME: Final = re.compile(r"user>>>(.+)>>>traffic>>>(uplink|downlink)", re.DOTALL)
 SLACK_MS: Final = 2_000
+PROMPT_MS: Final = 1_000
+TRIES: Final = 3
 
 
 def running_ms() -> int:
@@ -53,6 +55,7 @@ class V2Ray:
         self._packages = PACKAGES[counters.kind]
         self._timeout_s = counters.timeout_s
         self._transport = transport
+        self._elapsed = elapsed
         self._beginning = Beginning(wall, elapsed)
 
     def __call__(self) -> list[Stood]:
@@ -65,10 +68,19 @@ class V2Ray:
                 before = self._uptime(http, package)
             asked = text_field(1, PATTERN)  # `reset` left out is false
             stats = unary(http, self._address, f"{package}.StatsService/QueryStats", asked)
-            after = self._uptime(http, package)
+            sent, after = self._timed(http, package)
         if after < before:
             raise Unasked(f"{self._address} began anew while it was asked")
-        return stood(stats, self._beginning(after))
+        return stood(stats, self._beginning(after, sent))
+
+    def _timed(self, http: httpx.Client, package: str) -> tuple[int, int]:
+        """Uptime, and when it was asked for: an answer that was long on its way says not well enough when it began."""
+        for _ in range(TRIES):
+            sent = self._elapsed()
+            said = self._uptime(http, package)
+            if self._elapsed() - sent <= PROMPT_MS:
+                return sent, said
+        raise Unasked(f"{self._address} took more than {PROMPT_MS} ms to say how long it runs, {TRIES} times")
 
     def _uptime(self, http: httpx.Client, package: str) -> int:
         return uptime(unary(http, self._address, f"{package}.StatsService/GetSysStats", b""))
@@ -81,13 +93,14 @@ class Beginning:
     def __init__(self, wall: Callable[[], int], elapsed: Callable[[], int]) -> None:
         self._wall = wall
         self._elapsed = elapsed
-        self._said: tuple[int, int, str] | None = None  # began (of `elapsed`), its uptime, and how it is called
+        self._said: tuple[int, str] | None = None  # when it began by `elapsed`, and how that is called
 
-    def __call__(self, uptime_s: int) -> str:
-        began = self._elapsed() - uptime_s * 1000
+    def __call__(self, uptime_s: int, sent: int) -> str:
+        """`sent`: when it was asked, by `elapsed`."""
+        began = sent - uptime_s * 1000
         if self._said is None or abs(began - self._said[0]) > SLACK_MS:
-            self._said = (began, uptime_s, format_instant(self._wall() - uptime_s * 1000))
-        return self._said[2]
+            self._said = (began, format_instant(self._wall() - (self._elapsed() - began)))
+        return self._said[1]
 
 
 def stood(answer: bytes, epoch: str) -> list[Stood]:
