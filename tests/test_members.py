@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from tests.conftest import Client
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.agents.formats.cloudevents import read_line
+from flowtally.agents.reading import Reading as LogReading
+from flowtally.agents.reading import Unreadable as LogUnreadable
 from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.errors import MalformedBody, TooLarge
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.counting import count_names
 from flowtally.ingest.reading_body import Unreadable, decode_readings
-from flowtally.members import Repeated, count_members, find_repeated
+from flowtally.members import Repeated, count_members, find_repeated, find_repeated_in
 from flowtally.readings import MAX_READINGS, Reading
 
 
@@ -53,6 +56,43 @@ values: st.SearchStrategy[Any] = st.recursive(
 def test_a_text_without_any_has_as_many_names_as_members(value: Any, ascii: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii, indent=1).encode("utf-8", "surrogatepass")
     assert count_members(value) == count_names(text)
+
+
+texts = st.text(st.sampled_from(['"', ":", "\\", "a", " ", "é"]), max_size=3)
+objects = st.recursive(
+    st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.lists(st.tuples(texts, inner), max_size=3).map(tuple),
+    max_leaves=8,
+)
+colons = st.sampled_from([":", " :", ": ", "\t: "])
+
+
+def written(value: Any, colon: str) -> str:
+    """JSON, objects as they may be: pairs, of which some may have the same name."""
+    if isinstance(value, tuple):
+        return "{" + ",".join(f"{json.dumps(name)}{colon}{written(one, colon)}" for name, one in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(written(one, colon) for one in value) + "]"
+    return json.dumps(value)
+
+
+@given(objects, colons)
+def test_the_quick_look_finds_what_the_long_one_does(value: Any, colon: str) -> None:
+    text = written(value, colon).encode()
+    assert find_repeated_in(text, json.loads(text)) == find_repeated(text)
+
+
+@pytest.mark.parametrize("colon", [":", " :"])
+def test_a_line_of_a_log_with_a_member_twice_is_unreadable(colon: str) -> None:
+    good = f'{{"id":"1","account"{colon}"acme","time":"2026-03-01T00:00:00Z","bytes_down"{colon}7}}'
+    bad = good[:-1] + f',"bytes_do\\u0077n"{colon}1}}'
+    cloud = '{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"a","data":{"bytes_up":1%s}}'
+    assert isinstance(read_line(good.encode()), LogReading)
+    assert isinstance(read_line((cloud % "").encode()), LogReading)
+    for line in (bad, cloud % ',"bytes_up":2', cloud % ',"labels":{"a":"1","a":"2"}'):
+        found = read_line(line.encode())
+        assert isinstance(found, LogUnreadable)
+        assert "given twice" in found.detail
 
 
 # -- No route takes one -----------------------------------------------------------------------------------------------

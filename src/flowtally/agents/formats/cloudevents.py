@@ -2,7 +2,7 @@
 
 The file is the numbered source, so an event's own `source` and `sequence` do not identify it here: its `id` is kept as
 it is and its `source` as the label `source`. To keep the events' own identity, POST the file to /v1/events instead.
-The server's strictness applies: unknown fields and wrong types make a line unreadable.
+The server's strictness applies: unknown fields, wrong types and a member that is there twice make a line unreadable.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.agents.reading import Line, Reading, Unreadable, rfc3339_at
+from flowtally.errors import MalformedBody
 from flowtally.events import MAX_LABEL_VALUE_BYTES, MAX_LABELS, CloudEvent, UsageEvent
+from flowtally.members import find_repeated_in
 
 
 class PlainLine(UsageEvent, gc=False, forbid_unknown_fields=True):
@@ -20,11 +22,7 @@ class PlainLine(UsageEvent, gc=False, forbid_unknown_fields=True):
     account: str = ""
 
 
-class _Kind(msgspec.Struct):
-    specversion: str | None = None
-
-
-_kind = msgspec.json.Decoder(_Kind)
+_any = msgspec.json.Decoder()
 _cloud = msgspec.json.Decoder(CloudEvent)
 _plain = msgspec.json.Decoder(PlainLine)
 
@@ -34,9 +32,14 @@ def read_line(line: bytes) -> Line:
     if not line.strip():
         return None
     try:
-        event = _plain.decode(line) if _kind.decode(line).specversion is None else _cloud.decode(line).plain()
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        value = _any.decode(line)
+        is_cloud = isinstance(value, dict) and value.get("specversion") is not None
+        event = _cloud.decode(line).plain() if is_cloud else _plain.decode(line)
+        repeated = find_repeated_in(line, value)
+    except (MalformedBody, ValueError, RecursionError) as error:
         return Unreadable("not_this_format", f"not a usage event: {error}"[:200])
+    if repeated is not None:
+        return Unreadable("not_this_format", f"not a usage event: {repeated}")
     time_at = None if event.time is None else rfc3339_at(event.time)
     if event.time is not None and time_at is None:
         return Unreadable("bad_time", f"not an RFC 3339 instant: {event.time[:60]}")
