@@ -16,6 +16,9 @@ import pytest
 from tests.live import Live, clean_environment, live_server
 
 FLOWTALLY = [sys.executable, "-m", "flowtally"]
+FIELD = Path(__file__).parents[1] / "fixtures/field"
+HAPROXY = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
+THREEPROXY = "L%d-%m-%Y %H:%M:%S.%. %N.%p %E %U %C:%c %R:%r %O %I %h %T"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,32 @@ def test_a_log_is_counted_once_however_often_it_is_imported(live: Live, tmp_path
     )
     assert {row["user"]: row["bytes_down"] for row in usage["rows"]} == {"ann": 250_000, "bob": 500}
     assert ask(live, "balance", "once")["pools"]["traffic"]["left"] == 1_000_000_000 - usage["total"]["bytes"]
+
+
+def test_each_log_is_read_as_it_is_declared(live: Live) -> None:
+    declared = {
+        "case29-iis.log": ("--format", "iis"),  # 810 up, 5,640 down
+        "case28-haproxy.log": ("--haproxy-log-format", HAPROXY, "--envelope", "syslog", "--zone", "UTC"),  # 0, 1,900
+        "case30-3proxy.log": ("--3proxy-logformat", THREEPROXY, "--zone", "Europe/Berlin"),  # 412, 48,211
+        "case27-caddy.json": ("--json-fields", "time=ts,bytes_up=bytes_read,bytes_down=size"),  # 2,048, 14,000
+        "case11-docker-json-file.log": ("--format", "docker"),  # 0, 1,300
+    }
+    make_account(live, "declared")
+    for name, options in declared.items():
+        assert ask(live, "import", str(FIELD / name), "--account", "declared", *options)["unreadable"] == 0
+    usage = ask(live, "usage", "declared", "--from", "2026-03-10", "--to", "2026-03-11", "--bucket", "total")
+    assert (usage["total"]["bytes_up"], usage["total"]["bytes_down"]) == (3_270, 71_051)
+
+
+def test_a_log_that_is_declared_twice_or_of_no_use_is_not_read(live: Live) -> None:
+    log = str(FIELD / "case29-iis.log")
+    for options, says in [
+        (("--format", "iis", "--json-fields", "time=t"), "exactly one of --format"),
+        (("--format", "iis", "--zone", "Berlin"), "not an IANA time zone"),
+    ]:
+        done = run(live, "import", log, "--account", "nobody", *options)
+        assert done.returncode == 2
+        assert says in done.stderr
 
 
 def test_lines_that_cannot_be_read_are_shown_and_the_exit_says_so(live: Live, tmp_path: Path) -> None:

@@ -46,10 +46,9 @@ def test_the_default_logs_are_read_with_and_without_the_header_of_syslog(header:
 
 
 def test_what_a_default_log_cannot_know_is_said() -> None:
-    notes = format_of(Declared(format="haproxy")).notes
-    assert [note.split(",")[0].split(":")[0] for note in notes] == [
-        "it names no user", "it has no %U", "%tr is local time without its zone",
-    ]  # fmt: skip
+    notes = " ".join(format_of(Declared(format="haproxy")).notes)
+    for said in ("not tell bytes from the client", "not tell a user's name", "%tr is local time without its zone"):
+        assert said in notes
 
 
 def test_captured_headers_and_bad_requests_are_read_over() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -28,6 +28,12 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     envelope: str = ""
     time_format: str = ""
     zone: str = ""
+
+
+def gaps(means: Mapping[str, str]) -> tuple[str, ...]:
+    """What a format of these meanings cannot tell, as notes."""
+    told = {"bytes_up": "bytes from the client", "bytes_down": "bytes to the client", "user": "a user's name"}
+    return tuple(f"the format does not tell {what}" for one, what in told.items() if one not in means)
 
 
 class Wrapped(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ import msgspec
 
 from flowtally.agents.formats.containers import Cri, Docker, journald
 from flowtally.agents.formats.declared import Envelope, Format, Wrapped
-from flowtally.agents.formats.syslog import Syslog
+from flowtally.agents.formats.syslog import NO_YEAR, Syslog
 from flowtally.agents.reading import Line, Reading, Unreadable
 from flowtally.errors import ConfigError
 
@@ -36,6 +36,7 @@ def enveloped(inner: Format, name: str) -> Format:
     return msgspec.structs.replace(
         inner,
         read_line=read_line,
+        notes=(*inner.notes, *_undated(inner, name)),
         means=inner.means if "time" in inner.means or not inner.means else {"time": name, **inner.means},
         remember=_remembering(inner, unwrap, remember),
         envelope=Envelope(unwrap, read),
@@ -53,6 +54,10 @@ def either(first: Format, second: Format) -> Format:
         return read
 
     return msgspec.structs.replace(first, read_line=read_line)
+
+
+def _undated(inner: Format, name: str) -> tuple[str, ...]:
+    return (NO_YEAR,) if name == "syslog" and inner.means and "time" not in inner.means else ()
 
 
 def _unwrapping(name: str, zone: str) -> tuple[Unwrap, Remember | None]:

@@ -17,7 +17,7 @@ import msgspec
 
 from flowtally.agents.formats import strptime
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
-from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.members import Member, Members, value_of, whole_number
 from flowtally.agents.formats.strictjson import NotJson, object_of
 from flowtally.agents.formats.times import Times
@@ -112,9 +112,9 @@ def _text(declared: Declared, text: str, what: str) -> Format:
 def _notes(operators: list[Operator], means: dict[str, str]) -> tuple[str, ...]:
     notes = [_BODIES] if {"%BYTES_RECEIVED%", "%BYTES_SENT%"} & {means.get("bytes_up"), means.get("bytes_down")} else []
     if "user" not in means:
-        notes.append("it names no user: log a header or metadata called " + ", ".join(sorted(NAMES)))
+        notes.append("a user is a header or metadata called " + ", ".join(sorted(NAMES)))
     cut = [one for one in operators if one.length and one.spelled == means.get("user")]
-    return (*notes, *(f"{one.spelled} cuts names: two that begin alike are one" for one in cut))
+    return (*gaps(means), *notes, *(f"{one.spelled} cuts names: two that begin alike are one" for one in cut))
 
 
 def _operator(match: re.Match[str]) -> Operator:

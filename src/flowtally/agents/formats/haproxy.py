@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
-from flowtally.agents.formats.declared import Declared, Format, Wrapped
+from flowtally.agents.formats.declared import Declared, Format, Wrapped, gaps
 from flowtally.agents.formats.hapconfig import format_text
 from flowtally.agents.formats.syslog import Syslog
 from flowtally.agents.formats.times import Times
@@ -88,11 +88,8 @@ def _default(declared: Declared, text: str, what: str) -> Format:
 
 def _compiled(declared: Declared, text: str, what: str) -> Format:
     reader = Compiled(_with_fraction(_pieces(text, declared)), what, needs_time=not declared.envelope)
-    notes = []
-    if "user" not in reader.means:
-        notes.append("it names no user: log one as %[var(txn.user)], --user-from client counts by address")
-    if "bytes_up" not in reader.means:
-        notes.append("it has no %U, so no bytes up are known")
+    hints = {"user": "log one as %[var(txn.user)]", "bytes_up": "log %U"}
+    notes = [*gaps(reader.means), *(hint for one, hint in hints.items() if one not in reader.means)]
     if reader.means.get("time") in ("%t", "%tr") and not declared.zone:
         notes.append(f"{reader.means['time']} is local time without its zone: declare it with --zone")
     return Format(declared, reader.read_line, reader.means, tuple(notes))

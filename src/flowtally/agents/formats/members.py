@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from flowtally.agents.formats.compiled import Means
-from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.strictjson import NotJson, object_of, text_in
 from flowtally.agents.formats.times import BadTime, Times, whole
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity
@@ -93,7 +93,7 @@ def json_fields(declared: Declared) -> Format:
     """Of `--json-fields`."""
     needs_time = not declared.envelope
     reader = Members(_declared(declared.json_fields), Times(declared.time_format, declared.zone), needs_time=needs_time)
-    return Format(declared, reader.read_line, reader.means, takes_times=True)
+    return Format(declared, reader.read_line, reader.means, gaps(reader.means), takes_times=True)
 
 
 def whole_number(text: str) -> int | None:

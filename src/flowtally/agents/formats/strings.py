@@ -57,7 +57,7 @@ def made(
     hint: Callable[[bytes], str] | None = None,
 ) -> Format:
     """The pieces as a format. `what` names it in messages."""
-    compiled = Compiled(pieces, what, hint=hint)
+    compiled = Compiled(pieces, what, needs_time=not declared.envelope, hint=hint)
     _check_unknown(pieces, compiled, what)
     return Format(declared, compiled.read_line, compiled.means, _notes(compiled, server))
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from flowtally.agents.formats import strptime
 from flowtally.agents.formats.compiled import Compiled, Field, Piece
-from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line, Unreadable, text_of
 from flowtally.errors import ConfigError
@@ -64,7 +64,7 @@ def _compiled(declared: Declared, text: str, what: str) -> Format:
     zone = declared.zone if local else "UTC"
     reader = Compiled(_pieces(text, zone, filtered=filtered), what, needs_time=not declared.envelope)
     notes = ("L writes local time: declare its zone with --zone",) if local and not zone else ()
-    return Format(declared, reader.read_line, reader.means, notes)
+    return Format(declared, reader.read_line, reader.means, (*gaps(reader.means), *notes))
 
 
 def _kind(text: str) -> tuple[str, bool, bool]:
