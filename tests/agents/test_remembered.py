@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents.fake import FakeServer
 
@@ -62,6 +62,7 @@ def counted(path: Path, name: str, steps: list[int], batch_events: int) -> list[
 
 
 @pytest.mark.parametrize(("name", "rows"), [("iis", 14), ("docker:squid", 8)])
+@settings(deadline=None)
 @given(data=st.data(), batch_events=st.integers(1, 5))
 def test_an_import_in_pieces_is_the_import_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, name: str, rows: int, data: st.DataObject, batch_events: int

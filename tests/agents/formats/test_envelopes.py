@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, Format, format_of
@@ -50,6 +50,7 @@ def pieces_of(text: str, cuts: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(places)]
 
 
+@settings(deadline=None)
 @given(header=HEADERS)
 def test_any_header_of_syslog_comes_off_before_any_format(header: str) -> None:
     squid = SQUID % b"a"
@@ -61,6 +62,7 @@ def test_any_header_of_syslog_comes_off_before_any_format(header: str) -> None:
     ).read_line(clf)
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.tuples(st.text("ab\"\\\u00e9", max_size=30), st.sampled_from(["stdout", "stderr"])), min_size=1),
     cuts=st.lists(st.lists(st.integers(0, 999), max_size=4)),

@@ -1,7 +1,7 @@
 """Envoy's logs, of lines that Envoy 1.40 wrote; a stream that is logged as it goes counts once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
@@ -73,6 +73,7 @@ def test_only_the_end_of_a_stream_counts() -> None:
     assert found[3] == Reading(time_at=AT + 328, bytes_up=56, bytes_down=242, client="127.0.0.1")
 
 
+@settings(deadline=None)
 @given(sums=st.lists(st.integers(0, 10**12), min_size=1).map(sorted), kind=st.sampled_from(["Tcp", "Downstream"]))
 def test_a_stream_is_its_last_sum_however_often_it_was_logged(sums: list[int], kind: str) -> None:
     read_line = format_of(Declared(envoy_format=TCP)).read_line
@@ -86,6 +87,7 @@ def test_a_stream_is_its_last_sum_however_often_it_was_logged(sums: list[int], k
     assert not any(isinstance(one, Unreadable) for one in found)
 
 
+@settings(deadline=None)
 @given(agent=st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40))
 def test_no_header_of_a_client_changes_what_the_default_log_counts(agent: str) -> None:
     line = DEFAULT_LINE.replace(b'a" "b', agent.encode())

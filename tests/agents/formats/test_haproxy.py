@@ -1,7 +1,7 @@
 """HAProxy's logs, of lines that HAProxy 2.6 wrote: its own format strings, as they stand in haproxy.cfg or without."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
@@ -102,6 +102,7 @@ def test_a_time_with_its_zone_is_preferred_to_a_local_one(text: str, line: bytes
     assert found.time_at == (AT + 476 if "Tl" in text else AT)
 
 
+@settings(deadline=None)
 @given(
     user=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30),
     up=st.integers(0, 2**53 - 1),

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
@@ -38,6 +38,7 @@ def named(name: str, line: bytes, **declared: str) -> Line:
     return format_of(Declared(format=name, **declared)).read_line(line)
 
 
+@settings(deadline=None)
 @given(
     others=st.dictionaries(
         NAMES.filter(lambda name: name not in ("ts", "up", "a", "who", "peer", "code")), OTHERS, max_size=4
@@ -63,6 +64,7 @@ def test_a_random_line_is_read_as_it_was_written(
     assert read(line.encode()) == Reading(time_at=ms, bytes_up=up, bytes_down=down, status=200, user=right)
 
 
+@settings(deadline=None)
 @given(name=NAMES, inner=st.booleans())
 def test_a_member_that_is_there_twice_makes_a_line_unreadable(name: str, *, inner: bool) -> None:
     twice = f"{{{json.dumps(name)}:1,{json.dumps(name)}:1}}"

@@ -141,7 +141,7 @@ def check(server: str, name: str) -> None:
 def test_where_squid_writes_a_name_beside_a_url_it_is_read_or_ambiguous(name: str) -> None:
     line = f"1773133200.123 37 10.0.0.1 TCP_MISS/200 7 GET http://n.test/ {squid_brackets(name)} HIER_NONE/- a/b"
     read = format_of(Declared(format="squid")).read_line(line.encode())
-    if " " in name:
+    if " " in name[:-1]:  # the URL may end there, and what follows be the name
         assert isinstance(read, Unreadable)
         assert read.reason == "ambiguous"
     else:

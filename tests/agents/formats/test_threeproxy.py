@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
@@ -45,6 +45,7 @@ def test_records_of_logdump_are_what_moved_since_the_last_one() -> None:
     assert sum(one.bytes_up for one in map(read, lines) if isinstance(one, Reading)) == 23
 
 
+@settings(deadline=None)
 @given(
     ms=st.integers(0, 3_000_000_000_000),
     user=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=12),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats.times import NAMES, BadTime, Times
@@ -119,6 +119,7 @@ def test_an_hour_that_was_twice_or_never_is_told() -> None:
     assert berlin.at("2026-10-25 02:30:00+01:00") - berlin.at("2026-10-25 02:30:00+02:00") == 3_600_000
 
 
+@settings(deadline=None)
 @given(zone=st.sampled_from(ZONES), local=st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1)))
 def test_a_local_time_is_the_one_instant_that_its_zone_writes_so(zone: str, local: datetime) -> None:
     """The slow obvious model: every instant around it, written in the zone."""
@@ -129,6 +130,7 @@ def test_a_local_time_is_the_one_instant_that_its_zone_writes_so(zone: str, loca
     assert instants(Times(zone=zone), local.isoformat(" ")) == (written if len(written) == 1 else set())
 
 
+@settings(deadline=None)
 @given(year=st.integers(1990, 2036), zone=st.sampled_from(ZONES), minutes=st.integers(0, 366 * 96))
 def test_around_the_changes_of_clocks_too(year: int, zone: str, minutes: int) -> None:
     info = ZoneInfo(zone)
@@ -138,6 +140,7 @@ def test_around_the_changes_of_clocks_too(year: int, zone: str, minutes: int) ->
     assert instants(Times(zone=zone), local.isoformat()) == (set() if twice else {at})
 
 
+@settings(deadline=None)
 @given(at=INSTANTS, fraction=st.text("0123456789", min_size=1, max_size=12), east=st.integers(-1439, 1439))
 def test_an_instant_is_the_same_in_every_spelling_and_its_fraction_is_cut(at: int, fraction: str, east: int) -> None:
     sign, (hours, minutes) = "-" if east < 0 else "+", divmod(abs(east), 60)
@@ -158,6 +161,7 @@ def test_an_instant_is_the_same_in_every_spelling_and_its_fraction_is_cut(at: in
     assert Times("epoch-ms").at(f"{exact}.9") == exact
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(["", *NAMES, "%Y%m%d %H%M%S%f%z"]), text=st.text(max_size=80))
 def test_no_text_is_more_than_no_instant(name: str, text: str) -> None:
     assert all(at.year < 10_000 for at in instants(Times(name, "Europe/Berlin"), text))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, Format, format_of
@@ -52,6 +52,7 @@ def right_of(row: dict[str, int], user: str) -> Reading:
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(tables=st.lists(TABLES, min_size=1, max_size=3), separator=st.sampled_from([" ", "\t"]), cut=st.integers(0, 99))
 def test_fields_may_change_and_reading_may_begin_anywhere(tables: list, separator: str, cut: int) -> None:  # type: ignore[type-arg]
     lines: list[bytes] = [b"#Software: some", b"#Version: 1.0"]

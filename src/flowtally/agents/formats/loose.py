@@ -104,5 +104,7 @@ def _any_of(languages: Sequence[bytes], literals: Sequence[bytes], span: Span) -
     one = b"[" + b"".join(b"\\x%02x" % byte for byte in sorted(held - {_BACKSLASH})) + b"]"
     if _BACKSLASH not in held:
         return one + b"*"
-    alone = not (escaped and all(one.escapes for one in inside))
-    return b"(?:" + one + (rb"|\\." if escaped else b"") + (rb"|\\" if alone else b"") + b")*"
+    if not escaped:
+        return b"(?:" + one + rb"|\\)*"
+    # A backslash goes with what follows it, so there is one way to read many of them; alone it may be the last byte.
+    return b"(?:" + one + rb"|\\.)*" + (b"" if all(one.escapes for one in inside) else rb"\\?")
