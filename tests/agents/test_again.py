@@ -60,7 +60,7 @@ def of(kinds: list[str], *wanted: str) -> list[int]:
     return [number for number, kind in enumerate(kinds, 1) if kind in wanted]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(first=kinds, more=kinds, stops=st.lists(st.integers(1, 4), max_size=4))
 def test_each_line_counts_once_whatever_was_read_in_which_order(
     tmp_path_factory: pytest.TempPathFactory, first: list[str], more: list[str], stops: list[int]

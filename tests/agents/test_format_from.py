@@ -8,6 +8,8 @@ import pytest
 
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import Declared
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.reader import LogFile
 from flowtally.cli.declaring import declared
 from flowtally.errors import ConfigError
 
@@ -122,11 +124,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         format_from(str(tmp_path))
 
 
-def test_the_option_takes_logs_of_one_format_and_goes_with_a_zone(tmp_path: Path) -> None:
+def test_the_option_has_a_format_for_each_log_and_goes_with_a_zone(tmp_path: Path) -> None:
     path = str(file(tmp_path, APACHE))
-    one = declared(configuration=path, logs=["/var/log/web/access.log", "/var/log/web/access.log.1"], zone="UTC")
-    assert one == Declared(apache_log_format='%h %l %u %t "%r" %>s %O', zone="UTC")
-    with pytest.raises(ConfigError, match="import them one by one"):
-        declared(configuration=path, logs=["/var/log/web/access.log", "/var/log/web/both.log"])
-    with pytest.raises(ConfigError, match="and so does another option"):
-        declared(configuration=path, logs=["-"], format="squid")
+
+    def of(name: str, **options: str) -> Declared:
+        with Path(path).open("rb") as raw:
+            return declared(LogFile(raw, name), Mapping(), path, **options)
+
+    one = Declared(apache_log_format='%h %l %u %t "%r" %>s %O', zone="UTC")
+    assert of("/var/log/web/access.log", zone="UTC") == of("/var/log/web/access.log.1", zone="UTC") == one
+    assert of("/var/log/web/both.log", zone="UTC") != one
+    with pytest.raises(ConfigError, match="say one of them"):
+        of("/var/log/web/access.log", format="squid")

@@ -47,7 +47,7 @@ def test_two_logs_and_their_concatenation_count_ten_in_every_order(order: tuple[
     assert len(down(server)) == 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     parts=st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=4),
     joined=st.lists(st.integers(0, 3), min_size=1, max_size=4),
@@ -123,3 +123,15 @@ def test_in_a_large_batch_a_part_that_stands_elsewhere_is_found_wherever_it_is(t
 def test_samples_are_spread_from_the_first_to_the_last() -> None:
     assert spread(3) == [0, 1, 2]
     assert (spread(10_000)[0], spread(10_000)[-1], len(spread(10_000))) == (0, 9999, 50)
+
+
+def test_a_health_check_that_looks_like_another_servers_is_no_overlap(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "log"
+    check = b"1795000000.000      5 10.0.0.1 TCP_MISS/200 0 GET http://n.test/ - HIER_DIRECT/10.0.0.2 text/html\n"
+    path.write_bytes(check)
+    assert run(server, path, source="one", io=False).stored == 1
+    assert run(server, path, source="two", io=False).stored == 1
+    path.write_bytes(check.replace(b" - ", b" bob "))
+    assert run(server, path, source="three", io=False).stored == 1
+    with pytest.raises(AlreadyCounted, match="Line 1 of this log stands in source 'three'"):
+        run(server, path, source="four", io=False)

@@ -71,7 +71,7 @@ def test_a_server_that_echoes_the_token_does_not_make_us_print_it(flowtally: Pro
 
 
 def test_a_missing_file_is_named(flowtally: Program) -> None:
-    ran = flowtally("import", "/nowhere/access.log", "--account", "acme")
+    ran = flowtally("import", "/nowhere/access.log", "--format", "squid", "--account", "acme")
     assert ran.code == 1
     assert "/nowhere/access.log" in ran.err
 

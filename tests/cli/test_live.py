@@ -62,7 +62,18 @@ def test_a_log_is_counted_once_however_often_it_is_imported(live: Live, tmp_path
     make_account(live, "once")
     log = tmp_path / "access.log"
     log.write_text("".join(squid_line(i, "ann", 1000) for i in range(250)))
-    command = ("import", str(log), "--account", "once", "--product", "residential", "--batch", "100")
+    command = (
+        "import",
+        str(log),
+        "--format",
+        "squid",
+        "--account",
+        "once",
+        "--product",
+        "residential",
+        "--batch",
+        "100",
+    )
     assert ask(live, *command)["stored"] == 250
     assert ask(live, *command)["stored"] == 0
     with log.open("a") as growing:
@@ -105,7 +116,7 @@ def test_lines_that_cannot_be_read_are_shown_and_the_exit_says_so(live: Live, tm
     make_account(live, "partly")
     log = tmp_path / "access.log"
     log.write_text(squid_line(1, "ann", 10) + "what is this\n" + squid_line(2, "ann", 10))
-    done = run(live, "import", str(log), "--account", "partly")
+    done = run(live, "import", str(log), "--format", "squid", "--account", "partly")
     assert done.returncode == 3
     assert "3 lines: 2 stored, 1 unreadable" in done.stdout
     assert "line 2:" in done.stdout
@@ -115,10 +126,10 @@ def test_lines_that_cannot_be_read_are_shown_and_the_exit_says_so(live: Live, tm
 def test_a_pipe_needs_a_source_and_then_goes_on_too(live: Live) -> None:
     make_account(live, "piped")
     lines = squid_line(1, "ann", 10) + squid_line(2, "ann", 10)
-    refused = run(live, "import", "-", "--account", "piped", stdin=lines)
+    refused = run(live, "import", "-", "--format", "squid", "--account", "piped", stdin=lines)
     assert refused.returncode == 2
     assert "--source" in refused.stderr
-    command = ("import", "-", "--account", "piped", "--source", "nightly", "--json")
+    command = ("import", "-", "--format", "squid", "--account", "piped", "--source", "nightly", "--json")
     first, second = (json.loads(run(live, *command, stdin=lines).stdout) for _ in range(2))
     assert (first["stored"], second["stored"]) == (2, 0)
 
@@ -127,7 +138,7 @@ def test_ctrl_c_stops_an_import_that_goes_on_later(live: Live, tmp_path: Path) -
     make_account(live, "stopped")
     log = tmp_path / "access.log"
     log.write_text("".join(squid_line(i, "eve", 1000) for i in range(20_000)))
-    command = ["import", str(log), "--account", "stopped"]
+    command = ["import", str(log), "--format", "squid", "--account", "stopped"]
     running = subprocess.Popen(
         [*FLOWTALLY, *command, "--batch", "10"],
         env=live.environment,
@@ -172,7 +183,19 @@ def test_a_correction_moves_usage_balance_changes_and_explanation(live: Live, tm
     make_account(live, "fixed")
     log = tmp_path / "fixed.log"
     log.write_text("".join(squid_line(i, "ann", 1000) for i in range(5)))
-    ask(live, "import", str(log), "--account", "fixed", "--product", "residential", "--source", "fixed-log")
+    ask(
+        live,
+        "import",
+        str(log),
+        "--format",
+        "squid",
+        "--account",
+        "fixed",
+        "--product",
+        "residential",
+        "--source",
+        "fixed-log",
+    )
     cursor = ask(live, "changes", "--since", "today", "--limit", "1000")["next"]
     done = ask(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000", "--id", "c1")
     assert done["receipts"][0]["added"] == {"bytes_up": 0, "bytes_down": -1000, "requests": -1}
@@ -226,7 +249,7 @@ def test_users_are_made_limited_funded_renamed_and_deleted(live: Live, tmp_path:
     assert "more than the 700000000" in refused.stderr
     log = tmp_path / "access.log"
     log.write_text(squid_line(1, "ann", 4_000_000) + squid_line(2, "ann", 1_000_000))
-    ask(live, "import", str(log), "--account", "people")
+    ask(live, "import", str(log), "--format", "squid", "--account", "people")
     used = ask(live, "user", "usage", "people", "ann", "--from", "2025-02-01", "--to", "2025-03-01")
     assert used["total"]["requests"] == 2
     shown = run(live, "user", "balance", "people", "p-shop").stdout
@@ -249,11 +272,11 @@ def test_a_rename_holds_for_events_from_then_on(live: Live, tmp_path: Path) -> N
     make_account(live, "renamed")
     log = tmp_path / "access.log"
     log.write_text(squid_line(1, "zoe", 10))
-    ask(live, "import", str(log), "--account", "renamed")
+    ask(live, "import", str(log), "--format", "squid", "--account", "renamed")
     old = ask(live, "user", "rename", "renamed", "zoe", "zoe2")
     with log.open("a") as growing:
         growing.write(squid_line(2, "zoe", 20))  # of last year
-    ask(live, "import", str(log), "--account", "renamed")
+    ask(live, "import", str(log), "--format", "squid", "--account", "renamed")
     total = ask(live, "user", "usage", "renamed", old["id"], "--from", "2025-02-01", "--to", "2025-03-01")["total"]
     assert total["bytes_down"] == 30
     assert [one["name"] for one in ask(live, "user", "list", "renamed")] == ["zoe2"]

@@ -2,8 +2,9 @@
 
 A concatenation of logs, a copy that lost its first line, a log that an agent shipped: each is another log by its first
 line, and every event of it would count again. Two events may be alike by chance, neighbours in a row are not: a batch
-is refused where at least `RUN` events in a row stand in one other source, or all of them where there are fewer. In a
-large batch samples are looked for, and where one is found, its neighbours.
+is refused where at least `RUN` events in a row stand in one other source, or all of them where there are fewer, unless
+these are nobody's and of no bytes, as health checks are. In a large batch samples are looked for, and where one is
+found, its neighbours.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def check_overlap(client: Client, source: str, events: Sequence[PlainEvent], lin
         if error.code not in _CANNOT_ASK:
             raise
         return False
+    if len(events) < RUN and not any(event.user or event.bytes_up or event.bytes_down for event in events):
+        return True
     for other, first, last in found:
         if last - first + 1 >= min(RUN, len(events)):
             raise AlreadyCounted(_told(source, other, line_of(first), line_of(last)))
@@ -83,7 +86,8 @@ def _found(
 
 def _told(source: str, other: str, first: int, last: int) -> str:
     where = f"source {other!r}" if other else "a source of another sender"
+    lines = f"Lines {first:,} to {last:,} of this log stand" if first != last else f"Line {first:,} of this log stands"
     return (
-        f"Lines {first:,} to {last:,} of this log stand in {where} already, and would count twice as {source!r}; "
-        "nothing of this part of the log was sent. If it is other use that only looks alike, say --overlap allow"
+        f"{lines} in {where} already, and would count twice as {source!r}; nothing of this part of the log was sent. "
+        "If it is other use that only looks alike, say --overlap allow"
     )

@@ -163,6 +163,9 @@ class Importer:
         check_levels(self._log, levels)
         reading = SecondReading(levels, self._declared, self._mapping)
         self._formats = reading.formats
+        self.notes.append(
+            "skipped are also the lines that could be read before, as " + ", ".join(one.source for one in levels)
+        )
         self._sending = self._sends(name, reading)
 
     def _read_unnamed(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -10,7 +10,10 @@ import typer
 
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import ENVELOPES, KNOWN, Declared
+from flowtally.agents.formats.suggest import suggest, undeclared
 from flowtally.agents.formats.times import NAMES
+from flowtally.agents.mapping import Mapping
+from flowtally.agents.reader import LogFile
 from flowtally.errors import ConfigError
 
 WRITTEN: Final = "How its lines are written (exactly one format)"
@@ -20,7 +23,7 @@ def _option(name: str, help: str) -> Any:
     return typer.Option(name, help=help, rich_help_panel=WRITTEN)
 
 
-_NAMED: Final = f"A known format: {', '.join(KNOWN)}; docker:NAME, syslog:NAME. Default: squid."
+_NAMED: Final = f"A known format: {', '.join(KNOWN)}; docker:NAME, syslog:NAME."
 _FIELDS: Final = "JSON lines: time=ts,bytes_up=read,bytes_down=size,user=req.user,status=code."
 
 FormatName = Annotated[str, _option("--format", _NAMED)]
@@ -39,23 +42,30 @@ TimeFormat = Annotated[
     str, _option("--time-format", f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
 ]
 Zone = Annotated[str, _option("--zone", "The zone of times that say none: Europe/Berlin, UTC, +01:00.")]
-DEFAULT: Final = "squid"
+OF_PATTERN: Final = "squid"  # never asked where --pattern says the time, too; earlier versions called it so
 _BESIDE: Final = ("envelope", "time_format", "zone")
+_LOOKED_AT: Final = (20, 5, 1)  # first lines that a suggestion is made of: as many as one format reads
 
 
-def declared(*, configuration: str = "", logs: Sequence[str] = (), **options: str) -> Declared:
-    """What was said; without any format it is Squid's. `configuration`: what `--format-from` names, for these logs."""
+def declared(log: LogFile, mapping: Mapping, format_from_file: str, **options: str) -> Declared:
+    """What was said of how this log is written. ConfigError where nothing was, with the formats that its first lines
+    read as: none is ever chosen by us."""
     said: dict[str, Any] = {name: text for name, text in options.items() if text}
     formats = [name for name in said if name not in _BESIDE]
-    if configuration:
-        if formats:
-            raise ConfigError("--format-from says the format, and so does another option")
-        found = {log: format_from(configuration, "" if log == "-" else log) for log in logs}
-        if len(set(map(repr, found.values()))) != 1:
-            raise ConfigError(
-                f"--format-from {configuration}: these logs have different formats: import them one by one"
-            )
-        return msgspec.structs.replace(found[logs[0]], **said)
-    if not formats:
-        said["format"] = DEFAULT
+    if format_from_file and formats:
+        raise ConfigError(f"--format-from {format_from_file} and --{formats[0].replace('_', '-')}: say one of them")
+    if format_from_file:
+        return msgspec.structs.replace(format_from(format_from_file, log.name if log.seekable else ""), **said)
+    if not formats and "(?P<time>" in mapping.pattern:
+        said["format"] = OF_PATTERN
+    elif not formats:
+        raise ConfigError(f"{log.name}: say how its lines are written: {_suggestion(log)}")
     return msgspec.structs.replace(Declared(), **said)
+
+
+def _suggestion(log: LogFile) -> str:
+    lines = [line.text for line in islice(log.lines(), _LOOKED_AT[0]) if line.text]
+    looked_at = next((lines[:most] for most in _LOOKED_AT if suggest(lines[:most])), lines)
+    if looked_at:
+        return undeclared(looked_at)
+    return f"--format with one of {', '.join(KNOWN)}, or the server's own format string"

@@ -7,7 +7,7 @@ from typing import Final
 from flowtally.agents.look import Look, Sample
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
 from flowtally.cli.chart import fit
-from flowtally.cli.output import aligned, printable, say, when, width
+from flowtally.cli.output import aligned, printable, say, width
 from flowtally.units import human_bytes, human_count
 
 TROUBLE: Final = "yellow"
@@ -19,11 +19,11 @@ def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True
     if report.resumed_at:
         say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
     kind = f" ({report.kind})" if report.kind else ""
-    say(f"{human_count(report.lines)} lines{kind}: {_counts(report)}", style="bold")
+    say(f"{_number(report.lines, 'line')}{kind}: {_counts(report)}", style="bold")
     if report.read.requests or report.read.users:
         show_look(report.read, samples=samples)
-    for note in report.notes:
-        say(f"note: {note}")
+    for note in report.notes if report.lines else ():
+        say(f"note: {note}", style="dim")
     _show_left(report)
     _show_problems("unreadable", report.reasons, report.first_unreadable, most)
     _show_held(report)
@@ -33,12 +33,11 @@ def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True
 
 def show_look(look: Look, *, samples: bool = True) -> None:
     """Figures, users, and how lines were read."""
-    first, last = (when(at) for at in (look.first_at, look.last_at))
+    first, last = look.first_at, look.last_at
     more = "more than " if look.more_users else ""
-    users = "1 user" if look.users == 1 else f"{human_count(look.users)} users"
-    _fact("up", f"{human_bytes(look.bytes_up)} ({human_count(look.bytes_up)} bytes)")
-    _fact("down", f"{human_bytes(look.bytes_down)} ({human_count(look.bytes_down)} bytes)")
-    _fact("requests", f"{human_count(look.requests)} of {more}{users}")
+    _fact("up", _bytes(look.bytes_up))
+    _fact("down", _bytes(look.bytes_down))
+    _fact("requests", f"{human_count(look.requests)} of {more}{_number(look.users, 'user')}")
     if first:
         _fact("time", first if first == last else f"{first} to {last}")
     accounts = len({one.account for one in look.largest}) > 1
@@ -46,7 +45,7 @@ def show_look(look: Look, *, samples: bool = True) -> None:
         say("  largest users", style="bold")
         rows = [
             (_name(one.account, one.user, accounts), f"up {human_bytes(one.bytes_up)}",
-             f"down {human_bytes(one.bytes_down)}", f"{human_count(one.requests)} requests")
+             f"down {human_bytes(one.bytes_down)}", _number(one.requests, "request"))
             for one in look.largest
         ]  # fmt: skip
         for line in aligned(("", "", "", ""), rows, frozenset({1, 2, 3}))[1:]:
@@ -57,10 +56,7 @@ def show_look(look: Look, *, samples: bool = True) -> None:
             "  names that may be none" + (f", the first of {human_count(look.odd_users)}" if rest else ""),
             style=TROUBLE,
         )
-        odd = [
-            (_name(one.account, one.user, accounts), f"{human_count(one.requests)} requests", one.why)
-            for one in look.odd
-        ]
+        odd = [(_name(one.account, one.user, accounts), _number(one.requests, "request"), one.why) for one in look.odd]
         for line in aligned(("", "", ""), odd, frozenset({1}))[1:]:
             say(f"    {line}")
     if samples and look.samples:
@@ -101,9 +97,9 @@ def _show_left(report: ImportReport) -> None:
 
 
 def _show_source(report: ImportReport) -> None:
-    if not report.source or report.dry_run:
-        return
     state = report.state
+    if report.dry_run or not (state or report.sequence):
+        return
     say(f"source {printable(report.source)}, last number {human_count(report.sequence)}")
     if state is None:
         return
@@ -160,6 +156,15 @@ def _show_line(one: LineProblem) -> None:
 
 def _fact(name: str, text: str) -> None:
     say(f"  {name.ljust(8)}  {text}")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{human_count(count)} {what}" + ("" if count == 1 else "s")
+
+
+def _bytes(count: int) -> str:
+    exact = f"{human_count(count)} bytes"
+    return exact if count < 1000 else f"{human_bytes(count)} ({exact})"
 
 
 def _name(account: str, user: str, accounts: bool) -> str:

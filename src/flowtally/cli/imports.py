@@ -68,7 +68,8 @@ LOOKED: Final = "Look before it counts"
 class Reading(msgspec.Struct, frozen=True):
     """The options, but for the files."""
 
-    declared: Declared
+    formats: dict[str, str]
+    format_from: str
     mapping: Mapping
     source: str
     batch: int
@@ -77,6 +78,9 @@ class Reading(msgspec.Struct, frozen=True):
     overlap_allowed: bool
     asks: bool
     json: bool
+
+    def declared(self, log: LogFile) -> Declared:
+        return declared(log, self.mapping, self.format_from, **self.formats)
 
 
 def import_log(
@@ -88,7 +92,7 @@ def import_log(
         ),
     ],
     format_name: FormatName = "",
-    configuration: FormatFrom = "",
+    format_from: FormatFrom = "",
     squid_logformat: SquidLogformat = "",
     nginx_log_format: NginxLogFormat = "",
     apache_log_format: ApacheLogFormat = "",
@@ -173,21 +177,20 @@ def import_log(
 ) -> None:
     """Read access logs and count every line once."""
     options = Reading(
-        declared=declared(
-            configuration=configuration,
-            logs=files,
-            format=format_name,
-            squid_logformat=squid_logformat,
-            nginx_log_format=nginx_log_format,
-            apache_log_format=apache_log_format,
-            haproxy_log_format=haproxy_log_format,
-            envoy_format=envoy_format,
-            threeproxy_logformat=threeproxy_logformat,
-            json_fields=json_fields,
-            envelope=envelope,
-            time_format=time_format,
-            zone=zone,
-        ),
+        formats={
+            "format": format_name,
+            "squid_logformat": squid_logformat,
+            "nginx_log_format": nginx_log_format,
+            "apache_log_format": apache_log_format,
+            "haproxy_log_format": haproxy_log_format,
+            "envoy_format": envoy_format,
+            "threeproxy_logformat": threeproxy_logformat,
+            "json_fields": json_fields,
+            "envelope": envelope,
+            "time_format": time_format,
+            "zone": zone,
+        },
+        format_from=format_from,
         mapping=Mapping(account, user_from, pattern, product, tuple(skip_status or ())),
         source=source,
         batch=batch,
@@ -218,11 +221,12 @@ def import_log(
 
 def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportReport:
     with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
+        said = options.declared(log)
         shown = meter(Path(file).name)
         run = Importer(
             client,
             log,
-            options.declared,
+            said,
             options.mapping,
             source=options.source,
             progress=shown.show,
@@ -232,7 +236,7 @@ def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportR
             overlap_allowed=options.overlap_allowed,
         )
         if options.asks and log.seekable and run.known() is None:
-            _ask_whether_right(log, options)
+            _ask_whether_right(log, said, options)
         if _run(run, shown, options, reports):
             _told(run, options, reports)
             note("Stopped. Run the same command again: it goes on where it was.")
@@ -261,9 +265,9 @@ def _told(run: Importer, options: Reading, reports: list[ImportReport]) -> None:
         show_report(reports[-1], samples=False)
 
 
-def _ask_whether_right(log: LogFile, options: Reading) -> None:
+def _ask_whether_right(log: LogFile, said: Declared, options: Reading) -> None:
     """A log that was never imported: somebody looks at how it is read. Nothing is sent unless that is right."""
-    report = dry_run(log, options.declared, options.mapping, most_lines=LOOK_LINES, finished=options.last_line)
+    report = dry_run(log, said, options.mapping, most_lines=LOOK_LINES, finished=options.last_line)
     show_report(report)
     if report.lines and not typer.confirm("This log is new. Is this right?", default=False):
         note("Nothing was imported.")
@@ -273,20 +277,26 @@ def _ask_whether_right(log: LogFile, options: Reading) -> None:
 
 def _look(file: str, options: Reading, lines: int) -> ImportReport:
     with _open(file) as log:
+        said = options.declared(log)
         with suppress(ConfigError, ApiError), ask.client(0) as client:
-            standing = _standing(client, log, options)
+            standing = _standing(client, log, said, options)
             if standing and not options.json:
                 say(standing)
         return dry_run(
-            log, options.declared, options.mapping, source=options.source, most_lines=lines, finished=options.last_line
+            log,
+            said,
+            options.mapping,
+            source=options.source,
+            most_lines=lines,
+            finished=options.last_line,
         )
 
 
-def _standing(client: Client, log: LogFile, options: Reading) -> str:
+def _standing(client: Client, log: LogFile, said: Declared, options: Reading) -> str:
     """What the server knows of this log, where there is one that answers."""
     if not log.seekable:
         return ""
-    run = Importer(client, log, options.declared, options.mapping, source=options.source, finished=options.last_line)
+    run = Importer(client, log, said, options.mapping, source=options.source, finished=options.last_line)
     answer = run.known()
     if answer is None:
         return f"a new log: source {printable(run.source)}" if run.source else ""
