@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import msgspec
 from tests import burndown_model
 
 from flowtally.burndown import Draw, Grant
@@ -66,6 +67,18 @@ class Row:
 
     def charged(self) -> int:
         return self.adds.requests if self.product == "api" else self.adds.bytes_up + self.adds.bytes_down
+
+
+@dataclass
+class Metered:
+    """A counter: what it shows, and what of it was told. `rows`: how many readings of it were stored."""
+
+    shows: Quantities = NOTHING
+    epoch: int = 1
+    told: Quantities | None = None
+    told_epoch: int = 1
+    whose: tuple[str, User | None, str] = ("", None, "")
+    rows: int = 0
 
 
 @dataclass
@@ -136,6 +149,7 @@ class Model:
     money: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # what moved an account's wallet
     plans: list[Plan] = field(default_factory=list)
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
+    counters: dict[str, Metered] = field(default_factory=lambda: defaultdict(Metered))
     whitelist: dict[tuple[str, User | None, str, str], bool] = field(default_factory=dict)  # (..., pool, address)
 
     # Users and their names
@@ -285,6 +299,22 @@ class Model:
         self.rows.append(Row(**{**vars(found), "kind": "correction", "key": key, "of": event, "adds": added}))
         code = "already_void" if asked.get("void") and now == NOTHING else "no_change" if after == now else ""
         return "stored", code, added
+
+    def read(self, sent: dict[str, Any], now: int) -> tuple[str, str]:
+        """Status and code of a reading's receipt. It shows what the counter shows, in its present epoch."""
+        one, key = self.counters[sent["counter"]], (sent["source"], f"{sent['counter']}/")
+        first, restarted = one.told is None, one.epoch != one.told_epoch
+        if one.told == one.shows and not restarted:
+            return "duplicate", "no_change"
+        before = one.shows if first else NOTHING if restarted else one.told
+        assert before is not None
+        added, at = one.shows.minus(before), parse_instant(sent["time"])
+        whose = (sent["account"], self.user_of(sent["account"], sent["user"], at, now), sent["product"])
+        moved, one.rows = whose != one.whose, one.rows + 1
+        one.told, one.told_epoch, one.whose = one.shows, one.epoch, whose
+        self._add("use", (key[0], key[1] + str(one.rows)), None, {**sent, **msgspec.to_builtins(added)}, at, whose[1])
+        usual = "moved" if moved and added != NOTHING else ""
+        return "stored", "baseline" if first else "restarted" if restarted else usual
 
     def stands(self, event: Key) -> Quantities:
         return total(row for row in self.rows if event in (row.key, row.of))

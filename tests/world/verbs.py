@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from tests.ingest.conftest import Death
 from tests.world import checks
@@ -22,6 +23,7 @@ from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, 
 from tests.world.world import DAY, NAMES, REWARD, Key, World
 
 from flowtally.burndown import Grant
+from flowtally.corrections import NOTHING, Quantities
 from flowtally.edges import format_instant
 from flowtally.errors import LedgerMissing, LedgerOlder
 from flowtally.ledger import credentials
@@ -141,7 +143,7 @@ def send_named(world: World, chance: Random) -> None:
     for _ in range(chance.randrange(1, 5)):
         world.made += 1
         sent.append(an_event(world, chance) | {"source": chance.choice(["gw", "edge"]), "id": f"e{world.made}"})
-    for row in some(chance, [one for one in world.model.events() if one.source != "log"], 2):
+    for row in some(chance, [one for one in world.model.events() if one.source not in ("log", "box")], 2):
         again = as_sent(row) | {"id": row.key[1], "time": format_instant(world.past()), "labels": {"country": "se"}}
         sent.append(again | ({"bytes_up": row.adds.bytes_up + 1} if chance.random() < 0.3 else {}))
     if chance.random() < 0.2:
@@ -156,6 +158,38 @@ def send_numbered(world: World, chance: Random) -> None:
     first = max(1, mark + 1 - chance.choice([0, 0, 1, 4]))
     numbers = range(first, first + chance.randrange(1, 7))
     send(world, [an_event(world, chance) | {"source": "log", "sequence": n, "position": f"at {n}"} for n in numbers])
+
+
+@verb(8)
+def read_counters(world: World, chance: Random) -> None:
+    """Of boxes that count and are started anew, for whom they count now; some stand still."""
+    before = world.model.sources
+    sent: list[dict[str, Any]] = []
+    expected: list[tuple[str, str]] = []
+    for _ in range(chance.randrange(1, 5)):
+        name = chance.choice(["a", "b", "c/1"])
+        counter = world.model.counters[name]
+        if chance.random() < 0.15:
+            counter.shows, counter.epoch = NOTHING, counter.epoch + 1
+        if chance.random() < 0.8:
+            counter.shows = counter.shows.plus(
+                Quantities(chance.randrange(4), chance.randrange(9), chance.randrange(2))
+            )
+        whose = an_event(world, chance, sure=True)
+        reading = {field: whose[field] for field in ("account", "user", "product")} | {
+            "time": format_instant(world.now)
+        }
+        reading |= {"source": "box", "counter": name, "epoch": f"start {counter.epoch}"}
+        sent.append(reading | msgspec.to_builtins(counter.shows))
+        expected.append(world.model.read(sent[-1], world.now))
+    risky = any(status == "stored" for status, _ in expected)
+    found, again = deliver(world, "/v1/readings", sent, risky, announced=before != world.model.sources)
+    for receipt, (status, code) in zip(found["receipts"], expected, strict=True):
+        if again:  # all of it is known: told one by one what the last one of a counter says, or less
+            assert receipt["status"] == "duplicate", receipt
+        else:
+            same(receipt, status, code, again)
+    world.learn_users()
 
 
 @verb(3)
@@ -817,7 +851,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
 
 
 def die(world: World, path: str, sent: list[dict[str, Any]]) -> None:
-    (world.house.die if path.startswith("/v1/events") else world.house.die_correcting)(*sent)
+    dies = {"/v1/corrections": world.house.die_correcting, "/v1/readings": world.house.die_metering}
+    dies.get(path, world.house.die)(*sent)
     world.process.close()
     world.reopen()
 
