@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from flowtally.corrections import NOTHING, Quantities
 from flowtally.counters import Seen, Standing, Step, Values, close, step
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import FlowtallyError
+from flowtally.edges import format_instant
 from flowtally.events import MAX_QUANTITY
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, unknown_account
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
@@ -126,7 +125,7 @@ class _Planning:
         self._before = before
         self._plan = Plan()
         self._latest_at = differencer.clock() + differencer.max_future_ms
-        self._times = [_time(one) for one in self._items]
+        self._times = asked.times
         self._known = self._look_up()
         self._revived = self._revive(self._known)
         self._known |= self._revived
@@ -290,16 +289,6 @@ class _Planning:
         # A user of a row of this block that is to be made has no id yet.
         name = (standing.account, standing.user[1:]) if standing.user.startswith("?") else None
         return Made(source, counter, at, standing, NOTHING, MISSING, {}, name)
-
-
-def _time(one: Reading | Unreadable) -> int | Reason:
-    if isinstance(one, Unreadable):
-        return 0
-    try:
-        at = parse_instant(one.time)
-    except FlowtallyError as error:
-        return Reason("bad_time", error.detail)
-    return at if at >= 0 else Reason("bad_time", "time is before 1970")
 
 
 def _in_future(one: Reading, latest_at: int) -> Reason:

@@ -37,7 +37,7 @@ from flowtally.ingest.newcomers import Newcomers, NewLimits
 from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.reading_body import Unreadable, decode_readings
+from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.lease import Lease, me, of_keys
@@ -233,17 +233,18 @@ class Ingest:
         """Readings of counters: what they add is stored durably. `made` and `in_thread` as in `take`. Raises
         MalformedBody, SourceNotYours, SourceKindMismatch, TooLarge, TooManyNew, QueueFull…"""
 
-        def read() -> tuple[list[Reading | Unreadable], int]:
+        def read() -> tuple[list[Reading | Unreadable], list[int | Reason], int]:
             plain = decompress(body, content_encoding, self._max_body_bytes, made)
-            return decode_readings(plain, content_type), len(plain)
+            readings = decode_readings(plain, content_type)
+            return readings, times_of(readings), len(plain)
 
         small = len(body) <= SMALL and content_encoding in (None, "", "identity")
-        readings, size = read() if small else await in_thread(read)
+        readings, times, size = read() if small else await in_thread(read)
         if not readings:
             return ReadingsAnswer(0, 0, 0, [])
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        self._queue.put(Metering(_writer(credential), readings, size, loop, answer))
+        self._queue.put(Metering(_writer(credential), readings, times, size, loop, answer))
         done: ReadingsAnswer = await answer
         return done
 

@@ -6,11 +6,14 @@ with an impossible name must not keep the others from being counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from flowtally.errors import TooLarge, UnsupportedMedia
+from flowtally.edges import parse_instant
+from flowtally.errors import FlowtallyError, TooLarge, UnsupportedMedia
+from flowtally.ingest.admission import Reason
 from flowtally.ingest.counting import check_counts
 from flowtally.ingest.decode import MAX_FAULT_CHARS, NDJSON, PLAIN
 from flowtally.ingest.items import values_of, without_mark
@@ -44,6 +47,19 @@ def decode_readings(body: bytes, media_type: str) -> list[Reading | Unreadable]:
     if closings > MAX_CLOSINGS:
         raise TooLarge(f"{closings} items with `closes` in one request; at most {MAX_CLOSINGS}", limit=MAX_CLOSINGS)
     return found
+
+
+def times_of(items: Sequence[Reading | Unreadable]) -> list[int | Reason]:
+    """When each was read; or why that cannot be. What is no reading has the time 0."""
+    return [_time(one) if isinstance(one, Reading) else 0 for one in items]
+
+
+def _time(one: Reading) -> int | Reason:
+    try:
+        at = parse_instant(one.time)
+    except FlowtallyError as error:
+        return Reason("bad_time", error.detail)
+    return at if at >= 0 else Reason("bad_time", "time is before 1970")
 
 
 def _reading(value: Any, repeated: Repeated | None) -> Reading | Unreadable:

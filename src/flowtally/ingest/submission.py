@@ -82,11 +82,13 @@ class Correcting(msgspec.Struct, gc=True, eq=False):
 
 
 class Metering(msgspec.Struct, gc=True, eq=False):
-    """One request of readings, in their order. Others of readings may be in its block, and nothing else."""
+    """One request of readings, in their order, and when each was read. Others of readings may be in its block, and
+    nothing else."""
 
     alone: ClassVar[bool] = False
     writer: Writer
     readings: list[Reading | Unreadable]
+    times: list[int | Reason]
     size: int
     loop: AbstractEventLoop | None = None
     answer: Future[Any] | None = None

@@ -41,7 +41,7 @@ _standing: Final = msgspec.json.Decoder(Standing)
 _COLUMNS: Final = "source, counter, account, standing, open, block, time, seen_at"
 
 
-class KnownCounter(msgspec.Struct, frozen=True):
+class KnownCounter(msgspec.Struct, frozen=True, gc=False):
     """A counter and what is known of it; `standing.time` is of the latest reading."""
 
     source: int
