@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from flowtally.counters import Seen, Standing, step
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import Unprocessable
 from flowtally.radius import Asked, attributes_of, reading_of
@@ -231,3 +233,63 @@ def test_two_sessions_never_share_a_counter(nas: str, session: str, user: str, o
     names = {reading(NAS_Identifier=nas, Acct_Session_Id=session, User_Name=one).counter for one in (user, other)}
     assert len(names) == 2
     assert all(len(name) <= 200 for name in names)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A packet of a session: what the NAS says, and when it comes."""
+
+    session: int
+    said: dict[str, Any]
+    at: int
+    up: int
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Told]:
+    """Sessions of one NAS under one id, one after the other, as after crashes. Of each some packet comes while it is
+    the last one; others are lost, come late, in any order, or again, with a delay that the NAS tells or not."""
+    came: list[Told] = []
+    began = 1_700_000_000
+    for number in range(draw(st.integers(1, 4))):
+        packets = draw(told_of(number, began))
+        kept = draw(st.lists(st.sampled_from(packets), min_size=1, max_size=6))
+        again = draw(st.lists(st.sampled_from(came), max_size=3)) if came else []
+        came += draw(st.permutations(kept))[:1] + draw(st.permutations(kept + again))
+        began += 10_000 + draw(st.integers(0, 10**6))
+    return came
+
+
+@st.composite
+def told_of(draw: st.DrawFn, number: int, began: int) -> list[Told]:
+    packets, up, ran = [], 0, 0
+    for status in ["Start", *draw(st.lists(st.just("Interim-Update"), max_size=4)), "Stop"]:
+        said: dict[str, Any] = {**SESSION, "Acct-Status-Type": status, "Event-Timestamp": began + ran}
+        if status != "Start":
+            ran += draw(st.integers(1, 1_500))
+            up += draw(st.integers(0, 2**34))
+            clock = draw(st.integers(-1, 1))  # seconds are cut, of one clock before the other
+            said |= {"Acct-Session-Time": max(0, ran + clock), "Event-Timestamp": began + ran}
+            said |= {"Acct-Input-Octets": up % 2**32, "Acct-Input-Gigawords": up >> 32, "Acct-Output-Octets": 0}
+        late = draw(st.integers(0, 900))
+        if draw(st.booleans()):
+            said["Acct-Delay-Time"] = late
+        packets.append(Told(number, said, (began + ran + late) * 1000, up))
+    return packets
+
+
+@given(histories())
+def test_each_session_counts_the_most_that_was_told_of_it(history: list[Told]) -> None:
+    standing: Standing | None = None
+    counted = 0
+    most: dict[int, int] = {}
+    for one in history:
+        made = reading_of({name.lower(): value for name, value in one.said.items()}, ASKED, one.at)
+        assert made is not None
+        done = step(standing, seen_of(made))
+        standing, counted = done.standing, counted + done.added.bytes_up
+        most[one.session] = max(most.get(one.session, 0), one.up)
+        assert counted == sum(most.values()), done.code
+
+
+def seen_of(made: Reading) -> Seen:
+    return Seen(parse_instant(made.time), made.stated, made.epoch, made.width, made.final, made.from_zero)

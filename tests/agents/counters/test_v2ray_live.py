@@ -170,6 +170,39 @@ class Lossy(httpx.HTTPTransport):
         return response
 
 
+def test_two_that_poll_at_once_under_load_count_once(
+    v2ray: V2Ray, target: Target, streams: dict[str, Stream], live: Live, client: Client, account: str
+) -> None:
+    settings = v2ray.settings(account)
+    over = threading.Event()
+    failed: list[str] = []
+
+    def polls(asking: Client) -> None:
+        one = poller(asking, **settings)
+        while not over.is_set():
+            done = one.poll()
+            failed.extend([done.error] if done.error else [])
+
+    with v2ray.running(), Client(live.url, live.token) as other:
+        first = poller(client, **settings)
+        poll(first)
+        connect(v2ray, target, streams)
+        poll(first)
+        threads = [threading.Thread(target=polls, args=(asking,)) for asking in (client, other)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(150):
+                streams[USERS[number % 2]].use(16 + number * 7, number * 1_009)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(60)
+        poll(first)
+    assert not failed
+    assert counted(client, account) == used(streams)
+
+
 def test_what_was_used_before_anybody_read_it_does_not_count(
     v2ray: V2Ray, target: Target, streams: dict[str, Stream], client: Client, account: str
 ) -> None:
