@@ -42,6 +42,7 @@ GOOD = {
 }
 # What is declared otherwise than by a name alone.
 DECLARED = {
+    "traefik-common": (Declared(format="traefik"), GOOD["combined"] + b' 1 "r@file" "http://127.0.0.1:80" 6ms'),
     "docker": (Declared(format="docker"), b'{"log":"%s\\n","stream":"stdout","time":"2026-03-10T09:00:00.1Z"}'
         % GOOD["combined"].replace(b'"', b'\\"')),
     "cri": (Declared(format="cri:squid"), b"2026-03-10T09:00:00.1Z stdout F " + GOOD["squid"]),

@@ -145,6 +145,23 @@ def test_traefik_and_caddy_are_read_by_their_names() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "user", "down"),
+    [  # lines that Traefik 3.7 wrote
+        (b'jo s [29/Nov/2026:18:20:41 +0000] "GET /a HTTP/1.1" 200 300 "-" "-" 1 "r@file" "http://b" 6ms', "jo s", 300),
+        (b'jo"x" y [29/Nov/2026:18:20:41 +0000] "POST /a HTTP/1.1" 501 357 "-" "-" 2 "r" "-" 2ms', 'jo"x" y', 357),
+        (b'- [29/Nov/2026:18:20:41 +0000] "GET /a HTTP/1.1" 401 17 "-" "-" 3 "r@file" "-" 0ms', "", 17),
+        (b'ann [29/Nov/2026:18:20:41 +0000] "GET /a HTTP/1.1" 401 17 "-" "a" 1 "b" 3 "r" "-" 0ms', "ann", 17),
+    ],
+)  # fmt: skip
+def test_the_default_log_of_traefik_is_read_by_its_name_too(line: bytes, user: str, down: int) -> None:
+    found = named("traefik", b"127.0.0.1 - " + line)
+    assert isinstance(found, Reading), found
+    assert (found.user, found.bytes_down, found.client, found.url) == (user, down, "127.0.0.1", "/a")
+    assert found.time_at == 1_795_976_441_000
+    assert isinstance(named("traefik", b"127.0.0.1 - " + line[:-2]), Unreadable)
+
+
+@pytest.mark.parametrize(
     ("ts", "time_format", "zone"),
     [
         ("1773133200.327", "", ""),

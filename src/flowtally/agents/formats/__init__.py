@@ -12,7 +12,18 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.formats import cloudevents, envoy, haproxy, jsonlogs, members, names, strings, threeproxy, w3c
+from flowtally.agents.formats import (
+    cloudevents,
+    envoy,
+    haproxy,
+    jsonlogs,
+    members,
+    names,
+    strings,
+    threeproxy,
+    traefik,
+    w3c,
+)
 from flowtally.agents.formats.declared import Declared, Format
 from flowtally.agents.formats.envelopes import ENVELOPES, either, enveloped
 from flowtally.agents.formats.times import Times
@@ -31,7 +42,7 @@ FORMATS: Final[dict[str, Maker]] = {
     **names.MAKERS,
     "cloudevents": _plain(cloudevents.read_line),
     "caddy": jsonlogs.caddy,
-    "traefik": jsonlogs.traefik,
+    "traefik": traefik.traefik,
     "nginx-json": jsonlogs.nginx,
     "envoy-json": jsonlogs.envoy,
     "envoy": envoy.named,
