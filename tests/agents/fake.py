@@ -40,6 +40,7 @@ class FakeServer:
         self.busy = 0
         self.store_only: int | None = None
         self.hold_only: int | None = None
+        self.most_events: int | None = None  # of a request, as where each had a new user
         self.tells_overlaps = True
         self.before_store: Callable[[], None] = lambda: None
 
@@ -116,6 +117,8 @@ class FakeServer:
     def _take(self, request: httpx.Request) -> httpx.Response:
         self.before_store()
         events = msgspec.json.Decoder(PlainEvent).decode_lines(_body(request))
+        if self.most_events is not None and len(events) > self.most_events:
+            return httpx.Response(413, json={"code": "too_many_new", "detail": "too many new users"})
         if self.store_only is not None:
             self._store(events[: self.store_only])
             self.store_only = None

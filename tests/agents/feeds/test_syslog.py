@@ -143,3 +143,16 @@ def test_where_to_spool_must_be_known(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="where to spool"):
         Driven(Syslogs({}), one, FakeServer())
     Driven(Syslogs({"STATE_DIRECTORY": str(tmp_path)}), one, FakeServer())
+
+
+def test_a_server_that_takes_few_new_names_at_once_gets_smaller_requests(tmp_path: Path) -> None:
+    fake, one = FakeServer(), entry(tmp_path)
+    fake.most_events = 100
+    driven = Driven(Syslogs({}), one, fake)
+    driven.turn()
+    with connect(one) as sender:
+        sender.sendall(lines(range(3000)))
+        until_spooled(driven, 3000)
+    driven.until_stored(3000)
+    driven.end()
+    assert sizes(fake, SOURCE) == list(range(3000))

@@ -14,17 +14,19 @@ import msgspec
 from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Backoff, Job
+from flowtally.agents.follow.patience import patience
 from flowtally.agents.follow.server import EVENT_BYTES, Server
-from flowtally.agents.position import CannotResume, Position
+from flowtally.agents.follow.telling import Telling
+from flowtally.agents.position import Position
 from flowtally.agents.reader import LogLine
-from flowtally.agents.sending import NothingStored, Sending
+from flowtally.agents.sending import BATCH_EVENTS, Sending
 from flowtally.client import ApiError
 from flowtally.protocol import EventsAnswer
 
 LOOK_S: Final = 0.25
 INTERVAL_S: Final = 0.7  # between two requests, where there is no full batch
 RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
-SLOW_S: Final = 60.0
+SLICE_LINES: Final = 2_000
 
 
 class Feed(Protocol):
@@ -34,8 +36,8 @@ class Feed(Protocol):
         """Go on after this place; the empty `check` is the beginning. Not `sure`: it was another feed that stood there,
         so whether something is missing cannot be known."""
 
-    def read(self, now: float) -> tuple[list[LogLine], bool]:
-        """The next lines that are there, and whether there are more already."""
+    def read(self, now: float, most: int) -> tuple[list[LogLine], bool]:
+        """The next lines that are there, at most so many, and whether there are more already."""
 
     def place(self) -> tuple[int, str]:
         """After the last line given: `check` names it, `offset` is a number beside."""
@@ -61,13 +63,14 @@ class Feeding:
         self._feed = feed
         self._source = source
         self._server = server
-        self._voice = server.voice
+        self._telling = Telling(entry.name, server.voice, self.counts)
         self._options = entry.options(where)
         self._mapper = entry.mapper()
         self._sending: Sending | None = None
         self._making: Sending | None = None
         self._job: Job[Position] | Job[EventsAnswer | None] | None = None
         self._backoff = Backoff()
+        self._batch = BATCH_EVENTS
         self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._more = False
         self._outages = server.outages
@@ -138,7 +141,9 @@ class Feeding:
 
     def _stand(self, now: float) -> None:
         if self._server.may_ask(now):
-            sending = Sending(self._server.client, self._source, self._mapper, self._options, any_options=True)
+            sending = Sending(
+                self._server.client, self._source, self._mapper, self._options, self._batch, any_options=True
+            )
             self._making = sending
             self._job = self._server.ask(sending.resume)
 
@@ -154,7 +159,7 @@ class Feeding:
 
     def _go_on(self, sending: Sending, now: float) -> None:
         if not sending.full and self._server.room:
-            lines, self._more = self._feed.read(now)
+            lines, self._more = self._feed.read(now, min(SLICE_LINES, self._batch))
             self._take(sending, lines)
             self._read_once = True
         if not sending.waiting:
@@ -166,22 +171,8 @@ class Feeding:
         was = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
         for line in lines:
             sending.take(line)
-        tally, counts = sending.tally, self.counts
-        counts.lines += tally.lines - was[0]
-        counts.skipped += tally.skipped - was[1]
-        for reason, count in tally.reasons.items():
-            if new := count - was[2].get(reason, 0):
-                counts.unreadable[reason] = counts.unreadable.get(reason, 0) + new
-                self._tell_unreadable(sending, reason)
+        self._telling.lines(sending.tally, was)
         self._hold(sending)
-
-    def _tell_unreadable(self, sending: Sending, reason: str) -> None:
-        first = next((one for one in sending.tally.first_unreadable if one.reason == reason), None)
-        self._voice.once(
-            ("unreadable", self.name, reason), "unreadable_line", log=self.name, reason=reason,
-            line=first.line if first else "", detail=first.detail if first else "",
-            text=first.excerpt if first else "", more="counted, not told",
-        )  # fmt: skip
 
     def _send(self, sending: Sending, now: float) -> None:
         if self._server.may_ask(now):
@@ -204,7 +195,7 @@ class Feeding:
         if not (isinstance(result, Position) and self._refused):
             self._refused = False
             self._backoff.passed()
-            self._voice.over(("failed", self._source), "going_on", log=self.name, source=self._source)
+            self._telling.going_on(self._source)
         if isinstance(result, Position):
             self._stands(result, now)
         elif result is not None:
@@ -217,17 +208,9 @@ class Feeding:
         self.counts.answered(answer, time.time())
         self._hold(self._sending)
         self._feed.release()
-        for receipt in answer.receipts[:100]:
-            if receipt.status in ("refused", "conflict"):
-                self._voice.once(
-                    ("refused", self.name, receipt.code), "held" if receipt.retriable else "refused", log=self.name,
-                    code=receipt.code, detail=receipt.detail, more="counted, not told",
-                )  # fmt: skip
+        self._telling.refused(answer)
         if answer.duplicate > self._expected:
-            self._voice.once(
-                ("other", self._source), "another_sender", log=self.name, source=self._source,
-                detail="somebody else sends under this name, too: give each host a name of its own",
-            )  # fmt: skip
+            self._telling.another_sender(self._source)
             self._forget()
         self._expected = max(0, self._expected - answer.duplicate)
 
@@ -238,12 +221,15 @@ class Feeding:
         self._forget()
         if self._server.away:
             return
-        wait_s, told = _patience(error)
+        if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
+            self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
+            return
         if isinstance(error, ApiError) and error.code == "sequence_gap":
-            self._server.outages += 1
+            self._server.outages += 1  # it may have been restored: all are asked
+        wait_s, event = patience(error)
         self._backoff.failed(now, wait_s)
-        if told:
-            self._voice.once(("failed", self._source), told, log=self.name, source=self._source, detail=error)
+        if event:
+            self._telling.failed(self._source, event, error)
 
     def _forget(self) -> None:
         """What was read and has no receipt is read again."""
@@ -256,16 +242,3 @@ class Feeding:
         held = sending.size_bytes + sending.waiting * EVENT_BYTES
         self._server.waiting_bytes += held - self._held_bytes
         self._held_bytes = held
-
-
-def _patience(error: Exception) -> tuple[float, str]:
-    """How long to wait at least, and what to tell; empty: nothing."""
-    if isinstance(error, NothingStored):
-        return SLOW_S / 4, "nothing_stored"
-    if isinstance(error, CannotResume):
-        return SLOW_S, "cannot_resume"
-    if not isinstance(error, ApiError):
-        return SLOW_S, f"failed: {type(error).__name__}"
-    if error.code == "sequence_gap":  # restored to an earlier state, or another sender: ask, of all
-        return 0, ""
-    return error.retry_after_s or (SLOW_S / 4 if 400 <= error.status < 500 else 0), error.code

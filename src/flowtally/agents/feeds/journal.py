@@ -9,6 +9,7 @@ haproxy-log-format = '...'
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from flowtally.agents.follow.inputs import Input, Settings
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.journalctl import PROGRAM, Journalctl, Where, arguments
+from flowtally.agents.journalctl import Entry as Taken
 from flowtally.agents.reader import LogLine
 
 _SLICE_BYTES = 256 * 1024  # of JSON at a turn
@@ -56,34 +58,39 @@ class JournalFeed:
         self._at_end = False
         self._pause = Backoff()
         self._last_us = 0
+        self._ahead: deque[Taken] = deque()  # came, and was not given yet
 
     def start_at(self, offset: int, check: str, *, sure: bool) -> None:
         self._end()
+        self._ahead.clear()
         self._at_end = False
         self._count, self._cursor, self._sure = offset, check, sure
 
     def place(self) -> tuple[int, str]:
         return self._count, self._cursor
 
-    def read(self, now: float) -> tuple[list[LogLine], bool]:
-        if now < self._pause.until or self._at_end:
-            return [], False
-        if self._child is None and not self._start(now):
-            return [], False
-        assert self._child is not None
-        entries = self._child.poll(_SLICE_BYTES)
-        self._tell_hole(self._child)
-        lines = []
-        for entry in entries:
+    def read(self, now: float, most: int) -> tuple[list[LogLine], bool]:
+        if not self._ahead:
+            self._poll(now)
+        lines: list[LogLine] = []
+        while self._ahead and len(lines) < most:
+            entry = self._ahead.popleft()
             self._count += 1
             self._cursor = entry.cursor or self._cursor
             self._last_us = entry.at_us or self._last_us
             lines.append(LogLine(entry.text, self._count))
-        if entries:
+        return lines, bool(lines)
+
+    def _poll(self, now: float) -> None:
+        if now < self._pause.until or self._at_end or (self._child is None and not self._start(now)):
+            return
+        assert self._child is not None
+        self._ahead.extend(self._child.poll(_SLICE_BYTES))
+        self._tell_hole(self._child)
+        if self._ahead:
             self._pause.passed()
-        if self._child.ended is not None:
+        elif self._child.ended is not None:
             self._ended(self._child, now)
-        return lines, bool(entries)
 
     def release(self) -> None:
         """The journal is not ours to clear."""

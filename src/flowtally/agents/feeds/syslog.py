@@ -14,7 +14,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -32,8 +32,6 @@ from flowtally.agents.syslog.frames import Framing
 from flowtally.agents.syslog.listener import MAX_CONNECTIONS, Listener
 from flowtally.agents.syslog.spool import Spool
 from flowtally.errors import ConfigError
-
-_SLICE_LINES: Final = 2_000
 
 
 class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
@@ -116,7 +114,7 @@ class SyslogFeed:
             self._feed.start_at(offset, check)
         self._start = offset, check
 
-    def read(self, now: float) -> tuple[list[LogLine], bool]:
+    def read(self, now: float, most: int) -> tuple[list[LogLine], bool]:
         fresh = self._feed is None
         if not self.open(now) or self._feed is None:
             return [], False
@@ -126,12 +124,12 @@ class SyslogFeed:
         try:
             for line in self._feed.lines():
                 lines.append(line)
-                if len(lines) >= _SLICE_LINES:
+                if len(lines) >= most:
                     break
         except OSError as error:
             self._voice.once(("spool", self._entry.name), "cannot_read", log=self._entry.name, detail=error)
         self._tell_torn(self._feed)
-        self._idle = len(lines) < _SLICE_LINES
+        self._idle = len(lines) < most
         return lines, not self._idle
 
     def place(self) -> tuple[int, str]:
