@@ -60,8 +60,8 @@ class _Json(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Json)
 
 
-def arguments(where: Where, cursor: str, *, follow: bool) -> list[str]:
-    """What the child is asked. ConfigError for matches of no use."""
+def arguments(where: Where, cursor: str, *, follow: bool, last: int = 0) -> list[str]:
+    """What the child is asked; `last`: only so many entries. ConfigError for matches of no use."""
     for match in where.match:
         if not _MATCH.fullmatch(match):
             raise ConfigError(f"match {match!r} is not FIELD=value, the field in capital letters")
@@ -74,6 +74,7 @@ def arguments(where: Where, cursor: str, *, follow: bool) -> list[str]:
         "--quiet",
         "--no-pager",
         *(["--follow", "--no-tail"] if follow else []),
+        *([f"--lines={last}"] if last else []),
         *([f"--directory={where.directory}"] if where.directory else []),
         *([f"--cursor={cursor}"] if cursor else []),
         *([f"_SYSTEMD_UNIT={where.unit}"] if where.unit else []),
@@ -110,7 +111,9 @@ class Journalctl:
     """A running child. `poll` gives what it has written so far and never waits; `ended` is its exit code, None while it
     runs; `said` the end of its standard error. `hole` is set when the first entry is not the cursor's."""
 
-    def __init__(self, where: Where, cursor: str, *, follow: bool = True, program: str = PROGRAM) -> None:
+    def __init__(
+        self, where: Where, cursor: str, *, follow: bool = True, last: int = 0, program: str = PROGRAM
+    ) -> None:
         """OSError where it cannot be started."""
         self.hole: Hole | None = None
         self.said = ""
@@ -118,7 +121,7 @@ class Journalctl:
         self._rest = bytearray()
         self._skipping = False
         self._child = subprocess.Popen(  # noqa: S603 - the machine's journalctl; its arguments were looked at
-            [program, *arguments(where, cursor, follow=follow)],
+            [program, *arguments(where, cursor, follow=follow, last=last)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

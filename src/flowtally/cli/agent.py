@@ -14,6 +14,7 @@ from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.recipes import RECIPES, shown
 from flowtally.agents.recipes.systemd import UNIT
+from flowtally.cli.agent_check import checked
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import say, table
 from flowtally.errors import ConfigError
@@ -39,6 +40,7 @@ RUN: Final = """\
 Examples:
   flowtally agent /etc/flowtally/agent.toml
   flowtally agent agent.toml --once
+  flowtally agent agent.toml --check
 
 \b
 It keeps nothing on disk: the server knows how far each log was read, so it may be killed and started at any time.
@@ -59,9 +61,16 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Read all that is there, then end: with 1 where something was left.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write log lines as JSON.")] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Show how lines are read and what the server says, change nothing, and end.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write log lines, or what --check found, as JSON.")] = False,
 ) -> None:
     """Follow logs and count every line once, as it is written."""
+    if check_only:
+        if checked(config, json=json):
+            raise typer.Exit(FAILED)
+        return
     one = Agent(config, os.environ, once=once, voice=Voice(as_json=json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one.stop())

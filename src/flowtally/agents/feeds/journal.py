@@ -40,6 +40,14 @@ class JournalEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields
     def where(self) -> Where:
         return Where(unit=self.unit, match=self.match, directory=self.directory)
 
+    @property
+    def what(self) -> str:
+        """For the options in the source's position."""
+        return "journal " + msgspec.json.encode(self.where).decode()
+
+    def source(self, host: str) -> str:
+        return f"agent:{host}:{self.name}:journal"
+
 
 class JournalFeed:
     """The child is started at the first reading and again, after a pause, whenever it ends."""
@@ -154,8 +162,7 @@ class Journals:
     def make(self, entry: Any, settings: Settings, server: Server) -> Input:
         arguments(entry.where, "", follow=True)
         feed = JournalFeed(entry.name, entry.where, server.voice, once=settings.once, program=self._program)
-        where = "journal " + msgspec.json.encode(entry.where).decode()
-        return Feeding(entry, feed, f"agent:{settings.host}:{entry.name}:journal", where, server)
+        return Feeding(entry, feed, entry.source(settings.host), entry.what, server)
 
     def check(self, entries: list[Any]) -> list[str]:
         return []

@@ -51,6 +51,23 @@ class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=
         """ConfigError where it is none."""
         return address_of(self.listen, "listen")
 
+    @property
+    def what(self) -> str:
+        """For the options in the source's position."""
+        return "syslog"
+
+    def source(self, host: str) -> str:
+        return f"agent:{host}:{self.name}:syslog"
+
+    def directory(self, variables: Mapping[str, str]) -> Path:
+        """Where to spool; ConfigError where nobody says."""
+        if self.spool:
+            return Path(self.spool)
+        state = variables.get("STATE_DIRECTORY", "").split(":")[0]
+        if not state:
+            raise ConfigError(f"syslog {self.name!r}: say where to spool: spool, or StateDirectory= of systemd")
+        return Path(state) / "spool" / self.name
+
 
 class SyslogFeed:
     """Opens spool and socket at its first reading, and tries again while it cannot."""
@@ -175,33 +192,25 @@ class Syslogs:
 
     def make(self, entry: Any, settings: Settings, server: Server) -> Input:
         assert entry.address
-        feed = SyslogFeed(entry, self._directory(entry), server.voice, once=settings.once)
-        return SyslogInput(entry, feed, f"agent:{settings.host}:{entry.name}:syslog", server)
+        feed = SyslogFeed(entry, entry.directory(self._environment), server.voice, once=settings.once)
+        return SyslogInput(entry, feed, entry.source(settings.host), server)
 
     def check(self, entries: list[Any]) -> list[str]:
         owners: dict[str, str] = {}
         faults = []
         for entry in entries:
-            for what in (f"listen {entry.listen}", f"spool {self._directory(entry)}"):
+            for what in (f"listen {entry.listen}", f"spool {entry.directory(self._environment)}"):
                 owner = owners.setdefault(what, entry.name)
                 if owner != entry.name:
                     faults.append(f"syslog {entry.name!r}: {what} is that of {owner!r}, too")
         return faults
-
-    def _directory(self, entry: SyslogEntry) -> Path:
-        if entry.spool:
-            return Path(entry.spool)
-        state = self._environment.get("STATE_DIRECTORY", "").split(":")[0]
-        if not state:
-            raise ConfigError(f"syslog {entry.name!r}: say where to spool: spool, or StateDirectory= of systemd")
-        return Path(state) / "spool" / entry.name
 
 
 class SyslogInput(Feeding):
     """Listens from the first turn on, whether the server can be asked or not: senders do not wait for it."""
 
     def __init__(self, entry: SyslogEntry, feed: SyslogFeed, source: str, server: Server) -> None:
-        super().__init__(entry, feed, source, "syslog", server)
+        super().__init__(entry, feed, source, entry.what, server)
         self._door = feed
 
     def turn(self, now: float) -> None:
