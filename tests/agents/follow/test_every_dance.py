@@ -67,7 +67,7 @@ class World:
 
     def shift(self) -> None:
         """Make room for `.1`, as logrotate does."""
-        for number in range(8, 0, -1):
+        for number in range(40, 0, -1):
             for end in ("", ".gz"):
                 old = f"access.log.{number}{end}"
                 if old in self.inside:

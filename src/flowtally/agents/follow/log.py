@@ -18,9 +18,10 @@ from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.files import FollowedFile
 from flowtally.agents.follow.holes import Holes, Known
 from flowtally.agents.follow.inputs import Settings
+from flowtally.agents.follow.intake import Reader, Reading
 from flowtally.agents.follow.patterns import Patterns
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.stream import Reader, Reading, Stream
+from flowtally.agents.follow.stream import Stream
 from flowtally.agents.follow.tail import Identity, identity_of
 from flowtally.agents.follow.telling import Telling
 from flowtally.agents.formats import format_of

@@ -87,7 +87,7 @@ class Server:
 
     def failed(self, error: Exception, now: float) -> None:
         """A job ended so: is the server away, or was it heard?"""
-        if isinstance(error, NotAsked):
+        if isinstance(error, NotAsked) and self.away:
             return
         if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status in _AWAY):
             self._asked = False

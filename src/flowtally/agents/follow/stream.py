@@ -10,46 +10,21 @@ that does not go on there is reported and left alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from flowtally.agents.follow.counted import check_counted
-from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Backoff, Job
-from flowtally.agents.follow.files import QUIET_CLOSE_S, FollowedFile
+from flowtally.agents.follow.files import FollowedFile
+from flowtally.agents.follow.intake import Intake, Reading
 from flowtally.agents.follow.patience import patience
-from flowtally.agents.follow.server import EVENT_BYTES, Server
-from flowtally.agents.follow.telling import Telling
-from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import Position
-from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember, digest
+from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember
 from flowtally.agents.sending import BATCH_EVENTS, Sending
-from flowtally.client import ApiError
+from flowtally.client import ApiError, Unreachable
 from flowtally.protocol import EventsAnswer
 
-SLICE_LINES: Final = 1_000
-SLICE_BYTES: Final = 1024 * 1024
 INTERVAL_S: Final = 0.7  # between two requests of a stream, where it has no full batch
 RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
-
-Reader = tuple[Mapper, Remember | None]
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """How a log is read and told of: what all its streams share. `reader` makes one for a file: a format may remember
-    directives of it. `overlap`: what stands in another source counts all the same."""
-
-    name: str
-    options: str
-    reader: Callable[[], Reader]
-    linger_s: float
-    once: bool
-    server: Server
-    counts: Counts
-    telling: Telling
-    overlap: bool = False
 
 
 class Stream:
@@ -64,10 +39,7 @@ class Stream:
         self._telling = reading.telling
         self._sending: Sending | None = None
         self._remember: Remember | None = None
-        self._standing = False
-        self._place = (0, digest(b""))
-        self._more = False
-        self._cut: LogChanged | None = None
+        self._intake: Intake | None = None  # while it stands
         self._job: Job[Position] | Job[EventsAnswer | None] | None = None
         self._backoff = Backoff()
         self._batch = BATCH_EVENTS
@@ -78,7 +50,6 @@ class Stream:
         self._sent_at = float("-inf")
         self._held_bytes = 0
         self._done: FollowedFile | None = None
-        self._finished_read = False
         self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._slot = False
 
@@ -105,7 +76,9 @@ class Stream:
     @property
     def busy(self) -> bool:
         """Whether to turn it again at once."""
-        return (self._job is None or self._job.done) and (self._more or self._cut is not None) and self._server.room
+        if self._job is not None:
+            return self._job.done
+        return self._intake is not None and self._pending(self._intake) and self._server.room
 
     @property
     def active(self) -> bool:
@@ -115,11 +88,11 @@ class Stream:
     @property
     def idle(self) -> bool:
         """All of its files that can be read was read and has its receipts."""
-        if self._job is not None or self.waiting or self._more or self._cut is not None:
+        if self._job is not None or self.waiting or (self._intake is not None and self._pending(self._intake)):
             return False
         if self.file is None:
             return not self.candidates or all(one.aside == one.seen for one in self.candidates)
-        return self._standing and not self.file.changed
+        return self._intake is not None and not self.file.changed
 
     @property
     def waiting(self) -> int:
@@ -129,9 +102,11 @@ class Stream:
     def behind_bytes(self) -> int:
         """Of its files, what was not read yet; of a compressed one the size is not known."""
         files = [one for one in self.candidates if one.aside != one.seen]
-        if self.file is not None and (self._more or self.file.changed or not self._standing):
+        intake, read_bytes = self._intake, 0
+        if self.file is not None and (intake is None or intake.more or self.file.changed):
             files.append(self.file)
-        sizes = (one.seen[0] - (self._place[0] if one is self.file else 0) for one in files if not one.compressed)
+            read_bytes = intake.place[0] if intake is not None else 0
+        sizes = (one.seen[0] - (read_bytes if one is self.file else 0) for one in files if not one.compressed)
         return sum(max(0, size) for size in sizes)
 
     @property
@@ -155,10 +130,10 @@ class Stream:
             self._heard_at = float("-inf")
         if self.file is None and not self._take_next(now):
             self._recheck(now)
-        elif not self._standing:
+        elif self._intake is None:
             self._stand(now)
         else:
-            self._go_on(now)
+            self._go_on(self._intake, now)
 
     def finish(self, now: float) -> bool:
         """Send what waits and read no more. Whether nothing waits."""
@@ -166,10 +141,10 @@ class Stream:
             if not self._job.done:
                 return False
             self._ended(now)
-        if not self.waiting or self._server.away:
+        if self._sending is None or self._intake is None or not self.waiting or self._server.away:
             return True
         if now >= self._backoff.until:
-            self._send(now)
+            self._send(self._sending, self._intake, now)
         return False
 
     def close(self) -> None:
@@ -192,7 +167,6 @@ class Stream:
                 self._server.slots -= 1
             self.candidates.remove(file)
             self.file = file
-            self._standing = False
             return True
         return False
 
@@ -234,15 +208,12 @@ class Stream:
         return self._sending
 
     def _stands(self, position: Position, now: float) -> None:
-        sending = self._sending
+        sending, file = self._sending, self.file
         assert sending is not None
-        self._standing = True
+        assert file is not None
+        self._intake = Intake(file, sending, self._reading, position, self._batch)
         self._heard_at = now
-        self._place = (position.offset, position.check)
         self._expected = sending.ahead
-        self._more = True
-        if self.file is not None:
-            self.file.read_as = None
         if sending.other_options:
             self._telling.options(self.source, position, sending.other_options, self._reading.options)
         if position.offset < self._acked:
@@ -261,94 +232,49 @@ class Stream:
 
     # ── reading and sending
 
-    def _go_on(self, now: float) -> None:
+    def _go_on(self, intake: Intake, now: float) -> None:
         file, sending = self.file, self._sending
         assert file is not None
         assert sending is not None
-        if self._cut is None and not sending.full and self._server.room:
-            self._read(file, sending, now)
-        if self._is_due(sending, now):
-            self._send(now)
-        elif self._cut is not None and not sending.waiting:
-            self._leave_cut(file, self._cut, now)
-        elif not sending.waiting and not file.changed and not self._more:
-            if self._may_leave(file, now):
-                self._leave(file)
-            elif now - self._heard_at >= RECHECK_S:
-                self._forget()
+        if self._server.room:
+            try:
+                intake.read(now)
+            except NotALog as error:
+                self._put_aside(file, error, "not_a_log")
+                return
+            except OSError as error:
+                self._trouble(file, error, now)
+                return
+            self._hold(intake.held_bytes)
+        if sending.waiting:
+            if self._is_due(sending, intake, now):
+                self._send(sending, intake, now)
+        elif intake.cut is not None:
+            self._leave_cut(file, intake.cut, intake.place[0])
+        elif intake.may_leave(now):
+            self._leave(file)
+        elif now - self._heard_at >= RECHECK_S:
+            self._forget()
 
-    def _may_leave(self, file: FollowedFile, now: float) -> bool:
-        """All that is there is stored, and nothing will come; or nothing has for so long that the file may be closed
-        until it changes."""
-        tail, linger_s = file.tail, self._reading.linger_s
-        if self._finished_read and file.finished(now, linger_s, by_date=self._reading.once):
-            return True
-        if file.finished(now, linger_s, by_date=True) and tail is not None and not tail.log.waiting:
-            return True
-        return now - file.moved_at >= QUIET_CLOSE_S
+    def _pending(self, intake: Intake) -> bool:
+        """There is something to do at once."""
+        return intake.more or intake.cut is not None
 
-    def _read(self, file: FollowedFile, sending: Sending, now: float) -> None:
-        finished = file.finished(now, self._reading.linger_s, by_date=self._reading.once)
-        if not (self._more or file.changed or finished != self._finished_read):
-            return
-        tail = file.tail
-        assert tail is not None
-        before = file.seen
-        most = min(SLICE_LINES, self._batch - sending.waiting)
-        try:
-            lines, damage = tail.slice(most, SLICE_BYTES, finished=finished)
-            if not self._place[0] and lines:
-                self._check_head(file, tail.log.offset, tail.log.check())
-        except LogChanged as error:
-            self._cut, self._more = error, False
-            return
-        except NotALog as error:
-            self._put_aside(file, error, "not_a_log")
-            return
-        except OSError as error:
-            self._trouble(file, error, now)
-            return
-        was = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
-        for line in lines:
-            sending.take(line)
-        self._telling.lines(sending.tally, was)
-        self._place = (tail.log.offset, tail.log.check())
-        self._more = len(lines) >= most or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES
-        if not self._more:
-            file.read_as = before
-            self._finished_read = finished
-        self._hold(sending)
-        if damage is not None and finished:  # till then it may be that it is still being written
-            self._telling.trouble("damaged", "log_damaged", file.path, damage)
-        elif damage is None and not self._more:
-            self._telling.over("damaged", file.path)
-
-    def _check_head(self, file: FollowedFile, offset: int, check: str) -> None:
-        """Of the first lines there is nothing before that could be compared: is it still the same log?"""
-        tail = file.tail
-        assert tail is not None
-        if tail.head(finished=True) != file.head:
-            raise LogChanged(f"{file.path} was cut, and written again")
-        tail.start_at(offset, check)
-
-    def _is_due(self, sending: Sending, now: float) -> bool:
-        if not sending.waiting:
-            return False
+    def _is_due(self, sending: Sending, intake: Intake, now: float) -> bool:
         return (
             sending.full
             or now - self._sent_at >= INTERVAL_S
-            or self._cut is not None
+            or intake.cut is not None
             or not self._server.room
-            or (self._reading.once and not self._more)
+            or (self._reading.once and not intake.more)
         )
 
-    def _send(self, now: float) -> None:
+    def _send(self, sending: Sending, intake: Intake, now: float) -> None:
         if not self._server.may_ask(now):
             return
-        sending, place = self._sending, self._place
-        assert sending is not None
         self._sent_at = now
         begins = not (sending.position.sequence or sending.ahead or self._reading.overlap)
+        place = intake.place
 
         def send() -> EventsAnswer | None:
             if begins:
@@ -375,13 +301,13 @@ class Stream:
             self._telling.going_on(self.source)
         if isinstance(result, Position):
             if self.file is None:
-                self._rechecked(result, now)
+                self._rechecked(result)
             else:
                 self._stands(result, now)
         elif result is not None:
             self._answered(result, now)
 
-    def _rechecked(self, position: Position, now: float) -> None:
+    def _rechecked(self, position: Position) -> None:
         self._sending = None
         if position.offset < self._acked and self._done is not None:
             self._telling.went_back(self.source, self._acked, position.offset)
@@ -396,7 +322,7 @@ class Stream:
         self._heard_at = now
         self._acked = sending.position.offset
         self._reading.counts.answered(answer, time.time())
-        self._hold(sending)
+        self._hold(0)
         self._telling.refused(answer)
         if answer.duplicate > self._expected:
             self._telling.another_sender(self.source)
@@ -405,12 +331,12 @@ class Stream:
 
     def _failed(self, error: Exception, now: float) -> None:
         self._reading.counts.failures += 1
-        self._refused = self._standing
+        self._refused = self._intake is not None
         self._forget()
         file = self.file
         if isinstance(error, LogChanged):
             assert file is not None
-            self._does_not_go_on(file, error, now)
+            self._does_not_go_on(file, error)
             return
         if isinstance(error, NotALog) and file is not None:
             self._put_aside(file, error, "not_a_log")
@@ -418,7 +344,7 @@ class Stream:
         if isinstance(error, (OSError, LogDamaged)) and file is not None:
             self._trouble(file, error, now)
             return
-        if self._server.away:
+        if isinstance(error, Unreachable) or self._server.away:  # which is told, and waited for, for all
             return
         if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
             self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
@@ -432,18 +358,13 @@ class Stream:
 
     def _forget(self) -> None:
         """What was read and has no receipt is read again."""
-        self._standing = False
-        self._more = False
-        self._cut = None
-        self._finished_read = False
+        self._intake = None
         self._sending = None
-        self._server.waiting_bytes -= self._held_bytes
-        self._held_bytes = 0
+        self._hold(0)
 
-    def _hold(self, sending: Sending) -> None:
-        held = sending.size_bytes + sending.waiting * EVENT_BYTES
-        self._server.waiting_bytes += held - self._held_bytes
-        self._held_bytes = held
+    def _hold(self, size_bytes: int) -> None:
+        self._server.waiting_bytes += size_bytes - self._held_bytes
+        self._held_bytes = size_bytes
 
     # ── leaving a file
 
@@ -454,15 +375,15 @@ class Stream:
         self._done = file
         self._telling.over("trouble", file.path)
 
-    def _leave_cut(self, file: FollowedFile, error: LogChanged, now: float) -> None:
+    def _leave_cut(self, file: FollowedFile, error: LogChanged, at_byte: int) -> None:
         """The file is another log now; the copy that was made of it, if one was, is read on."""
-        self._telling.cut(file.path, self._place[0], error)
+        self._telling.cut(file.path, at_byte, error)
         self._let_go()
         self.was_cut = True
         self._done = None
         file.begin_anew()
 
-    def _does_not_go_on(self, file: FollowedFile, error: LogChanged, now: float) -> None:
+    def _does_not_go_on(self, file: FollowedFile, error: LogChanged) -> None:
         """The server stands where this file has something else."""
         tail = file.tail
         try:
@@ -470,7 +391,7 @@ class Stream:
         except (OSError, LogDamaged, NotALog):
             same = True
         if not same:  # it was cut while nothing of it was being read
-            self._leave_cut(file, error, now)
+            self._leave_cut(file, error, max(self._acked, 0))
             return
         if isinstance(error, LogShort) and self.was_cut and not file.live:
             self._put_aside(file, error, "")  # more was read than its copy has
