@@ -94,6 +94,23 @@ def test_no_header_of_a_client_changes_what_the_default_log_counts(agent: str) -
     assert read(Declared(format="envoy"), line) == Reading(time_at=AT, bytes_down=5, status=200, url="/q")
 
 
+EVIL = st.lists(
+    st.sampled_from(['"', " ", "1", "200", "127.0.0.1:1", "/q", "x", '" 1 2 200 127.0.0.1:1 /q']), max_size=9
+)
+
+
+@settings(deadline=None)
+@given(name=EVIL.map("".join).filter(lambda name: name != "-"))
+def test_a_header_is_read_as_it_was_sent_or_not_at_all(name: str) -> None:
+    """Envoy escapes nothing: what a client sends may look like the rest of the line."""
+    found = read(Declared(envoy_format=TEXT), TEXT_LINE.replace(b'jo "x" y', name.encode()))
+    if isinstance(found, Unreadable):
+        assert found.reason == "ambiguous"
+    else:
+        assert isinstance(found, Reading)
+        assert (found.user, found.bytes_up, found.bytes_down) == (name, 92, 121)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

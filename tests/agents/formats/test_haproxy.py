@@ -87,6 +87,27 @@ def test_flags_for_hexadecimal_and_escapes_are_undone() -> None:
     assert read("%Ts %{+Q,+E}[var(txn.user)] %B", line) == Reading(time_at=AT, bytes_down=3, user='a"b\\c]')
 
 
+@pytest.mark.parametrize("item", ["%(user)[req.hdr(x)]", "%(user:str)[req.hdr(x)]", "%(user){+Q,+E}[req.hdr(x)]"])
+def test_an_item_may_be_called_what_it_means(item: str) -> None:
+    """As HAProxy 3.0 allows."""
+    line = b'1795973904 "a b" 3' if "Q" in item else b"1795973904 a b 3"
+    assert read(f"%Ts {item} %(down)B", line) == Reading(time_at=AT, bytes_down=3, user="a b")
+
+
+@given(name=st.text('ab"\\] 9{}', max_size=12), header=st.sampled_from(["", "Nov 29 17:38:24 lb haproxy[7]: "]))
+@settings(deadline=None)
+def test_no_name_that_is_escaped_can_pretend_to_be_the_rest_of_a_line(name: str, header: str) -> None:
+    """As the recipe for HAProxy logs it, behind syslog or not."""
+    text = "%Ts.%ms %Tt %ci:%cp %ft %rt %ts %ST %U %B %{+Q,+E}[var(txn.user)] %{+Q}r"
+    written = "".join("\\" + char if char in '"\\]' else char for char in name)
+    line = f'1795973904.440 0 192.0.2.1:4 c 1 -- 200 82 76 "{written}" "GET /{name.encode().hex()} HTTP/1.1"'
+    declared = Declared(haproxy_log_format=text, envelope="syslog" if header else "")
+    assert format_of(declared).read_line((header + line).encode()) == Reading(
+        time_at=AT + 440, bytes_up=82, bytes_down=76, status=200, user=name, client="192.0.2.1",
+        url=f"/{name.encode().hex()}",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -28,7 +28,7 @@ HTTP: Final = (
     "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
 )
 TCP: Final = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq"
-_DIRECTIVE: Final = re.compile(r"%(?:(%)|(?:\((\w+)\))?(?:\{([^{}]*)\})?(?:\[|([A-Za-z]+)))")
+_DIRECTIVE: Final = re.compile(r"%(?:(%)|(?:\(([\w-]+)(?::\w+)?\))?(?:\{([^{}]*)\})?(?:\[|([A-Za-z]+)))")
 _NUMBERS: Final = frozenset([
     "Ta", "Tc", "Th", "Ti", "Tq", "Tr", "TR", "Td", "Tt", "Tu", "Tw", "ac", "bc", "bp", "bq", "cp", "fc", "fp", "lc",
     "ms", "pid", "rc", "rt", "sc", "sp", "sq", "Ts", "ST", "B", "U",
