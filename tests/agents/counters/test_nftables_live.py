@@ -81,7 +81,7 @@ def network() -> Iterator[Network | None]:
         made: Network | None = Network(holder.pid)
         try:
             assert made is not None
-            until_apart(holder.pid)
+            until_apart(holder)
             made.run("ip", "link", "set", "lo", "up")
             made.run("nft", "-f", "-", text=RULES)
         except AssertionError as error:
@@ -93,11 +93,11 @@ def network() -> Iterator[Network | None]:
         holder.wait()
 
 
-def until_apart(pid: int) -> None:
+def until_apart(holder: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 10
-    while time.monotonic() < end:
+    while time.monotonic() < end and holder.poll() is None:
         with suppress(OSError):
-            if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):
+            if os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
                 return
         time.sleep(0.02)
     raise AssertionError("no network namespace")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.agents.counters.poller import Polled, Poller
+from flowtally.agents.counters.program import Program
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.client import ApiError, Unreachable
@@ -69,7 +70,7 @@ class Server:
         return ReadingReceipt(index, one.source, one.counter, "stored" if done.stores else "duplicate", done.code)
 
 
-class Program:
+class Gateway:
     """Counts what users send, until it dies: then all is zero again."""
 
     def __init__(self) -> None:
@@ -90,7 +91,7 @@ class Program:
 class World:
     def __init__(self) -> None:
         self.at = START + 60_000
-        self.program, self.server = Program(), Server()
+        self.program, self.server = Gateway(), Server()
         self.used: dict[str, int] = {}
         self.unread: dict[str, int] = {}  # by the program that runs, since a reading of it was stored
         self.lost: dict[str, int] = {}  # what a program had counted that nobody read before it died
@@ -184,10 +185,26 @@ def test_what_is_said_to_the_server_is_about_the_configured_account() -> None:
 
 def test_a_counter_of_one_direction_counts_that_way() -> None:
     nft = Counters(name="n", kind="nftables", table="inet u", account="acme", user_from="(?P<user>.+)_((?P<up>in)|out)")
-    client: Any = Server()
     ask = [Stood("bob_in", "c1", 5, 0), Stood("bob_out", "c2", 7, 0)]
-    looked = Poller(client, nft, "gw", ask=lambda: ask, wall=lambda: START).look()
-    assert [(made.user, made.bytes_up, made.bytes_down) for _, made in looked if made] == [("bob", 5, 0), ("bob", 0, 7)]
+    made = Program(nft, "gw", lambda: ask, wall=lambda: START).asked().readings
+    assert [(one.user, one.bytes_up, one.bytes_down) for one in made] == [("bob", 5, 0), ("bob", 0, 7)]
+
+
+def test_a_slow_answer_is_dated_in_its_middle() -> None:
+    """Two ask at once; the one that is answered first is told last, and what it has is less: no reset."""
+    at = [START]
+
+    def slow() -> list[Stood]:
+        at[0] += 1_500
+        return [Stood("alice", "c", 100, 0, 0, "")]
+
+    server = Server()
+    quick = Program(XRAY, "gw", lambda: [Stood("alice", "c", 90, 0, 0, "")], lambda: at[0], lambda: at[0]).asked()
+    late = Program(XRAY, "gw", slow, lambda: at[0], lambda: at[0]).asked()
+    assert parse_instant(late.readings[0].time) - START == 750
+    server.send_readings(late.readings)
+    server.send_readings(quick.readings)
+    assert server.codes == ["baseline", "late"]
 
 
 def test_failures_are_waited_out_longer_and_longer() -> None:

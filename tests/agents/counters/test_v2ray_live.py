@@ -35,6 +35,7 @@ from tests.nginx import free_port
 
 from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.voice import Voice
+from flowtally.agents.watch.check import check
 from flowtally.client import Client
 
 __all__ = ["account", "client", "live", "target"]  # fixtures
@@ -232,6 +233,18 @@ def test_the_agent_polls_what_its_configuration_says(
     entry = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
     config = tmp_path / "agent.toml"
     config.write_text(f'server = "{live.url}"\nhost = "gw"\n[[counters]]\ninterval-s = 1\n{entry}\n')
+    with v2ray.running():
+        connect(v2ray, target, streams)
+        streams["bob"].use(1_000, 16)
+        server, ours = check(config, {"FLOWTALLY_TOKEN": live.token})
+        assert not server.faults
+        assert (ours.kind, ours.faults, ours.facts[0]) == ("counters", (), "2 counters, of 2 users")
+        assert ours.facts[1].endswith("bob: 1 kB up, 16 B down")
+        assert ours.facts[-1].startswith("new at the server")
+    assert counted(client, account) == {}, "looking counts nothing"
+    assert check_faults(config, live) == 1
+    for user in USERS:
+        streams.pop(user).close()
     said = io.StringIO()
     agent = Agent(config, {"FLOWTALLY_TOKEN": live.token}, voice=Voice(said))
     running = threading.Thread(target=agent.run)
@@ -246,6 +259,10 @@ def test_the_agent_polls_what_its_configuration_says(
             agent.stop()
             running.join(60)
     assert live.token not in said.getvalue()
+
+
+def check_faults(config: Path, live: Live) -> int:
+    return sum(len(one.faults) for one in check(config, {"FLOWTALLY_TOKEN": live.token}))
 
 
 def facts(agent: Agent) -> dict[str, Any]:

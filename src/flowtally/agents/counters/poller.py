@@ -20,28 +20,16 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.counters.haproxy import HAProxy
-from flowtally.agents.counters.naming import Naming
-from flowtally.agents.counters.nftables import Nftables
+from flowtally.agents.counters.program import Ask, Program
 from flowtally.agents.counters.settings import Counters
-from flowtally.agents.counters.stood import Stood, Unasked
-from flowtally.agents.counters.v2ray import V2Ray
+from flowtally.agents.counters.stood import Unasked
 from flowtally.client import ApiError, Client
 from flowtally.clock import elapsed_ms, now_ms
-from flowtally.edges import format_instant
 from flowtally.errors import FlowtallyError
-from flowtally.events import MAX_QUANTITY
 from flowtally.readings import MAX_READINGS, Reading
 from flowtally.texts import printable
 
-KINDS: Final[dict[str, Callable[[Counters], Callable[[], list[Stood]]]]] = {
-    "v2ray": V2Ray,
-    "xray": V2Ray,
-    "haproxy": HAProxy,
-    "nftables": Nftables,
-}
 LONGEST_PAUSE_S: Final = 300  # after failures that follow one another
-SILENCE_S: Final = 60  # a shorter pause between two readings is none that anybody need be told of
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -68,16 +56,13 @@ class Poller:
         counters: Counters,
         host: str,
         *,
-        ask: Callable[[], list[Stood]] | None = None,
+        ask: Ask | None = None,
         wall: Callable[[], int] = now_ms,
         elapsed: Callable[[], int] = elapsed_ms,
     ) -> None:
-        self.source = counters.source or f"agent:{host}:{counters.name}"
-        self.counters = counters
+        self.program = Program(counters, host, ask, wall, elapsed)
+        self._interval_s = counters.interval_s
         self._client = client
-        self._naming = Naming(counters)
-        self._ask = ask or KINDS[counters.kind](counters)
-        self._wall = wall
         self._elapsed = elapsed
         self._next_at = elapsed()
         self._failures = 0
@@ -103,59 +88,17 @@ class Poller:
         self._next_at = begun + int(self._pause_s() * 1000)
         return done
 
-    def look(self) -> list[tuple[Stood, Reading | None]]:
-        """What would be sent now, and None for what is nobody's. Unasked."""
-        at = self._wall()
-        return [(one, self._reading(one, at, from_zero=False)) for one in self._ask()]
-
     def _polled(self) -> Polled:
         # Asked before the program: a source that is made meanwhile has a reading of another poller, not an older one.
-        known = self._known or self._is_known()
-        found = self._ask()
-        at = self._wall()
-        readings = [one for stood in found if (one := self._reading(stood, at, from_zero=known)) is not None]
-        began = self._beginning(found)
-        restarted = bool(began and self._began and began != self._began)
-        done = Polled(counters=len(found), nobodys=len(found) - len(readings), restarted=restarted)
-        for part in _parts(readings):
+        known = self._known or is_known(self._client, self.program.source)
+        asked = self.program.asked(from_zero=known)
+        restarted = bool(asked.began and self._began and asked.began != self._began)
+        counters, nobodys = len(asked.readings) + len(asked.others), len(asked.others)
+        done = Polled(counters=counters, nobodys=nobodys, restarted=restarted)
+        for part in _parts(asked.readings):
             done = self._sent(part, done)
-        self._known, self._began = True, began or self._began
+        self._known, self._began = True, asked.began or self._began
         return done
-
-    def _beginning(self, found: list[Stood]) -> str:
-        """Of the process; rules of a kernel have none."""
-        return "" if self.counters.kind == "nftables" else max((one.epoch for one in found), default="")
-
-    def _is_known(self) -> bool:
-        try:
-            self._client.source(self.source)
-        except ApiError as error:
-            if error.code != "not_found":
-                raise
-            return False
-        return True
-
-    def _reading(self, stood: Stood, at: int, *, from_zero: bool) -> Reading | None:
-        whose = self._naming.whose(stood.name)
-        if whose is None or max(stood.bytes_up, stood.bytes_down, stood.requests) > MAX_QUANTITY:
-            return None
-        up, down = stood.bytes_up, stood.bytes_down
-        if self.counters.kind == "nftables" and not whose.up:
-            up, down = down, up
-        return Reading(
-            source=self.source,
-            time=format_instant(at),
-            counter=stood.counter,
-            account=whose.account,
-            user=whose.user,
-            product=whose.product,
-            bytes_up=up,
-            bytes_down=down,
-            requests=stood.requests,
-            epoch=stood.epoch,
-            from_zero=from_zero,
-            interval_s=max(self.counters.interval_s, SILENCE_S),
-        )
 
     def _sent(self, part: Sequence[Reading], done: Polled) -> Polled:
         answer = self._client.send_readings(part, notable=True)
@@ -169,10 +112,21 @@ class Poller:
 
     def _pause_s(self) -> float:
         if not self._failures:
-            return self.counters.interval_s
-        longest = max(LONGEST_PAUSE_S, self.counters.interval_s)
-        pause_s = min(longest, self.counters.interval_s << min(self._failures, 10))
+            return self._interval_s
+        longest = max(LONGEST_PAUSE_S, self._interval_s)
+        pause_s = min(longest, self._interval_s << min(self._failures, 10))
         return pause_s * random.uniform(0.8, 1)  # noqa: S311 - that many agents do not come back at one moment
+
+
+def is_known(client: Client, source: str) -> bool:
+    """Whether the server has readings of this source. ApiError."""
+    try:
+        client.source(source)
+    except ApiError as error:
+        if error.code != "not_found":
+            raise
+        return False
+    return True
 
 
 def _parts(readings: Sequence[Reading]) -> Iterator[Sequence[Reading]]:

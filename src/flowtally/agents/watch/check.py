@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtally.agents.counters.looking import looked
+from flowtally.agents.counters.settings import Counters
 from flowtally.agents.dry_run import dry_run
 from flowtally.agents.feeds.journal import JournalEntry
 from flowtally.agents.feeds.syslog import SyslogEntry
@@ -87,8 +89,16 @@ def _look(kind: str, entry: Any, host: str, client: Client | None) -> Iterator[L
         yield _journal(entry, host, client)
     elif isinstance(entry, SyslogEntry):
         yield _syslog(entry, host, client)
+    elif isinstance(entry, Counters):
+        yield _counters(entry, host, client)
     else:
         yield Looked(kind, entry.name, "", ("not looked at: it is asked when the agent runs",))
+
+
+def _counters(entry: Counters, host: str, client: Client | None) -> Looked:
+    seen = looked(entry, host, client)
+    what = " ".join(filter(None, (entry.kind, entry.address, entry.table, entry.set)))
+    return Looked("counters", entry.name, what, seen.facts, seen.faults)
 
 
 def _log(entry: LogEntry, host: str, client: Client | None) -> Iterator[Looked]:
