@@ -4,6 +4,7 @@ followed."""
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,18 @@ def test_the_token_is_of_the_file_or_of_systemd_or_of_the_environment(tmp_path: 
     for text, told in ((LOG, "no token"), (f'token-file = "{tmp_path}/none"\n' + LOG, "No such file")):
         with pytest.raises(ConfigError, match=told):
             token_of(read(text), {})
+
+
+EXAMPLES = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[3] / "docs/agent.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [text for text in EXAMPLES if "'...'" not in text])  # a format to be filled in
+def test_the_examples_of_the_documentation_are_configurations(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "agent.toml"
+    whole = text if "[[" in text else text + LOG
+    path.write_text(re.sub("^token-file.*", "", whole, flags=re.MULTILINE))
+    Agent(path, {"FLOWTALLY_TOKEN": "secret"}).close()
+
+
+def test_the_documentation_has_examples() -> None:
+    assert EXAMPLES

@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.agents.follow.bench import Bench, line, lines
@@ -97,3 +98,51 @@ def test_rotations_while_the_agent_is_down(bench: Bench) -> None:
     bench.start()
     bench.run(15)
     assert bench.stored() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 20, 21]
+
+
+def test_a_log_that_is_cut_without_a_copy_is_told(bench: Bench) -> None:
+    append(bench.path, lines(0, 3))
+    bench.run()
+    os.truncate(bench.path, 0)
+    append(bench.path, lines(10, 12))
+    bench.run(60)
+    assert bench.stored() == [0, 1, 2, 10, 11]
+    assert bench.events() == ["log_was_cut", "copy_not_found"]
+    assert "read_until=2026-11-18T11:06:42Z" in bench.said.getvalue()
+
+
+def test_directives_before_the_place_where_reading_begins_are_known(tmp_path: Path) -> None:
+    """A W3C log says once, at its beginning, what its columns are; and all of them begin alike."""
+    entry: dict[str, Any] = {"format": "iis", "account": "acme", "user-from": "user"}
+    bench = Bench(tmp_path, **entry)
+    head = (
+        b"#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n"
+        b"#Fields: date time cs-username sc-status %s\n"
+    )
+    up, down = head % b"sc-bytes cs-bytes", head % b"cs-bytes sc-bytes"
+    row = b"2026-11-29 10:00:%02d bob 200 %d 0\n"
+    append(bench.path, up + row % (1, 1) + row % (2, 2))
+    bench.run()
+    bench.path.rename(tmp_path / "access.log.1")
+    append(bench.path, down + row.replace(b"%d 0", b"0 %d") % (3, 3))
+    bench.run()
+    bench.restart()
+    append(tmp_path / "access.log.1", row % (4, 4))
+    append(bench.path, row.replace(b"%d 0", b"0 %d") % (5, 5))
+    bench.run(20)
+    assert bench.stored() == [1, 2, 3, 4, 5]
+
+
+def test_what_is_gone_is_forgotten(bench: Bench) -> None:
+    """A log that is rotated each minute for years."""
+    for number in range(20):
+        append(bench.path, lines(number * 10, number * 10 + 3))
+        bench.run(3)
+        if (bench.folder / "access.log.1").exists():
+            (bench.folder / "access.log.1").unlink()
+        bench.path.rename(bench.folder / "access.log.1")
+        bench.run(20)
+    assert len(bench.stored()) == 60
+    assert len(bench.log._streams) <= 3
+    assert len(bench.log._files) <= 3
+    assert len(bench.server.claims) <= 3

@@ -49,6 +49,7 @@ class Intake:
         assert file.tail is not None
         self.place = (position.offset, position.check)
         self.more = True
+        self.last = ""  # the instant of the last event that was read
         self.cut: LogChanged | None = None
         self._file = file
         self._tail: Tail = file.tail
@@ -83,6 +84,8 @@ class Intake:
         before = sending.tally.lines, sending.tally.skipped, dict(sending.tally.reasons)
         for line in lines:
             sending.take(line)
+        if sending.waiting:
+            self.last = sending.events[-1].time or self.last
         self._reading.telling.lines(sending.tally, before)
         self.place = (self._tail.log.offset, self._tail.log.check())
         self.more = len(lines) >= most or sum(len(one.text or b"") for one in lines) >= SLICE_BYTES

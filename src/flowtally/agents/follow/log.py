@@ -219,9 +219,14 @@ class FollowedLog:
             if identity not in met and file.tail is None:
                 del self._files[identity]
                 self._server.claims.pop(identity, None)
+                if file.home is not None and self._homes.get(file.home) is file:
+                    del self._homes[file.home]
                 stream = self._streams.get(file.source)
                 if stream is not None:
                     stream.drop(file)
+                    if not stream.active:
+                        stream.close()
+                        del self._streams[file.source]
 
     # ── which source a file is
 

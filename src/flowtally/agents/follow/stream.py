@@ -24,6 +24,7 @@ from flowtally.client import ApiError, Unreachable
 from flowtally.protocol import EventsAnswer
 
 INTERVAL_S: Final = 0.7  # between two requests of a stream, where it has no full batch
+COPY_S: Final = 30.0  # after a cut, for a copy of what was there before
 RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
 
 
@@ -52,6 +53,7 @@ class Stream:
         self._done: FollowedFile | None = None
         self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._slot = False
+        self._copy_until = float("-inf")  # for how long a copy is waited for; -inf: it is not
 
     # ── for its log
 
@@ -72,6 +74,8 @@ class Stream:
         """It is nowhere any more."""
         if file in self.candidates:
             self.candidates.remove(file)
+        if file is self._done:
+            self._done = None
 
     @property
     def busy(self) -> bool:
@@ -129,6 +133,7 @@ class Stream:
             self._forget()
             self._heard_at = float("-inf")
         if self.file is None and not self._take_next(now):
+            self._miss_copy(now)
             self._recheck(now)
         elif self._intake is None:
             self._stand(now)
@@ -167,8 +172,17 @@ class Stream:
                 self._server.slots -= 1
             self.candidates.remove(file)
             self.file = file
+            self._copy_until = float("-inf")
             return True
         return False
+
+    def _miss_copy(self, now: float) -> None:
+        """Of a file that was cut: is a copy anywhere?"""
+        if self._copy_until == float("inf"):
+            self._copy_until = now + COPY_S
+        elif float("-inf") < self._copy_until <= now:
+            self._copy_until = float("-inf")
+            self._telling.no_copy(self.source)
 
     def _let_go(self) -> None:
         """Of the present file."""
@@ -250,7 +264,7 @@ class Stream:
             if self._is_due(sending, intake, now):
                 self._send(sending, intake, now)
         elif intake.cut is not None:
-            self._leave_cut(file, intake.cut, intake.place[0])
+            self._leave_cut(file, intake.cut, intake.place[0], intake.last)
         elif intake.may_leave(now):
             self._leave(file)
         elif now - self._heard_at >= RECHECK_S:
@@ -375,11 +389,11 @@ class Stream:
         self._done = file
         self._telling.over("trouble", file.path)
 
-    def _leave_cut(self, file: FollowedFile, error: LogChanged, at_byte: int) -> None:
+    def _leave_cut(self, file: FollowedFile, error: LogChanged, at_byte: int, last: str = "") -> None:
         """The file is another log now; the copy that was made of it, if one was, is read on."""
-        self._telling.cut(file.path, at_byte, error)
+        self._telling.cut(file.path, at_byte, last, error)
         self._let_go()
-        self.was_cut = True
+        self.was_cut, self._copy_until = True, float("inf")
         self._done = None
         file.begin_anew()
 

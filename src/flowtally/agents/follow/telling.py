@@ -66,11 +66,19 @@ class Telling:
     def going_on(self, source: str) -> None:
         self._voice.over(("failed", source), "going_on", log=self._log, source=source)
 
-    def cut(self, path: str, at_byte: int, error: Exception) -> None:
+    def cut(self, path: str, at_byte: int, last: str, error: Exception) -> None:
+        """`last`: the instant of the last event that was read of it."""
         self._counts.cuts += 1
         self._voice.once(
-            ("cut", self._log), "log_was_cut", log=self._log, path=path, at_byte=at_byte, detail=error, advice=ADVICE
-        )
+            ("cut", self._log), "log_was_cut", log=self._log, path=path, at_byte=at_byte, read_until=last,
+            detail=error, advice=ADVICE,
+        )  # fmt: skip
+
+    def no_copy(self, source: str) -> None:
+        self._voice.warn(
+            "copy_not_found", log=self._log, source=source,
+            detail="the log was cut, and no copy of what it held is there: what was not read by then is lost",
+        )  # fmt: skip
 
     def same_first_line(self, path: str, other: str) -> None:
         self._voice.once(
