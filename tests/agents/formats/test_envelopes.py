@@ -149,6 +149,12 @@ def test_a_header_with_a_year_and_without_a_zone_needs_a_declared_one(time: str)
         assert (found.time_at == right) if isinstance(found, Reading) else str(right) in str(found)
 
 
+@pytest.mark.parametrize("text", ["last message repeated 3 times", "(squid-1): message repeated 3 times: [ %s]"])
+def test_lines_that_a_daemon_left_out_are_told(text: str) -> None:
+    line = f"Mar 10 09:00:00 gw {text.replace('%s', SQUID.decode())}".encode()
+    assert isinstance(wrapped("syslog").read_line(line), Unreadable)
+
+
 def test_journald_gives_bytes_that_are_no_text_as_numbers() -> None:
     message = (SQUID % b"a").replace(b"ann", b"%ff")
     entry = json.dumps({"MESSAGE": list(message), "__REALTIME_TIMESTAMP": "1"}).encode()
