@@ -194,7 +194,6 @@ def test_with_the_files_between_nothing_is_lost_while_the_server_is_away(
 ) -> None:
     """The NAS is answered at once; what can never be stored keeps nothing else."""
     door = free_port()
-    (tmp_path / "flowtally").mkdir()
     moved = {"{}:{}".format(*live.place): f"127.0.0.1:{door}", "retry_interval = 5": "retry_interval = 1"}
     moved |= {"retry_delay = 5": "retry_delay = 1"}
     with freeradius(tmp_path, files(live, buffered=True, **moved)) as radius:

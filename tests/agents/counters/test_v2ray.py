@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.agents.counters.grpc import fields, text_field
+from flowtally.agents.counters.grpc import channel, fields, text_field, unary
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.agents.counters.v2ray import Beginning, V2Ray, stood, uptime
@@ -205,3 +205,18 @@ def test_one_that_never_answers_promptly_is_told() -> None:
     counters = Counters(name="x", kind="v2ray", address="127.0.0.1:1")
     with pytest.raises(Unasked, match="more than 1000 ms"):
         V2Ray(counters, elapsed=lambda: next(times), transport=httpx.MockTransport(Api()))()
+
+
+def test_an_answer_that_dribbles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dribbling(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(100):
+                now[0] += 1.0
+                yield b"\0"
+
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Dribbling()))
+    with channel(5, transport) as http, pytest.raises(Unasked, match="in time"):
+        unary(http, "127.0.0.1:1", "a.B/C", b"")
+    assert now[0] <= 7

@@ -9,6 +9,7 @@ and only a whole message is taken for an answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ from flowtally.texts import printable
 
 HEADERS: Final = {"Content-Type": "application/grpc", "TE": "trailers", "Accept-Encoding": "identity"}
 UNIMPLEMENTED: Final = "12"
+MAX_S: Final = 60.0
+FIXED: Final = {1: 8, 5: 4}  # bytes of the kinds of fields that have one size
 
 Value = int | bytes
 Field = tuple[int, Value]
@@ -37,11 +40,12 @@ def channel(timeout_s: float, transport: httpx.BaseTransport | None = None) -> h
 
 def unary(http: httpx.Client, address: str, method: str, message: bytes) -> bytes:
     """The message that answers this one. `method`: package.Service/Method. Unasked."""
+    end = time.monotonic() + (http.timeout.read or MAX_S)
     body = b"\0" + len(message).to_bytes(4, "big") + message
     try:
         with http.stream("POST", f"http://{address}/{method}", content=body, headers=HEADERS) as response:
             _check(response, address, method)
-            answer = _bounded(response, address)
+            answer = _bounded(response, address, end)
     except httpx.HTTPError as error:
         raise Unasked(f"{address}: {printable(f'{type(error).__name__} {error}'.strip(), 200)}") from None
     if len(answer) < 5 or answer[0] != 0 or len(answer) - 5 != int.from_bytes(answer[1:5], "big"):
@@ -58,13 +62,15 @@ def _check(response: httpx.Response, address: str, method: str) -> None:
         raise Unasked(f"{address}: {method} answered {response.status_code}, gRPC status {status} {said}".rstrip())
 
 
-def _bounded(response: httpx.Response, address: str) -> bytes:
+def _bounded(response: httpx.Response, address: str, end: float) -> bytes:
     pieces, size = [], 0
     for piece in response.iter_bytes():
         pieces.append(piece)
         size += len(piece)
         if size > MAX_ANSWER_BYTES:
             raise Unasked(f"{address} answers more than {MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > end:  # a time-out of httpx is of each piece
+            raise Unasked(f"{address} did not answer in time")
     return b"".join(pieces)
 
 
@@ -79,14 +85,19 @@ def fields(message: bytes) -> Iterator[Field]:
     at = 0
     while at < len(message):
         tag, at = _read_varint(message, at)
-        kind, value = tag & 7, 0
+        kind = tag & 7
         if kind == 0:
             value, at = _read_varint(message, at)
             yield tag >> 3, value
             continue
-        size, at = {1: (8, at), 5: (4, at)}.get(kind) or (_read_varint(message, at) if kind == 2 else (-1, at))
-        if size < 0 or at + size > len(message):
-            raise ValueError(f"a field of kind {kind} at {at} of {len(message)} bytes")
+        if kind == 2:
+            size, at = _read_varint(message, at)
+        elif kind in FIXED:
+            size = FIXED[kind]
+        else:
+            raise ValueError(f"a field of kind {kind}")
+        if at + size > len(message):
+            raise ValueError(f"a field of {size} bytes at {at} of {len(message)}")
         yield tag >> 3, message[at : at + size]
         at += size
 
