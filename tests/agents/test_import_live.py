@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -243,3 +244,12 @@ def test_a_format_is_taken_out_of_the_servers_configuration(shell: Shell, tmp_pa
     assert (code, shell.used()) == (0, (0, 734_008_320, 3)), shown
     code, shown = shell.load(FIELD / "case01-combined-D-T.log", *options, "--format", "squid")
     assert (code, "say one of them" in shown) == (2, True)
+
+
+def test_a_dry_run_of_a_log_that_breaks_shows_what_is_there_and_ends_with_3(shell: Shell, tmp_path: Path) -> None:
+    data = gzip.compress((FIELD / "case24-all.log").read_bytes(), compresslevel=0)
+    (tmp_path / "log").write_bytes(data[:-300])
+    code, shown = shell.run("import", tmp_path / "log", *SQUID, "--account", "nobody", "--dry-run")
+    assert code == 3
+    assert "would be sent" in shown
+    assert "it was cut, or is still being written" in shown

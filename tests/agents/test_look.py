@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents import look
-from flowtally.agents.look import Looking, Sample, UserUse, oddity
+from flowtally.agents.look import Looking, Sample, UserUse, looking_for, oddity
+from flowtally.agents.mapping import Mapping
 from flowtally.agents.reading import Reading
 
 names = st.sampled_from(["", "-", "ann", "bob", "eve", "10.0.0.1"])
@@ -90,3 +91,10 @@ def test_names_are_not_called_odd(user: str) -> None:
 
 def test_users_that_are_addresses_on_purpose_are_not_odd() -> None:
     assert oddity("192.0.2.1", addresses=True) == ""
+
+
+def test_who_asked_for_no_users_is_not_told_of_nobody() -> None:
+    for user_from, odd in (("none", 0), ("user", 1), ("url:(?P<user>.*)", 1)):
+        looking = looking_for(Mapping(user_from=user_from))
+        looking.add(1, b"a line", Reading(time_at=0))
+        assert looking.look().odd_users == odd

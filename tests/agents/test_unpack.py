@@ -228,3 +228,9 @@ def test_a_log_whose_first_line_is_not_there_yet_has_no_name(tmp_path: Path, tex
     with LogFile.open(tmp_path / "log") as log:
         assert log.head() is None
         assert [line.text for line in log.lines()] == [line.encode() for line in text.split("\n")[:-1]]
+
+
+def test_a_line_too_long_names_no_log(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"9" * 200_000 + b"\nline 2\n")
+    with LogFile.open(tmp_path / "log") as log:
+        assert log.head() == b"line 2"

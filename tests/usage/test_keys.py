@@ -216,6 +216,16 @@ def test_a_refused_number_keeps_its_first_reason(keys: Keys) -> None:
     assert keys.refusal_of(source, "id8") is None
 
 
+def test_of_a_source_is_told_how_much_is_refused_up_to_its_mark(keys: Keys) -> None:
+    source = keys.register("log", "numbered", "c").no
+    refused = tuple(Refused(source, number, "", "too_old", "why") for number in range(1, 9))
+    with keys.begin():
+        keys.move(Moved(1, 0, 0, (), refused))
+    assert keys.unstored(source, 5, 100) == (0, 5)
+    assert keys.unstored(source, 8, 3) == (0, 3)  # no more are counted than are asked for
+    assert keys.unstored(source + 1, 8, 100) == (0, 0)
+
+
 def test_a_start_is_unclean_until_it_is_stopped_and_says_how_the_last_one_ended(keys: Keys) -> None:
     assert keys.start("first").clean
     assert not keys.start("second").clean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.look import Looking
+from flowtally.agents.look import looking_for
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reader import LogDamaged, LogFile
 from flowtally.agents.report import ImportReport, Tally
@@ -15,11 +15,12 @@ def dry_run(
     log: LogFile, declared: Declared, mapping: Mapping, *, source: str = "", most_lines: int = 0, finished: bool = False
 ) -> ImportReport:
     """Read the log from its beginning, at most so many lines (0: all). No server is asked. Raises ConfigError,
-    NotALog; a stream that breaks is a note."""
+    NotALog; where a stream breaks is in the report."""
     made = format_of(declared)
     mapper = Mapper(mapping, made)
-    tally = Tally(Looking(addresses=mapping.user_from.partition(":")[0] == "client"))
+    tally = Tally(looking_for(mapping))
     notes = list(made.notes)
+    damage = ""
     if log.seekable:
         log.rewind()
     if made.remember is not None:
@@ -31,7 +32,7 @@ def dry_run(
                 notes.append(f"only the first {most_lines:,} lines were read")
                 break
     except LogDamaged as error:
-        notes.append(str(error))
+        damage = str(error)
     report = tally.report(source, 0, 0, 0)
     return msgspec.structs.replace(
         report,
@@ -41,5 +42,6 @@ def dry_run(
         nul_bytes=log.nuls,
         means=made.means,
         notes=tuple(notes),
+        damage=damage,
         dry_run=True,
     )

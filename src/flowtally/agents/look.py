@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.mapping import Mapping
 from flowtally.agents.reading import Reading, text_of
 from flowtally.edges import format_if_any
 from flowtally.texts import printable, text_fault
@@ -82,9 +83,10 @@ class Look(msgspec.Struct, frozen=True):
 class Looking:
     """The running figures behind a Look."""
 
-    def __init__(self, *, addresses: bool = False) -> None:
-        """`addresses`: users are named by their addresses on purpose."""
+    def __init__(self, *, addresses: bool = False, nobody: bool = False) -> None:
+        """On purpose users are named by their `addresses`, or not at all (`nobody`)."""
         self._addresses = addresses
+        self._nobody = nobody
         self._up = self._down = self._requests = 0
         self._users: dict[tuple[str, str], list[int]] = {}
         self._more = False
@@ -143,7 +145,13 @@ class Looking:
         )
 
     def _oddity(self, user: str) -> str:
-        return oddity(user, addresses=self._addresses)
+        return "" if self._nobody and not user else oddity(user, addresses=self._addresses)
+
+
+def looking_for(mapping: Mapping) -> Looking:
+    """What is odd depends on what was asked for."""
+    field = mapping.user_from.partition(":")[0]
+    return Looking(addresses=field == "client", nobody=field == "none")
 
 
 def oddity(user: str, *, addresses: bool = False) -> str:

@@ -100,7 +100,7 @@ class LogFile:
         found: list[bytes] = []
         for line in self._whole_lines(finished=finished):
             found += [line.text[:HEAD_BYTES].rstrip(b"\r\n")] if line.text else []
-            if line.text is None or _tells(line.text) or len(found) == HEAD_LINES:
+            if (line.text and _tells(line.text)) or len(found) == HEAD_LINES:
                 break
         else:
             begun = self._lines.beginning()[:HEAD_BYTES]
@@ -142,6 +142,7 @@ class LogFile:
             self._forward(offset)
         window = self._lines.window()
         if len(window) < min(offset, CHECK_BYTES):
+            self._check_whole()
             raise LogShort(f"{self.name} ends before byte {offset}, up to which it was read: it was cut or replaced")
         if digest(window) != check:
             raise LogChanged(
@@ -175,13 +176,16 @@ class LogFile:
             self._text.seek(self.offset)
             self._lines = self._at_same_place()
         yield from self._whole_lines(finished=finished)
+        self._check_whole()
+        if finished and (line := self._lines.rest()) is not None:
+            yield line
+
+    def _check_whole(self) -> None:
         if self._text.cut:
             raise LogDamaged(
                 f"{self.name} ends in the middle of its {self._text.packing} stream, after {self.offset} bytes of "
                 "whole lines: it was cut, or is still being written"
             )
-        if finished and (line := self._lines.rest()) is not None:
-            yield line
 
     def _whole_lines(self, *, finished: bool = False) -> Iterator[LogLine]:
         while True:

@@ -55,7 +55,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     `kind` is what the file is besides plain text (`gzip`, `UTF-16`). `waiting_bytes` follow the last newline and wait
     for theirs; `nul_bytes` stood where nothing was written, and were left out. `read` is what the lines said. `means`
     says which field of the format each meaning is read from, where the format tells, `notes` what it cannot know.
-    `state` is asked of the server at the end: None where it could not be.
+    `state` is asked of the server at the end: None where it could not be. `damage`: why the log
+    could not be read on.
     """
 
     source: str
@@ -85,13 +86,14 @@ class ImportReport(msgspec.Struct, frozen=True):
     means: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     state: SourceState | None = None
+    damage: str = ""
     dry_run: bool = False
 
     @property
     def clean(self) -> bool:
         """Every line was read and every event of the source is kept."""
         waits = self.state is not None and self.state.held
-        return not (self.unreadable or self.refused or self.conflict or waits)
+        return not (self.unreadable or self.refused or self.conflict or waits or self.damage)
 
 
 class Tally:

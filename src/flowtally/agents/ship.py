@@ -14,7 +14,7 @@ import msgspec
 
 from flowtally.agents.again import SecondReading, check_levels, levels_of
 from flowtally.agents.formats import Declared, Format, format_of
-from flowtally.agents.look import Looking
+from flowtally.agents.look import looking_for
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.overlap import check_overlap
 from flowtally.agents.position import earlier_names, mapping_text, source_name
@@ -139,14 +139,13 @@ class Importer:
         )
 
     def _sends(self, source: str, reads: Reads) -> Sending:
-        addresses = self._mapping.user_from.partition(":")[0] == "client"
         return Sending(
             self._client,
             source,
             reads,
             self._options,
             self._batch_events,
-            looking=lambda: Looking(addresses=addresses),
+            looking=lambda: looking_for(self._mapping),
         )
 
     def _ask(self, source: str) -> SourceAnswer | None:

@@ -87,6 +87,8 @@ def show_sample(sample: Sample) -> None:
 
 
 def _show_left(report: ImportReport) -> None:
+    if report.damage:
+        say(report.damage, style=TROUBLE)
     if report.waiting_bytes:
         count = "1 byte waits" if report.waiting_bytes == 1 else f"{human_count(report.waiting_bytes)} bytes wait"
         say(
