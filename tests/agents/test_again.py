@@ -186,3 +186,15 @@ def test_a_pipe_cannot_be_read_again() -> None:
     os.close(writable)
     with LogFile(io.BufferedReader(io.FileIO(readable)), "-") as log, pytest.raises(ConfigError, match="--again"):
         Importer(FakeServer().client(), log, SQUID, ACME, source="x", again=True)
+
+
+def test_a_second_reading_knows_the_directives_of_the_log_too(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "u_ex.log"
+    head = b"#Software: IIS 10\r\n#Fields: date time cs-username sc-bytes cs-bytes\r\n"
+    mapping = Mapping(user_from=r"user:(?P<account>acme)-(?P<user>.+)")
+    entries = [b"2026-03-10 05:14:%02d %s %d 7\r\n" % (n, (b"bob", b"acme-bob")[n % 2], n) for n in range(1, 7)]
+    for count in (3, 6):
+        path.write_bytes(head + b"".join(entries[:count]))
+        run(server, path, Declared(format="iis"), mapping)
+        run(server, path, Declared(format="iis"), ACME, again=True)
+        assert down(server) == list(range(1, count + 1))

@@ -413,3 +413,15 @@ def test_a_source_of_an_earlier_version_does_not_go_on_with_another_mapping(tmp_
     with pytest.raises(CannotResume, match="other options"):
         run(server, path, Mapping(account="acme"), source="mine")
     assert run(server, path, source="mine").stored == 3
+
+
+def test_a_log_goes_on_by_the_directives_that_stand_before_the_place(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "u_ex.log"
+    head = b"#Software: IIS 10\r\n#Fields: date time cs-username sc-bytes cs-bytes\r\n"
+    entries = [b"2026-03-10 05:14:%02d bob %d 7\r\n" % (number, number) for number in range(1, 6)]
+    for count in (1, 3, 5):
+        path.write_bytes(head + b"".join(entries[:count]))
+        with LogFile.open(path) as log:
+            report = Importer(server.client(), log, Declared(format="iis"), Mapping(account="acme")).run()
+        assert (report.sequence, report.unreadable) == (count, 0)
+    assert down(server) == [1, 2, 3, 4, 5]

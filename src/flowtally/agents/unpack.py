@@ -7,34 +7,17 @@ of a member was cut or is still being written; nobody can tell which, so `cut` s
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import lzma
 import re
-import zlib
-from collections.abc import Callable
 from io import BufferedReader
-from typing import Any, Final
-
-import zstandard
+from typing import Final
 
 from flowtally.agents.lines import BOM
+from flowtally.agents.packings import BROKEN, MAGIC, PACKINGS, PIECE, UNPACKERS, Members
 
-PIECE: Final = 256 * 1024  # bytes made at a time
 HEAD: Final = 512  # bytes that tell what a file is, or its first line where that is shorter
 _PACKED: Final = 64 * 1024  # bytes read at a time
-_STEP: Final = 4096  # compressed bytes taken at a time: what was made of them is lost where they turn out broken
-_ZSTD_STEP: Final = 2048  # the same, and zstd may make 128 KiB of four of them
-_XZ_MEMORY: Final = 1 << 29
 
-PACKINGS: Final = {
-    b"\x1f\x8b": "gzip",
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bzip2",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    **{bytes([0x50 + number, 0x2A, 0x4D, 0x18]): "zstd" for number in range(16)},  # a frame to be skipped comes first
-}
-_MAGIC: Final = 6  # bytes of the longest of them
 _ENCODINGS: Final = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _UNPACK: Final = "unpack it, and import what is in it"
 _NAMED: Final = (
@@ -82,7 +65,7 @@ class Unpacked:
         self._raw = raw
         self._name = name
         self._keeps_mark = keeps_mark
-        self._packed: _Members | None = None
+        self._packed: Members | None = None
         self._start = self._head = b""
         self._is_head = True
         self._packing_known = False
@@ -158,20 +141,20 @@ class Unpacked:
             return self._raw.read1(PIECE)
         try:
             return self._packed.read(lambda: self._raw.read1(_PACKED))
-        except _BROKEN as error:
+        except BROKEN as error:
             raise LogDamaged(f"{self._name}: the {self.packing} stream is broken: {error}") from None
 
     def _packed_start(self) -> bytes:
         start, self._start = self._start, b""
-        while len(start) < _MAGIC and (piece := self._raw.read1(PIECE)):
+        while len(start) < MAGIC and (piece := self._raw.read1(PIECE)):
             start += piece
-        if len(start) < _MAGIC and any(magic.startswith(start) for magic in PACKINGS):
+        if len(start) < MAGIC and any(magic.startswith(start) for magic in PACKINGS):
             self._start = start  # it may become one of them
             return b""
         self._packing_known = True
         self.packing = next((name for magic, name in PACKINGS.items() if start.startswith(magic)), "")
         if self.packing:
-            self._packed = _Members(_UNPACKERS[self.packing])
+            self._packed = Members(UNPACKERS[self.packing])
         return start
 
     def _decoded(self, piece: bytes) -> bytes:
@@ -196,99 +179,3 @@ def _fault(head: bytes, packing: str) -> str:
     if _CONTROLS.search(sample.split(b"\n")[0]) and len(_CONTROLS.findall(sample)) * 10 >= len(sample):
         return f"binary data{within}, no log of lines"
     return ""
-
-
-class _Members:
-    """Compressed members one after the other. `inside`: in the middle of one."""
-
-    def __init__(self, kind: type[_Unpacker]) -> None:
-        self._kind = kind
-        self._one: _Unpacker | None = None
-        self._input = b""
-
-    @property
-    def inside(self) -> bool:
-        return self._one is not None
-
-    def feed(self, packed: bytes) -> None:
-        self._input += packed
-
-    def read(self, more: Callable[[], bytes]) -> bytes:
-        """The next piece, empty where `more` gives nothing."""
-        while True:
-            if self._one is None:
-                self._input = self._input.lstrip(b"\0")  # padding between members
-            if not self._input and (self._one is None or self._one.hungry):
-                self._input = more()
-                if not self._input:
-                    return b""
-                continue
-            self._one = self._one or self._kind()
-            piece, self._input = self._one.step(self._input)
-            if self._one.eof:
-                self._one = None
-            if piece:
-                return piece
-
-
-class _Unpacker:
-    """One member: `step` makes a piece of some input and gives back the rest of it."""
-
-    hungry = True
-
-    def __init__(self) -> None:
-        self._stream: Any = self._new()
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._stream.eof)
-
-    def _new(self) -> Any:
-        raise NotImplementedError
-
-    def step(self, packed: bytes) -> tuple[bytes, bytes]:
-        """As bz2 and lzma do it: they keep what they have not used."""
-        piece = self._stream.decompress(packed, PIECE)
-        self.hungry = self._stream.needs_input
-        return piece, self._stream.unused_data if self._stream.eof else b""
-
-
-class _Bzip2(_Unpacker):
-    def _new(self) -> Any:
-        return bz2.BZ2Decompressor()
-
-    def step(self, packed: bytes) -> tuple[bytes, bytes]:
-        try:
-            return super().step(packed)
-        except OSError as error:  # broken data, not a broken disk
-            raise ValueError(str(error)) from None
-
-
-class _Xz(_Unpacker):
-    def _new(self) -> Any:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-
-
-class _Gzip(_Unpacker):
-    def _new(self) -> Any:
-        return zlib.decompressobj(wbits=31)
-
-    def step(self, packed: bytes) -> tuple[bytes, bytes]:
-        piece = self._stream.decompress(packed[:_STEP], PIECE)
-        self.hungry = len(piece) < PIECE
-        left = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
-        return piece, left + packed[_STEP:]
-
-
-class _Zstd(_Unpacker):
-    def _new(self) -> Any:
-        return zstandard.ZstdDecompressor().decompressobj()
-
-    def step(self, packed: bytes) -> tuple[bytes, bytes]:
-        piece = self._stream.decompress(packed[:_ZSTD_STEP])
-        rest = packed[_ZSTD_STEP:]
-        return piece, self._stream.unused_data + rest if self._stream.eof else rest
-
-
-_UNPACKERS: Final[dict[str, type[_Unpacker]]] = {"gzip": _Gzip, "xz": _Xz, "bzip2": _Bzip2, "zstd": _Zstd}
-_BROKEN: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, ValueError)

@@ -151,7 +151,7 @@ def test_a_format_may_be_spelled_as_in_the_configuration(text: str) -> None:
         ("%{+json}o %Ts", "--json-fields"),
         ("%Ts %hrl %B", "where %hrl ends"),
         ("%Ts%B", "nothing stands between"),
-        ('"%Ts $USER"', "variable of the environment"),
+        ('"%Ts $USER"', r"it has a variable \(\$\.\.\.\)"),
     ],
 )
 def test_a_format_of_no_use_is_refused(text: str, says: str) -> None:

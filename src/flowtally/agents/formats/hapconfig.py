@@ -54,5 +54,5 @@ def _word(text: str) -> str:
 
 def _unescaped(text: str) -> str:
     if re.search(r"(?<!\\)\$\{?\w", text):
-        raise ConfigError("--haproxy-log-format: it has a variable of the environment; write its value")
+        raise ConfigError("--haproxy-log-format: it has a variable ($...); write its value")
     return _ESCAPED.sub(lambda one: chr(int(one[1][1:], 16)) if len(one[1]) > 1 else _LETTERS.get(one[1], one[1]), text)
