@@ -215,7 +215,7 @@ def caddy(folder: Path, origin: int) -> Iterator[Running]:
 }}
 http://:{port} {{
   bind 127.0.0.1
-{lines_of(recipe, log)}
+{lines_of(recipe, log).replace("roll_size 100MiB", "roll_size 1MiB")}
   basic_auth {{
 {users}
   }}
@@ -317,9 +317,10 @@ global:
 {lines_of(recipe, log)}
 """)
     with process([program("traefik") or "", f"--configFile={config}"], port, folder) as one:
-        _wait_for_401(port)  # it answers 404, and logs nothing, before it has read its rules
+        _wait_for_401(port)  # it answers 404, logged or not, before it has read its rules
+        skipped = {"skip-status": [*recipe.entry["skip-status"], 404]}
         reopen = f"kill -USR1 {one.pid}"
-        yield Running(recipe, port, folder, moved(recipe, path=str(log)), "bodies", reopen=reopen, log=log)
+        yield Running(recipe, port, folder, moved(recipe, path=str(log), **skipped), "bodies", reopen=reopen, log=log)
 
 
 def _wait_for_401(port: int) -> None:

@@ -71,6 +71,12 @@ class Clients:
         if self.site.proxy:
             self._tunnel()
 
+    def repeat(self, requests: int) -> None:
+        """Those of one user, on one connection, with an address that fills a log."""
+        with self._connection() as one:
+            for _ in range(requests):
+                self._exchange(one, BOB, f"/{'long' * 500}/bytes/3", 0)
+
     def _give_up(self) -> None:
         """An upload of which a part arrives. Its client is known already: who goes away while Squid still asks its
         helper for the password is nobody."""
@@ -200,8 +206,8 @@ class _Origin(socketserver.StreamRequestHandler):
                 return
             path = request.split(b" ")[1].split(b"//")[-1].decode()
             kind, size = path.split("/")[-2], int(path.rsplit("/", 1)[1])
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % size)
-            self.wfile.write(b"y" * (size // 2 if kind == "cut" else size))
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % size
+            self.wfile.write(head + b"y" * (size // 2 if kind == "cut" else size))
             if kind == "cut":
                 return
 

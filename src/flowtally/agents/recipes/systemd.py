@@ -13,6 +13,7 @@ UNIT: Final = """\
 Description=flowtally agent: follows logs and sends what was used
 Wants=network-online.target
 After=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -21,6 +22,8 @@ ExecReload=/bin/kill -HUP $MAINPID
 WatchdogSec=60
 Restart=always
 RestartSec=2
+# 2: the configuration cannot be used. Trying again does not mend it.
+RestartPreventExitStatus=2
 TimeoutStopSec=40
 LoadCredential=token:/etc/flowtally/agent.token
 
