@@ -138,7 +138,9 @@ class FakeIngest:
     def counters(
         self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
     ) -> Page[CounterAnswer]:
-        raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has some
+        if self.lookup is None:
+            raise errors.NotFound(f"There is no source {source!r}", source=source)
+        return self.lookup.counters(source, prefix, credential, cursor, limit)
 
     def hand_over(self, source: str, sender: str) -> SourceDetail:
         raise errors.NotFound(f"There is no source {source!r}", source=source)  # tests/ingest has one that can

@@ -15,11 +15,13 @@ from tests.usage.blocks import block
 from flowtally import tokens
 from flowtally.api import application  # noqa: F401 - declares all operations
 from flowtally.api.operation import OPERATIONS, Operation
+from flowtally.counters import Run, Standing
 from flowtally.cursors import Walk
 from flowtally.ingest.lookup import Lookup
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import bind
 from flowtally.usage.keys import Keys, Moved
+from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.keys_held import Held
 from flowtally.usage.memory import MemoryStore
 
@@ -27,6 +29,7 @@ DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"
 HELD: Final = "/v1/held"
 SOURCES: Final = "/v1/sources"
+COUNTERS: Final = "/v1/counters"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
 # These change what items say at most, or (`as_of`) where the list ends: whoever goes on with a cursor skips nothing.
 NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "as_of"})
@@ -69,7 +72,9 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     ],
     HELD: [{}, {"source": "log"}, {"account": "acme"}, {"code": "time_in_future"}, {"sequence": "2"}],
     CHANGES: [{}, {"account": "acme"}, {"account": "globex"}],
+    COUNTERS: [{"source": "box"}, {"source": "box", "prefix": "c"}, {"source": "other box"}],
 }
+NEEDED: Final = {COUNTERS: {"source": "box"}}  # what it cannot be asked without
 
 
 class Shop:
@@ -122,7 +127,7 @@ class Shop:
 
     def get(self, path: str, query: dict[str, str], account: str = "acme", **more: str) -> Any:
         url = path.format(**self.names[account] | more)
-        return self.client.get(url, params=query, headers=self.headers)
+        return self.client.get(url, params=NEEDED.get(path, {}) | query, headers=self.headers)
 
     def pages(self, path: str, query: dict[str, str], limit: int, account: str = "acme") -> list[tuple[list[Any], str]]:
         """Items and the cursor after them, to the end. What follows the last one is left empty."""
@@ -154,7 +159,7 @@ def cursor_of(path: str) -> str:
 
 @pytest.fixture
 def held_events(usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, tmp_path: Path) -> Iterator[None]:
-    """Three of each of two sources."""
+    """Three of each of two sources; and four counters of each of two."""
     keys = Keys(tmp_path / "keys.db")
     numbers = [(keys.register(name, "numbered", "snd_1").no, n) for name in ("log", "edge") for n in (1, 2, 3)]
     keys.register("gw", "named", "snd_2")
@@ -162,8 +167,15 @@ def held_events(usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, tmp_
         Held(no, n, "", ("acme", "globex")[n % 2], "", 0, "time_in_future", "", 0, 0, b'{"source":"s","account":"a"}')
         for no, n in numbers
     )
+    boxes = [keys.register(name, "counters", "snd_1").no for name in ("box", "other box")]
+    run = Run("", 0, (1, 2, 3))
+    counters = (
+        KnownCounter(no, f"c{n}", Standing(n, run, 0, "", ("acme", "globex")[n % 2], "", "residential"), 1)
+        for no in boxes
+        for n in range(1, 5)
+    )
     with keys.begin():
-        keys.move(Moved(1, 0, 0, held=tuple(events)))
+        keys.move(Moved(1, 0, 0, held=tuple(events), counters=tuple(counters)))
     ingest.lookup = Lookup(usage, keys, app_ledger)
     yield
     keys.close()
