@@ -33,7 +33,7 @@ KINDS: Final[dict[str, Kind]] = {
     "syslog": Syslogs(),
     "counters": PolledCounters(),
 }
-SENDERS: Final = 8  # requests on their way at once: what arrives together is stored together
+SENDERS: Final = 16  # requests on their way at once: what arrives together is stored together
 SHELVES: Final = 2
 TIMEOUT_S: Final = 30.0
 ONCE_PATIENCE_S: Final = 60.0  # a single run goes on for so long while nothing gets better

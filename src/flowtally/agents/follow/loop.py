@@ -16,6 +16,7 @@ from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.voice import Voice
 
 MOST_WAIT_S: Final = 1.0
+ROUND_S: Final = 0.02  # at least between two rounds: hundreds of answers a second are no rounds each
 FINISH_S: Final = 20.0  # at the end for what is on its way
 
 
@@ -51,7 +52,8 @@ class Loop:
                 return
             wait_s = min([MOST_WAIT_S, *(self._due(one, now) - now for one in self.inputs)])
             if wait_s > 0 and not self._stop:
-                self._woken.wait(wait_s)
+                time.sleep(min(ROUND_S, wait_s))
+                self._woken.wait(wait_s - ROUND_S)
             self._woken.clear()
 
     def finish(self, inputs: Sequence[Input]) -> None:
