@@ -482,6 +482,7 @@ def test_a_file_that_nobody_read_is_told_with_its_time_span(bench: Bench) -> Non
     bench.run(15)
     assert bench.events() == ["files_missing"]
     assert "since=2026-11-18T11:06:42Z until=2026-11-18T12:06:40Z" in bench.said.getvalue()
+    assert bench.log.facts()["holes"] == 1
     bench.restart()
     bench.run(15)
     assert bench.events() == ["files_missing"]

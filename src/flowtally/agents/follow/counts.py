@@ -23,6 +23,7 @@ class Counts(msgspec.Struct):
     held: int = 0
     files: int = 0  # that were begun
     cuts: int = 0  # files that were cut while they were read (copytruncate)
+    holes: int = 0  # spans that were removed before they were read
     failures: int = 0  # requests and readings that have to be done again
     last_stored_at: float = 0.0  # seconds since 1970
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Job
 from flowtally.agents.follow.server import Server
 from flowtally.client import ApiError, Client
@@ -46,8 +47,9 @@ class Known:
 class Holes:
     """Of one log. `turn` until it says so."""
 
-    def __init__(self, log: str, server: Server, known: Known, prefix: str) -> None:
+    def __init__(self, log: str, server: Server, known: Known, prefix: str, counts: Counts) -> None:
         self._log = log
+        self._counts = counts
         self._server = server
         self._known = known
         self._prefix = prefix
@@ -78,6 +80,7 @@ class Holes:
             self._server.failed(error, now)
             return False
         until = format_if_any(first_at) or datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._counts.holes += 1
         self._server.voice.warn(
             "files_missing", log=self._log, source=self._last, since=since, until=until,
             detail="the file that was read last is gone: what came after that, in it and in others, was not read",

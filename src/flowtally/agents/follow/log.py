@@ -77,7 +77,7 @@ class FollowedLog:
         self._live: list[str] = []
         self._looked = False
         prefix = source_of(self._host, entry.name, b"").rpartition(":")[0]
-        self._holes: Holes | None = Holes(entry.name, server, known, prefix)
+        self._holes: Holes | None = Holes(entry.name, server, known, prefix, self.counts)
 
     # ── for the loop
 
