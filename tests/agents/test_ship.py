@@ -287,6 +287,18 @@ def test_a_last_line_without_newline_waits_and_is_said_to(tmp_path: Path) -> Non
     assert down(server) == [0, 1, 2]
 
 
+def test_of_a_packed_log_whose_checksum_does_not_hold_nothing_counts(tmp_path: Path) -> None:
+    """One digit differs, in the middle of 5,000 lines: the stream says so at its end."""
+    server, path = FakeServer(), tmp_path / "access.log.gz"
+    data = bytearray(gzip.compress(lines(0, 5000), compresslevel=0))
+    place = data.index(b"TCP_MISS/200 2500 ") + len("TCP_MISS/200 ")
+    data[place : place + 1] = b"9"
+    path.write_bytes(data)
+    with pytest.raises(LogDamaged, match=r"the gzip stream is broken: .* nothing of it can be relied on"):
+        run(server, path, batch_events=1000)
+    assert down(server) == []
+
+
 def test_the_last_line_of_a_finished_log_is_read_once(tmp_path: Path) -> None:
     server, path = FakeServer(), tmp_path / "access.log"
     for data in (lines(0, 3).rstrip(b"\n"), lines(0, 4)):

@@ -128,6 +128,16 @@ class LogFile:
         """`lines` begins anew. Only for files that can be read again."""
         self._rewind()
 
+    def check_packing(self) -> None:
+        """Unpack all of it once: raises LogDamaged where its checksums do not hold. A digit may have changed anywhere
+        in such a stream, long before the place where it shows. One that ends too early is no such one: what is there of
+        it is right. Only for files that can be read again; `lines` then begins anew."""
+        self._rewind()
+        if self._text.read(finished=True) and self._text.packing:
+            while self._text.read(finished=True):
+                pass
+        self._rewind()
+
     def start_at(self, offset: int, check: str, remember: Remember | None = None) -> None:
         """Go to `offset`; raises LogChanged unless the bytes before it are those `check` was made of. `remember` is
         given the lines before it."""

@@ -104,12 +104,14 @@ class Importer:
 
     def run(self) -> ImportReport:
         """Import to the log's end. Raises CannotResume, AlreadyCounted, NothingStored, LogChanged, NotALog, LogDamaged
-        (after sending what came before the damage) and the client's ApiError; in every case what was acknowledged stays
-        and a later run goes on there."""
+        (a stream that was cut: after sending what came before; one that is broken: before anything is sent) and the
+        client's ApiError; in every case what was acknowledged stays and a later run goes on there."""
         if not self.source:
             self._read_unnamed()
             return self.report()
         self.known()
+        if self._log.seekable:
+            self._log.check_packing()
         if self._again:
             self._read_again()
         for restart in range(RESTARTS + 1):

@@ -142,7 +142,9 @@ class Unpacked:
         try:
             return self._packed.read(lambda: self._raw.read1(_PACKED))
         except BROKEN as error:
-            raise LogDamaged(f"{self._name}: the {self.packing} stream is broken: {error}") from None
+            raise LogDamaged(
+                f"{self._name}: the {self.packing} stream is broken: {error}; nothing of it can be relied on"
+            ) from None
 
     def _packed_start(self) -> bytes:
         start, self._start = self._start, b""
