@@ -214,6 +214,11 @@ def test_two_processes_that_count_at_once_are_two_runs_and_none_counts_twice() -
     assert [code for code, _, _ in told(*both)][1:3] == ["restarted", ""]
 
 
+def test_two_processes_that_stand_still_leave_no_rows() -> None:
+    steps = run(*(seen(at, 100, epoch="ab"[at // 10 % 2]) for at in range(0, 200, 10)))
+    assert [one.stores for one in steps] == [True, True] + [False] * 18
+
+
 def test_a_run_of_which_nobody_told_before_the_next_one_counts_whole() -> None:
     assert told(seen(0, 5, epoch="a"), seen(30, 7, epoch="c"), seen(10, 40, epoch="b"), seen(12, 41, epoch="b"))[
         1:

@@ -197,11 +197,12 @@ def _late(last: Standing, place: int, seen: Seen) -> Step:
     """A reading of a run before the present one: it may have seen more of it than all before."""
     run = last.earlier[place]
     now = _extended(seen, run.values, behind=True)
-    if _fell(run.values, now) or (now == run.values and not _goes_on(last, seen)):
+    goes_on = _goes_on(last, seen)
+    if _fell(run.values, now) or (now == run.values and not (goes_on and seen.final)):
         return _nothing(last, "late")
     grown, others = replace(run, values=now), (*last.earlier[:place], *last.earlier[place + 1 :])
     added = _difference(run.values, now)
-    if _goes_on(last, seen):
+    if goes_on:
         end: End = "final" if seen.final else ""
         standing = replace(last, run=grown, time=seen.time, end=end, earlier=(last.run, *others))
         return Step(replace(standing, number=last.number + 1), True, "", now, run.values, added)
