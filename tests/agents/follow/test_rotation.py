@@ -146,3 +146,37 @@ def test_what_is_gone_is_forgotten(bench: Bench) -> None:
     assert len(bench.log._streams) <= 3
     assert len(bench.log._files) <= 3
     assert len(bench.server.claims) <= 3
+
+
+def test_an_inode_of_a_file_that_was_read_is_no_cut_when_it_comes_again(bench: Bench) -> None:
+    """The oldest file is removed, and the new log gets its inode: common where both happen at once."""
+    append(bench.path, lines(0, 3))
+    bench.run()
+    bench.path.rename(bench.folder / "access.log.1")
+    append(bench.path, lines(10, 13))
+    bench.run(20)
+    old = bench.folder / "access.log.1"
+    inode = old.stat().st_ino
+    old.unlink()
+    bench.path.rename(old)
+    for number in range(200):
+        if not bench.path.exists():
+            other = bench.folder / f"other{number}"
+            other.touch()
+            if other.stat().st_ino == inode:
+                other.rename(bench.path)
+    append(bench.path, lines(20, 23))
+    bench.run(60)
+    assert bench.stored() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+    assert bench.events() == []
+
+
+def test_files_that_stay_empty_are_not_kept_open(bench: Bench) -> None:
+    for _ in range(10):
+        bench.path.touch()
+        bench.run(2)
+        (bench.folder / "access.log.1").unlink(missing_ok=True)
+        bench.path.rename(bench.folder / "access.log.1")
+    bench.path.touch()
+    bench.run(20)
+    assert bench.log.facts()["open_files"] == 1

@@ -235,6 +235,8 @@ class FollowedLog:
             stream = self._streams[file.source]
             if file.changed and not stream.has(file):
                 stream.add(file)
+            elif file.superseded and file.aside == file.seen and file is not stream.file:
+                file.close()
             return
         finished = file.finished(now, self._reading.linger_s, by_date=self._reading.once)
         if (file.aside == file.seen and file.void == finished) or now < file.pause.until:
@@ -258,8 +260,8 @@ class FollowedLog:
             file.aside, file.void = file.seen, finished  # nothing whole yet: again when it changes, or is finished
         else:
             self._join(file, head)
-        if not file.home:
-            file.close()  # opened again when it is its turn
+        if not file.home or (head is None and finished):
+            file.close()  # opened again when it is its turn, or has changed
 
     def _join(self, file: FollowedFile, head: bytes) -> None:
         file.head = head

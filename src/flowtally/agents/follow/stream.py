@@ -53,6 +53,7 @@ class Stream:
         self._done: FollowedFile | None = None
         self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._slot = False
+        self._reopened = False  # the present file was closed in between
         self._copy_until = float("-inf")  # for how long a copy is waited for; -inf: it is not
 
     # ── for its log
@@ -196,6 +197,7 @@ class Stream:
         assert file is not None
         if not self._server.may_ask(now):
             return
+        self._reopened = file.tail is None
         try:
             tail = file.open()
         except OSError as error:
@@ -404,6 +406,11 @@ class Stream:
             same = tail is not None and tail.head(finished=True) == file.head
         except (OSError, LogDamaged, NotALog):
             same = True
+        if not same and self._reopened:  # another file has got its inode
+            self._let_go()
+            file.begin_anew()
+            file.close()
+            return
         if not same:  # it was cut while nothing of it was being read
             self._leave_cut(file, error, max(self._acked, 0))
             return
