@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from bench import fair, grown, ingest, machine, targets
+from bench import fair, grown, ingest, logs, machine, targets
 from bench.process import BenchError
 from bench.report import Report, print_header, print_report
 from bench.rounds import Run
@@ -31,6 +31,7 @@ PARTS: Final = (
     "growth",
     "start",
     "fair",
+    "logs",
 )
 CTRL_C: Final = "stopped by Ctrl-C"
 
@@ -90,6 +91,8 @@ def _measure(run: Run, parts: Collection[str]) -> None:
         grown.measure_grown(run, wanted)
     if "fair" in parts:
         fair.measure_fair(run)
+    if "logs" in parts:
+        logs.measure_logs(run)
 
 
 def _parser() -> argparse.ArgumentParser:
