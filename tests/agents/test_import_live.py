@@ -176,6 +176,20 @@ def test_a_dry_run_shows_all_and_stores_nothing_with_or_without_a_server(
     assert [sample["user"] for sample in report["read"]["samples"]] == ["alice", "alice"]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--lines", "5"), "--lines 5 goes with --dry-run"),
+        (("--dry-run", "--again"), "leave --again out"),
+        (("--source", "one", FIELD / "case24-two.log"), "--source names one log; there are 2 files"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(shell: Shell, options: tuple[str | Path, ...], said: str) -> None:
+    code, shown = shell.run("import", FIELD / "case24-one.log", *SQUID, "--account", "nobody", *options)
+    assert code == 2
+    assert said in shown
+
+
 def test_several_files_go_in_one_command(shell: Shell, tmp_path: Path) -> None:
     shell.new_account("several")
     for name in ("one", "two"):

@@ -203,7 +203,9 @@ def import_log(
     if source and len(files) > 1:
         raise ConfigError(f"--source names one log; there are {len(files)} files")
     if lines and not dry_run:
-        raise ConfigError("--lines goes with --dry-run")
+        raise ConfigError(f"--lines {lines} goes with --dry-run")
+    if again and dry_run:
+        raise ConfigError("--dry-run shows how all of a log is read: leave --again out")
     reports: list[ImportReport] = []
     try:
         for file in files:
