@@ -156,3 +156,49 @@ def test_a_server_that_takes_few_new_names_at_once_gets_smaller_requests(tmp_pat
     driven.until_stored(3000)
     driven.end()
     assert sizes(fake, SOURCE) == list(range(3000))
+
+
+def test_a_spool_that_can_be_opened_only_later_is_not_read_from_its_beginning(tmp_path: Path) -> None:
+    fake, one = FakeServer(), entry(tmp_path)
+    driven = Driven(Syslogs({}), one, fake)
+    driven.turn()
+    with connect(one) as sender:
+        sender.sendall(lines(range(10)))
+        until_spooled(driven, 10)
+    driven.until_stored(10)
+    driven.end()
+    spool, away = tmp_path / "spool", tmp_path / "away"
+    spool.rename(away)
+    spool.write_text("in the way")
+    driven = Driven(Syslogs({}), one, fake)
+    driven.turn(20)
+    assert "cannot_listen" in driven.told.getvalue()
+    spool.unlink()
+    away.rename(spool)
+    driven.until(lambda: "listening" in driven.told.getvalue())
+    with connect(one) as sender:
+        sender.sendall(lines(range(10, 20)))
+        until_spooled(driven, 10)
+    driven.until_stored(20)
+    driven.turn(5)
+    driven.end()
+    assert sizes(fake, SOURCE) == list(range(20))
+
+
+def test_a_listener_that_died_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, one = FakeServer(), entry(tmp_path)
+    driven = Driven(Syslogs({}), one, fake)
+    driven.turn()
+    with monkeypatch.context() as patch:
+        patch.setattr("flowtally.agents.syslog.listener.Listener._accept", _die)
+        with connect(one):
+            driven.until(lambda: "syslog_died" in driven.told.getvalue())
+    with connect(one) as sender:
+        sender.sendall(lines(range(10)))
+        driven.until_stored(10)
+    driven.end()
+    assert sizes(fake, SOURCE) == list(range(10))
+
+
+def _die(_: object) -> None:
+    raise RuntimeError("unforeseen")

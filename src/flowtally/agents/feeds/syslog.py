@@ -87,6 +87,10 @@ class SyslogFeed:
 
     def open(self, now: float) -> bool:
         """Spool and socket; an agent that runs once only empties the spool."""
+        if self._listener is not None and self._listener.died:
+            self._voice.warn("syslog_died", log=self._entry.name, detail=self._listener.died)
+            self._listener.close()
+            self._listener = None
         if self._feed is not None and (self._listener is not None or self._once):
             return True
         if now < self._pause.until:
@@ -95,6 +99,7 @@ class SyslogFeed:
             if self._spool is None:
                 self._spool = Spool(self._directory, self._entry.spool_mb * 1024 * 1024)
                 self._feed = SpoolFeed(self._spool)
+                self._feed.start_at(*self._start)
             if not self._once:
                 self._listen(self._spool)
         except OSError as error:
@@ -132,11 +137,8 @@ class SyslogFeed:
         self._start = offset, check
 
     def read(self, now: float, most: int) -> tuple[list[LogLine], bool]:
-        fresh = self._feed is None
         if not self.open(now) or self._feed is None:
             return [], False
-        if fresh:
-            self._feed.start_at(*self._start)
         lines: list[LogLine] = []
         try:
             for line in self._feed.lines():

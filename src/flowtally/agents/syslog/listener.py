@@ -53,6 +53,7 @@ class Listener:
         tell: Callable[[str, str], None] = lambda kind, text: None,
     ) -> None:
         self.heard = Heard()
+        self.died = ""  # why the thread ended by itself
         self._spool = spool
         self._framing = framing
         self._max_connections = max_connections
@@ -83,6 +84,12 @@ class Listener:
         self._ready.close()
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        except Exception as error:
+            self.died = f"{type(error).__name__}: {error}"
+
+    def _listen(self) -> None:
         waiting = False
         while not self._closing.is_set():
             full = self._spool.full
