@@ -30,6 +30,7 @@ class World:
         self.must: set[int] = set()
         self.may: set[int] = set()
         self.next = 0
+        self.was_cut = False
         self.inside: dict[str, list[int]] = {}  # what each file that has a path holds
         self.nameless: list[int] = []  # what only descriptors hold, the agent's among them
         self.watched: Callable[[os.stat_result], bool] = lambda _: False  # whether the agent has a file open
@@ -80,6 +81,7 @@ class World:
             self.name = new
 
     def copy_and_cut(self, between: int) -> None:
+        self.was_cut = True
         self.end_half()
         self.shift()
         name = "access.log.1"
@@ -255,6 +257,7 @@ class Dance(RuleBasedStateMachine):
             assert len(found) == len(set(found)), "a line counts twice"
             assert self.world.must <= set(found), f"not stored: {sorted(self.world.must - set(found))}"
             assert set(found) <= self.world.must | self.world.may
+            assert self.world.was_cut or "log_was_cut" not in self.bench.events(), "a cut that never was is told"
         finally:
             self.bench.log.close()
             self.world.writer.close()

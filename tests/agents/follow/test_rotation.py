@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.agents.follow.bench import Bench, line, lines
 
@@ -180,3 +181,27 @@ def test_files_that_stay_empty_are_not_kept_open(bench: Bench) -> None:
     bench.path.touch()
     bench.run(20)
     assert bench.log.facts()["open_files"] == 1
+
+
+def test_a_source_is_kept_while_any_file_of_it_is_there(bench: Bench) -> None:
+    """The plain file is gone, and its compressed copy was not looked into: the server is away."""
+    append(bench.path, line(0))
+    bench.path.rename(bench.folder / "access.log.1")
+    on = [True]
+    handle = bench.fake.handle
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if on:
+            raise httpx.ConnectError("refused", request=request)
+        return handle(request)
+
+    bench.fake.handle = answer  # type: ignore[method-assign]
+    bench.restart()
+    bench.path.touch()
+    bench.run(7)
+    (bench.folder / "access.log.1.gz").write_bytes(gzip.compress((bench.folder / "access.log.1").read_bytes()))
+    (bench.folder / "access.log.1").unlink()
+    bench.run(30)
+    on.clear()
+    bench.run(60)
+    assert bench.stored() == [0]

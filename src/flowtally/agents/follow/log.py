@@ -221,12 +221,11 @@ class FollowedLog:
                 self._server.claims.pop(identity, None)
                 if file.home is not None and self._homes.get(file.home) is file:
                     del self._homes[file.home]
-                stream = self._streams.get(file.source)
-                if stream is not None:
+                if (stream := self._streams.get(file.source)) is not None:
                     stream.drop(file)
-                    if not stream.active:
-                        stream.close()
-                        del self._streams[file.source]
+        kept = {file.source for file in self._files.values()}
+        for source in [one for one, stream in self._streams.items() if one not in kept and not stream.active]:
+            del self._streams[source]
 
     # ── which source a file is
 

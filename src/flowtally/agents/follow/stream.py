@@ -88,7 +88,8 @@ class Stream:
     @property
     def active(self) -> bool:
         """It has something to do: read, sent or waited for."""
-        return self._job is not None or self.file is not None or bool(self.candidates)
+        waits = self._job is not None or self._copy_until > float("-inf")
+        return waits or self.file is not None or bool(self.candidates)
 
     @property
     def idle(self) -> bool:
