@@ -125,7 +125,6 @@ class Journalctl:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"},
         )
         assert self._child.stdout is not None
         assert self._child.stderr is not None

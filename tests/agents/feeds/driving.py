@@ -20,12 +20,12 @@ PATIENCE_S = 30
 class Driven:
     """`now` is the loop's clock; it goes on by itself while something is waited for."""
 
-    def __init__(self, kind: Kind, entry: Any, fake: FakeServer, *, once: bool = False) -> None:
+    def __init__(self, kind: Kind, entry: Any, fake: FakeServer, *, once: bool = False, **variables: str) -> None:
         self.fake = fake
         self.told = io.StringIO()
         voice = Voice(self.told, as_json=True)
         self.server = Server(fake.client(retry_s=0), AtOnce(), AtOnce(), voice)
-        self.input: Input = kind.make(entry, Settings(host="gw", once=once), self.server)
+        self.input: Input = kind.make(entry, Settings(host="gw", once=once, variables=variables), self.server)
         self.now = 1000.0
 
     def turn(self, times: int = 1) -> None:

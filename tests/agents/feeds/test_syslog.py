@@ -42,7 +42,7 @@ def test_every_line_once_whoever_dies_in_between(tmp_path: Path) -> None:
     fake, written = FakeServer(), 0
     for fault in ("", "lose_answers", "store_only", "busy", ""):
         one = entry(tmp_path)
-        driven = Driven(Syslogs({}), one, fake)
+        driven = Driven(Syslogs(), one, fake)
         driven.turn()
         if fault == "lose_answers":
             fake.lose_answers = 1
@@ -58,7 +58,7 @@ def test_every_line_once_whoever_dies_in_between(tmp_path: Path) -> None:
             written += 50
         until_spooled(driven, 100)
         driven.input.close()  # what was spooled and not sent is sent by the next
-    driven = Driven(Syslogs({}), entry(tmp_path), fake, once=True)
+    driven = Driven(Syslogs(), entry(tmp_path), fake, once=True)
     driven.until_stored(written)
     driven.end()
     assert sizes(fake, SOURCE) == list(range(written))
@@ -68,7 +68,7 @@ def test_every_line_once_whoever_dies_in_between(tmp_path: Path) -> None:
 def test_lines_are_taken_while_the_server_is_away(tmp_path: Path) -> None:
     fake, one = FakeServer(), entry(tmp_path)
     fake.busy = 1000
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn(3)
     with connect(one) as sender:
         sender.sendall(lines(range(100)))
@@ -82,7 +82,7 @@ def test_lines_are_taken_while_the_server_is_away(tmp_path: Path) -> None:
 
 def test_a_spool_of_lines_that_cannot_be_read_does_not_fill(tmp_path: Path) -> None:
     fake, one = FakeServer(), entry(tmp_path)
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn()
     with connect(one) as sender:
         for _ in range(3):
@@ -97,7 +97,7 @@ def test_a_spool_of_lines_that_cannot_be_read_does_not_fill(tmp_path: Path) -> N
 def test_a_taken_port_is_told_and_tried_again(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         one = entry(tmp_path, taken.getsockname()[1])
-        driven = Driven(Syslogs({}), one, FakeServer())
+        driven = Driven(Syslogs(), one, FakeServer())
         driven.turn(20)
         assert driven.told.getvalue().count("cannot_listen") == 1
     driven.until(lambda: "listening" in driven.told.getvalue())
@@ -114,7 +114,7 @@ def test_a_message_inside_its_envelope(tmp_path: Path) -> None:
         envelope="syslog",
         account="acme",
     )
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn()
     head = b"<134>1 2026-11-29T17:23:40.646695+00:00 - squid 27832 - - "
     with connect(one) as sender:
@@ -129,26 +129,26 @@ def test_a_message_inside_its_envelope(tmp_path: Path) -> None:
 def test_two_that_would_listen_at_one_address_are_refused(tmp_path: Path) -> None:
     one = entry(tmp_path, 6514, "/a")
     other = SyslogEntry(name="other", listen="127.0.0.1:6514", spool="/b", format="squid")
-    assert Syslogs({}).check([one, other]) == ["syslog 'other': listen 127.0.0.1:6514 is that of 'proxy', too"]
+    assert Syslogs().check([one, other]) == ["syslog 'other': listen 127.0.0.1:6514 is that of 'proxy', too"]
 
 
 @pytest.mark.parametrize("listen", ["6514", "localhost:6514", "127.0.0.1:66000", "::1:6514", "127.0.0.1"])
 def test_what_is_no_address_is_refused(listen: str) -> None:
     with pytest.raises(ConfigError, match="listen"):
-        Driven(Syslogs({}), SyslogEntry(name="proxy", listen=listen, spool="/x", format="squid"), FakeServer())
+        Driven(Syslogs(), SyslogEntry(name="proxy", listen=listen, spool="/x", format="squid"), FakeServer())
 
 
 def test_where_to_spool_must_be_known(tmp_path: Path) -> None:
     one = SyslogEntry(name="proxy", listen="127.0.0.1:6514", format="squid")
     with pytest.raises(ConfigError, match="where to spool"):
-        Driven(Syslogs({}), one, FakeServer())
-    Driven(Syslogs({"STATE_DIRECTORY": str(tmp_path)}), one, FakeServer())
+        Driven(Syslogs(), one, FakeServer())
+    Driven(Syslogs(), one, FakeServer(), STATE_DIRECTORY=str(tmp_path))
 
 
 def test_a_server_that_takes_few_new_names_at_once_gets_smaller_requests(tmp_path: Path) -> None:
     fake, one = FakeServer(), entry(tmp_path)
     fake.most_events = 100
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn()
     with connect(one) as sender:
         sender.sendall(lines(range(3000)))
@@ -160,7 +160,7 @@ def test_a_server_that_takes_few_new_names_at_once_gets_smaller_requests(tmp_pat
 
 def test_a_spool_that_can_be_opened_only_later_is_not_read_from_its_beginning(tmp_path: Path) -> None:
     fake, one = FakeServer(), entry(tmp_path)
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn()
     with connect(one) as sender:
         sender.sendall(lines(range(10)))
@@ -170,7 +170,7 @@ def test_a_spool_that_can_be_opened_only_later_is_not_read_from_its_beginning(tm
     spool, away = tmp_path / "spool", tmp_path / "away"
     spool.rename(away)
     spool.write_text("in the way")
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn(20)
     assert "cannot_listen" in driven.told.getvalue()
     spool.unlink()
@@ -187,7 +187,7 @@ def test_a_spool_that_can_be_opened_only_later_is_not_read_from_its_beginning(tm
 
 def test_a_listener_that_died_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, one = FakeServer(), entry(tmp_path)
-    driven = Driven(Syslogs({}), one, fake)
+    driven = Driven(Syslogs(), one, fake)
     driven.turn()
     with monkeypatch.context() as patch:
         patch.setattr("flowtally.agents.syslog.listener.Listener._accept", _die)

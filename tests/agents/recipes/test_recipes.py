@@ -31,23 +31,20 @@ def configured(recipe: Recipe) -> object:
 
 
 @ALL
-def test_the_agent_takes_what_is_printed(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/flowtally-agent")
+def test_the_agent_takes_what_is_printed(recipe: Recipe) -> None:
     entry = configured(recipe)
     assert msgspec.to_builtins(entry)["account"] == "ACCOUNT"
 
 
 @ALL
-def test_its_format_reads_both_directions_a_time_and_a_user(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/flowtally-agent")
+def test_its_format_reads_both_directions_a_time_and_a_user(recipe: Recipe) -> None:
     means = format_of(configured(recipe).declared).means  # type: ignore[attr-defined]
     assert {"time", "bytes_up", "bytes_down", "client"} <= set(means)
     assert ("user" in means) == (recipe.name not in NAMELESS)
 
 
 @ALL
-def test_no_format_of_a_recipe_can_be_read_in_two_ways(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/flowtally-agent")
+def test_no_format_of_a_recipe_can_be_read_in_two_ways(recipe: Recipe) -> None:
     notes = format_of(configured(recipe).declared).notes  # type: ignore[attr-defined]
     assert not any("two ways" in note for note in notes)
 

@@ -11,7 +11,6 @@ effort; what has arrived is on disk before it is read, and leaves it when the se
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -189,19 +188,16 @@ class Syslogs:
 
     entry: type[msgspec.Struct] = SyslogEntry
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = os.environ if environment is None else environment
-
     def make(self, entry: Any, settings: Settings, server: Server) -> Input:
         assert entry.address
-        feed = SyslogFeed(entry, entry.directory(self._environment), server.voice, once=settings.once)
+        feed = SyslogFeed(entry, entry.directory(settings.variables), server.voice, once=settings.once)
         return SyslogInput(entry, feed, entry.source(settings.host), server)
 
     def check(self, entries: list[Any]) -> list[str]:
         owners: dict[str, str] = {}
         faults = []
         for entry in entries:
-            for what in (f"listen {entry.listen}", f"spool {entry.directory(self._environment)}"):
+            for what in (f"listen {entry.listen}", f"spool {entry.spool or entry.name}"):
                 owner = owners.setdefault(what, entry.name)
                 if owner != entry.name:
                     faults.append(f"syslog {entry.name!r}: {what} is that of {owner!r}, too")

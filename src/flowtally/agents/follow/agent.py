@@ -121,7 +121,7 @@ class Agent:
 
     def _made(self, config: AgentConfig, server: Server, kept: Mapping[str, Input]) -> list[Input]:
         """An input for each entry; one that is there already for an entry that has not changed."""
-        settings = Settings(host=config.host, once=self._once)
+        settings = Settings(host=config.host, once=self._once, variables=self._variables)
         inputs = []
         for kind, entries in config.entries.items():
             for entry in entries:

@@ -6,6 +6,7 @@ and takes little: the others are waiting. It raises nothing that it can tell and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -43,11 +44,13 @@ class Input(Protocol):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the configuration says to every input. `once`: read to the end and stop, rather than follow."""
+    """What the configuration says to every input. `once`: read to the end and stop, rather than follow. `variables`:
+    those of the process, as they were handed in."""
 
     host: str
     once: bool = False
     linger_s: float | None = None
+    variables: Mapping[str, str] = {}
 
 
 class Kind(Protocol):

@@ -66,7 +66,7 @@ def check(path: Path, variables: Mapping[str, str]) -> Iterator[Looked]:
         client = None if server.faults else agent.server.client
         for kind, entries in agent.config.entries.items():
             for entry in entries:
-                yield from _look(kind, entry, agent.config.host, client)
+                yield from _look(kind, entry, agent.config.host, client, variables)
     finally:
         agent.close()
 
@@ -82,13 +82,13 @@ def _server(client: Client, url: str, kinds: list[str]) -> Looked:
     return Looked("server", url, "", facts, tuple(faults))
 
 
-def _look(kind: str, entry: Any, host: str, client: Client | None) -> Iterator[Looked]:
+def _look(kind: str, entry: Any, host: str, client: Client | None, variables: Mapping[str, str]) -> Iterator[Looked]:
     if isinstance(entry, LogEntry):
         yield from _log(entry, host, client)
     elif isinstance(entry, JournalEntry):
         yield _journal(entry, host, client)
     elif isinstance(entry, SyslogEntry):
-        yield _syslog(entry, host, client)
+        yield _syslog(entry, entry.directory(variables), host, client)
     elif isinstance(entry, Counters):
         yield _counters(entry, host, client)
     else:
@@ -212,7 +212,7 @@ def _entries(child: Journalctl) -> list[bytes | None]:
     return found[:FIRST_LINES]
 
 
-def _syslog(entry: SyslogEntry, host: str, client: Client | None) -> Looked:
+def _syslog(entry: SyslogEntry, directory: Path, host: str, client: Client | None) -> Looked:
     facts, faults = [], []
     try:
         socket.create_server(
@@ -220,7 +220,6 @@ def _syslog(entry: SyslogEntry, host: str, client: Client | None) -> Looked:
         ).close()
     except OSError as error:
         facts.append(f"{entry.listen}: {error.strerror or error}; is an agent running?")
-    directory = entry.directory(os.environ)
     there = next(one for one in (directory, *directory.parents) if one.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         faults.append(f"spool {directory}: {there} cannot be written")

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 
 
 class Notify:
-    """For one thread. `environment` is that of the service."""
+    """For one thread. `variables` are those of the service."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        address = environment.get("NOTIFY_SOCKET", "")
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        address = variables.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._every_s = _watchdog_s(environment) / 2
+        self._every_s = _watchdog_s(variables) / 2
         self._barked_at = float("-inf")
 
     def ready(self) -> None:
@@ -48,9 +48,9 @@ class Notify:
             one.sendto(message.encode(), self._address)
 
 
-def _watchdog_s(environment: Mapping[str, str]) -> float:
+def _watchdog_s(variables: Mapping[str, str]) -> float:
     """0: nobody watches, or somebody else is watched."""
-    said, who = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
+    said, who = variables.get("WATCHDOG_USEC", ""), variables.get("WATCHDOG_PID", "")
     if not (said.isascii() and said.isdigit()) or who not in ("", str(os.getpid())):
         return 0.0
     return int(said) / 1e6
