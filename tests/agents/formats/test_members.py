@@ -194,3 +194,15 @@ def test_json_of_nginx_and_envoy_is_read_by_the_names_of_their_variables() -> No
     right = Reading(time_at=AT, bytes_down=5, status=200, client="127.0.0.1", url="/q")
     assert named("envoy-json", envoy) == right
     assert named("envoy-json", envoy.replace(b"DownstreamEnd", b"TcpPeriodic")) is None
+
+
+def test_caddys_other_lines_are_left_out_and_json_of_another_program_is_not() -> None:
+    for left_out in (
+        b'{"level":"info","ts":1.5,"msg":"using provided configuration","config_file":"Caddyfile"}',
+        b'{"level":"error","ts":1.5,"logger":"http.log.error","msg":"dial","status":502}',
+    ):
+        assert named("caddy", left_out) is None
+    for of_others in (TRAEFIK, b'{"level":"info","msg":"","size":5,"bytes_read":6}', b'{"logger":"x","ts":1}', b"{}"):
+        assert isinstance(named("caddy", of_others), Unreadable)
+    unnamed = CADDY.replace(b'"logger":"http.log.access.log0",', b"")  # an encoder may rename what it writes
+    assert named("caddy", unnamed) == named("caddy", CADDY)

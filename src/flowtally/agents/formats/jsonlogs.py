@@ -61,7 +61,7 @@ ENVOY: Final = {
 
 
 def caddy(declared: Declared) -> Format:
-    return _named(declared, CADDY, (_BODIES,), lambda line: not str(line.get("logger", "")).startswith(_CADDYS))
+    return _named(declared, CADDY, (_BODIES,), _is_of_another_logger)
 
 
 def traefik(declared: Declared) -> Format:
@@ -82,6 +82,15 @@ def envoy(declared: Declared) -> Format:
 
 
 _CADDYS: Final = "http.log.access"
+
+
+def _is_of_another_logger(line: Object) -> bool:
+    """What Caddy says beside its access log. JSON of another program is none of it, and is not left out in silence."""
+    if not {"level", "ts", "msg"} <= line.keys():
+        return False
+    if logger := line.get("logger"):
+        return not str(logger).startswith(_CADDYS)
+    return "bytes_read" not in line and "size" not in line
 
 
 def _named(
