@@ -136,3 +136,11 @@ def test_a_time_format_that_nothing_is_read_by_is_refused() -> None:
     declared = format_of(Declared(format="squid", time_format="epoch-ms"))
     with pytest.raises(ConfigError, match="has its own times"):
         Mapper(Mapping(account="a", pattern="(?P<user>.)"), declared)
+
+
+def test_of_a_format_that_is_not_asked_nothing_is_said() -> None:
+    asked = Mapper(Mapping(account="a", pattern=r"(?P<user>\w+)"), SQUID)
+    assert (asked.means, asked.notes, asked.doubts) == (SQUID.means, SQUID.notes, SQUID.doubts)
+    alone = Mapper(Mapping(account="a", pattern=r"(?P<time>\S+) (?P<user>\S+) (?P<bytes_down>\d+)"), SQUID)
+    assert alone.means.keys() == {"time", "user", "bytes_down"}
+    assert (alone.notes, alone.doubts) == (("the format does not tell bytes from the client",), ())

@@ -19,7 +19,7 @@ def dry_run(
     made = format_of(declared)
     mapper = Mapper(mapping, made)
     tally = Tally(looking_for(mapping))
-    notes = list(made.notes)
+    notes = [*mapper.notes, *mapper.doubts]
     damage = ""
     if log.seekable:
         log.rewind()
@@ -40,7 +40,7 @@ def dry_run(
         kind=log.kind,
         waiting_bytes=0 if tally.lines == most_lines else log.waiting,
         nul_bytes=log.nuls,
-        means=made.means,
+        means=mapper.means,
         notes=tuple(notes),
         damage=damage,
         dry_run=True,

@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.formats import Format, times_of
-from flowtally.agents.formats.declared import Wrapped
+from flowtally.agents.formats.declared import Wrapped, gaps
 from flowtally.agents.formats.times import BadTime, Times
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
 from flowtally.errors import ConfigError
@@ -63,8 +63,16 @@ class Mapper:
         self._names = _compiled("--user-from", expression, NAME_GROUPS) if colon else None
         self._pattern = _compiled("--pattern", mapping.pattern, PATTERN_GROUPS) if mapping.pattern else None
         self._skip = frozenset(mapping.skip_status)
+        self._tells(format_)
         if format_.declared.time_format and not (format_.takes_times or self._finds_time):
             raise ConfigError("--time-format: this format has its own times, and the pattern finds none")
+
+    def _tells(self, format_: Format) -> None:
+        """`means`, `notes` and `doubts` of the format, or of the pattern where the format is not asked."""
+        self.means, self.notes, self.doubts = format_.means, format_.notes, format_.doubts
+        if self._pattern is not None and self._finds_time:
+            self.means = {name: f"(?P<{name}>...)" for name in self._pattern.groupindex}
+            self.notes, self.doubts = gaps(self.means), ()
 
     def read(self, line: bytes) -> Line:
         """The line as an entry with an account, None where it is left out on purpose, or why it cannot be read."""

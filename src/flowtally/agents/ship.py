@@ -81,7 +81,8 @@ class Importer:
         self._again = again
         self._asks_overlap = not overlap_allowed
         self._state: SourceState | None = None
-        self.notes = list(self._format.notes)
+        self._means = mapper.means
+        self.notes = list(mapper.notes)
         self._sending = self._sends(source or _name_of(log, finished), mapper)
 
     @property
@@ -135,7 +136,7 @@ class Importer:
             kind=log.kind,
             waiting_bytes=log.waiting,
             nul_bytes=log.nuls,
-            means=self._format.means,
+            means=self._means,
             notes=tuple(self.notes),
             state=self._state,
         )

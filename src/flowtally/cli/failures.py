@@ -48,6 +48,7 @@ HINTS: Final = {
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
+    "LogShort": "If it is another log now, choose another --source.",
     "LogDamaged": "Run the same command again when the file is whole: it goes on where it is.",
     "NothingStored": "Make the account, or say --account, and run the same command again.",
 }

@@ -37,7 +37,8 @@ def show_look(look: Look, *, samples: bool = True) -> None:
     more = "more than " if look.more_users else ""
     _fact("up", _bytes(look.bytes_up))
     _fact("down", _bytes(look.bytes_down))
-    _fact("requests", f"{human_count(look.requests)} of {more}{_number(look.users, 'user')}")
+    _fact("requests", human_count(look.requests))
+    _fact("users", f"{more}{human_count(look.users)}")
     if first:
         _fact("time", first if first == last else f"{first} to {last}")
     accounts = len({one.account for one in look.largest}) > 1

@@ -23,7 +23,7 @@ LINES = [
 
 
 def test_the_table_of_names_has_the_exact_strings() -> None:
-    rows = dict(re.findall(r"^\| `([a-z_-]+)` \| `([%$].*?)` \| ", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([a-z0-9_-]+)` \| `([%$].*?)` \| ", PAGE, re.MULTILINE))
     assert rows == {name: named.string for name, named in NAMES.items()}
 
 
@@ -36,6 +36,7 @@ def test_what_to_log_has_both_directions_and_needs_no_guess(
     made = format_of(format_from(str(path)))
     assert {"time", "client", "bytes_up", "bytes_down"} <= made.means.keys()
     assert made.notes == (() if "user" in made.means else ("the format does not tell a user's name",))
+    assert made.doubts == ()
     read = made.read_line(line)
     assert isinstance(read, Reading), read
     user = "corp\\eve b" if "user" in made.means else ""

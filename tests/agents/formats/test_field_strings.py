@@ -53,6 +53,9 @@ RIGHT = [
     ("case15-e2guardian.log", Declared(squid_logformat="%ts.%03tu %6tr %>a %Ss/%>Hs %<st %rm %ru %un %Sh/ %mt"), [
         ("192.0.2.13", "192.0.2.13", 0, 0, 3500), ("carol", "192.0.2.14", 0, 31000, 4600),
         ("carol", "192.0.2.14", 0, 6000, 5800)]),
+    ("case15-e2guardian.log", Declared(format="e2guardian"), [
+        ("192.0.2.13", "192.0.2.13", 0, 0, 3500), ("carol", "192.0.2.14", 0, 31000, 4600),
+        ("carol", "192.0.2.14", 0, 6000, 5800)]),
     ("case16-squid-extensive.log", Declared(squid_logformat=EXTENSIVE), [
         ("alice", "192.0.2.10", 120, 900, 283_722_400), ("alice", "192.0.2.10", 2000, 28000, 283_722_600)]),
     ("case18-squid-detailed.log", Declared(squid_logformat=DETAILED), [

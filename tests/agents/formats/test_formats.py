@@ -20,6 +20,7 @@ GOOD = {
     "squid-io": _SQUID + b" 254",
     "squid-common": _COMMON + b" TCP_MISS:HIER_DIRECT",
     "squid-combined": _COMMON + b' "-" "curl" TCP_MISS:HIER_DIRECT',
+    "e2guardian": b"1795173252.544     37 10.0.0.1 TCP_MISS/0 2384 - http://n.test/a bob DEFAULT_PARENT/ -",
     "common": _COMMON,
     "combined": _COMMON + b' "-" "curl"',
     "combinedio": _COMMON + b' "-" "curl" 311 2701',

@@ -21,6 +21,7 @@ import msgspec
 
 from flowtally.agents.formats import certain
 from flowtally.agents.formats.certain import Span
+from flowtally.agents.formats.fits import Fits
 from flowtally.agents.formats.loose import Loose
 from flowtally.agents.formats.times import BadTime
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
@@ -88,11 +89,15 @@ class Compiled:
         _check_apart(fields, literals, spans, what)
         self.means: dict[str, str] = {means: fields[place].name for means, place in chosen.items()}
         self.doubtful = tuple(tuple(field.name for field in fields[one.first : one.last]) for one in spans)
+        self._all = fields
         self._fields = [(means, fields[place]) for means, place in chosen.items()]
         self._converts = [field.value for _, field in self._fields]
         self._arranged = _arranged(list(chosen))
         counted = set(chosen.values())
-        self._begins, self._narrow = _narrow(fields, literals, spans, counted)
+        narrow = _narrow(fields, literals, spans)
+        self._begins = _grouped(narrow, literals, counted)
+        self._narrow = self._begins if _narrow_reads_all(fields, literals, spans, counted) else None
+        self._fits = Fits(_spelled(fields, literals, narrow))
         self._full = Loose([field.language for field in fields], literals, spans, counted)
 
     def read_line(self, line: bytes) -> Line:
@@ -105,8 +110,10 @@ class Compiled:
         found = self._full.read(line)
         if found is None:
             return Unreadable("not_this_format", self._why_not(line))
-        if isinstance(found, str):
-            return Unreadable("ambiguous", f"can be read as {self._what} in more than one way{found}")
+        if isinstance(found, Span):
+            which = " and ".join(field.name for field in self._all[found.first : found.last])
+            said = f"can be read as {self._what} in more than one way: {which} may hold what stands between them"
+            return Unreadable("ambiguous", said)
         return self._reading(found)
 
     def _reading(self, raws: Sequence[bytes]) -> Reading | Unreadable:
@@ -138,6 +145,10 @@ class Compiled:
         if rest[:1] == b" " and rest.strip():
             count = len(rest.split())
             said += f": {count} more field{'s' * (count > 1)} at its end ({text_of(rest[:40]).strip()})"
+        elif rest:
+            said += f": more stands at its end ({text_of(rest[:40])})"
+        elif where := self._fits.told(line):
+            said += f": {where}"
         hint = self._hint(line) if self._hint else ""
         return f"{said}{'; ' + hint if hint else ''}"
 
@@ -187,26 +198,44 @@ def _check_apart(fields: Sequence[Field], literals: Sequence[bytes], spans: Sequ
                 raise ConfigError(f"{what}: nothing stands between {one} and {next_}: two readings are possible")
 
 
-def _narrow(
-    fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span], counted: set[int]
-) -> tuple[re.Pattern[bytes], re.Pattern[bytes] | None]:
-    """How a line of the format begins, and the fast reader of whole lines, where a line that it reads has no other
-    reading."""
+def _narrow(fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span]) -> list[bytes]:
+    """The expression of each field where no value holds what may end it."""
     alphabets = [certain.alphabet(field.language) for field in fields]
     escaped = certain.escaped(alphabets, literals)
     in_spans = {place for span in spans for place in range(span.first, span.last)}
-    parts = [re.escape(literals[0])]
+    found = []
     for place, field in enumerate(fields):
         ends = literals[place + 1][:1]
         ends_there = not ends or ends[0] not in alphabets[place].held(escaped=escaped)
-        pattern = field.language if ends_there and place not in in_spans else field.pattern
+        found.append(field.language if ends_there and place not in in_spans else field.pattern)
+    return found
+
+
+def _grouped(narrow: Sequence[bytes], literals: Sequence[bytes], counted: set[int]) -> re.Pattern[bytes]:
+    """How a line of the format begins, with a group for each field that counts."""
+    parts = [re.escape(literals[0])]
+    for place, pattern in enumerate(narrow):
         parts += [b"(" if place in counted else b"(?:", pattern, b")", re.escape(literals[place + 1])]
-    compiled = re.compile(b"".join(parts), re.DOTALL)
+    return re.compile(b"".join(parts), re.DOTALL)
+
+
+def _spelled(fields: Sequence[Field], literals: Sequence[bytes], narrow: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """The pieces one after the other: what each is called, and its expression."""
+    found = [(f"`{text_of(literals[0])}`", re.escape(literals[0]))]
+    for field, pattern, literal in zip(fields, narrow, literals[1:], strict=True):
+        found += [(field.name, b"(?:" + pattern + b")"), (f"`{text_of(literal)}`", re.escape(literal))]
+    return [(name, expression) for name, expression in found if expression]
+
+
+def _narrow_reads_all(
+    fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span], counted: set[int]
+) -> bool:
+    """Whether a line that is read by the narrow expressions has no other reading."""
+    escaped = certain.escaped([certain.alphabet(field.language) for field in fields], literals)
     matter = [
         span for span in spans if counted.intersection(range(span.first, span.last))
     ]  # else it ends where it ends
-    sure = all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in matter)
-    return compiled, compiled if sure else None
+    return all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in matter)
 
 
 def _narrow_is_all(fields: Sequence[Field], literals: Sequence[bytes], span: Span, *, escaped: bool) -> bool:

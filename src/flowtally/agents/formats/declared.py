@@ -56,9 +56,10 @@ class Format(msgspec.Struct, frozen=True):
     """A declared format made ready. A reader may remember what lines before said (`#Fields:`), so one for each log.
 
     `means` are the meanings it names, each with the field it is read from (`bytes_down` -> `%<st`), for people to look
-    at; `notes` what it cannot know. `remember`, where there is one, is called each time reading begins, with all lines
-    before that place, in order: it forgets what it knew and takes from them what it needs. `envelope` is there where
-    one is declared; `read_line` sees to it. `takes_times`: its times are read as `--time-format` says.
+    at; `notes` what it cannot know, `doubts` which lines it may be unable to read. `remember`, where there is one, is
+    called each time reading begins, with all lines before that place, in order: it forgets what it knew and takes from
+    them what it needs. `envelope` is there where one is declared; `read_line` sees to it. `takes_times`: its times are
+    read as `--time-format` says.
     """
 
     declared: Declared
@@ -68,3 +69,4 @@ class Format(msgspec.Struct, frozen=True):
     remember: Callable[[Iterable[bytes]], None] | None = None
     envelope: Envelope | None = None
     takes_times: bool = False
+    doubts: tuple[str, ...] = ()

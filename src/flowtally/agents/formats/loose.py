@@ -41,9 +41,9 @@ class Loose:
             parts.append(re.escape(literals[place]))
         self._whole = re.compile(b"".join(parts), re.DOTALL)
 
-    def read(self, line: bytes) -> tuple[bytes, ...] | str | None:
-        """What the fields that count hold, in order. None: it is no such line. A text: it has more than one reading,
-        and where."""
+    def read(self, line: bytes) -> tuple[bytes, ...] | Span | None:
+        """What the fields that count hold, in order. None: it is no such line. A span: it has more than one reading,
+        and there."""
         match = self._whole.fullmatch(line)
         if match is None:
             return None
@@ -54,7 +54,7 @@ class Loose:
                 continue
             readings = cut.readings(text)
             if readings is None or len(readings) > 1:
-                return cut.where
+                return cut.span
             if not readings:
                 return None
             found += (text[start:end] for start, end in readings.pop())
@@ -68,7 +68,7 @@ class _Cut:
         self._fields = [re.compile(language, re.DOTALL) for language in languages[span.first : span.last]]
         self._between = list(literals[span.first + 1 : span.last])
         self._counted = [place in counted for place in range(span.first, span.last)]
-        self.where = ""
+        self.span = span
 
     def readings(self, text: bytes) -> set[tuple[tuple[int, int], ...]] | None:
         """The different places of the fields that count, two at most; None where there are too many ways to look at."""

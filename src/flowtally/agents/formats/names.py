@@ -1,4 +1,5 @@
-"""The known names of Squid's, nginx' and Apache's family: each is one exact format string and nothing else.
+"""The known names of Squid's, nginx' and Apache's family, and e2guardian's: each is one exact format string and nothing
+else.
 
 A line of another shape is unreadable, with one more number, too: what that number is, only a declared format can say.
 """
@@ -30,6 +31,7 @@ NAMES: Final = {
     "squid-io": Named("squid", _SQUID + " %>st"),
     "squid-common": Named("squid", _SQUID_COMMON + " %Ss:%Sh"),
     "squid-combined": Named("squid", _SQUID_COMMON + ' "%\'{Referer}>h" "%\'{User-Agent}>h" %Ss:%Sh'),
+    "e2guardian": Named("e2guardian", "%ts.%03tu %6tr %>a %Ss/%>Hs %<st %rm %ru %un DEFAULT_PARENT/%<a %mt"),
     "common": Named("apache", _COMMON),
     "combined": Named("apache", _COMMON + _AGENT),
     "combinedio": Named("apache", _COMMON + _AGENT + " %I %O"),
@@ -59,10 +61,20 @@ def _pieces(name: str, declared: Declared) -> list[Piece]:
     named = NAMES[name]
     if named.server == "squid":
         return strings.squid_pieces(named.string, declared)
+    if named.server == "e2guardian":
+        return [_maybe_nothing(piece) for piece in strings.squid_pieces(named.string, declared)]
     if named.server == "nginx":
         return strings.nginx_pieces(named.string)
     made = strings.apache_pieces(named.string, declared)
     return [b"-" if isinstance(piece, Field) and piece.name == "%l" else piece for piece in made]  # nobody asks ident
+
+
+def _maybe_nothing(piece: Piece) -> Piece:
+    """e2guardian's logfileformat 3 is Squid's, but for what it leaves out: the parent where it has none, and what it
+    does not know (see FatController.cpp and AccessLogger.cpp)."""
+    if not isinstance(piece, Field) or piece.name not in ("%un", "%<a", "%mt"):
+        return piece
+    return msgspec.structs.replace(piece, full=b"(?:" + piece.language + b")?")
 
 
 class _Hint:

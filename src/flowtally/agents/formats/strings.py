@@ -18,8 +18,12 @@ _UPLOADS: Final = {
     "squid": "%>st is what Squid received from the client",
     "nginx": "$request_length is what nginx received from the client",
     "apache": "%I of mod_logio is what Apache received from the client",
+    "e2guardian": "e2guardian logs what it sent, and of that bodies only",
 }
-OPTIONS: Final = {"squid": "squid-logformat", "nginx": "nginx-log-format", "apache": "apache-log-format"}
+OPTIONS: Final = {
+    "squid": "squid-logformat", "nginx": "nginx-log-format", "apache": "apache-log-format",
+    "e2guardian": "squid-logformat",
+}  # fmt: skip
 _NAMED: Final = {"time": "a time", "bytes_down": "bytes sent to the client", "user": "a user's name"}
 
 
@@ -59,7 +63,7 @@ def made(
     """The pieces as a format. `what` names it in messages."""
     compiled = Compiled(pieces, what, needs_time=not declared.envelope, hint=hint)
     _check_unknown(pieces, compiled, what)
-    return Format(declared, compiled.read_line, compiled.means, _notes(compiled, server))
+    return Format(declared, compiled.read_line, compiled.means, _notes(compiled, server), doubts=_doubts(compiled))
 
 
 def _check_unknown(pieces: Sequence[Piece], compiled: Compiled, what: str) -> None:
@@ -77,12 +81,15 @@ def _notes(compiled: Compiled, server: str) -> tuple[str, ...]:
     if "bytes_up" not in compiled.means:
         notes.append(f"the format does not tell uploads, so bytes up are 0 ({_UPLOADS[server]})")
     notes += [f"the format does not tell {said}" for means, said in _NAMED.items() if means not in compiled.means]
-    notes += [
-        f"{' and '.join(names)} may hold what stands between them: a line where one does can be read in two ways, and "
-        "is not read; in double quotes they are always told apart"
-        for names in compiled.doubtful
-    ]
     return tuple(notes)
+
+
+def _doubts(compiled: Compiled) -> tuple[str, ...]:
+    return tuple(
+        f"a line in which {' or '.join(names)} holds what stands between them is ambiguous, and not read: log them in "
+        "double quotes"
+        for names in compiled.doubtful
+    )
 
 
 def apache_string(string: str) -> str:
