@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.device_model import WORD, Device, Polled, low_words
 
-from flowtally.counters import CLOCK_SLACK_MS, RUNS, Seen, Standing, Step, close, step
+from flowtally.counters import CLOCK_SLACK_MS, EPOCH_SLACK_MS, RUNS, Seen, Standing, Step, close, step
+from flowtally.edges import format_instant, parse_instant
 from flowtally.usage.keys_counters import decode, encode
 
 S = 1_000
@@ -175,11 +176,12 @@ def _documented() -> list[list[list[str]]]:
     """The tables of the page: of each line its columns."""
     text = (Path(__file__).parents[1] / "docs" / "counters.md").read_text()
     tables = [block.partition("```")[0] for block in text.split("```text\n")[1:]]
-    return [[_columns(line) for line in table.splitlines()[1:]] for table in tables]
+    return [[_columns(line, head) for line in lines] for head, *lines in map(str.splitlines, tables)]
 
 
-def _columns(line: str) -> list[str]:
-    return [line[start:end].strip() for start, end in ((0, 6), (6, 18), (18, 44), (44, 52), (52, None))]
+def _columns(line: str, head: str) -> list[str]:
+    starts = [head.index(name) for name in ("at", "bytes_up", "says", "adds", "code")]
+    return [line[start:end].strip() for start, end in pairwise([*starts, None])]
 
 
 @pytest.mark.parametrize("table", _documented())
@@ -230,6 +232,49 @@ def test_a_run_of_which_nobody_told_before_the_next_one_counts_whole() -> None:
     assert told(seen(50, 5, epoch="a"), seen(10, 40, epoch="older than all"))[1] == ("late", 0, False)
 
 
+def instant(at_s: float) -> str:
+    return format_instant(T + int(at_s * S))
+
+
+def test_an_epoch_that_moved_with_the_clock_it_was_worked_out_from_is_the_same_run() -> None:
+    first = seen(0, 500, epoch=instant(-1000), epoch_derived=True)
+    forward = seen(610, 700, epoch=instant(-400), epoch_derived=True)  # by ten minutes
+    back = seen(20, 900, epoch=instant(-1000), epoch_derived=True)  # and back
+    idle = seen(90, 900, epoch=instant(-940), epoch_derived=True)
+    assert told(first, forward, back, idle) == [
+        ("baseline", 0, True),
+        ("clock_set", 200, True),
+        ("clock_set", 200, True),
+        ("clock_set", 0, True),
+    ]
+
+
+def test_a_restart_after_the_last_reading_is_one_however_the_epoch_was_worked_out() -> None:
+    first = seen(0, 500, epoch=instant(-1000), epoch_derived=True)
+    assert told(first, seen(10, 600, epoch=instant(-4), epoch_derived=True))[1] == ("restarted", 600, True)
+
+
+def test_a_derived_epoch_that_moved_while_the_counter_fell_is_a_reset() -> None:
+    first = seen(0, 500, epoch=instant(-1000), epoch_derived=True)
+    assert told(first, seen(10, 40, epoch=instant(-400), epoch_derived=True))[1] == ("reset", 40, True)
+
+
+def test_a_late_copy_of_a_session_that_ended_counts_nothing_though_its_beginning_is_worked_out_otherwise() -> None:
+    last = seen(0, 500, epoch=instant(-1000), epoch_derived=True, from_zero=True, final=True)
+    copies = [seen(9, value, epoch=instant(-990), epoch_derived=True) for value in (400, 500, 501)]
+    assert told(last, *copies)[1:] == [("after_final", 0, False), ("after_final", 0, False), ("after_final", 1, True)]
+
+
+def test_an_older_beginning_that_is_read_later_counts_from_there_on() -> None:
+    """As of an old process that nobody could ask before; or of a new one, whose clock was set back."""
+    first = seen(0, 500, epoch=instant(-10))
+    assert told(first, *(seen(at, 600 + at, epoch=instant(-500)) for at in (10, 20, 30)))[1:] == [
+        ("baseline", 0, True),
+        ("", 10, True),
+        ("", 10, True),
+    ]
+
+
 # -- laws -------------------------------------------------------------------------------------------------------------
 
 Lives = st.lists(
@@ -273,6 +318,40 @@ def meter(
     return run(*readings)
 
 
+Clocks = st.lists(
+    st.one_of(
+        st.tuples(st.just("use"), st.integers(0, 10**6)),
+        st.tuples(st.just("poll"), st.integers(-2 * S, 2 * S)),
+        st.tuples(st.just("set"), st.integers(-3600 * S, 3600 * S)),
+        st.tuples(st.just("die")),
+    ),
+    min_size=2,
+    max_size=40,
+)
+
+
+def by_clock(life: list[tuple[Any, ...]], old: int) -> tuple[Device, list[Polled], list[Seen]]:
+    """As `live`, of a device that tells how long it runs; the clock of who reads it is set. The first process runs for
+    `old` ms already. A poll says how far off the beginning is that is worked out from it."""
+    device, polls, readings = Device(T), [], []
+    clock, began = 0, T - old
+    for what, *amounts in life:
+        device.at += 10 * S
+        if what == "use":
+            device.use(amounts[0], 0, 0)
+        elif what == "die":
+            device.begin()
+            began = device.at
+        elif what == "set":
+            clock += amounts[0]
+        else:
+            polls.append(device.poll())
+            epoch = format_instant(began + clock + amounts[0])
+            at = device.at + clock
+            readings.append(Seen(at, polls[-1].values, epoch, from_zero=True, max_rate=RATE, epoch_derived=True))
+    return device, polls, readings
+
+
 def total(steps: list[Step]) -> tuple[int, ...]:
     return tuple(sum(getattr(one.added, name) for one in steps) for name in ("bytes_up", "bytes_down", "requests"))
 
@@ -302,6 +381,32 @@ def _shuffled(draw: st.DrawFn, device: Device, polls: list[Polled]) -> list[Poll
     found = [one for one in found if one.at >= found[0].at + 2 * S or one.run == found[0].run]
     runs = list(dict.fromkeys(one.run for one in found))[: RUNS + 1]
     return [one for one in found if one.run in runs]
+
+
+@settings(max_examples=300, deadline=None)
+@given(Clocks)
+def test_a_clock_that_is_set_counts_nothing_twice_and_loses_nothing(life: list[tuple[Any, ...]]) -> None:
+    """By less than the program runs already."""
+    device, polls, readings = by_clock([one for one in life if one[0] != "die"], 40 * 3600 * S)
+    assert total(run(*readings)) == device.told(polls)
+
+
+@settings(max_examples=300, deadline=None)
+@given(Clocks)
+def test_where_a_clock_is_set_and_the_program_restarts_no_wrong_total_is_without_a_flag(life: list[Any]) -> None:
+    """Where it did not restart just as long after its beginning as the clock was set back: nothing tells that."""
+    _, polls, readings = by_clock(life, 0)
+    began = [(polled.run, parse_instant(one.epoch)) for polled, one in zip(polls, readings, strict=True)]
+    assume(all(run == other or abs(at - then) > EPOCH_SLACK_MS for run, at in began for other, then in began))
+    most: dict[int, int] = {}
+    wrong, flagged = 0, False
+    for polled, one in zip(polls, run(*readings), strict=True):
+        true = max(0, polled.values[0] - most.get(polled.run, 0))
+        most[polled.run] = max(most.get(polled.run, 0), polled.values[0])
+        wrong += one.added.bytes_up - true
+        flagged |= one.code not in ("", "no_change")
+        assert wrong == 0 or flagged
+        flagged &= wrong != 0
 
 
 @settings(max_examples=200, deadline=None)

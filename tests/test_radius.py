@@ -16,7 +16,7 @@ from flowtally.counters import Seen, Standing, step
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import Unprocessable
 from flowtally.radius import Asked, attributes_of, reading_of
-from flowtally.readings import Reading
+from flowtally.readings import Reading, fault_of
 
 AT = parse_instant("2026-11-29T17:00:10Z")
 ASKED = Asked("radius", account="acme")
@@ -115,6 +115,45 @@ def test_a_stop_may_say_nothing_and_an_interim_may_not() -> None:
         reading(**silent)
     half = reading(Acct_Output_Octets=None)
     assert (half.bytes_up, half.bytes_down) == (10, None)
+
+
+Odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", "0", "9" * 16, "9" * 5_000, 2**63, 2**64, 1.5, 1e300, True, -1, [], {}, "٣", "\0", "0xff",
+     "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "Jan  1 9999 00:00:00 UTC"]
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from([*SESSION, "Acct-Delay-Time", "Event-Timestamp", "Class"]), Odd, min_size=1))
+def test_odd_values_are_read_or_told(odd: dict[str, Any]) -> None:
+    try:
+        made = reading_of(attributes_of(json.dumps(SESSION | odd).encode()), ASKED, AT)
+    except Unprocessable:
+        return
+    assert made is None or fault_of(made) is None
+
+
+@pytest.mark.parametrize("octets", [5.5, 1e20, True, 2**64])
+def test_octets_that_are_no_number_are_told_and_not_left_out(octets: object) -> None:
+    said = attributes_of(json.dumps({**SESSION, "Acct-Status-Type": "Stop", "Acct-Output-Octets": octets}).encode())
+    with pytest.raises(Unprocessable, match="Acct-Output-Octets"):
+        reading_of(said, ASKED, AT)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"Acct_Session_Time": "9" * 16}, "Acct-Session-Time 9999999999999999: it would have begun before 1970"),
+        ({"Acct_Delay_Time": "9" * 16}, "Acct-Delay-Time 9999999999999999: it would have happened before 1970"),
+    ],
+)
+def test_a_time_of_no_clock_is_told(said: dict[str, str], told: str) -> None:
+    with pytest.raises(Unprocessable, match=told):
+        reading(**said)
+
+
+def test_the_beginning_of_a_session_is_said_to_be_worked_out() -> None:
+    assert reading().epoch_derived
+    assert not reading(Acct_Session_Time=None).epoch_derived
 
 
 @pytest.mark.parametrize("status", ["Start", 1, "1"])
@@ -292,4 +331,5 @@ def test_each_session_counts_the_most_that_was_told_of_it(history: list[Told]) -
 
 
 def seen_of(made: Reading) -> Seen:
-    return Seen(parse_instant(made.time), made.stated, made.epoch, made.width, made.final, made.from_zero)
+    seen = Seen(parse_instant(made.time), made.stated, made.epoch, made.width, made.final, made.from_zero)
+    return msgspec.structs.replace(seen, epoch_derived=made.epoch_derived)

@@ -67,6 +67,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     final: bool = False
     from_zero: bool = False
     max_rate: int = 0
+    epoch_derived: bool = False
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -91,10 +92,14 @@ def step(last: Standing | None, seen: Seen) -> Step:
         if seen.time >= last.run.began_at or (run := _run_of(last, seen)) is None:
             return _go_on(last, seen)
         return _late(last, run, seen)
+    if seen.epoch_derived and _overlap(last, seen):
+        return _go_on_by_another_clock(last, seen)
     if (run := _run_of(last, seen)) is not None:
         return _late(last, run, seen)
     if _is_later(last, seen):
         return _begin(last, seen, "" if last.end == "final" else "restarted")
+    if seen.time > last.time + CLOCK_SLACK_MS:
+        return _begin_older(last, seen)
     return _begin_before(last, seen) if _is_after_the_oldest(last, seen) else _nothing(last, "late")
 
 
@@ -162,6 +167,17 @@ def _go_on(last: Standing, seen: Seen) -> Step:
     return _grown(last, seen, now, "")
 
 
+def _go_on_by_another_clock(last: Standing, seen: Seen) -> Step:
+    """The epoch moved with the clock it was worked out from: of the run it says nothing, only a fall does."""
+    done = _go_on(last, seen)
+    if done.code == "no_change":  # kept all the same: it is what the next epochs are compared with
+        done = _grown(last, seen, done.after, "")
+    if not done.stores:
+        return done
+    # The latest reading is this one: those before it were dated by another clock.
+    return replace(done, code=done.code or "clock_set", standing=replace(done.standing, time=seen.time))
+
+
 def _after_missing(last: Standing, seen: Seen, now: Values) -> Step:
     """It was closed without a last reading. One that is older than that counts, and leaves it closed."""
     if seen.time > last.time:
@@ -191,6 +207,14 @@ def _begin_before(last: Standing, seen: Seen) -> Step:
     earlier = (Run(seen.epoch, seen.time, values), *last.earlier)
     standing = replace(last, number=last.number + 1, earlier=earlier[:RUNS])
     return Step(standing, True, "late", values, ZERO, Quantities(*values))
+
+
+def _begin_older(last: Standing, seen: Seen) -> Step:
+    """A run that began before all that are remembered, and is read after them: how much of it was counted nobody
+    knows, so it counts from here on. Not where the counter was closed: that had its end, and this is another one."""
+    if last.end == "final" or seen.epoch_derived:
+        return _begin(last, seen, "restarted")
+    return replace(_begin(last, seen, "baseline"), added=NOTHING)
 
 
 def _late(last: Standing, place: int, seen: Seen) -> Step:
@@ -252,6 +276,15 @@ def _same(one: str, other: str) -> bool:
         return True
     a, b = _instant(one), _instant(other)
     return a is not None and b is not None and abs(a - b) <= EPOCH_SLACK_MS
+
+
+def _overlap(last: Standing, seen: Seen) -> bool:
+    """Whether the present run was still read when this one had begun. One process does not begin before the one
+    before it has ended: then a clock was set, and it is the same."""
+    ours, theirs = _instant(last.run.epoch), _instant(seen.epoch)
+    if ours is None or theirs is None:
+        return False
+    return min(last.time, seen.time) - max(ours, theirs) > EPOCH_SLACK_MS
 
 
 def _instant(epoch: str) -> int | None:

@@ -35,6 +35,7 @@ STATUSES: Final = {
     "accounting-on": ON,
     "accounting-off": OFF,
 }
+_NUMBERS: Final = frozenset(map(str, STATUSES.values()))
 CLOCK_SET_S: Final = 1_000_000_000  # 2001: before it a clock has not been set since the NAS started (hostapd's rule)
 MAX_SHOWN: Final = 60
 REALM: Final = "realm"  # of User-Name: `user@realm`, `realm\user`
@@ -79,7 +80,9 @@ def _plain(value: Any) -> str | int | None:
         octets, value = value.get("type") == "octets", value.get("value")
     if isinstance(value, list):
         value = value[0] if value else None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, float | bool):
+        return str(value)  # no number of RADIUS: where one must stand it is refused, not left out
+    if not isinstance(value, str | int):
         return None
     return _text_of(value) if octets and isinstance(value, str) else value
 
@@ -122,7 +125,8 @@ def _session(said: Attributes, asked: Asked, status: int, event: int, time: int)
         product=_named(said, asked.product_from) or asked.product,
         bytes_up=up,
         bytes_down=down,
-        epoch="" if ran is None else format_instant(event - ran * 1000),
+        epoch="" if ran is None else format_instant(_began(said, event, ran)),
+        epoch_derived=ran is not None,
         width=64 if wide else 32,
         final=status == STOP,
         from_zero=True,
@@ -130,11 +134,20 @@ def _session(said: Attributes, asked: Asked, status: int, event: int, time: int)
     )
 
 
+def _began(said: Attributes, event: int, ran: int) -> int:
+    began = event - ran * 1000
+    if began < 0:
+        raise _wrong(said, f"Acct-Session-Time {ran}: it would have begun before 1970")
+    return began
+
+
 def _status(said: Attributes) -> int:
     value = said.get("acct-status-type")
     if value is None:
         raise _wrong(said, "Acct-Status-Type is missing")
-    return STATUSES.get(value.lower(), 0) if isinstance(value, str) and not value.isdecimal() else int(value)
+    if isinstance(value, str) and value.lower() in STATUSES:
+        return STATUSES[value.lower()]
+    return int(value) if str(value) in _NUMBERS else 0
 
 
 def _octets(said: Attributes, way: str) -> tuple[int | None, bool]:
@@ -165,7 +178,10 @@ def _event(said: Attributes, asked: Asked, at: int) -> tuple[int, int]:
     """When it happened by the NAS's clock, and the instant to date it by: not later than it was received."""
     event = _timestamp(said, asked)
     if event is None or event < CLOCK_SET_S * 1000:
-        event = at - (_number(said, "acct-delay-time") or 0) * 1000
+        delay = _number(said, "acct-delay-time") or 0
+        if delay * 1000 > at:
+            raise _wrong(said, f"Acct-Delay-Time {delay}: it would have happened before 1970")
+        event = at - delay * 1000
     return event, min(event, at)
 
 

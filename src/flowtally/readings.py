@@ -28,9 +28,10 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     Quantities that are left out are what they were; without any it is a `final` one, which closes the counter. `epoch`
     names the counter's beginning (the start of a process or session): another one means that it began anew; an instant
-    (RFC 3339) may be off by 5 seconds. `width` 32: only the low words are known. `from_zero`: the first reading counts
-    whole, because the beginning was seen. `interval_s`: how often it is read; silent for three of these it is closed.
-    `max_rate`: bytes a second it can count at most.
+    (RFC 3339) may be off by 5 seconds; with `epoch_derived` it was worked out as a clock's time less the time that the
+    process or session runs, and moves when that clock is set. `width` 32: only the low words are known. `from_zero`:
+    the first reading counts whole, because the beginning was seen. `interval_s`: how often it is read; silent for three
+    of these it is closed. `max_rate`: bytes a second it can count at most.
 
     With `closes` it names no counter: all open counters of the source whose names begin so are closed."""
 
@@ -49,6 +50,7 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     from_zero: bool = False
     interval_s: Annotated[int, Meta(ge=1, le=MAX_INTERVAL_S)] | None = None
     max_rate: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    epoch_derived: bool = False
     labels: dict[str, str] | None = None
     closes: Counter | None = None
 

@@ -124,10 +124,11 @@ async def send_readings(call: Call, request: AnyRequest, query: ReadingsQuery) -
     of before the restart that comes after it still counts for what it knew more. `final` closes the counter. With
     `closes` all open counters of the source whose names begin so are closed, as they were last read.
 
-    Codes of receipts: `baseline`, `restarted`, `reset`, `wrapped`, `late`, `after_final`, `final_without_values`,
-    `missing_stop`, `reopened`, `moved` (stored), `no_change`, `late`, `after_final` (duplicate), `invalid_reading`,
-    `bad_time`, `too_large`, `too_many_counters`, `unknown_account`, `account_closed`, `unknown_user`,
-    `time_in_future`, `not_your_account` (refused: the counter has not moved). See the page on counters."""
+    Codes of receipts: `baseline`, `restarted`, `reset`, `wrapped`, `clock_set`, `late`, `after_final`,
+    `final_without_values`, `missing_stop`, `reopened`, `moved` (stored), `no_change`, `late`, `after_final`
+    (duplicate), `invalid_reading`, `bad_time`, `too_large`, `too_many_counters`, `unknown_account`, `account_closed`,
+    `unknown_user`, `time_in_future`, `not_your_account` (refused: the counter has not moved). See the page on
+    counters."""
     hold = request.scope[HELD].enter_context(call.house.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
     body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))

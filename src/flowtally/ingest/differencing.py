@@ -235,7 +235,8 @@ class _Planning:
 
     def _move(self, index: int, one: Reading, at: int, place: Place, last: Standing | None) -> ReadingReceipt:
         rate = one.max_rate or self._ours.limits.max_rate
-        done = step(last, Seen(at, one.stated, one.epoch, one.width, one.final, one.from_zero, rate))
+        seen = Seen(at, one.stated, one.epoch, one.width, one.final, one.from_zero, rate, one.epoch_derived)
+        done = step(last, seen)
         if max(done.after) > MAX_QUANTITY:
             reason = Reason("too_large", f"the counter would stand at {max(done.after)}, which is more than 2^53 - 1")
             return _refused(index, one, reason)

@@ -6,10 +6,12 @@ anything around them. What the pollers make of both is compared with what was re
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +64,7 @@ class Server:
         if one.account != "acme":
             return ReadingReceipt(index, one.source, one.counter, "refused", "unknown_account", "there is no account")
         seen = Seen(parse_instant(one.time), one.stated, one.epoch, one.width, one.final, one.from_zero)
+        seen = msgspec.structs.replace(seen, epoch_derived=one.epoch_derived)
         done = step(self.standings.get(one.counter), seen)
         self.standings[one.counter] = done.standing
         if done.added != NOTHING:
@@ -205,6 +208,29 @@ def test_a_slow_answer_is_dated_in_its_middle() -> None:
     server.send_readings(late.readings)
     server.send_readings(quick.readings)
     assert server.codes == ["baseline", "late"]
+
+
+@pytest.mark.parametrize("error", [ValueError("5,000 digits"), RecursionError(), KeyError("bin"), csv.Error("long")])
+def test_an_answer_that_nobody_can_read_is_told_and_asked_for_again(error: Exception) -> None:
+    def ask() -> list[Stood]:
+        raise error
+
+    done = Poller(Server(), XRAY, "gw", ask=ask).poll()  # type: ignore[arg-type]
+    assert done.error.startswith(f"the answer cannot be read: {type(error).__name__}")
+
+
+def test_an_agent_that_starts_again_after_the_clock_was_set_counts_nothing_twice() -> None:
+    server = Server()
+
+    def poll(used: int, wall: int, began: int) -> None:
+        ask = [Stood("alice", "c", used, 0, 0, format_instant(began))]
+        server.send_readings(Program(XRAY, "gw", lambda: ask, lambda: wall, lambda: 0).asked().readings)
+
+    hour = 3_600_000
+    poll(500, START, START - 24 * hour)
+    poll(700, START + 2 * hour, START - 22 * hour)
+    poll(900, START - hour, START - 25 * hour)
+    assert (server.codes, server.added) == (["baseline", "clock_set", "clock_set"], {"alice": 400})
 
 
 def test_failures_are_waited_out_longer_and_longer() -> None:

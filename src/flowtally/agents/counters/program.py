@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from typing import Final
 
@@ -11,12 +12,13 @@ from flowtally.agents.counters.haproxy import HAProxy
 from flowtally.agents.counters.naming import Naming
 from flowtally.agents.counters.nftables import Nftables
 from flowtally.agents.counters.settings import Counters
-from flowtally.agents.counters.stood import Stood
+from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.agents.counters.v2ray import V2Ray
 from flowtally.clock import elapsed_ms, now_ms
 from flowtally.edges import format_instant
 from flowtally.events import MAX_QUANTITY
 from flowtally.readings import Reading
+from flowtally.texts import printable
 
 Ask = Callable[[], list[Stood]]
 KINDS: Final[dict[str, Callable[[Counters], Ask]]] = {
@@ -25,6 +27,7 @@ KINDS: Final[dict[str, Callable[[Counters], Ask]]] = {
     "haproxy": HAProxy,
     "nftables": Nftables,
 }
+DERIVED: Final = ("v2ray", "xray")  # kinds that say how long they run, not when they began
 SILENCE_S: Final = 60  # a shorter pause between two readings is none that anybody need be told of
 
 
@@ -59,7 +62,11 @@ class Program:
         """Unasked. The readings are dated in the middle of the question: of two agents that ask at once, one whose
         answer is slow must not look as if it had been later."""
         begun = self._elapsed()
-        found = self._ask()
+        try:
+            found = self._ask()
+        except (ValueError, LookupError, ArithmeticError, RecursionError, csv.Error) as error:
+            # Whatever it says, the agent goes on: a number of 5,000 digits, JSON of 5,000 arrays.
+            raise Unasked(f"the answer cannot be read: {printable(f'{type(error).__name__}: {error}', 200)}") from None
         at = self._wall() - (self._elapsed() - begun) // 2
         made = [(one, self._reading(one, at, from_zero)) for one in found]
         began = "" if self._counters.kind == "nftables" else max((one.epoch for one in found), default="")
@@ -87,6 +94,7 @@ class Program:
             bytes_down=down,
             requests=stood.requests,
             epoch=stood.epoch,
+            epoch_derived=self._counters.kind in DERIVED,
             from_zero=from_zero,
             interval_s=max(self._counters.interval_s, SILENCE_S),
         )
