@@ -52,7 +52,11 @@ Line = Reading | Unreadable | None
 
 
 def text_of(raw: bytes) -> str:
-    """Log bytes as text. Bytes that are no UTF-8 stay distinguishable (`\\xff`), so two names never become one."""
+    r"""Log bytes as text: UTF-8 is itself, and each byte that is none is spelt out (`jos\xe9`).
+
+    Two names become one text only where one of them holds such four characters itself. That cannot be helped: any text
+    that may be kept is some name in UTF-8, so no spelling is left that none of them has.
+    """
     return raw.decode("utf-8", "backslashreplace")
 
 

@@ -1,5 +1,5 @@
 """One line as one JSON object, exactly: numbers stay the digits that were written, a member that is there twice is
-refused (RFC 8259 leaves open which one counts), and bytes that are no UTF-8 stay distinguishable."""
+refused (RFC 8259 leaves open which one counts), and bytes that are no UTF-8 are spelt out as in every other format."""
 
 from __future__ import annotations
 
