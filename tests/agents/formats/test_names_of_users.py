@@ -156,3 +156,10 @@ def test_nobody_has_no_name(server: str) -> None:
     read = format_of(declared).read_line(line.format(nobody).encode())
     assert isinstance(read, Reading), read
     assert read.user == ""
+
+
+def test_where_nginx_escapes_nothing_it_is_said_that_lines_can_be_forged() -> None:
+    """A name with a newline: with `escape=none` nobody can tell what follows from a line that nginx wrote."""
+    for escape in ("default", "json", "none"):
+        made = format_of(Declared(nginx_log_format=f'escape={escape} $msec "$remote_user" $bytes_sent'))
+        assert any("newline" in note for note in made.notes) == (escape == "none")

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from flowtally.agents.formats import apache, clock, nginx, squid
 from flowtally.agents.formats.compiled import Compiled, Field, Piece
 from flowtally.agents.formats.declared import Declared, Format
@@ -25,6 +27,10 @@ OPTIONS: Final = {
     "e2guardian": "squid-logformat",
 }  # fmt: skip
 _NAMED: Final = {"time": "a time", "bytes_down": "bytes sent to the client", "user": "a user's name"}
+_FORGED: Final = (
+    "escape=none writes names raw: after a newline in one a client can write lines of other users (log with "
+    "escape=default or json)"
+)
 
 
 def of_squid(declared: Declared) -> Format:
@@ -32,7 +38,9 @@ def of_squid(declared: Declared) -> Format:
 
 
 def of_nginx(declared: Declared) -> Format:
-    return made(declared, "nginx", nginx_pieces(declared.nginx_log_format), "--nginx-log-format")
+    string, escape = nginx_string(declared.nginx_log_format)
+    read = made(declared, "nginx", nginx.pieces(string, escape), "--nginx-log-format")
+    return msgspec.structs.replace(read, notes=(*read.notes, _FORGED)) if escape == "none" else read
 
 
 def of_apache(declared: Declared) -> Format:
