@@ -2,7 +2,7 @@
 
 The server answers after a batch is durable, so stopping anywhere (or losing an answer) loses nothing: the next run asks
 for mark and position and goes on (`sending`). A source belongs to the sender that first wrote it, whichever of its keys
-is used. Each batch is looked for under other sources before it is sent (`overlap`).
+is used. Each batch is looked for under other sources (`overlap`) and in the log itself (`repeats`) before it is sent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.overlap import check_overlap
 from flowtally.agents.position import earlier_names, mapping_text, source_name
 from flowtally.agents.reader import LogDamaged, LogFile
+from flowtally.agents.repeats import Repeats
 from flowtally.agents.report import ImportReport, Reads, SourceState
 from flowtally.agents.sending import BATCH_EVENTS, Sending
 from flowtally.client import ApiError, Client
@@ -81,6 +82,7 @@ class Importer:
         self._again = again
         self._asks_overlap = not overlap_allowed
         self._state: SourceState | None = None
+        self._repeats = Repeats(client, source)
         self._means = mapper.means
         self.notes = list(mapper.notes)
         self._sending = self._sends(source or _name_of(log, finished), mapper)
@@ -182,6 +184,7 @@ class Importer:
 
     def _run_once(self) -> None:
         position = self._sending.resume()
+        self._repeats = Repeats(self._client, self.source, goes_on=position.sequence > 0)
         remembering = [made.remember for made in self._formats if made.remember is not None]
         if not remembering:
             self._log.start_at(position.offset, position.check)
@@ -206,11 +209,19 @@ class Importer:
 
     def _send(self) -> None:
         sending = self._sending
-        if self._asks_overlap and not check_overlap(self._client, self.source, sending.events, sending.line_of):
-            self._asks_overlap = False
-            self.notes.append("not asked whether other sources have these lines: this credential may not ask")
+        if self._asks_overlap:
+            self._check_once()
         sending.send(self._log.offset, self._log.check())
         self._tell()
+
+    def _check_once(self) -> None:
+        """That nothing of the batch counts already, under another source or in this one."""
+        sending = self._sending
+        if check_overlap(self._client, self.source, sending.events, sending.line_of):
+            self._repeats.check(sending.events, sending.line_of)
+        else:
+            self._asks_overlap = False
+            self.notes.append("not asked whether other sources have these lines: this credential may not ask")
 
     def _tell(self) -> None:
         tally = self._sending.tally

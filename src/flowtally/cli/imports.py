@@ -153,7 +153,11 @@ def import_log(
     ] = False,
     overlap: Annotated[
         Literal["refuse", "allow"],
-        typer.Option("--overlap", help="What becomes of lines that stand in another source.", rich_help_panel=COUNTED),
+        typer.Option(
+            "--overlap",
+            help="What becomes of lines that stand in another source, or in this log before.",
+            rich_help_panel=COUNTED,
+        ),
     ] = "refuse",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and show, store nothing; needs no server.", rich_help_panel=LOOKED)
