@@ -162,6 +162,49 @@ def test_what_is_left_out_stays_as_it_was() -> None:
     assert steps[-1].after == (150, 260, 3)
 
 
+def test_a_quantity_that_was_always_left_out_is_first_read_when_it_is_there() -> None:
+    steps = run(
+        seen(0, 500, None), seen(10, 600, None), seen(20, 600, 9_000), seen(30, 650, 9_010), seen(40, 660, 9_010)
+    )
+    assert [(one.code, one.added.bytes_up, one.added.bytes_down) for one in steps] == [
+        ("baseline", 0, 0),
+        ("", 100, 0),
+        ("baseline", 0, 0),
+        ("", 50, 10),
+        ("", 10, 0),
+    ]
+    late = run(seen(0, 500, None), seen(10, 600, 0), seen(20, 700, 70))
+    assert [(one.code, one.added.bytes_up, one.added.bytes_down) for one in late[1:]] == [
+        ("baseline", 100, 0),
+        ("", 100, 70),
+    ]
+
+
+def test_what_was_left_out_begins_at_nothing_where_the_beginning_was_seen_or_is_another() -> None:
+    seen_begin = run(seen(0, 500, None, from_zero=True), seen(10, 500, 70))
+    assert (seen_begin[1].code, seen_begin[1].added.bytes_down) == ("", 70)
+    other = run(seen(0, 500, None, epoch="a"), seen(10, 5, 70, epoch="b"), seen(20, 5, 75, epoch="b"))
+    assert [(one.code, one.added.bytes_down) for one in other[1:]] == [("restarted", 70), ("", 5)]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 3, *[st.booleans()] * 3), min_size=1, max_size=20), st.booleans())
+def test_of_each_quantity_counts_what_came_after_it_was_first_said(uses: list[Any], from_zero: bool) -> None:
+    values, said = [0, 0, 0], [0, 0, 0]
+    first: list[int | None] = [None, None, None]
+    readings = []
+    for index, use in enumerate(uses):
+        values = [value + more for value, more in zip(values, use[:3], strict=True)]
+        stated = [value if there else None for value, there in zip(values, use[3:], strict=True)]
+        if stated == [None] * 3:
+            continue
+        readings.append(seen(index * 10, *stated, from_zero=from_zero))
+        said = [old if new is None else new for old, new in zip(said, stated, strict=True)]
+        first = [new if old is None else old for old, new in zip(first, stated, strict=True)]
+    steps = run(*readings)
+    began = [0 if from_zero or value is None else value for value in first]
+    assert total(steps) == tuple(now - then for now, then in zip(said, began, strict=True))
+
+
 def test_an_epoch_that_is_not_said_is_the_same_one() -> None:
     assert [code for code, _, _ in told(seen(0, 5), seen(10, 6, epoch="a"), seen(20, 7), seen(30, 8, epoch="a"))][
         1:

@@ -29,6 +29,7 @@ Values = tuple[int, int, int]  # bytes up, bytes down, requests
 Stated = tuple[int | None, int | None, int | None]
 End = Literal["", "final", "missing_stop"]
 ZERO: Final = (0, 0, 0)
+NONE: Final = (False, False, False)
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -55,6 +56,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     earlier: tuple[Run, ...] = ()
     flag: str = ""
     flagged_at: int = 0
+    unsaid: tuple[bool, bool, bool] = NONE  # quantities that every reading left out, which may stand at anything
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +90,12 @@ def step(last: Standing | None, seen: Seen) -> Step:
         return _first(seen)
     if _stands_still(last, seen):
         return _nothing(replace(last, time=max(last.time, seen.time)), "no_change")
+    if last.unsaid != NONE and _same(last.run.epoch, seen.epoch):
+        return _say(last, seen)
+    return _move(last, seen)
+
+
+def _move(last: Standing, seen: Seen) -> Step:
     if _same(last.run.epoch, seen.epoch):
         if seen.time >= last.run.began_at or (run := _run_of(last, seen)) is None:
             return _go_on(last, seen)
@@ -109,7 +117,7 @@ def _stands_still(last: Standing, seen: Seen) -> bool:
         seen.values == last.run.values
         and seen.epoch == last.run.epoch
         and seen.width == 64
-        and not (seen.final or last.end)
+        and not (seen.final or last.end or any(last.unsaid))
         and seen.time >= last.run.began_at
     )
 
@@ -125,7 +133,24 @@ def _first(seen: Seen) -> Step:
     standing = Standing(1, run, seen.time, "final" if seen.final else "", "", "", "")
     if seen.from_zero:
         return Step(standing, True, "", values, added=Quantities(*values))
-    return Step(standing, True, "baseline", values)
+    up, down, requests = (value is None for value in seen.values)
+    return Step(replace(standing, unsaid=(up, down, requests)), True, "baseline", values)
+
+
+def _say(last: Standing, seen: Seen) -> Step:
+    """A quantity that was always left out is there for the first time: a first reading of it, which counts nothing."""
+    up, down, requests = (
+        new if unsaid and new is not None else old
+        for unsaid, new, old in zip(last.unsaid, seen.values, last.run.values, strict=True)
+    )
+    still = tuple(unsaid and new is None for unsaid, new in zip(last.unsaid, seen.values, strict=True))
+    if still == last.unsaid:
+        return _move(last, seen)
+    known = replace(last, run=replace(last.run, values=(up, down, requests)), unsaid=still)
+    done = _move(known, seen)
+    if done.code == "no_change":
+        done = _grown(known, seen, done.after, "")
+    return replace(done, code=done.code or "baseline") if done.stores else _nothing(last, done.code)
 
 
 def _begin(last: Standing, seen: Seen, code: str) -> Step:
@@ -138,6 +163,7 @@ def _begin(last: Standing, seen: Seen, code: str) -> Step:
         time=max(last.time, seen.time),
         end="final" if seen.final else "",
         earlier=(last.run, *last.earlier)[:RUNS],
+        unsaid=NONE,
     )
     return Step(standing, True, code, values, last.run.values, Quantities(*values))
 
@@ -228,7 +254,7 @@ def _late(last: Standing, place: int, seen: Seen) -> Step:
     added = _difference(run.values, now)
     if goes_on:
         end: End = "final" if seen.final else ""
-        standing = replace(last, run=grown, time=seen.time, end=end, earlier=(last.run, *others))
+        standing = replace(last, run=grown, time=seen.time, end=end, earlier=(last.run, *others), unsaid=NONE)
         return Step(replace(standing, number=last.number + 1), True, "", now, run.values, added)
     earlier = (*last.earlier[:place], grown, *last.earlier[place + 1 :])
     return Step(replace(last, number=last.number + 1, earlier=earlier), True, "late", now, run.values, added)

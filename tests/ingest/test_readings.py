@@ -59,7 +59,7 @@ def known(house: House, source: str = "box") -> dict[str, KnownCounter]:
 
 
 def test_the_first_reading_counts_nothing_and_the_next_one_what_came_since(house: House) -> None:
-    first = one(house, reading(500, 0, bytes_down=1_000))
+    first = one(house, reading(500, 0, bytes_down=1_000, requests=0))
     assert (first.status, first.code, first.added, first.after) == (
         "stored",
         "baseline",
