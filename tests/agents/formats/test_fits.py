@@ -68,5 +68,6 @@ def test_of_endless_lines_and_of_many_it_costs_little() -> None:
     for line in (b"1.000 a 5 " + b"a " * 30_000, b'1.000 a 5 "' + b"\\\\" * 30_000, b"1" * 60_000, b" " * 60_000):
         made.read_line(line)
     assert time.monotonic() - begins < 30
+
     fits = Fits([("a", b"a")])
     assert [fits.told(b"b") != "" for _ in range(MOST_LINES + 2)] == [True] * MOST_LINES + [False] * 2

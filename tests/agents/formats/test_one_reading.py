@@ -8,11 +8,14 @@ between them that the fields may hold, too.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
 from flowtally.agents.formats.escapes import APACHE, RAW, SQUID_BRACKETS, SQUID_QUOTES, SQUID_SHELL, SQUID_URL, Escape
 from flowtally.agents.formats.fields import addresses, first_address, ident, padded, text
@@ -135,3 +138,22 @@ def check(pieces: Sequence[Piece], compiled: Compiled, line: bytes) -> None:
     else:
         assert isinstance(read, Unreadable), (line, found)
         assert read.reason == ("ambiguous" if found else "not_this_format"), (line, found)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        Declared(format="vhost_combined"),
+        Declared(format="squid"),  # whose unreadable lines are looked at under the other names
+        Declared(nginx_log_format="$host:$upstream_addr/$upstream_status:$upstream_addr $msec $bytes_sent"),
+        Declared(apache_log_format="%A/%L/%{x}P/%A %t %b"),
+        Declared(apache_log_format="%A:%L %{x}P:%A %t %b"),
+    ],
+)
+def test_no_line_however_odd_takes_for_ever(declared: Declared) -> None:
+    read_line = format_of(declared).read_line
+    for odd in (b":", b"/", b":/", b"a:", b" :", b": / "):
+        line = odd * (60_000 // len(odd)) + b" x"
+        begins = time.monotonic()
+        assert isinstance(read_line(line), Unreadable)
+        assert time.monotonic() - begins < 30

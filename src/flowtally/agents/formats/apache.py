@@ -30,7 +30,8 @@ _LITERAL_ESCAPES: Final = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 # What holds no blank, whatever the client does.
 _OPAQUE: Final = {
     **dict.fromkeys(("H", "m", "v", "V"), APACHE.some(blanks=False, least=1)),
-    **dict.fromkeys(("A", "L", "p", "P"), rb"\S+"),
+    **dict.fromkeys(("A", "L", "P"), rb"\S+"),
+    "p": rb"\d+",
     **dict.fromkeys(("D", "k", "S", "T", "^FB", "^FU"), rb"-|-?\d+"),
     "X": rb"[-+X]",
 }

@@ -12,6 +12,7 @@ then (`_narrow_is_all`).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import call, itemgetter
@@ -96,13 +97,17 @@ class Compiled:
         counted = set(chosen.values())
         narrow = _narrow(fields, literals, spans)
         self._begins = _grouped(narrow, literals, counted)
-        self._narrow = self._begins if _narrow_reads_all(fields, literals, spans, counted) else None
+        unsure = _unsure(fields, literals, spans)
+        matters = any(counted.intersection(range(span.first, span.last)) for span in unsure)
+        self._narrow = None if matters else self._begins
+        self._most_bytes = _most_bytes(unsure)
         self._fits = Fits(_spelled(fields, literals, narrow))
         self._full = Loose([field.language for field in fields], literals, spans, counted)
 
     def read_line(self, line: bytes) -> Line:
         """One line; never raises."""
-        match = self._narrow.fullmatch(line) if self._narrow is not None else None
+        quick = len(line) <= self._most_bytes
+        match = self._narrow.fullmatch(line) if quick and self._narrow is not None else None
         if match is not None:
             return self._reading(match.groups())
         if not line.strip():
@@ -140,14 +145,15 @@ class Compiled:
 
     def _why_not(self, line: bytes) -> str:
         said = f"not a line of {self._what}"
-        begins = self._begins.match(line)
+        quick = len(line) <= self._most_bytes
+        begins = self._begins.match(line) if quick else None
         rest = line[begins.end() :] if begins else b""
         if rest[:1] == b" " and rest.strip():
             count = len(rest.split())
             said += f": {count} more field{'s' * (count > 1)} at its end ({text_of(rest[:40]).strip()})"
         elif rest:
             said += f": more stands at its end ({text_of(rest[:40])})"
-        elif where := self._fits.told(line):
+        elif quick and (where := self._fits.told(line)):
             said += f": {where}"
         hint = self._hint(line) if self._hint else ""
         return f"{said}{'; ' + hint if hint else ''}"
@@ -227,15 +233,17 @@ def _spelled(fields: Sequence[Field], literals: Sequence[bytes], narrow: Sequenc
     return [(name, expression) for name, expression in found if expression]
 
 
-def _narrow_reads_all(
-    fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span], counted: set[int]
-) -> bool:
-    """Whether a line that is read by the narrow expressions has no other reading."""
+def _unsure(fields: Sequence[Field], literals: Sequence[bytes], spans: Sequence[Span]) -> list[Span]:
+    """Spans that may have another reading than the narrow one. Where nothing in them counts, it ends where it ends."""
     escaped = certain.escaped([certain.alphabet(field.language) for field in fields], literals)
-    matter = [
-        span for span in spans if counted.intersection(range(span.first, span.last))
-    ]  # else it ends where it ends
-    return all(_narrow_is_all(fields, literals, span, escaped=escaped) for span in matter)
+    return [span for span in spans if not _narrow_is_all(fields, literals, span, escaped=escaped)]
+
+
+def _most_bytes(unsure: Sequence[Span]) -> int:
+    """The longest line that the narrow expressions may be asked about: they try each separating text of such spans with
+    each of the others, which takes for ever where a line has thousands of them. Longer ones are read by `Loose`."""
+    separators = sum(span.last - span.first - 1 for span in unsure)
+    return {0: sys.maxsize, 1: 4096, 2: 1024}.get(separators, 0)
 
 
 def _narrow_is_all(fields: Sequence[Field], literals: Sequence[bytes], span: Span, *, escaped: bool) -> bool:
