@@ -15,7 +15,7 @@ from flowtally.agents.follow.voice import Voice
 from flowtally.agents.recipes import RECIPES, shown
 from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.agent_check import checked
-from flowtally.cli.failures import FAILED
+from flowtally.cli.failures import FAILED, PARTLY
 from flowtally.cli.output import say, table
 from flowtally.errors import ConfigError
 
@@ -59,7 +59,11 @@ Examples:
 def run(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, in TOML: see docs/agent.md.")],
     once: Annotated[
-        bool, typer.Option("--once", help="Read all that is there, then end: with 1 where something was left.")
+        bool,
+        typer.Option(
+            "--once",
+            help="Read all that is there, then end: with 1 where some was left, 3 where lines could not be read.",
+        ),
     ] = False,
     check_only: Annotated[
         bool, typer.Option("--check", help="Show how lines are read and what the server says, change nothing, and end.")
@@ -77,6 +81,8 @@ def run(
     signal.signal(signal.SIGHUP, lambda *_: one.reload())
     if not one.run():
         raise typer.Exit(FAILED)
+    if once and one.not_counted:
+        raise typer.Exit(PARTLY)
 
 
 @commands.command("recipe", epilog=RECIPE)

@@ -46,10 +46,10 @@ class Bench:
         self.entry = msgspec.convert(fields, LogEntry)
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, once: bool = False) -> None:
         """An agent that knows nothing of any before."""
         self.server = Server(self.fake.client(retry_s=0), AtOnce(), AtOnce(), Voice(self.said))
-        self.log = FollowedLog(self.entry, Settings(host="gw"), self.server, Known(self.server))
+        self.log = FollowedLog(self.entry, Settings(host="gw", once=once), self.server, Known(self.server))
 
     def restart(self) -> None:
         """The agent is killed and started."""

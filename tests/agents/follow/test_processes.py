@@ -4,6 +4,7 @@ copytruncate throws away is at most what was written between a copy and its cut,
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -167,3 +168,26 @@ def test_two_agents_at_once_count_each_line_once(server: Server, tmp_path: Path,
     wait_for(lambda: holds(server, "both", 3000), lambda: agents[0].said)
     time.sleep(2)
     assert holds(server, "both", 3000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("nothing", 0), ("one unreadable line", 3), ("no log", 1), ("a pipe", 1), ("a loop", 1)]
+)
+def test_a_single_run_says_by_its_end_what_was_not_counted(
+    server: Server, tmp_path: Path, kind: str, code: int
+) -> None:
+    path = tmp_path / "ends.log"
+    if kind == "one unreadable line":
+        path.write_bytes(b"what is 1 here\n")
+        append(path, "ends", 0, 3)
+    elif kind == "no log":
+        path.write_bytes(b"\x7fELF\2\1\1" + bytes(range(128, 256)) * 100)
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a loop":
+        path.symlink_to(path)
+    agent = Agent(tmp_path, server, entries([path]))
+    agent.start("--once")
+    assert agent.wait() == code, agent.said
+    agent.start("--check")
+    assert agent.wait() == int(kind != "one unreadable line")

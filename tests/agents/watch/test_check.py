@@ -69,7 +69,8 @@ def test_a_log_is_shown_and_then_where_the_server_stands(live: Live, tmp_path: P
     for text in (
         "scope admin",
         "new at the server",
-        "1,000 of 7 users",
+        "1,000 lines: 1,000 would be sent",
+        "users     7",
         "the last lines",
         "left by rotation: 1",
     ):

@@ -77,19 +77,26 @@ class Agent:
     # ── life
 
     def run(self) -> bool:
-        """Until it is told to stop, or all is read where it runs `once`. Whether nothing was left undone."""
+        """Until it is told to stop, or all is read where it runs `once`. Whether nothing was left undone: of a file
+        that cannot be read something is."""
         raise_file_limit()
         names = [one.name for one in self.loop.inputs]
         self.voice.info("agent_started", server=self.config.server, host=self.config.host, inputs=len(names))
         self._watch.begin(self.config.metrics)
         self.loop.run(self._between, until=self._is_over if self._once else lambda inputs, now: False)
-        done = all(one.settled() for one in self.loop.inputs) if self._once else True
+        done = not self._once or all(one.settled() and not one.facts().get("faults") for one in self.loop.inputs)
         self._watch.end()
         self.loop.finish(self.loop.inputs)
         self._watch.close()
         self.server.client.close()
         self.voice.info("agent_stopped")
         return done
+
+    @property
+    def not_counted(self) -> int:
+        """Lines that could not be read, and events that the server refused for good."""
+        facts = [one.facts() for one in self.loop.inputs]
+        return sum(sum(one.get("unreadable", {}).values()) + one.get("refused", 0) for one in facts)
 
     def close(self) -> None:
         """Of an agent that is not run."""

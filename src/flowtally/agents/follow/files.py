@@ -33,6 +33,7 @@ class FollowedFile:
         self.read_as: Print | None = None  # how it looked before the last reading that came to its end
         self.head: bytes | None = None
         self.aside: Print | None = None  # how it looked when it was left alone
+        self.fault = False  # something of it cannot be read, and it was told
         self.void = False  # and whether it was finished then
         self.pause = Backoff()
         self.first_at = 0  # the instant of its first line, ms; for the order
@@ -93,3 +94,4 @@ class FollowedFile:
         self.head = None
         self.source = ""
         self.read_as = self.aside = None
+        self.fault = False

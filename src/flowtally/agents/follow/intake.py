@@ -6,6 +6,7 @@ under the reader. Not when a batch is sent, nor what becomes of the file.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -23,6 +24,7 @@ from flowtally.agents.sending import Sending
 
 SLICE_LINES: Final = 1_000
 SLICE_BYTES: Final = 1024 * 1024
+HALF_S: Final = 60.0  # after which half a line is told
 
 Reader = tuple[Mapper, Remember | None]
 
@@ -95,7 +97,21 @@ class Intake:
         if damage is None:
             self._reading.telling.over("damaged", file.path)
         elif finished:  # till then it may be that it is still being written
+            file.fault = True
             self._reading.telling.trouble("damaged", "log_damaged", file.path, damage)
+
+    def half_bytes(self, now: float) -> int | None:
+        """How much there is of a last line whose end does not come; None while it may. A file that was rotated is taken
+        for whole in the end; under the name of one that is written it waits."""
+        file = self._file
+        if self.more or file.changed:
+            return None
+        if not (waiting := self._tail.log.waiting):
+            return 0
+        quiet_s = now - file.moved_at
+        if self._reading.once:
+            quiet_s = max(quiet_s, time.time() - file.seen[1] / 1e9)
+        return None if file.superseded or quiet_s < HALF_S else waiting
 
     def may_leave(self, now: float) -> bool:
         """All that is there was read, and nothing will come; or nothing has for so long that the file may be closed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat as modes
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from flowtally.agents.follow.files import FollowedFile
 from flowtally.agents.follow.holes import Holes, Known
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.intake import Reader, Reading
+from flowtally.agents.follow.missing import Missing
 from flowtally.agents.follow.patterns import Patterns
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.stream import Stream
@@ -55,6 +57,7 @@ class FollowedLog:
         self._voice = server.voice
         self._telling = Telling(entry.name, server.voice, self.counts)
         self._patterns = Patterns(entry.paths, entry.rotated)
+        self._missing = Missing(entry.paths, self._telling)
         declared, mapping = entry.declared, entry.mapping
         self._mapper: Mapper | None = None
         self._reader()
@@ -116,6 +119,8 @@ class FollowedLog:
             "waiting": sum(stream.waiting for stream in streams),
             "open_files": sum(file.tail is not None for file in self._files.values()),
             "failing": sum(stream.failing for stream in streams),
+            "faults": len(self._missing.faults) + sum(file.fault for file in self._files.values()),
+            "half_lines": sum(stream.half_line for stream in streams),
         }
 
     def close(self) -> None:
@@ -133,6 +138,7 @@ class FollowedLog:
         else:
             live, self._live_at = self._patterns.live(), now
             self._live = live
+            self._missing.unmatched(self._patterns.unmatched(), now, at_once=not self._looked)
         met: set[Identity] = set()
         for path in live:
             self._meet(path, now, met, live=True)
@@ -152,17 +158,18 @@ class FollowedLog:
         try:
             stat = os.stat(path)
         except FileNotFoundError:
-            self._telling.over("cannot_look", path)
+            self._missing.gone(path, now, at_once=not self._looked)
             if path in self._homes and self._homes[path].live:
                 self._homes[path].live = False
                 self._stir(now)
             return
         except OSError as error:
-            self._telling.trouble("cannot_look", "cannot_look", path, error)
+            self._missing.hidden(path, error)
             return
-        self._telling.over("cannot_look", path)
-        if not os.path.isfile(path):
+        if not modes.S_ISREG(stat.st_mode):
+            self._missing.no_file(path, stat.st_mode)
             return
+        self._missing.there(path)
         identity = identity_of(stat)
         if identity in met:
             return
@@ -243,14 +250,17 @@ class FollowedLog:
         try:
             tail = file.open()
             head = tail.head(finished=finished)
+            file.fault = False
             self._telling.over("trouble", file.path, "can_be_read")
             file.pause.passed()
         except LogDamaged:
             head = None
         except NotALog as error:
+            file.fault = True
             self._telling.trouble("not_a_log", "not_a_log", file.path, error)
             head = None
         except OSError as error:
+            file.fault = True
             file.close()
             file.pause.failed(now)
             self._telling.trouble("trouble", "cannot_read", file.path, error)

@@ -25,13 +25,19 @@ class Patterns:
     def __init__(self, path: tuple[str, ...], rotated: tuple[str, ...] | None) -> None:
         self._path = path
         self._rotated = rotated
+        self._found: dict[str, list[str]] = {}  # of each glob, at the last look
         self._left = [re.compile(_translated(one) + _LEFT) for one in path]
         self.fixed = not any(map(glob.has_magic, path))  # no directory need be listed to find the live ones
 
     def live(self) -> list[str]:
         """Paths of the files that are written now, whether they are there or not where they are named whole."""
-        found = dict.fromkeys(name for one in self._path for name in _matches(one))
+        self._found = {one: sorted(glob.glob(one, recursive=True)) for one in self._path if glob.has_magic(one)}
+        found = dict.fromkeys(name for one in self._path for name in self._found.get(one, [one]))
         return [name for name in found if name in self._path or not name.endswith(_UNFINISHED)]
+
+    def unmatched(self) -> dict[str, str]:
+        """Each glob, and why it found nothing at the last look; empty: it found something."""
+        return {one: "" if names else _why_nothing(one) for one, names in self._found.items()}
 
     def left(self) -> list[str]:
         """Paths of what rotation left, and of nothing that `live` names."""
@@ -43,8 +49,16 @@ class Patterns:
         return [name for name in dict.fromkeys(names) if name not in live and not name.endswith(_UNFINISHED)]
 
 
-def _matches(pattern: str) -> list[str]:
-    return sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+def _why_nothing(pattern: str) -> str:
+    """A directory that may not be listed looks to `glob` like an empty one."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    try:
+        with os.scandir(folder or "."):
+            return "no file is called so"
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
 
 
 def _beside(pattern: str, left: re.Pattern[str]) -> list[str]:

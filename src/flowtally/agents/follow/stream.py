@@ -35,6 +35,7 @@ class Stream:
         self.file: FollowedFile | None = None
         self.was_cut = False
         self.first_at = 0
+        self.half_line = False  # its last line waits for its end, and nobody writes it
         self._reading = reading
         self._server = reading.server
         self._telling = reading.telling
@@ -229,6 +230,7 @@ class Stream:
         assert sending is not None
         assert file is not None
         self._intake = Intake(file, sending, self._reading, position, self._batch)
+        file.fault = False
         self._heard_at = now
         self._expected = sending.ahead
         if sending.other_options:
@@ -263,6 +265,7 @@ class Stream:
                 self._trouble(file, error, now)
                 return
             self._hold(intake.held_bytes)
+        self._tell_half(file, intake.half_bytes(now))
         if sending.waiting:
             if self._is_due(sending, intake, now):
                 self._send(sending, intake, now)
@@ -272,6 +275,13 @@ class Stream:
             self._leave(file)
         elif now - self._heard_at >= RECHECK_S:
             self._forget()
+
+    def _tell_half(self, file: FollowedFile, size_bytes: int | None) -> None:
+        if size_bytes:
+            self._telling.half_line(file.path, size_bytes)
+        elif size_bytes == 0 and self.half_line:
+            self._telling.over("half", file.path, "line_is_whole")
+        self.half_line = self.half_line if size_bytes is None else bool(size_bytes)
 
     def _pending(self, intake: Intake) -> bool:
         """There is something to do at once."""
@@ -428,6 +438,7 @@ class Stream:
             file.close()
         self.candidates.append(file)
         if event:
+            file.fault = True
             self._telling.trouble(event, event, file.path, error)
 
     def _trouble(self, file: FollowedFile, error: Exception, now: float) -> None:
@@ -435,5 +446,6 @@ class Stream:
         self._let_go()
         file.close()
         file.pause.failed(now)
+        file.fault = True
         self.candidates.append(file)
         self._telling.trouble("trouble", "cannot_read", file.path, error)

@@ -86,6 +86,12 @@ class Telling:
             detail="two logs that begin alike cannot be told apart: give each a [[log]] of its own",
         )  # fmt: skip
 
+    def half_line(self, path: str, size_bytes: int) -> None:
+        self._voice.once(
+            ("half", path), "half_line", log=self._log, path=path, bytes=size_bytes,
+            detail="its last line has no newline, and nothing was written for a minute: it waits for the rest",
+        )  # fmt: skip
+
     def trouble(self, kind: str, event: str, path: str, detail: object) -> None:
         """`kind` is what `over` is told when it has passed."""
         self._voice.once((kind, path), event, log=self._log, path=path, detail=detail)

@@ -24,6 +24,7 @@ from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.log import source_of
 from flowtally.agents.follow.patterns import Patterns
+from flowtally.agents.follow.tail import open_log
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.formats import format_of
 from flowtally.agents.journalctl import Journalctl
@@ -31,7 +32,7 @@ from flowtally.agents.lines import LogLine
 from flowtally.agents.look import Looking
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import CannotResume, decoded, mapping_text
-from flowtally.agents.reader import LogDamaged, LogFile, NotALog
+from flowtally.agents.reader import LogDamaged, NotALog
 from flowtally.agents.report import ImportReport, Tally
 from flowtally.client import ApiError, Client
 
@@ -118,7 +119,7 @@ def _log(entry: LogEntry, host: str, client: Client | None) -> Iterator[Looked]:
 def _file(entry: LogEntry, path: str, host: str, client: Client | None) -> Looked:
     looked = Looked("log", entry.name, path)
     try:
-        with LogFile.open(Path(path)) as log:
+        with open_log(Path(path)) as log:
             head = log.head()
             first = dry_run(log, entry.declared, entry.mapping, most_lines=FIRST_LINES)
         last = _last_of_file(Path(path), entry) if first.lines >= FIRST_LINES and not first.kind else None

@@ -30,6 +30,8 @@ FACTS: Final[dict[str, tuple[str, Kind, str]]] = {
     "failures": ("failures", "counter", "Requests and readings that had to be done again"),
     "failing": ("backing_off", "gauge", "Sources that wait before they try again"),
     "files": ("files", "counter", "Files begun: 1, and 1 more for each rotation"),
+    "faults": ("faulty_files", "gauge", "Files of which something cannot be read: of no permission, damaged, no log"),
+    "half_lines": ("half_lines", "gauge", "Files whose last line has had no end for a minute: it waits"),
     "cuts": ("cuts", "counter", "Files that were cut while they were read (copytruncate): lines may be lost"),
     "open_files": ("open_files", "gauge", "Open files"),
     "holes": ("holes", "counter", "Spans that were gone before they were read"),
