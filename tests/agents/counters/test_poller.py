@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from h2.exceptions import H2Error
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -210,7 +211,10 @@ def test_a_slow_answer_is_dated_in_its_middle() -> None:
     assert server.codes == ["baseline", "late"]
 
 
-@pytest.mark.parametrize("error", [ValueError("5,000 digits"), RecursionError(), KeyError("bin"), csv.Error("long")])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("5,000 digits"), RecursionError(), KeyError("bin"), csv.Error("long"), OSError("no boot"), H2Error()],
+)
 def test_an_answer_that_nobody_can_read_is_told_and_asked_for_again(error: Exception) -> None:
     def ask() -> list[Stood]:
         raise error
