@@ -185,6 +185,17 @@ def test_the_asynchronous_client_asks_and_answers_the_same(
     assert {**asked.headers, **dict.fromkeys(ignored)} == {**same.headers, **dict.fromkeys(ignored)}
 
 
+def test_a_call_without_an_answer_says_nothing_and_is_asked_alike() -> None:
+    sent = {"User-Name": "alice", "Acct-Status-Type": "Start"}
+    for client in ("client", "async_client"):
+        server = Recorder(httpx.Response(204))
+        done: Any = getattr(server, client)().send_accounting(sent, account="acme", interval_s=300)
+        assert (asyncio.run(awaited(done)) if client == "async_client" else done) is None
+        asked = server.asked[0]
+        assert asked.url.raw_path == b"/v1/radius/accounting?account=acme&interval_s=300"
+        assert msgspec.json.decode(asked.content) == sent
+
+
 def test_every_operation_is_in_both_clients_under_its_name() -> None:
     names = {name for name, one in vars(calls).items() if is_operation(name, one)}
     assert len(names) > 20

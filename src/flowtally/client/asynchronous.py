@@ -89,6 +89,7 @@ class AsyncClient:
     drop_held = _ask(calls.drop_held)
     send_corrections = _ask(calls.send_corrections)
     send_readings = _ask(calls.send_readings)
+    send_accounting = _ask(calls.send_accounting)
     counters = _list(calls.counters)
 
     usage = _ask(calls.usage)

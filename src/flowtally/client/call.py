@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import NoneType
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ _COMPRESS_FROM_BYTES: Final = 1024
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
-    """`answer` is the type of a good answer; `bytes` hands the body on as it came."""
+    """`answer` is the type of a good answer; `bytes` hands the body on as it came. NoneType: there is no body."""
 
     method: str
     path: str
@@ -35,8 +36,8 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
     def read(self, content: bytes, status: int) -> T:
         """The body of a good answer. ApiError `unexpected_answer` if it is another shape."""
-        if self.answer is bytes:
-            return cast(T, content)
+        if self.answer is bytes or (self.answer is NoneType and not content):
+            return cast(T, content if self.answer is bytes else None)
         try:
             return msgspec.json.decode(content, type=self.answer)
         except msgspec.DecodeError as error:

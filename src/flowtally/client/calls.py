@@ -5,7 +5,8 @@ A new operation is a function here and a line in `sync.py` and `asynchronous.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import Final, Literal, TypedDict, Unpack
 
 import msgspec
@@ -121,6 +122,33 @@ def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> Call
     it is safe. `notable`: receipts of those only that say something beyond the usual."""
     query: Query = {"receipts": "notable"} if notable else {}
     return write("POST", "/v1/readings", p.ReadingsAnswer, list(readings), query=query)
+
+
+def send_accounting(
+    request: Mapping[str, object],
+    *,
+    account: str | None = None,
+    account_from: str | None = None,
+    user_from: str | None = None,
+    product: str | None = None,
+    product_from: str | None = None,
+    source: str | None = None,
+    interval_s: int | None = None,
+    zone: str | None = None,
+) -> Call[None]:
+    """Send the attributes of one RADIUS Accounting-Request, as FreeRADIUS's module `rest` writes them. It is stored
+    when this returns; ApiError `unprocessable` says why it cannot be."""
+    query = _given(
+        account=account,
+        account_from=account_from,
+        user_from=user_from,
+        product=product,
+        product_from=product_from,
+        source=source,
+        interval_s=interval_s,
+        zone=zone,
+    )
+    return write("POST", "/v1/radius/accounting", NoneType, dict(request), query=query)
 
 
 def counters(source: str, prefix: str = "") -> Listing[p.CounterAnswer]:
