@@ -16,19 +16,15 @@ import msgspec
 from msgspec.structs import replace
 
 from flowtally.corrections import NOTHING, Quantities
+from flowtally.counter_values import ZERO, Stated, Values, difference, extended, fell, filled, wrapped
 from flowtally.edges import parse_instant
 from flowtally.errors import FlowtallyError
 
 EPOCH_SLACK_MS: Final = 5_000  # two instants so near are one beginning: it is worked out as now less the time it ran
 CLOCK_SLACK_MS: Final = 2_000  # by which clocks of two who read one counter may differ
 RUNS: Final = 4  # before the present one that are remembered
-WORD: Final = 2**32
-HALF: Final = 2**31
 
-Values = tuple[int, int, int]  # bytes up, bytes down, requests
-Stated = tuple[int | None, int | None, int | None]
 End = Literal["", "final", "missing_stop"]
-ZERO: Final = (0, 0, 0)
 NONE: Final = (False, False, False)
 
 
@@ -128,7 +124,7 @@ def close(last: Standing, at: int, end: End) -> Standing:
 
 
 def _first(seen: Seen) -> Step:
-    values = _filled(seen.values, ZERO)
+    values = filled(seen.values, ZERO)
     run = Run(seen.epoch, seen.time, values)
     standing = Standing(1, run, seen.time, "final" if seen.final else "", "", "", "")
     if seen.from_zero:
@@ -155,7 +151,7 @@ def _say(last: Standing, seen: Seen) -> Step:
 
 def _begin(last: Standing, seen: Seen, code: str) -> Step:
     """Another run: all of it is new."""
-    values = _filled(seen.values, ZERO)
+    values = filled(seen.values, ZERO)
     standing = replace(
         last,
         number=last.number + 1,
@@ -170,16 +166,14 @@ def _begin(last: Standing, seen: Seen, code: str) -> Step:
 
 def _go_on(last: Standing, seen: Seen) -> Step:
     before, behind = last.run.values, seen.time <= last.time + CLOCK_SLACK_MS
-    now = _extended(seen, before, behind=behind)
-    if _fell(before, now):
+    now = extended(seen.values, before, seen.width, behind=behind)
+    if fell(before, now):
         if last.end == "final":
             return _nothing(last, "after_final")
         if behind:  # of two who read it one was slower, or sent it later; a true fall shows in the next reading
             return _close_late(last, seen) if seen.final else _nothing(last, "late")
-        wrapped = _wrapped(last, seen, now)
-        if wrapped is None:
-            return _begin(last, seen, "reset")
-        return _grown(last, seen, wrapped, "wrapped")
+        over = _wrapped(last, seen, now)
+        return _begin(last, seen, "reset") if over is None else _grown(last, seen, over, "wrapped")
     if last.end == "final":
         return _nothing(last, "after_final") if now == before else _grown(last, seen, now, "after_final")
     if last.end == "missing_stop" and not seen.final:
@@ -220,7 +214,7 @@ def _grown(last: Standing, seen: Seen, now: Values, code: str) -> Step:
     run = Run(seen.epoch or last.run.epoch, last.run.began_at, now)
     end: End = "final" if seen.final or last.end == "final" else ""
     standing = replace(last, number=last.number + 1, run=run, time=max(last.time, seen.time), end=end)
-    return Step(standing, True, code, now, before, _difference(before, now))
+    return Step(standing, True, code, now, before, difference(before, now))
 
 
 def _close_late(last: Standing, seen: Seen) -> Step:
@@ -229,7 +223,7 @@ def _close_late(last: Standing, seen: Seen) -> Step:
 
 def _begin_before(last: Standing, seen: Seen) -> Step:
     """A run between those that are remembered, of which nobody had told: all of it is new, and it is over."""
-    values = _filled(seen.values, ZERO)
+    values = filled(seen.values, ZERO)
     earlier = (Run(seen.epoch, seen.time, values), *last.earlier)
     standing = replace(last, number=last.number + 1, earlier=earlier[:RUNS])
     return Step(standing, True, "late", values, ZERO, Quantities(*values))
@@ -246,12 +240,12 @@ def _begin_older(last: Standing, seen: Seen) -> Step:
 def _late(last: Standing, place: int, seen: Seen) -> Step:
     """A reading of a run before the present one: it may have seen more of it than all before."""
     run = last.earlier[place]
-    now = _extended(seen, run.values, behind=True)
+    now = extended(seen.values, run.values, seen.width, behind=True)
     goes_on = _goes_on(last, seen)
-    if _fell(run.values, now) or (now == run.values and not (goes_on and seen.final)):
+    if fell(run.values, now) or (now == run.values and not (goes_on and seen.final)):
         return _nothing(last, "late")
     grown, others = replace(run, values=now), (*last.earlier[:place], *last.earlier[place + 1 :])
-    added = _difference(run.values, now)
+    added = difference(run.values, now)
     if goes_on:
         end: End = "final" if seen.final else ""
         standing = replace(last, run=grown, time=seen.time, end=end, earlier=(last.run, *others), unsaid=NONE)
@@ -320,53 +314,8 @@ def _instant(epoch: str) -> int | None:
         return None
 
 
-def _extended(seen: Seen, before: Values, *, behind: bool) -> Values:
-    """The values whole: what was left out is what it was, a low word gets the high word it had."""
-    if seen.width != 32:
-        return _filled(seen.values, before)
-    up, down, requests = (
-        old if low is None else _word(low, old, behind=behind) for low, old in zip(seen.values, before, strict=True)
-    )
-    return up, down, requests
-
-
-def _word(low: int, before: int, *, behind: bool) -> int:
-    value = before - before % WORD + low
-    # Of a reading that may be older, much more is less: it is from before the last wrap (RFC 1982).
-    return value - WORD if behind and value - before > HALF and value >= WORD else value
-
-
 def _wrapped(last: Standing, seen: Seen, now: Values) -> Values | None:
-    """The values with the high words one higher, where low words fell because they were full; None where that cannot
-    be: too much would have been counted in the time, or the counter was not half full and may have begun anew."""
     if seen.width != 32:
         return None
-    elapsed_ms, known = seen.time - last.time, bool(seen.epoch and last.run.epoch)
-    values: list[int] = []
-    for before, value in zip(last.run.values, now, strict=True):
-        if value >= before:
-            values.append(value)
-            continue
-        grown = value + WORD - before
-        if grown * 1000 > seen.max_rate * elapsed_ms or not (known or before % WORD > HALF):
-            return None
-        values.append(value + WORD)
-    up, down, requests = values
-    return up, down, requests
-
-
-def _filled(values: Stated, before: Values) -> Values:
-    up, down, requests = values
-    return (
-        before[0] if up is None else up,
-        before[1] if down is None else down,
-        before[2] if requests is None else requests,
-    )
-
-
-def _fell(before: Values, now: Values) -> bool:
-    return now[0] < before[0] or now[1] < before[1] or now[2] < before[2]
-
-
-def _difference(before: Values, now: Values) -> Quantities:
-    return Quantities(now[0] - before[0], now[1] - before[1], now[2] - before[2])
+    most = seen.max_rate * (seen.time - last.time) // 1000
+    return wrapped(last.run.values, now, most, known=bool(seen.epoch and last.run.epoch))

@@ -30,8 +30,9 @@ from flowtally.errors import (
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector
+from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
-from flowtally.ingest.differencing import CounterLimits, Differencer
+from flowtally.ingest.differencing import Differencer
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds

@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from flowtally.corrections import NOTHING, Quantities
-from flowtally.counters import Seen, Standing, Step, Values, close, step
+from flowtally.counter_values import Values
+from flowtally.counters import Seen, Standing, Step, close, step
 from flowtally.edges import format_instant
 from flowtally.events import MAX_QUANTITY
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, unknown_account
+from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.newcomers import Newcomers
@@ -36,40 +37,8 @@ from flowtally.usage.store import UsageStore
 NO_SUCH_USER: Final = "the account has no user of this name"
 
 
-class CounterLimits(msgspec.Struct, frozen=True):
-    """How many counters may be known, and bytes a second of one that says nothing of it."""
-
-    per_source: int
-    per_account: int
-    max_rate: int
-
-
 class Later(Exception):
     """This request makes users, and others of its block make as many as one block may."""
-
-
-class Counts:
-    """How many counters are known, by source and by account: in memory, counted once."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-        self._loaded = False
-
-    def load(self) -> None:
-        if self._loaded:
-            return
-        self.known: Counter[int | str] = Counter()
-        for one in self._keys.counter_groups():
-            self.known[one.source] += one.counters
-            self.known[one.account] += one.counters
-        self._loaded = True
-
-    def forget(self) -> None:
-        """Whatever happened, all is counted anew."""
-        self._loaded = False
-
-    def add(self, new: Mapping[int | str, int]) -> None:
-        self.known.update(new)
 
 
 class Differencer:
@@ -228,9 +197,9 @@ class _Planning:
             counts.known[whose] + self._before.new[whose] + self._plan.new[whose] for whose in (place[0], one.account)
         )
         if of_source >= limits.per_source:
-            return _too_many(f"source {one.source!r} has {of_source}", "max_counters_per_source")
+            return too_many(f"source {one.source!r} has {of_source}", "max_counters_per_source")
         if of_account >= limits.per_account:
-            return _too_many(f"account {one.account!r} has {of_account}", "max_counters_per_account")
+            return too_many(f"account {one.account!r} has {of_account}", "max_counters_per_account")
         return None
 
     def _move(self, index: int, one: Reading, at: int, place: Place, last: Standing | None) -> ReadingReceipt:
@@ -295,10 +264,6 @@ class _Planning:
 def _in_future(one: Reading, latest_at: int) -> Reason:
     limit = format_instant(latest_at)
     return Reason("time_in_future", f"time {one.time} is after {limit}, the latest the clock rule allows")
-
-
-def _too_many(told: str, setting: str) -> Reason:
-    return Reason("too_many_counters", f"{told} counters, as many as the setting {setting} allows")
 
 
 def _refused(index: int, one: Reading | Unreadable, reason: Reason) -> ReadingReceipt:

@@ -27,9 +27,9 @@ from flowtally.ingest.block import is_never_stored, refuse
 from flowtally.ingest.cloud_headers import Headers
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
+from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.decode import Decoded, check_positions, decode_request
 from flowtally.ingest.decompress import Made, decompress, nobody
-from flowtally.ingest.differencing import CounterLimits
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
