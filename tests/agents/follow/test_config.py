@@ -3,6 +3,7 @@ followed."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from flowtally.agents.follow.agent import KINDS, Agent
 from flowtally.agents.follow.config import AgentConfig, parsed, token_of
+from flowtally.agents.follow.voice import Voice
 from flowtally.errors import ConfigError
 
 LOG = '[[log]]\nname = "a"\npath = "/var/log/a.log"\nformat = "squid"\n'
@@ -133,3 +135,25 @@ def test_the_examples_of_the_documentation_are_configurations(tmp_path: Path, te
 
 def test_the_documentation_has_examples() -> None:
     assert EXAMPLES
+
+
+def test_a_configuration_read_again_takes_the_token_that_is_in_the_file_now(tmp_path: Path) -> None:
+    """A key is rotated by writing the new token into the same file."""
+    token, path = tmp_path / "token", tmp_path / "agent.toml"
+    token.write_text("first")
+    path.write_text(f'token-file = "{token}"\n{LOG}')
+    said = io.StringIO()
+    agent = Agent(path, {}, voice=Voice(said))
+    before = agent.server
+    agent.reload()
+    agent._between()
+    assert agent.server is before, "nothing has changed"
+    token.write_text("second")
+    agent.reload()
+    agent._between()
+    assert agent.server is not before
+    token.unlink()
+    agent.reload()
+    agent._between()
+    assert "configuration_refused" in said.getvalue()
+    agent.close()

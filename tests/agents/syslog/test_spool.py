@@ -131,3 +131,31 @@ def test_every_line_is_read_once_whatever_happens(
             feed = SpoolFeed(spool)
             feed.start_at(*place)
     assert got == written
+
+
+def test_what_else_is_in_the_directory_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "zzz.spool").write_bytes(b"of somebody else\n")
+    (tmp_path / "notes.spool").mkdir()
+    spool = Spool(tmp_path, 1_000_000)
+    spool.append([b"one"])
+    assert read(SpoolFeed(spool)) == [b"one"]
+    assert (tmp_path / "zzz.spool").exists()
+
+
+def test_a_disk_that_takes_nothing_back_either_leaves_no_line_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, 1_000_000)
+    feed = SpoolFeed(spool)
+    spool.append([b"one"])
+
+    def broken(*_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", broken)
+        patched.setattr(os, "ftruncate", broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            spool.append([b"two"])
+    spool.append([b"two"])
+    assert read(feed) == [b"one", b"two"]

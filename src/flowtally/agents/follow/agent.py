@@ -58,7 +58,8 @@ class Agent:
         self.voice = voice or Voice()
         self.config = load(path, self._kinds, self._variables)
         self.loop = Loop(self.voice)
-        self.server = self._connected(self.config)
+        self._token = token_of(self.config, self._variables)
+        self.server = self._connected(self.config, self._token)
         self.loop.inputs = self._made(self.config, self.server, {})
         self._watch = Watch(variables, self.voice)
         self._reload = False
@@ -117,12 +118,13 @@ class Agent:
     def _read_again(self) -> None:
         config = load(self._path, self._kinds, self._variables)
         same = config.server == self.config.server and config.host == self.config.host
-        server = self.server if same and config.token_file == self.config.token_file else self._connected(config)
+        token = token_of(config, self._variables)
+        server = self.server if same and token == self._token else self._connected(config, token)
         kept = {one.name: one for one in self.loop.inputs} if server is self.server else {}
         inputs = self._made(config, server, kept)
         gone = [one for one in self.loop.inputs if all(one is not other for other in inputs)]
         self.loop.finish(gone)
-        self.loop.inputs, self.config, self.server = inputs, config, server
+        self.loop.inputs, self.config, self.server, self._token = inputs, config, server, token
         self._watch.begin(config.metrics)
         self.voice.info("configuration_read", inputs=len(inputs), changed=len(gone))
 
@@ -142,8 +144,7 @@ class Agent:
                     raise ConfigError(f"{self._path}: {kind} {entry.name!r}: {error}") from None
         return inputs
 
-    def _connected(self, config: AgentConfig) -> Server:
-        token = token_of(config, self._variables)
+    def _connected(self, config: AgentConfig, token: str) -> Server:
         try:
             client = Client(config.server, token, timeout_s=TIMEOUT_S, retry_s=0)
         except (ValueError, ConfigError) as error:

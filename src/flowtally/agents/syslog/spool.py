@@ -11,6 +11,7 @@ One thread appends, one reads and removes.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Final
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 _SUFFIX: Final = ".spool"
+_SEGMENT: Final = re.compile(r"\d{15}-[0-9a-f]{8}\.spool")  # what else is there is not ours
 
 
 class Spool:
@@ -32,7 +34,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
-        found = sorted(directory.glob(f"*{_SUFFIX}"))
+        found = sorted(path for path in directory.glob(f"*{_SUFFIX}") if _SEGMENT.fullmatch(path.name))
         self._segments: deque[str] = deque(path.name for path in found)
         self._sizes: dict[str, int] = {path.name: path.stat().st_size for path in found}
         self._file: int | None = None
@@ -63,8 +65,10 @@ class Spool:
             os.fdatasync(self._file)
         except OSError:
             # After a failed fsync nobody knows what is on the disk: the next lines go to another file.
-            os.ftruncate(self._file, before)
-            self.close()
+            try:
+                os.ftruncate(self._file, before)
+            finally:
+                self.close()
             raise
         with self._lock:
             self._sizes[self._segments[-1]] = before + len(data)
