@@ -11,7 +11,11 @@ from tests.agents.fake import FakeServer
 from tests.agents.test_overlap import run
 from tests.agents.test_ship import down, lines
 
+from flowtally.agents.formats import Declared
+from flowtally.agents.mapping import Mapping
 from flowtally.agents.overlap import AlreadyCounted
+from flowtally.agents.reader import LogFile
+from flowtally.agents.ship import Importer
 
 
 def constant(second: int, count: int = 1, user: str = "bob") -> bytes:
@@ -24,7 +28,7 @@ def constant(second: int, count: int = 1, user: str = "bob") -> bytes:
 def test_a_part_that_is_there_twice_is_told_with_its_lines(tmp_path: Path, batch: int, sent: int) -> None:
     server, path = FakeServer(), tmp_path / "log"
     path.write_bytes(lines(0, 10) + lines(100, 110) + lines(0, 10))
-    with pytest.raises(AlreadyCounted, match="of this log stand in it"):
+    with pytest.raises(AlreadyCounted, match=r"of this log say what .* say, in the same order"):
         run(server, path, batch=batch)
     assert len(down(server)) - len(set(down(server))) == sent  # the last lines of a batch alone say nothing
     path.write_bytes(path.read_bytes())
@@ -61,3 +65,16 @@ def test_two_runs_at_once_are_no_repetition(tmp_path: Path) -> None:
     server.before_store = other
     run(server, path, batch=10)
     assert len(down(server)) == 60
+
+
+def test_what_was_not_read_yet_is_no_half_line(tmp_path: Path) -> None:
+    server, path = FakeServer(), tmp_path / "log"
+    path.write_bytes(lines(0, 20) + lines(0, 500) + b"half")
+    with LogFile.open(path) as log:
+        run = Importer(server.client(), log, Declared(format="squid-io"), Mapping(account="acme"), batch_events=10)
+        with pytest.raises(AlreadyCounted):
+            run.run()
+        assert run.report().waiting_bytes == 0
+    with LogFile.open(path) as log:
+        run = Importer(server.client(), log, Declared(format="squid-io"), Mapping(account="acme"), overlap_allowed=True)
+        assert run.run().waiting_bytes == 4

@@ -1,29 +1,29 @@
 """Whether a log has a part of itself twice, as `cat access.log* > all` where one of the files is a copy of another.
 
-Two lines of one log may be alike: two requests of one second are. But lines are written as time passes. Where time goes
-back, and the lines from there on say in the same order what lines before them said, the log was put together of copies.
-Lines of fewer than `INSTANTS` instants are not enough to say so: of a copy that begins with the last lines of a batch
-these are sent. What was sent before is asked of the server.
+Two lines of one log may be alike: two requests of one second are. But lines are written as time passes. Where lines are
+older than one before them, and say in the same order what earlier ones said, the log was put together of copies. Lines
+of fewer than `INSTANTS` instants are not enough to say so: of a copy that begins with the last lines of a batch these
+are sent. What was sent before is asked of the server, with samples of the older lines.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final
 
 import msgspec
 
-from flowtally.agents.overlap import SAMPLES, AlreadyCounted, runs
+from flowtally.agents.overlap import SAMPLES, AlreadyCounted, runs, spread
 from flowtally.client import Client
 from flowtally.protocol import PlainEvent
 
 INSTANTS: Final = 3
-MOST_LEAPS: Final = 20  # places of one batch that are looked at, those where time goes back furthest
-MOST_ALIKE: Final = 20  # lines before such a place that may be its first one
 MOST_LINES: Final = 500  # that are compared
-ASKED_AFTER: Final = timedelta(seconds=5)  # a long request, dated by its beginning, is no reason to ask
+MOST_TRIED: Final = 200  # lines of one batch that are compared with an earlier one
+MOST_NEAR: Final = 4  # samples whose neighbours are asked about
+ASKED_AFTER: Final = timedelta(seconds=5)  # a request, dated by its beginning, may be written a little later
 _ANYBODY: Final = "import:repeats"  # asked about another source, the server tells of this one, too
 
 
@@ -31,50 +31,54 @@ class Repeats:
     """Looks at one batch after the other, as they are read."""
 
     def __init__(self, client: Client, source: str, *, goes_on: bool = False) -> None:
-        """`goes_on`: it had events before, and nobody here knows of when the last one was."""
+        """`goes_on`: it had events before this run, and nobody here knows how late they are: all are asked about."""
         self._client = client
         self._source = source
-        self._last = ""  # instant of the batch before
-        self._leapt = goes_on  # perhaps, so near to its end that nothing could be said
+        self._goes_on = goes_on
+        self._latest = ""  # instant of all batches before
 
     def check(self, events: Sequence[PlainEvent], line_of: Callable[[int], int]) -> None:
         """Raises AlreadyCounted, and the client's ApiError."""
         instants = [(event.time or "").removesuffix("Z") for event in events]
-        before = [self._last, *instants]
-        leaps = [place for place, instant in enumerate(instants) if "" != instant < before[place]]
-        leapt, self._leapt = self._leapt, bool(leaps) and len(set(instants[leaps[-1] :])) < INSTANTS
-        self._last = before[-1]
-        if leapt:
-            self._ask(events, 0, line_of)
-        if not leaps:
-            return
-        backwards = {place: _time(before[place]) - _time(instants[place]) for place in leaps}
-        leaps = sorted(leaps, key=lambda place: backwards[place], reverse=True)
-        self._look_within(events, instants, leaps[:MOST_LEAPS], line_of)
-        if backwards[leaps[0]] >= ASKED_AFTER:
-            self._ask(events, leaps[0], line_of)
+        latest = list(accumulate(instants, max, initial=self._latest))
+        older = [place for place, instant in enumerate(instants) if "" != instant < latest[place]]
+        if older:
+            self._look_within(events, older, line_of)
+        asked = [place for place in older if _time(latest[place]) - _time(instants[place]) >= ASKED_AFTER]
+        if self._goes_on:
+            asked = list(range(len(events)))
+        self._latest = latest[-1]
+        if asked:
+            self._ask(events, [asked[index] for index in spread(len(asked))], line_of)
 
-    def _look_within(
-        self, events: Sequence[PlainEvent], instants: Sequence[str], leaps: Sequence[int], line_of: Callable[[int], int]
-    ) -> None:
-        places: defaultdict[str, list[int]] = defaultdict(list)
-        for place, instant in enumerate(instants):
-            places[instant].append(place)
-        for leap in leaps:
-            for place in places[instants[leap]][:MOST_ALIKE]:
-                if place < leap and (count := _alike(events, place, leap)):
-                    lines = f"as lines {line_of(place):,} to {line_of(place + count - 1):,} of it"
-                    raise AlreadyCounted(_told(line_of(leap), line_of(leap + count - 1), lines))
+    def _look_within(self, events: Sequence[PlainEvent], older: Sequence[int], line_of: Callable[[int], int]) -> None:
+        places: dict[tuple[object, ...], int] = {}
+        for place, event in enumerate(events):
+            places.setdefault(_use(event), place)
+        again = [(places[_use(events[place])], place) for place in older]
+        for first, place in [(first, place) for first, place in again if first < place][:MOST_TRIED]:
+            if count := _alike(events, first, place):
+                same = f"say what its lines {line_of(first):,} to {line_of(first + count - 1):,} say"
+                raise AlreadyCounted(_told(line_of(place), line_of(place + count - 1), same))
 
-    def _ask(self, events: Sequence[PlainEvent], leap: int, line_of: Callable[[int], int]) -> None:
-        asked = events[leap : leap + SAMPLES]
-        renamed = [msgspec.structs.replace(event, source=_ANYBODY) for event in asked]
-        for source, first, last in runs(self._client.overlaps(_ANYBODY, renamed)):
-            if source != self._source or len({event.time for event in asked[first : last + 1]}) < INSTANTS:
-                continue
-            mark = self._client.source(source).sequence or 0
-            if mark < int(asked[0].sequence or 0):  # else they are these very events: somebody sent them just now
-                raise AlreadyCounted(_told(line_of(leap + first), line_of(leap + last), "before"))
+    def _ask(self, events: Sequence[PlainEvent], samples: Sequence[int], line_of: Callable[[int], int]) -> None:
+        found = [samples[first] for first, _ in self._runs(events, samples)]
+        for sample in found[:MOST_NEAR]:
+            near = range(max(0, sample - SAMPLES // 2), min(len(events), sample + SAMPLES // 2))
+            for first, last in self._runs(events, near):
+                run = events[near[first] : near[last] + 1]
+                if len({event.time for event in run}) >= INSTANTS and self._is_before(run[0]):
+                    raise AlreadyCounted(_told(line_of(near[first]), line_of(near[last]), "say what earlier ones say"))
+
+    def _runs(self, events: Sequence[PlainEvent], places: Sequence[int]) -> list[tuple[int, int]]:
+        """Which of these in a row stand in this source."""
+        asked = [msgspec.structs.replace(events[place], source=_ANYBODY) for place in places]
+        answer = self._client.overlaps(_ANYBODY, asked)
+        return [(first, last) for source, first, last in runs(answer) if source == self._source]
+
+    def _is_before(self, event: PlainEvent) -> bool:
+        """Else what stands there is this very event: somebody else has sent it just now."""
+        return (self._client.source(self._source).sequence or 0) < int(event.sequence or 0)
 
 
 def _alike(events: Sequence[PlainEvent], place: int, other: int) -> int:
@@ -95,9 +99,9 @@ def _time(instant: str) -> datetime:
     return datetime.fromisoformat(instant + "Z")
 
 
-def _told(first: int, last: int, where: str) -> str:
+def _told(first: int, last: int, same: str) -> str:
     return (
-        f"Lines {first:,} to {last:,} of this log stand in it {where} already, and would count twice: it was put "
-        "together of logs of which one is there twice; nothing of this part of the log was sent. If it is other use "
-        "that only looks alike, say --overlap allow"
+        f"Lines {first:,} to {last:,} of this log {same}, in the same order, and would count twice: it was put "
+        "together of logs, one of them twice; nothing of this part of the log was sent. If it is other use that only "
+        "looks alike, say --overlap allow"
     )
