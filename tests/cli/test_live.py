@@ -104,7 +104,7 @@ def test_each_log_is_read_as_it_is_declared(live: Live) -> None:
 def test_a_log_that_is_declared_twice_or_of_no_use_is_not_read(live: Live) -> None:
     log = str(FIELD / "case29-iis.log")
     for options, says in [
-        (("--format", "iis", "--json-fields", "time=t"), "exactly one of --format"),
+        (("--format", "iis", "--json-fields", "time=t"), "exactly one of --format, --json-fields"),
         (("--format", "iis", "--zone", "Berlin"), "not an IANA time zone"),
     ]:
         done = run(live, "import", log, "--account", "nobody", *options)

@@ -82,6 +82,7 @@ class Importer:
         self._again = again
         self._asks_overlap = not overlap_allowed
         self._state: SourceState | None = None
+        self._at_end = False
         self._repeats = Repeats(client, source)
         self._means = mapper.means
         self.notes = list(mapper.notes)
@@ -136,7 +137,7 @@ class Importer:
             report,
             file=log.name,
             kind=log.kind,
-            waiting_bytes=log.waiting,
+            waiting_bytes=log.waiting if self._at_end else 0,  # else more than a half line is still to be read
             nul_bytes=log.nuls,
             means=self._means,
             notes=tuple(self.notes),
@@ -181,6 +182,7 @@ class Importer:
                     f"{self._log.name}: no line of it tells it from other logs (none has a digit): give --source, "
                     "the same for every run"
                 )
+        self._at_end = True
 
     def _run_once(self) -> None:
         position = self._sending.resume()
@@ -191,10 +193,12 @@ class Importer:
         for remember in remembering:
             self._log.start_at(position.offset, position.check, remember)
         damage: LogDamaged | None = None
+        self._at_end = False
         try:
             self._read()
         except LogDamaged as error:  # what came before it is sent first
             damage = error
+        self._at_end = True
         self._send()
         if damage is not None:
             raise damage

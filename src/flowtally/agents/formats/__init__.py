@@ -7,7 +7,7 @@ accounts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -71,7 +71,10 @@ def format_of(declared: Declared) -> Format:
     """The format made ready, for one log. ConfigError where it is unknown, of no use, or two are declared."""
     declared, alone = _unfolded(declared)
     said = [name for name, text in msgspec.structs.asdict(declared).items() if text and name not in BESIDE]
-    if len(said) != 1:
+    if len(said) > 1:
+        both = ", ".join(_options(said))
+        raise ConfigError(f"say exactly one of {both}: each declares how the lines are written")
+    if not said:
         raise ConfigError(f"say how the lines are written: exactly one of {', '.join(_options())} (or --format-from)")
     times_of(declared)  # refuses a time format or a zone of no use, whatever the format makes of them
     if said == ["format"] and declared.format not in FORMATS:
@@ -98,9 +101,8 @@ def times_of(declared: Declared) -> Times:
     return Times(declared.time_format, declared.zone)
 
 
-def _options() -> list[str]:
-    fields = msgspec.structs.fields(Declared)
-    return ["--" + field.encode_name for field in fields if field.name == "format" or field.name in STRINGS]
+def _options(names: Collection[str] = ("format", *STRINGS)) -> list[str]:
+    return ["--" + field.encode_name for field in msgspec.structs.fields(Declared) if field.name in names]
 
 
 __all__ = ["BESIDE", "ENVELOPES", "FORMATS", "KNOWN", "STRINGS", "Declared", "Format", "format_of", "times_of"]
