@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from flowtally.corrections import NOTHING, Quantities
 from flowtally.counter_values import ZERO, Stated, Values, difference, extended, fell, filled, wrapped
-from flowtally.edges import parse_instant
-from flowtally.errors import FlowtallyError
+from flowtally.edges import find_instant
 
 EPOCH_SLACK_MS: Final = 5_000  # two instants so near are one beginning: it is worked out as now less the time it ran
 CLOCK_SLACK_MS: Final = 2_000  # by which clocks of two who read one counter may differ
@@ -274,7 +273,7 @@ def _run_of(last: Standing, seen: Seen) -> int | None:
 
 def _is_later(last: Standing, seen: Seen) -> bool:
     """Whether an epoch that is not known is later than the present one. Instants say it; of others the time tells."""
-    ours, theirs = _instant(last.run.epoch), _instant(seen.epoch)
+    ours, theirs = find_instant(last.run.epoch), find_instant(seen.epoch)
     if ours is not None and theirs is not None:
         return theirs > ours
     return seen.time + CLOCK_SLACK_MS >= last.time
@@ -284,7 +283,7 @@ def _is_after_the_oldest(last: Standing, seen: Seen) -> bool:
     """Whether an epoch that is not known began after the first one that is remembered: of one before it nobody knows
     whether it was counted, or was there before anything was."""
     oldest = min((last.run, *last.earlier), key=lambda run: run.began_at)
-    ours, theirs = _instant(oldest.epoch), _instant(seen.epoch)
+    ours, theirs = find_instant(oldest.epoch), find_instant(seen.epoch)
     if ours is not None and theirs is not None:
         return theirs > ours
     return seen.time > oldest.began_at
@@ -294,24 +293,17 @@ def _same(one: str, other: str) -> bool:
     """Whether these are one beginning, as far as is known: where one is not, only a fall tells."""
     if one == other or not one or not other:
         return True
-    a, b = _instant(one), _instant(other)
+    a, b = find_instant(one), find_instant(other)
     return a is not None and b is not None and abs(a - b) <= EPOCH_SLACK_MS
 
 
 def _overlap(last: Standing, seen: Seen) -> bool:
     """Whether the present run was still read when this one had begun. One process does not begin before the one
     before it has ended: then a clock was set, and it is the same."""
-    ours, theirs = _instant(last.run.epoch), _instant(seen.epoch)
+    ours, theirs = find_instant(last.run.epoch), find_instant(seen.epoch)
     if ours is None or theirs is None:
         return False
     return min(last.time, seen.time) - max(ours, theirs) > EPOCH_SLACK_MS
-
-
-def _instant(epoch: str) -> int | None:
-    try:
-        return parse_instant(epoch)
-    except FlowtallyError:
-        return None
 
 
 def _wrapped(last: Standing, seen: Seen, now: Values) -> Values | None:

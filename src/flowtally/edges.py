@@ -97,6 +97,14 @@ def _offset_of_text_ms(text: str, sign: str, hour: int, minute: int) -> int:
     return -offset if sign == "-" else offset
 
 
+def find_instant(text: str) -> int | None:
+    """The same of a text that may be anything else."""
+    try:
+        return parse_instant(text)
+    except BadRange:
+        return None
+
+
 def format_instant(at: int, zone: ZoneInfo | None = None) -> str:
     """RFC 3339, `Z` for UTC, else with the zone's offset; milliseconds only where they are not zero.
 

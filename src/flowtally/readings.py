@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.edges import find_instant
 from flowtally.events import MaybeName, Name, Quantity, labels_fault
 from flowtally.texts import text_fault
 
@@ -84,4 +85,8 @@ def _counter_fault(one: Reading) -> str | None:
         return "bytes_up, bytes_down and requests are missing; a `final` one may leave them out"
     if one.width == 32 and any(value >= LOW_WORD for value in stated):
         return f"{max(stated)} has more than 32 bits; width is 32"
+    if one.epoch_derived and find_instant(one.epoch) is None:
+        return (
+            "epoch_derived goes with an epoch that is an instant (RFC 3339): else nothing tells that its clock was set"
+        )
     return labels_fault(one.labels) if one.labels else None

@@ -195,6 +195,8 @@ def test_where_users_are_not_made_an_unknown_one_is_refused(house: House) -> Non
         {"counter": "a\nb"},
         {"account": ""},
         {"epoch": "e" * 65},
+        {"epoch_derived": True},
+        {"epoch": "boot 7", "epoch_derived": True},
         {"interval_s": 0},
         {"labels": {"": "x"}},
         {"closes": "c"},

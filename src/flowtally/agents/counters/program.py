@@ -95,7 +95,7 @@ class Program:
             bytes_down=down,
             requests=stood.requests,
             epoch=stood.epoch,
-            epoch_derived=self._counters.kind in DERIVED,
+            epoch_derived=self._counters.kind in DERIVED and bool(stood.epoch),
             from_zero=from_zero,
             interval_s=max(self._counters.interval_s, SILENCE_S),
         )
