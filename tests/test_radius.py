@@ -102,6 +102,14 @@ def test_gigawords_are_the_high_words_and_input_is_up(up: int, down: int) -> Non
     assert (bare.bytes_up, bare.bytes_down, bare.width) == (up % 2**32, down % 2**32, 32)
 
 
+@pytest.mark.parametrize("high", [None, 0, 1])
+def test_octets_that_were_added_up_already_are_whole_with_and_without_a_high_word(high: int | None) -> None:
+    made = reading(Acct_Output_Octets=2**32 + 7, Acct_Output_Gigawords=high)
+    assert (made.bytes_down, made.width) == (2**32 + 7, 64)
+    with pytest.raises(Unprocessable, match="more than can be kept"):
+        reading(Acct_Output_Octets=2**53, Acct_Output_Gigawords=high)
+
+
 def test_one_high_word_that_is_left_out_is_none() -> None:
     made = reading(Acct_Input_Gigawords=2)
     assert (made.bytes_up, made.bytes_down, made.width) == (2 * 2**32 + 10, 20, 64)

@@ -154,14 +154,14 @@ def _octets(said: Attributes, way: str) -> tuple[int | None, bool]:
     """Bytes of a direction, and whether the high word is known. Input is what the user sent."""
     low = _number(said, f"acct-{way}-octets")
     high = _number(said, f"acct-{way}-gigawords")
-    if low is None or high is None:
-        return (low, False) if high is None else (high * LOW_WORD, True)
-    if low >= LOW_WORD:  # it was added up already, as FreeRADIUS's `acct_counters64` does
-        return low, True
-    value = high * LOW_WORD + low
+    if low is None and high is None:
+        return None, False
+    # More than a low word was added up already, as FreeRADIUS's `acct_counters64` does.
+    added_up = low is not None and low >= LOW_WORD
+    value = (low or 0) + (0 if added_up else (high or 0) * LOW_WORD)
     if value > MAX_QUANTITY:
-        raise _wrong(said, f"Acct-{way.capitalize()}-Gigawords {high} is more than can be kept")
-    return value, True
+        raise _wrong(said, f"Acct-{way.capitalize()}-Octets and -Gigawords are {value}, more than can be kept")
+    return value, added_up or high is not None
 
 
 def _number(said: Attributes, name: str) -> int | None:
