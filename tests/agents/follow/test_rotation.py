@@ -101,6 +101,20 @@ def test_rotations_while_the_agent_is_down(bench: Bench) -> None:
     assert bench.stored() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 20, 21]
 
 
+def test_copies_that_are_called_otherwise_between_two_looks_are_no_trouble(bench: Bench) -> None:
+    append(bench.folder / "access.log.1", lines(0, 3))
+    append(bench.path, lines(3, 6))
+    slots, bench.server.slots = bench.server.slots, 0
+    bench.run(1)
+    (bench.folder / "access.log.1").rename(bench.folder / "access.log.2")
+    append(bench.folder / "access.log.1", lines(100, 102))
+    bench.server.slots = slots
+    bench.run(30)
+    assert bench.stored() == [0, 1, 2, 3, 4, 5, 100, 101]
+    assert bench.events() == []
+    assert bench.log.facts()["faults"] == 0
+
+
 def test_a_log_that_is_cut_without_a_copy_is_told(bench: Bench) -> None:
     append(bench.path, lines(0, 3))
     bench.run()

@@ -259,6 +259,9 @@ class FollowedLog:
             file.fault = True
             self._telling.trouble("not_a_log", "not_a_log", file.path, error)
             head = None
+        except FileNotFoundError:  # it is being rotated, and is found again
+            file.pause.failed(now)
+            return
         except OSError as error:
             file.fault = True
             file.close()

@@ -442,10 +442,12 @@ class Stream:
             self._telling.trouble(event, event, file.path, error)
 
     def _trouble(self, file: FollowedFile, error: Exception, now: float) -> None:
-        """The file cannot be opened or read now."""
+        """The file cannot be opened or read now. One that is not where it was met is being rotated, and found again."""
         self._let_go()
         file.close()
         file.pause.failed(now)
-        file.fault = True
         self.candidates.append(file)
+        if isinstance(error, FileNotFoundError):
+            return
+        file.fault = True
         self._telling.trouble("trouble", "cannot_read", file.path, error)
