@@ -2,7 +2,7 @@
 # pyproject.toml or constraints.txt; all it needs is make, git and Python 3.11 or newer.
 #
 #   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
-#   make test               all tests                                         (ARGS='-k balance' passes options on)
+#   make test               all tests, a process for each core                (ARGS='-k balance' passes options on)
 #   make check              format, lint, types, import contract, generated docs, known vulnerabilities
 #   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
 #   make fmt docs clean     write what `check` would complain about; forget .venv
@@ -27,8 +27,9 @@ help:
 demo: setup
 	@$(BIN)/flowtally demo $(ARGS)
 
+# The tests of one file stay in one process and in their order: some start a server once, some tell one story.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
