@@ -101,6 +101,23 @@ def test_rotations_while_the_agent_is_down(bench: Bench) -> None:
     assert bench.stored() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 20, 21]
 
 
+def test_a_log_that_begins_alike_each_day_is_told_and_seldom_asked_about(bench: Bench) -> None:
+    banner = b"proxy 1.2 started\n"
+    append(bench.path, banner + lines(0, 5))
+    bench.run()
+    bench.path.rename(bench.folder / "access.log.1")
+    append(bench.path, banner)
+    bench.run(10)
+    asked = len(bench.fake.requests)
+    for number in range(100, 400):  # beyond what was read of the other one
+        append(bench.path, line(number))
+        bench.run(0.25)
+    assert bench.stored() == [0, 1, 2, 3, 4]
+    assert bench.events() == ["unreadable_line", "not_as_read"]
+    assert bench.log.facts()["faults"] == 1
+    assert len(bench.fake.requests) - asked < 30
+
+
 def test_copies_that_are_called_otherwise_between_two_looks_are_no_trouble(bench: Bench) -> None:
     append(bench.folder / "access.log.1", lines(0, 3))
     append(bench.path, lines(3, 6))

@@ -259,7 +259,7 @@ class Stream:
             try:
                 intake.read(now)
             except NotALog as error:
-                self._put_aside(file, error, "not_a_log")
+                self._put_aside(file, error, now, "not_a_log")
                 return
             except OSError as error:
                 self._trouble(file, error, now)
@@ -348,6 +348,8 @@ class Stream:
         assert sending is not None
         self._heard_at = now
         self._acked = sending.position.offset
+        if self.file is not None:
+            self.file.pause.passed()
         self._reading.counts.answered(answer, time.time())
         self._hold(0)
         self._telling.refused(answer)
@@ -363,10 +365,10 @@ class Stream:
         file = self.file
         if isinstance(error, LogChanged):
             assert file is not None
-            self._does_not_go_on(file, error)
+            self._does_not_go_on(file, error, now)
             return
         if isinstance(error, NotALog) and file is not None:
-            self._put_aside(file, error, "not_a_log")
+            self._put_aside(file, error, now, "not_a_log")
             return
         if isinstance(error, (OSError, LogDamaged)) and file is not None:
             self._trouble(file, error, now)
@@ -410,7 +412,7 @@ class Stream:
         self._done = None
         file.begin_anew()
 
-    def _does_not_go_on(self, file: FollowedFile, error: LogChanged) -> None:
+    def _does_not_go_on(self, file: FollowedFile, error: LogChanged, now: float) -> None:
         """The server stands where this file has something else."""
         tail = file.tail
         try:
@@ -426,12 +428,12 @@ class Stream:
             self._leave_cut(file, error, max(self._acked, 0))
             return
         if isinstance(error, LogShort) and self.was_cut and not file.live:
-            self._put_aside(file, error, "")  # more was read than its copy has
+            self._put_aside(file, error, now, "")  # more was read than its copy has
             return
-        self._put_aside(file, error, "not_as_read")
+        self._put_aside(file, error, now, "not_as_read")
 
-    def _put_aside(self, file: FollowedFile, error: Exception, event: str) -> None:
-        """Left alone until it looks different."""
+    def _put_aside(self, file: FollowedFile, error: Exception, now: float, event: str) -> None:
+        """Left alone until it looks different, and then tried less and less often: it may look different for ever."""
         self._let_go()
         file.aside = file.seen
         if not file.live:
@@ -439,6 +441,7 @@ class Stream:
         self.candidates.append(file)
         if event:
             file.fault = True
+            file.pause.failed(now)
             self._telling.trouble(event, event, file.path, error)
 
     def _trouble(self, file: FollowedFile, error: Exception, now: float) -> None:
