@@ -41,7 +41,8 @@ def test_an_event_can_be_looked_up_by_those_it_concerns(client: Client, acme: st
 
 
 def test_where_a_source_stands(client: Client, acme: str) -> None:
-    assert client.get("/v1/sources?source=gw").json() == {"source": "gw", "sequence": None, "position": None}
+    stands = {"source": "gw", "sequence": None, "position": None, "held": 0, "refused": 0, "more_refused": False}
+    assert client.get("/v1/sources?source=gw").json() == stands
     theirs = token_of(client, "/v1/credentials", scope="ingest")
     assert client.get("/v1/sources?source=gw", headers=theirs).status_code == 404
 
