@@ -113,13 +113,13 @@ def test_corrections_keep_all_but_their_reasons(store: UsageStore) -> None:
         "place": 1,
         "reason": "ann rang",
     }
-    store.append(block(1, {"user": "usr_a", "id": "e1", "labels": {"k": "v"}, "bytes_up": 5}))
+    store.append(block(1, {"user": "usr_a", "id": "e1", "labels": {"k": "v"}, "bytes_up": 5, "reason": "reset"}))
     store.append(block(2, {"user": "usr_a", "labels": {"k": "v"}, **entry}))
     assert store.with_texts(["usr_a", "usr_b"]) == ["usr_a"]
     store.erase_texts(["usr_a"], heard)
     found = store.read_rows(0, 1, Where(), limit=9).to_pylist()
     assert [(row["id"], row["kind"], row["bytes_up"], row["reason"]) for row in found] == [
-        ("e1", "use", 5, ""),
+        ("e1", "use", 5, "reset"),  # the rule by which it was counted
         ("c1", "correction", -1, ""),
     ]
     assert all(not row["labels"] for row in found)

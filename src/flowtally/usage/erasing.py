@@ -26,15 +26,16 @@ from flowtally.usage.store import Tell
 LOOK_S: Final = 0.05
 GIVE_UP_S: Final = 900  # for a question that still reads an old part: none lasts longer
 _USER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")  # it goes into a statement that takes no values
-_HAS_TEXT: Final = "(notEmpty(labels) OR reason != '')"
-_EMPTY: Final = "labels = CAST(map(), 'Map(LowCardinality(String), String)'), reason = ''"
+# Of use it is the rule by which a reading was counted: that tells nothing of anybody, is counted, and stays.
+_HAS_TEXT: Final = "(notEmpty(labels) OR (reason != '' AND kind != 'use'))"
+_EMPTY: Final = "labels = CAST(map(), 'Map(LowCardinality(String), String)'), reason = if(kind = 'use', reason, '')"
 _OURS: Final = "database = currentDatabase() AND table = {table:String}"
 _SETTINGS: Final = {"optimize_use_projections": 0, "max_execution_time": 0}
 NO_MONTH: Final = 190001  # no block was received in 1900
 
 
 def with_texts(engine: Engine, table: str, users: Sequence[str]) -> list[str]:
-    """Those of these users that have rows with labels or reasons."""
+    """Those of these users that have rows with labels, or with reasons that somebody wrote."""
     text = f"SELECT DISTINCT toString(user) AS u FROM {table} WHERE user IN {{users:Array(String)}} AND {_HAS_TEXT}"
     return [row[0] for row in engine.rows(f"{text} ORDER BY u", {"users": list(users)}, **_SETTINGS)]
 

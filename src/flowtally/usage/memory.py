@@ -267,12 +267,11 @@ class MemoryStore(Publishing):
         return []
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
-        self.rows = [row if row["user"] not in users else {**row, "labels": {}, "reason": ""} for row in self.rows]
+        self.rows = [row if row["user"] not in users else _without_texts(row) for row in self.rows]
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
-        return sorted(
-            {row["user"] for row in self.rows if row["user"] in users and (row["labels"] or row.get("reason"))}
-        )
+        rows = [row for row in self.rows if row["user"] in users]
+        return sorted({row["user"] for row in rows if row["labels"] or _written_reason(row)})
 
     def measures(self) -> dict[str, float]:
         return {"usage_rows": len(self.rows)}
@@ -289,6 +288,16 @@ def _stored(row: Mapping[str, Any]) -> StoredEvent:
 def _entry(row: Mapping[str, Any]) -> Entry:
     values = {"reason": "", "place": 0, **row, "source": row["key_source"]}
     return Entry(**{name: values[name] for name in Entry.__struct_fields__})
+
+
+def _written_reason(row: Mapping[str, Any]) -> str:
+    """The reason that somebody wrote; that of use is the rule by which a reading was counted."""
+    return "" if _kind(row) == "use" else str(row.get("reason", ""))
+
+
+def _without_texts(row: dict[str, Any]) -> dict[str, Any]:
+    kept = row.get("reason", "") if _kind(row) == "use" else ""
+    return {**row, "labels": {}, "reason": kept}
 
 
 def _kind(row: Mapping[str, Any]) -> str:
