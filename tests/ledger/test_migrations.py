@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +99,16 @@ def test_several_starts_at_once_upgrade_once(url: str) -> None:
         assert tx.execute(text("SELECT count(*) FROM pools")).scalar_one() == 4
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_start_waits_for_another_that_is_making_the_file(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    later = threading.Timer(0.3, other.rollback)
+    later.start()
+    Ledger.open(f"sqlite:///{tmp_path / 'new.db'}").close()
+    later.join()
+    other.close()
 
 
 def test_users_of_the_first_version_stay_who_they_were(url: str) -> None:
