@@ -40,7 +40,7 @@ CHANGE: dict[str, Any] = {
     "late": 1,
 }
 CHANGE |= {"corrections": 1, "adjustments": 0, "earliest": "2026-06-01T00:00:00Z", "latest": "2026-07-02T00:00:00Z"}
-CHANGE |= {"bytes_up": 0, "bytes_down": -1234, "bytes": -1234, "requests": 3}
+CHANGE |= {"bytes_up": 0, "bytes_down": -1234, "bytes": -1234, "requests": 3, "flags": {"reset": 2}}
 CHANGES = {"late_before": "2026-07-01T00:00:00Z", "items": [CHANGE], "next": "12", "more": True}
 PAID = {"at": "2026-07-01T00:00:00Z", "amount": 60, "grant": "gr_1"}
 ROW: dict[str, Any] = {"kind": "correction", "source": "desk", "id": "c1", "corrects": {"source": "gw", "id": "e1"}}
@@ -164,7 +164,7 @@ def test_changes_since_yesterday_begin_with_its_first_instant(
         "account": ["acme"],
         "limit": ["100"],
     }
-    assert "2 events, 1 late event, 1 correction" in ran.out
+    assert "2 events, 1 late event, 1 correction, 2 reset" in ran.out
     assert "-1,234" in ran.out
     assert "--since 12 --late-before 2026-07-01T00:00:00Z" in ran.err
     assert flowtally("changes", "--since", "12", "--json").document == CHANGES
