@@ -6,21 +6,19 @@ no receipt is read again. Here a source never ends, and one feed is all of it.
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.courier import Backoff, Job
-from flowtally.agents.follow.patience import patience
+from flowtally.agents.follow.courier import Job
+from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.server import EVENT_BYTES, Server
 from flowtally.agents.follow.telling import Telling
 from flowtally.agents.position import Position
 from flowtally.agents.reader import LogLine
-from flowtally.agents.sending import BATCH_EVENTS, Sending
-from flowtally.client import ApiError
+from flowtally.agents.sending import Sending
 from flowtally.protocol import EventsAnswer
 
 LOOK_S: Final = 0.25
@@ -64,19 +62,15 @@ class Feeding:
         self._source = source
         self._server = server
         self._telling = Telling(entry.name, server.voice, self.counts)
+        self._exchange = Exchange(source, server, self._telling, self.counts)
         self._options = entry.options(where)
         self._mapper = entry.mapper()
         self._sending: Sending | None = None
         self._making: Sending | None = None
         self._job: Job[Position] | Job[EventsAnswer | None] | None = None
-        self._backoff = Backoff()
-        self._batch = BATCH_EVENTS
-        self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._more = False
         self._outages = server.outages
-        self._turned_at = self._sent_at = self._heard_at = float("-inf")
-        self._held_bytes = 0
-        self._expected = 0
+        self._turned_at = self._sent_at = float("-inf")
         self._read_once = False
         self._acked: tuple[int, str] | None = None  # where the server stood, as last heard
         self._all_sent = False  # nothing was read after it that would have to be read again
@@ -86,7 +80,7 @@ class Feeding:
     def due(self, now: float) -> float:
         if self._job is not None:
             return now if self._job.done else now + LOOK_S
-        if self._more and self._server.room and now >= self._backoff.until:
+        if self._more and self._server.room and now >= self._exchange.backoff.until:
             return now
         return self._turned_at + LOOK_S
 
@@ -96,9 +90,9 @@ class Feeding:
             if not self._job.done:
                 return
             self._ended(now)
-        if now < self._backoff.until:
+        if now < self._exchange.backoff.until:
             return
-        if self._outages != self._server.outages or now - self._heard_at > RECHECK_S:
+        if self._outages != self._server.outages or now - self._exchange.heard_at > RECHECK_S:
             self._outages = self._server.outages
             self._all_sent = self._sending is not None and not self._sending.waiting
             self._forget()
@@ -117,7 +111,7 @@ class Feeding:
             self._ended(now)
         if not self._waiting or self._server.away:
             return True
-        if now >= self._backoff.until and self._sending is not None:
+        if now >= self._exchange.backoff.until and self._sending is not None:
             self._send(self._sending, now)
         return False
 
@@ -126,7 +120,7 @@ class Feeding:
             **self.counts.facts(),
             **self._feed.facts(),
             "waiting": self._waiting,
-            "failing": int(self._backoff.failures > 0),
+            "failing": int(self._exchange.backoff.failures > 0),
         }
 
     def close(self) -> None:
@@ -142,15 +136,15 @@ class Feeding:
     def _stand(self, now: float) -> None:
         if self._server.may_ask(now):
             sending = Sending(
-                self._server.client, self._source, self._mapper, self._options, self._batch, any_options=True
+                self._server.client, self._source, self._mapper, self._options, self._exchange.batch, any_options=True
             )
             self._making = sending
             self._job = self._server.ask(sending.resume)
 
     def _stands(self, position: Position, now: float) -> None:
         assert self._making is not None
-        self._sending, self._heard_at = self._making, now
-        self._expected = self._sending.ahead
+        self._sending, self._exchange.heard_at = self._making, now
+        self._exchange.expected = self._sending.ahead
         begun = position.sequence > 0 or position.lines > 0
         place = position.offset, position.check if begun else ""
         if not (self._all_sent and place == self._acked):
@@ -159,7 +153,7 @@ class Feeding:
 
     def _go_on(self, sending: Sending, now: float) -> None:
         if not sending.full and self._server.room:
-            lines, self._more = self._feed.read(now, min(SLICE_LINES, self._batch))
+            lines, self._more = self._feed.read(now, min(SLICE_LINES, self._exchange.batch))
             self._take(sending, lines)
             self._read_once = True
         if not sending.waiting:
@@ -191,11 +185,7 @@ class Feeding:
             self._server.failed(error, now)
             self._failed(error, now)
             return
-        self._server.heard()
-        if not (isinstance(result, Position) and self._refused):
-            self._refused = False
-            self._backoff.passed()
-            self._telling.going_on(self._source)
+        self._exchange.heard(result)
         if isinstance(result, Position):
             self._stands(result, now)
         elif result is not None:
@@ -203,42 +193,23 @@ class Feeding:
 
     def _answered(self, answer: EventsAnswer, now: float) -> None:
         assert self._sending is not None
-        self._heard_at = now
         self._acked = self._sending.position.offset, self._sending.position.check
-        self.counts.answered(answer, time.time())
         self._hold(self._sending)
         self._feed.release()
-        self._telling.refused(answer)
-        if answer.duplicate > self._expected:
-            self._telling.another_sender(self._source)
+        if not self._exchange.answered(answer, now):
             self._forget()
-        self._expected = max(0, self._expected - answer.duplicate)
 
     def _failed(self, error: Exception, now: float) -> None:
-        self.counts.failures += 1
-        self._refused = self._sending is not None
+        self._exchange.failed(sent=self._sending is not None)
         self._all_sent = False
         self._forget()
-        if self._server.away:
-            return
-        if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
-            self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
-            return
-        if isinstance(error, ApiError) and error.code == "sequence_gap":
-            self._server.outages += 1  # it may have been restored: all are asked
-        wait_s, event = patience(error)
-        self._backoff.failed(now, wait_s)
-        if event:
-            self._telling.failed(self._source, event, error)
+        self._exchange.wait(error, now)
 
     def _forget(self) -> None:
         """What was read and has no receipt is read again."""
         self._sending = None
         self._more = False
-        self._server.waiting_bytes -= self._held_bytes
-        self._held_bytes = 0
+        self._exchange.hold(0)
 
     def _hold(self, sending: Sending) -> None:
-        held = sending.size_bytes + sending.waiting * EVENT_BYTES
-        self._server.waiting_bytes += held - self._held_bytes
-        self._held_bytes = held
+        self._exchange.hold(sending.size_bytes + sending.waiting * EVENT_BYTES)

@@ -9,18 +9,16 @@ that does not go on there is reported and left alone.
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from flowtally.agents.follow.counted import check_counted
-from flowtally.agents.follow.courier import Backoff, Job
+from flowtally.agents.follow.courier import Job
+from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.files import FollowedFile
 from flowtally.agents.follow.intake import Intake, Reading
-from flowtally.agents.follow.patience import patience
 from flowtally.agents.position import Position
 from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember
-from flowtally.agents.sending import BATCH_EVENTS, Sending
-from flowtally.client import ApiError, Unreachable
+from flowtally.agents.sending import Sending
 from flowtally.protocol import EventsAnswer
 
 INTERVAL_S: Final = 0.7  # between two requests of a stream, where it has no full batch
@@ -39,20 +37,15 @@ class Stream:
         self._reading = reading
         self._server = reading.server
         self._telling = reading.telling
+        self._exchange = Exchange(source, reading.server, reading.telling, reading.counts)
         self._sending: Sending | None = None
         self._remember: Remember | None = None
         self._intake: Intake | None = None  # while it stands
         self._job: Job[Position] | Job[EventsAnswer | None] | None = None
-        self._backoff = Backoff()
-        self._batch = BATCH_EVENTS
-        self._expected = 0  # duplicates that the next answers may have
         self._acked = -1  # offset up to which the server has it, as last heard
         self._outages = self._server.outages
-        self._heard_at = float("-inf")
         self._sent_at = float("-inf")
-        self._held_bytes = 0
         self._done: FollowedFile | None = None
-        self._refused = False  # the last events were: that the server answers otherwise heals nothing
         self._slot = False
         self._reopened = False  # the present file was closed in between
         self._copy_until = float("-inf")  # for how long a copy is waited for; -inf: it is not
@@ -118,23 +111,23 @@ class Stream:
 
     @property
     def failing(self) -> bool:
-        return self._backoff.failures > 0
+        return self._exchange.backoff.failures > 0
 
     @property
     def backoff_until(self) -> float:
-        return self._backoff.until
+        return self._exchange.backoff.until
 
     def turn(self, now: float) -> None:
         if self._job is not None:
             if not self._job.done:
                 return
             self._ended(now)
-        if now < self._backoff.until:
+        if now < self._exchange.backoff.until:
             return
         if self._outages != self._server.outages and self._job is None:
             self._outages = self._server.outages
             self._forget()
-            self._heard_at = float("-inf")
+            self._exchange.heard_at = float("-inf")
         if self.file is None and not self._take_next(now):
             self._miss_copy(now)
             self._recheck(now)
@@ -151,7 +144,7 @@ class Stream:
             self._ended(now)
         if self._sending is None or self._intake is None or not self.waiting or self._server.away:
             return True
-        if now >= self._backoff.until:
+        if now >= self._exchange.backoff.until:
             self._send(self._sending, self._intake, now)
         return False
 
@@ -221,7 +214,7 @@ class Stream:
     def _new_sending(self) -> Sending:
         mapper, self._remember = self._reading.reader()
         self._sending = Sending(
-            self._server.client, self.source, mapper, self._reading.options, self._batch, any_options=True
+            self._server.client, self.source, mapper, self._reading.options, self._exchange.batch, any_options=True
         )
         return self._sending
 
@@ -229,10 +222,10 @@ class Stream:
         sending, file = self._sending, self.file
         assert sending is not None
         assert file is not None
-        self._intake = Intake(file, sending, self._reading, position, self._batch)
+        self._intake = Intake(file, sending, self._reading, position, self._exchange.batch)
         file.fault = False
-        self._heard_at = now
-        self._expected = sending.ahead
+        self._exchange.heard_at = now
+        self._exchange.expected = sending.ahead
         if sending.other_options:
             self._telling.options(self.source, position, sending.other_options, self._reading.options)
         if position.offset < self._acked:
@@ -243,9 +236,9 @@ class Stream:
 
     def _recheck(self, now: float) -> None:
         """Nothing is left to read: does the server still have all of it?"""
-        if self._done is None or now - self._heard_at < RECHECK_S or not self._server.may_ask(now):
+        if self._done is None or now - self._exchange.heard_at < RECHECK_S or not self._server.may_ask(now):
             return
-        self._heard_at = now
+        self._exchange.heard_at = now
         sending = self._new_sending()
         self._job = self._server.ask(sending.resume)
 
@@ -264,7 +257,7 @@ class Stream:
             except OSError as error:
                 self._trouble(file, error, now)
                 return
-            self._hold(intake.held_bytes)
+            self._exchange.hold(intake.held_bytes)
         self._tell_half(file, intake.half_bytes(now))
         if sending.waiting:
             if self._is_due(sending, intake, now):
@@ -273,7 +266,7 @@ class Stream:
             self._leave_cut(file, intake.cut, intake.place[0], intake.last)
         elif intake.may_leave(now):
             self._leave(file)
-        elif now - self._heard_at >= RECHECK_S:
+        elif now - self._exchange.heard_at >= RECHECK_S:
             self._forget()
 
     def _tell_half(self, file: FollowedFile, size_bytes: int | None) -> None:
@@ -321,11 +314,7 @@ class Stream:
             self._server.failed(error, now)
             self._failed(error, now)
             return
-        self._server.heard()
-        if not isinstance(result, Position) or not self._refused:
-            self._refused = False
-            self._backoff.passed()
-            self._telling.going_on(self.source)
+        self._exchange.heard(result)
         if isinstance(result, Position):
             if self.file is None:
                 self._rechecked(result)
@@ -346,21 +335,15 @@ class Stream:
     def _answered(self, answer: EventsAnswer, now: float) -> None:
         sending = self._sending
         assert sending is not None
-        self._heard_at = now
         self._acked = sending.position.offset
         if self.file is not None:
             self.file.pause.passed()
-        self._reading.counts.answered(answer, time.time())
-        self._hold(0)
-        self._telling.refused(answer)
-        if answer.duplicate > self._expected:
-            self._telling.another_sender(self.source)
+        self._exchange.hold(0)
+        if not self._exchange.answered(answer, now):
             self._forget()
-        self._expected = max(0, self._expected - answer.duplicate)
 
     def _failed(self, error: Exception, now: float) -> None:
-        self._reading.counts.failures += 1
-        self._refused = self._intake is not None
+        self._exchange.failed(sent=self._intake is not None)
         self._forget()
         file = self.file
         if isinstance(error, LogChanged):
@@ -373,27 +356,13 @@ class Stream:
         if isinstance(error, (OSError, LogDamaged)) and file is not None:
             self._trouble(file, error, now)
             return
-        if isinstance(error, Unreachable) or self._server.away:  # which is told, and waited for, for all
-            return
-        if isinstance(error, ApiError) and error.code == "too_many_new" and self._batch > 1:
-            self._batch = max(1, self._batch // 4)  # and at once: the request was too large, not the time wrong
-            return
-        if isinstance(error, ApiError) and error.code == "sequence_gap":
-            self._server.outages += 1  # it may have been restored: all are asked
-        wait_s, event = patience(error)
-        self._backoff.failed(now, wait_s)
-        if event:
-            self._telling.failed(self.source, event, error)
+        self._exchange.wait(error, now)
 
     def _forget(self) -> None:
         """What was read and has no receipt is read again."""
         self._intake = None
         self._sending = None
-        self._hold(0)
-
-    def _hold(self, size_bytes: int) -> None:
-        self._server.waiting_bytes += size_bytes - self._held_bytes
-        self._held_bytes = size_bytes
+        self._exchange.hold(0)
 
     # ── leaving a file
 
