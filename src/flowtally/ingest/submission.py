@@ -29,7 +29,22 @@ REFUSED: Final = 3
 NAMES: Final[tuple[ReceiptStatus, ...]] = ("stored", "duplicate", "conflict", "refused")
 
 
-class Submission(msgspec.Struct, gc=True, eq=False):
+class _OfWriter:
+    """A request that somebody sent, for the queue."""
+
+    __slots__ = ()
+    writer: Writer
+
+    @property
+    def account(self) -> str | None:
+        return self.writer.account
+
+    @property
+    def turn(self) -> str:
+        return self.writer.account or self.writer.sender
+
+
+class Submission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request's events. `faults` are items that are no usage event, by index; `size` is the bytes of the body, not
     compressed; `prepared` where its own thread did that already."""
 
@@ -47,16 +62,8 @@ class Submission(msgspec.Struct, gc=True, eq=False):
     def count(self) -> int:
         return len(self.events)
 
-    @property
-    def account(self) -> str | None:
-        return self.writer.account
 
-    @property
-    def turn(self) -> str:
-        return self.writer.account or self.writer.sender
-
-
-class Correcting(msgspec.Struct, gc=True, eq=False):
+class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request of corrections: it is a block of its own, so that it sees everything before it. `found` are the
     events they name that were there when the request came: rows never change, so they are not looked up again."""
 
@@ -72,16 +79,8 @@ class Correcting(msgspec.Struct, gc=True, eq=False):
     def count(self) -> int:
         return len(self.corrections)
 
-    @property
-    def account(self) -> str | None:
-        return self.writer.account
 
-    @property
-    def turn(self) -> str:
-        return self.writer.account or self.writer.sender
-
-
-class Metering(msgspec.Struct, gc=True, eq=False):
+class Metering(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request of readings, in their order, and when each was read. Others of readings may be in its block, and
     nothing else."""
 
@@ -96,14 +95,6 @@ class Metering(msgspec.Struct, gc=True, eq=False):
     @property
     def count(self) -> int:
         return len(self.readings)
-
-    @property
-    def account(self) -> str | None:
-        return self.writer.account
-
-    @property
-    def turn(self) -> str:
-        return self.writer.account or self.writer.sender
 
 
 class Swept(msgspec.Struct, frozen=True):
