@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import Meta
-
-from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.mapping import Mapper, Mapping
+from flowtally.agents.follow.entry import ReadEntry
+from flowtally.agents.formats import format_of
+from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import mapping_text
 from flowtally.agents.reader import digest
 from flowtally.errors import ConfigError
 from flowtally.events import MAX_POSITION_CHARS
 
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 
-
-class Entry(Declared, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
-    """Fields as the options of `flowtally import` of the same name."""
-
-    name: Name
-    account: str = ""
-    user_from: str = "user"
-    pattern: str = ""
-    product: str = ""
-    skip_status: tuple[int, ...] = ()
-
-    @property
-    def declared(self) -> Declared:
-        return Declared(**{name: getattr(self, name) for name in Declared.__struct_fields__})
-
-    @property
-    def mapping(self) -> Mapping:
-        return Mapping(**{name: getattr(self, name) for name in Mapping.__struct_fields__})
+class Entry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """Nothing is in the log itself, so a format must say all of it."""
 
     def mapper(self) -> Mapper:
         """ConfigError for a format that is of no use here."""
