@@ -16,13 +16,42 @@ from litestar.exceptions import InternalServerException
 
 from flowtally.api.room import Hold
 from flowtally.config import Config
-from flowtally.errors import ClientGone, SlowBody, TooLarge
+from flowtally.errors import (
+    ClientGone,
+    MalformedBody,
+    NewTooOften,
+    QueueFull,
+    Settling,
+    SlowBody,
+    SourceKindMismatch,
+    SourceNotYours,
+    StorageFull,
+    TooLarge,
+    TooManyNew,
+    Unprocessable,
+    UnsupportedMedia,
+)
 
 AnyRequest = Request[Any, Any, Any]
 
 UNKNOWN_BYTES: Final = 16 * 1024
 UNKNOWN_S: Final = 5
 MAX_SHOWN_DIGITS: Final = 30
+# What may come of any body that goes to the one writer.
+WRITER_ERRORS: Final = (
+    MalformedBody,
+    SourceNotYours,
+    SlowBody,
+    SourceKindMismatch,
+    TooLarge,
+    TooManyNew,
+    NewTooOften,
+    UnsupportedMedia,
+    Unprocessable,
+    QueueFull,
+    StorageFull,
+    Settling,
+)
 
 
 class Patience(msgspec.Struct, frozen=True):

@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from flowtally.api.bodies import read_body
+from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import Call
 from flowtally.api.inputs import NoQuery
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.corrections import Correction, Quantities
 from flowtally.errors import (
-    MalformedBody,
-    NewTooOften,
     NotAsExpected,
-    QueueFull,
-    Settling,
-    SlowBody,
-    SourceKindMismatch,
-    SourceNotYours,
-    StorageFull,
-    TooLarge,
-    TooManyNew,
-    Unprocessable,
-    UnsupportedMedia,
 )
 from flowtally.ledger.trail import ids
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
@@ -57,21 +45,7 @@ EXAMPLES = [
     sends=True,
     query=NoQuery,
     answer=CorrectionsAnswer,
-    errors=(
-        MalformedBody,
-        SourceNotYours,
-        SlowBody,
-        NotAsExpected,
-        SourceKindMismatch,
-        TooLarge,
-        TooManyNew,
-        NewTooOften,
-        UnsupportedMedia,
-        Unprocessable,
-        QueueFull,
-        StorageFull,
-        Settling,
-    ),
+    errors=(*WRITER_ERRORS, NotAsExpected),
     raw_body={"application/json": EXAMPLES},
     raw_item=Correction,
     example=CorrectionsAnswer(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import read_body
+from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.operation import AnyRequest, operation
@@ -17,22 +17,10 @@ from flowtally.errors import (
     AtomicRefused,
     EventRefused,
     HoldsFull,
-    MalformedBody,
-    NewTooOften,
     NotFound,
     NotYourAccount,
-    QueueFull,
     RolledUp,
     SequenceGap,
-    Settling,
-    SlowBody,
-    SourceKindMismatch,
-    SourceNotYours,
-    StorageFull,
-    TooLarge,
-    TooManyNew,
-    Unprocessable,
-    UnsupportedMedia,
 )
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
 
@@ -82,25 +70,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sends=True,
     query=EventsQuery,
     answer=EventsAnswer,
-    errors=(
-        MalformedBody,
-        SourceNotYours,
-        NotYourAccount,
-        SlowBody,
-        SequenceGap,
-        SourceKindMismatch,
-        TooLarge,
-        TooManyNew,
-        NewTooOften,
-        UnsupportedMedia,
-        Unprocessable,
-        AtomicRefused,
-        EventRefused,
-        QueueFull,
-        StorageFull,
-        HoldsFull,
-        Settling,
-    ),
+    errors=(*WRITER_ERRORS, NotYourAccount, SequenceGap, AtomicRefused, EventRefused, HoldsFull),
     raw_body={
         "application/json": [PLAIN],
         "application/x-ndjson": '{"source":"gateway-1","sequence":1,"account":"acme","time":"2026-03-01T12:00:00Z"}\n',

@@ -13,22 +13,13 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import read_body
+from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import JSON, Call, Reply
 from flowtally.api.inputs import check_known
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.edges import load_zone
 from flowtally.errors import (
     MalformedBody,
-    NewTooOften,
-    QueueFull,
-    Settling,
-    SlowBody,
-    SourceKindMismatch,
-    SourceNotYours,
-    StorageFull,
-    TooLarge,
-    TooManyNew,
     UnknownZone,
     Unprocessable,
     UnsupportedMedia,
@@ -94,21 +85,7 @@ class AccountingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status=204,
     query=AccountingQuery,
     answer=None,
-    errors=(
-        MalformedBody,
-        SourceNotYours,
-        SlowBody,
-        SourceKindMismatch,
-        TooLarge,
-        TooManyNew,
-        NewTooOften,
-        UnknownZone,
-        UnsupportedMedia,
-        Unprocessable,
-        QueueFull,
-        StorageFull,
-        Settling,
-    ),
+    errors=(*WRITER_ERRORS, UnknownZone),
     raw_body={JSON: ACCOUNTING},
     raw_item=dict[str, str | int | RadiusAttribute],
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import read_body
+from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.lists import Cursor, Limit
@@ -16,19 +16,7 @@ from flowtally.api.operation import AnyRequest, Listed, operation
 from flowtally.api.problems import HELD
 from flowtally.corrections import Quantities
 from flowtally.errors import (
-    MalformedBody,
-    NewTooOften,
     NotFound,
-    QueueFull,
-    Settling,
-    SlowBody,
-    SourceKindMismatch,
-    SourceNotYours,
-    StorageFull,
-    TooLarge,
-    TooManyNew,
-    Unprocessable,
-    UnsupportedMedia,
 )
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
@@ -66,20 +54,7 @@ class ReadingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sends=True,
     query=ReadingsQuery,
     answer=ReadingsAnswer,
-    errors=(
-        MalformedBody,
-        SourceNotYours,
-        SlowBody,
-        SourceKindMismatch,
-        TooLarge,
-        TooManyNew,
-        NewTooOften,
-        UnsupportedMedia,
-        Unprocessable,
-        QueueFull,
-        StorageFull,
-        Settling,
-    ),
+    errors=WRITER_ERRORS,
     raw_body={
         "application/json": [READING, CLOSING],
         "application/x-ndjson": '{"source":"nas-1","counter":"nas-1/5f","account":"acme","time":"2026-03-01T12:00:10Z",'
