@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from tests.agents.programs.running import ROOT, process, program
+from tests.agents.programs.running import ROOT, apache_head, process, program
 from tests.agents.programs.traffic import origin
 from tests.nginx import free_port
 
@@ -179,18 +179,9 @@ server {{ listen 127.0.0.1:{port}; location / {{ return 200; }} }}
 def _serve_apache(folder: Path, binary: str) -> Iterator[Serving]:
     port, config = free_port(), folder / "apache.conf"
     modules = ("mpm_event", "authn_core", "authn_anon", "authz_core", "authz_user", "auth_basic")
-    loaded = "".join(f"LoadModule {one}_module /usr/lib/apache2/modules/mod_{one}.so\n" for one in modules)
     logs = "".join(f"CustomLog {folder}/{name}.log {log.string}\n" for name, log in _APACHE.items())
     config.write_text(f"""\
-ServerRoot {folder}
-ServerName site.test
-PidFile {folder}/apache.pid
-DefaultRuntimeDir {folder}
-Listen 127.0.0.1:{port}
-{"User www-data" if ROOT else ""}
-{"Group www-data" if ROOT else ""}
-{loaded}
-ErrorLog {folder}/error.log
+{apache_head(folder, port, modules)}
 {logs}
 <Location "/">
   AuthType Basic

@@ -163,14 +163,10 @@ server {{
         yield Running(recipe, port, folder, moved(recipe, path=str(log)), reopen=reopen, log=log)
 
 
-@contextmanager
-def apache(folder: Path, origin: int) -> Iterator[Running]:
-    recipe, port, log = RECIPES["apache"], free_port(), folder / "flowtally.log"
-    modules = ("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "proxy", "proxy_http")
+def apache_head(folder: Path, port: int, modules: Sequence[str]) -> str:
+    """Of the configuration of an Apache that is nobody's but this test's."""
     loaded = "".join(f"LoadModule {one}_module /usr/lib/apache2/modules/mod_{one}.so\n" for one in modules)
-    (folder / "logs").mkdir()
-    config = folder / "apache.conf"
-    config.write_text(f"""\
+    return f"""\
 ServerRoot {folder}
 ServerName site.test
 PidFile {folder}/apache.pid
@@ -179,7 +175,17 @@ Listen 127.0.0.1:{port}
 {"User www-data" if ROOT else ""}
 {"Group www-data" if ROOT else ""}
 {loaded}
-ErrorLog {folder}/error.log
+ErrorLog {folder}/error.log"""
+
+
+@contextmanager
+def apache(folder: Path, origin: int) -> Iterator[Running]:
+    recipe, port, log = RECIPES["apache"], free_port(), folder / "flowtally.log"
+    modules = ("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "proxy", "proxy_http")
+    (folder / "logs").mkdir()
+    config = folder / "apache.conf"
+    config.write_text(f"""\
+{apache_head(folder, port, modules)}
 {lines_of(recipe, log)}
 <VirtualHost *>
   CustomLog {folder}/own.log "%h"
