@@ -36,6 +36,7 @@
     │   ├── IdempotencyMismatch     same Idempotency-Key, other body
     │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
     │   ├── SequenceGap             numbered events that do not continue at mark + 1
+    │   ├── EventConflict           a body that is one event, stored before with other content: carries its receipt
     │   └── SourceKindMismatch      numbered events for a named source, readings for either, or the reverse
     ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
     ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
@@ -45,7 +46,7 @@
     ├── UnsupportedMedia (415)
     ├── Unprocessable (422)         understood, and wrong: carries the field
     │   ├── AtomicRefused           ?atomic=true and at least one event refused or in conflict
-    │   └── EventRefused            a body that is one event, which is refused or in conflict: carries its receipt
+    │   └── EventRefused            a body that is one event, which is refused: carries its receipt
     ├── RateLimited (429)           too often: carries retry_after_s
     │   ├── NewTooOften             more new sources or users than an account may bring within an hour
     │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
@@ -298,6 +299,14 @@ class SequenceGap(Conflict):
     title = "The numbers do not continue at the mark"
 
 
+class EventConflict(Conflict):
+    """Of a body that is one event and no list: its id or number was stored before with other content, and that stays.
+    Sending it again does not help."""
+
+    code = "event_conflict"
+    title = "The event was stored before with other content"
+
+
 class SourceKindMismatch(Conflict):
     code = "source_kind_mismatch"
     title = "A source keeps the kind of its first use"
@@ -358,7 +367,7 @@ class AtomicRefused(Unprocessable):
 
 
 class EventRefused(Unprocessable):
-    """Of a body that is one event and no list. Who sends one at a time may look at nothing but the status."""
+    """Of a body that is one event and no list. The receipt says why, and whether it may be stored another time."""
 
     code = "event_refused"
     title = "The event was not stored"

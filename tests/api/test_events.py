@@ -80,6 +80,7 @@ def test_a_body_is_given_up_as_soon_as_it_is_too_large(make_client: Callable[...
         (errors.SequenceGap("gap", sequence=5), 409, None),
         (errors.AtomicRefused("no", receipts=[]), 422, None),
         (errors.EventRefused("no", stored=0, duplicate=0, conflict=0, refused=1, receipts=[]), 422, None),
+        (errors.EventConflict("no", stored=0, duplicate=0, conflict=1, refused=0, receipts=[]), 409, None),
     ],
 )
 def test_what_ingest_raises_is_answered_with_its_own_status(

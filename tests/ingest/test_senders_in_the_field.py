@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.ingest.conftest import TIME, House, named, numbered
 from tests.live import Live, live_server
 
-from flowtally.errors import EventRefused, FlowtallyError, MalformedBody, SequenceGap, UnsupportedMedia
+from flowtally.errors import EventConflict, EventRefused, FlowtallyError, MalformedBody, SequenceGap, UnsupportedMedia
 from flowtally.events import UsageEvent, number_of
 from flowtally.ingest.cloud_headers import ATTRIBUTES, attributes_of, is_binary
 from flowtally.ingest.decode import Decoded, decode_request
@@ -194,10 +194,31 @@ def test_one_event_that_is_refused_is_no_success(
     assert error.detail.startswith(code)
 
 
-def test_nor_is_one_whose_id_was_stored_with_another_content(light: House) -> None:
+@pytest.mark.parametrize(
+    ("first", "again", "kind", "headers"),
+    [
+        (plain(), plain(bytes_up=2), JSON, None),
+        (cloud(), cloud({"bytes_up": 2}), CLOUD, None),
+        (cloud(), cloud({"bytes_up": 2}), JSON, None),
+        (DATA, b'{"bytes_up":2}', JSON, HEADERS),
+    ],
+)
+def test_nor_is_one_whose_id_was_stored_with_another_content(
+    light: House, first: bytes, again: bytes, kind: str, headers: dict[str, str] | None
+) -> None:
+    ask(light, first, kind, headers)
+    error = refusal(light, again, kind, headers)
+    assert (type(error), error.status) == (EventConflict, 409)
+    assert (error.extra["stored"], error.extra["conflict"], error.extra["refused"]) == (0, 1, 0)
+    receipts: Any = error.extra["receipts"]
+    assert [(one.status, one.retriable) for one in receipts] == [("conflict", False)]
+    assert ask(light, first, kind, headers).duplicate == 1  # the same content is no conflict, before and after
+
+
+def test_a_list_in_which_one_is_in_conflict_is_a_success(light: House) -> None:
     ask(light, plain())
-    error = refusal(light, plain(bytes_up=2))
-    assert (type(error), error.extra["conflict"]) == (EventRefused, 1)
+    for body, kind in ((b"[" + plain(bytes_up=2) + b"]", JSON), (plain(bytes_up=2), NDJSON)):
+        assert ask(light, body, kind).conflict == 1
 
 
 def test_one_numbered_event_that_is_held_is_kept_and_so_a_success(light: House) -> None:
@@ -252,7 +273,11 @@ def test_events_are_stored_however_a_shipper_writes_them(light: House, body: byt
         (LINES, "text/plain", "x-ndjson"),
         (LINES, "application/msgpack", "x-ndjson"),  # Fluent Bit's default
         (LINES, "application/x-www-form-urlencoded", "x-ndjson"),  # curl -d
+        (LINES, "application/x-www-form-urlencoded", "curl: -H 'Content-Type: application/json'"),
         (LINES, "", "missing"),
+        (LINES, "", "curl: -H"),
+        (b"", JSON, "it is empty"),
+        (b" \n", CLOUD, "it is empty"),
         (gzip.compress(LINES), NDJSON, "not JSON"),  # without a Content-Encoding
     ],
 )
@@ -339,7 +364,7 @@ def test_a_real_server_takes_them_and_counts_what_it_refused(tmp_path: Path) -> 
     with live_server(tmp_path / "data") as live, httpx.Client(base_url=live.url) as client:
         client.headers["Authorization"] = f"Bearer {live.token}"
         client.post("/v1/accounts", json={"id": "acme"})
-        for data, status in ((DATA, 200), (DATA, 200), (DATA.replace(b"734003200", b"1"), 422), (b"{", 400)):
+        for data, status in ((DATA, 200), (DATA, 200), (DATA.replace(b"734003200", b"1"), 409), (b"{", 400)):
             answer = over_a_socket(live, BINARY % (b"bin-1", live.token.encode(), len(data), data))
             assert answer.startswith(b"HTTP/1.1 %d " % status), answer
         kind = {"Content-Type": JSON}

@@ -15,6 +15,7 @@ from flowtally.api.operation import AnyRequest, operation
 from flowtally.api.problems import HELD
 from flowtally.errors import (
     AtomicRefused,
+    EventConflict,
     EventRefused,
     HoldsFull,
     NotFound,
@@ -70,7 +71,7 @@ class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sends=True,
     query=EventsQuery,
     answer=EventsAnswer,
-    errors=(*WRITER_ERRORS, NotYourAccount, SequenceGap, AtomicRefused, EventRefused, HoldsFull),
+    errors=(*WRITER_ERRORS, NotYourAccount, SequenceGap, EventConflict, AtomicRefused, EventRefused, HoldsFull),
     raw_body={
         "application/json": [PLAIN],
         "application/x-ndjson": '{"source":"gateway-1","sequence":1,"account":"acme","time":"2026-03-01T12:00:00Z"}\n',
@@ -104,9 +105,9 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
     The answer is 200 as soon as every event has a receipt and all `stored` ones would survive a power cut: send
     anything else again, as often as needed; `(source, id)`, or the number of a numbered source, counts once for ever.
     503 says when to come back. Look at the receipts, or say `atomic`: of a list events may be refused in an answer 200.
-    A body that is one event and no list is answered 422 `event_refused`, with the receipt, where the event is refused
-    or in conflict and not held. An object in which a member stands twice is no event (`invalid_event`): nobody knows
-    which of them counts.
+    A body that is one event and no list is answered 422 `event_refused` where the event is refused and not held, and
+    409 `event_conflict` where it is in conflict; the receipt is in the problem document. An object in which a member
+    stands twice is no event (`invalid_event`): nobody knows which of them counts.
 
     A refused event is `retriable` where the reason may pass (`unknown_account`, `unknown_user`, `time_in_future`). A
     named one can be sent again. A numbered one is held: its number is taken, so go on; it is stored when the reason has
@@ -131,7 +132,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
             in_thread=partial(call.house.read, call.credential),
             headers=_attributes(request),
         )
-    except (HoldsFull, EventRefused) as error:
+    except (HoldsFull, EventRefused, EventConflict) as error:
         call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
         raise
     call.house.metrics.events(taken)

@@ -173,8 +173,7 @@ def world_faults(
     `writers` are (writer, how many events) in order; `statuses` the status of every account that exists."""
     reasons: Reasons = {}
     for row in np.flatnonzero(times > latest_at).tolist():
-        at, limit = format_instant(int(times[row])), format_instant(latest_at)
-        reasons[row] = Reason("time_in_future", f"time {at} is after {limit}, the latest the clock rule allows")
+        reasons[row] = in_future(format_instant(int(times[row])), latest_at)
     if any(statuses.get(account) not in ("active", "suspended") for account in set(columns.account)):
         for row, account in enumerate(columns.account):
             status = statuses.get(account)
@@ -191,6 +190,12 @@ def world_faults(
                     reasons[row] = Reason(NOT_YOUR_ACCOUNT, detail)
         start += count
     return reasons
+
+
+def in_future(time: object, latest_at: int) -> Reason:
+    """Why nothing is stored that has still to come."""
+    latest = format_instant(latest_at)
+    return Reason("time_in_future", f"time {time} is in the future: the latest that is taken now is {latest}")
 
 
 def unknown_account(account: str) -> Reason:

@@ -17,10 +17,10 @@ import pyarrow as pa
 import xxhash
 
 from flowtally.corrections import NOTHING, QUANTITIES, Correction, EventRef, Quantities
-from flowtally.edges import format_instant, parse_if_any, parse_instant
+from flowtally.edges import parse_if_any, parse_instant
 from flowtally.errors import NotAsExpected
 from flowtally.events import METERED
-from flowtally.ingest.admission import Reason, Times, Writer
+from flowtally.ingest.admission import Reason, Times, Writer, in_future
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import as_number
 from flowtally.ingest.prepare import Key
@@ -360,8 +360,7 @@ def _adjustment_reason(one: Correction, statuses: dict[str, str], unknown: bool,
     if unknown:
         return Reason("unknown_user", f"there is no user {one.user!r}")
     if _at(one) > latest:
-        limit = format_instant(latest)
-        return Reason("time_in_future", f"time {one.time} is after {limit}, the latest the clock rule allows")
+        return in_future(one.time, latest)
     return None
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
-from flowtally.errors import MalformedBody, Unprocessable, UnsupportedMedia
+from flowtally.errors import MalformedBody, Unprocessable
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
+from flowtally.ingest.items import unsupported
 from flowtally.members import count_members, find_repeated
 from flowtally.texts import printable
 
@@ -27,7 +28,7 @@ def decode_corrections(body: bytes, media_type: str) -> list[Correction]:
     the index and the field of the first that is wrong."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind != PLAIN:
-        raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not {PLAIN}", accepted=[PLAIN])
+        raise unsupported(kind, [PLAIN])
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
         if is_array(body):  # counted before anything is made of it

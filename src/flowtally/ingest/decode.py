@@ -18,13 +18,23 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from flowtally.errors import MalformedBody, TooLarge, Unprocessable, UnsupportedMedia
+from flowtally.errors import MalformedBody, TooLarge, Unprocessable
 from flowtally.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
 from flowtally.ingest import once
 from flowtally.ingest.cloud_headers import Headers, attributes_of, is_binary
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.counting import check_counts, check_labels, count_names, is_array
-from flowtally.ingest.items import NO_JSON, Item, Items, elements_of, is_lines, lines_of, whole, without_mark
+from flowtally.ingest.items import (
+    NO_JSON,
+    Item,
+    Items,
+    elements_of,
+    is_lines,
+    lines_of,
+    unsupported,
+    whole,
+    without_mark,
+)
 from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
 from flowtally.texts import is_text, printable, text_fault
@@ -68,8 +78,7 @@ def decode(body: bytes, media_type: str) -> Decoded:
     kind = media_type.partition(";")[0].strip().lower()
     decoder = _DECODERS.get(kind)
     if decoder is None:
-        known = ", ".join(MEDIA_TYPES)
-        raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
+        raise unsupported(kind, MEDIA_TYPES)
     body = without_mark(body)
     colons = check_counts(body, MAX_EVENTS)
     with _one_at_a_time if colons > MANY_COLONS else nullcontext():

@@ -17,9 +17,8 @@ from msgspec.structs import replace
 from flowtally.corrections import NOTHING, Quantities
 from flowtally.counter_values import Values
 from flowtally.counters import Seen, Standing, Step, close, step
-from flowtally.edges import format_instant
 from flowtally.events import MAX_QUANTITY
-from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, unknown_account
+from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, in_future, unknown_account
 from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.ingest.directory import Directory
@@ -150,7 +149,7 @@ class _Planning:
         if isinstance(at, Reason):
             return _refused(index, one, at)
         if at > self._latest_at:
-            return _refused(index, one, _in_future(one, self._latest_at))
+            return _refused(index, one, in_future(one.time, self._latest_at))
         if one.closes is not None:
             return self._close(index, one, one.closes, at)
         place = self._place(one)
@@ -259,11 +258,6 @@ class _Planning:
         # A user of a row of this block that is to be made has no id yet.
         name = (standing.account, standing.user[1:]) if standing.user.startswith("?") else None
         return Made(source, counter, at, standing, NOTHING, MISSING, {}, name)
-
-
-def _in_future(one: Reading, latest_at: int) -> Reason:
-    limit = format_instant(latest_at)
-    return Reason("time_in_future", f"time {one.time} is after {limit}, the latest the clock rule allows")
 
 
 def _refused(index: int, one: Reading | Unreadable, reason: Reason) -> ReadingReceipt:

@@ -20,7 +20,7 @@ import structlog
 from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
 from flowtally.corrections import Correction
-from flowtally.errors import ConfigError, EventRefused, Unavailable
+from flowtally.errors import ConfigError, EventConflict, EventRefused, Unavailable
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.block import is_never_stored, refuse
@@ -166,9 +166,9 @@ class Ingest:
         headers: Headers = (),
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
-        carries what became of the events before, EventRefused of the one. `made` hears from any thread how much a
-        packed body becomes; what it raises ends the request. `in_thread`: where a large body is read. `headers`: of
-        the request, their names in small letters; a CloudEvent's attributes may be there."""
+        carries what became of the events before, EventRefused and EventConflict of the one. `made` hears from any
+        thread how much a packed body becomes; what it raises ends the request. `in_thread`: where a large body is read.
+        `headers`: of the request, their names in small letters; a CloudEvent's attributes may be there."""
         read = partial(decode_request, media_type=content_type, headers=headers)
         decoded, prepared, size = await self._read(body, content_encoding, read, made, in_thread)
         if not decoded.events:
@@ -447,12 +447,13 @@ def _new_limits(config: Config) -> NewLimits:
 
 
 def _told(found: EventsAnswer, *, alone: bool) -> EventsAnswer:
-    """EventRefused where a body that is one event did not get into the store, and is not held either: who sends one at
-    a time may look at nothing but the status."""
+    """EventRefused or EventConflict where a body that is one event did not get into the store, and is not held either:
+    who sends one at a time may look at nothing but the status."""
     if not alone or found.held or not (found.refused or found.conflict):
         return found
     [receipt] = found.receipts
-    raise EventRefused(f"{receipt.code}: {receipt.detail}", **msgspec.structs.asdict(found))
+    kind = EventConflict if found.conflict else EventRefused
+    raise kind(f"{receipt.code}: {receipt.detail}", **msgspec.structs.asdict(found))
 
 
 def _writer(credential: Credential) -> Writer:

@@ -7,12 +7,12 @@ MalformedBody, with the place, and with what often makes such a body.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from flowtally.errors import MalformedBody, TooLarge
+from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
 from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
@@ -20,6 +20,7 @@ from flowtally.protocol import MAX_EVENTS
 EXCERPT: Final = 200
 BOM: Final = b"\xef\xbb\xbf"  # before a text; RFC 8259 lets a reader ignore it
 LINES: Final = "application/x-ndjson"
+FORM: Final = "application/x-www-form-urlencoded"  # what curl says of a body unless it is told
 NO_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 _any = msgspec.json.Decoder()
@@ -92,6 +93,14 @@ def values_of(body: bytes, most: int, *, lines: bool) -> Iterator[tuple[Any, Rep
         yield item.value(), find(item.text)
 
 
+def unsupported(kind: str, accepted: Sequence[str]) -> UnsupportedMedia:
+    """Of a body whose media type, without its parameters, is none of these."""
+    told = f"Content-Type {kind or 'missing'} is not one of {', '.join(accepted)}"
+    if kind in ("", FORM):
+        told += f". With curl: -H 'Content-Type: {accepted[-1]}'"
+    return UnsupportedMedia(told, accepted=list(accepted))
+
+
 def is_lines(body: bytes) -> bool:
     """Whether it is objects on lines of their own, whatever its media type says: its first line is one, and others
     follow."""
@@ -116,6 +125,8 @@ def _find_none(text: bytes) -> Repeated | None:
 
 def _hint(text: bytes) -> str:
     """What often makes such a text."""
+    if not text.strip():
+        return " (it is empty)"
     if text[:2] in (b"\xff\xfe", b"\xfe\xff") or text[1:2] == b"\0":
         return ". It looks like UTF-16; JSON is sent as UTF-8"
     if b"}{" in text:

@@ -12,11 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.edges import parse_instant
-from flowtally.errors import FlowtallyError, TooLarge, UnsupportedMedia
+from flowtally.errors import FlowtallyError, TooLarge
 from flowtally.ingest.admission import Reason
 from flowtally.ingest.counting import check_counts
 from flowtally.ingest.decode import MAX_FAULT_CHARS, NDJSON, PLAIN
-from flowtally.ingest.items import values_of, without_mark
+from flowtally.ingest.items import unsupported, values_of, without_mark
 from flowtally.members import Repeated
 from flowtally.readings import MAX_READINGS, Reading, fault_of
 from flowtally.texts import printable
@@ -38,8 +38,7 @@ def decode_readings(body: bytes, media_type: str) -> list[Reading | Unreadable]:
     """The items of a decompressed body, in order. Raises MalformedBody, TooLarge, UnsupportedMedia."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in (*MEDIA_TYPES, "application/jsonl"):
-        known = ", ".join(MEDIA_TYPES)
-        raise UnsupportedMedia(f"Content-Type {kind or 'missing'} is not one of {known}", accepted=list(MEDIA_TYPES))
+        raise unsupported(kind, MEDIA_TYPES)
     body = without_mark(body)
     check_counts(body, MAX_READINGS)
     found = [_reading(*one) for one in values_of(body, MAX_READINGS, lines=kind != PLAIN)]
