@@ -176,12 +176,3 @@ def test_files_of_a_ledger_that_lack_a_table_are_refused(made: Path, tmp_path: P
     said = run("restore", str(copy), "--data", str(tmp_path / "new"), "--ledger-url", empty, code=1)
     assert "does not hold the tables of a ledger" in said
     assert tables(empty) == []
-
-
-def test_a_backup_with_its_ledger_in_a_file_takes_no_database(tmp_path: Path, empty: str) -> None:
-    with serving(tmp_path / "data") as (live, client):
-        client.post("/v1/accounts", json={"id": "acme"})
-        made = run("backup", live=live)["path"]
-    told = run("restore", made, "--data", str(tmp_path / "new"), "--ledger-url", empty, code=2)
-    assert "leave --ledger-url out" in told
-    assert tables(empty) == []

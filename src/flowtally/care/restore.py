@@ -1,33 +1,36 @@
-"""A backup put back into an empty data directory, and into an empty database where its ledger was in PostgreSQL:
-checked, settled, verified, and only then in its place.
+"""A backup put back into an empty data directory, and into empty databases where some of it goes there: checked,
+settled, verified, and only then in its place.
 
 Owns the order. Everything happens in a directory of its own inside the new data directory; what is finished is moved
-out of it, keys first, so that a restore that was cut short is refused by a start instead of served.
+out of it, keys first, so that a restore that was cut short is refused by a start instead of served. Which places may be
+named is `destination`'s, how a ledger changes its database `portable`'s.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from flowtally.care import manifest, verify
+from flowtally.care import destination, manifest, verify
 from flowtally.care.backup import SECRETS
+from flowtally.care.destination import LEDGER, WORK, Destination
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
 from flowtally.edges import parse_instant
-from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts, ConfigError
+from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts
 from flowtally.ingest import identity, recovery
-from flowtally.lease import DATA_LOCK, Lease, me, of_data
+from flowtally.lease import Lease, of_data
 from flowtally.ledger import erasures, portable, revived, trail
 from flowtally.ledger.credentials import live_credentials
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
 from flowtally.refusal import refusing
@@ -36,8 +39,6 @@ from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 
 UNREADABLE: Final = ("broken_part", "keys_file", "ledger_file")  # a start would refuse them, or should
-WORK: Final = ".restoring"
-OURS: Final = frozenset({WORK, DATA_LOCK})  # in a directory that counts as empty
 
 
 class Revive(msgspec.Struct, frozen=True):
@@ -81,21 +82,24 @@ def restore(
     told = manifest.read(source)
     choose = _chosen(revive or Revive(), told)
     _check_schema(source, told)
-    _check_target(source, data)
+    to = destination.chosen(told, data, ledger_url)
+    destination.check_empty(source, to)
     check_directory(data, "data")
-    _check_ledger(told, ledger_url)
+    destination.check_databases(to)
     _check_files(source, told, say)
-    with Lease(of_data(data), "data") as lease, _lease_of_ledger(ledger_url):
-        _check_target(source, data)  # again: nobody comes in between now
+    with Lease(of_data(data), "data") as lease, destination.lease_of_ledger(to):
+        destination.check_empty(source, to)  # again: nobody comes in between now
         work = data / WORK
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
-            settled, report, lives = _assembled(source, work, told, ledger_url, say, now, choose)
-            os.sync()
-            lease.keep()
-            close(data)
-            _put_in_place(work, data)
+            with ExitStack() as undo:  # what went elsewhere
+                settled, report, lives = _assembled(source, work, told, to, say, now, choose, undo)
+                os.sync()
+                lease.keep()
+                close(data)
+                _put_in_place(work, data)
+                undo.pop_all()
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
@@ -109,35 +113,6 @@ def _check_schema(source: Path, told: Manifest) -> None:
             f"The backup {source} has usage schema {told.usage_schema}, made by flowtally {told.flowtally}; this one "
             f"knows up to {known}. Restore it with the version that made it, or a later one"
         )
-
-
-def _check_target(source: Path, data: Path) -> None:
-    if data.exists() and (not data.is_dir() or any(one.name not in OURS for one in data.iterdir())):
-        raise ConfigError(f"{data} is not empty: a backup is restored into a new directory")
-    if data.absolute().is_relative_to(source.absolute()):
-        raise ConfigError(f"{data} is inside the backup")
-
-
-def _check_ledger(told: Manifest, ledger_url: str | None) -> None:
-    if told.ledger == "sqlite":
-        if ledger_url is not None:
-            raise ConfigError("The ledger of this backup is a file of its own (SQLite): leave --ledger-url out")
-        return
-    if ledger_url is None:
-        raise ConfigError(
-            "The ledger of this backup was in PostgreSQL: make an empty database for it and name it with --ledger-url"
-        )
-    portable.check_empty(ledger_url)
-
-
-@contextmanager
-def _lease_of_ledger(url: str | None) -> Iterator[None]:
-    """WriterBusy where a server has just begun in that database."""
-    if url is None:
-        yield
-        return
-    with Ledger.connected(url) as ledger, ledger.held(f"{me()}, restoring"):
-        yield
 
 
 def _check_files(source: Path, told: Manifest, say: Progress) -> None:
@@ -177,31 +152,25 @@ def _chosen(revive: Revive, told: Manifest) -> Choose:
 
 
 def _assembled(
-    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int, choose: Choose
+    source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
     try:
         with refusing():
-            return _assemble(source, work, told, ledger_url, say, now, choose)
+            return _assemble(source, work, told, to, say, now, choose, undo)
     except BrokenParts as error:
         raise BackupBroken(f"{source} was made of damaged files: {error}") from error
 
 
 def _assemble(
-    source: Path, work: Path, told: Manifest, ledger_url: str | None, say: Progress, now: int, choose: Choose
+    source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
     from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
     from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
 
     say("copy")
-    for name in ("keys.db", "ledger.db", *SECRETS):
-        if (source / name).exists():
-            shutil.copyfile(source / name, work / name)
-            (work / name).chmod(0o600)  # whatever mode the copy of the backup was given on its way here
+    _copy(source, work, "keys.db", *SECRETS)
     with ExitStack() as closing:
-        if ledger_url is not None:
-            portable.read(ledger_url, source / "ledger", told.ledger_schema, say)
-            undo = closing.enter_context(ExitStack())
-            undo.callback(portable.take_away, ledger_url)
+        ledger_url = _put_ledger(source, work, told, to, say, undo)
         usage = open_usage(f"chdb:///{work / 'usage'}")
         closing.callback(usage.close)
         parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
@@ -210,7 +179,7 @@ def _assemble(
             frozen.put_back(usage, [part])
         keys = Keys(work / "keys.db")
         closing.callback(keys.close)
-        ledger = Ledger.open(ledger_url or f"sqlite:///{work / 'ledger.db'}")
+        ledger = Ledger.open(ledger_url)
         closing.callback(ledger.close)
         ledger.use_clock(lambda: now)
         whose = identity.make_identity(identity.decide(identity.look(ledger, keys.committed())))
@@ -229,9 +198,35 @@ def _assemble(
         recovery.give_up_earlier_blocks(keys, now)
         os.sync()
         keys.mark_clean(keys.committed().block, stopped=True)
-        if ledger_url is not None:
-            undo.pop_all()
         return settled, report, lives
+
+
+def _copy(source: Path, work: Path, *names: str) -> None:
+    for name in names:
+        if (source / name).exists():
+            shutil.copyfile(source / name, work / name)
+            (work / name).chmod(0o600)  # whatever mode the copy of the backup was given on its way here
+
+
+def _put_ledger(source: Path, work: Path, told: Manifest, to: Destination, say: Progress, undo: ExitStack) -> str:
+    """The ledger where it goes, with the schema it had or a later one; returns its URL. `undo` takes it out of a
+    database again."""
+    here, tables, version = destination.in_file(work), source / "ledger", told.ledger_schema
+    if told.ledger == "sqlite":
+        _copy(source, work, LEDGER)
+        if to.ledger_url is None:
+            return here
+        if said := complaints(work / LEDGER):
+            raise BackupBroken(f"{source} was made of damaged files: {LEDGER}: {'; '.join(said)}")
+        tables = work / "ledger"
+        version = portable.write_from(here, tables, say)
+        for side in ("", "-wal", "-shm"):
+            (work / f"{LEDGER}{side}").unlink(missing_ok=True)
+    url = to.ledger_url or here
+    portable.read(url, tables, version, say)
+    if to.ledger_url is not None:
+        undo.callback(portable.take_away, to.ledger_url)
+    return url
 
 
 def _refuse_broken(source: Path, report: Report) -> None:
@@ -243,7 +238,7 @@ def _refuse_broken(source: Path, report: Report) -> None:
 
 def _put_in_place(work: Path, data: Path) -> None:
     """Keys without rows are refused by a start, and so are keys and ledger without rows: usage comes last."""
-    files = [f"{name}{side}" for name in ("keys.db", "ledger.db") for side in ("", "-wal")]
+    files = [f"{name}{side}" for name in ("keys.db", LEDGER) for side in ("", "-wal")]
     _move(work, data, (*files, *SECRETS, "usage"))
     shutil.rmtree(work)
     manifest.sync_directory(data)

@@ -39,6 +39,7 @@ RESTORE: Final = """\
 Examples:
   flowtally restore ./data/backups/20260315T120000Z --data ./restored
   flowtally serve --data ./restored
+  flowtally restore ./data/backups/20260315T120000Z --data ./moved --ledger-url postgresql://db/flowtally
 
 \b
 No server is asked. Every file is compared with the manifest, the stores are opened, settled and verified as
@@ -90,7 +91,12 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory.")],
     data: Annotated[Path, typer.Option("--data", help="New data directory: absent or empty.")],
     ledger_url: Annotated[
-        str | None, typer.Option("--ledger-url", help="An empty database for the ledger, if it was in PostgreSQL.")
+        str | None,
+        typer.Option(
+            "--ledger-url",
+            help="Where the ledger goes: an empty PostgreSQL database, or sqlite:///DATA/ledger.db. Default: a file in"
+            " the data directory, if it was one.",
+        ),
     ] = None,
     old_ledger: Annotated[
         str | None,

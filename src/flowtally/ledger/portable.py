@@ -1,4 +1,5 @@
-"""A ledger of any database as files, and back: what a backup holds of a ledger in PostgreSQL.
+"""A ledger of any database as files, and back: what a backup holds of a ledger in PostgreSQL, and how a ledger moves
+from one kind of database to the other.
 
 One file per table, all of one moment: a first line that names the columns, then a line of values per row (JSON). No
 program of the database's own is needed, and any supported database can take it. It goes back only into a database
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, MetaData, Table, inspect, select
+from sqlalchemy.exc import DataError
 
 from flowtally.errors import BackupBroken, ConfigError
 from flowtally.ledger import migrations
@@ -37,6 +39,12 @@ def write(tx: Connection, place: Path, say: Say) -> str:
     return migrations.version(tx)
 
 
+def write_from(url: str, place: Path, say: Say) -> str:
+    """The same of a ledger that nobody writes."""
+    with Ledger.connected(url) as ledger, ledger.read() as tx:
+        return write(tx, place, say)
+
+
 def check_empty(url: str) -> None:
     """ConfigError unless this is a database without tables, that can be written."""
     with Ledger.connected(url) as ledger, ledger.read() as tx:
@@ -50,8 +58,8 @@ def check_empty(url: str) -> None:
 
 
 def read(url: str, place: Path, version: str, say: Say) -> None:
-    """Put the tables back, in one transaction. ConfigError as `check_empty`; LedgerTooNew for files of a later
-    flowtally; BackupBroken where they are not what `write` wrote."""
+    """Put the tables back, in one transaction. ConfigError as `check_empty`, and for a value that this database cannot
+    keep; LedgerTooNew for files of a later flowtally; BackupBroken where they are not what `write` wrote."""
     check_empty(url)
     with Ledger.connected(url) as ledger, ledger.begin() as tx:
         migrations.upgrade(tx, version)
@@ -64,7 +72,7 @@ def read(url: str, place: Path, version: str, say: Say) -> None:
         for number, one in enumerate(known):
             say("ledger", number, len(known))
             for rows in _read_table(one, files[one.name]):
-                tx.execute(one.insert(), rows)
+                _insert(tx, one, rows)
         migrations.upgrade(tx)
 
 
@@ -74,6 +82,13 @@ def take_away(url: str) -> None:
         made = MetaData()
         made.reflect(tx)
         made.drop_all(tx)
+
+
+def _insert(tx: Connection, one: Table, rows: list[dict[str, Any]]) -> None:
+    try:
+        tx.execute(one.insert(), rows)
+    except DataError as error:  # such as a text with a NUL, which an early version took and PostgreSQL does not
+        raise ConfigError(f"The rows of {one.name} cannot be kept in this database: {error.orig}") from error
 
 
 def _tables(tx: Connection) -> list[Table]:
