@@ -18,7 +18,7 @@ import msgspec
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MARK: Final = "=== block {} ==="
+MARK: Final = "=== block {} ==="  # on a line of its own, also after what ends without a newline
 ANY: Final = "..."
 PATIENCE_S: Final = 300
 
@@ -47,7 +47,7 @@ def blocks(page: str) -> list[Block]:
 
 def run(page: Sequence[Block], environment: Mapping[str, str], folder: Path) -> list[str]:
     """Run the blocks in one shell that stops at the first failure, and say what each printed, errors among it."""
-    steps = [f"echo '{MARK.format(number)}'\n{block.script}" for number, block in enumerate(page)]
+    steps = [f"printf '\\n{MARK.format(number)}\\n'\n{block.script}" for number, block in enumerate(page)]
     command = ["bash", "-c", "exec 2>&1\nset -euo pipefail\n" + "\n".join(steps)]
     done = subprocess.run(
         command,
@@ -59,7 +59,7 @@ def run(page: Sequence[Block], environment: Mapping[str, str], folder: Path) -> 
         check=False,
         timeout=PATIENCE_S,
     )
-    printed = re.split(r"^=== block \d+ ===\n", done.stdout, flags=re.MULTILINE)[1:]
+    printed = re.split(r"\n=== block \d+ ===\n", done.stdout)[1:]
     if done.returncode:
         failed = page[max(0, len(printed) - 1)]
         shown = printed[-1] if printed else done.stdout

@@ -36,11 +36,11 @@ def test_what_a_page_shows_is_compared_line_by_line() -> None:
 
 
 def test_blocks_are_found_with_what_they_print(tmp_path: Path) -> None:
-    page = "# A\n\n```bash\necho 1\n```\n\n```text\n1\n```\n\n```sh\nnever\n```\n\n```bash\necho 2\n```\n\n"
+    page = "# A\n\n```bash\nprintf 1\n```\n\n```text\n1\n```\n\n```sh\nnever\n```\n\n```bash\necho 2\n```\n\n"
     page += "Then\n\n```text\n9\n```\n"
     first, second = blocks(page)
     assert (first.line, first.prints, second.prints) == (3, "1\n", None)
-    assert run([first, second], {"PATH": "/usr/bin:/bin"}, tmp_path) == ["1\n", "2\n"]
+    assert run([first, second], {"PATH": "/usr/bin:/bin"}, tmp_path) == ["1", "2\n"]
 
 
 def test_a_page_that_fails_is_told_by_the_line_of_its_block(tmp_path: Path) -> None:
