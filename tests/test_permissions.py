@@ -170,7 +170,13 @@ def test_a_start_where_others_could_enter_is_refused_with_path_mode_and_what_men
 
 def test_every_command_that_works_on_a_directory_refuses_it(own: Path) -> None:
     place, mends = prepared(own, "everybody writes in it")
-    for command in (["serve", "--port", "0"], ["rebuild-keys"], ["rebuild-roll-ups"], ["demo", "--exit"]):
+    for command in (
+        ["serve", "--port", "0"],
+        ["rebuild-keys"],
+        ["rebuild-roll-ups"],
+        ["key", "admin"],
+        ["demo", "--exit"],
+    ):
         said = run(*command, "--data", str(place), code=2)
         assert mends in said
     assert list(place.iterdir()) == []

@@ -34,7 +34,7 @@ def rotate_key(config: Config, clock: Clock = now_ms) -> Rotated:
     """`clock` dates what is recorded of it. WriterBusy while a server runs; ConfigError where there is no ledger, or
     the key file is not its own. A failure leaves what opens everything."""
     path = key_file(config)
-    with leases(config) as taken, _held(config) as ledger:
+    with leases(config) as taken, held_ledger(config, "rotating the key") as ledger:
         ledger.use_clock(clock)
         with ledger.begin_start(server("rotate-key")) as tx:
             went_on = vault.Vault.open(path, any_sealed(tx)).rotating
@@ -47,12 +47,13 @@ def rotate_key(config: Config, clock: Clock = now_ms) -> Rotated:
 
 
 @contextmanager
-def _held(config: Config) -> Iterator[Ledger]:
+def held_ledger(config: Config, doing: str) -> Iterator[Ledger]:
+    """The ledger of an installation that does not run, under its lease. ConfigError where there is none."""
     ledger = Ledger.reach(config.ledger_url)
     try:
         if ledger.absent:
-            raise ConfigError(f"There is no ledger at {ledger.file}, so no secret that has a key")
-        with ledger.held(f"{me()}, rotating the key"):
+            raise ConfigError(f"There is no ledger at {ledger.file}: nothing was ever started there")
+        with ledger.held(f"{me()}, {doing}"):
             yield ledger
     finally:
         ledger.close()

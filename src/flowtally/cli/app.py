@@ -13,6 +13,7 @@ import typer
 
 from flowtally.cli import (
     account,
+    admin_key,
     agent,
     audit,
     balance,
@@ -58,7 +59,7 @@ EXIT_CODES: Final = {
 }
 _EPILOG: Final = """\
 \b
-All commands but serve, demo, restore, rotate-key and rebuild-... ask a server, named by two variables:
+All commands but serve, demo, restore, rotate-key, key admin and rebuild-... ask a server, named by two variables:
   FLOWTALLY_URL    where it listens, default http://127.0.0.1:8120
   FLOWTALLY_TOKEN  the bearer token of a credential
 
@@ -91,6 +92,7 @@ app.command("restore", epilog=offline.RESTORE)(offline.restore)
 app.command("rebuild-keys", epilog=offline.REBUILD)(offline.rebuild_keys)
 app.command("rebuild-roll-ups", epilog=offline.ROLL_UPS)(offline.rebuild_roll_ups)
 app.command("rotate-key", epilog=rotate.EXAMPLES)(rotate.rotate_key)
+key.commands.command("admin", epilog=admin_key.EXAMPLES)(admin_key.admin)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
 app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)

@@ -15,7 +15,7 @@ from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
 from flowtally.client import ApiError
-from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError
+from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError, WriterBusy
 from flowtally.texts import printable, text_fault
 
 FAILED: Final = 1
@@ -46,6 +46,7 @@ HINTS: Final = {
     "settling": "Run the same command again in a moment.",
 }
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
+BUSY_HINT: Final = "Stop that process first, or name another place."
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
     "LogShort": "If it is another log now, choose another --source.",
@@ -72,6 +73,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case BackupBroken():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
+        case WriterBusy():
+            return Failure(_line(str(error), _snake(error), BUSY_HINT), FAILED)
         case Damage():
             return Failure(_line(f"The start is refused: {error}", _snake(error), ""), FAILED)
         case FlowtallyError():
