@@ -83,8 +83,8 @@ class Server:
 
     def usage_parts(self) -> int:
         """How many parts the usage store has now."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
-        found = [line for line in lines if line.startswith("flowtally_ingest_usage_parts")]
+        lines = httpx.get(f"{self.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text.splitlines()
+        found = [line for line in lines if line.startswith("flowtally_usage_parts")]
         if not found:
             raise BenchError("/metrics does not tell the number of parts")
         return int(float(found[0].split()[-1]))

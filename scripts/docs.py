@@ -13,6 +13,7 @@ from typing import get_args
 
 from flowtally import errors
 from flowtally.api import application  # noqa: F401  importing it declares the operations
+from flowtally.api.metrics import listed
 from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.cli.app import EXIT_CODES, helps
 from flowtally.config import Setting, settings
@@ -28,7 +29,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "A variable of the environment, or an argument of `flowtally serve`, which wins. Empty means not set. "
+        "Each setting is a variable of the environment. Some are options of `flowtally serve`, too; an option wins. "
+        "A variable that is empty (`FLOWTALLY_HOST=`) counts as not set. `true` and `false` are written so. "
         "The command line's own two, `FLOWTALLY_URL` and `FLOWTALLY_TOKEN`, are in [the command line](cli.md).",
         "",
         "| variable | meaning | default |",
@@ -50,7 +52,8 @@ def settings_page() -> str:
 
 
 def _setting(one: Setting) -> str:
-    return f"| `{one.variable}` | {cell(one.description)} | {_default(one.name, one.default)} |"
+    words = "".join(f"<br>`{value}`: {meaning}" for value, meaning in one.values.items())
+    return f"| `{one.variable}` | {cell(one.description)}{cell(words)} | {_default(one.name, one.default)} |"
 
 
 def _default(name: str, value: object) -> str:
@@ -61,6 +64,26 @@ def _default(name: str, value: object) -> str:
     if value is None:
         return "none"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def metrics_page() -> str:
+    """Every metric of a server, from `api.metrics` and `api.figures`."""
+    lines = [
+        "# Metrics",
+        "",
+        "What a server tells at `GET /metrics` in the text format of Prometheus. Who may read it is a "
+        "[setting](settings.md) (`FLOWTALLY_METRICS`). All is about the server, nothing about a customer. "
+        "[Deploying](../deploy.md#prometheus) has the configuration for Prometheus and alert rules. Counters are of "
+        "this process unless they say otherwise: they begin at 0 with each start. The agent has "
+        "[metrics of its own](../agent.md#metrics).",
+        "",
+        "| metric | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, kind, labels, meaning in listed():
+        shown = ", ".join(f"`{label}`" for label in filter(None, labels.split(", ")))
+        lines.append(f"| `{name}` | {kind} | {shown} | {cell(meaning)} |")
+    return MADE.format(source="`api/metrics.py` and `api/figures.py`") + "\n".join(lines) + "\n"
 
 
 def errors_page() -> str:
@@ -156,6 +179,7 @@ def cell(text: str) -> str:
 
 MAKERS: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
+    "metrics.md": metrics_page,
     "errors.md": errors_page,
     "cli.md": cli_page,
     "routes.md": routes_page,

@@ -35,13 +35,31 @@ def nginx(configuration: str, folder: Path, upstream: str) -> Iterator[Nginx]:
     assert NGINX is not None
     made = Nginx(free_port(), free_port(), folder / "certificate.pem", folder)
     make_certificate(made.certificate, folder / "certificate.key")
+    with _running(_moved(configuration, made, upstream), folder, made.tls):
+        yield made
+
+
+@contextmanager
+def plain_nginx(folder: Path, upstream: str) -> Iterator[str]:
+    """What somebody writes first: `proxy_pass` and nothing else. Its address."""
+    port = free_port()
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in KEPT)
+    serves = f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{upstream}; }} }}"
+    whose = f"user {'root' if os.geteuid() == 0 else 'nobody'};\npid {folder}/nginx.pid;\n"
+    with _running(f"{whose}events {{}}\nhttp {{\n{temporary}access_log off;\n{serves}\n}}\n", folder, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(configuration: str, folder: Path, port: int) -> Iterator[None]:
+    assert NGINX is not None
     file = folder / "nginx.conf"
-    file.write_text(_moved(configuration, made, upstream))
+    file.write_text(configuration)
     command = [NGINX, "-p", str(folder), "-c", str(file), "-e", str(folder / "error.log"), "-g", "daemon off;"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        _wait(running, made.tls)
-        yield made
+        _wait(running, port)
+        yield
     finally:
         running.terminate()
         running.communicate(timeout=30)

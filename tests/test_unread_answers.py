@@ -117,7 +117,8 @@ def test_all_exports_together_are_bounded_and_so_is_their_memory(live: Live) -> 
         assert live.memory_mb() - before < 400
         with client(live) as admin:
             assert admin.get("/readyz").status_code == 200
-    wait_for(lambda: "flowtally_exports_under_way 0.0" in httpx.get(f"{live.url}/metrics").text)
+    with client(live) as admin:
+        wait_for(lambda: "flowtally_exports_under_way 0.0" in admin.get("/metrics").text)
 
 
 def test_a_reader_that_reads_however_slowly_is_served(live: Live) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from flowtally.choices import choice, choices_of, listed
 from flowtally.errors import ConfigError
 from flowtally.protocol import MAX_BODY_BYTES
 
@@ -344,9 +345,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = 30
     metrics: Annotated[
-        Literal["loopback", "open", "admin"],
-        Meta(description="Who reads /metrics without the right metrics:read: callers of this machine, all, or nobody."),
-    ] = "loopback"
+        Literal["admin", "loopback", "open"],
+        choice(
+            "Who may read /metrics.",
+            {
+                "admin": "a key with the right metrics:read, as keys of scope admin are",
+                "loopback": "callers of this machine without a key, too; only where no proxy runs on this machine, "
+                "because what it passes on may look like a caller of this machine",
+                "open": "everybody who can connect",
+            },
+        ),
+    ] = "admin"
     trusted_proxies: Annotated[
         str,
         Meta(
@@ -356,12 +365,34 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = ""
     forwarded_header: Annotated[
         Literal["x-forwarded-for", "forwarded"],
-        Meta(description="The one header in which trusted proxies say it; any other is never read."),
+        choice(
+            "The header in which trusted proxies name the caller's address. The other one is never read.",
+            {"x-forwarded-for": "one address after the other, as most proxies write", "forwarded": "as in RFC 7239"},
+        ),
     ] = "x-forwarded-for"
-    log_format: Annotated[Literal["console", "json"], Meta(description="Log lines for people or for programs.")] = (
-        "console"
-    )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")] = "info"
+    cors_origins: Annotated[
+        str,
+        Meta(
+            description="Web pages that may call the API from a browser: their origins, by comma "
+            "(`https://app.example.com, http://localhost:5173`), or `*` for all. Empty: no page of another origin."
+        ),
+    ] = ""
+    log_format: Annotated[
+        Literal["console", "json"],
+        choice("How log lines look.", {"console": "for people", "json": "for programs, an object a line"}),
+    ] = "console"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        choice(
+            "Which lines are logged.",
+            {
+                "debug": "all, probes such as /healthz too",
+                "info": "a line for each request, warnings and errors",
+                "warning": "warnings and errors",
+                "error": "errors alone",
+            },
+        ),
+    ] = "info"
 
     vendors: Annotated[dict[str, Any], Meta(description="Settings of dialects, by vendor.")] = {}
 
@@ -378,17 +409,23 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return _networks(self.trusted_proxies)
 
     @property
+    def origins(self) -> frozenset[str]:
+        return _origins(self.cors_origins)
+
+    @property
     def backups(self) -> Path:
         return Path(self.backup_dir).expanduser().absolute() if self.backup_dir else self.data_dir / "backups"
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A setting as documented: the field, its variable, what it does and what it is when not set."""
+    """A setting as documented: the field, its variable, what it does, what it is when not set, and the words that it
+    takes where these are few, with their meanings."""
 
     name: str
     variable: str
     description: str
     default: object
+    values: Mapping[str, str] = {}
 
 
 Dialects = Mapping[str, type[msgspec.Struct]]  # what each vendor's dialect can be set to, by vendor
@@ -410,6 +447,7 @@ def load_config(environment: Mapping[str, str], dialects: Dialects | None = None
     config = msgspec.convert(values, Config, strict=False)
     _check_token(config.admin_token)
     _check_proxies(config)
+    _check_origins(config)
     return config
 
 
@@ -429,7 +467,14 @@ def settings(of: type[msgspec.Struct] = Config, vendor: str = "") -> Iterator[Se
             continue
         schema: dict[str, Any] = msgspec.json.schema(field.type)
         default = None if field.default is msgspec.NODEFAULT else field.default
-        yield Setting(field.name, _variable(field.name, vendor), str(schema.get("description", "")), default)
+        yield Setting(
+            field.name, _variable(field.name, vendor), str(schema.get("description", "")), default, _words(field.type)
+        )
+
+
+def _words(kind: Any) -> dict[str, str]:
+    """Not of a yes or no: its default says how it is written."""
+    return {} if "true" in (found := choices_of(kind)) else found
 
 
 def _variable(name: str, vendor: str = "") -> str:
@@ -484,7 +529,9 @@ def _convert(name: str, value: object, into: Any) -> None:
     try:
         msgspec.convert(value, into, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{name} = {shown_value(name, value)!r}: {error}.") from None
+        values = choices_of(into)
+        why = f"it takes {listed(values)}" if values else str(error)
+        raise ConfigError(f"{name} = {shown_value(name, value)!r}: {why}.") from None
 
 
 def _check_token(token: str | None) -> None:
@@ -508,3 +555,30 @@ def _check_proxies(config: Config) -> None:
 @lru_cache(8)
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_USUAL_PORTS: Final = {"http": "80", "https": "443"}
+
+
+def _check_origins(config: Config) -> None:
+    for one in (found := config.origins):
+        if why := _no_origin(one) if one != "*" else "`*` stands for all, and alone" if len(found) > 1 else "":
+            raise ConfigError(f"cors_origins = {config.cors_origins!r}: {one!r}: {why}.")
+
+
+def _no_origin(text: str) -> str:
+    """Why no browser calls itself so; empty for an origin."""
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        return "an origin is scheme://host or scheme://host:port, in lower case and without a path or a last slash"
+    if found["port"] is not None and _USUAL_PORTS.get(found["scheme"]) == found["port"]:
+        return f"browsers leave out :{found['port']} with {found['scheme']}; leave it out, too"
+    return "" if found["port"] is None or int(found["port"]) < 2**16 else "there is no such port"
+
+
+@lru_cache(8)
+def _origins(text: str) -> frozenset[str]:
+    return frozenset(one.strip() for one in text.split(",") if one.strip())

@@ -114,7 +114,7 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "credentials:read": "credentials, without their secrets",
         "credentials:write": "issue, change, rotate and revoke credentials that may no more than it may itself",
         "audit:read": "who changed what",
-        "metrics:read": "metrics for Prometheus, where the setting `metrics` asks for a credential",
+        "metrics:read": "metrics for Prometheus, where the setting `metrics` asks for a key",
         "doctor:read": "what the machine is good for",
         "verify:read": "what the last check found",
         "verify:write": "start a check of everything",

@@ -121,6 +121,7 @@ def open_house(
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
+        metrics.watch("care", care.measures)
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
         yield House(

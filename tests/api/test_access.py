@@ -72,7 +72,10 @@ def test_metrics_count_requests_by_route(client: Client) -> None:
         ("loopback", "127.0.0.1", {}, 200),
         ("loopback", "::1", {}, 200),
         ("loopback", "192.0.2.1", {}, 401),
-        ("loopback", "127.0.0.1", {"X-Forwarded-For": "192.0.2.1"}, 401),
+        *[
+            ("loopback", "127.0.0.1", {name: "192.0.2.1"}, 401)
+            for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "X-Forwarded-Proto", "CF-Connecting-IP")
+        ],
         ("open", "192.0.2.1", {}, 200),
         ("admin", "127.0.0.1", {}, 401),
     ],

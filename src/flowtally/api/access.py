@@ -20,6 +20,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from flowtally.api.connection import Connection
+from flowtally.api.cors import answered
 from flowtally.api.crowd import peer_of
 from flowtally.api.heads import method_of
 from flowtally.api.house import House, address_of
@@ -54,16 +55,18 @@ class Access:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        house: House = scope["litestar_app"].state.house
         request_id = request_id_of(scope["headers"])
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         path, status, ended = scope["path"], 500, True
+        every = ((b"x-request-id", request_id.encode()), *SECURITY, *answered(scope["headers"], house.config.origins))
         caller = Connection(receive, scope)
 
         async def send_marked(message: Message) -> None:
             nonlocal status, ended
             if message["type"] == "http.response.start":
                 status, ended = message["status"], False
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *SECURITY]
+                message["headers"] = [*message["headers"], *every]
                 if caller.gone:
                     status = ClientGone.status  # nobody hears this answer
             elif message["type"] == "http.response.body":
@@ -73,7 +76,6 @@ class Access:
             await send(message)
 
         scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
-        house: House = scope["litestar_app"].state.house
         sending = Sending(send, house.config.send_idle_s)
         crowd, peer = house.crowd, peer_of(scope["client"])
         crowd.begin(peer)

@@ -45,6 +45,7 @@ from flowtally.api import (
     whitelist,
 )
 from flowtally.api.access import Access
+from flowtally.api.cors import Preflights
 from flowtally.api.heads import Heads
 from flowtally.api.openapi import Document, describe
 from flowtally.api.operation import OPERATIONS, options, route
@@ -82,7 +83,7 @@ def build_application(
     )
     app.state.openapi = msgspec.json.encode(more(describe(OPERATIONS)))
     # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
-    app.asgi_handler = Access(Heads(Paths(app.asgi_handler)))
+    app.asgi_handler = Access(Preflights(Heads(Paths(app.asgi_handler))))
     return app
 
 

@@ -16,7 +16,12 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
 Header = Literal["x-forwarded-for", "forwarded"]
 
-BY_PROXIES: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})  # what they add to a request
+# What proxies and networks in front add to a request, each by its own habit.
+BY_PROXIES: Final = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port"}
+    | {b"x-forwarded-server", b"x-original-forwarded-for", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip"}
+    | {b"true-client-ip", b"cf-connecting-ip", b"x-envoy-external-address", b"via"}
+)
 MAX_HOPS: Final = 32
 MAX_BYTES: Final = 4096  # of the header, from its right end
 

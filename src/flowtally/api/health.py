@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,10 @@ from flowtally.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailab
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
 
+HOW_TO_READ: Final = (
+    "Send a token that has the right metrics:read as `Authorization: Bearer <token>`. "
+    "`flowtally key create --name prometheus --right metrics:read` makes one."
+)
 PATIENCE_S = 5.0  # a probe that waits longer is given up by who sent it
 
 
@@ -70,11 +74,17 @@ async def readyz(house: House, request: AnyRequest) -> Health:
 
 @operation("GET", "/metrics", may="", summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
 async def metrics(house: House, request: AnyRequest) -> Reply:
-    """Who may read them is a setting (`metrics`): by default callers on the same machine, everybody else with the
-    right `metrics:read`. A request that came through a proxy is not from the same machine."""
-    if house.config.metrics == "admin" or (house.config.metrics == "loopback" and not from_here(request)):
+    """A key with the right `metrics:read` may read them; the setting `metrics` can let in others. They
+    are about the server, never about a customer."""
+    if not _is_open(house.config.metrics, request):
+        if "authorization" not in request.headers:
+            raise Unauthenticated(HOW_TO_READ)
         auth.require_right(await who_asks(house, request), "metrics:read")
     return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
+
+
+def _is_open(setting: str, request: AnyRequest) -> bool:
+    return setting == "open" or (setting == "loopback" and from_here(request))
 
 
 @operation("GET", "/schema/openapi.json", may="", summary="This description", answer=dict[str, Any])
@@ -98,7 +108,8 @@ def check_reads(house: House) -> None:
 
 
 def from_here(request: AnyRequest) -> bool:
-    """Whether the caller is a process of this machine, as far as can be told."""
+    """Whether the caller is a process of this machine, as far as can be told: a proxy of this machine that adds nothing
+    to a request (nginx's bare `proxy_pass`) cannot be told from it."""
     if request.client is None or any(name in BY_PROXIES for name, _ in request.scope["headers"]):
         return False
     try:

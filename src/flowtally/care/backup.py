@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
@@ -24,8 +25,9 @@ import structlog
 from flowtally.care import manifest
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
-from flowtally.edges import format_instant
+from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import (
+    BadRange,
     BrokenParts,
     ConfigError,
     Conflict,
@@ -123,6 +125,26 @@ def kept(place: Path) -> list[Kept]:
         size = sum(file.size for file in told.files)
         found.append(Kept(one.parent.name, told.made_at, told.block, told.rows, size))
     return found
+
+
+def newest_of(place: Path) -> tuple[int, int]:
+    """When the newest backup was made, in milliseconds (0: there is none), and how many there are."""
+    made = [at for one in place.glob(f"[!.]*/{manifest.NAME}") if (at := _made_at(one))]
+    return max(made, default=0), len(made)
+
+
+def _made_at(file: Path) -> int:
+    """0 for a manifest that says nothing, or is being removed."""
+    try:
+        return _told_at(file, file.stat().st_mtime_ns)
+    except (OSError, ConfigError, BadRange):
+        return 0
+
+
+@lru_cache(1024)
+def _told_at(file: Path, changed_ns: int) -> int:
+    """Manifests are long, never written again, and asked for at every scrape: what they say is kept."""
+    return parse_instant(manifest.read(file.parent).made_at)
 
 
 class Backup:

@@ -5,13 +5,14 @@ Owns the three jobs and where backups go; built once by the server, closed befor
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from flowtally.care import machine, verify
-from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at
+from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at, newest_of
 from flowtally.care.daily import Daily
 from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
@@ -21,7 +22,7 @@ from flowtally.care.verify import Moment, Report
 from flowtally.clock import SteadyClock
 from flowtally.config import Config
 from flowtally.edges import format_instant
-from flowtally.errors import Conflict
+from flowtally.errors import ClockJumped, Conflict
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erasures, revived
 from flowtally.ledger.database import Ledger
@@ -211,6 +212,33 @@ class Care:
         if broken:
             return Check("parts", "fail", "; ".join(broken[:5]), "See docs/operations.md, after damage.")
         return Check("parts", "ok", "what the engine took from them is what their rows say")
+
+    def measures(self) -> dict[str, float]:
+        """For /metrics: the clock, room, backups, and what the last check found."""
+        room = shutil.disk_usage(self._config.data_dir)
+        newest, backups = newest_of(self._config.backups)
+        verified = self._verify.status
+        told = {
+            "clock_right": float(self._clock_right()),
+            "disk_free": float(room.free),
+            "disk_size": float(room.total),
+            "disk_reserve": float(self._config.min_free_bytes),
+            "backups": float(backups),
+            "backup_at": newest / 1000,
+            "backup_failed": float(self._backup.status.state == "failed"),
+            "verify_at": (verified.ended_at or 0) / 1000 if verified.state == "done" else 0.0,
+            "verify_failed": float(verified.state == "failed"),
+        }
+        return told if verified.result is None else {**told, "verify_found": float(verified.result.found)}
+
+    def _clock_right(self) -> bool:
+        if not isinstance(self._clock, SteadyClock):
+            return True
+        try:
+            self._clock.check()
+        except ClockJumped:
+            return False
+        return True
 
     def figures(self) -> Figures:
         told = self._metrics()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from flowtally.config import Config, load_config
+from flowtally.choices import listed
+from flowtally.config import Config, load_config, settings
 from flowtally.errors import ConfigError
 
 
@@ -22,3 +23,9 @@ def configured_for(data: str, **arguments: object) -> Config:
     if not config.data_dir.is_dir():
         raise ConfigError(f"data = {config.data!r}: there is no such directory")
     return config
+
+
+def help_of(name: str) -> str:
+    """What an option says that is a setting: its meaning, and the words it takes."""
+    [one] = [one for one in settings() if one.name == name]
+    return f"{one.description.removesuffix('.')}: {listed(one.values)}." if one.values else one.description

@@ -32,7 +32,7 @@ EXAMPLES: Final = """\b
 Examples:
   flowtally key create acme --scope account --name dashboard --from 203.0.113.0/24
   flowtally key create --scope ingest --name gw-1 --expires 2027-01-01T00:00:00Z
-  flowtally key create --scope custom --right metrics:read --name prometheus
+  flowtally key create --name prometheus --right metrics:read
 """
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, from `flowtally key list`.")]

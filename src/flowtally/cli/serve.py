@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from flowtally.cli.configured import configured
+from flowtally.cli.configured import configured, help_of
 from flowtally.cli.output import Json, facts, note, raw, say
 
 EXAMPLES: Final = """\
@@ -45,8 +45,8 @@ def serve(
     ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
     keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
     backup_dir: Annotated[str | None, typer.Option("--backup-dir", help="Where backups are made.")] = None,
-    log_format: Annotated[str | None, typer.Option("--log-format", help="console or json.")] = None,
-    log_level: Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option("--log-format", help=help_of("log_format"))] = None,
+    log_level: Annotated[str | None, typer.Option("--log-level", help=help_of("log_level"))] = None,
     json: Json = False,
 ) -> None:
     """Start the server and serve until Ctrl-C or SIGTERM."""

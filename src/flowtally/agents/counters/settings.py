@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.choices import choice, wrong_word
 from flowtally.errors import ConfigError
 from flowtally.texts import text_fault
 
@@ -46,7 +47,13 @@ class Counters(
     of `user-from` says it."""
 
     name: str
-    kind: Kind
+    kind: Annotated[
+        Kind,
+        choice(
+            "Which program is asked.",
+            {"v2ray": "V2Ray", "xray": "Xray", "haproxy": "HAProxy", "nftables": "the firewall of Linux"},
+        ),
+    ]
     address: str = ""
     source: Annotated[str, Meta(max_length=256)] = ""
     interval_s: Annotated[int, Meta(ge=1, le=3600)] = 10
@@ -55,11 +62,23 @@ class Counters(
     user_from: str = ""
     product: str = ""
     table: str = ""
-    lines: Literal["frontend", "backend", "server"] = "frontend"
+    lines: Annotated[
+        Literal["frontend", "backend", "server"],
+        choice(
+            "Which lines of HAProxy's `show stat` are read.",
+            {"frontend": "what clients used", "backend": "all servers of a backend together", "server": "each server"},
+        ),
+    ] = "frontend"
     master: bool = False
     peers: bool = False
     set: str = ""
-    direction: Literal["up", "down"] = "down"
+    direction: Annotated[
+        Literal["up", "down"],
+        choice(
+            "Which way a counter of nftables counts.",
+            {"up": "bytes from the user", "down": "bytes to the user"},
+        ),
+    ] = "down"
 
 
 def read_counters(table: Mapping[str, Any]) -> Counters:
@@ -68,7 +87,7 @@ def read_counters(table: Mapping[str, Any]) -> Counters:
     try:
         made = msgspec.convert(table, Counters)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"counters {shown}: {error}") from None
+        raise ConfigError(f"counters {shown}: {wrong_word(error, Counters)}") from None
     if fault := fault_of(made):
         raise ConfigError(f"counters {shown}: {fault}")
     return made

@@ -30,6 +30,7 @@ from flowtally.agents.syslog.feed import SpoolFeed
 from flowtally.agents.syslog.frames import Framing
 from flowtally.agents.syslog.listener import MAX_CONNECTIONS, Listener
 from flowtally.agents.syslog.spool import Spool
+from flowtally.choices import choice
 from flowtally.errors import ConfigError
 
 
@@ -42,7 +43,17 @@ class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=
     listen: str
     spool: str = ""
     spool_mb: Annotated[int, Meta(ge=16, le=1_000_000)] = 256
-    framing: Framing = "auto"
+    framing: Annotated[
+        Framing,
+        choice(
+            "How messages end.",
+            {
+                "auto": "as each connection begins",
+                "octets": "a count is before each message",
+                "lines": "a line feed is after each message",
+            },
+        ),
+    ] = "auto"
     connections: Annotated[int, Meta(ge=1, le=10_000)] = MAX_CONNECTIONS
 
     @property

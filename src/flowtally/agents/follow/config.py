@@ -32,6 +32,7 @@ from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.inputs import Kind
 from flowtally.agents.formats import Declared
+from flowtally.choices import wrong_word
 from flowtally.errors import ConfigError
 from flowtally.texts import text_fault
 
@@ -156,7 +157,7 @@ def _converted(raw: dict[str, Any], kind: type[Any], where: str) -> Any:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {wrong_word(error, kind)}") from None
 
 
 def _check_names(entries: dict[str, list[Any]], name: str) -> None:

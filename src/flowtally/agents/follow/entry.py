@@ -11,6 +11,7 @@ from msgspec import Meta
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import BESIDE, Declared
 from flowtally.agents.mapping import Mapping
+from flowtally.choices import choice
 from flowtally.errors import ConfigError
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -46,7 +47,13 @@ class LogEntry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields
     rotated: tuple[str, ...] | None = None
     format_from: str = ""
     linger: Annotated[int, Meta(ge=1, le=86_400)] = 60
-    overlap: Literal["refuse", "allow"] = "refuse"
+    overlap: Annotated[
+        Literal["refuse", "allow"],
+        choice(
+            "A file whose lines stand in another source already.",
+            {"refuse": "nothing of it is sent", "allow": "it is sent, and counts again"},
+        ),
+    ] = "refuse"
 
     @property
     def paths(self) -> tuple[str, ...]:

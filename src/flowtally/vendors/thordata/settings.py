@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from flowtally.choices import choice
 from flowtally.edges import load_zone
 from flowtally.errors import UnknownZone
 from flowtally.vendors import base
@@ -17,9 +18,13 @@ class Settings(base.Settings, frozen=True, kw_only=True):
 
     key: Annotated[
         Literal["checked", "required", "ignored"],
-        Meta(
-            description="The second secret, `key`: checked where it is sent, required beside every token, or ignored "
-            "(for clients that must send one and have none)."
+        choice(
+            "What is done with the second secret, `key`.",
+            {
+                "checked": "where it is sent it must be right",
+                "required": "every request must send it",
+                "ignored": "it is not looked at; for clients that must send one and have none",
+            },
         ),
     ] = "checked"
     timezone: Annotated[
@@ -27,14 +32,19 @@ class Settings(base.Settings, frozen=True, kw_only=True):
     ] = "UTC"
     expiration: Annotated[
         Literal["first", "last"],
-        Meta(
-            description="Which date `traffic-balance` says where several grants are left: when the first of them "
-            "expires, or the last (then none where one never does)."
+        choice(
+            "Which date `traffic-balance` shows while several grants are left.",
+            {
+                "first": "when the first of them expires",
+                "last": "when the last of them expires; no date while one never does",
+            },
         ),
     ] = "first"
     list_unit: Annotated[
         Literal["MB", "KB"],
-        Meta(description="The unit of `usage_traffic` in `user-list`: MB as their page says, KB as their SDKs reckon."),
+        choice(
+            "The unit of `usage_traffic` in `user-list`.", {"MB": "as their page says", "KB": "as their SDKs read it"}
+        ),
     ] = "MB"
     lenient_limits: Annotated[
         bool,
