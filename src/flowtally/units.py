@@ -26,6 +26,8 @@ def parse_amount(text: str) -> int:
     """
     match = _AMOUNT.fullmatch(text.strip()) if len(text) <= _MAX_CHARS else None
     if match is None:
+        if text.strip().startswith("-"):
+            raise ValueError(f"{text[:_MAX_CHARS]!r} is below zero: an amount here cannot be negative")
         raise ValueError(f"{text[:_MAX_CHARS]!r} is not an amount such as 250, 100GB or 1.5 GiB")
     number, prefix, binary = match.groups()
     power = 0 if prefix is None else _PREFIXES.lower().index(prefix.lower()) + 1

@@ -40,11 +40,11 @@ GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ",
 # How each list is asked for: first as the others are compared with, then otherwise. Each name in a path is of `Names`.
 ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts": [{}],
-    "/v1/accounts/{account}/grants": [{}],
+    "/v1/accounts/{account}/grants": [{}, {"source": "manual"}, {"source": "order"}, {"reference": ""}],
     "/v1/accounts/{account}/users": [{}, {"deleted": "true"}, {"pool": "traffic"}, {"product": "residential"}],
     "/v1/accounts/{account}/users/{user}/allocations": [{}],
     "/v1/accounts/{account}/vouchers": [{}, {"status": "unused"}, {"status": "revoked"}, {"code": "A" * 16}],
-    "/v1/accounts/{account}/wallet/entries": [{}],
+    "/v1/accounts/{account}/wallet/entries": [{}, {"reference": ""}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/check-ins": [{}],
     "/v1/accounts/{account}/credentials": [{}],

@@ -25,6 +25,23 @@ def test_a_grant_is_given_read_listed_and_voided(client: Client, acme: str) -> N
     assert client.post(f"/v1/accounts/acme/grants/{grant['id']}/void").json() == voided
 
 
+def test_grants_are_listed_by_source_and_reference(client: Client, acme: str) -> None:
+    first, second, _ = (give(client, source="order", reference=reference).json()["id"] for reference in ("a", "b", ""))
+    manual = give(client, source="manual", reference="a").json()["id"]
+    listed = "/v1/accounts/acme/grants"
+
+    def ids(**query: Any) -> list[str]:
+        return [one["id"] for one in client.get(listed, params=query).json()["items"]]
+
+    assert ids(source="order", reference="a") == [first]
+    assert ids(reference="a") == [first, manual]
+    assert ids(source="order", reference="b") == [second]
+    assert ids(reference="nobody's") == []
+    next_page = client.get(listed, params={"reference": "a", "limit": 1}).json()["next"]
+    assert client.get(listed, params={"cursor": next_page}).status_code == 400, "of another list"
+    assert ids(reference="a", cursor=next_page) == [manual]
+
+
 def test_a_grant_of_another_account_is_not_found(client: Client, acme: str) -> None:
     grant = give(client).json()["id"]
     client.post("/v1/accounts", json={"id": "other"})

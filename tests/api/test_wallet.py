@@ -58,6 +58,13 @@ def test_money_comes_in_and_goes_out_and_is_told(shop: Client) -> None:
     assert (second["kind"], second["amount_micros"], second["reason"]) == ("adjustment", -1, "paid out")
 
 
+def test_entries_are_listed_by_reference(shop: Client) -> None:
+    deposit(shop, reference="payment-2")
+    found = shop.get(f"{WALLET}/entries", params={"reference": "payment-2"}).json()["items"]
+    assert [one["reference"] for one in found] == ["payment-2"]
+    assert len(shop.get(f"{WALLET}/entries").json()["items"]) == 2
+
+
 def test_a_plan_is_bought_paid_and_granted_in_one_step(shop: Client) -> None:
     made = shop.post(PURCHASES, json={"plan": "month"})
     assert made.status_code == 201

@@ -27,15 +27,18 @@ class Asked(msgspec.Struct, frozen=True):
     query: dict[str, list[str]]
     body: Any
     authorization: str
+    key: str = ""
 
 
 class Fake:
-    """`answers`: "GET /v1/accounts" -> (status, value); bytes are sent as they are. `asked` keeps what came."""
+    """`answers`: "GET /v1/accounts" -> (status, value); bytes are sent as they are; `headers` go with each.
+    `asked` keeps what came."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: dict[str, tuple[int, object]] = {}
         self.asked: list[Asked] = []
+        self.headers: dict[str, str] = {}
 
 
 @contextmanager
@@ -45,13 +48,16 @@ def serving() -> Iterator[Fake]:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             shown = json.loads(body) if body and "Content-Encoding" not in self.headers else None
-            asked = Asked(self.command, parts.path, parse_qs(parts.query), shown, self.headers["Authorization"] or "")
+            who, key = self.headers["Authorization"] or "", self.headers["Idempotency-Key"] or ""
+            asked = Asked(self.command, parts.path, parse_qs(parts.query), shown, who, key)
             fake.asked.append(asked)
             problem = {"code": "not_found", "detail": f"no answer for {self.command} {parts.path}"}
             status, value = fake.answers.get(f"{self.command} {parts.path}", (404, problem))
             content = value if isinstance(value, bytes) else msgspec.json.encode(value)
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            for name, text in fake.headers.items():
+                self.send_header(name, text)
             self.end_headers()
             self.wfile.write(content)
 

@@ -97,10 +97,11 @@ def test_a_balance_shows_pools_and_grants(flowtally: Program) -> None:
 
 
 def test_an_amount_is_read_in_words_and_sent_as_a_whole_number(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/grants"] = (200, {"items": [], "next": None})
     flowtally.fake.answers["POST /v1/accounts/acme/grants"] = (201, GRANT)
     flowtally.fake.answers["GET /v1/accounts/acme/balance"] = (200, BALANCE)
     ran = flowtally("grant", "give", "acme", "100GB", "--reference", "order-1", "--source", "order")
-    assert flowtally.fake.asked[0].body["amount"] == 100_000_000_000
+    assert flowtally.fake.asked[1].body["amount"] == 100_000_000_000
     assert "amount     100 GB" in ran.out
 
 

@@ -295,6 +295,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(live: Live) -> None:
     assert done.stderr == ""
 
 
+def test_a_grant_is_given_once_under_a_key_and_under_a_reference(live: Live) -> None:
+    ask(live, "account", "create", "orders")
+    command = ("grant", "give", "orders", "5GB", "--source", "order", "--reference", "4711")
+    assert ask(live, *command, "--once", "order-4711") == ask(live, *command, "--once", "order-4711")
+    told = run(live, *command, "--once", "order-4711")
+    assert "Nothing was done again" in told.stderr
+    refused = run(live, *command)
+    assert (refused.returncode, "--again" in refused.stderr) == (1, True)
+    other = run(live, "grant", "give", "orders", "6GB", "--once", "order-4711")
+    assert (other.returncode, "choose another --once" in other.stderr) == (1, True)
+    assert len(ask(live, "grant", "list", "orders")) == 1
+
+
 def test_a_second_server_on_the_same_data_is_refused_in_one_line(live: Live) -> None:
     done = run(live, "serve", "--data", live.data, "--port", "0", "--log-level", "error")
     assert done.returncode in (1, 2)
@@ -318,6 +331,15 @@ def test_the_demo_shows_a_real_log_and_balances_that_moved(tmp_path: Path) -> No
     assert pools["acme"]["left"] > pools["acme"]["granted"] // 5
     for usage in told["usage"]:
         assert usage["total"]["bytes"] == pools[usage["account"]]["spent"] + pools[usage["account"]]["overage"]
+
+
+def test_a_demo_that_ends_invites_to_no_server_that_is_gone(tmp_path: Path) -> None:
+    command = [*FLOWTALLY, "demo", "--exit", "--data", str(tmp_path / "demo")]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert "In another terminal" not in done.stdout
+    assert "ft_demo_" not in done.stdout
+    assert done.stdout.splitlines()[-1].strip() == f"flowtally demo --data {tmp_path / 'demo'}"
 
 
 @pytest.mark.system

@@ -52,7 +52,7 @@ def test_a_wallet_and_what_moved_it_are_shown_in_the_currency(shop: Program) -> 
 
 
 def test_money_is_sent_in_whole_millionths(shop: Program) -> None:
-    ran = shop("wallet", "deposit", "acme", "50", "--reference", "payment-1")
+    ran = shop("wallet", "deposit", "acme", "50", "--reference", "payment-1", "--again")
     assert shop.fake.asked[0].body == {"amount_micros": 50_000_000, "reference": "payment-1"}
     assert "balance    37.66 USD" in ran.out
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -26,6 +30,11 @@ EXAMPLE = GrantAnswer(
     created_at="2026-03-01T09:30:00Z",
     voided_at=None,
 )
+
+
+class GrantsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    source: Annotated[str | None, Meta(description="Only grants of this source.", examples=["order"])] = None
+    reference: Annotated[str | None, Meta(description="Only grants of this reference.", examples=["order-4711"])] = None
 
 
 @operation(
@@ -74,14 +83,15 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
     "/v1/accounts/{account}/grants",
     may="grants:read",
     summary="List grants",
-    query=PageQuery,
+    query=GrantsQuery,
     answer=Listed(GrantAnswer),
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_grants(call: Call, account: str, query: PageQuery) -> Page[GrantAnswer]:
+def list_grants(call: Call, account: str, query: GrantsQuery) -> Page[GrantAnswer]:
     """In the order they were given, voided ones included. What is left of them is in the balance."""
-    return show_page(grants.list_grants(call.tx, account, query.cursor, query.limit), show_grant)
+    which = {"source": query.source, "reference": query.reference}
+    return show_page(grants.list_grants(call.tx, account, query.cursor, query.limit, **which), show_grant)
 
 
 @operation(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -35,6 +39,12 @@ ADJUSTMENT = WalletEntryAnswer(
 )
 
 
+class EntriesQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    reference: Annotated[str | None, Meta(description="Only entries of this reference.", examples=["payment-4711"])] = (
+        None
+    )
+
+
 @operation(
     "GET",
     "/v1/accounts/{account}/wallet",
@@ -54,14 +64,15 @@ def read_wallet(call: Call, account: str) -> WalletAnswer:
     "/v1/accounts/{account}/wallet/entries",
     may="wallet:read",
     summary="List what moved a wallet",
-    query=PageQuery,
+    query=EntriesQuery,
     answer=Listed(WalletEntryAnswer),
     errors=(UnknownAccount,),
     example={"items": [DEPOSIT, ADJUSTMENT], "next": None},
 )
-def list_wallet_entries(call: Call, account: str, query: PageQuery) -> Page[WalletEntryAnswer]:
+def list_wallet_entries(call: Call, account: str, query: EntriesQuery) -> Page[WalletEntryAnswer]:
     """In the order it happened. The `reference` of a purchase is the purchase's id."""
-    return show_page(wallet.list_entries(call.tx, account, query.cursor, query.limit), show)
+    found = wallet.list_entries(call.tx, account, query.cursor, query.limit, reference=query.reference)
+    return show_page(found, show)
 
 
 @operation(

@@ -7,10 +7,11 @@ from typing import Annotated, Final, Literal
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 
-commands = typer.Typer(name="account", help="Accounts: make, list, show and change them.", no_args_is_help=True)
+commands = typer.Typer(name="account", help="Accounts: make, list, show and change them.", cls=Group)
 
 COLUMNS: Final = ("id", "name", "timezone", "status", "overage", "created")
 
@@ -18,7 +19,7 @@ Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's i
 Zone = Annotated[str | None, typer.Option("--timezone", "--tz", help="IANA zone of its days, such as Asia/Kolkata.")]
 
 
-@commands.command("create", epilog="Example: flowtally account create acme --name 'Acme Ltd' --timezone Europe/Berlin")
+@commands.command("create", epilog=example("flowtally account create acme --name 'Acme Ltd' --timezone Europe/Berlin"))
 def create(
     account: Annotated[
         str | None, typer.Argument(metavar="ACCOUNT", help="Its id, yours to choose; made when left out.")
@@ -58,7 +59,7 @@ def show(account: Account, json: Json = False) -> None:
         _show(client.account(account), json)
 
 
-@commands.command("change", epilog="Example: flowtally account change acme --status suspended")
+@commands.command("change", epilog=example("flowtally account change acme --status suspended"))
 def change(
     account: Account,
     name: Annotated[str | None, typer.Option("--name", help="Shown to people.")] = None,

@@ -16,7 +16,7 @@ EXAMPLES: Final = """\
 \b
 Examples:
   flowtally key admin --data ./data
-  flowtally key admin --data ./data --revoke crd_0199f2c4
+  flowtally key admin --data ./data --revoke crd_0199f2c47b3a7c11a1f0b2c3d4e5f610
   flowtally key admin --data ./data --revoke-all
 
 \b

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.voice import Voice
@@ -16,11 +15,12 @@ from flowtally.agents.recipes import RECIPES, shown
 from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.agent_check import checked
 from flowtally.cli.failures import FAILED, PARTLY
+from flowtally.cli.grouped import Group
 from flowtally.cli.output import say, table
 from flowtally.errors import ConfigError
 
 
-class _RunIsMeant(TyperGroup):
+class _RunIsMeant(Group):
     """`agent CONFIG` is `agent run CONFIG`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -33,7 +33,6 @@ commands = typer.Typer(
     name="agent",
     cls=_RunIsMeant,
     help="Follow logs and count every line once, as it is written. `flowtally agent CONFIG` is `agent run CONFIG`.",
-    no_args_is_help=True,
 )
 RUN: Final = """\
 \b

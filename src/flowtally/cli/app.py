@@ -6,8 +6,10 @@ beside this one, one per noun.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -46,7 +48,7 @@ from flowtally.cli import (
     wallet,
     whitelist,
 )
-from flowtally.cli.grouped import Grouped
+from flowtally.cli.grouped import Group, Grouped
 from flowtally.permissions import keep_to_owner
 
 EXIT_CODES: Final = {
@@ -73,10 +75,27 @@ app = typer.Typer(
     help="The meter, the prepaid ledger and the usage API for metered traffic.",
     epilog=_EPILOG,
     rich_markup_mode=None,
-    no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        output.say(f"flowtally {version('flowtally')}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def program(
+    asked: Annotated[
+        bool, typer.Option("--version", "-V", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=imports.EXAMPLES, cls=Grouped)(imports.import_log)
@@ -108,11 +127,12 @@ for noun in (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. What it writes is for its user alone."""
     keep_to_owner()
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        result = app(list(arguments) if arguments is not None else None, prog_name="flowtally", standalone_mode=False)
+        result = app(given, prog_name="flowtally", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except Exception as error:
-        failure = failures.explain(error)
+        failure = failures.explain(error, given)
         if failure is None:
             raise
         output.note(failure.line, style="red")

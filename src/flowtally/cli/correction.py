@@ -10,15 +10,14 @@ import uuid_utils
 from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
 from flowtally.edges import format_instant
 from flowtally.protocol import CorrectionsAnswer, EventAnswer
 from flowtally.units import human_count, parse_amount
 
-commands = typer.Typer(
-    name="correction", help="Corrections: right quantities, voids, free adjustments.", no_args_is_help=True
-)
+commands = typer.Typer(name="correction", help="Corrections: right quantities, voids, free adjustments.", cls=Group)
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The source of the event.")]
 Event = Annotated[str, typer.Argument(metavar="EVENT", help="Its id, or its number where the source is numbered.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import tempfile
@@ -12,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from flowtally.cli.another import in_another_terminal
 from flowtally.cli.balance import show_balance
 from flowtally.cli.configured import configured
 from flowtally.cli.import_report import show_report
@@ -48,7 +50,7 @@ def demo(
             admin_token=os.environ.get("FLOWTALLY_ADMIN_TOKEN") or "ft_demo_" + secrets.token_urlsafe(24),
             log_level=os.environ.get("FLOWTALLY_LOG_LEVEL") or "warning",
         )
-        Show(config, exit_after, json).run()
+        Show(config, exit_after, json, data).run()
     finally:
         if data is None:
             shutil.rmtree(kept, ignore_errors=True)
@@ -57,10 +59,11 @@ def demo(
 class Show:
     """Serves in this thread and tells the story in another one; the story's failure ends the server and is raised."""
 
-    def __init__(self, config: Config, exit_after: bool, json: bool) -> None:
+    def __init__(self, config: Config, exit_after: bool, json: bool, kept: str | None) -> None:
         self._config = config
         self._exit_after = exit_after
         self._json = json
+        self._kept = kept
         self._failure: Exception | None = None
 
     def run(self) -> None:
@@ -73,7 +76,7 @@ class Show:
 
     def _tell(self, url: str) -> None:
         try:
-            tell_story(url, self._config, self._json)
+            tell_story(url, self._config, self._json, farewell(self._kept) if self._exit_after else None)
         except Exception as error:  # it belongs to the main thread, which tells it like any other failure
             self._failure = error
         if self._failure is not None or self._exit_after:
@@ -83,7 +86,8 @@ class Show:
             say("Serving until Ctrl-C.", style="bold")
 
 
-def tell_story(url: str, config: Config, json: bool) -> None:
+def tell_story(url: str, config: Config, json: bool, last: list[str] | None = None) -> None:
+    """`last`: how it ends, where the server does not stay up to be asked."""
     token = config.admin_token or ""
     with Client(url, token) as client:
         seed(client)
@@ -94,10 +98,10 @@ def tell_story(url: str, config: Config, json: bool) -> None:
     if json:
         document(told)
     else:
-        show(told)
+        show(told, last)
 
 
-def show(told: Told) -> None:
+def show(told: Told, last: list[str] | None) -> None:
     """The whole story for people."""
     heading("A real Squid log, imported")
     show_report(told.imported, most=3)
@@ -111,7 +115,7 @@ def show(told: Told) -> None:
         say()
         show_balance(balance)
     heading("Go on from here")
-    for line in invitation(told):
+    for line in invitation(told) if last is None else last:
         say(line)
 
 
@@ -132,6 +136,15 @@ def show_moves(before: list[BalanceAnswer], after: list[BalanceAnswer]) -> None:
     table(("account", "pool", "left before", "used", "left now", "over"), rows, right=frozenset({2, 3, 4, 5}))
 
 
+def farewell(kept: str | None) -> list[str]:
+    """How to go on where this server is about to end."""
+    ended = "This server ends now"
+    if kept is None:
+        return [f"{ended}, and its data is thrown away. `flowtally demo` without --exit goes on serving."]
+    again = f"flowtally demo --data {shlex.quote(kept)}"
+    return [f"{ended}. Its data is kept in {kept}; to go on with it:", "", f"  {again}"]
+
+
 def invitation(told: Told) -> list[str]:
     """Address, key, and commands to paste. They use the shell's variables, so each stays one short line."""
     auth = '-H "Authorization: Bearer $FLOWTALLY_TOKEN"'
@@ -145,7 +158,7 @@ def invitation(told: Told) -> list[str]:
         "",
         "In another terminal:",
         "",
-        f"  export FLOWTALLY_URL={told.url} FLOWTALLY_TOKEN={told.admin_token}",
+        *(f"  {line}" for line in in_another_terminal(told.url, told.admin_token)),
         f'  curl -sS {auth} "{base}/acme/usage?from={BEGINS}&to={ENDS}&bucket=total&by=user"',
         f'  curl -sS {auth} "{base}/globex/balance"',
         f"  curl -sS {auth} -H 'Content-Type: application/json' -H 'Idempotency-Key: more-1' \\",

@@ -5,7 +5,8 @@ The line carries the stable code of `errors` and what to do; never a trace, neve
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 import typer
@@ -14,6 +15,8 @@ from flowtally.agents.overlap import AlreadyCounted
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
+from flowtally.cli.grouped import BELOW_ZERO
+from flowtally.cli.once import AlreadyThere
 from flowtally.client import ApiError
 from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError, WriterBusy
 from flowtally.texts import printable, text_fault
@@ -42,16 +45,26 @@ HINTS: Final = {
     "queue_full": "Nothing is lost; run the same command again in a moment.",
     "storage_full": "Make room on the server's disk; writing resumes by itself.",
     "cursor_gone": "Begin again from an instant: --since yesterday, or when you last asked.",
+    "idempotency_mismatch": "Repeat the very same command, or choose another --once: a key stands for one request.",
     "holds_full": "See `flowtally held list`; then run the same command again.",
     "settling": "Run the same command again in a moment.",
 }
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
 BUSY_HINT: Final = "Stop that process first, or name another place."
+SECOND_TIME: Final = "Say --again to do it a second time; --once KEY makes a command safe to repeat."
 LOG_HINTS: Final = {
     "LogChanged": "If it is another log now, choose another --source.",
     "LogShort": "If it is another log now, choose another --source.",
     "LogDamaged": "Run the same command again when the file is whole: it goes on where it is.",
     "NothingStored": "Make the account, or say --account, and run the same command again.",
+}
+
+# What is meant by an amount below zero, by command.
+INSTEAD: Final = {
+    "flowtally grant give": "To take back what is left of a grant: `flowtally grant void`.",
+    "flowtally user allocate": "To take back what is unspent: `flowtally user return`.",
+    "flowtally voucher create": "To take a voucher back: `flowtally voucher revoke`.",
+    "flowtally wallet deposit": "To take money out: `flowtally wallet adjust`.",
 }
 
 
@@ -60,8 +73,9 @@ class Failure(msgspec.Struct, frozen=True):
     exit_code: int
 
 
-def explain(error: Exception) -> Failure | None:
-    """The failure as shown, or None for an error nobody foresaw: a bug, which may show its trace."""
+def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
+    """The failure as shown, or None for an error nobody foresaw: a bug, which may show its trace. `given`: the
+    arguments of the command."""
     match error:
         case ApiError():
             code = UNREACHABLE if error.code == "unreachable" else FAILED
@@ -71,6 +85,8 @@ def explain(error: Exception) -> Failure | None:
             return Failure(_line(str(error), "config_error", ""), USAGE)
         case AlreadyCounted() | CannotResume() | LogChanged() | LogDamaged() | NotALog() | NothingStored():
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
+        case AlreadyThere():
+            return Failure(_line(str(error), _snake(error), SECOND_TIME), FAILED)
         case BackupBroken():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
         case WriterBusy():
@@ -80,7 +96,7 @@ def explain(error: Exception) -> Failure | None:
         case FlowtallyError():
             return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), FAILED)
         case typer.TyperException():
-            return Failure(_line(error.format_message(), "usage", "See --help."), error.exit_code)
+            return Failure(_usage_line(error, given), error.exit_code)
         case typer.Abort():
             return Failure("stopped", FAILED)
         case UnicodeEncodeError():  # an argument in another encoding than the terminal's
@@ -89,6 +105,17 @@ def explain(error: Exception) -> Failure | None:
             name = f"{error.filename}: " if error.filename else ""
             return Failure(_line(f"{name}{error.strerror or error}", "system", ""), FAILED)
     return None
+
+
+def _usage_line(error: typer.TyperException, given: Sequence[str]) -> str:
+    """What is wrong with the arguments, and which help says what is right."""
+    told: Any = error  # its context and option are known to the library's own classes alone
+    context, option = getattr(told, "ctx", None), getattr(told, "option_name", None)
+    command = context.command_path if context is not None else "flowtally"
+    if isinstance(option, str) and BELOW_ZERO.match(option):
+        amount = next((one for one in given if one.startswith(option)), option)
+        return _line(f"{amount}: an amount here cannot be negative", "usage", INSTEAD.get(command, ""))
+    return _line(error.format_message(), "usage", f"See `{command} --help`.")
 
 
 def _line(message: str, code: str, hint: str) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group, example
+from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
-from flowtally.client import Client
+from flowtally.client import Client, calls
 from flowtally.protocol import GrantAnswer, GrantRequest
 
-commands = typer.Typer(name="grant", help="Grants: give, list and void them.", no_args_is_help=True)
+commands = typer.Typer(name="grant", help="Grants: give, list and void them.", cls=Group)
 
 COLUMNS: Final = ("id", "pool", "amount", "source", "reference", "priority", "starts", "ends")
 GIVE: Final = """\
 \b
 Examples:
-  flowtally grant give acme 100GB --reference order-4711
+  flowtally grant give acme 100GB --source order --reference order-4711
+  flowtally grant give acme 100GB --once order-4711
   flowtally grant give acme 5GiB --source sign --priority 10 --expires 2027-01-01T00:00:00Z
   flowtally grant give acme 100000 --pool api
 """
@@ -38,9 +42,12 @@ def give(
     priority: Annotated[int, typer.Option("--priority", help="Lower is used first.")] = 100,
     starts: Annotated[str | None, typer.Option("--starts", help="RFC 3339; default now.")] = None,
     expires: Annotated[str | None, typer.Option("--expires", help="RFC 3339; default never.")] = None,
+    once: Once = None,
+    again: Again = False,
     json: Json = False,
 ) -> None:
-    """Give an amount to an account."""
+    """Give an amount to an account. Where it has a grant of the same source and reference it asks first (in a script:
+    it refuses), unless --again or --once is said."""
     request = GrantRequest(
         amount=parse(amount),
         pool=pool,
@@ -51,11 +58,12 @@ def give(
         expires_at=expires,
     )
     with ask.client() as client:
-        made = client.give_grant(account, request)
+        look_for(reference, once, again, lambda: _same(client, account, source, reference))
+        made = given_once(client, calls.give_grant(account, request, once=once))
         _show(made, _units(client, account).get(made.pool), json)
 
 
-@commands.command("list", epilog="Example: flowtally grant list acme")
+@commands.command("list", epilog=example("flowtally grant list acme"))
 def list_all(account: Account, json: Json = False) -> None:
     """All grants of an account as given; `flowtally balance` says what is left of them."""
     with ask.client() as client:
@@ -67,7 +75,7 @@ def list_all(account: Account, json: Json = False) -> None:
     table(COLUMNS, [_row(one, units.get(one.pool)) for one in found], right=frozenset({2, 5}))
 
 
-@commands.command("void", epilog="Example: flowtally grant void acme gr_0198c0ffee")
+@commands.command("void", epilog=example("flowtally grant void acme grn_0199f2c47b3a7c11a1f0b2c3d4e5f607"))
 def void(
     account: Account,
     grant: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id, from `flowtally grant list`.")],
@@ -77,6 +85,15 @@ def void(
     with ask.client() as client:
         gone = client.void_grant(account, grant)
         _show(gone, _units(client, account).get(gone.pool), json)
+
+
+def _same(client: Client, account: str, source: str, reference: str) -> Iterator[str]:
+    """The grants of this source and reference that are not void."""
+    found = [one for one in client.grants(account, source=source, reference=reference) if one.voided_at is None]
+    units = _units(client, account) if found else {}
+    for one in found:
+        amount = human(one.amount, units.get(one.pool))
+        yield f"grant {one.id}, {amount}, source {one.source}, reference {one.reference}, given {when(one.created_at)}"
 
 
 def _units(client: Client, account: str) -> dict[str, str]:

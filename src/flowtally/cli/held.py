@@ -8,13 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, note, say, table, when
 from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.units import human_count
 
-commands = typer.Typer(
-    name="held", help="Numbered events that wait for an account, a user or their time.", no_args_is_help=True
-)
+commands = typer.Typer(name="held", help="Numbered events that wait for an account, a user or their time.", cls=Group)
 
 Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
 Number = Annotated[int | None, typer.Option("--number", min=1, help="Only this number.")]

@@ -8,13 +8,12 @@ import typer
 
 from flowtally import rights
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 from flowtally.rights import Right, Scope
 
-commands = typer.Typer(
-    name="key", help="Keys (credentials): make, list, change, rotate and revoke them.", no_args_is_help=True
-)
+commands = typer.Typer(name="key", help="Keys (credentials): make, list, change, rotate and revoke them.", cls=Group)
 
 COLUMNS: Final = (
     "id",
@@ -96,7 +95,10 @@ def list_all(
     table(COLUMNS, [_row(one) for one in found])
 
 
-@commands.command("change", epilog="Example: flowtally key change crd_0199f2c4 --from 203.0.113.7 --from 2001:db8::/48")
+@commands.command(
+    "change",
+    epilog=example("flowtally key change crd_0199f2c47b3a7c11a1f0b2c3d4e5f610 --from 203.0.113.7 --from 2001:db8::/48"),
+)
 def change(
     key: Key,
     name: Annotated[str | None, typer.Option("--name", help="What it is for.")] = None,
@@ -116,7 +118,7 @@ def change(
     document(changed) if json else facts(_facts(changed))
 
 
-@commands.command("rotate", epilog="Example: flowtally key rotate crd_0199f2c4 --overlap 3600")
+@commands.command("rotate", epilog=example("flowtally key rotate crd_0199f2c47b3a7c11a1f0b2c3d4e5f610 --overlap 3600"))
 def rotate(
     key: Annotated[
         str | None, typer.Argument(metavar="KEY", help="The key's id; default the one in FLOWTALLY_TOKEN itself.")
@@ -138,7 +140,7 @@ def rotate(
     _show_made(made, json)
 
 
-@commands.command("revoke", epilog="Example: flowtally key revoke crd_0199f2c4")
+@commands.command("revoke", epilog=example("flowtally key revoke crd_0199f2c47b3a7c11a1f0b2c3d4e5f610"))
 def revoke(key: Key, json: Json = False) -> None:
     """End a key at once. What it wrote stays."""
     with ask.client() as client:
@@ -149,7 +151,7 @@ def revoke(key: Key, json: Json = False) -> None:
     facts({"id": gone.id, "revoked": gone.revoked_at or ""})
 
 
-@commands.command("confirm", epilog="Example: flowtally key list && flowtally key confirm")
+@commands.command("confirm", epilog=example("flowtally key confirm"))
 def confirm(json: Json = False) -> None:
     """Say that the keys of a restored backup were looked at: the warnings about them end."""
     with ask.client() as client:

@@ -8,6 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.quantities import human
 from flowtally.cli.usage import short
@@ -21,9 +22,7 @@ from flowtally.protocol import (
 )
 from flowtally.units import human_bytes, human_count
 
-commands = typer.Typer(
-    name="period", help="Periods: close, list and show them; what came into closed ones.", no_args_is_help=True
-)
+commands = typer.Typer(name="period", help="Periods: close, list and show them; what came into closed ones.", cls=Group)
 
 COLUMNS: Final = ("id", "from", "to", "bytes", "requests", "block", "closed")
 POOLS: Final = ("pool", "used", "bytes", "requests")
@@ -59,7 +58,7 @@ def close(
     _show_statement(closed)
 
 
-@commands.command("list", epilog="Example: flowtally period list acme")
+@commands.command("list", epilog=example("flowtally period list acme"))
 def list_all(account: Account, json: Json = False) -> None:
     """All closed periods of an account, as they were frozen."""
     with ask.client() as client:

@@ -7,14 +7,16 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
+from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human, money
-from flowtally.client import Client
+from flowtally.client import Client, calls
 from flowtally.protocol import PlanAnswer, PlanRequest
 from flowtally.units import human_money
 
-commands = typer.Typer(name="plan", help="Plans: what accounts can buy.", no_args_is_help=True)
+commands = typer.Typer(name="plan", help="Plans: what accounts can buy.", cls=Group)
 
 COLUMNS: Final = ("plan", "name", "pool", "amount", "price", "days", "status")
 CREATE: Final = """\
@@ -35,15 +37,16 @@ def create(
     pool: Annotated[str, typer.Option("--pool", help="Whose products it pays.")] = "traffic",
     days: Annotated[int | None, typer.Option("--days", min=1, help="How long it lasts; default for ever.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="Its id, to buy it by; default made.")] = None,
+    once: Once = None,
     json: Json = False,
 ) -> None:
     """Offer an amount for a price. It cannot be changed later, only retired."""
     request = PlanRequest(name, parse(amount), money(price), pool, days, id)
     with ask.client() as client:
-        _show(client, client.create_plan(request), json)
+        _show(client, given_once(client, calls.create_plan(request, once=once)), json)
 
 
-@commands.command("list", epilog="Example: flowtally plan list --retired")
+@commands.command("list", epilog=example("flowtally plan list --retired"))
 def list_all(
     retired: Annotated[bool, typer.Option("--retired", help="Also those that are no longer sold.")] = False,
     json: Json = False,
@@ -58,7 +61,7 @@ def list_all(
     table(COLUMNS, [_row(one, units.get(one.pool)) for one in found], right=frozenset({3, 4, 5}))
 
 
-@commands.command("retire", epilog="Example: flowtally plan retire month-100")
+@commands.command("retire", epilog=example("flowtally plan retire month-100"))
 def retire(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, from `flowtally plan list`.")],
     json: Json = False,

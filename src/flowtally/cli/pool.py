@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
 
-commands = typer.Typer(name="pool", help="Pools: products that are paid from the same grants.", no_args_is_help=True)
+commands = typer.Typer(name="pool", help="Pools: products that are paid from the same grants.", cls=Group)
 
 Pool = Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")]
 
@@ -26,7 +27,7 @@ def list_all(json: Json = False) -> None:
     table(("pool", "charges", "products"), [(one.name, one.charge, ", ".join(one.products)) for one in found])
 
 
-@commands.command("create", epilog="Example: flowtally pool create captcha --charge requests")
+@commands.command("create", epilog=example("flowtally pool create captcha --charge requests"))
 def create(
     pool: Pool,
     charge: Annotated[
@@ -39,7 +40,7 @@ def create(
         _show(client.create_pool(pool, PoolRequest(charge=charge)), json)
 
 
-@commands.command("map", epilog="Example: flowtally pool map captcha-solver captcha")
+@commands.command("map", epilog=example("flowtally pool map captcha-solver captcha"))
 def map_product(
     product: Annotated[str, typer.Argument(metavar="PRODUCT", help="The product as events name it.")],
     pool: Pool,

@@ -8,9 +8,10 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import human
-from flowtally.client import Client
+from flowtally.client import Client, calls
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest
 from flowtally.units import human_money
 
@@ -19,6 +20,7 @@ EXAMPLES: Final = """\
 \b
 Examples:
   flowtally purchase acme month-100
+  flowtally purchase acme month-100 --once order-4711
   flowtally purchase acme
 """
 
@@ -28,6 +30,7 @@ def purchase(
     plan: Annotated[
         str | None, typer.Argument(metavar="[PLAN]", help="The plan to buy; without it: list what was bought.")
     ] = None,
+    once: Once = None,
     json: Json = False,
 ) -> None:
     """Buy a plan from an account's wallet, or list what it bought."""
@@ -35,7 +38,7 @@ def purchase(
         if plan is None:
             _list(client, list(client.purchases(account)), json)
         else:
-            _show(client, client.buy_plan(account, PurchaseRequest(plan)), json)
+            _show(client, given_once(client, calls.buy_plan(account, PurchaseRequest(plan), once=once)), json)
 
 
 def _list(client: Client, found: list[PurchaseAnswer], json: bool) -> None:

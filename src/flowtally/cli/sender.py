@@ -7,16 +7,17 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import SenderAnswer
 
-commands = typer.Typer(name="sender", help="Senders: who owns sources, whichever key it has.", no_args_is_help=True)
+commands = typer.Typer(name="sender", help="Senders: who owns sources, whichever key it has.", cls=Group)
 
 COLUMNS: Final = ("id", "account", "name", "created")
 Sender = Annotated[str, typer.Argument(metavar="SENDER", help="The sender's id, from `flowtally sender list`.")]
 
 
-@commands.command("list", epilog="Example: flowtally sender list --account acme")
+@commands.command("list", epilog=example("flowtally sender list --account acme"))
 def list_all(
     account: Annotated[str | None, typer.Option("--account", help="Only those bound to this account.")] = None,
     json: Json = False,
@@ -37,7 +38,9 @@ def show(sender: Sender, json: Json = False) -> None:
         _show(client.sender(sender), json)
 
 
-@commands.command("rename", epilog="Example: flowtally sender rename snd_0198c0ffee 'gateway 1, Berlin'")
+@commands.command(
+    "rename", epilog=example("flowtally sender rename snd_0199f2c47b3a7c11a1f0b2c3d4e5f611 'gateway 1, Berlin'")
+)
 def rename(
     sender: Sender,
     name: Annotated[str, typer.Argument(metavar="NAME", help="For people: nothing hangs on it.")],

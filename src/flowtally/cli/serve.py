@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from flowtally.cli.another import in_another_terminal
 from flowtally.cli.configured import configured, help_of
 from flowtally.cli.output import Json, facts, note, raw, say
 
@@ -88,5 +89,6 @@ def announce(ready: Ready, json: bool) -> None:
         return
     facts({"listening": ready.url, "data": ready.data, "admin token": ready.admin_token or ""})
     if ready.admin_token:
-        say("Keep the token now: it is stored hashed and never shown again. To use it from another terminal:")
-        say(f"  export FLOWTALLY_URL={ready.url} FLOWTALLY_TOKEN={ready.admin_token}")
+        say("Keep the token now: it is stored hashed and never shown again. To use it in another terminal:")
+        for line in in_another_terminal(ready.url, ready.admin_token):
+            say(f"  {line}")

@@ -8,22 +8,23 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CounterAnswer, SourceDetail
 from flowtally.units import human_bytes, human_count
 
-commands = typer.Typer(name="source", help="Sources: where each stands, and whose it is.", no_args_is_help=True)
+commands = typer.Typer(name="source", help="Sources: where each stands, and whose it is.", cls=Group)
 
 COLUMNS: Final = ("source", "kind", "number", "sender")
 COUNTERS: Final = ("counter", "state", "account", "user", "up", "down", "requests", "read", "flag")
 HAND_OVER: Final = """\
 \b
 Example:
-  flowtally source hand-over squid-1 snd_0198c0ffee
+  flowtally source hand-over squid-1 snd_0199f2c47b3a7c11a1f0b2c3d4e5f611
 """
 
 
-@commands.command("list", epilog="Example: flowtally source list --sender snd_0198c0ffee")
+@commands.command("list", epilog=example("flowtally source list --sender snd_0199f2c47b3a7c11a1f0b2c3d4e5f611"))
 def list_all(
     sender: Annotated[
         str | None, typer.Option("--sender", help="Only those of this sender, by its id; '': those of nobody.")
@@ -45,7 +46,7 @@ def list_all(
         note("There are more: see --limit.")
 
 
-@commands.command("counters", epilog="Example: flowtally source counters xray-1 --prefix user")
+@commands.command("counters", epilog=example("flowtally source counters xray-1 --prefix user"))
 def list_counters(
     source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
     prefix: Annotated[str, typer.Option("--prefix", help="Only counters whose names begin so.")] = "",

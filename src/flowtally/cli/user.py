@@ -15,12 +15,14 @@ from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
 from flowtally.cli.care import LOOK_S
 from flowtally.cli.failures import FAILED
+from flowtally.cli.grouped import Group, example
+from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
 from flowtally.cli.steps import Steps
 from flowtally.cli.usage import names_in, show_usage
-from flowtally.client import Client, UsageQuestion
+from flowtally.client import Client, UsageQuestion, calls
 from flowtally.protocol import (
     AllocationAnswer,
     AllocationRequest,
@@ -36,7 +38,7 @@ from flowtally.protocol import (
 )
 
 commands = typer.Typer(
-    name="user", help="Users of an account: make, change, rename and delete them; their purses.", no_args_is_help=True
+    name="user", help="Users of an account: make, change, rename and delete them; their purses.", cls=Group
 )
 
 COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")
@@ -58,7 +60,7 @@ Examples:
 ALLOCATE: Final = """\
 \b
 Examples:
-  flowtally user allocate acme shop-7 10GB
+  flowtally user allocate acme shop-7 10GB --once order-4711
   flowtally user allocate acme shop-7 10GB --expires 2026-10-01T00:00:00Z
 """
 ERASE: Final = """\
@@ -113,7 +115,7 @@ def create(
         _show(client.create_user(account, request), json)
 
 
-@commands.command("list", epilog="Example: flowtally user list acme")
+@commands.command("list", epilog=example("flowtally user list acme"))
 def list_all(
     account: Account,
     deleted: Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")] = False,
@@ -134,7 +136,7 @@ def list_all(
     table(COLUMNS, [_row(one) for one in found])
 
 
-@commands.command("show", epilog="Example: flowtally user show acme alice")
+@commands.command("show", epilog=example("flowtally user show acme alice"))
 def show(account: Account, user: User, json: Json = False) -> None:
     """One user, and what it was called before."""
     with ask.client() as client:
@@ -148,7 +150,7 @@ def show(account: Account, user: User, json: Json = False) -> None:
         say(f"called {printable(one.name)} until {one.end}")
 
 
-@commands.command("password", epilog="Example: flowtally user password acme alice")
+@commands.command("password", epilog=example("flowtally user password acme alice"))
 def password(account: Account, user: User, json: Json = False) -> None:
     """A user's password, in clear, as the one line that is printed."""
     with ask.client() as client:
@@ -192,7 +194,7 @@ def change(
         _show(client.change_user(account, user, wanted), json)
 
 
-@commands.command("rename", epilog="Example: flowtally user rename acme alice alice.b")
+@commands.command("rename", epilog=example("flowtally user rename acme alice alice.b"))
 def rename(
     account: Account,
     user: User,
@@ -204,7 +206,7 @@ def rename(
         _show(client.change_user(account, user, UserChange(name=name)), json)
 
 
-@commands.command("delete", epilog="Example: flowtally user delete acme alice")
+@commands.command("delete", epilog=example("flowtally user delete acme alice"))
 def delete(account: Account, user: User, json: Json = False) -> None:
     """Free a user's name from now on. Its use stays on record; what a funded user has not spent goes back."""
     with ask.client() as client:
@@ -253,16 +255,19 @@ def allocate(
     expires: Annotated[
         str | None, typer.Option("--expires", help="When what is unspent is lost, RFC 3339; default never.")
     ] = None,
+    once: Once = None,
     json: Json = False,
 ) -> None:
     """Pass traffic of the account on to a funded user; refused when the account's balance does not cover it."""
     with ask.client() as client:
         request = AllocationRequest(amount=parse(amount), pool=pool, expires_at=expires)
-        made = client.allocate(account, user, request)
+        made = given_once(client, calls.allocate(account, user, request, once=once))
         _show_allocation(client, made, json)
 
 
-@commands.command("return", epilog="Example: flowtally user return acme shop-7 alc_0198c0ffee 4GB")
+@commands.command(
+    "return", epilog=example("flowtally user return acme shop-7 alc_0199f2c47b3a7c11a1f0b2c3d4e5f609 4GB")
+)
 def take_back(
     account: Account,
     user: User,
@@ -270,15 +275,17 @@ def take_back(
     amount: Annotated[
         str | None, typer.Argument(metavar="AMOUNT", help="How much; left out: all that is unspent.")
     ] = None,
+    once: Once = None,
     json: Json = False,
 ) -> None:
     """Take back what a user has not spent of an allocation."""
     with ask.client() as client:
         request = ReturnRequest(amount=None if amount is None else parse(amount))
-        _show_allocation(client, client.take_back(account, user, allocation, request), json)
+        back = given_once(client, calls.take_back(account, user, allocation, request, once=once))
+        _show_allocation(client, back, json)
 
 
-@commands.command("usage", epilog="Example: flowtally user usage acme alice --from 2026-07-01 --bucket month")
+@commands.command("usage", epilog=example("flowtally user usage acme alice --from 2026-07-01 --bucket month"))
 def usage(
     account: Account,
     user: User,
@@ -302,7 +309,7 @@ def usage(
         show_usage(answer, past=as_of is not None)
 
 
-@commands.command("balance", epilog="Example: flowtally user balance acme alice")
+@commands.command("balance", epilog=example("flowtally user balance acme alice"))
 def balance(
     account: Account,
     user: User,

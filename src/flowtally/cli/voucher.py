@@ -10,13 +10,15 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group, example
+from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, say, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human
-from flowtally.client import Client
+from flowtally.client import Client, calls
 from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest, VoucherStatus
 
-commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", no_args_is_help=True)
+commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", cls=Group)
 
 DAY_S: Final = 86_400
 COLUMNS: Final = ("id", "code", "pool", "amount", "days", "status", "created", "ended", "redeemed by")
@@ -24,7 +26,7 @@ CREATE: Final = """\
 \b
 Examples:
   flowtally voucher create acme 1GB --count 50
-  flowtally voucher create acme 10GB --days 30
+  flowtally voucher create acme 10GB --days 30 --once batch-7
   flowtally voucher create acme 1000 --pool api
 """
 Voucher = Annotated[str, typer.Argument(metavar="VOUCHER", help="Its id, or its code.")]
@@ -39,16 +41,17 @@ def create(
     days: Annotated[
         int, typer.Option("--days", min=1, help="How long what it is redeemed into lasts.")
     ] = DEFAULT_DURATION_S // DAY_S,
+    once: Once = None,
     json: Json = False,
 ) -> None:
     """Set traffic of the account aside in codes; refused when its balance does not cover all of them."""
     request = VoucherRequest(amount=parse(amount), count=count, pool=pool, duration_s=days * DAY_S)
     with ask.client() as client:
-        made = client.create_vouchers(account, request).items
+        made = given_once(client, calls.create_vouchers(account, request, once=once)).items
         _show_all(client, account, made, json)
 
 
-@commands.command("list", epilog="Example: flowtally voucher list acme --status unused")
+@commands.command("list", epilog=example("flowtally voucher list acme --status unused"))
 def list_all(
     account: Account,
     status: Annotated[VoucherStatus | None, typer.Option("--status", help="Only those of this status.")] = None,
@@ -59,21 +62,21 @@ def list_all(
         _show_all(client, account, list(client.vouchers(account, status=status)), json)
 
 
-@commands.command("show", epilog="Example: flowtally voucher show acme vch_0198c0ffee")
+@commands.command("show", epilog=example("flowtally voucher show acme vch_0199f2c47b3a7c11a1f0b2c3d4e5f60d"))
 def show(account: Account, voucher: Voucher, json: Json = False) -> None:
     """One voucher, and which account used it."""
     with ask.client() as client:
         _show(client, client.voucher(account, _id(client, account, voucher)), json)
 
 
-@commands.command("revoke", epilog="Example: flowtally voucher revoke acme vch_0198c0ffee")
+@commands.command("revoke", epilog=example("flowtally voucher revoke acme vch_0199f2c47b3a7c11a1f0b2c3d4e5f60d"))
 def revoke(account: Account, voucher: Voucher, json: Json = False) -> None:
     """Take an unused voucher back: its amount is the account's again."""
     with ask.client() as client:
         _show(client, client.revoke_voucher(account, _id(client, account, voucher)), json)
 
 
-@commands.command("redeem", epilog="Example: flowtally voucher redeem beta   (asks for the code)")
+@commands.command("redeem", epilog=example("flowtally voucher redeem beta   (asks for the code)"))
 def redeem(account: Account, json: Json = False) -> None:
     """Turn a voucher into a grant to the account. The code is asked for, or read from standard input."""
     with ask.client() as client:

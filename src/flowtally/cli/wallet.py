@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
 
 import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group, Signed, example
+from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import money
+from flowtally.client import Client, calls
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
 from flowtally.units import human_money
 
-commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", no_args_is_help=True)
+commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", cls=Group)
 
 COLUMNS: Final = ("at", "kind", "amount", "reference", "reason", "id")
-DEPOSIT: Final = "Example: flowtally wallet deposit acme 50 --reference payment-4711"
+DEPOSIT: Final = """\
+\b
+Examples:
+  flowtally wallet deposit acme 50 --reference payment-4711
+  flowtally wallet deposit acme 50 --once payment-4711
+"""
 ADJUST: Final = """\
 \b
 Examples:
@@ -28,7 +37,7 @@ Examples:
 Reference = Annotated[str, typer.Option("--reference", help="The payment's number, a purchase, or any text.")]
 
 
-@commands.command("show", epilog="Example: flowtally wallet show acme")
+@commands.command("show", epilog=example("flowtally wallet show acme"))
 def show(account: Account, json: Json = False) -> None:
     """What the wallet holds."""
     with ask.client() as client:
@@ -39,7 +48,7 @@ def show(account: Account, json: Json = False) -> None:
     facts({"account": found.account, "balance": _held(found)})
 
 
-@commands.command("entries", epilog="Example: flowtally wallet entries acme")
+@commands.command("entries", epilog=example("flowtally wallet entries acme"))
 def entries(account: Account, json: Json = False) -> None:
     """Everything that moved the wallet, in the order it happened."""
     with ask.client() as client:
@@ -55,29 +64,43 @@ def deposit(
     account: Account,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency: 50 or 12.34.")],
     reference: Reference = "",
+    once: Once = None,
+    again: Again = False,
     json: Json = False,
 ) -> None:
-    """Put money that came in into the wallet."""
+    """Put money that came in into the wallet. Where it has a deposit of the same reference it asks first (in a script:
+    it refuses), unless --again or --once is said."""
     request = DepositRequest(money(amount), reference)
     with ask.client() as client:
-        made = client.deposit(account, request)
+        look_for(reference, once, again, lambda: _same(client, account, "deposit", reference))
+        made = given_once(client, calls.deposit(account, request, once=once))
         _show(made, None if json else client.wallet(account))
 
 
-# An amount below zero is no option.
-@commands.command("adjust", epilog=ADJUST, context_settings={"ignore_unknown_options": True})
+@commands.command("adjust", epilog=ADJUST, cls=Signed)
 def adjust(
     account: Account,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency; -12.34 takes out.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; kept with it.")],
     reference: Reference = "",
+    once: Once = None,
+    again: Again = False,
     json: Json = False,
 ) -> None:
-    """Put the wallet right by hand, or pay out of it."""
+    """Put the wallet right by hand, or pay out of it. Where it has an adjustment of the same reference it asks first
+    (in a script: it refuses), unless --again or --once is said."""
     request = AdjustmentRequest(money(amount), reason, reference)
     with ask.client() as client:
-        made = client.adjust_wallet(account, request)
+        look_for(reference, once, again, lambda: _same(client, account, "adjustment", reference))
+        made = given_once(client, calls.adjust_wallet(account, request, once=once))
         _show(made, None if json else client.wallet(account))
+
+
+def _same(client: Client, account: str, kind: Literal["deposit", "adjustment"], reference: str) -> Iterator[str]:
+    for one in client.wallet_entries(account, reference=reference):
+        if one.kind == kind:
+            amount = human_money(one.amount_micros, one.currency)
+            yield f"{kind} {one.id}, {amount}, reference {one.reference}, made {when(one.created_at)}"
 
 
 def _held(found: WalletAnswer) -> str:

@@ -8,12 +8,11 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import WhitelistAnswer, WhitelistChange
 
-commands = typer.Typer(
-    name="whitelist", help="IP addresses an account or a user may come from, by pool.", no_args_is_help=True
-)
+commands = typer.Typer(name="whitelist", help="IP addresses an account or a user may come from, by pool.", cls=Group)
 
 COLUMNS: Final = ("address", "pool", "enabled", "made", "changed")
 ADD: Final = """\
@@ -29,7 +28,7 @@ User = Annotated[str | None, typer.Option("--user", help="A user's id or present
 Pool = Annotated[str, typer.Option("--pool", help="Whose list.")]
 
 
-@commands.command("list", epilog="Example: flowtally whitelist list acme --user shop-7")
+@commands.command("list", epilog=example("flowtally whitelist list acme --user shop-7"))
 def list_all(
     account: Account,
     user: User = None,
@@ -60,7 +59,7 @@ def add(
         _show(client.put_on_whitelist(account, pool, address, change, user), json)
 
 
-@commands.command("remove", epilog="Example: flowtally whitelist remove acme 203.0.113.7")
+@commands.command("remove", epilog=example("flowtally whitelist remove acme 203.0.113.7"))
 def remove(account: Account, address: Address, user: User = None, pool: Pool = "traffic", json: Json = False) -> None:
     """Take an address off a whitelist."""
     with ask.client() as client:

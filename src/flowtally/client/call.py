@@ -1,7 +1,7 @@
 """Call: one question to the server as a value, before anything travels. Both clients carry it out alike.
 
 Every call can be repeated: reads change nothing, events count once, and every other write carries an `Idempotency-Key`
-made with the call, the same in every attempt.
+made with the call, the same in every attempt; or (`once`) one of the caller's own, the same in every run of a program.
 """
 
 from __future__ import annotations
@@ -70,11 +70,12 @@ def read(path: str, answer: type[T], query: Query | None = None, accept: str = J
 
 def write(
     method: str, path: str, answer: type[T], request: object = None, *, query: Query | None = None,
-    media_type: str = JSON,
+    media_type: str = JSON, once: str | None = None,
 ) -> Call[T]:  # fmt: skip
-    """`request` bytes are sent as they are, anything else as JSON; large bodies are compressed."""
+    """`request` bytes are sent as they are, anything else as JSON; large bodies are compressed. `once`: the key to
+    repeat it by, made where the caller has none."""
     body = b"" if request is None else request if isinstance(request, bytes) else msgspec.json.encode(request)
-    headers = {"Accept": JSON, "Idempotency-Key": str(uuid_utils.uuid7())}
+    headers = {"Accept": JSON, "Idempotency-Key": str(uuid_utils.uuid7()) if once is None else once}
     if body:
         headers["Content-Type"] = media_type
     if len(body) >= _COMPRESS_FROM_BYTES:

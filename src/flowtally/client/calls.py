@@ -1,6 +1,8 @@
 """Every question a client can ask, each as a pure function that makes a Call or a Listing.
 
 A new operation is a function here and a line in `sync.py` and `asynchronous.py`; a test says which one was forgotten.
+`once`, where value is given, is your own `Idempotency-Key` (an order's number): the same call with the same key does it
+once, however often and by whatever run of a program it is asked; without it that holds for the attempts of one call.
 """
 
 from __future__ import annotations
@@ -370,19 +372,23 @@ def explain_user(
     return read(f"{_user(account, user)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
 
 
-def allocate(account: str, user: str, request: p.AllocationRequest) -> Call[p.AllocationAnswer]:
+def allocate(
+    account: str, user: str, request: p.AllocationRequest, *, once: str | None = None
+) -> Call[p.AllocationAnswer]:
     """Pass traffic of the account on to a funded user; ApiError `not_covered` says what is left."""
-    return write("POST", f"{_user(account, user)}/allocations", p.AllocationAnswer, request)
+    return write("POST", f"{_user(account, user)}/allocations", p.AllocationAnswer, request, once=once)
 
 
 def allocations(account: str, user: str) -> Listing[p.AllocationAnswer]:
     return Listing(f"{_user(account, user)}/allocations", Page[p.AllocationAnswer])
 
 
-def take_back(account: str, user: str, allocation: str, request: p.ReturnRequest) -> Call[p.AllocationAnswer]:
+def take_back(
+    account: str, user: str, allocation: str, request: p.ReturnRequest, *, once: str | None = None
+) -> Call[p.AllocationAnswer]:
     """Return what the user has not spent of an allocation, or a part of it."""
     path = f"{_user(account, user)}/allocations/{segment(allocation)}/return"
-    return write("POST", path, p.AllocationAnswer, request)
+    return write("POST", path, p.AllocationAnswer, request, once=once)
 
 
 def whitelist(account: str, user: str | None = None, *, pool: str | None = None) -> Listing[p.WhitelistAnswer]:
@@ -410,16 +416,18 @@ def remove_from_whitelist(account: str, pool: str, address: str, user: str | Non
     return write("DELETE", path, p.WhitelistAnswer)
 
 
-def give_grant(account: str, request: p.GrantRequest) -> Call[p.GrantAnswer]:
-    return write("POST", f"/v1/accounts/{segment(account)}/grants", p.GrantAnswer, request)
+def give_grant(account: str, request: p.GrantRequest, *, once: str | None = None) -> Call[p.GrantAnswer]:
+    return write("POST", f"/v1/accounts/{segment(account)}/grants", p.GrantAnswer, request, once=once)
 
 
 def grant(account: str, grant: str) -> Call[p.GrantAnswer]:
     return read(f"/v1/accounts/{segment(account)}/grants/{segment(grant)}", p.GrantAnswer)
 
 
-def grants(account: str) -> Listing[p.GrantAnswer]:
-    return Listing(f"/v1/accounts/{segment(account)}/grants", Page[p.GrantAnswer])
+def grants(account: str, *, source: str | None = None, reference: str | None = None) -> Listing[p.GrantAnswer]:
+    """All of them, or those of one source and reference."""
+    query = _given(source=source, reference=reference)
+    return Listing(f"/v1/accounts/{segment(account)}/grants", Page[p.GrantAnswer], query)
 
 
 def void_grant(account: str, grant: str) -> Call[p.GrantAnswer]:
@@ -434,19 +442,19 @@ def wallet(account: str) -> Call[p.WalletAnswer]:
     return read(_wallet(account), p.WalletAnswer)
 
 
-def wallet_entries(account: str) -> Listing[p.WalletEntryAnswer]:
-    """What moved it, in the order it happened."""
-    return Listing(f"{_wallet(account)}/entries", Page[p.WalletEntryAnswer])
+def wallet_entries(account: str, *, reference: str | None = None) -> Listing[p.WalletEntryAnswer]:
+    """What moved it, in the order it happened; all of it, or what has one reference."""
+    return Listing(f"{_wallet(account)}/entries", Page[p.WalletEntryAnswer], _given(reference=reference))
 
 
-def deposit(account: str, request: p.DepositRequest) -> Call[p.WalletEntryAnswer]:
+def deposit(account: str, request: p.DepositRequest, *, once: str | None = None) -> Call[p.WalletEntryAnswer]:
     """Money that came in. Needs the right wallet:write, as `adjust_wallet`."""
-    return write("POST", f"{_wallet(account)}/deposits", p.WalletEntryAnswer, request)
+    return write("POST", f"{_wallet(account)}/deposits", p.WalletEntryAnswer, request, once=once)
 
 
-def adjust_wallet(account: str, request: p.AdjustmentRequest) -> Call[p.WalletEntryAnswer]:
+def adjust_wallet(account: str, request: p.AdjustmentRequest, *, once: str | None = None) -> Call[p.WalletEntryAnswer]:
     """Put it right by hand, or pay out of it; ApiError `insufficient_funds` says what it holds."""
-    return write("POST", f"{_wallet(account)}/adjustments", p.WalletEntryAnswer, request)
+    return write("POST", f"{_wallet(account)}/adjustments", p.WalletEntryAnswer, request, once=once)
 
 
 def plans(*, retired: bool = False) -> Listing[p.PlanAnswer]:
@@ -459,8 +467,8 @@ def plan(plan: str) -> Call[p.PlanAnswer]:
     return read(f"/v1/plans/{segment(plan)}", p.PlanAnswer)
 
 
-def create_plan(request: p.PlanRequest) -> Call[p.PlanAnswer]:
-    return write("POST", "/v1/plans", p.PlanAnswer, request)
+def create_plan(request: p.PlanRequest, *, once: str | None = None) -> Call[p.PlanAnswer]:
+    return write("POST", "/v1/plans", p.PlanAnswer, request, once=once)
 
 
 def retire_plan(plan: str) -> Call[p.PlanAnswer]:
@@ -468,9 +476,9 @@ def retire_plan(plan: str) -> Call[p.PlanAnswer]:
     return write("POST", f"/v1/plans/{segment(plan)}/retire", p.PlanAnswer)
 
 
-def buy_plan(account: str, request: p.PurchaseRequest) -> Call[p.PurchaseAnswer]:
+def buy_plan(account: str, request: p.PurchaseRequest, *, once: str | None = None) -> Call[p.PurchaseAnswer]:
     """Buy a plan from the wallet; ApiError `insufficient_funds` says what it holds and what the plan costs."""
-    return write("POST", f"/v1/accounts/{segment(account)}/purchases", p.PurchaseAnswer, request)
+    return write("POST", f"/v1/accounts/{segment(account)}/purchases", p.PurchaseAnswer, request, once=once)
 
 
 def purchases(account: str) -> Listing[p.PurchaseAnswer]:
@@ -485,9 +493,9 @@ def purchase(account: str, purchase: str) -> Call[p.PurchaseAnswer]:
 # ── vouchers and check-ins
 
 
-def create_vouchers(account: str, request: p.VoucherRequest) -> Call[p.VouchersAnswer]:
+def create_vouchers(account: str, request: p.VoucherRequest, *, once: str | None = None) -> Call[p.VouchersAnswer]:
     """Set traffic of the account aside in codes, all or none; ApiError `not_covered` says what is left."""
-    return write("POST", _vouchers(account), p.VouchersAnswer, request)
+    return write("POST", _vouchers(account), p.VouchersAnswer, request, once=once)
 
 
 def vouchers(

@@ -19,6 +19,7 @@ from flowtally.client import calls
 from flowtally.client.call import Call, Listing, as_method
 from flowtally.client.wire import NO_ANSWER, Wire, pause_s
 
+REPLAYED = "Idempotent-Replayed"
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -207,6 +208,11 @@ class Client:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
         return self._with_retries(lambda: self._attempt(call))
 
+    def told(self, call: Call[T]) -> tuple[T, bool]:
+        """The answer, and whether it is one that was given before, to another call with the same key."""
+        (answer, replayed), attempts = self._with_retries(lambda: self._told(call))
+        return answer, replayed and attempts == 1  # after more, the first of them may have been heard
+
     def once(self, call: Call[T]) -> T:
         """Carry a call out, without retries."""
         try:
@@ -258,6 +264,10 @@ class Client:
 
     def _attempt(self, call: Call[T]) -> T:
         return self._wire.answer(call, self._send(call))
+
+    def _told(self, call: Call[T]) -> tuple[T, bool]:
+        response = self._send(call)
+        return self._wire.answer(call, response), REPLAYED in response.headers
 
     def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         if self._pid != os.getpid():

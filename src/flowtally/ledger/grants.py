@@ -124,16 +124,21 @@ def list_grants(
     *,
     pool: str | None = None,
     source: str | None = None,
+    reference: str | None = None,
 ) -> Page[Grant]:
-    """Grants of the account in order of id (made ids: the order they were given in), of one pool or source if asked.
-    UnknownAccount."""
+    """Grants of the account in order of id (made ids: the order they were given in), of one pool, source or reference
+    if asked. UnknownAccount."""
     read_account(tx, account)
     query = _grants_of(account)
     if pool is not None:
         query = query.where(grants.c.pool == check_known("pool", pool))
     if source is not None:
         query = query.where(grants.c.source == check_known("source", source))
-    return read_page(tx, "grants", query, grants.c.id, Grant, (account,), after=after, limit=limit)
+    if reference is not None:
+        query = query.where(grants.c.reference == check_known("reference", reference))
+    filters = (pool, source, reference)
+    asked = (account,) if filters == (None, None, None) else (account, *filters)  # as before there were filters
+    return read_page(tx, "grants", query, grants.c.id, Grant, asked, after=after, limit=limit)
 
 
 def grants_of(tx: Connection, account: str, known: Known | None = None) -> list[Grant]:

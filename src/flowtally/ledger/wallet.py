@@ -22,7 +22,7 @@ from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import plans, transfer_entries, transfers
-from flowtally.ledger.texts import check_number, check_text
+from flowtally.ledger.texts import check_known, check_number, check_text
 
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 MAX_REFERENCE_CHARS: Final = 256
@@ -95,11 +95,21 @@ def record(tx: Connection, made: Transfer) -> Transfer:
     return made
 
 
-def list_entries(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Transfer]:
-    """What moved the account's wallet, in the order it happened. UnknownAccount."""
+def list_entries(
+    tx: Connection,
+    account: str,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+    *,
+    reference: str | None = None,
+) -> Page[Transfer]:
+    """What moved the account's wallet, in the order it happened; of one reference if asked. UnknownAccount."""
     read_account(tx, account)
-    order = transfer_entries.c.transfer_id
-    return read_page(tx, "wallet entries", _entries_of(account), order, Transfer, (account,), after=after, limit=limit)
+    query, order = _entries_of(account), transfer_entries.c.transfer_id
+    if reference is not None:
+        query = query.where(transfers.c.reference == check_known("reference", reference))
+    asked = (account,) if reference is None else (account, reference)
+    return read_page(tx, "wallet entries", query, order, Transfer, asked, after=after, limit=limit)
 
 
 def check_currency(tx: Connection, currency: str) -> None:

@@ -1,0 +1,69 @@
+"""What is given once: `--once KEY`, and asking before the same reference is given a second time.
+
+A command that moves traffic or money does it again each time it is run. Two things guard against that: a key of the
+user's own, under which the server does it once for ever; and, without one, a look for what has the same reference.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final, TypeVar
+
+import typer
+
+from flowtally.cli.output import note, printable
+from flowtally.client import ApiError, Client
+from flowtally.client.call import Call
+
+T = TypeVar("T")
+MAX_KEY_CHARS: Final = 255
+
+
+class AlreadyThere(Exception):
+    """Something of the same reference is there, and nobody can be asked whether it is meant a second time."""
+
+
+def _checked(key: str | None) -> str | None:
+    if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+        raise typer.BadParameter(f"a key is 1 to {MAX_KEY_CHARS} printable ASCII characters, such as an order's number")
+    return key
+
+
+Once = Annotated[
+    str | None,
+    typer.Option(
+        "--once",
+        metavar="KEY",
+        callback=_checked,
+        help="Do it once: the same command with the same key does nothing more, however often it is run.",
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Also where there is one of the same reference; do not ask.")]
+
+
+def given_once(client: Client, call: Call[T]) -> T:
+    """The answer; a note beside it where it was given before, under the same key."""
+    answer, replayed = client.told(call)
+    if replayed:
+        note("This was done before, with the same --once. Nothing was done again.", style="yellow")
+    return answer
+
+
+def look_for(reference: str, once: str | None, again: bool, find: Callable[[], Iterable[str]]) -> None:
+    """Ask in a terminal, and refuse elsewhere, where something of that reference is there already. `find` tells what
+    there is, in words. A key says by itself whether it is the same, and without a reference nothing can be."""
+    if again or once is not None or not reference:
+        return
+    try:
+        found = next(iter(find()), None)
+    except ApiError as error:
+        if error.code != "forbidden":  # who may give need not be one who may look
+            raise
+        return
+    if found is None:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise AlreadyThere(f"there is one of this reference already: {printable(found)}; nothing was done")
+    note(f"There is one of this reference already: {printable(found)}.", style="yellow")
+    typer.confirm("Do it a second time?", default=False, abort=True, err=True)

@@ -1,0 +1,70 @@
+"""What helps: bare commands show their help, and every example in it could be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any, get_args
+
+import pytest
+import typer
+from tests.cli.fake import Program
+
+from flowtally.cli.app import app, helps
+from flowtally.ledger.ids import Prefix
+
+ROOT: Any = typer.main.get_command(app)
+GROUPS = ["", *(name for name, one in ROOT.commands.items() if hasattr(one, "commands"))]
+ID = re.compile(r"\b([a-z]{2,4}_)([0-9a-f]{6,})\b")
+ARGUMENT = re.compile(r" [A-Z]+$")
+
+
+def examples() -> Iterator[str]:
+    """Every line of a help text that shows how a command is typed."""
+    for name, text in helps():
+        for line in text.partition("Example")[2].splitlines():
+            for typed in re.split(r" && ", line.partition(":")[2] if line.startswith(("s:", ":")) else line):
+                if typed.strip().startswith("flowtally ") and not typed.strip().endswith("-h"):
+                    yield re.split(r"\s{2,}|\s[|<>]\s", typed.strip())[0]
+        assert name
+
+
+EXAMPLES = sorted(set(examples()))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_bare_command_answers_with_its_help(flowtally: Program, group: str) -> None:
+    bare, asked = flowtally(*group.split()), flowtally(*group.split(), "--help")
+    assert (bare.code, bare.out, bare.err) == (0, asked.out, "")
+    assert bare.out.startswith("Usage: flowtally")
+
+
+def test_it_tells_its_version(flowtally: Program) -> None:
+    assert flowtally("--version").out == flowtally("-V").out == f"flowtally {version('flowtally')}\n"
+
+
+def test_there_are_examples_of_most_commands() -> None:
+    assert len(EXAMPLES) > 80
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_in_a_help_text_could_be_typed(example: str) -> None:
+    _, *words = shlex.split(example)
+    command: Any = ROOT
+    context = ROOT.context_class(ROOT, info_name="flowtally")
+    while hasattr(command, "commands"):
+        name = words.pop(0)
+        if name not in command.commands:  # `agent CONFIG` is `agent run CONFIG`
+            words, name = [name, *words], "run"
+        command = command.commands[name]
+        context = command.context_class(command, info_name=name, parent=context)
+    command.parse_args(context, words)
+
+
+def test_every_id_in_an_example_is_one_that_is_made() -> None:
+    found = [match.groups() for _, text in helps() for match in ID.finditer(text)]
+    assert len(found) > 10
+    assert {prefix for prefix, _ in found} <= {*get_args(Prefix), "gen_", "ins_"}
+    assert {len(rest) for _, rest in found} == {32}, "a UUIDv7 in hex"
