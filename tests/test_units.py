@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.units import human_bytes, human_count, human_money, parse_amount, parse_money
+from flowtally.units import (
+    exact_bytes,
+    human_bytes,
+    human_count,
+    human_money,
+    human_parts,
+    parse_amount,
+    parse_money,
+    same_unit,
+)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +139,78 @@ def test_money_is_shown_whole(micros: int, text: str) -> None:
 @given(st.integers(-(2**62), 2**62))
 def test_money_shown_is_the_money_read_again(micros: int) -> None:
     assert parse_money(human_money(micros, "USD").removesuffix(" USD").replace(",", "")) == micros
+
+
+FIGURES = st.lists(
+    st.one_of(st.integers(-(10**19), 10**19), st.integers(-2000, 2000), st.integers(1, 10**6).map(lambda n: n * 10**6)),
+    max_size=40,
+)
+
+
+def read(written: str) -> tuple[Decimal, str]:
+    number, unit = written.replace(",", "").split()
+    return Decimal(number), unit
+
+
+@pytest.mark.parametrize(
+    ("figures", "written"),
+    [
+        ([5 * 10**9, 2_300_077_000, 2_699_923_000], ["5 GB", "2.300077 GB", "2.699923 GB"]),
+        ([5 * 10**9, 2_300_077_345, 2_699_922_655], ["5 GB", "2.300077345 GB", "2.699922655 GB"]),
+        ([500, 300, 200], ["500 B", "300 B", "200 B"]),
+        ([10**9, 0, 250 * 10**6], ["1 GB", "0 GB", "0.25 GB"]),
+        ([0], ["0 B"]),
+        ([-1500, 1000], ["-1.5 kB", "1 kB"]),
+    ],
+)
+def test_figures_of_one_screen_are_whole_and_in_one_unit(figures: list[int], written: list[str]) -> None:
+    assert [*map(same_unit(figures), figures)] == written
+
+
+def test_in_a_column_all_have_the_same_decimals() -> None:
+    figures = [450 * 10**6, 130_542_740, -7, 0]
+    assert [*map(same_unit(figures, aligned=True), figures)] == [
+        "450.000000 MB",
+        "130.542740 MB",
+        "-0.000007 MB",
+        "0 MB",
+    ]
+    assert [*map(same_unit([10**9, 5 * 10**8], aligned=True), [10**9, 5 * 10**8])] == ["1.0 GB", "0.5 GB"]
+
+
+@given(FIGURES, st.booleans())
+def test_what_is_written_of_an_account_book_is_what_there_is(figures: list[int], aligned: bool) -> None:
+    write = same_unit([*figures, sum(figures)], aligned=aligned)
+    shown = [read(write(n)) for n in [*figures, sum(figures)]]
+    assert len({unit for _, unit in shown}) == 1
+    assert sum(number for number, _ in shown[:-1]) == shown[-1][0]
+    for n, (number, unit) in zip([*figures, sum(figures)], shown, strict=True):
+        assert parse_amount(f"{abs(number):f} {unit}") == abs(n)
+
+
+@pytest.mark.parametrize("amount", ["1.5 GiB", "100GB", "1.61 GB", "250", "0.001 kB"])
+def test_an_amount_that_was_given_is_shown_whole(amount: str) -> None:
+    assert parse_amount(exact_bytes(parse_amount(amount))) == parse_amount(amount)
+
+
+def test_parts_are_short_and_add_up() -> None:
+    assert human_parts([2_300_077_000, 2_699_923_000]) == (["2.3 GB", "2.7 GB"], "5.0 GB")
+    assert human_parts([1_239_999_999, 0, 2_456_000_000]) == (["1.23 GB", "0 GB", "2.46 GB"], "3.69 GB")
+    assert human_parts([40_000, 7 * 10**9]) == (["0.00004 GB", "7.00000 GB"], "7.00004 GB")
+    assert human_parts([]) == ([], "0 B")
+
+
+@given(FIGURES)
+def test_what_is_written_of_parts_adds_up_to_what_is_written_of_their_sum(parts: list[int]) -> None:
+    written, total = human_parts(parts)
+    shown = [read(one) for one in written]
+    assert sum((number for number, _ in shown), Decimal(0)) == read(total)[0]
+    assert {unit for _, unit in shown} <= {read(total)[1]}
+    if not parts:
+        return
+    unit = parse_amount(f"1 {read(total)[1]}")
+    step = min(Decimal(1).scaleb(number.as_tuple().exponent) for number, _ in [*shown, read(total)])  # type: ignore[arg-type]
+    for n, (number, _) in zip(parts, shown, strict=True):
+        assert abs(number * unit - n) < step * unit or number * unit == n
+        assert (number > 0, number < 0) == (n > 0, n < 0)
+    assert read(total)[0] * unit <= sum(parts)

@@ -3,12 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowtally.cli.cells import cells
 from flowtally.cli.chart import Bar, bar, chart, gauge
 
 BARS = st.lists(
     st.builds(
         Bar,
-        st.text(st.characters(categories=["L", "N"], max_codepoint=0x24F), max_size=60),
+        st.text(st.characters(categories=["L", "N", "So"]), max_size=60),
         st.integers(-(2**60), 2**60),
         st.tuples(st.sampled_from(["1 B", "12.34 GB"]), st.just("1,234 req")),
     ),
@@ -49,14 +50,31 @@ def test_without_room_for_bars_the_figures_stay() -> None:
 def test_a_long_name_is_cut_before_a_figure_is() -> None:
     (line,) = chart([Bar("customer-" * 10, 100, ("12.34 GB",))], 30)
     assert len(line) == 30
-    assert line.endswith("…  12.34 GB")
+    assert "…" in line
+    assert line.endswith("  12.34 GB")
+
+
+def test_one_long_name_is_shortened_alone_and_every_row_keeps_its_bar() -> None:
+    rows = [Bar("shop-" + "x" * 100 + "-0001", 100, ("100 B",)), Bar("東京", 50, ("50 B",))]
+    lines = chart(rows, 60, unicode=False)
+    assert [cells(line) for line in lines] == [60, 60]
+    assert lines[0].startswith("shop-xxxx")
+    assert "x-0001  ################  100 B" in lines[0]
+    assert lines[1] == "東京" + " " * 31 + "  ########           50 B"
+
+
+def test_in_a_pipe_a_long_name_is_whole_and_the_other_rows_are_as_they_were() -> None:
+    rows = [Bar("x" * 100, 100, ("100 B",)), Bar("東京", 50, ("50 B",))]
+    lines = chart(rows, 60, unicode=False, whole=True)
+    assert lines[0] == "x" * 100 + "  ################  100 B"
+    assert lines[1] == chart(rows, 60, unicode=False)[1]
 
 
 @given(BARS, st.integers(30, 200), st.booleans())
 def test_no_line_is_wider_than_asked(bars: list[Bar], width: int, unicode: bool) -> None:
     lines = chart(bars, width, unicode=unicode)
     assert len(lines) == len(bars)
-    assert max(len(line) for line in lines) <= width
+    assert max(cells(line) for line in lines) <= width
 
 
 def test_a_gauge_shows_its_track() -> None:

@@ -91,7 +91,7 @@ def test_a_balance_shows_pools_and_grants(flowtally: Program) -> None:
     ran = flowtally("balance", "acme", "--at", "2026-07-02T00:00:00Z")
     assert flowtally.fake.asked[0].query == {"at": ["2026-07-02T00:00:00Z"]}
     assert "traffic  [███████████████     ]  75 GB left" in ran.out
-    assert "granted 100 GB, spent 25 GB" in ran.out
+    assert "granted 100 GB = left 75 GB + spent 25 GB" in ran.out
     assert "order-1  [███████████████     ]  75 GB of 100 GB  active" in ran.out
     assert max(len(line) for line in ran.out.splitlines()) <= 80
 

@@ -15,25 +15,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_plain_table_is_aligned_and_cuts_nothing() -> None:
-    rows = [("a", "1"), ("a long name " * 20, "1,000")]
-    lines = output.aligned(("name", "bytes"), rows, frozenset({1}))
-    assert len({len(line) for line in lines}) == 1
-    assert lines[1].endswith("    1")
-    assert ("a long name " * 20).strip() in lines[2]
-
-
-def test_where_a_terminal_is_too_narrow_a_row_is_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Terminal()
-    monkeypatch.setattr("sys.stdout", screen)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "40")
-    output.table(("id", "name", "created"), [("grn_01a1f8c711c27722a28983e63947e91c", "Acme", "2026-11-01")])
-    assert screen.getvalue() == (
-        "id       grn_01a1f8c711c27722a28983e63947e91c\nname     Acme\ncreated  2026-11-01\n\n"
-    )
-
-
 def test_no_colour_is_respected_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

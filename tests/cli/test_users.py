@@ -121,7 +121,7 @@ def test_balance_shows_the_limit_the_purses_and_the_allocations(flowtally: Progr
     flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, BALANCE)
     out = flowtally("user", "balance", "acme", "ann", "--at", "2026-07-02T00:00:00Z").out
     assert flowtally.fake.asked[-1].query == {"at": ["2026-07-02T00:00:00Z"]}
-    for part in ("0 left: 12 of 10 per day used, anew 2026-07-03T00:00:00Z", "180 B left", "alc_1"):
+    for part in ("0 left: 12 of 10 per day used, resets at 2026-07-03T00:00:00Z", "180 B left", "alc_1"):
         assert part in out
     plain = BALANCE | {"funded": False, "pools": {}, "allocations": [], "limit": None}
     flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, plain)

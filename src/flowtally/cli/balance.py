@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
-from flowtally.cli.output import AsOf, Json, document, printable, say
-from flowtally.cli.quantities import human
+from flowtally.cli.cells import cells, left, right
+from flowtally.cli.output import AsOf, Json, document, printable, say, when
+from flowtally.cli.quantities import Write, in_one_unit
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
 
 EXAMPLES: Final = """\
@@ -21,8 +25,18 @@ Examples:
 """
 GAUGE: Final = 20
 MIN_GAUGE: Final = 4  # narrower says nothing
-POOL_FIGURES: Final = ("granted", "spent", "pending", "expired", "voided", "overage", "credit", "drawn")
+PARTS: Final = ("left", "spent", "pending", "expired", "voided")  # of what was granted
+WORDS: Final = {  # what the other figures mean, as docs/glossary.md says it at length
+    "overage": "used, and no grant paid for it",
+    "credit": "given back by corrections; it pays for later use before any grant does",
+    "drawn": "passed on to funded users or set aside in vouchers",
+}
 STYLES: Final = {"active": "", "spent": "dim", "expired": "dim", "voided": "dim", "pending": "cyan"}
+
+
+class Line(msgspec.Struct, frozen=True):
+    text: str
+    style: str
 
 
 def balance(
@@ -47,49 +61,72 @@ def show_balance(answer: BalanceAnswer, *, past: bool = False) -> None:
     if not answer.pools:
         say("No grants and no use.")
     for name, pool in answer.pools.items():
-        say()
-        say(_headline(name, pool), style="yellow" if pool.overage else "green")
-        say("  " + _figures(pool))
         grants = [one for one in answer.grants if one.pool == name]
-        for one, line in zip(grants, grant_lines(grants, pool.unit, output.width()), strict=True):
-            say(line, style=STYLES.get(one.state or "", ""))
+        write = in_one_unit(pool.unit, _all_of(pool, grants))
+        say()
+        say(_headline(name, pool, write), style="yellow" if pool.overage else "green")
+        for line in _figures(pool, write):
+            for part in wrap(line, output.width(), initial_indent="  ", subsequent_indent="    "):
+                say(part)
+        for told in grant_lines(grants, write, output.width()):
+            say(told.text, style=told.style)
 
 
-def _headline(name: str, pool: PoolBalance) -> str:
-    live = pool.left + pool.spent
-    bar = chart.gauge(pool.left, live, GAUGE, unicode=output.unicode_blocks())
-    line = f"{printable(name)}  {bar}  {human(pool.left, pool.unit)} left"
-    return line + (f", {human(pool.overage, pool.unit)} over" if pool.overage else "")
+def _headline(name: str, pool: PoolBalance, write: Write) -> str:
+    bar = chart.gauge(pool.left, pool.left + pool.spent, GAUGE, unicode=output.unicode_blocks())
+    line = f"{printable(name)}  {bar}  {write(pool.left)} left"
+    return line + (f", {write(pool.overage)} over" if pool.overage else "")
 
 
-def _figures(pool: PoolBalance) -> str:
-    """`granted 5 GB, spent 1 GB`: granted and spent always, the others when there is something to say."""
-    values = [(name, getattr(pool, name)) for name in POOL_FIGURES]
-    return ", ".join(f"{name} {human(value, pool.unit)}" for name, value in values if value or name in POOL_FIGURES[:2])
+def _figures(pool: PoolBalance, write: Write) -> Iterator[str]:
+    """`granted 5 GB = left 2.7 GB + spent 2.3 GB`, and a line for whatever else there is, with what it means."""
+    shown = [(name, getattr(pool, name)) for name in PARTS]
+    parts = " + ".join(f"{name} {write(value)}" for name, value in shown if value or name in PARTS[:2])
+    yield f"granted {write(pool.granted)} = {parts}"
+    for name, meaning in WORDS.items():
+        if value := getattr(pool, name):
+            yield f"{name} {write(value)}: {meaning}"
 
 
-def grant_lines(grants: list[GrantAnswer], unit: str, width: int) -> list[str]:
-    """One line per grant with a gauge of what is left of it, aligned, at most `width` columns where names allow.
+def _all_of(pool: PoolBalance, grants: Sequence[GrantAnswer]) -> Iterator[int]:
+    yield from (getattr(pool, name) for name in ("granted", *PARTS, *WORDS))
+    for one in grants:
+        yield from (one.left or 0, one.amount)
+
+
+def grant_lines(grants: list[GrantAnswer], write: Write, width: int) -> list[Line]:
+    """One line per grant with a gauge of what is left of it, aligned. A name that is too long for `width` cells stands
+    above its line; where most are, the gauges are left out first.
 
     A grant goes by its reference here; `flowtally grant list` has the ids."""
-    rows = [_cells(one, unit) for one in grants]
-    names, lefts, states, untils = (max((len(row[column]) for row in rows), default=0) for column in range(4))
-    gauge = min(GAUGE, width - names - lefts - states - untils - 12)
-    lines = []
-    for one, (name, left, state, until) in zip(grants, rows, strict=True):
-        bar = (
-            chart.gauge(one.left or 0, one.amount, gauge, unicode=output.unicode_blocks()) if gauge >= MIN_GAUGE else ""
-        )
-        cells = (name.ljust(names), bar, left.rjust(lefts), state.ljust(states), until)
-        lines.append(("  " + "  ".join(cell for cell in cells if cell)).rstrip())
+    rows = [_cells(one, write) for one in grants]
+    lefts, states, untils = (max((cells(row[column]) for row in rows), default=0) for column in (1, 2, 3))
+    names, gauge = _widths([cells(row[0]) for row in rows], width - 2 - lefts - states - untils - 2 * 3)
+    lines: list[Line] = []
+    for one, (name, amount, state, until) in zip(grants, rows, strict=True):
+        style = STYLES.get(one.state or "", "")
+        if above := cells(name) > names:
+            lines.append(Line(f"  {name}", style))
+        bar = chart.gauge(one.left or 0, one.amount, gauge, unicode=output.unicode_blocks()) if gauge else ""
+        shown = (left("" if above else name, names), bar, right(amount, lefts), left(state, states), until)
+        lines.append(Line(("  " + "  ".join(text for text in shown if text)).rstrip(), style))
     return lines
 
 
-def _cells(one: GrantAnswer, unit: str) -> tuple[str, str, str, str]:
+def _widths(names: list[int], room: int) -> tuple[int, int]:
+    """How wide the names are, and the gauges: 0 for none."""
+    most = sorted(names)[(len(names) - 1) // 2 :]
+    for size in reversed(most):
+        if (gauge := min(GAUGE, room - size - 4)) >= MIN_GAUGE:
+            return size, gauge
+    return max((size for size in names if size <= room), default=0), 0
+
+
+def _cells(one: GrantAnswer, write: Write) -> tuple[str, str, str, str]:
     """Name, what is left, state and end of a grant."""
     return (
         printable(one.reference or one.source),
-        f"{human(one.left or 0, unit)} of {human(one.amount, unit)}",
+        f"{write(one.left or 0)} of {write(one.amount)}",
         one.state or "",
-        f"until {one.expires_at}" if one.expires_at else "",
+        f"until {when(one.expires_at)}" if one.expires_at else "",
     )

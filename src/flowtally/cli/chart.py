@@ -1,6 +1,7 @@
 """Bars made of text: pure, whole numbers in, lines out, never wider than asked.
 
-Eighth blocks give a bar eight times the resolution of its columns; `#` where the output cannot show them.
+Eighth blocks give a bar eight times the resolution of its columns; `#` where the output cannot show them. Widths are
+cells of a screen (`cells`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from typing import Final
 
 import msgspec
 
+from flowtally.cli.cells import cells, left, right, shorten
+
 BLOCKS: Final = "▏▎▍▌▋▊▉█"
 MIN_BAR: Final = 8  # narrower bars tell nothing: then only the figures are printed
+FAIR_BAR: Final = 16  # what a label that has to be cut leaves
+MIN_LABEL: Final = 12  # a name is not cut further for the sake of the bars
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -33,25 +38,29 @@ def bar(value: int, full: int, width: int, *, unicode: bool = True) -> str:
     return "█" * whole + (BLOCKS[rest - 1] if rest else "")
 
 
-def chart(bars: Sequence[Bar], width: int, *, unicode: bool = True) -> list[str]:
-    """The bars as lines of at most `width` columns, labels and figures aligned, all drawn against the largest value.
+def chart(bars: Sequence[Bar], width: int, *, unicode: bool = True, whole: bool = False) -> list[str]:
+    """The bars as lines of at most `width` cells, labels and figures aligned, all drawn against the largest value.
 
-    Where there is no room for a useful bar it is left out, and labels are cut before figures are.
+    A label that would take the bars their room loses its middle, alone; `whole` (for a pipe): it stands out instead,
+    and its own line is longer. Where there is no room for a useful bar even so, the bars are left out.
     """
     if not bars:
         return []
     columns = max(len(one.figures) for one in bars)
-    figure_widths = [max(len(one.figures[i]) if i < len(one.figures) else 0 for one in bars) for i in range(columns)]
-    figures_width = sum(figure_widths) + 2 * columns
-    label_width = min(max(len(one.label) for one in bars), max(1, width - figures_width))
-    bar_width = width - figures_width - label_width - 2
+    figure_widths = [max(cells(one.figures[i]) if i < len(one.figures) else 0 for one in bars) for i in range(columns)]
+    room = width - sum(figure_widths) - 2 * columns
+    longest = max(cells(one.label) for one in bars)
+    label_width = longest if longest <= room - 2 - MIN_BAR else max(room - 2 - FAIR_BAR, MIN_LABEL)
+    bar_width = room - 2 - label_width
+    if bar_width < MIN_BAR:
+        label_width = min(longest, max(room, 1))
     full = max(one.value for one in bars)
     lines = []
     for one in bars:
-        line = fit(one.label, label_width)
+        line = left(one.label if whole else shorten(one.label, label_width), label_width)
         if bar_width >= MIN_BAR:
             line += "  " + bar(one.value, full, bar_width, unicode=unicode).ljust(bar_width)
-        line += "".join("  " + text.rjust(figure_widths[i]) for i, text in enumerate(one.figures))
+        line += "".join("  " + right(text, figure_widths[i]) for i, text in enumerate(one.figures))
         lines.append(line.rstrip())
     return lines
 
@@ -59,8 +68,3 @@ def chart(bars: Sequence[Bar], width: int, *, unicode: bool = True) -> list[str]
 def gauge(part: int, whole: int, width: int, *, unicode: bool = True) -> str:
     """How much of `whole` is `part`, as a bar on a track: `[████    ]`."""
     return "[" + bar(min(part, whole), whole, width, unicode=unicode).ljust(width) + "]"
-
-
-def fit(text: str, width: int) -> str:
-    """`text` padded, or cut with an ellipsis, to exactly `width` columns."""
-    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"

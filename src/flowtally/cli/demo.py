@@ -19,12 +19,12 @@ from flowtally.cli.configured import configured
 from flowtally.cli.import_report import show_report
 from flowtally.cli.output import Json, document, note, say, table
 from flowtally.cli.progress import meter
-from flowtally.cli.quantities import human
 from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_of_all
 from flowtally.cli.usage import show_usage
 from flowtally.client import Client
 from flowtally.config import Config
 from flowtally.protocol import BalanceAnswer
+from flowtally.units import same_unit
 
 EXAMPLES: Final = """\
 \b
@@ -127,13 +127,14 @@ def heading(text: str) -> None:
 
 def show_moves(before: list[BalanceAnswer], after: list[BalanceAnswer]) -> None:
     """Left before, used, left after, and what no grant paid for."""
-    rows = []
+    moves = []
     for was, now in zip(before, after, strict=True):
         for name, pool in now.pools.items():
             left = was.pools[name].left if name in was.pools else 0
-            quantities = (left, pool.spent + pool.overage, pool.left, pool.overage)
-            rows.append((now.account, name, *(human(quantity, pool.unit) for quantity in quantities)))
-    table(("account", "pool", "left before", "used", "left now", "over"), rows, right=frozenset({2, 3, 4, 5}))
+            moves.append((now.account, name, (left, pool.spent + pool.overage, pool.left, pool.overage)))
+    write = same_unit((figure for _, _, figures in moves for figure in figures), aligned=True)
+    rows = [(account, name, *map(write, figures)) for account, name, figures in moves]
+    table(("account", "pool", "left before", "used", "left now", "overage"), rows, right=frozenset({2, 3, 4, 5}))
 
 
 def farewell(kept: str | None) -> list[str]:

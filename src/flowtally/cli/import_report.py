@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from flowtally.agents.look import Look, Sample
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
-from flowtally.cli.chart import fit
-from flowtally.cli.output import aligned, printable, say, width
-from flowtally.units import human_bytes, human_count
+from flowtally.cli.cells import cells, cut, left, shorten
+from flowtally.cli.layout import aligned
+from flowtally.cli.output import printable, say, width
+from flowtally.units import human_count, same_unit
 
 TROUBLE: Final = "yellow"
 MAX_NAME: Final = 40
@@ -35,8 +37,9 @@ def show_look(look: Look, *, samples: bool = True) -> None:
     """Figures, users, and how lines were read."""
     first, last = look.first_at, look.last_at
     more = "more than " if look.more_users else ""
-    _fact("up", _bytes(look.bytes_up))
-    _fact("down", _bytes(look.bytes_down))
+    write = same_unit(_quantities(look), aligned=True)
+    _fact("up", _bytes(look.bytes_up, write))
+    _fact("down", _bytes(look.bytes_down, write))
     _fact("requests", human_count(look.requests))
     _fact("users", f"{more}{human_count(look.users)}")
     if first:
@@ -45,8 +48,8 @@ def show_look(look: Look, *, samples: bool = True) -> None:
     if look.largest:
         say("  largest users", style="bold")
         rows = [
-            (_name(one.account, one.user, accounts), f"up {human_bytes(one.bytes_up)}",
-             f"down {human_bytes(one.bytes_down)}", _number(one.requests, "request"))
+            (_name(one.account, one.user, accounts), f"up {write(one.bytes_up)}",
+             f"down {write(one.bytes_down)}", _number(one.requests, "request"))
             for one in look.largest
         ]  # fmt: skip
         for line in aligned(("", "", "", ""), rows, frozenset({1, 2, 3}))[1:]:
@@ -80,7 +83,7 @@ def show_sample(sample: Sample) -> None:
         if not text and name != "user":
             continue
         piece = f"{name} {_short(text) or 'nobody'}"
-        if line and len(line) + len(piece) + 2 > width() - 6:
+        if line and cells(line) + cells(piece) + 2 > width() - 6:
             say(f"      {line}")
             line = ""
         line += ("  " if line else "") + piece
@@ -158,16 +161,24 @@ def _show_line(one: LineProblem) -> None:
 
 
 def _fact(name: str, text: str) -> None:
-    say(f"  {name.ljust(8)}  {text}")
+    say(f"  {left(name, 8)}  {text}")
 
 
 def _number(count: int, what: str) -> str:
     return f"{human_count(count)} {what}" + ("" if count == 1 else "s")
 
 
-def _bytes(count: int) -> str:
-    exact = f"{human_count(count)} bytes"
-    return exact if count < 1000 else f"{human_bytes(count)} ({exact})"
+def _quantities(look: Look) -> Iterator[int]:
+    """What is written in one unit, so that users add up to the whole as they are written."""
+    yield from (look.bytes_up, look.bytes_down)
+    for one in look.largest:
+        yield from (one.bytes_up, one.bytes_down)
+
+
+def _bytes(count: int, write: Callable[[int], str]) -> str:
+    """For reading and for copying."""
+    digits = f"{human_count(count)} bytes"
+    return digits if count < 1000 else f"{write(count)} ({digits})"
 
 
 def _name(account: str, user: str, accounts: bool) -> str:
@@ -176,8 +187,8 @@ def _name(account: str, user: str, accounts: bool) -> str:
 
 
 def _short(text: str) -> str:
-    return printable(text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…")
+    return shorten(printable(text), MAX_NAME)
 
 
 def _cut(text: str, indent: int) -> str:
-    return fit(printable(text), width() - indent).rstrip()
+    return cut(printable(text), width() - indent).rstrip()

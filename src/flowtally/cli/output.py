@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.text import Text
 
 from flowtally import texts
+from flowtally.cli.cells import cells, left
+from flowtally.cli.layout import aligned, lay_out
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
 AsOf = Annotated[
@@ -74,32 +76,23 @@ def note(text: str, *, style: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
-    """Rows under a header; columns in `right` are aligned there. Complete lines in a pipe; where a terminal is too
-    narrow for them each row is a block of names and values instead, so that what is copied stays whole."""
-    lines = aligned(columns, rows, right)
-    if plain() or max(len(line) for line in lines) <= width():
-        say(lines[0], style="bold")
-        for line in lines[1:]:
-            say(line)
-        return
-    for row in rows:
-        facts(dict(zip(columns, row, strict=True)))
-        say()
+    """Rows under a header; columns in `right` are aligned there. One line a row in a pipe and wherever there is room;
+    on a terminal that is too narrow long cells get lines of their own (`layout`): what is copied stays whole."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    lines = aligned(columns, shown, right)
+    head, body = (lines[:1], lines[1:]) if not sys.stdout.isatty() else lay_out(columns, shown, right, width())
+    for line in head:
+        say(line, style="bold")
+    for line in body:
+        say(line)
 
 
 def facts(values: Mapping[str, str]) -> None:
     """Names and values below each other; what is empty is left out. Values stay whole, to be copied."""
-    columns = max(len(name) for name in values)
+    columns = max(cells(name) for name in values)
     for name, value in values.items():
         if value:
-            say(f"{name.ljust(columns)}  {printable(value)}")
-
-
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
-    """The table as plain lines: two spaces between columns, nothing cut."""
-    cells = [[printable(cell) for cell in row] for row in [columns, *rows]]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    return ["  ".join(_cell(cell, widths[i], i in right) for i, cell in enumerate(row)).rstrip() for row in cells]
+            say(f"{left(name, columns)}  {printable(value)}")
 
 
 def printable(text: str) -> str:
@@ -113,10 +106,6 @@ def when(instant: str | None) -> str:
     if not instant or not instant.endswith("Z"):
         return instant or ""
     return instant[:10] if instant.endswith("T00:00:00Z") else f"{instant[:16]}Z"
-
-
-def _cell(text: str, columns: int, right: bool) -> str:
-    return text.rjust(columns) if right else text.ljust(columns)
 
 
 def _escaped(line: str) -> str:

@@ -10,7 +10,7 @@ from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
-from flowtally.cli.quantities import human
+from flowtally.cli.quantities import BYTES, Write
 from flowtally.cli.usage import short
 from flowtally.protocol import (
     OpenPeriodAnswer,
@@ -20,7 +20,7 @@ from flowtally.protocol import (
     PeriodRequest,
     PoolTotals,
 )
-from flowtally.units import human_bytes, human_count
+from flowtally.units import human_count, same_unit
 
 commands = typer.Typer(name="period", help="Periods: close, list and show them; what came into closed ones.", cls=Group)
 
@@ -66,7 +66,8 @@ def list_all(account: Account, json: Json = False) -> None:
     if json:
         document(found)
         return
-    table(COLUMNS, [_row(one) for one in found], right=frozenset({3, 4, 5}))
+    write = same_unit((one.statement.total.bytes for one in found), aligned=True)
+    table(COLUMNS, [_row(one, write) for one in found], right=frozenset({3, 4, 5}))
 
 
 @commands.command("show", epilog=SHOW)
@@ -97,13 +98,13 @@ def show(
         _show_adjustments(found)
 
 
-def _row(one: PeriodAnswer) -> tuple[str, ...]:
+def _row(one: PeriodAnswer, write: Write) -> tuple[str, ...]:
     total = one.statement.total
     return (
         one.id,
         short(one.start),
         short(one.end),
-        human_bytes(total.bytes),
+        write(total.bytes),
         human_count(total.requests),
         str(one.block),
         when(one.closed_at),
@@ -111,24 +112,28 @@ def _row(one: PeriodAnswer) -> tuple[str, ...]:
 
 
 def _show_statement(one: PeriodAnswer) -> None:
-    facts(dict(zip(("period", *COLUMNS[1:]), _row(one), strict=True)))
-    _show_pools(one.statement.pools)
+    used = (one.used for one in one.statement.pools if one.charge == BYTES)
+    write = same_unit([one.statement.total.bytes, *(pool.bytes for pool in one.statement.pools), *used], aligned=True)
+    facts(dict(zip(("period", *COLUMNS[1:]), _row(one, write), strict=True)))
+    _show_pools(one.statement.pools, write)
     if one.statement.adjustments:
         say()
         say("adjustments of earlier periods it took up", style="bold")
         _show_adjusted(one.statement.adjustments)
 
 
-def _show_pools(pools: list[PoolTotals]) -> None:
+def _show_pools(pools: list[PoolTotals], write: Write) -> None:
     if not pools:
         return
     say()
-    rows = [(one.pool, _used(one), human_bytes(one.bytes), human_count(one.requests)) for one in pools]
+    rows = [(one.pool, _used(one, write), write(one.bytes), human_count(one.requests)) for one in pools]
     table(POOLS, rows, right=frozenset({1, 2, 3}))
 
 
-def _used(one: PoolTotals) -> str:
-    return human(one.used, one.charge) if one.charge != "nothing" else "-"
+def _used(one: PoolTotals, write: Write) -> str:
+    if one.charge == "nothing":
+        return "-"
+    return write(one.used) if one.charge == BYTES else human_count(one.used)
 
 
 def _show_adjustments(one: PeriodDetailAnswer) -> None:
@@ -138,18 +143,19 @@ def _show_adjustments(one: PeriodDetailAnswer) -> None:
     if not added.changes.items:
         say("Nothing came into it.")
         return
+    write = same_unit([added.total.bytes, *(day.bytes for day in added.changes.items)], aligned=True)
     rows = [
         (
             short(day.start),
             str(day.block),
             when(day.received_at),
             str(day.rows),
-            human_bytes(day.bytes),
-            str(day.requests),
+            write(day.bytes),
+            human_count(day.requests),
         )
         for day in added.changes.items
     ]
-    total = ("total", "", "", "", human_bytes(added.total.bytes), str(added.total.requests))
+    total = ("total", "", "", "", write(added.total.bytes), human_count(added.total.requests))
     table(CHANGES, [*rows, total], right=frozenset({1, 3, 4, 5}))
     if added.changes.next is not None:
         say("There is more: the total is of all, --json has the cursor.")
@@ -163,8 +169,9 @@ def _show_open(found: OpenPeriodAnswer) -> None:
 
 
 def _show_adjusted(adjustments: list[PeriodAdjustment]) -> None:
+    write = same_unit((one.total.bytes for one in adjustments), aligned=True)
     rows = [
-        (one.period, short(one.start), short(one.end), human_bytes(one.total.bytes), str(one.total.requests))
+        (one.period, short(one.start), short(one.end), write(one.total.bytes), human_count(one.total.requests))
         for one in adjustments
     ]
     table(ADJUSTED, rows, right=frozenset({3, 4}))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import typer
 
-from flowtally.units import human_bytes, human_count, parse_amount, parse_money
+from flowtally.units import exact_bytes, human_count, parse_amount, parse_money, same_unit
+
+Write = Callable[[int], str]
 
 BYTES: Final = "bytes"
 
@@ -28,5 +31,10 @@ def money(text: str) -> int:
 
 
 def human(quantity: int, unit: str | None) -> str:
-    """The quantity as shown in its unit; digits alone where the unit is not known."""
-    return human_bytes(quantity) if unit == BYTES else human_count(quantity)
+    """An amount that was given, whole, in its unit; digits alone where the unit is not known."""
+    return exact_bytes(quantity) if unit == BYTES else human_count(quantity)
+
+
+def in_one_unit(unit: str | None, figures: Iterable[int], *, aligned: bool = False) -> Write:
+    """How the figures of one account book are written: whole, so that they add up as they are written."""
+    return same_unit(figures, aligned=aligned) if unit == BYTES else human_count

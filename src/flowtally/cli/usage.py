@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -15,7 +16,7 @@ from flowtally.client.calls import LABEL
 from flowtally.permissions import create_for_owner
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
 from flowtally.texts import split_names
-from flowtally.units import human_bytes, human_count
+from flowtally.units import human_count, human_parts
 
 EXAMPLES: Final = """\
 \b
@@ -108,25 +109,27 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
     whose = answer.account if isinstance(answer, UsageAnswer) else ", ".join(answer.accounts or ["all accounts"])
     known = f"  as of block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
-    bars = [_bar(row, answer.bucket) for row in answer.rows]
-    for line in chart([*bars, _total(answer)] if bars else [], output.width(), unicode=output.unicode_blocks()):
-        say(line)
+    parts, total = human_parts([int(row["bytes"] or 0) for row in answer.rows])
+    bars = [_bar(row, answer.bucket, size) for row, size in zip(answer.rows, parts, strict=True)]
     if not bars:
         say("No usage.")
+        return
+    bars.append(Bar("total", 0, (total, _requests(answer.total.requests))))
+    whole = not sys.stdout.isatty()
+    for line in chart(bars, output.width(), unicode=output.unicode_blocks(), whole=whole):
+        say(line)
 
 
-def _bar(row: Row, bucket: str) -> Bar:
+def _bar(row: Row, bucket: str, size: str) -> Bar:
     folded = row.get("others")
     groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
     groups = [f"{folded} others"] if folded else groups
     when = [] if bucket == "total" and groups else [label_of(str(row["start"]), bucket)]
-    size, requests = int(row["bytes"] or 0), int(row["requests"] or 0)
-    return Bar("  ".join(when + groups), size, (human_bytes(size), f"{human_count(requests)} req"))
+    return Bar("  ".join(when + groups), int(row["bytes"] or 0), (size, _requests(int(row["requests"] or 0))))
 
 
-def _total(answer: UsageAnswer | OverallUsageAnswer) -> Bar:
-    """The last line: figures without a bar."""
-    return Bar("total", 0, (human_bytes(answer.total.bytes), f"{human_count(answer.total.requests)} req"))
+def _requests(count: int) -> str:
+    return f"{human_count(count)} req"
 
 
 def label_of(start: str, bucket: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Final, Literal
 
 import typer
@@ -18,8 +18,8 @@ from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
+from flowtally.cli.quantities import Write, human, in_one_unit
 from flowtally.cli.quantities import amount as parse
-from flowtally.cli.quantities import human
 from flowtally.cli.steps import Steps
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
@@ -36,6 +36,7 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
+from flowtally.units import human_bytes, human_count
 
 commands = typer.Typer(
     name="user", help="Users of an account: make, change, rename and delete them; their purses.", cls=Group
@@ -330,28 +331,41 @@ def show_balance(answer: UserBalanceAnswer, *, past: bool = False) -> None:
     """The limit with a bar of what is left of it, then the purses with their allocations."""
     known = f", as known at block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(answer.user)} of {printable(answer.account)} at {answer.at}{known}", style="bold")
+    writes = {unit: in_one_unit(unit, _all_in(answer, unit)) for unit in ("bytes", "requests")}
     if answer.status != "active":
         say(answer.status, style="yellow")
     if answer.limit is not None:
-        say(_limit_line(answer.limit), style="yellow" if answer.limit.exceeded else "green")
+        say(_limit_line(answer.limit, writes[answer.limit.unit]), style="yellow" if answer.limit.exceeded else "green")
     if not answer.funded:
         say(f"{'' if answer.limit else 'No limit. '}{printable(answer.account)} pays for its use.")
     for name, pool in answer.pools.items():
+        write = writes[pool.unit]
         bar = chart.gauge(pool.left, pool.left + pool.spent, GAUGE, unicode=output.unicode_blocks())
-        over = f", {human(pool.overage, pool.unit)} over" if pool.overage else ""
-        line = f"{printable(name)}  {bar}  {human(pool.left, pool.unit)} left{over}"
-        say(line, style="yellow" if pool.overage else "green")
+        over = f", {write(pool.overage)} over" if pool.overage else ""
+        say(f"{printable(name)}  {bar}  {write(pool.left)} left{over}", style="yellow" if pool.overage else "green")
     if answer.allocations:
         units = {name: pool.unit for name, pool in answer.pools.items()}
-        rows = [_allocation(one, units.get(one.pool)) for one in answer.allocations]
+        rows = [_allocation(one, writes[units[one.pool]]) for one in answer.allocations]
         table(ALLOCATIONS, rows, right=frozenset({2, 3, 4, 5, 6}))
 
 
-def _limit_line(state: LimitState) -> str:
+def _all_in(answer: UserBalanceAnswer, unit: str) -> Iterator[int]:
+    """The figures of the screen that are in this unit."""
+    if answer.limit is not None and answer.limit.unit == unit:
+        yield from (answer.limit.left, answer.limit.used, answer.limit.limit)
+    for pool in answer.pools.values():
+        if pool.unit == unit:
+            yield from (pool.left, pool.overage)
+    for one in answer.allocations:
+        if answer.pools[one.pool].unit == unit:
+            yield from _counts(one)
+
+
+def _limit_line(state: LimitState, write: Write) -> str:
     bar = chart.gauge(state.left, state.limit, GAUGE, unicode=output.unicode_blocks())
-    until = f", anew {state.resets_at}" if state.resets_at else ""
-    used, limit = human(state.used, state.unit), human(state.limit, state.unit)
-    return f"limit  {bar}  {human(state.left, state.unit)} left: {used} of {limit} per {state.window} used{until}"
+    until = f", resets at {state.resets_at}" if state.resets_at else ""
+    used = f"{write(state.used)} of {write(state.limit)} per {state.window} used"
+    return f"limit  {bar}  {write(state.left)} left: {used}{until}"
 
 
 def _ask_password() -> str:
@@ -371,7 +385,7 @@ def _row(one: UserAnswer) -> tuple[str, ...]:
 
 
 def _used(one: UserAnswer) -> tuple[str, str]:
-    return ("", "") if one.used is None else (human(one.used.bytes, "bytes"), str(one.used.requests))
+    return ("", "") if one.used is None else (human_bytes(one.used.bytes), human_count(one.used.requests))
 
 
 def _show(one: UserAnswer, json: bool) -> None:
@@ -387,11 +401,15 @@ def _show_allocation(client: Client, one: AllocationAnswer, json: bool) -> None:
         document(one)
         return
     pool = client.user_balance(one.account, one.user_id).pools.get(one.pool)
-    values = _allocation(one, pool.unit if pool else None)
+    values = _allocation(one, in_one_unit(pool.unit if pool else None, _counts(one)))
     facts({"user": one.user} | dict(zip(("allocation", *ALLOCATIONS[1:]), values, strict=True)))
 
 
-def _allocation(one: AllocationAnswer, unit: str | None) -> tuple[str, ...]:
+def _allocation(one: AllocationAnswer, write: Write) -> tuple[str, ...]:
     counts = (one.amount, one.returned, one.spent, one.left, one.expired)
-    told = ("" if count is None else human(count, unit) for count in counts)
+    told = ("" if count is None else write(count) for count in counts)
     return one.id, one.pool, *told, when(one.created_at), when(one.expires_at) or "never"
+
+
+def _counts(one: AllocationAnswer) -> Iterator[int]:
+    yield from (n for n in (one.amount, one.returned, one.spent, one.left, one.expired) if n is not None)
