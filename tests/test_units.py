@@ -45,11 +45,17 @@ def test_an_amount_is_read_exactly(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "GB", "-1", "+1", "1,5 GB", "1.GB", ".5GB", "1e9", "inf", "nan", "0x10", "1 Mbit", "1 XB", "iB", "1iB",
+    ["", " ", "GB", "+1", "1,5 GB", "1.GB", ".5GB", "1e9", "inf", "nan", "0x10", "1 Mbit", "1 XB", "iB", "1iB",
      "١٢", "1 2", "9" * 1000, "1\x00", "1_000"],
 )  # fmt: skip
 def test_what_is_no_amount_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount"):
+        parse_amount(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "-5GB", "-1.5 GiB"])
+def test_an_amount_below_zero_is_told_apart(text: str) -> None:
+    with pytest.raises(ValueError, match="is below zero"):
         parse_amount(text)
 
 
