@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import parse_instant
+from flowtally.edges import Instant, parse_instant
 from flowtally.errors import FlowtallyError
 from flowtally.events import MAX_QUANTITY, MaybeName, Name, Quantity
 from flowtally.texts import text_fault
@@ -27,7 +27,11 @@ Reason = Annotated[str, Meta(max_length=MAX_REASON_CHARS)]
 
 
 class EventRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event by its key: `id` is its id, or its number in decimal where the source is numbered."""
+    """An event by its key.
+
+    source: The source of the event.
+    id: Its id, or its number in decimal where the source is numbered.
+    """
 
     source: Name
     id: Name
@@ -66,7 +70,21 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """With `corrects`: the event's right quantities (what is left out stays as it stands), or `void`. Without it: a
-    free adjustment that states account, time, signed quantities and a reason. `(source, id)` counts once, for ever."""
+    free adjustment that states account, time, signed quantities and a reason. `(source, id)` counts once, for ever.
+
+    id: The id of the correction in its source.
+    source: Who corrects.
+    corrects: The event to correct; null: it is a free adjustment.
+    bytes_up: The right bytes sent by the user; of an adjustment, what it adds.
+    bytes_down: The right bytes sent to the user; of an adjustment, what it adds.
+    requests: The right number of requests; of an adjustment, what it adds.
+    void: Whether the event shall count for nothing.
+    expects: What the event must stand at, or the correction is refused.
+    account: The account of an adjustment.
+    user: The name of the user of an adjustment.
+    product: The product of an adjustment.
+    time: The instant of an adjustment.
+    """
 
     id: Name
     source: Name = DEFAULT_SOURCE
@@ -80,7 +98,7 @@ class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     account: MaybeName = ""
     user: MaybeName = ""
     product: MaybeName = ""
-    time: str | None = None
+    time: Instant | None = None
 
     @property
     def stated(self) -> tuple[int | None, int | None, int | None]:

@@ -20,11 +20,22 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import takewhile
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec import Meta
 
 from flowtally.errors import BadRange, UnknownZone
 
+# Texts as messages hold them: here for who describes messages, looked at where they are read.
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+DateOrInstant = Annotated[
+    str,
+    Meta(
+        extra_json_schema={"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+    ),
+]
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
 
 MAX_SPANS: Final = 100_000

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.edges import Instant
 from flowtally.texts import text_fault
 
 MAX_QUANTITY: Final = 2**53 - 1  # the largest whole number every JSON reader keeps exactly
@@ -34,13 +35,19 @@ Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | Annotated[str, Meta(max
 
 
 class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """A usage event as plain JSON: flat, times RFC 3339, quantities whole numbers from 0 to 2^53 - 1.
+    """A usage event as plain JSON: flat, times RFC 3339, quantities whole numbers from 0 to 2^53 - 1. Unknown fields
+    are refused: a misspelt quantity must not silently count as nothing.
 
-    `sequence` is the source's own running number from 1, in decimal (text as CloudEvents' Sequence extension has it,
-    with zeros before it or without: both are one number; a JSON number is taken too); when present it is the key and
-    `id` is only kept. `position` is opaque to us.
-    Without `time` the `id` must be a UUIDv7 or a ULID, which carry it. Unknown fields are refused: a misspelt quantity
-    must not silently count as nothing.
+    id: Its id, unique in its source: the same id again is the same event. Without `time` it must be a UUIDv7 or a
+        ULID, which carry it.
+    sequence: The source's own running number from 1, as text or as a number; where it is given it is the key and `id`
+        is only kept. Zeros before it do not count.
+    position: A text of your own that is kept with the number, such as the place in a log file.
+    time: When the use was; null: as `id` carries it.
+    user: The user's name inside the account; empty: none.
+    product: What is metered, such as `residential` or `api`; empty: none.
+    status: The HTTP status of the proxied request; 0: not known.
+    labels: Names and values of your own, up to 16 of them.
     """
 
     source: Name
@@ -48,7 +55,7 @@ class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fi
     id: MaybeName = ""
     sequence: Sequence | None = None
     position: Position | None = None
-    time: str | None = None
+    time: Instant | None = None
     user: MaybeName = ""
     product: MaybeName = ""
     bytes_up: Quantity = 0
@@ -59,7 +66,13 @@ class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fi
 
 
 class UsageData(msgspec.Struct, forbid_unknown_fields=True):
-    """The `data` of a CloudEvent: what a plain event has beside the context attributes."""
+    """The `data` of a CloudEvent: what a plain event has beside the context attributes.
+
+    user: The user's name inside the account; empty: none.
+    product: What is metered, such as `residential` or `api`; empty: none.
+    status: The HTTP status of the proxied request; 0: not known.
+    labels: Names and values of your own, up to 16 of them.
+    """
 
     user: MaybeName = ""
     product: MaybeName = ""
@@ -74,14 +87,26 @@ NO_DATA: Final = UsageData()
 
 
 class CloudEvent(msgspec.Struct):
-    """A CloudEvent in JSON; `subject` is the account. Other extension attributes are allowed and not kept."""
+    """A CloudEvent in JSON. Other extension attributes are allowed and not kept.
+
+    specversion: The version of CloudEvents.
+    id: Its id, unique in its source: the same id again is the same event.
+    type: The type of the event; any.
+    subject: The account's id.
+    time: When the use was; null: as `id` carries it.
+    datacontenttype: The media type of the data: JSON.
+    data: The use.
+    data_base64: Data that are not JSON are refused.
+    sequence: The source's own running number from 1; where it is given it is the key and `id` is only kept.
+    position: A text of your own that is kept with the number, such as the place in a log file.
+    """
 
     specversion: Literal["1.0"]
     id: Name
     source: Name
     type: Name
     subject: Name
-    time: str | None = None
+    time: Instant | None = None
     datacontenttype: str | None = None
     data: UsageData = msgspec.field(default_factory=lambda: NO_DATA)  # it is changed by nobody
     data_base64: Any = None

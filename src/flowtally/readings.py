@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import find_instant
+from flowtally.edges import Instant, find_instant
 from flowtally.events import MaybeName, Name, Quantity, labels_fault
 from flowtally.texts import text_fault
 
@@ -26,18 +26,26 @@ Counter = Annotated[str, Meta(max_length=MAX_COUNTER_CHARS)]
 
 class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a counter stood at at an instant: cumulative bytes and requests since `epoch`, whatever was read before.
+    With `closes` it names no counter: all open counters of the source whose names begin so are closed.
 
-    Quantities that are left out are what they were; without any it is a `final` one, which closes the counter. `epoch`
-    names the counter's beginning (the start of a process or session): another one means that it began anew; an instant
-    (RFC 3339) may be off by 5 seconds; with `epoch_derived` it was worked out as a clock's time less the time that the
-    process or session runs, and moves when that clock is set. `width` 32: only the low words are known. `from_zero`:
-    the first reading counts whole, because the beginning was seen. `interval_s`: how often it is read; silent for three
-    of these it is closed. `max_rate`: bytes a second it can count at most.
-
-    With `closes` it names no counter: all open counters of the source whose names begin so are closed."""
+    time: When it was read.
+    bytes_up: Bytes sent by the user since `epoch`; null: what they were.
+    bytes_down: Bytes sent to the user since `epoch`; null: what they were.
+    requests: Requests since `epoch`; null: what they were. A reading without any quantity is a `final` one.
+    epoch: The counter's beginning, such as the start of a process or session: another one means that it began anew. An
+        instant (RFC 3339) may be off by 5 seconds.
+    width: 32: only the low 32 bits of the numbers are known.
+    final: Whether it is the last reading, which closes the counter.
+    from_zero: Whether the first reading counts whole, because the beginning was seen.
+    interval_s: How often it is read, in seconds; silent for three of these it is closed.
+    max_rate: Bytes a second it can count at most.
+    epoch_derived: Whether `epoch` was worked out as a clock's time less the time that the process or session runs, so
+        that it moves when that clock is set.
+    closes: How the names of the counters begin that shall be closed.
+    """
 
     source: Name
-    time: str
+    time: Instant
     counter: Counter = ""
     account: MaybeName = ""
     user: MaybeName = ""

@@ -87,4 +87,5 @@ PLAINPROXY: Final = Dialect(
         Fault("The day is missing or none.", fail(BadRequest("day is missing"))),
         Fault("The key is missing or unknown.", fail(Unauthenticated("the key is unknown"))),
     ),
+    refusals=(wire.Refusal,),
 )

@@ -46,7 +46,7 @@ EXAMPLE = AllocationAnswer(
     body_example={"amount": 10_000_000_000, "pool": "traffic", "expires_at": "2026-04-01T00:00:00Z"},
     example=EXAMPLE,
 )
-def allocate(call: Call, account: str, user: str, body: AllocationRequest) -> AllocationAnswer:
+def create_allocation(call: Call, account: str, user: str, body: AllocationRequest) -> AllocationAnswer:
     """Passes traffic of the account on to a funded user: drawn from the account's balance, granted to the user's own,
     in one step. What the user has not spent at `expires_at` (none: never) is lost, and does not come back to the
     account. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
@@ -86,7 +86,7 @@ def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> P
     body_example={"amount": 4_000_000_000},
     example=EXAMPLE,
 )
-def take_back(call: Call, account: str, user: str, allocation: str, body: ReturnRequest) -> AllocationAnswer:
+def return_allocation(call: Call, account: str, user: str, allocation: str, body: ReturnRequest) -> AllocationAnswer:
     """Returns `amount`, or all that the user has not spent of it, to the account, as if the allocation had been that
     much smaller from its beginning: where the grant that paid it has expired meanwhile, it comes back expired. Of an
     allocation that has expired itself nothing comes back."""

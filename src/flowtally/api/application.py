@@ -47,10 +47,11 @@ from flowtally.api import (
 from flowtally.api.access import Access
 from flowtally.api.cors import Preflights
 from flowtally.api.heads import Heads
-from flowtally.api.openapi import Document, describe
+from flowtally.api.openapi import describe
 from flowtally.api.operation import OPERATIONS, options, route
 from flowtally.api.paths import Paths
 from flowtally.api.problems import answer_problem
+from flowtally.api.schemas import Document
 from flowtally.errors import FlowtallyError
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]

@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant, parse_if_any
+from flowtally.edges import Instant, format_instant, parse_if_any
 from flowtally.errors import BadRange, UnknownAccount
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
@@ -39,8 +39,8 @@ OWN = msgspec.structs.replace(EXAMPLE, credential=None, address=None, request_id
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: Annotated[str | None, Meta(description="Only what was done so.", examples=["credential.revoke"])] = None
     subject: Annotated[str | None, Meta(description="Only what was done to the thing of this id.")] = None
-    since: Annotated[str | None, Meta(description="Only from this instant on (RFC 3339).")] = None
-    until: Annotated[str | None, Meta(description="Only before this instant.")] = None
+    since: Annotated[Instant | None, Meta(description="Only from this instant on (RFC 3339).")] = None
+    until: Annotated[Instant | None, Meta(description="Only before this instant.")] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 

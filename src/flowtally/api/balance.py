@@ -13,14 +13,14 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.balance import make_balance
-from flowtally.edges import parse_instant
+from flowtally.edges import Instant, parse_instant
 from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
 
 class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: Annotated[
-        str | None,
+        Instant | None,
         Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
     ] = None
     as_of: AsOfText = None

@@ -12,6 +12,7 @@ from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
 from flowtally.cursors import Walk
+from flowtally.edges import Instant
 from flowtally.errors import BadRange, CursorGone, RolledUp, UnknownAccount
 from flowtally.ledger import accounts
 from flowtally.ledger.installation import read_installation
@@ -32,7 +33,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None, Meta(description="Only this account. An account credential sees its own only.", examples=["acme"])
     ] = None
     late_before: Annotated[
-        str | None,
+        Instant | None,
         Meta(
             description="Use dated before this instant counts as `late`. Default: the instant `since` stands for; "
             "further pages keep that of the first.",

@@ -35,7 +35,7 @@ EXAMPLE = CheckInAnswer(
     errors=(UnknownAccount, AccountSuspended, Conflict, CheckInsOff, CheckedIn, CheckInCapReached),
     example=msgspec.structs.replace(EXAMPLE, next_at="2026-03-02T00:00:00+01:00"),
 )
-def check_in(call: Call, account: str) -> CheckInAnswer:
+def create_check_in(call: Call, account: str) -> CheckInAnswer:
     """Once a day of the account's own zone: a grant (source `sign`, reference the local date) of `check_in_bytes` in
     the pool `traffic`, for `check_in_days` times 24 hours. All check-ins of a calendar month give at most
     `check_in_cap_bytes`, the last of them what is left of that. A second time on a day answers 409, and when the next

@@ -66,7 +66,7 @@ CHANGE_ERRORS = (NotFound, Conflict, LastAdmin, BadRange, Unprocessable)
     body_example={"scope": "account", "name": "reports", "addresses": ["203.0.113.0/24"]},
     example=MADE,
 )
-def issue_of_account(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
+def create_account_credential(call: Call, account: str, body: CredentialRequest) -> CredentialAnswer:
     """Scope `account` reads this account, scope `manage` also changes its users and what it buys; scope `ingest` sends
     events of this account only, as a sender of its own or as the `sender` that is named, whose sources it goes on with.
     Scope `custom` has the `rights` that are named; the others have those beyond their own. Nobody gives what they do
@@ -88,7 +88,7 @@ def issue_of_account(call: Call, account: str, body: CredentialRequest) -> Crede
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_of_account(call: Call, account: str, query: PageQuery) -> Page[CredentialAnswer]:
+def list_account_credentials(call: Call, account: str, query: PageQuery) -> Page[CredentialAnswer]:
     """Revoked ones included, secrets never."""
     found = credentials.list_credentials(call.tx, account, query.cursor, query.limit)
     return show_page(found, functools.partial(show, call))
@@ -106,7 +106,7 @@ def list_of_account(call: Call, account: str, query: PageQuery) -> Page[Credenti
     example=EXAMPLE,
     changes_credentials=True,
 )
-def change_of_account(call: Call, account: str, credential: str, body: CredentialChange) -> CredentialAnswer:
+def change_account_credential(call: Call, account: str, credential: str, body: CredentialChange) -> CredentialAnswer:
     """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds."""
     return _change(call, credential, account, body)
 
@@ -125,7 +125,7 @@ def change_of_account(call: Call, account: str, credential: str, body: Credentia
     example=msgspec.structs.replace(MADE, replaces="crd_0199f2c47b3a7c10"),
     changes_credentials=True,
 )
-def rotate_of_account(call: Call, account: str, credential: str, body: RotateRequest) -> CredentialAnswer:
+def rotate_account_credential(call: Call, account: str, credential: str, body: RotateRequest) -> CredentialAnswer:
     """As `POST /v1/credentials/{credential}/rotate`."""
     return _rotate(call, credential, account, body)
 
@@ -140,7 +140,7 @@ def rotate_of_account(call: Call, account: str, credential: str, body: RotateReq
     example=EXAMPLE,
     changes_credentials=True,
 )
-def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAnswer:
+def revoke_account_credential(call: Call, account: str, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused. A second revoke changes nothing."""
     return _revoke(call, credential, account)
 
@@ -154,7 +154,7 @@ def revoke_of_account(call: Call, account: str, credential: str) -> CredentialAn
     answer=CredentialAnswer,
     example=EXAMPLE,
 )
-def read_own(call: Call) -> CredentialAnswer:
+def read_own_credential(call: Call) -> CredentialAnswer:
     """Which one it is, what it may, and when it ends: for a program that rotates its own."""
     return show(call, credentials.read_credential(call.tx, call.credential.id))
 
@@ -171,7 +171,7 @@ def read_own(call: Call) -> CredentialAnswer:
     body_example={"scope": "ingest", "name": "gateway 1"},
     example=INGEST,
 )
-def issue(call: Call, body: CredentialRequest) -> CredentialAnswer:
+def create_credential(call: Call, body: CredentialRequest) -> CredentialAnswer:
     """Scope `ingest` sends events of any account, scope `admin` does everything, scope `custom` what its `rights` say,
     for every account; the others have these beyond their own. Nobody gives what they do not have themselves (403), and
     `admin` alone gives `admin`. Credentials of one account are issued under the account.
@@ -222,7 +222,7 @@ def read_credential(call: Call, credential: str) -> CredentialAnswer:
     example=EXAMPLE,
     changes_credentials=True,
 )
-def change(call: Call, credential: str, body: CredentialChange) -> CredentialAnswer:
+def change_credential(call: Call, credential: str, body: CredentialChange) -> CredentialAnswer:
     """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds. A later end is
     not given to a credential that is there: rotate it, or issue another. Your own cannot be bound to addresses without
     the one you ask from."""
@@ -243,7 +243,7 @@ def change(call: Call, credential: str, body: CredentialChange) -> CredentialAns
     example=ROTATED,
     changes_credentials=True,
 )
-def rotate(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer:
+def rotate_credential(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer:
     """Another takes its place: the same sender, scope, account, addresses and name, with a token and a key of its own,
     shown once. The old one is refused `overlap_s` seconds from now (0: at once), and no later than it would have been.
     The new one ends when the old one would have; `expires_at` may say otherwise, but nobody gives themselves a longer
@@ -261,7 +261,7 @@ def rotate(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer
     answer=ConfirmAnswer,
     example=ConfirmAnswer(revived_from="2026-03-01T09:30:00Z"),
 )
-def confirm(call: Call) -> ConfirmAnswer:
+def confirm_credentials(call: Call) -> ConfirmAnswer:
     """A restored backup brings its credentials back as they were: those that were revoked since live again. Look at the
     list, revoke them, then confirm: the warnings at each start and of the doctor end. Says when that backup was made;
     null where there was nothing to confirm."""
@@ -278,7 +278,7 @@ def confirm(call: Call) -> ConfirmAnswer:
     example=EXAMPLE,
     changes_credentials=True,
 )
-def revoke(call: Call, credential: str) -> CredentialAnswer:
+def revoke_credential(call: Call, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused, also if it is your own. A second revoke changes nothing. The last admin
     credential without an end is not revoked (409 `last_admin`): rotate it, with `overlap_s` 0 if it has leaked."""
     return _revoke(call, credential, None)

@@ -12,7 +12,7 @@ from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
-from flowtally.edges import parse_instant
+from flowtally.edges import Instant, parse_instant
 from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
 from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
@@ -28,7 +28,7 @@ from flowtally.protocol import (
 
 class ExplainQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: Annotated[
-        str | None,
+        Instant | None,
         Meta(description="The instant asked about (RFC 3339). Default: now.", examples=["2026-03-15T00:00:00Z"]),
     ] = None
     as_of: AsOfText = None

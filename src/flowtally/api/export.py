@@ -13,6 +13,7 @@ from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.api.weights import of_export
+from flowtally.edges import DateOrInstant
 from flowtally.errors import (
     AsOfGone,
     BadRange,
@@ -39,7 +40,7 @@ BLOCK_HEADER = "Flowtally-Block"
 
 class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[
-        str | None,
+        DateOrInstant | None,
         Meta(
             description="First instant: a date (its beginning in the account's zone) or RFC 3339. Default: the first "
             "event.",
@@ -47,7 +48,7 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = msgspec.field(name="from", default=None)
     end: Annotated[
-        str | None,
+        DateOrInstant | None,
         Meta(description="End, excluded: a date or RFC 3339. Default: the last event.", examples=["2026-04-01"]),
     ] = msgspec.field(name="to", default=None)
     series: Annotated[str, Meta(description="Whose figures: `metered` are our own.", max_length=256)] = METERED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -27,23 +27,35 @@ PATIENCE_S = 5.0  # a probe that waits longer is given up by who sent it
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str
+    """Whether it is well.
+
+    status: `ok`: it is well.
+    """
+
+    status: Literal["ok"]
 
 
 class About(msgspec.Struct, frozen=True):
+    """What answers here.
+
+    name: The name of the program.
+    version: The version of the program.
+    openapi: The path of this document.
+    """
+
     name: str
     version: str
     openapi: str
 
 
 @operation("GET", "/", may="", summary="What this is", answer=About, example=About("flowtally", "0.1.0", "/x"))
-async def about(house: House, request: AnyRequest) -> About:
+async def read_about(house: House, request: AnyRequest) -> About:
     """Name, version, and where the description of the API is."""
     return About("flowtally", version("flowtally"), "/schema/openapi.json")
 
 
 @operation("GET", "/healthz", may="", summary="Is the process up?", answer=Health, example=Health("ok"))
-async def healthz(house: House, request: AnyRequest) -> Health:
+async def check_health(house: House, request: AnyRequest) -> Health:
     """Asks no database: failing it is a reason to restart."""
     return Health("ok")
 
@@ -57,7 +69,7 @@ async def healthz(house: House, request: AnyRequest) -> Health:
     errors=(Unavailable,),
     example=Health("ok"),
 )
-async def readyz(house: House, request: AnyRequest) -> Health:
+async def check_readiness(house: House, request: AnyRequest) -> Health:
     """Asks both databases, ingest whether its door is open, and whether the clock can be believed: failing it is a
     reason to send traffic elsewhere."""
     house.clock.check()
@@ -73,7 +85,7 @@ async def readyz(house: House, request: AnyRequest) -> Health:
 
 
 @operation("GET", "/metrics", may="", summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
-async def metrics(house: House, request: AnyRequest) -> Reply:
+async def read_metrics(house: House, request: AnyRequest) -> Reply:
     """A key with the right `metrics:read` may read them; the setting `metrics` can let in others. They
     are about the server, never about a customer."""
     if not _is_open(house.config.metrics, request):
@@ -88,7 +100,7 @@ def _is_open(setting: str, request: AnyRequest) -> bool:
 
 
 @operation("GET", "/schema/openapi.json", may="", summary="This description", answer=dict[str, Any])
-async def schema(house: House, request: AnyRequest) -> Reply:
+async def read_openapi(house: House, request: AnyRequest) -> Reply:
     """OpenAPI 3.1."""
     return Reply(request.app.state.openapi, JSON)
 

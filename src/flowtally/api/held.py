@@ -38,7 +38,7 @@ EXAMPLE = HeldEvent(
 class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str | None, Meta(description="Only of this source.", examples=["squid-1"])] = None
     sequence: Annotated[
-        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None, Meta(description="Only this number.", examples=["2108"])
+        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None, Meta(description="Only this number.", examples=[2108])
     ] = None
     account: Annotated[str | None, Meta(description="Only of this account.", examples=["amce"])] = None
     code: Annotated[HeldCode | None, Meta(description="Only those held for this reason.")] = None
@@ -58,7 +58,7 @@ class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-async def list_held(call: Call, request: AnyRequest, query: HeldQuery) -> Page[HeldEvent]:
+async def list_held_events(call: Call, request: AnyRequest, query: HeldQuery) -> Page[HeldEvent]:
     """Numbered events that cannot be stored yet: their account or user is not known, or their time is still to come.
     Their numbers are taken; each is stored, once, when the reason has passed: by itself, when it is sent again, or when
     that is asked for. Sources come in the order they were first written, their events by number. A credential of an
@@ -78,7 +78,7 @@ async def list_held(call: Call, request: AnyRequest, query: HeldQuery) -> Page[H
     body_example={"account": "acme"},
     example=HeldAnswer(stored=120, refused=0, held=3),
 )
-async def retry_held(call: Call, request: AnyRequest, body: HeldFilter) -> HeldAnswer:
+async def retry_held_events(call: Call, request: AnyRequest, body: HeldFilter) -> HeldAnswer:
     """Those that all given members fit, `{}` for all: what may be stored now is, and counts when this answers. It
     happens by itself too: at once when the account or the user is made, within seconds when the instant comes, and
     every minute."""
@@ -97,7 +97,7 @@ async def retry_held(call: Call, request: AnyRequest, body: HeldFilter) -> HeldA
     body_example={"source": "squid-1", "account": "amce", "reason": "a typing error, sent again as acme"},
     example=HeldAnswer(stored=0, refused=120, held=0),
 )
-async def drop_held(call: Call, request: AnyRequest, body: HeldDrop) -> HeldAnswer:
+async def drop_held_events(call: Call, request: AnyRequest, body: HeldDrop) -> HeldAnswer:
     """Those that all given members fit will never count: their numbers are refused from now on, with the code `dropped`
     and the `reason`, which is kept: it should name nobody. At least one of `source`, `account` and `code` says which.
     There is no way back."""

@@ -15,11 +15,18 @@ from flowtally.api.call import JSON
 from flowtally.api.idempotent import HEADER
 from flowtally.api.operation import Listed, Operation
 from flowtally.api.problems import MEDIA_TYPE, problem_body
-from flowtally.protocol import PlainEvent, Problem
+from flowtally.api.schemas import NULL, REF, Document, formatted, make_schemas, without_null
+from flowtally.events import CloudEvent
+from flowtally.protocol import PlainEvent, Problem, UsageRow
+from flowtally.protocol.meanings import MEANINGS
 
-Document = dict[str, Any]
-
-REF: Final = "#/components/schemas/{name}"
+TEXT: Final = {"type": "string"}
+BINARY: Final = {"type": "string", "format": "binary"}
+SERVERS: Final = [
+    {"url": "/", "description": "The server that this document was read from."},
+    {"url": "http://127.0.0.1:8120", "description": "A server on this machine, as it is without settings."},
+]
+RESPONSE_REF: Final = "#/components/responses/{name}"
 EXAMPLE_ID: Final = "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f600"
 DESCRIPTION: Final = """\
 The meter, the prepaid ledger and the usage API for metered traffic.
@@ -53,6 +60,7 @@ TAGS: Final = {
     "accounts": "Customers.",
     "users": "Who inside an account.",
     "passwords": "Of users, in clear.",
+    "erasures": "Names and labels that are removed from everything that is kept.",
     "allocations": "Traffic passed on to users.",
     "whitelist": "From which addresses.",
     "grants": "Amounts given.",
@@ -64,6 +72,9 @@ TAGS: Final = {
     "credentials": "Who may ask.",
     "senders": "Who owns sources, whichever credential it has.",
     "pools": "Which products are paid from the same grants.",
+    "audit": "What was done, by whom.",
+    "care": "Checks, backups and figures of the installation.",
+    "retention": "How long rows are kept as they came in.",
     "health": "For machines that watch.",
 }
 NAMED_BY: Final = {
@@ -88,10 +99,12 @@ def describe(operations: Sequence[Operation]) -> Document:
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": SERVERS,
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": dict(paths),
         "components": {
             "schemas": components,
+            "responses": _shared_responses(paths),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a credential."}
             },
@@ -100,18 +113,19 @@ def describe(operations: Sequence[Operation]) -> Document:
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict[str, Document]]:
-    types: dict[Any, None] = {PlainEvent: None, Problem: None}
+    """Of messages and of the pages that list them."""
+    answers: list[Any] = [Problem, UsageRow]
+    requests: list[Any] = [PlainEvent, CloudEvent]
     for op in operations:
-        if op.answer is not None:
-            types[_item(op.answer)] = None
-        if op.listed is not None:
-            types[op.listed] = None
-        if op.body is not None:
-            types[op.body] = None
-        if op.raw_body:
-            types[op.raw_item] = None
-    found, components = msgspec.json.schema_components(list(types), ref_template=REF)
-    return dict(zip(types, found, strict=True)), components
+        answers += [one for one in (_item(op.answer), op.listed) if one is not None]
+        requests += [op.body] if op.body is not None else []
+        requests += [op.raw_json] if op.raw_body else []
+    schemas, components = make_schemas(answers, requests)
+    for op in operations:
+        listed = op.answer.item if isinstance(op.answer, Listed) else op.listed
+        if listed is not None:
+            components.setdefault(page_name(listed), _page_of(listed, schemas[listed]))
+    return schemas, components
 
 
 def _item(answer: Any) -> Any:
@@ -120,7 +134,7 @@ def _item(answer: Any) -> Any:
 
 def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
     described: Document = {
-        "operationId": op.work.__name__ if op.tag in op.work.__name__ else f"{op.tag}_{op.work.__name__}",
+        "operationId": op.work.__name__,
         "tags": [op.tag],
         "summary": op.summary,
         "description": _described(op),
@@ -132,11 +146,25 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
         content = {JSON: {"schema": schemas[op.body], "example": _plain(op.body_example)}}
         described["requestBody"] = {"required": True, "content": content}
     if op.raw_body:
-        content = {kind: {"schema": {}, "example": example} for kind, example in op.raw_body.items()}
-        item = schemas[op.raw_item]
-        content[JSON]["schema"] = {"anyOf": [item, {"type": "array", "items": item}]}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = _raw_body(op, schemas)
     return described
+
+
+def _raw_body(op: Operation, schemas: Mapping[Any, Document]) -> Document:
+    """One media type, so that a generated client has one body to send; the others are told beside it. (A generator that
+    finds several looks at the type of what it is given to know which to send, and arrays look alike.)"""
+    others = {
+        kind: {"schema": _raw_schema(kind), "example": example} for kind, example in op.raw_body.items() if kind != JSON
+    }
+    content = {JSON: {"schema": schemas[op.raw_json], "example": op.raw_body[JSON]}}
+    return {"required": True, "content": content} | ({"x-other-content": others} if others else {})
+
+
+def _raw_schema(kind: str) -> Document:
+    one = {"$ref": REF.format(name=CloudEvent.__name__)}
+    if kind.endswith("batch+json"):
+        return {"type": "array", "items": one}
+    return one if kind.endswith("+json") else TEXT
 
 
 def _described(op: Operation) -> str:
@@ -173,24 +201,16 @@ def _query_parameters(op: Operation) -> list[Document]:
 
 def query_parameter(field: msgspec.structs.FieldInfo) -> Document:
     """A field of a query as a parameter."""
-    schema = _without_null(msgspec.json.schema(field.type))
+    schema = without_null(formatted(msgspec.json.schema(field.type)))
     described: Document = {"name": field.encode_name, "in": "query", "required": field.required, "schema": schema}
     described["description"] = schema.pop("description", "")
     if "examples" in schema:
         described["example"] = schema.pop("examples")[0]
-    if not field.required and field.default not in (None, msgspec.NODEFAULT):
+    if schema.get("type") == "array":
+        described |= {"style": "form", "explode": True}  # repeated
+    if not field.required and field.default not in (None, "", msgspec.NODEFAULT):
         schema["default"] = field.default
     return described
-
-
-def _without_null(schema: Document) -> Document:
-    """A parameter is left out rather than null."""
-    options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
-    if options:
-        schema |= options[0]
-    if "enum" in schema:
-        schema["enum"] = [value for value in schema["enum"] if value is not None]
-    return schema
 
 
 def _header_parameters(op: Operation) -> list[Document]:
@@ -213,29 +233,39 @@ def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
     if op.status == 204:
         return {"description": "Done; there is nothing to say"}
     if op.answer is str:
-        return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        return {"description": "Text", "content": {"text/plain": {"schema": TEXT}}}
     if op.answer is bytes:
-        file: Document = {"schema": {"type": "string", "format": "binary"}}
-        return {"description": "A file", "content": dict.fromkeys(op.also, file)}
+        return {"description": "A file", "content": {kind: {"schema": BINARY} for kind in op.also}}
     schema = schemas[_item(op.answer)]
     if isinstance(op.answer, Listed):
-        schema = _page_of(schema)
+        schema = _page(op.answer.item)
     elif op.listed is not None:
-        schema = {"anyOf": [schema, _page_of(schemas[op.listed])]}
+        schema = {"anyOf": [schema, _page(op.listed)]}
     content: Document = {JSON: {"schema": schema}}
     if op.example is not None:
         content[JSON]["example"] = _plain(op.example)
-    content |= {kind: {"schema": {"type": "string"}} for kind in op.also}
+    content |= {kind: {"schema": TEXT if kind.startswith("text/") else BINARY} for kind in op.also}
     return {"description": "Created" if op.status == 201 else "The answer", "content": content}
 
 
-def _page_of(schema: Document) -> Document:
+def page_name(item: type) -> str:
+    """What a page of these is called."""
+    return f"{item.__name__.removesuffix('Answer')}Page"
+
+
+def _page(item: type) -> Document:
+    return {"$ref": REF.format(name=page_name(item))}
+
+
+def _page_of(item: type, schema: Document) -> Document:
     return {
+        "title": page_name(item),
+        "description": "A page of a list. Ask again with `cursor` = `next` for the next one.",
         "type": "object",
         "required": ["items", "next"],
         "properties": {
-            "items": {"type": "array", "items": schema},
-            "next": {"type": ["string", "null"], "description": "Cursor of the next page; null on the last."},
+            "items": {"type": "array", "items": schema, "description": MEANINGS["items"]},
+            "next": {"anyOf": [{"type": "string"}, NULL], "description": MEANINGS["next"]},
         },
     }
 
@@ -272,6 +302,25 @@ def _problem(kinds: Iterable[type[errors.FlowtallyError]]) -> Document:
         "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in listed),
         "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name=Problem.__name__)}, "examples": examples}},
     }
+
+
+def _shared_responses(paths: Mapping[str, Document]) -> Document:
+    """Problems of one code alone that several operations answer, as components; the operations refer to them."""
+    told: dict[str, list[tuple[Document, str]]] = defaultdict(list)
+    for operations in paths.values():
+        for described in operations.values():
+            for status, response in described["responses"].items():
+                codes = list(response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", ()))
+                if len(codes) == 1:
+                    told[codes[0].title().replace("_", "")].append((described["responses"], status))
+    shared: Document = {}
+    for name, places in told.items():
+        if len(places) > 1:
+            responses, status = places[0]
+            shared[name] = responses[status]
+            for responses, status in places:
+                responses[status] = {"$ref": RESPONSE_REF.format(name=name)}
+    return shared
 
 
 def _plain(example: Any) -> Any:

@@ -89,7 +89,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     sends: bool = False  # what a gateway must be able to do whatever its account reads: bounded apart, without a budget
     weigh: Callable[[Any, int], Weight] | None = None  # a guess at its size, from its query and the time
     raw_body: Mapping[str, Any] = msgspec.field(default_factory=dict)  # media type -> example, where `work` reads it
-    raw_item: type[Any] = PlainEvent  # what its JSON is one of, or an array of
+    raw_json: Any = list[PlainEvent]  # what its JSON is
 
     @property
     def right(self) -> Right | None:

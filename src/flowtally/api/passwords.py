@@ -20,7 +20,7 @@ ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
     errors=(UnknownUser, NotFound),
     example=PasswordAnswer("acme", ID, "alice", "correct horse battery staple"),
 )
-def read_password(call: Call, account: str, user: str) -> PasswordAnswer:
+def read_user_password(call: Call, account: str, user: str) -> PasswordAnswer:
     """In clear, for whoever manages the account's users. It is in no log. `not_found` when the user has none."""
     found = users.read_user(call.tx, account, user)
     sealed = managed.sealed_password(call.tx, found.id)

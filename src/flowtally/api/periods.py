@@ -12,8 +12,9 @@ from flowtally.errors import AsOfGone, BadRange, Conflict, NotFound, NotYet, Per
 from flowtally.funding import require_countable
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page
-from flowtally.periods import Closing, plan_closing, read_open_period, show_period
+from flowtally.periods import Closing, plan_closing, show_period
 from flowtally.periods import close_period as keep
+from flowtally.periods import read_open_period as read_open
 from flowtally.periods import read_period as read
 from flowtally.protocol import (
     OpenPeriodAnswer,
@@ -145,10 +146,10 @@ def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswe
         AS_OF,
     ),
 )
-def read_open(call: Call, account: str, query: AsOfQuery) -> OpenPeriodAnswer:
+def read_open_period(call: Call, account: str, query: AsOfQuery) -> OpenPeriodAnswer:
     """What came into closed periods since the last closing and is in no statement yet, by period and product. The next
     closing takes it up."""
-    return read_open_period(call.tx, call.usage, account, call.now, call.moment)
+    return read_open(call.tx, call.usage, account, call.now, call.moment)
 
 
 @operation(

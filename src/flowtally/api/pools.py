@@ -72,7 +72,7 @@ def list_products(call: Call) -> Page[ProductAnswer]:
     body_example={"pool": "mobile"},
     example=ProductAnswer("mobile", "mobile"),
 )
-def put_product(call: Call, product: str, body: ProductRequest) -> ProductAnswer:
+def map_product(call: Call, product: str, body: ProductRequest) -> ProductAnswer:
     """Possible until the product is first used. Repeating the request changes nothing."""
     pools.map_product(call.tx, product, body.pool, call.now)
     return ProductAnswer(product, body.pool)

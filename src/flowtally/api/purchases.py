@@ -40,7 +40,7 @@ EXAMPLE = PurchaseAnswer(
     body_example={"plan": "month-100"},
     example=EXAMPLE,
 )
-def purchase(call: Call, account: str, body: PurchaseRequest) -> PurchaseAnswer:
+def create_purchase(call: Call, account: str, body: PurchaseRequest) -> PurchaseAnswer:
     """The plan's price leaves the wallet and a grant begins (source `order`, the purchase's id as its reference), in
     one step. Refused with `balance_micros` and `price_micros` when the wallet does not hold the price. Send an
     Idempotency-Key: a repeated request must not buy twice. Voiding the grant later gives no money back by itself."""

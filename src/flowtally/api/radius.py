@@ -43,7 +43,11 @@ ACCOUNTING = {
 
 
 class RadiusAttribute(msgspec.Struct, frozen=True):
-    """An attribute as FreeRADIUS 3 writes it."""
+    """An attribute as FreeRADIUS 3 writes it.
+
+    type: The type of its values, in FreeRADIUS's words.
+    value: Its values; the first one counts.
+    """
 
     type: str
     value: list[str | int]
@@ -87,9 +91,9 @@ class AccountingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer=None,
     errors=(*WRITER_ERRORS, UnknownZone),
     raw_body={JSON: ACCOUNTING},
-    raw_item=dict[str, str | int | RadiusAttribute],
+    raw_json=dict[str, str | int | RadiusAttribute],
 )
-async def account_for_radius(call: Call, request: AnyRequest, query: AccountingQuery) -> Reply:
+async def send_accounting(call: Call, request: AnyRequest, query: AccountingQuery) -> Reply:
     """The attributes of one Accounting-Request as FreeRADIUS's module `rest` writes them (`body = 'json'`). A session
     is a counter, a Start, Interim-Update or Stop a reading of it, and an Accounting-On or -Off closes the counters of
     its NAS. Input is what the user sent: up. Other requests count nothing.

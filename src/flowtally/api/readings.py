@@ -60,7 +60,7 @@ class ReadingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "application/x-ndjson": '{"source":"nas-1","counter":"nas-1/5f","account":"acme","time":"2026-03-01T12:00:10Z",'
         '"bytes_up":1,"bytes_down":2,"final":true}\n',
     },
-    raw_item=Reading,
+    raw_json=list[Reading],
     example=ReadingsAnswer(
         stored=1,
         duplicate=0,

@@ -121,7 +121,7 @@ async def find_overlaps(call: Call, request: AnyRequest, body: OverlapsRequest) 
     body_example={"source": "squid-1", "sender": "snd_0199f2c47b3a7c13"},
     example=DETAIL,
 )
-async def hand_over(call: Call, request: AnyRequest, body: SourceHandOver) -> SourceDetail:
+async def hand_over_source(call: Call, request: AnyRequest, body: SourceHandOver) -> SourceDetail:
     """From the next block on the source is that sender's, with its mark and position; who owned it before is answered
     403 `source_not_yours`. What is stored stays as it is. A credential of an account never sees what others sent for
     other accounts, also in a source that it was handed. Asked again it changes nothing."""

@@ -17,6 +17,7 @@ from flowtally.api.operation import operation
 from flowtally.api.weights import of_usage
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.arrow import to_arrow
+from flowtally.edges import DateOrInstant
 from flowtally.errors import (
     AsOfGone,
     BadRange,
@@ -59,7 +60,7 @@ EXAMPLE = UsageAnswer(
 
 class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[
-        str | None,
+        DateOrInstant | None,
         Meta(
             description="First instant: a date (its beginning in `tz`) or RFC 3339. Default: 30 calendar days up to "
             "`to`.",
@@ -67,7 +68,7 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = msgspec.field(name="from", default=None)
     end: Annotated[
-        str | None,
+        DateOrInstant | None,
         Meta(
             description="End, excluded: a date or RFC 3339. Default: the end of today.",
             examples=["2026-04-01T00:00:00+02:00"],

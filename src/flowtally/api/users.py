@@ -210,7 +210,7 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     errors=(UnknownUser,),
     example={"items": [NameAnswer("alice", None, "2026-04-01T00:00:00Z")], "next": None},
 )
-def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
+def list_user_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     """All of them, the last one last; none of a user that was erased. An event belongs to whoever bore its user's name
     at the event's own time; the first bearer of a name bore it since ever."""
     borne = names.names_borne(call.tx, users.read_user(call.tx, account, user).id)
@@ -238,7 +238,7 @@ def list_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     also=(CSV, ARROW),
     example=USAGE,
 )
-def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageAnswer | Reply:
+def read_user_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageAnswer | Reply:
     """As the account's usage, of this user only, whatever it was called then. `user` as a parameter makes no sense
     here and is refused."""
     if query.user:
@@ -281,7 +281,7 @@ def read_usage(call: Call, account: str, user: str, query: UsageQuery) -> UsageA
         AS_OF,
     ),
 )
-def read_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
+def read_user_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
     """Where it stands with its limit, in the window that holds `at` (days and months of the account's zone); and, of a
     funded user, its own purses, like the account's. The account pays for all others: they have none.
 

@@ -87,7 +87,7 @@ def list_wallet_entries(call: Call, account: str, query: EntriesQuery) -> Page[W
     body_example={"amount_micros": 50_000_000, "reference": "payment-4711"},
     example=DEPOSIT,
 )
-def deposit_into_wallet(call: Call, account: str, body: DepositRequest) -> WalletEntryAnswer:
+def create_deposit(call: Call, account: str, body: DepositRequest) -> WalletEntryAnswer:
     """Money that came in from outside. Send an Idempotency-Key: a repeated request must not pay twice."""
     currency = call.house.config.currency
     made = wallet.deposit(

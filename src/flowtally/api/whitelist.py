@@ -83,7 +83,7 @@ def replace_whitelist(call: Call, account: str, pool: str, body: WhitelistReques
     body_example={"enabled": True},
     example=OWN,
 )
-def put_on_whitelist(call: Call, account: str, pool: str, address: str, body: WhitelistChange) -> WhitelistAnswer:
+def put_whitelist_address(call: Call, account: str, pool: str, address: str, body: WhitelistChange) -> WhitelistAnswer:
     """IPv4, IPv6 or a network (`198.51.100.0%2F24`), kept in one spelling. One that is there is enabled or disabled;
     repeating the request changes nothing. A list holds `max_whitelist_ips` at most."""
     return _put(call, account, None, pool, address, body)
@@ -98,7 +98,7 @@ def put_on_whitelist(call: Call, account: str, pool: str, address: str, body: Wh
     errors=(*READING, Unprocessable),
     example=OWN,
 )
-def remove_from_whitelist(call: Call, account: str, pool: str, address: str) -> WhitelistAnswer:
+def remove_whitelist_address(call: Call, account: str, pool: str, address: str) -> WhitelistAnswer:
     """In any spelling. Answers it as it was; `not_found` when it is not there."""
     return _show(call, whitelist.remove_address(call.tx, account, None, address, pool=pool))
 
@@ -147,7 +147,7 @@ def replace_user_whitelist(
     body_example={"enabled": False},
     example=msgspec.structs.replace(USERS, enabled=False),
 )
-def put_on_user_whitelist(
+def put_user_whitelist_address(
     call: Call, account: str, user: str, pool: str, address: str, body: WhitelistChange
 ) -> WhitelistAnswer:
     """As on an account's own."""
@@ -163,7 +163,7 @@ def put_on_user_whitelist(
     errors=(*READING, Unprocessable),
     example=USERS,
 )
-def remove_from_user_whitelist(call: Call, account: str, user: str, pool: str, address: str) -> WhitelistAnswer:
+def remove_user_whitelist_address(call: Call, account: str, user: str, pool: str, address: str) -> WhitelistAnswer:
     """As off an account's own."""
     return _show(call, whitelist.remove_address(call.tx, account, user, address, pool=pool))
 

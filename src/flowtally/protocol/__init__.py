@@ -94,7 +94,7 @@ from flowtally.protocol.periods import (
     ProductTotals,
 )
 from flowtally.protocol.readings import CounterAnswer, ReadingReceipt, ReadingsAnswer
-from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer
+from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer, UsageRow
 from flowtally.protocol.users import (
     AllocationAnswer,
     AllocationRequest,
@@ -237,6 +237,7 @@ __all__ = [
     "Totals",
     "Unpaid",
     "UsageAnswer",
+    "UsageRow",
     "UserAnswer",
     "UserBalanceAnswer",
     "UserChange",

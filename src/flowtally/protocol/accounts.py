@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
+from flowtally.edges import Instant
 from flowtally.rights import Right, Scope
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`id` is made when missing; `carry_from` defaults to now; `overage` is fixed at creation."""
+    """A new account.
+
+    id: The id it shall have; null: one is made.
+    timezone: The IANA name of the time zone in which its days and months begin.
+    carry_from: Use before this instant that no grant paid is never paid later; default: now.
+    overage: What becomes of use that no grant pays: `carry` lets the next grant pay it, `forgive` does not. It cannot
+        be changed later.
+    """
 
     id: str | None = None
     name: str = ""
     timezone: str = "UTC"
-    carry_from: str | None = None
+    carry_from: Instant | None = None
     overage: Literal["carry", "forgive"] = "carry"
 
 
 class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What may change later: nothing that would alter past balances."""
+    """What may change later: nothing that would alter past balances. What is null stays.
+
+    timezone: The IANA name of the time zone in which its days and months begin.
+    status: `active`, `suspended` or `closed`. No traffic stops by it alone.
+    """
 
     name: str | None = None
     timezone: str | None = None
@@ -28,65 +41,98 @@ class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AccountAnswer(msgspec.Struct, frozen=True):
+    """An account: a customer of whoever runs the server.
+
+    id: The account's id.
+    timezone: The IANA name of the time zone in which its days and months begin.
+    status: `active`, `suspended` or `closed`.
+    carry_from: Use before this instant that no grant paid is never paid later.
+    overage: What becomes of use that no grant pays: `carry` lets the next grant pay it, `forgive` does not.
+    """
+
     id: str
     name: str
     timezone: str
-    status: str
-    carry_from: str
-    overage: str
-    created_at: str
+    status: Literal["active", "suspended", "closed"]
+    carry_from: Instant
+    overage: Literal["carry", "forgive"]
+    created_at: Instant
 
 
 class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """`rights`: those beyond its scope's own; of scope `custom` all it has. `sender`: whose sources a credential that
-    writes events goes on with; None: a new one's. `expires_at`: refused from then on (None: never). `addresses`: the IP
-    addresses and networks it may come from (none: any)."""
+    """A new credential.
+
+    scope: A set of rights with a name; `custom`: only those in `rights`.
+    rights: Rights beyond those of the scope; with the scope `custom` all it has.
+    sender: The sender whose sources a credential that writes events goes on with; null: a new sender.
+    addresses: The IP addresses and networks it may be used from; none: any.
+    expires_at: It is refused from then on; null: never.
+    """
 
     scope: Scope = "account"
     rights: list[Right] = []
     name: str = ""
     sender: str | None = None
     addresses: list[str] = []
-    expires_at: str | None = None
+    expires_at: Instant | None = None
 
 
 class ConfirmAnswer(msgspec.Struct, frozen=True):
-    """`revived_from`: when the backup was made whose credentials are confirmed; null where there was nothing to."""
+    """What was confirmed after a restore.
 
-    revived_from: str | None
+    revived_from: When the backup was made whose credentials are confirmed; null where there was nothing to confirm.
+    """
+
+    revived_from: Instant | None
 
 
 class CredentialChange(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What is given; `addresses` replace those before, an empty list allows any. `expires_at` may come earlier, never
-    later."""
+    """What is given is changed; what is null stays.
+
+    addresses: The IP addresses and networks it may be used from, instead of those before; an empty list allows any.
+    expires_at: It is refused from then on. It may come earlier than before, never later.
+    """
 
     name: str | None = None
     addresses: list[str] | None = None
-    expires_at: str | None = None
+    expires_at: Instant | None = None
 
 
 class RotateRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The old one works for `overlap_s` seconds more, and no longer than it would have. `expires_at`: of the new one;
-    without it the end the old one had."""
+    """How one credential follows another.
+
+    overlap_s: For how many seconds the old one still works; never longer than it would have.
+    expires_at: When the new one ends; null: when the old one would have.
+    """
 
     overlap_s: int = 86_400
-    expires_at: str | None = None
+    expires_at: Instant | None = None
 
 
 class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`rights`: all it has, those of its scope among them. `sender`: whose sources it writes, where it writes events.
-    `last_used_at`: to the minute. `replaces`: the credential it was rotated from. `token` and `key` are present only in
-    the answer that creates the credential."""
+    """A credential, without its secrets but in the answer that creates it.
+
+    scope: A set of rights with a name; `custom`: those in `rights`.
+    account: The account it is of; null: of the installation.
+    rights: All rights it has, those of its scope among them.
+    addresses: The IP addresses and networks it may be used from; none: any.
+    sender: The sender whose sources it writes; null where it writes no events.
+    replaces: The id of the credential it was rotated from.
+    token: The secret to send as `Authorization: Bearer`; only in the answer that creates it.
+    key: The second secret, which some dialects ask for; only in the answer that creates it.
+    revoked_at: When it was revoked; null: it was not.
+    last_used_at: When it was last used, to the minute; null: never.
+    """
 
     id: str
     scope: Scope
     account: str | None
     name: str
-    created_at: str
-    revoked_at: str | None
-    expires_at: str | None
-    last_used_at: str | None
-    rights: list[str]
+    created_at: Instant
+    revoked_at: Instant | None
+    expires_at: Instant | None
+    last_used_at: Instant | None
+    rights: list[Annotated[str, Meta(extra_json_schema={"enum": list(get_args(Right))})]]
     addresses: list[str]
     sender: str | None = None
     replaces: str | None = None
@@ -95,32 +141,49 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SenderChange(msgspec.Struct, forbid_unknown_fields=True):
+    """A new name of a sender."""
+
     name: str
 
 
 class SenderAnswer(msgspec.Struct, frozen=True):
-    """`account`: whose events alone it sends; None: anybody's."""
+    """The owner of sources, whichever credential it has.
+
+    account: The account whose events alone it sends; null: those of any.
+    """
 
     id: str
     account: str | None
     name: str
-    created_at: str
+    created_at: Instant
 
 
 class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A pool to make, or the same again."""
+
     charge: Literal["bytes", "requests", "nothing"]
 
 
 class PoolAnswer(msgspec.Struct, frozen=True):
+    """A pool: products that are paid from the same grants.
+
+    name: The name of the pool.
+    products: The products that are mapped to it.
+    """
+
     name: str
     charge: Literal["bytes", "requests", "nothing"]
     products: list[str]
 
 
 class ProductRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Which pool pays for a product."""
+
     pool: str
 
 
 class ProductAnswer(msgspec.Struct, frozen=True):
+    """A product, and the pool that pays for it."""
+
     product: str
     pool: str

@@ -6,18 +6,32 @@ from typing import Any, Literal
 
 import msgspec
 
+from flowtally.edges import Instant
+
 By = Literal["server", "installation", "account", "another_account"]
 
 
 class AuditAnswer(msgspec.Struct, frozen=True):
-    """`action` is stable and names what was done to `subject`, an id; `account` is whom it is about, if anybody.
-    `before` and `after`: the thing as it was and as it is, or what was asked for; without secrets, and without names,
-    labels and addresses of users. `by`: the server itself, a credential of the installation, of the account it is
-    about, or of another one. `door`: the route, or the work of the server. `digest` (hex SHA-256) covers this record
-    and the one before it."""
+    """One record of the audit trail. `before` and `after` are without secrets, and without names, labels and addresses
+    of users.
+
+    number: The number of the record: one more than that of the record before it.
+    at: When it was done.
+    action: What was done; a stable word.
+    account: The account it is about; null: none.
+    subject: The id of what it was done to.
+    before: The thing as it was; null where it was not there.
+    after: The thing as it is, or what was asked for.
+    by: Who did it: the server itself, a credential of the installation, of the account it is about, or of another one.
+    credential: The id of the credential that did it.
+    address: The IP address it came from.
+    request_id: The id of the request.
+    door: The route that was asked, or the work of the server.
+    digest: SHA-256 (hexadecimal) over this record and the one before it.
+    """
 
     number: int
-    at: str
+    at: Instant
     action: str
     account: str | None
     subject: str

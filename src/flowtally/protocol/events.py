@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.corrections import EventRef, Quantities
+from flowtally.edges import Instant
 from flowtally.events import Name, UsageEvent
 from flowtally.protocol.words import ReceiptStatus
 
@@ -15,8 +16,14 @@ MAX_OVERLAPS: Final = 100  # events in one question for them
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one event of a request; `index` counts from 0 within the request. `retriable`: it was refused for
-    a reason that may pass. A named event may be sent again; a numbered one is held and need not be."""
+    """What became of one event of a request.
+
+    id: The event's id, or its number where the source is numbered.
+    status: What became of it. `stored` and `duplicate` need not be sent again.
+    code: By which rule it was refused or in conflict; left out otherwise.
+    retriable: Whether the reason for which it was refused may pass. A named event may be sent again; a numbered one is
+        held and need not be.
+    """
 
     index: int
     source: str
@@ -28,8 +35,11 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Counts over all events of the request; `receipts` lists all but the stored ones unless asked for. `held`: how
-    many of the refused are kept and will be stored when the reason has passed; left out where none is."""
+    """Counts over all events of the request, and receipts.
+
+    receipts: What became of all but the stored events, or of all where that was asked for.
+    held: How many of the refused are kept and will be stored when the reason has passed; left out where none is.
+    """
 
     stored: int
     duplicate: int
@@ -40,9 +50,14 @@ class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SourceAnswer(msgspec.Struct, frozen=True):
-    """Where to resume a numbered source: `sequence` is its mark (0 before the first), None for a named source. Of the
-    events up to it `held` wait for a reason to pass and `refused` are refused for good; where `more_refused`, at least
-    so many. The others are stored."""
+    """Where to resume a numbered source.
+
+    sequence: Its mark: every number up to it is taken. 0 before the first, null for a named source.
+    position: The `position` that came with the mark.
+    held: How many events up to the mark wait for a reason to pass.
+    refused: How many events up to the mark are refused for good.
+    more_refused: Whether `refused` is the least there are, because more may not be listed.
+    """
 
     source: str
     sequence: int | None
@@ -53,7 +68,13 @@ class SourceAnswer(msgspec.Struct, frozen=True):
 
 
 class SourceDetail(msgspec.Struct, frozen=True):
-    """A source in a list. `sender` owns it; empty where only its rows were left to tell of it."""
+    """A source in a list.
+
+    kind: `named` events have ids, `numbered` ones a running number, `counters` have readings.
+    sender: The id of the sender that owns it; empty where only its rows were left to tell of it.
+    sequence: The mark of a numbered source; null for others.
+    position: The `position` that came with the mark.
+    """
 
     source: str
     kind: Literal["named", "numbered", "counters"]
@@ -63,20 +84,31 @@ class SourceDetail(msgspec.Struct, frozen=True):
 
 
 class SourceHandOver(msgspec.Struct, forbid_unknown_fields=True):
+    """A source that another sender goes on with.
+
+    sender: The id of the sender that shall own it.
+    """
+
     source: str
     sender: str
 
 
 class OverlapsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Events of a source that are about to be sent, to be looked for in all others."""
+    """Events of a source that are about to be sent, to be looked for in all others.
+
+    events: The events, as they would be sent.
+    """
 
     source: Name
     events: Annotated[list[UsageEvent], Meta(max_length=MAX_OVERLAPS)]
 
 
 class Overlap(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event of the request (`index`, from 0) that stands in other sources already: in these `sources`, and in so
-    many of `other_senders`, which have no name here."""
+    """An event of the request that stands in other sources already.
+
+    sources: The names of these sources.
+    other_senders: How many other senders' sources have it, which have no name here.
+    """
 
     index: int
     sources: list[str]
@@ -84,16 +116,28 @@ class Overlap(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OverlapsAnswer(msgspec.Struct, frozen=True):
-    """Those that were found. Of usage before `unknown_before` some is rolled up: an event of that time that was not
-    found may be stored all the same."""
+    """Those events that were found in other sources.
+
+    overlaps: The events that were found.
+    unknown_before: Of usage before this instant some is rolled up: an event of that time that was not found may be
+        stored all the same. Null: nothing is.
+    """
 
     overlaps: list[Overlap]
-    unknown_before: str | None
+    unknown_before: Instant | None
 
 
 class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one correction of a request. `added` is what it adds to the event (negative: takes away), `before`
-    and `after` what the event stood at; a duplicate tells what it did the first time. An adjustment only adds."""
+    """What became of one correction of a request; a duplicate tells what it did the first time. An adjustment only
+    adds.
+
+    id: The correction's id.
+    status: What became of it. `stored` and `duplicate` need not be sent again.
+    code: By which rule it was refused or in conflict; left out otherwise.
+    added: What it adds to the event; below zero: takes away.
+    before: What the event stood at before.
+    after: What the event stands at from then on.
+    """
 
     index: int
     source: str
@@ -107,7 +151,10 @@ class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CorrectionsAnswer(msgspec.Struct, frozen=True):
-    """Counts over all corrections of the request, and a receipt for each."""
+    """Counts over all corrections of the request, and a receipt for each.
+
+    receipts: What became of each correction.
+    """
 
     stored: int
     duplicate: int
@@ -117,11 +164,17 @@ class CorrectionsAnswer(msgspec.Struct, frozen=True):
 
 
 class EventCorrection(msgspec.Struct, frozen=True):
-    """One correction of an event, as stored: its own key, what it added, what the event stood at from then on."""
+    """One correction of an event, as stored.
+
+    source: The source of the correction.
+    id: The id of the correction.
+    added: What it added; below zero: took away.
+    after: What the event stood at from then on.
+    """
 
     source: str
     id: str
-    received_at: str
+    received_at: Instant
     reason: str
     block: int
     added: Quantities
@@ -129,12 +182,26 @@ class EventCorrection(msgspec.Struct, frozen=True):
 
 
 class EventAnswer(msgspec.Struct, frozen=True):
-    """An event and what happened to it. `sequence` is None for a named source; `user_id` never changes. `bytes_up`,
-    `bytes_down` and `requests` are as received; `sum` is what it stands at with its `corrections`, in their order.
-    `retriable`, where it is given: refused and held, it counts when the reason has passed.
+    """An event and what happened to it: `bytes_up`, `bytes_down` and `requests` are as received.
 
     Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
-    quantities are what it added (negative: took away), with its `reason`; it has no `sum`."""
+    quantities are what it added (negative: took away), with its `reason`; it has no `sum`.
+
+    id: The event's id.
+    sequence: The event's number in its source; null for a named source.
+    status: What became of it.
+    code: By which rule it was refused; empty where it was not.
+    series: Whose figures it is among: `metered` are our own.
+    time: When it happened; null where it was refused without one.
+    received_at: When the server received it; null where that is not known.
+    http_status: The HTTP status of the proxied request; 0: not known.
+    block: The block it was stored in; null: it was not.
+    corrections: Its corrections, in their order.
+    sum: What it stands at with its corrections; null for what is no event.
+    kind: Whether it is use, a correction or a free adjustment.
+    corrects: The event that it corrects; null where it is no correction.
+    retriable: True where it is refused and held: it counts when the reason has passed.
+    """
 
     source: str
     id: str
@@ -147,8 +214,8 @@ class EventAnswer(msgspec.Struct, frozen=True):
     user: str
     user_id: str
     product: str
-    time: str | None
-    received_at: str | None
+    time: Instant | None
+    received_at: Instant | None
     bytes_up: int
     bytes_down: int
     requests: int

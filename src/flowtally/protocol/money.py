@@ -6,9 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from flowtally.edges import Instant
+
 
 class WalletAnswer(msgspec.Struct, frozen=True):
-    """What the account's wallet holds, in millionths of the currency."""
+    """What the account's wallet holds.
+
+    balance_micros: What it holds, in millionths of the currency.
+    """
 
     account: str
     balance_micros: int
@@ -16,14 +21,21 @@ class WalletAnswer(msgspec.Struct, frozen=True):
 
 
 class DepositRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Money that came in; `reference` is the payment's own number."""
+    """Money that came in.
+
+    reference: The payment's own number.
+    """
 
     amount_micros: int
     reference: str = ""
 
 
 class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Below zero: out of the wallet."""
+    """A correction of a wallet.
+
+    amount_micros: Money in millionths of the currency; below zero: out of the wallet.
+    reason: Why it is made.
+    """
 
     amount_micros: int
     reason: str
@@ -31,7 +43,14 @@ class AdjustmentRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WalletEntryAnswer(msgspec.Struct, frozen=True):
-    """A movement of a wallet, as its account sees it: below zero, it left."""
+    """A movement of a wallet, as its account sees it.
+
+    kind: What it was.
+    amount_micros: Money in millionths of the currency; below zero: it left the wallet.
+    reference: The payment's own number, or the id of the purchase.
+    reason: Why it was made, for an adjustment.
+    created_at: When it happened.
+    """
 
     id: str
     account: str
@@ -40,11 +59,15 @@ class WalletEntryAnswer(msgspec.Struct, frozen=True):
     currency: str
     reference: str
     reason: str
-    created_at: str
+    created_at: Instant
 
 
 class PlanRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`id` is made when missing; `amount` in the pool's unit; what it grants lasts `days` (null: for ever)."""
+    """A plan to sell.
+
+    days: For how many days what it grants can be used; null: for ever.
+    id: The id it shall have; null: one is made.
+    """
 
     name: str
     amount: int
@@ -55,7 +78,12 @@ class PlanRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):
-    """A retired plan is no longer sold."""
+    """A plan. A retired plan is no longer sold.
+
+    days: For how many days what it grants can be used; null: for ever.
+    status: Whether it is sold.
+    retired_at: When it was retired; null: it was not.
+    """
 
     id: str
     name: str
@@ -65,18 +93,24 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     currency: str
     days: int | None
     status: Literal["active", "retired"]
-    created_at: str
-    retired_at: str | None
+    created_at: Instant
+    retired_at: Instant | None
 
 
 class PurchaseRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`plan`: its id."""
+    """What to buy."""
 
     plan: str
 
 
 class PurchaseAnswer(msgspec.Struct, frozen=True):
-    """What was bought, as the plan was then: `transfer` paid for it, `grant` is it."""
+    """What was bought, as the plan was then.
+
+    name: The name of the plan.
+    transfer: The id of the wallet's entry that paid for it.
+    grant: The id of the grant that was bought.
+    expires_at: When the grant ends; null: never.
+    """
 
     id: str
     account: str
@@ -88,5 +122,5 @@ class PurchaseAnswer(msgspec.Struct, frozen=True):
     currency: str
     transfer: str
     grant: str
-    created_at: str
-    expires_at: str | None
+    created_at: Instant
+    expires_at: Instant | None

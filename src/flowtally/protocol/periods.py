@@ -6,18 +6,25 @@ from typing import Literal
 
 import msgspec
 
+from flowtally.edges import DateOrInstant, Instant
 from flowtally.protocol.balance import GrantAnswer, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
 
 class PeriodRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Dates in the account's zone, or RFC 3339; `to` is excluded and in the past."""
+    """A period to close.
 
-    start: str = msgspec.field(name="from")
-    end: str = msgspec.field(name="to")
+    from: Its first instant: a date (its beginning in the account's zone) or RFC 3339.
+    to: Its end, which no longer belongs to it and has passed: a date or RFC 3339.
+    """
+
+    start: DateOrInstant = msgspec.field(name="from")
+    end: DateOrInstant = msgspec.field(name="to")
 
 
 class ProductTotals(msgspec.Struct, frozen=True):
+    """Use of one product."""
+
     product: str
     pool: str
     bytes_up: int
@@ -27,7 +34,10 @@ class ProductTotals(msgspec.Struct, frozen=True):
 
 
 class PoolTotals(msgspec.Struct, frozen=True):
-    """`used`: what the pool charges, in bytes or requests."""
+    """Use of one pool.
+
+    used: What the pool charges, in bytes or requests.
+    """
 
     pool: str
     charge: Literal["bytes", "requests", "nothing"]
@@ -37,19 +47,31 @@ class PoolTotals(msgspec.Struct, frozen=True):
 
 
 class PeriodAdjustment(msgspec.Struct, frozen=True):
-    """What came into the closed period `period` later: events that arrived late, corrections."""
+    """What came into a closed period later: events that arrived late, corrections.
+
+    period: The id of the closed period.
+    products: What came, by product.
+    total: The sum of it.
+    """
 
     period: str
-    start: str = msgspec.field(name="from")
-    end: str = msgspec.field(name="to")
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
     products: list[ProductTotals]
     total: Totals
 
 
 class PeriodStatement(msgspec.Struct, frozen=True):
-    """What was frozen: use dated inside by product and pool, the balance at its end, and `adjustments`: what had come
-    into earlier closed periods since the closing before this one. Use is everybody's; the balance is of the account's
-    own purses, which do not pay for funded users."""
+    """What was frozen. Use is everybody's; the balance is of the account's own purses, which do not pay for funded
+    users.
+
+    products: Use dated inside the period, by product.
+    pools: The same by pool.
+    total: The sum of it.
+    balance: The figures of each pool at the end of the period, by its name.
+    grants: The grants behind them.
+    adjustments: What had come into earlier closed periods since the closing before this one.
+    """
 
     products: list[ProductTotals]
     pools: list[PoolTotals]
@@ -60,26 +82,34 @@ class PeriodStatement(msgspec.Struct, frozen=True):
 
 
 class PeriodAnswer(msgspec.Struct, frozen=True):
-    """A closed period and its statement, frozen at `block`; neither ever changes. `number` counts the closings."""
+    """A closed period and its statement; neither ever changes.
+
+    number: The number of the closing: 1 for the account's first.
+    block: What was stored up to this block is in the statement.
+    statement: The frozen figures.
+    """
 
     id: str
     account: str
     number: int
-    start: str = msgspec.field(name="from")
-    end: str = msgspec.field(name="to")
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
     timezone: str
     block: int
-    closed_at: str
+    closed_at: Instant
     statement: PeriodStatement
 
 
 class PeriodChange(msgspec.Struct, frozen=True):
-    """What one block brought to one day of a closed period: `rows` events and corrections, and their sums."""
+    """What one block brought to one day of a closed period.
+
+    rows: How many events and corrections it brought.
+    """
 
     block: int
-    received_at: str
-    start: str = msgspec.field(name="from")
-    end: str = msgspec.field(name="to")
+    received_at: Instant
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
     rows: int
     bytes_up: int
     bytes_down: int
@@ -88,14 +118,21 @@ class PeriodChange(msgspec.Struct, frozen=True):
 
 
 class PeriodChanges(msgspec.Struct, frozen=True):
-    """A page of changes by block and day: ask again with `cursor=next`; `next` is None on the last page."""
+    """A page of changes by block and day: ask again with `cursor` = `next`."""
 
     items: list[PeriodChange]
     next: str | None
 
 
 class PeriodAdjustments(msgspec.Struct, frozen=True):
-    """Everything that came into the period between its block and `until_block`: statement + adjustments = usage."""
+    """Everything that came into the period between its block and `until_block`: statement + adjustments = usage.
+
+    until_block: What came up to this block is in it.
+    products: What came, by product.
+    pools: What came, by pool.
+    total: The sum of it.
+    changes: What came, by block and day.
+    """
 
     until_block: int
     products: list[ProductTotals]
@@ -105,15 +142,23 @@ class PeriodAdjustments(msgspec.Struct, frozen=True):
 
 
 class PeriodDetailAnswer(PeriodAnswer, frozen=True, omit_defaults=True):
-    """The frozen statement, and what came since, up to the moment `as_of`."""
+    """The frozen statement, and what came since, up to the moment `as_of`.
+
+    adjustments: What came into the period since it was closed.
+    """
 
     adjustments: PeriodAdjustments
     as_of: AsOf | None = None
 
 
 class OpenPeriodAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is not in any statement yet: what came into closed periods in blocks after `since_block`, the last
-    closing's. The next closing takes it up to its own block."""
+    """What is not in any statement yet. The next closing takes it up to its own block.
+
+    since_block: What came into closed periods in blocks after this one, which is the last closing's.
+    until_block: What came up to this block is in it.
+    adjustments: What came into each closed period.
+    total: The sum of it.
+    """
 
     account: str
     since_block: int

@@ -7,17 +7,23 @@ from typing import Literal
 import msgspec
 
 from flowtally.corrections import Quantities
+from flowtally.edges import Instant
 from flowtally.protocol.words import ReceiptStatus
 
 
 class ReadingReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one reading of a request; `index` counts from 0 within the request.
+    """What became of one reading of a request.
 
-    `stored`: there is a row of it, whose `id` looks it up, which counts `added`, dated at the reading's time. It may be
-    nothing: the first reading of a counter, and the last. `duplicate`: it told nothing new. `refused`: the counter has
-    not moved, so the next reading has what this one had; `retriable` where the reason may pass.
-    `code`: by which rule, empty for the usual one. `before` and `after`: what the counter stood at. `closed`: how many
-    counters an item with `closes` closed, which are one row each."""
+    id: The id of its row, for looking it up; left out where there is none.
+    status: `stored`: there is a row of it, which may add nothing (the first reading of a counter, and the last).
+        `duplicate`: it told nothing new. `refused`: the counter has not moved, so the next reading has what this one
+        had.
+    code: By which rule it was counted or refused; left out for the usual one.
+    added: What it adds to the use.
+    before: What the counter stood at before.
+    after: What the counter stands at now.
+    closed: How many counters an item with `closes` closed, which are one row each.
+    """
 
     index: int
     source: str
@@ -34,7 +40,10 @@ class ReadingReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReadingsAnswer(msgspec.Struct, frozen=True):
-    """Counts over all readings of the request, and a receipt for each, or for the notable ones."""
+    """Counts over all readings of the request, and a receipt for each, or for the notable ones.
+
+    receipts: What became of each reading, or of the notable ones.
+    """
 
     stored: int
     duplicate: int
@@ -43,11 +52,21 @@ class ReadingsAnswer(msgspec.Struct, frozen=True):
 
 
 class CounterAnswer(msgspec.Struct, frozen=True):
-    """A counter as it stands. `user_id` never changes, `user` is the present name. `state`: `open`; `final`, closed by
-    its last reading; `missing_stop`, closed without one. `began_at`: the first reading of its present epoch; `time` of
-    the latest one, which came at `seen_at`. `rows`: how many readings of it were stored, the last one looked up as
-    `counter/rows`. `flag`: the last rule beyond the usual that one was counted by, `flagged_at` when; empty and null
-    where there was none."""
+    """A counter as it stands.
+
+    state: `open`; `final`: closed by its last reading; `missing_stop`: closed without one.
+    epoch: The name of the counter's present beginning, as its readings have it.
+    bytes_up: What it counts: bytes sent by the user.
+    bytes_down: What it counts: bytes sent to the user.
+    requests: What it counts: requests.
+    began_at: The time of the first reading of its present epoch.
+    time: The time of its latest reading.
+    seen_at: When its latest reading came.
+    interval_s: How often it is read, in seconds; null: not known.
+    rows: How many readings of it were stored; the last one is looked up as `counter/rows`.
+    flag: The last rule beyond the usual that a reading of it was counted by; empty where there was none.
+    flagged_at: When that was; null where there was none.
+    """
 
     source: str
     counter: str
@@ -60,10 +79,10 @@ class CounterAnswer(msgspec.Struct, frozen=True):
     bytes_up: int
     bytes_down: int
     requests: int
-    began_at: str
-    time: str
-    seen_at: str
+    began_at: Instant
+    time: Instant
+    seen_at: Instant
     interval_s: int | None
     rows: int
     flag: str
-    flagged_at: str | None
+    flagged_at: Instant | None

@@ -7,12 +7,17 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from flowtally.edges import Instant
 from flowtally.protocol.balance import PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
 
 class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """At most `amount` of `unit` in each `window` of the account's calendar. A limit never pays, it only refuses."""
+    """The most a user may use. A limit never pays, it only refuses.
+
+    amount: The most it may use in each window.
+    window: Over what it is counted: for ever, or by the day or month of the account's calendar.
+    """
 
     amount: int
     unit: Literal["bytes", "requests"] = "bytes"
@@ -20,7 +25,15 @@ class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`funded` is fixed when the user is made: its use is paid from its own purse only."""
+    """A new user.
+
+    name: The user's name, which nobody else in the account has.
+    product: What the user buys; null: not said.
+    limit: The most it may use; null: no limit.
+    funded: Whether its use is paid from its own purse only. It cannot be changed later.
+    status: Whether it may go on.
+    password: The password of its proxies; null: none.
+    """
 
     name: str
     product: str | None = None
@@ -31,7 +44,14 @@ class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What is left out stays; null takes a product, limit or password away."""
+    """What is left out stays; null takes a product, limit or password away.
+
+    name: Its new name; the use so far stays with it.
+    product: What the user buys.
+    limit: The most it may use.
+    status: Whether it may go on.
+    password: The password of its proxies.
+    """
 
     name: str | UnsetType = UNSET
     product: str | UnsetType | None = UNSET
@@ -41,25 +61,38 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UserAnswer(msgspec.Struct, frozen=True):
-    """`managed`: somebody made or changed it; the others are only known from traffic. Passwords are never shown here.
-    `used`: all it ever used, only in a list that was asked for it."""
+    """A user inside an account. Passwords are never shown here.
+
+    id: The user's id, which never changes.
+    name: The user's present name.
+    product: What the user buys; null: not said.
+    status: Whether it may go on. A deleted user's use stays on record.
+    limit: The most it may use; null: no limit.
+    has_password: Whether it has a password.
+    managed: Whether somebody made or changed it; the others are only known from traffic.
+    erased_at: When its name was erased; null: it was not.
+    used: All it ever used; null in lists that were not asked for it.
+    """
 
     id: str
     account: str
     name: str
-    created_at: str
+    created_at: Instant
     product: str | None = None
     status: Literal["active", "disabled", "deleted"] = "active"
     funded: bool = False
     limit: LimitSetting | None = None
     has_password: bool = False
     managed: bool = False
-    erased_at: str | None = None
+    erased_at: Instant | None = None
     used: Totals | None = None
 
 
 class PasswordAnswer(msgspec.Struct, frozen=True):
-    """A user's password, in clear."""
+    """A user's password.
+
+    password: The password, in clear.
+    """
 
     account: str
     user_id: str
@@ -71,15 +104,22 @@ class PasswordAnswer(msgspec.Struct, frozen=True):
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True):
-    """`pending` until nothing that flowtally keeps holds the name or a label of the user: `step`, `done` of `total` and
-    `detail` (why it stopped, where it did) are then of the work on all pending erasures."""
+    """How far the erasure of a user is. Until it is finished, `step`, `done` of `total` and `detail` are of the work
+    on all pending erasures.
+
+    state: `pending` until nothing that the server keeps holds the name or a label of the user.
+    asked_at: When it was asked for.
+    finished_at: When it was finished; null: not yet.
+    total: How much there is to do in this step.
+    detail: Why it stopped; empty where it did not.
+    """
 
     account: str
     user_id: str
     user: str
     state: Literal["pending", "finished"]
-    asked_at: str
-    finished_at: str | None = None
+    asked_at: Instant
+    finished_at: Instant | None = None
     step: str = ""
     done: int = 0
     total: int = 0
@@ -87,30 +127,46 @@ class ErasureAnswer(msgspec.Struct, frozen=True):
 
 
 class NameAnswer(msgspec.Struct, frozen=True):
-    """What a user was called, and until when (excluded; null: still). Null `from`: since ever."""
+    """What a user was called.
+
+    from: From when on; null: since ever.
+    to: Until when, which no longer belongs to it; null: still.
+    """
 
     name: str
-    start: str | None = msgspec.field(name="from")
-    end: str | None = msgspec.field(name="to")
+    start: Instant | None = msgspec.field(name="from")
+    end: Instant | None = msgspec.field(name="to")
 
 
 class AllocationRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` in the pool's unit; what is not spent of it at `expires_at` is lost."""
+    """Traffic to pass on to a user.
+
+    expires_at: What is not spent of it by then is lost; null: it never ends.
+    """
 
     amount: int
     pool: str = "traffic"
-    expires_at: str | None = None
+    expires_at: Instant | None = None
 
 
 class ReturnRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` in the pool's unit; left out: everything that is unspent."""
+    """What to take back.
+
+    amount: How much, in the unit of the pool; null: everything that is unspent.
+    """
 
     amount: int | None = None
 
 
 class AllocationAnswer(msgspec.Struct, frozen=True):
-    """Traffic passed on to a user until `expires_at` (null: for ever); `returned` of it was taken back. `spent`, `left`
-    and `expired` are only known where a balance was computed: amount = returned + spent + left + expired."""
+    """Traffic passed on to a user. `spent`, `left` and `expired` are only known where a balance was computed: amount =
+    returned + spent + left + expired.
+
+    returned: What was taken back of it.
+    spent: What it has paid for; null: not computed here.
+    left: What of it can still be used; null: not computed here.
+    expired: What was unspent when it ended; null: not computed here.
+    """
 
     id: str
     account: str
@@ -119,25 +175,40 @@ class AllocationAnswer(msgspec.Struct, frozen=True):
     pool: str
     amount: int
     returned: int
-    created_at: str
+    created_at: Instant
     spent: int | None = None
     left: int | None = None
-    expires_at: str | None = None
+    expires_at: Instant | None = None
     expired: int | None = None
 
 
 class WhitelistRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Everything a whitelist shall hold: IPv4, IPv6, networks."""
+    """Everything a whitelist shall hold.
+
+    addresses: IPv4 and IPv6 addresses and networks.
+    """
 
     addresses: list[str]
 
 
 class WhitelistChange(msgspec.Struct, forbid_unknown_fields=True):
+    """An address to put on a whitelist.
+
+    enabled: Whether traffic may come from it.
+    """
+
     enabled: bool = True
 
 
 class WhitelistAnswer(msgspec.Struct, frozen=True):
-    """An address or network on the whitelist of a pool: the account's own where `user` and `user_id` are null."""
+    """An address or network on the whitelist of a pool.
+
+    user: The name of the user whose list it is on; null: the account's own.
+    user_id: The id of the user whose list it is on; null: the account's own.
+    address: The IP address or network.
+    enabled: Whether traffic may come from it.
+    changed_at: When it was last enabled or disabled.
+    """
 
     account: str
     user: str | None
@@ -145,12 +216,20 @@ class WhitelistAnswer(msgspec.Struct, frozen=True):
     pool: str
     address: str
     enabled: bool
-    created_at: str
-    changed_at: str
+    created_at: Instant
+    changed_at: Instant
 
 
 class LimitState(msgspec.Struct, frozen=True):
-    """A limit at an instant; `exceeded`: nothing is left of it. `resets_at` is null for `lifetime`."""
+    """A limit at an instant.
+
+    window: Over what it is counted: for ever, or by the day or month of the account's calendar.
+    limit: The most that may be used in each window.
+    used: What was used in the present window.
+    left: What can still be used in it.
+    exceeded: Whether nothing is left of it.
+    resets_at: When the next window begins; null for `lifetime`.
+    """
 
     unit: Literal["bytes", "requests"]
     window: Literal["lifetime", "day", "month"]
@@ -158,17 +237,23 @@ class LimitState(msgspec.Struct, frozen=True):
     used: int
     left: int
     exceeded: bool
-    resets_at: str | None
+    resets_at: Instant | None
 
 
 class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`pools` and `allocations` are a funded user's own purses; empty for others: their account pays for them. `as_of`:
-    of which moment it is; its token asks for it again."""
+    """What is left of a user's limit and of its own purses. `pools` and `allocations` are empty for users that are not
+    funded: their account pays for them.
+
+    status: Whether it may go on.
+    limit: Its limit now; null: it has none.
+    pools: The figures of each of its purses, by the name of the pool.
+    allocations: What was passed on to it.
+    """
 
     account: str
     user: str
     user_id: str
-    at: str
+    at: Instant
     status: Literal["active", "disabled", "deleted"]
     funded: bool
     limit: LimitState | None

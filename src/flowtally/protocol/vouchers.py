@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from flowtally.edges import Date, Instant
 from flowtally.protocol.words import DEFAULT_DURATION_S, VoucherStatus
 
 
 class VoucherRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`count` vouchers of `amount` each, in the pool's unit. What one is redeemed into lasts `duration_s` seconds."""
+    """Vouchers to make.
+
+    amount: What each is worth, in the unit of the pool.
+    count: How many to make.
+    """
 
     amount: int
     count: int = 1
@@ -17,7 +22,15 @@ class VoucherRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class VoucherAnswer(msgspec.Struct, frozen=True):
-    """`ended_at`: when it was used or revoked; `redeemed_by`: the account that used it."""
+    """A voucher: a code that any account can redeem once.
+
+    account: The account that paid for it.
+    code: The code; case matters.
+    amount: What it is worth, in the unit of the pool.
+    status: Whether it can still be redeemed.
+    ended_at: When it was used or revoked; null: neither.
+    redeemed_by: The id of the account that used it; null: none.
+    """
 
     id: str
     account: str
@@ -26,32 +39,46 @@ class VoucherAnswer(msgspec.Struct, frozen=True):
     amount: int
     duration_s: int
     status: VoucherStatus
-    created_at: str
-    ended_at: str | None
+    created_at: Instant
+    ended_at: Instant | None
     redeemed_by: str | None
 
 
 class VouchersAnswer(msgspec.Struct, frozen=True):
-    """The vouchers that one request created, in order."""
+    """The vouchers that one request created.
+
+    items: The vouchers, in the order they were made.
+    """
 
     items: list[VoucherAnswer]
 
 
 class RedemptionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`code`: letters and digits; case matters."""
+    """A voucher to redeem.
+
+    code: Letters and digits; case matters.
+    """
 
     code: str
 
 
 class CheckInAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`day` is the local date in `timezone`, the account's zone then. `amount` was given in the pool `traffic`, as the
-    grant `grant`. `next_at`, only when checking in: from when it is possible again."""
+    """The reward of one day.
+
+    day: The date of the day in `timezone`.
+    timezone: The IANA name of the account's time zone then.
+    checked_in_at: When it was given.
+    amount: What was given in the pool `traffic`, in bytes.
+    grant: The id of the grant that it is.
+    expires_at: When that grant ends.
+    next_at: From when on it is possible again; only in the answer to a check-in.
+    """
 
     account: str
-    day: str
+    day: Date
     timezone: str
-    checked_in_at: str
+    checked_in_at: Instant
     grant: str
     amount: int
-    expires_at: str
-    next_at: str | None = None
+    expires_at: Instant
+    next_at: Instant | None = None

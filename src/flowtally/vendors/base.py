@@ -162,7 +162,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     routes: Sequence[Route]
     security: Mapping[str, Mapping[str, str]]  # OpenAPI security schemes by name; all of them are needed
     faults: Sequence[Fault]
-    envelope: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda schema: schema  # of an answer's JSON schema
+    # Of an answer's JSON schema; where errors are answered 200, too, it is theirs as well.
+    envelope: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda schema: schema
+    refusals: Sequence[type[msgspec.Struct]] = ()  # what errors look like that have a status of their own
+    form: str = "application/x-www-form-urlencoded"  # what its own clients send a body as; all forms are taken
     rate: Callable[[Any], Rate | None] = lambda settings: None
     check: Callable[[DialectCall], None] | None = None  # after rate, before parameters; in the transaction
     secrets_in_body: bool = (

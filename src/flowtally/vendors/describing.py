@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, get_args
 
 import msgspec
 
-from flowtally.api.openapi import REF, Document, query_parameter
+from flowtally.api.openapi import query_parameter
+from flowtally.api.schemas import REF, Document, formatted, make_schemas
 from flowtally.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
 from flowtally.vendors.reading import FORM, JSON, MULTIPART
-
-NAMES: Final = {str: "string", int: "integer", bool: "boolean", type(None): "null"}  # of what errors are made of
 
 
 def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Document:
@@ -35,20 +35,29 @@ def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Docume
 
 
 def _schemas(dialect: Dialect) -> tuple[dict[Any, Document], dict[str, Document]]:
-    """Schemas of what its routes take and answer. Names are the vendor's own: two vendors may call a thing the same."""
-    types = list(dict.fromkeys(kind for route in dialect.routes for kind in (route.answer, route.takes)))
-    found, named = msgspec.json.schema_components(types, ref_template=REF.format(name=dialect.title + "{name}"))
-    components = {f"{dialect.title}{name}": _with_numbers(schema) for name, schema in named.items()}
-    return dict(zip(types, map(_with_numbers, found), strict=True)), components
+    """Schemas of what its routes take and answer. Names are the vendor's own: two vendors may call a thing the same.
+    What an answer is in its envelope has the name of the answer and `Answer`."""
+    answers = [*(route.answer for route in dialect.routes), *dialect.refusals]
+    bodies = [route.takes for route in dialect.routes if route.method != "GET"]
+    schemas, components = make_schemas(answers, bodies, prefix=dialect.title)
+    for route in dialect.routes:
+        name, enveloped = _enveloped(dialect, route), dict(dialect.envelope(schemas[route.answer]))
+        if enveloped != schemas[route.answer]:
+            told = f"What {dialect.title} answers to `{route.summary}`, as a success or not."
+            components[name] = {"title": name, "description": told, **formatted(enveloped)}
+    return schemas, components
 
 
-def _with_numbers(schema: Any) -> Any:
-    """A Decimal is printed as a number, always: law 4 is about numbers, and what is text on the wire is a `str`."""
-    if isinstance(schema, dict):
-        if schema.get("format") == "decimal":
-            return {"type": "number"} | {name: one for name, one in schema.items() if name not in ("type", "format")}
-        return {name: _with_numbers(one) for name, one in schema.items()}
-    return [_with_numbers(one) for one in schema] if isinstance(schema, list) else schema
+def _enveloped(dialect: Dialect, route: Route) -> str:
+    """The name of the answer in its envelope."""
+    [item] = get_args(route.answer) or [None]
+    named = route.answer.__name__ if item is None else f"{item.__name__}List"
+    return f"{dialect.title}{named}Answer"
+
+
+def _answer_schema(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
+    bare = schemas[route.answer]
+    return bare if dict(dialect.envelope(bare)) == bare else {"$ref": REF.format(name=_enveloped(dialect, route))}
 
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
@@ -64,21 +73,36 @@ def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Docu
         "security": [{name: [] for name in dialect.security}],
     }
     if route.method != "GET":
-        content: Document = {"schema": schemas[route.takes]}
-        if route.takes_example:
-            content["example"] = dict(route.takes_example)
-        described["requestBody"] = {"required": True, "content": dict.fromkeys((FORM, MULTIPART, JSON), content)}
+        described["requestBody"] = _body(dialect, route, schemas)
     return described
 
 
+def _body(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
+    """The form that the vendor's own clients send, so that a generated client has one body to send; the others are told
+    beside it."""
+    content: Document = {"schema": schemas[route.takes]}
+    if route.takes_example:
+        content["example"] = _taken(route)
+    others = {kind: content for kind in (FORM, MULTIPART, JSON) if kind != dialect.form}
+    return {"required": True, "content": {dialect.form: content}, "x-other-content": others}
+
+
 def _parameters(route: Route) -> list[Document]:
-    made = []
+    made, example = [], _taken(route)
     for field in msgspec.structs.fields(route.takes):
         parameter = query_parameter(field)
-        if field.encode_name in route.takes_example:
-            parameter["example"] = route.takes_example[field.encode_name]
+        if field.encode_name in example:
+            parameter["example"] = example[field.encode_name]
         made.append(parameter)
     return made
+
+
+def _taken(route: Route) -> Document:
+    """The example of its parameters, which are text on the wire, as what they are read as."""
+    if not route.takes_example:
+        return {}
+    read = msgspec.to_builtins(msgspec.convert(dict(route.takes_example), route.takes, strict=False))
+    return {name: read[name] for name in route.takes_example}
 
 
 def _responses(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
@@ -86,15 +110,14 @@ def _responses(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> 
     by_status: dict[int, list[Fault]] = defaultdict(list)
     for fault in dialect.faults:
         by_status[fault.reply.status].append(fault)
-    refused = by_status.pop(200, [])
-    shown = _examples(refused)
+    shown = _examples(by_status.pop(200, []))
     if route.example is not None:
         shown = {"answer": {"value": msgspec.json.decode(dialect.succeed(route.example).content)}, **shown}
-    content: Document = {"schema": _any_of([dict(dialect.envelope(schemas[route.answer])), *_shapes(refused)])}
-    made: Document = {"200": {"description": "The answer", "content": {JSON: content | {"examples": shown}}}}
+    content: Document = {"schema": _answer_schema(dialect, route, schemas), "examples": shown}
+    made: Document = {"200": {"description": "The answer", "content": {JSON: content}}}
     for status, faults in sorted(by_status.items()):
         told = "; ".join(fault.when for fault in faults)
-        content = {"schema": _any_of(_shapes(faults)), "examples": _examples(faults)}
+        content = {"schema": _any_of(dialect, faults, schemas), "examples": _examples(faults)}
         made[str(status)] = {"description": told, "content": {JSON: content}}
     return made
 
@@ -103,26 +126,22 @@ def _examples(faults: Sequence[Fault]) -> Document:
     return {fault.when: {"summary": fault.when, "value": _value(fault)} for fault in faults}
 
 
-def _shapes(faults: Sequence[Fault]) -> list[Document]:
-    """The JSON schemas of these errors, which look like their examples; each once."""
+def _any_of(dialect: Dialect, faults: Sequence[Fault], schemas: dict[Any, Document]) -> Document:
+    """The schemas of these errors, each once."""
     found: list[Document] = []
     for fault in faults:
-        if (shape := _shape(_value(fault))) not in found:
-            found.append(shape)
-    return found
+        if (schema := schemas[_refusal(dialect, fault)]) not in found:
+            found.append(schema)
+    return found[0] if len(found) == 1 else {"anyOf": found}
 
 
-def _shape(value: Any) -> Document:
-    if not isinstance(value, dict):
-        return {"type": NAMES[type(value)]}
-    if not value:
-        return {"type": "object", "maxProperties": 0}
-    members = {name: _shape(one) for name, one in value.items()}
-    return {"type": "object", "properties": members, "required": list(members)}
-
-
-def _any_of(schemas: list[Document]) -> Document:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+def _refusal(dialect: Dialect, fault: Fault) -> type[msgspec.Struct]:
+    """Which of the dialect's refusals the error is: the first that it can be read as."""
+    for one in dialect.refusals:
+        with suppress(msgspec.ValidationError):
+            msgspec.convert(_value(fault), one)
+            return one
+    raise AssertionError(f"{dialect.title} says nowhere in `refusals` what this looks like: {_value(fault)}")
 
 
 def _value(fault: Fault) -> Any:

@@ -64,7 +64,7 @@ class RecordsQuery(msgspec.Struct, frozen=True, rename="camel"):
     summary="Traffic and money at hand",
     example=wire.Asset(188_978_561_024, 188_944_515_072, msgspec.Raw(b"0.00"), "USD"),
 )
-def asset(call: DialectCall, given: Nothing) -> wire.Asset:
+def read_asset(call: DialectCall, given: Nothing) -> wire.Asset:
     """Of all grants that are active now: what they were of, and what is left of them. The wallet's balance."""
     active = [one.burnt for one in paid_grants(call) if one.is_active]
     return wire.Asset(
@@ -98,7 +98,7 @@ def asset(call: DialectCall, given: Nothing) -> wire.Asset:
         1,
     ),
 )
-def records(call: DialectCall, given: RecordsQuery) -> wire.Records:
+def list_records(call: DialectCall, given: RecordsQuery) -> wire.Records:
     """Every grant of the account, the latest first."""
     found = [one for one in paid_grants(call) if given.source_type in ("", one.grant.source)]
     found.sort(key=lambda one: (one.grant.created_at // 1000, one.grant.id), reverse=True)  # as it is printed
@@ -190,8 +190,13 @@ BYTESFLOWS: Final = Dialect(
     faults=FAULTS,
     envelope=lambda schema: {
         "type": "object",
-        "properties": {"code": {"const": wire.OK}, "msg": {"const": wire.SUCCESS}, "data": schema},
+        "properties": {
+            "code": {"type": "integer", "enum": [wire.OK], "description": "It is a success."},
+            "msg": {"type": "string", "enum": [wire.SUCCESS], "description": "The same in words."},
+            "data": {**schema, "description": "What was asked for."},
+        },
         "required": ["code", "msg", "data"],
     },
+    refusals=(wire.Refusal,),
     rate=lambda settings: Rate(settings.requests_per_minute, MINUTE_MS) if settings.requests_per_minute else None,
 )

@@ -59,7 +59,10 @@ class Asset(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Record(msgspec.Struct, frozen=True, rename="camel"):
-    """One grant. The times are clock times of an unpublished zone: kept as they came, `read_time` places them."""
+    """One grant. The times are clock times of an unpublished zone: kept as they came, `read_time` places them.
+
+    id: The id of the grant.
+    """
 
     id: str
     order_id: Annotated[str, Meta(description="The order of a purchase, the task of a reward.")]
@@ -68,7 +71,9 @@ class Record(msgspec.Struct, frozen=True, rename="camel"):
     traffic_used: Annotated[int, Meta(description="Bytes it has paid for.")]
     create_time: Annotated[str, Meta(description="`YYYY-MM-DD HH:MM:SS` in the zone of the settings.")]
     expire_time: Annotated[str, Meta(description="The same; a far date if it never expires.")]
-    status: Annotated[int, Meta(description="1 active, 0 not (any longer, or not yet).")]
+    status: Annotated[
+        int, Meta(description="1 active, 0 not (any longer, or not yet).", extra_json_schema={"enum": [0, 1]})
+    ]
 
     @property
     def is_active(self) -> bool:
@@ -77,7 +82,11 @@ class Record(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Records(msgspec.Struct, frozen=True):
-    """One page. `total` counts all that match, over all pages."""
+    """One page of grants.
+
+    records: The grants, the latest first.
+    total: How many match, over all pages.
+    """
 
     records: list[Record]
     total: int
@@ -87,6 +96,19 @@ class Envelope(msgspec.Struct, frozen=True):
     code: int
     msg: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Any error.
+
+    code: What is wrong: the HTTP status.
+    msg: The same in words.
+    data: Nothing.
+    """
+
+    code: int
+    msg: str
+    data: None = None
 
 
 class Refused(Exception):

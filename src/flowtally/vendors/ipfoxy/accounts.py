@@ -39,7 +39,7 @@ PAYS: Final = frozenset({"active", "spent"})  # states of grants that make up a 
     takes_example={"account": "ABCDEFHGJ2000"},
     example=wire.Flow("10485760", "0", "KB", "2097152", "0"),
 )
-def sub_account_flow(call: DialectCall, given: AccountAsked) -> wire.Flow:
+def read_sub_account_flow(call: DialectCall, given: AccountAsked) -> wire.Flow:
     """Left and used ever, in whole KB: residential traffic, and mobile. As of now: nothing is cached."""
     found = purses(call, subject_of(call, given.account))
     flow = wire.Flow(*_left_and_used(found.get(RESIDENTIAL)), "KB")
@@ -57,7 +57,7 @@ def sub_account_flow(call: DialectCall, given: AccountAsked) -> wire.Flow:
     summary="List accounts",
     example=wire.AccountList([EXAMPLE_ROW], "2"),
 )
-def account_list(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
+def list_accounts(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
     """The main account, then its sub-accounts in the order they were made. Passwords are in clear for a credential of
     scope `manage`, and empty for others. `account`: that one alone, or nothing where it is none of these. Traffic is
     residential."""
@@ -80,7 +80,7 @@ def account_list(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
     summary="Residential package",
     example=wire.Residential("1724055635", "1726644469", "644981.47", "431955.06"),
 )
-def residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Residential:
+def read_residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Residential:
     """What was given of the residential traffic that can still be used or was used up, what is left of it, and when the
     last of it ends; of the main account, or of `account`."""
     purse = purses(call, subject_of(call, given.account) if given.account else None).get(RESIDENTIAL)
@@ -102,7 +102,7 @@ def residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Reside
     summary="Money of the account",
     example=wire.Money("12.34", "0.00", "12.34"),
 )
-def account_info(call: DialectCall, given: Nothing) -> wire.Money:
+def read_account_info(call: DialectCall, given: Nothing) -> wire.Money:
     """What the wallet holds, with two decimals. There is no cashback."""
     held = _money(wallet.balance_of(call.tx, call.account))
     return wire.Money(held, _money(0), held)

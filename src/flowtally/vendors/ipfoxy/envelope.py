@@ -63,7 +63,11 @@ def code_of(error: FlowtallyError) -> int:
 
 def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The JSON schema of an answer around that of its data; an error has none."""
-    members = {"data": {"anyOf": [schema, NO_DATA]}, "code": {"type": "integer"}, "msg": {"type": "string"}}
+    members = {
+        "data": {"anyOf": [schema, NO_DATA], "description": "What was asked for; empty where it is no success."},
+        "code": {"type": "integer", "description": "0: it is a success. Any other: why it is none."},
+        "msg": {"type": "string", "description": "`Success`, or why it is none."},
+    }
     return {"type": "object", "properties": members, "required": list(members)}
 
 

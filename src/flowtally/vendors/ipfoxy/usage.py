@@ -47,7 +47,7 @@ EXAMPLE_HISTORY: Final = wire.History([wire.HistoryRow("1453.16", "1725231600", 
     takes_example={"account": "ABCDEFHGJ2000", "start_time": "1750608000", "end_time": "1750953599", "unit": "2"},
     example=EXAMPLE_USAGE,
 )
-def usage_list(call: DialectCall, given: UsageAsked) -> wire.UsageList:
+def list_usage(call: DialectCall, given: UsageAsked) -> wire.UsageList:
     """Traffic of a sub-account (or of the main account itself) in MB, newest first: every hour or day that overlaps the
     range, told whole; without those that have none. `count` is of all pages. Not further back than 90 days."""
     asked = usage_range(given, call.now)
@@ -73,7 +73,7 @@ def usage_list(call: DialectCall, given: UsageAsked) -> wire.UsageList:
     takes_example={"start_timestamp": "1750608000", "end_timestamp": "1750953599", "is_hour": "1"},
     example=EXAMPLE_HISTORY,
 )
-def history(call: DialectCall, given: HistoryAsked) -> wire.History:
+def list_history(call: DialectCall, given: HistoryAsked) -> wire.History:
     """Residential traffic in MB, oldest first, 35 rows a page and 25 pages; cut in UTC+8. Otherwise as the usage
     list."""
     asked = history_range(given, call.now, usually_hours=call.settings.history_by_hour)

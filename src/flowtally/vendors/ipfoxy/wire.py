@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from flowtally.vendors.printing import KB, MB, Unit
 
 T = TypeVar("T")
+InKb = Annotated[str, Meta(extra_json_schema={"enum": ["KB"]})]
 
 OK: Final = 0
 BAD_PARAMETER: Final = 60400
@@ -48,11 +49,16 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Empty(msgspec.Struct, frozen=True):
-    """`{}`: the data of an error, and of a write that has nothing to tell."""
+    """Nothing: the data of an error, and of a write that has nothing to tell."""
 
 
 class UsageRow(msgspec.Struct, frozen=True):
-    """`flow` MB in the bucket that begins at `date`."""
+    """What was used in an hour or a day.
+
+    date: When it begins, as 2025-06-26 00:00:00 in the zone of the list.
+    account: The account it is of.
+    flow: What was used, in MB with two decimals.
+    """
 
     date: str
     account: str
@@ -60,55 +66,94 @@ class UsageRow(msgspec.Struct, frozen=True):
 
 
 class UsageList(msgspec.Struct, frozen=True):
-    """Buckets of a sub-account, newest first. `count`: rows over all pages."""
+    """What an account used, the latest first.
+
+    list: The hours or days.
+    unit: The unit of `flow`.
+    count: How many rows there are, over all pages.
+    timezone: The offset from UTC of the dates.
+    """
 
     rows: list[UsageRow] = msgspec.field(name="list")
-    unit: str
+    unit: Annotated[str, Meta(extra_json_schema={"enum": ["MB"]})]
     count: str
     timezone: str
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """What a sub-account has left and has used, in KB; `mob_`: mobile traffic, absent in the older edition."""
+    """What a sub-account has left and has used, in whole KB.
+
+    surplus_flow: Residential traffic that is left.
+    use_flow: Residential traffic that was used.
+    unit: The unit of the figures.
+    mob_surplus_flow: Mobile traffic that is left; left out in the older edition.
+    mob_use_flow: Mobile traffic that was used; left out in the older edition.
+    """
 
     surplus_flow: str
     use_flow: str
-    unit: str
+    unit: InKb
     mob_surplus_flow: str | UnsetType = UNSET
     mob_use_flow: str | UnsetType = UNSET
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """`status` 1 normal, 2 disabled; `is_main` 1 main account, 2 sub-account; `ip_whitelist` joined by commas."""
+    """An account or sub-account. Traffic is residential.
+
+    account: The name.
+    password: The password in clear; empty for credentials that may not see it.
+    status: 1 normal, 2 disabled.
+    surplus_flow: What is left, in whole KB.
+    use_flow: What was used, in whole KB.
+    ip_whitelist: The addresses it may connect from, with commas between.
+    created_time: When it was made, in Unix seconds.
+    ex_time: When the last of its traffic ends, in Unix seconds; 2147483647: never.
+    unit: The unit of the figures.
+    is_main: 1 main account, 2 sub-account.
+    """
 
     account: str
     password: str
-    status: str
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["1", "2"]})]
     surplus_flow: str
     use_flow: str
     ip_whitelist: str
     created_time: str
     ex_time: str
-    unit: str
-    is_main: str
+    unit: InKb
+    is_main: Annotated[str, Meta(extra_json_schema={"enum": ["1", "2"]})]
 
 
 class AccountList(msgspec.Struct, frozen=True):
-    """One page of accounts; `total` over all pages."""
+    """One page of accounts.
+
+    list: The accounts.
+    total: How many there are, over all pages.
+    """
 
     rows: list[AccountRow] = msgspec.field(name="list")
     total: str
 
 
 class Created(msgspec.Struct, frozen=True):
-    """A new sub-account."""
+    """A new sub-account.
+
+    account: The name.
+    password: The password, in clear.
+    """
 
     account: str
     password: str
 
 
 class Residential(msgspec.Struct, frozen=True):
-    """The residential package of an account, in MB."""
+    """The residential package of an account.
+
+    query_time: When it was asked about, in Unix seconds.
+    expire_time: When the last of it ends, in Unix seconds; 2147483647: never.
+    total_mb: What it is of, in MB with two decimals.
+    remain_mb: What is left of it, in MB with two decimals.
+    """
 
     query_time: str
     expire_time: str
@@ -117,15 +162,26 @@ class Residential(msgspec.Struct, frozen=True):
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
-    """`mb` in the bucket that begins at `timestamp`; `period` is `1 hour` or `1 day`."""
+    """What was used in an hour or a day.
+
+    mb: What was used, in MB with two decimals.
+    timestamp: When it begins, in Unix seconds.
+    period: `1 hour` or `1 day`.
+    """
 
     mb: str
     timestamp: str
-    period: str
+    period: Annotated[str, Meta(extra_json_schema={"enum": ["1 hour", "1 day"]})]
 
 
 class History(msgspec.Struct, frozen=True):
-    """Buckets of an account, oldest first. The counters are numbers, only here."""
+    """What an account used, oldest first.
+
+    list: The hours or days.
+    total: How many there are, over all pages.
+    page: Which page it is, from 1.
+    page_size: How many rows a page has.
+    """
 
     rows: list[HistoryRow] = msgspec.field(name="list")
     total: int
@@ -134,7 +190,12 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Money(msgspec.Struct, frozen=True):
-    """What the account's wallet holds."""
+    """What the account's wallet holds, in the currency, with two decimals.
+
+    balance: What it holds.
+    cashback: There is none.
+    total_balance: Both together.
+    """
 
     balance: str
     cashback: str

@@ -85,7 +85,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     takes_example={"account": "ABCDEFHGJ2000", "flow": "1024", "day": "0", "idempotency_key": "order-20260302-1"},
     example=wire.Empty(),
 )
-def allocate(call: DialectCall, given: Allocating) -> wire.Empty:
+def allocate_flow(call: DialectCall, given: Allocating) -> wire.Empty:
     """Passes residential traffic of the account on to a sub-account, for ever or for some days."""
     if _is_new(call, given.idempotency_key, "allocate", given.account, given.flow, given.day):
         _pass_on(call, sub_account(call, given.account).id, given.flow, given.day)

@@ -88,7 +88,11 @@ def _said(error: FlowtallyError, usual: str) -> str:
 def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of an answer: of a success with these data, or a failure, whose data are `{}`."""
     data = {"anyOf": [schema, {"type": "object", "maxProperties": 0}]}
-    members = {"code": {"type": "integer"}, "data": data, "msg": {"type": "string"}}
+    members = {
+        "code": {"type": "integer", "description": "200: it is a success. Any other: why it is none."},
+        "data": {**data, "description": "What was asked for; empty where it is no success."},
+        "msg": {"type": "string", "description": "`ok`, or why it is no success."},
+    }
     return {"type": "object", "properties": members, "required": list(members)}
 
 

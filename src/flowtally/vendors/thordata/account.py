@@ -43,7 +43,7 @@ def decimal(unit: Unit, steps: int) -> Decimal:
     answer=TrafficBalance,
     example=TrafficBalance(Decimal(10000), "2025-03-26"),
 )
-def traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
+def read_traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
     """What is left in the pool `traffic`, in MB, and the date on which the first of it expires: empty where nothing
     does."""
     balance = make_balance(call.tx, call.usage, call.account, call.now)
@@ -81,7 +81,7 @@ def day_of(call: DialectCall, at: int) -> str:
         [UsageRow(f"2025-01-0{day}", Decimal(500000)) for day in (1, 2, 3)],
     ),
 )
-def usage_statistics(call: DialectCall, given: Days) -> Usage:
+def read_usage_statistics(call: DialectCall, given: Days) -> Usage:
     """Lifetime usage, what is left, and each day of a range of at most 180 days, both ends included, all in KB. A day
     without use is a row of 0."""
     asked = day_range(texts(given))

@@ -14,10 +14,17 @@ from msgspec.structs import asdict
 # What may come as a number or boolean of JSON is a text all the same where requests are described.
 TEXT: Final[dict[str, Any]] = {"type": "string"}
 
+
+def one_of(*values: str) -> dict[str, Any]:
+    return {**TEXT, "enum": list(values)}
+
+
 ProxyType = Annotated[
     str | int,
     Meta(
-        description="1 residential (when missing), 2 unlimited, 3 or 9 mobile.", examples=["1"], extra_json_schema=TEXT
+        description="1 residential (when missing), 2 unlimited, 3 or 9 mobile.",
+        examples=["1"],
+        extra_json_schema=one_of("1", "2", "3", "9"),
     ),
 ]
 Day = Annotated[str, Meta(description="Included.", examples=["2025-01-01"])]
@@ -29,19 +36,27 @@ Password = Annotated[str, Meta(description="6 to 15 letters or digits, first a l
 LimitMb = Annotated[
     str | int, Meta(description="MB: 0 for no limit, else at least 100.", examples=["100"], extra_json_schema=TEXT)
 ]
-Switch = Annotated[str | bool | int, Meta(description="true or false.", examples=["true"], extra_json_schema=TEXT)]
+Switch = Annotated[
+    str | bool | int, Meta(description="true or false.", examples=["true"], extra_json_schema=one_of("true", "false"))
+]
 
 
 class OfFamily(Struct, frozen=True):
+    """Of which family of users or lists."""
+
     proxy_type: ProxyType = ""
 
 
 class Days(Struct, frozen=True):
+    """Which days."""
+
     from_date: Day = ""
     to_date: Day = ""
 
 
 class UserDays(Struct, frozen=True):
+    """Whose days."""
+
     username: Names = ""
     from_date: Day = ""
     to_date: Day = ""
@@ -49,6 +64,8 @@ class UserDays(Struct, frozen=True):
 
 
 class UserHours(Struct, frozen=True):
+    """Whose hours."""
+
     username: Names = ""
     from_date: Hour = ""
     to_date: Hour = ""
@@ -56,6 +73,8 @@ class UserHours(Struct, frozen=True):
 
 
 class CreateUser(Struct, frozen=True):
+    """A user to make."""
+
     username: NewName = ""
     password: Password = ""
     traffic_limit: LimitMb = ""
@@ -78,22 +97,30 @@ class UpdateUser(Struct, frozen=True):
 
 
 class OneUser(Struct, frozen=True):
+    """Which user."""
+
     username: Name = ""
     proxy_type: ProxyType = ""
 
 
 class AddIp(Struct, frozen=True):
+    """An address to put on the whitelist."""
+
     ip: Annotated[str, Meta(description="One IPv4 or IPv6 address.", examples=["1.1.1.1"])] = ""
     status: Switch = ""
     proxy_type: ProxyType = ""
 
 
 class OneIp(Struct, frozen=True):
+    """Which address."""
+
     ip: Annotated[str, Meta(description="One IPv4 or IPv6 address.", examples=["1.1.1.1"])] = ""
     proxy_type: ProxyType = ""
 
 
 class CreateCdk(Struct, frozen=True):
+    """CDKs to make."""
+
     flow: Annotated[
         str | int, Meta(description="What each is worth, in whole units.", examples=["3"], extra_json_schema=TEXT)
     ] = ""
@@ -101,12 +128,17 @@ class CreateCdk(Struct, frozen=True):
 
 
 class ListCdk(Struct, frozen=True):
+    """Which CDKs."""
+
     status: Annotated[
-        str | int, Meta(description="1 unused, 2 used, 3 revoked; missing: all.", extra_json_schema=TEXT)
+        str | int,
+        Meta(description="1 unused, 2 used, 3 revoked; missing: all.", extra_json_schema=one_of("1", "2", "3")),
     ] = ""
 
 
 class OneCdk(Struct, frozen=True):
+    """Which CDK."""
+
     cdk: Annotated[str, Meta(description="The code; case matters.", examples=["LCoum2cHq1XSmTGi"])] = ""
 
 

@@ -123,7 +123,7 @@ def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
     answer=CdkInfo,
     example=CdkInfo("LCoum2cHq1XSmTGi", 1, 1748253271, Decimal(2), 7776000, "", 0),
 )
-def cdk_info(call: DialectCall, given: OneCdk) -> CdkInfo:
+def read_cdk(call: DialectCall, given: OneCdk) -> CdkInfo:
     """Whoever redeemed it is told as the id of an account."""
     asked = texts(given)
     found = _mine(call, asked)

@@ -25,7 +25,7 @@ MONEY: Final = Unit(1_000_000, 2)  # of millionths
     answer=WalletBalance,
     example=WalletBalance(Decimal(800), Decimal(800)),
 )
-def wallet_balance(call: DialectCall, given: Nothing) -> WalletBalance:
+def read_wallet_balance(call: DialectCall, given: Nothing) -> WalletBalance:
     """What the wallet holds, under both names that are in use: their page's and their clients'. What is less than a
     cent is cut off, not rounded."""
     money = decimal(MONEY, MONEY.steps(wallet.balance_of(call.tx, call.account)))

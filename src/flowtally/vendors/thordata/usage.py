@@ -43,7 +43,7 @@ route = declaring(ROUTES)
         [UsageRow(f"2025-01-0{day}", Decimal(50000)) for day in (1, 2, 3)],
     ),
 )
-def user_usage(call: DialectCall, given: UserDays) -> UserUsage:
+def read_user_usage(call: DialectCall, given: UserDays) -> UserUsage:
     """Cap, lifetime usage, what is left of the cap (0 where there is none), and each day of at most 180, both ends
     included, all in KB. Of several users: their sum, each counted once."""
     asked = texts(given)
@@ -67,7 +67,7 @@ def user_usage(call: DialectCall, given: UserDays) -> UserUsage:
         [UsageRow("2025-07-01 00", Decimal("4719123.98")), UsageRow("2025-07-01 01", Decimal("14928258.7"))],
     ),
 )
-def user_usage_hour(call: DialectCall, given: UserHours) -> UserUsage:
+def read_user_usage_hour(call: DialectCall, given: UserHours) -> UserUsage:
     """The same by the hour. `query_days` is how many days the range touches. An hour that comes twice in the zone is
     one row, one that is skipped a row of 0."""
     asked = texts(given)

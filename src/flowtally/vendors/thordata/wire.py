@@ -87,18 +87,26 @@ class Envelope(Struct, Generic[T], frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """`{}`: the data of a write, and of every failure."""
+    """Nothing: the data of a write, and of every failure."""
 
 
 class TrafficBalance(Struct, frozen=True):
-    """`account/traffic-balance`: MB, and the date on which it expires (empty: never, or there is none)."""
+    """What is left.
+
+    traffic_balance: What is left, in MB of 1048576 bytes.
+    expiration_time: The date on which it ends, as 2025-03-26; empty: it does not, or there is none.
+    """
 
     traffic_balance: Decimal
     expiration_time: str = ""
 
 
 class WalletBalance(Struct, frozen=True):
-    """`account/wallet-balance`. Their page calls it `wallet_balance`, their clients read `balance`: one value."""
+    """The balance of the wallet. Their page calls it `wallet_balance`, their clients read `balance`: one value.
+
+    wallet_balance: What the wallet holds, in the currency.
+    balance: The same.
+    """
 
     wallet_balance: Decimal | None = None
     balance: Decimal | None = None
@@ -113,14 +121,25 @@ class WalletBalance(Struct, frozen=True):
 
 
 class UsageRow(Struct, frozen=True):
-    """`date` is a day (2025-01-01) or an hour (2025-07-01 00); KB."""
+    """What was used in a day or an hour.
+
+    date: The day, as 2025-01-01, or the hour, as 2025-07-01 00.
+    usage_traffic: What was used in it, in KB of 1024 bytes.
+    """
 
     date: str
     usage_traffic: Decimal
 
 
 class Usage(Struct, frozen=True):
-    """`account/usage-statistics`: KB; rows ascending, one for each day of the range, both ends included."""
+    """What an account used, in KB of 1024 bytes.
+
+    total_usage_traffic: What it ever used.
+    traffic_balance: What is left.
+    query_days: How many days the range has.
+    range_usage_traffic: What it used in the range.
+    data: The days of the range, the first one first.
+    """
 
     total_usage_traffic: Decimal
     traffic_balance: Decimal
@@ -130,7 +149,15 @@ class Usage(Struct, frozen=True):
 
 
 class UserUsage(Struct, frozen=True):
-    """`proxy-users/usage-statistics` and `-hour`: KB, the cap too. No cap: cap and balance are 0."""
+    """What a user used, in KB of 1024 bytes.
+
+    traffic_limit: The most the user may use; 0: no limit.
+    total_usage_traffic: What it ever used.
+    traffic_balance: What is left of the limit; 0 without one.
+    query_days: How many days the range has.
+    range_usage_traffic: What it used in the range.
+    data: The days or hours of the range, the first one first.
+    """
 
     traffic_limit: int
     total_usage_traffic: Decimal
@@ -141,7 +168,15 @@ class UserUsage(Struct, frozen=True):
 
 
 class ProxyUser(Struct, frozen=True):
-    """One of `user-list`: cap in MB (0: none), lifetime usage in MB by their page."""
+    """A proxy user.
+
+    created_time: The date on which it was made.
+    username: The name.
+    password: The password, in clear.
+    status: Whether it may be used.
+    traffic_limit: The most it may use, in MB of 1048576 bytes; 0: no limit.
+    usage_traffic: What it ever used, in MB.
+    """
 
     created_time: str
     username: str
@@ -152,7 +187,13 @@ class ProxyUser(Struct, frozen=True):
 
 
 class UserList(Struct, frozen=True):
-    """`proxy-users/user-list`: how many there may be, may be added, and are. A list of none was seen as null."""
+    """The proxy users of an account.
+
+    limit: How many there may be.
+    remaining_limit: How many may be added.
+    user_count: How many there are.
+    list: The users.
+    """
 
     limit: int
     remaining_limit: int
@@ -161,7 +202,12 @@ class UserList(Struct, frozen=True):
 
 
 class WhitelistedIp(Struct, frozen=True):
-    """One of `ip-list`."""
+    """An address on the whitelist.
+
+    created_time: The date on which it was put there.
+    ip: The address.
+    status: Whether traffic may come from it.
+    """
 
     created_time: str
     ip: str
@@ -169,7 +215,13 @@ class WhitelistedIp(Struct, frozen=True):
 
 
 class Whitelist(Struct, frozen=True):
-    """`whitelisted-ips/ip-list` as documented."""
+    """The whitelist of an account.
+
+    ip_count: How many addresses are on it.
+    limit: How many there may be.
+    remaining_limit: How many may be added.
+    lists: The addresses.
+    """
 
     ip_count: int
     limit: int
@@ -178,13 +230,23 @@ class Whitelist(Struct, frozen=True):
 
 
 class NewCodes(Struct, frozen=True):
-    """`cdk/create`."""
+    """CDKs that were made.
+
+    cdk: Their codes.
+    """
 
     cdk: list[str]
 
 
 class Cdk(Struct, frozen=True):
-    """One of `cdk/list`: Unix seconds, `traffic` in the unit codes are made in (GB), `traffic_duration` in seconds."""
+    """A CDK: a code for traffic.
+
+    cdk: The code.
+    create_time: When it was made, in Unix seconds.
+    status: 1 unused, 2 used, 3 revoked.
+    traffic: What it is worth, in whole units (GB).
+    traffic_duration: For how many seconds the traffic can be used.
+    """
 
     cdk: str
     create_time: int
@@ -194,7 +256,16 @@ class Cdk(Struct, frozen=True):
 
 
 class CdkInfo(Struct, frozen=True):
-    """`cdk/info`: who redeemed it and when; empty and 0 while nobody did."""
+    """A CDK, and who redeemed it.
+
+    cdk: The code.
+    status: 1 unused, 2 used, 3 revoked.
+    create_time: When it was made, in Unix seconds.
+    traffic: What it is worth, in whole units (GB).
+    traffic_duration: For how many seconds the traffic can be used.
+    use_username: Who redeemed it; empty while nobody did.
+    use_time: When it was redeemed, in Unix seconds; 0 while it was not.
+    """
 
     cdk: str
     status: Literal[1, 2, 3]

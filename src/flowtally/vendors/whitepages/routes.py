@@ -49,7 +49,7 @@ class LimitExceeded(RateLimited):
         wire.TimeRange("2026-03-10", "2026-03-12"), [wire.Day("2026-03-11", 120), wire.Day("2026-03-12", 0)], 120
     ),
 )
-def account_usage(call: DialectCall, given: Days) -> wire.AccountUsage:
+def read_account_usage(call: DialectCall, given: Days) -> wire.AccountUsage:
     """Requests by UTC day, from the first day that has any to the last one asked for, or today."""
     first, last = _day(given, "start_date"), _day(given, "end_date")
     if not 0 <= (last - first).days <= wire.MAX_DIFFERENCE_DAYS:
@@ -144,6 +144,7 @@ WHITEPAGES: Final = Dialect(
         Fault("nothing is left in the pool api", fail(LimitExceeded(""))),
         Fault("a fault inside", fail(FlowtallyError(""))),
     ),
+    refusals=(wire.ServiceFault, wire.GatewayFault),
     rate=rate,
     check=check_quota,
     metered=lambda settings: settings.meter_calls,

@@ -21,24 +21,49 @@ MAX_DIFFERENCE_DAYS: Final = 90  # the page says 90 days; the larger reading, so
 
 
 class TimeRange(msgspec.Struct, frozen=True):
+    """The range that was asked for.
+
+    start_date: The first day.
+    end_date: The last day.
+    """
+
     start_date: str
     end_date: str
 
 
 class Day(msgspec.Struct, frozen=True):
-    """Requests of one UTC day."""
+    """Requests of one UTC day.
+
+    date: The day.
+    request_count: How many requests were made.
+    """
 
     date: str
     request_count: int
 
 
 class AccountUsage(msgspec.Struct, frozen=True):
+    """Requests by day.
+
+    time_range: The range that was asked for.
+    usage_data: The days, from the first that has requests.
+    total_requests_in_timeperiod: How many requests were made in all of them.
+    """
+
     time_range: TimeRange
     usage_data: list[Day]
     total_requests_in_timeperiod: int
 
 
 class ServiceError(msgspec.Struct, frozen=True):
+    """What is wrong.
+
+    code: The HTTP status.
+    message: The same in words.
+    long_message: What is wrong with this request.
+    meta: Nothing.
+    """
+
     code: int
     message: str
     long_message: str
@@ -46,14 +71,21 @@ class ServiceError(msgspec.Struct, frozen=True):
 
 
 class ServiceFault(msgspec.Struct, frozen=True):
-    """The service's form of an error."""
+    """The service's form of an error.
+
+    error: What is wrong.
+    wp_trace_id: The id of the request.
+    """
 
     error: ServiceError
     wp_trace_id: str
 
 
 class GatewayFault(msgspec.Struct, frozen=True):
-    """The gateway's form of an error."""
+    """The gateway's form of an error.
+
+    message: What is wrong.
+    """
 
     message: str
 
