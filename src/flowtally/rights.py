@@ -119,7 +119,7 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "verify:read": "what the last check found",
         "verify:write": "start a check of everything",
         "backups:read": "the backups there are",
-        "backups:write": "start a backup",
+        "backups:write": "start a backup, and remove old ones with it",
         "retention:read": "what is rolled up",
         "retention:write": "roll old rows up",
     }

@@ -101,12 +101,18 @@ def read_verify(call: Call) -> VerifyAnswer:
 )
 def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
     """Keys, usage and ledger as they are now, consistent to the row, in a directory of the server's machine: below its
-    own place for backups (a setting), never anywhere else. Writers wait for milliseconds. One backup at a time: while
-    one runs, this answers with that one. Ask `GET /v1/backups` how it is doing."""
+    own place for backups (a setting), never anywhere else. Writers wait for milliseconds. With `keep`, older backups of
+    this installation that nobody gave a name are removed when the new one is complete. One backup at a time: while one
+    runs, this answers with that one. Ask `GET /v1/backups` how it is doing."""
+    if body.name and body.keep:
+        raise Unprocessable(
+            "A backup with a name stays until somebody removes it; `keep` is for those without a name. Leave one out",
+            field="keep",
+        )
     if body.name and (call.house.care.backups / body.name).exists():
         raise Conflict(f"there is a backup {body.name!r} already", name=body.name)
-    begun = call.house.care.start_backup(body.name)
-    note(call.tx, "backup.start", subject=body.name or "")
+    begun = call.house.care.start_backup(body.name, body.keep)
+    note(call.tx, "backup.start", subject=body.name or "", after={"keep": body.keep} if body.keep else None)
     return _backed_up(begun)
 
 
@@ -123,7 +129,7 @@ def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
     ),
 )
 def list_backups(call: Call) -> BackupsAnswer:
-    """Those whose manifest is written, hence complete. Removing old ones is the operator's."""
+    """Those whose manifest is written, hence complete. `keep` of `POST /v1/backups` removes old ones."""
     care = call.house.care
     kept = [KeptBackup(*msgspec.structs.astuple(one)) for one in backup.kept(care.backups)]
     return BackupsAnswer(_backed_up(care.backup()), str(care.backups), kept)
@@ -177,7 +183,7 @@ def _backed_up(status: Status[backup.Made]) -> BackupAnswer:
     )  # fmt: skip
     if made is None:
         return told
-    names = ("name", "path", "block", "rows", "files", "size", "paused_ms", "notes")
+    names = ("name", "path", "block", "rows", "files", "size", "paused_ms", "notes", "removed")
     return msgspec.structs.replace(told, **{name: getattr(made, name) for name in names})
 
 

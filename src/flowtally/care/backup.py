@@ -25,6 +25,7 @@ import structlog
 from flowtally.care import manifest
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
+from flowtally.care.pruning import Pruned, prune
 from flowtally.edges import format_instant, parse_instant
 from flowtally.errors import (
     BadRange,
@@ -39,6 +40,7 @@ from flowtally.errors import (
     Unprocessable,
 )
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.installation import read_installation
 from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of
 from flowtally.ledger.vault import KEY_FILE
 from flowtally.permissions import close
@@ -76,6 +78,7 @@ class Made(msgspec.Struct, frozen=True):
     size: int
     paused_ms: float
     notes: list[str]
+    removed: list[str] = []
 
 
 class Taken(NamedTuple):
@@ -160,14 +163,17 @@ class Backup:
         ledger: Ledger,
         between_blocks: BetweenBlocks,
         now: int,
+        keep: int | None = None,
     ) -> None:
         self._data = data
+        self._keep = keep
         self._target = place / check_name(name)
         self._partial = place / f"{PARTIAL}{name}"
         self._usage = usage
         self._ledger = ledger
         self._between_blocks = between_blocks
         self._now = now
+        self._installation = ""
 
     def make(self, say: Progress) -> Made:
         from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
@@ -179,6 +185,8 @@ class Backup:
             )
         if self._target.exists():
             raise Conflict(f"There is a backup {self._target.name!r} already", name=self._target.name)
+        with self._ledger.read() as tx:
+            self._installation = read_installation(tx).id
         self._refuse_damage(say)
         self._prepare()
         frozen.remove_leftovers(self._usage)
@@ -274,16 +282,25 @@ class Backup:
             usage_schema=frozen.schema_of(self._usage),
             ledger=taken.ledger.kind,
             ledger_schema=version_of_ledger,
+            installation=self._installation,
             notes=[],
             files=files,
         )
         manifest.write(self._partial, told)
         os.rename(self._partial, self._target)
         manifest.sync_directory(self._target.parent)
+        pruned = self._pruned(say)
         return Made(
             self._target.name, str(self._target), told.made_at, told.block, told.rows, len(files), size,
-            taken.paused_ms, [],
+            taken.paused_ms, pruned.notes, pruned.removed,
         )  # fmt: skip
+
+    def _pruned(self, say: Progress) -> Pruned:
+        """The new one is complete and on the disk: only now may an old one go."""
+        if self._keep is None:
+            return Pruned([], [])
+        say("old backups")
+        return prune(self._target.parent, self._keep, self._target.name, self._installation)
 
 
 def _link_tree(source: Path, target: Path) -> None:

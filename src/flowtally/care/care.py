@@ -112,8 +112,9 @@ class Care:
         """How the last backup is doing, or ended."""
         return self._backup.status
 
-    def start_backup(self, name: str | None) -> Status[Made]:
-        """Begin a backup below the server's own place for them, or join the one that is running."""
+    def start_backup(self, name: str | None, keep: int | None = None) -> Status[Made]:
+        """Begin a backup below the server's own place for them, or join the one that is running. `keep`: how many of
+        those that the server named are left when it is complete."""
         now = self._clock()
         backup = Backup(
             self._config.backups,
@@ -123,6 +124,7 @@ class Care:
             ledger=self._ledger,
             between_blocks=self._between_blocks,
             now=now,
+            keep=keep,
         )
         return self._backup.start(backup.make)
 

@@ -35,6 +35,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     usage_schema: int
     ledger: str  # "sqlite": the file ledger.db; "postgresql": a file per table in ledger/, of the version below
     ledger_schema: str = ""
+    installation: str = ""  # whose it is; backups of earlier versions do not say it
     notes: list[str]
     files: list[File]
 

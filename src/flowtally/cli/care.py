@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final, Protocol, TypeVar
 
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.backup_check import check_backup
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, printable, say, table
 from flowtally.cli.steps import Steps
@@ -31,11 +33,14 @@ BACKUP: Final = """\
 Examples:
   flowtally backup
   flowtally backup before-upgrade --json
+  flowtally backup --keep 7
   flowtally backup --list
+  flowtally backup --check /mnt/copies/20260315T120000Z
 
 \b
 The server decides where: FLOWTALLY_BACKUP_DIR, or `backups` in its data directory. Copy what is there to another
-machine: a backup on the same disk goes with the disk.
+machine: a backup on the same disk is lost with the disk. --keep removes older backups when the new one is complete;
+backups with a NAME stay. --check asks no server: it compares a backup, or a copy of one, with its manifest.
 """
 LOOK_S: Final = 0.3
 SHOWN: Final = 50
@@ -99,20 +104,40 @@ def backup(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Name of the backup; default the present instant.")
     ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=1, max=10_000, help="Then remove old ones without a name until this many are left."),
+    ] = None,
     kept: Annotated[bool, typer.Option("--list", help="Make none, list those that are kept.")] = False,
+    checked: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="DIR", help="Make none, compare every file of this backup with its manifest."),
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Make a backup of a running server, on its machine; or list those it has."""
+    """Make a backup of a running server, on its machine; list those it has; or check a copy."""
+    _check_together(name, keep, kept, checked)
+    if checked is not None:
+        return check_backup(checked.expanduser().absolute(), json)
     with ask.client() as client:
         if kept:
             _list(client, json)
             return 0
-        answer = followed(client.start_backup(name), lambda: client.backups().last)
+        answer = followed(client.start_backup(name, keep=keep), lambda: client.backups().last)
     if json:
         document(answer)
     else:
         _show_backup(answer)
     return 0 if answer.state == "done" else FAILED
+
+
+def _check_together(name: str | None, keep: int | None, kept: bool, checked: Path | None) -> None:
+    if name is not None and keep is not None:
+        raise typer.BadParameter(
+            "A backup with a NAME stays until somebody removes it; --keep is for those without one. Leave one out."
+        )
+    if (kept or checked is not None) and ((kept and checked is not None) or name is not None or keep is not None):
+        raise typer.BadParameter("--list and --check make no backup: give one of them alone.")
 
 
 def _show_backup(answer: BackupAnswer) -> None:
@@ -128,6 +153,8 @@ def _show_backup(answer: BackupAnswer) -> None:
             "writers waited": f"{answer.paused_ms or 0:g} ms",
         }
     )
+    if answer.removed:
+        note(f"removed: {', '.join(answer.removed)}")
     for line in answer.notes:
         note(line, style="yellow")
 

@@ -632,9 +632,11 @@ def retention() -> Call[p.RetentionAnswer]:
     return read("/v1/retention", p.RetentionAnswer)
 
 
-def start_backup(name: str | None = None) -> Call[p.BackupAnswer]:
-    """Begin a backup in the server's own place for them, or join the one that runs."""
-    return write("POST", "/v1/backups", p.BackupAnswer, {"name": name} if name else {})
+def start_backup(name: str | None = None, *, keep: int | None = None) -> Call[p.BackupAnswer]:
+    """Begin a backup in the server's own place for them, or join the one that runs. `keep`: when it is complete, remove
+    older ones without a name until this many are left."""
+    given: dict[str, str | int] = {"name": name} if name else {}
+    return write("POST", "/v1/backups", p.BackupAnswer, given if keep is None else {**given, "keep": keep})
 
 
 def backups() -> Call[p.BackupsAnswer]:

@@ -122,9 +122,12 @@ class BackupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backup to make.
 
     name: The name of the directory in the server's place for backups; null: the present instant.
+    keep: When the new backup is complete, remove older ones until this many are left; null: remove none. Only backups of
+        this installation that nobody gave a name are removed and counted.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] | None = None
+    keep: Annotated[int, Meta(ge=1, le=10_000)] | None = None
 
 
 class BackupAnswer(msgspec.Struct, frozen=True):
@@ -138,6 +141,7 @@ class BackupAnswer(msgspec.Struct, frozen=True):
     files: How many files it has.
     size: How many bytes it has.
     paused_ms: For how many milliseconds writers waited.
+    removed: The names of old backups that were removed.
     detail: Why it failed; empty where it did not.
     """
 
@@ -155,6 +159,7 @@ class BackupAnswer(msgspec.Struct, frozen=True):
     size: int | None = None
     paused_ms: float | None = None
     notes: list[str] = []
+    removed: list[str] = []
     detail: str = ""
 
 
