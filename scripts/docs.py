@@ -7,14 +7,14 @@ by hand: a description that reads badly is mended where it stands in the code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from flowtally import errors
 from flowtally.api import application  # noqa: F401  importing it declares the operations
 from flowtally.api.metrics import listed
 from flowtally.api.operation import OPERATIONS, Operation
+from flowtally.api.reference import codes
 from flowtally.cli.app import EXIT_CODES, helps
 from flowtally.config import Setting, settings
 from flowtally.rights import INSTALLATION, MEANINGS, Right, scopes_with
@@ -97,17 +97,10 @@ def errors_page() -> str:
         "| status | code | title | meaning |",
         "|---|---|---|---|",
     ]
-    for depth, error in _tree(errors.FlowtallyError, 0):
-        meaning = cell((error.__dict__.get("__doc__") or "").split("\n\n")[0])
-        lines.append(f"| {error.status} | {'&nbsp;&nbsp;' * depth}`{error.code}` | {cell(error.title)} | {meaning} |")
+    for depth, error in codes.tree():
+        told = cell(codes.meaning(error))
+        lines.append(f"| {error.status} | {'&nbsp;&nbsp;' * depth}`{error.code}` | {cell(error.title)} | {told} |")
     return MADE.format(source="`errors.py`") + "\n".join(lines) + "\n"
-
-
-def _tree(error: type[errors.FlowtallyError], depth: int) -> Iterator[tuple[int, type[errors.FlowtallyError]]]:
-    yield depth, error
-    for below in error.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield from _tree(below, depth + 1 if error is not errors.FlowtallyError else 0)
 
 
 def cli_page() -> str:
@@ -125,7 +118,8 @@ def routes_page() -> str:
     lines = [
         "# Routes",
         "",
-        "A server gives the whole contract, with messages and examples, as OpenAPI 3.1 at `/schema/openapi.json`. "
+        "A server gives the whole contract, with messages and examples, as a page at `/docs` and as OpenAPI 3.1 at "
+        "`/schema/openapi.json`. "
         "Writes take an `Idempotency-Key`. What a right is and which scope has it: [rights](rights.md).",
         "",
         "| route | does | right |",

@@ -24,7 +24,7 @@ from flowtally.api.cors import answered
 from flowtally.api.crowd import peer_of
 from flowtally.api.heads import method_of
 from flowtally.api.house import House, address_of
-from flowtally.api.problems import CREDENTIAL_ID, HELD, MEDIA_TYPE, REQUEST_ID, problem_body
+from flowtally.api.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, MEDIA_TYPE, REQUEST_ID, problem_body
 from flowtally.api.sending import Sending
 from flowtally.errors import ClientGone, HeadTooLarge
 from flowtally.texts import printable
@@ -59,14 +59,15 @@ class Access:
         request_id = request_id_of(scope["headers"])
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         path, status, ended = scope["path"], 500, True
-        every = ((b"x-request-id", request_id.encode()), *SECURITY, *answered(scope["headers"], house.config.origins))
+        every = ((b"x-request-id", request_id.encode()), *answered(scope["headers"], house.config.origins))
         caller = Connection(receive, scope)
 
         async def send_marked(message: Message) -> None:
             nonlocal status, ended
             if message["type"] == "http.response.start":
                 status, ended = message["status"], False
-                message["headers"] = [*message["headers"], *every]
+                security: Iterable[tuple[bytes, bytes]] = scope.get(ITS_SECURITY, SECURITY)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *every, *security]
                 if caller.gone:
                     status = ClientGone.status  # nobody hears this answer
             elif message["type"] == "http.response.body":

@@ -15,6 +15,8 @@ from flowtally.api.forwarded import BY_PROXIES
 from flowtally.api.house import House
 from flowtally.api.metrics import MEDIA_TYPE
 from flowtally.api.operation import AnyRequest, operation, who_asks
+from flowtally.api.problems import ITS_SECURITY
+from flowtally.api.reference import serving
 from flowtally.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
@@ -103,6 +105,14 @@ def _is_open(setting: str, request: AnyRequest) -> bool:
 async def read_openapi(house: House, request: AnyRequest) -> Reply:
     """OpenAPI 3.1."""
     return Reply(request.app.state.openapi, JSON)
+
+
+@operation("GET", "/docs", may="", summary="The API as a page for people", answer=bytes, also=("text/html",))
+async def read_docs(house: House, request: AnyRequest) -> Reply:
+    """This description as HTML. It loads nothing from elsewhere, and needs no scripts."""
+    reply = serving.answer(await serving.page_of(request.app, house), request.headers)
+    request.scope[ITS_SECURITY] = serving.SECURITY  # type: ignore[typeddict-unknown-key]
+    return reply
 
 
 def check_reads(house: House) -> None:

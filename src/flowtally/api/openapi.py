@@ -168,8 +168,13 @@ def _raw_schema(kind: str) -> Document:
 
 
 def _described(op: Operation) -> str:
-    text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (op.work.__doc__ or "").strip())
+    text = paragraphs(op.work.__doc__)
     return f"{text}\n\n{_needed(op)}" if op.may else text
+
+
+def paragraphs(text: str | None) -> str:
+    """A docstring with each of its paragraphs on one line."""
+    return "\n\n".join(" ".join(one.split()) for one in re.split(r"\n\s*\n", (text or "").strip()))
 
 
 def _needed(op: Operation) -> str:

@@ -22,6 +22,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 # Where the layers leave things for each other in the ASGI scope.
 REQUEST_ID: Final = "flowtally.request_id"
 CREDENTIAL_ID: Final = "flowtally.credential_id"
+ITS_SECURITY: Final = "flowtally.security"  # the security headers of an answer that has others than the usual
 HELD: Final = "flowtally.held"  # an ExitStack: what is given back when the answer has been sent, or will not be
 
 _SECRET: Final = re.compile(r"(://)[^/@\s]*@")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from flowtally.api.openapi import query_parameter
+from flowtally.api.openapi import paragraphs, query_parameter
 from flowtally.api.schemas import REF, Document, formatted, make_schemas
 from flowtally.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
@@ -62,7 +61,7 @@ def _answer_schema(dialect: Dialect, route: Route, schemas: dict[Any, Document])
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
     scopes = ", ".join(f"`{scope}`" for scope in scopes_with(route.may) if scope != "admin")
-    text = re.sub(r"(?<!\n)\n\s+(?!\n)", " ", (route.work.__doc__ or "").strip())
+    text = paragraphs(route.work.__doc__)
     described: Document = {
         "operationId": f"{dialect.name}_{route.work.__name__}",
         "tags": [dialect.title],
