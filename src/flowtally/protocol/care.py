@@ -122,8 +122,8 @@ class BackupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backup to make.
 
     name: The name of the directory in the server's place for backups; null: the present instant.
-    keep: When the new backup is complete, remove older ones until this many are left; null: remove none. Only backups of
-        this installation that nobody gave a name are removed and counted.
+    keep: When the new backup is complete, remove older ones until this many are left; null: remove none. Only backups
+        of this installation that nobody gave a name are removed and counted.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] | None = None
