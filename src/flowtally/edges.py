@@ -54,6 +54,8 @@ _FIRST_YEAR: Final = 1970  # nothing older can be stored
 _MAX_ZONE_CHARS: Final = 64
 _UTC_KEYS: Final = frozenset({"UTC", "Etc/UTC"})
 
+EXAMPLE: Final = "2026-03-01T12:00:00Z"
+_MONTH: Final = re.compile(r"\d{4}-\d\d", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -72,7 +74,8 @@ def parse_instant(text: str) -> int:
         return usual
     match = _INSTANT.fullmatch(text)
     if match is None:
-        raise BadRange(f"{_shown(text)} is not an RFC 3339 instant with Z or an offset, such as 2026-03-01T12:00:00Z")
+        what = "is a date, and" if _DATE.fullmatch(text) else "is"
+        raise BadRange(f"{_shown(text)} {what} not an RFC 3339 instant with Z or an offset, such as {EXAMPLE}")
     year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
     if second == "60":
         raise BadRange(f"{_shown(text)} is a leap second; state the second before or after it")
@@ -192,6 +195,10 @@ def parse_bound(text: str, zone: ZoneInfo) -> int:
             at = first_instant(date.fromisoformat(text), zone)
         except ValueError as error:
             raise BadRange(f"{_shown(text)} is not a date: {error}") from None
+    elif _MONTH.fullmatch(text):
+        raise BadRange(f"{_shown(text)} is a month: give its first day, {text}-01")
+    elif _INSTANT.fullmatch(text) is None:
+        raise BadRange(f"{_shown(text)} is no date such as {EXAMPLE[:10]} and no RFC 3339 instant such as {EXAMPLE}")
     else:
         at = parse_instant(text)
     if int(text[:4]) < _FIRST_YEAR:

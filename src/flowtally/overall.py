@@ -15,7 +15,8 @@ import msgspec
 from flowtally.edges import calendar_edges, format_instant, load_zone
 from flowtally.errors import BadRequest
 from flowtally.events import METERED
-from flowtally.ledger import accounts, users
+from flowtally.ledger import accounts
+from flowtally.ledger.asked import users_anywhere
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
 from flowtally.moment import Moment, show_moment
@@ -41,7 +42,8 @@ Measure = Literal["bytes", "requests"]
 
 
 class OverallQuestion(msgspec.Struct, frozen=True):
-    """As `statement.Question`, over `accounts` (None: all); `users` are names, whoever bears them in those accounts.
+    """As `statement.Question`, over `accounts` (None: all); `users` are names, whoever bears them in those accounts, or
+    ids.
 
     `top`: only so many groups, those with the most `top_by` over the whole range; the others become one."""
 
@@ -62,8 +64,8 @@ class OverallQuestion(msgspec.Struct, frozen=True):
 def make_overall_statement(
     tx: Tx, usage: UsageReader, question: OverallQuestion, now: int, moment: Moment | None = None
 ) -> OverallUsageAnswer:
-    """As known at `moment`, or all that is there. UnknownAccount, UnknownZone, BadRange (also where the rows or sums
-    are too many), BadRequest."""
+    """As known at `moment`, or all that is there. UnknownAccount, UnknownUser, UnknownZone, BadRange (also where the
+    rows or sums are too many), BadRequest."""
     zone = load_zone(question.tz)
     by = check_by(question.by, ALL_DIMENSIONS)
     if question.top is not None and not by:
@@ -163,4 +165,4 @@ def _known(tx: Tx, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _user_ids(tx: Tx, question: OverallQuestion, known: Known | None) -> tuple[str, ...] | None:
     if question.users is None:
         return None
-    return tuple(sorted(users.ids_named(tx, question.users, known)))
+    return users_anywhere(tx, question.users, question.accounts, known)

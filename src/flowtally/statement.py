@@ -20,6 +20,7 @@ from flowtally.edges import calendar_edges, first_instant, format_instant, load_
 from flowtally.errors import BadRange, BadRequest
 from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
 from flowtally.ledger import accounts, pools, users
+from flowtally.ledger.asked import users_of
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
 from flowtally.moment import Moment, show_moment
@@ -39,8 +40,8 @@ Row = dict[str, str | int | None]
 class Question(msgspec.Struct, frozen=True):
     """What is asked about an account. `start`, `end`: dates or RFC 3339; `tz` None: the account's own zone.
 
-    `users` are names: who bears the name at the answer's moment, whatever their use was called; "" is use without a
-    user; a name nobody bears has no use, which is no error (users come into being with their first event).
+    `users` are names: who bears the name at the answer's moment, whatever their use was called, or ids; "" is use
+    without a user.
     """
 
     account: str
@@ -59,8 +60,8 @@ class Question(msgspec.Struct, frozen=True):
 def make_statement(
     tx: Tx, usage: UsageReader, question: Question, now: int, moment: Moment | None = None
 ) -> UsageAnswer:
-    """The statement, as known at `moment`, or all that is there. UnknownAccount, UnknownZone, BadRange (reversed, or
-    more than 100,000 rows), BadRequest (`by`)."""
+    """The statement, as known at `moment`, or all that is there. UnknownAccount, UnknownUser, UnknownZone, BadRange
+    (reversed, or more than 100,000 rows), BadRequest (`by`)."""
     known = None if moment is None else moment.known
     account = accounts.read_account(tx, question.account, known)
     zone = load_zone(question.tz if question.tz is not None else account.timezone)
@@ -162,8 +163,7 @@ def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
 def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...] | None:
     if question.users is None:
         return question.user_ids
-    names = [(question.account, name) for name in question.users]
-    return tuple(sorted(users.bearers(tx, names, known).values()))
+    return users_of(tx, question.account, question.users, known)
 
 
 def show_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.conftest import Client
+from tests.conftest import Client, send
 
 RANGE = {"from": "2026-03-10", "to": "2026-03-12"}
 PATH = "/v1/accounts/acme/usage"
@@ -69,3 +69,12 @@ def test_csv_has_the_rows(client: Client, acme: str) -> None:
     assert row.startswith("2026-03-10T00:00:00+01:00,2026-03-11T00:00:00+01:00,alice,usr_")
     assert row.endswith(",100,900,1000,1")
     assert end == ""
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts/acme/usage", "/v1/usage"])
+def test_usage_of_nobody_is_404_and_of_a_user_of_traffic_is_found(client: Client, acme: str, path: str) -> None:
+    send(client, "seen", "2026-03-10T12:00:00Z", user="seen")
+    assert client.get(path, params={"user": "seen"}).status_code == 200
+    answer = client.get(path, params={"user": ["seen", "sene"]})
+    assert (answer.status_code, answer.json()["code"], answer.json()["user"]) == (404, "unknown_user", "sene")
+    assert client.get(path, params={"user": ""}).status_code == 200

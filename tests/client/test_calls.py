@@ -235,6 +235,14 @@ def test_every_operation_of_the_api_is_a_call() -> None:
     assert known - offered == set(), "nobody answers this"
 
 
+def test_a_range_is_said_in_the_words_of_the_api_too() -> None:
+    for said in ({"start": "2026-03-01", "end": "2026-04-01"}, {"from_": "2026-03-01", "to": "2026-04-01"}):
+        for call in (calls.usage("acme", **said), calls.overall_usage(**said), calls.export("acme", **said)):  # type: ignore[arg-type]
+            assert (call.query["from"], call.query["to"]) == ("2026-03-01", "2026-04-01")
+    with pytest.raises(TypeError, match="from_ says the same as another argument"):
+        calls.usage("acme", start="2026-03-01", from_="2026-03-02")
+
+
 def test_help_shows_what_a_method_takes() -> None:
     assert str(inspect.signature(Client("http://x").balance)).endswith("-> 'p.BalanceAnswer'")
     assert list(inspect.signature(AsyncClient.balance).parameters) == ["self", "account", "at", "as_of"]

@@ -26,6 +26,7 @@ from flowtally.errors import (
     NotYet,
     RolledUp,
     UnknownAccount,
+    UnknownUser,
     UnknownZone,
 )
 from flowtally.events import METERED
@@ -91,7 +92,10 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = msgspec.field(default_factory=list)
     user: Annotated[
         list[str],
-        Meta(description="Only users of these names at the answer's moment (repeatable; empty: use without a user)."),
+        Meta(
+            description="Only users of these names at the answer's moment, or of these ids (repeatable; empty: use "
+            "without a user)."
+        ),
     ] = msgspec.field(default_factory=list)
     product: Annotated[list[str], Meta(description="Only these products (repeatable).")] = msgspec.field(
         default_factory=list
@@ -122,8 +126,8 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     user: Annotated[
         list[str],
         Meta(
-            description="Only users of these names at the answer's moment, in any account (repeatable; empty: use "
-            "without a user)."
+            description="Only users of these names at the answer's moment, in any account, or of these ids "
+            "(repeatable; empty: use without a user)."
         ),
     ] = msgspec.field(default_factory=list)
     account: Annotated[list[str], Meta(description="Only these accounts (repeatable).")] = msgspec.field(
@@ -152,7 +156,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     weigh=of_usage,
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable, AsOfGone, RolledUp),
     also=(CSV, ARROW),
     example=EXAMPLE,
 )
@@ -199,7 +203,7 @@ def answer_usage(
     weigh=of_usage,
     query=OverallUsageQuery,
     answer=OverallUsageAnswer,
-    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, NotAcceptable, AsOfGone, RolledUp),
+    errors=(BadRequest, BadRange, NotYet, UnknownZone, UnknownAccount, UnknownUser, NotAcceptable, AsOfGone, RolledUp),
     also=(CSV, ARROW),
     example=OverallUsageAnswer(
         None,

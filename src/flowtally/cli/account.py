@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
@@ -27,7 +28,8 @@ def create(
     name: Annotated[str, typer.Option("--name", help="Shown to people.")] = "",
     timezone: Zone = None,
     carry_from: Annotated[
-        str | None, typer.Option("--carry-from", help="Unpaid use before this instant is never carried. Default: now.")
+        str | None,
+        typer.Option("--carry-from", help="Unpaid use before this date is never carried. Default: now."),
     ] = None,
     overage: Annotated[
         Literal["carry", "forgive"],
@@ -36,7 +38,8 @@ def create(
     json: Json = False,
 ) -> None:
     """Make an account. `carry-from` and `overage` cannot be changed later."""
-    request = AccountRequest(id=account, name=name, timezone=timezone or "UTC", carry_from=carry_from, overage=overage)
+    begins = Dates(tz=timezone).instant(carry_from)
+    request = AccountRequest(id=account, name=name, timezone=timezone or "UTC", carry_from=begins, overage=overage)
     with ask.client() as client:
         _show(client.create_account(request), json)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
+from flowtally.cli.dates import Dates
 from flowtally.cli.output import Json, document, note, say, table, when
 from flowtally.protocol import AuditAnswer
 
@@ -27,8 +28,8 @@ def audit(
     credential: Annotated[str | None, typer.Option("--credential", help="Only what this credential did.")] = None,
     action: Annotated[str | None, typer.Option("--action", help="Only what was done so, as grant.give.")] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Only what was done to this id.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Only from this instant on (RFC 3339).")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Only before this instant.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only from this date (in UTC) or instant on.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Only before it.")] = None,
     own: Annotated[str | None, typer.Option("--own", help="Ask as this account, with a key that may manage.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
     json: Json = False,
@@ -37,7 +38,8 @@ def audit(
     if own is not None and (account is not None or credential is not None):
         raise typer.BadParameter("--own goes with neither --account nor --credential")
     with ask.client() as client:
-        which = {"action": action, "subject": subject, "since": since, "until": until}
+        begin, end = Dates().range(since, until)
+        which = {"action": action, "subject": subject, "since": Dates().instant(begin), "until": Dates().instant(end)}
         records: Iterator[AuditAnswer] = (
             client.audit(account, credential=credential, **which) if own is None else client.account_audit(own, **which)
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-import typer
 
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
 from flowtally.cli.cells import cells, left, right
+from flowtally.cli.dates import At, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say, when
 from flowtally.cli.quantities import Write, in_one_unit
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
@@ -41,13 +41,14 @@ class Line(msgspec.Struct, frozen=True):
 
 def balance(
     account: Account,
-    at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    at: At = None,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """What an account has left in each pool, and of each grant."""
     with ask.client() as client:
-        answer = client.balance(account, at=at, as_of=as_of)
+        dates = Dates(client, account)
+        answer = client.balance(account, at=dates.instant(at), as_of=dates.known(as_of))
     if json:
         document(answer)
         return

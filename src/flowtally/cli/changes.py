@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Annotated, Final
 
 import typer
 
-from flowtally import clock
 from flowtally.cli import ask
+from flowtally.cli.dates import Dates
 from flowtally.cli.output import Json, document, note, say, table, when
-from flowtally.edges import first_instant, format_instant, load_zone
 from flowtally.protocol import Change, ChangesAnswer
 from flowtally.units import human_count
 
@@ -22,24 +20,25 @@ Examples:
   flowtally changes --since today --json | jq -r .next
 """
 COLUMNS: Final = ("commit", "received", "account", "what", "dated from", "to", "bytes", "requests")
-DAYS: Final = {"today": 0, "yesterday": 1}
 
 
 def changes(
     since: Annotated[
-        str, typer.Option("--since", help="today, yesterday, an instant (RFC 3339) or `next` of an earlier answer.")
+        str, typer.Option("--since", help="yesterday, a date, an instant (RFC 3339) or `next` of an earlier answer.")
     ] = "yesterday",
     account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
     late_before: Annotated[
         str | None, typer.Option("--late-before", help="Use dated before it counts as late. Default: since.")
     ] = None,
-    tz: Annotated[str, typer.Option("--tz", help="IANA zone of today and yesterday.")] = "UTC",
+    tz: Annotated[str, typer.Option("--tz", help="IANA zone of dates and of words such as yesterday.")] = "UTC",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many changes at most.")] = 100,
     json: Json = False,
 ) -> None:
     """What changed since: new use, late use, corrections and adjustments, per commit and account."""
     with ask.client() as client:
-        answer = client.changes(_since(since, tz), account=account, late_before=late_before, limit=limit)
+        dates = Dates(tz=tz)
+        begin, late = dates.known(since) or since, dates.instant(late_before)
+        answer = client.changes(begin, account=account, late_before=late, limit=limit)
     if json:
         document(answer)
         return
@@ -54,14 +53,6 @@ def show_changes(answer: ChangesAnswer) -> None:
         say("Nothing changed.")
     if answer.more:
         note(f"More: --since {answer.next} --late-before {answer.late_before}")
-
-
-def _since(text: str, tz: str) -> str:
-    if text not in DAYS:
-        return text
-    zone = load_zone(tz)
-    today = date.fromisoformat(format_instant(clock.now_ms(), zone)[:10])
-    return format_instant(first_instant(today - timedelta(DAYS[text]), zone))
 
 
 def _row(one: Change) -> tuple[str, ...]:

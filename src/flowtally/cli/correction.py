@@ -10,6 +10,7 @@ import uuid_utils
 from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
@@ -89,12 +90,16 @@ def adjust(
     requests: Annotated[str, typer.Option("--requests", help="Requests to add.")] = "0",
     user: Annotated[str, typer.Option("--user", help="Whose; default nobody's.")] = "",
     product: Annotated[str, typer.Option("--product", help="Which product's; it decides the pool.")] = "",
-    time: Annotated[str | None, typer.Option("--time", help="When it counts, RFC 3339. Default: now.")] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", help="When it counts: a date or an instant. Default: now.")
+    ] = None,
     own: Own = None,
     own_source: OwnSource = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
     """Add to an account's use, or take from it, where no event is wrong. Repeat it with the same --id and --time."""
+    with ask.client() as client:
+        at = Dates(client, account).instant(time)
     _send(
         Correction(
             id=own or _made_id(),
@@ -102,7 +107,7 @@ def adjust(
             account=account,
             user=user,
             product=product,
-            time=time or format_instant(clock.now_ms()),
+            time=at or format_instant(clock.now_ms()),
             bytes_up=signed(up),
             bytes_down=signed(down),
             requests=signed(requests),

@@ -9,6 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.dates import At, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
 from flowtally.protocol import Behind, ExplainAnswer, GrantExplained, Paid, PoolExplained, SpanExplained, Unpaid
 from flowtally.units import human_count
@@ -34,13 +35,15 @@ FIRST: Final = "1970-01-01T00:00:00Z"
 def explain(
     account: Account,
     user: Annotated[str | None, typer.Option("--user", help="Of this funded user, by id or present name.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    at: At = None,
     top: Annotated[int, typer.Option("--top", min=0, max=50, help="Rows shown of each of the largest spans.")] = 5,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """How the balance came about: every grant, what was used between grants, and what paid for it."""
     with ask.client() as client:
+        dates = Dates(client, account)
+        at, as_of = dates.instant(at), dates.known(as_of)
         answer = (
             client.explain(account, at=at, top=top, as_of=as_of)
             if user is None

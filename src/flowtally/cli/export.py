@@ -14,8 +14,10 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedCol
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.dates import Dates
 from flowtally.cli.output import AsOf, Json, document, note, plain, printable
-from flowtally.client import calls
+from flowtally.client import Client, calls
+from flowtally.client.call import Call
 from flowtally.permissions import create_for_owner
 from flowtally.units import human_bytes, human_count
 
@@ -36,7 +38,7 @@ def export(
     format: Annotated[
         Literal["parquet", "csv"] | None, typer.Option("--format", help="Default: by the file's ending, else parquet.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="A date in the account's zone, or RFC 3339.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
     as_of: AsOf = None,
     held: Annotated[
@@ -47,8 +49,7 @@ def export(
     """Every event and correction of an account as one file; their sums are its usage, exactly."""
     form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
     part = out.with_name(out.name + ".part")
-    wanted = calls.export(account, start=start, end=end, format=form, as_of=as_of, held=held)
-    with ask.client() as client, client.stream(wanted) as download:
+    with ask.client() as client, client.stream(_wanted(client, account, start, end, form, as_of, held)) as download:
         try:
             size = _save(download.pieces, part, printable(account))
             os.replace(part, out)
@@ -64,6 +65,20 @@ def export(
         note(f"{printable(account)}: held events, {human_bytes(size)}")
         return
     note(f"{printable(account)}: {human_count(rows)} rows up to block {block}, {human_bytes(size)}")
+
+
+def _wanted(
+    client: Client,
+    account: str,
+    start: str | None,
+    end: str | None,
+    format: Literal["parquet", "csv"],
+    as_of: str | None,
+    held: bool,
+) -> Call[bytes]:
+    dates = Dates(client, account)
+    begin, until = dates.range(start, end)
+    return calls.export(account, start=begin, end=until, format=format, as_of=dates.known(as_of), held=held)
 
 
 def _save(pieces: Iterator[bytes], part: Path, name: str) -> int:

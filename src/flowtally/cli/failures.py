@@ -39,6 +39,7 @@ HINTS: Final = {
     "forbidden": "Use a credential that has the right: an admin makes one with `flowtally key create`.",
     "source_not_yours": "Use a key of its owner (see `flowtally source list`), or name another source.",
     "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",
+    "unknown_user": "See `flowtally user list ACCOUNT`.",
     "unknown_zone": "Use an IANA name such as Europe/Berlin.",
     "source_kind_mismatch": "Choose another --source.",
     "sequence_gap": "Ask the server where to go on and run the same command again.",

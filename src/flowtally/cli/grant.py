@@ -9,6 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.output import Json, document, facts, table, when
@@ -40,24 +41,26 @@ def give(
     source: Annotated[str, typer.Option("--source", help="order, sign, cdk, manual or any text.")] = "manual",
     reference: Annotated[str, typer.Option("--reference", help="Your order number or any text.")] = "",
     priority: Annotated[int, typer.Option("--priority", help="Lower is used first.")] = 100,
-    starts: Annotated[str | None, typer.Option("--starts", help="RFC 3339; default now.")] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="RFC 3339; default never.")] = None,
+    starts: Annotated[str | None, typer.Option("--starts", help="A date, or RFC 3339; default now.")] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="A date, or RFC 3339; default never.")] = None,
     once: Once = None,
     again: Again = False,
     json: Json = False,
 ) -> None:
     """Give an amount to an account. Where it has a grant of the same source and reference it asks first (in a script:
     it refuses), unless --again or --once is said."""
-    request = GrantRequest(
-        amount=parse(amount),
-        pool=pool,
-        source=source,
-        reference=reference,
-        priority=priority,
-        starts_at=starts,
-        expires_at=expires,
-    )
+    size = parse(amount)
     with ask.client() as client:
+        dates = Dates(client, account)
+        request = GrantRequest(
+            amount=size,
+            pool=pool,
+            source=source,
+            reference=reference,
+            priority=priority,
+            starts_at=dates.instant(starts),
+            expires_at=dates.instant(expires),
+        )
         look_for(reference, once, again, lambda: _same(client, account, source, reference))
         made = given_once(client, calls.give_grant(account, request, once=once))
         _show(made, _units(client, account).get(made.pool), json)

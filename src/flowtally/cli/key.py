@@ -8,6 +8,7 @@ import typer
 
 from flowtally import rights
 from flowtally.cli import ask
+from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
@@ -40,7 +41,8 @@ From = Annotated[
     typer.Option("--from", metavar="ADDRESS", help="Where it may come from: an IP address or network; repeatable."),
 ]
 Expires = Annotated[
-    str | None, typer.Option("--expires", metavar="INSTANT", help="Refused from then on, RFC 3339; default never.")
+    str | None,
+    typer.Option("--expires", metavar="INSTANT", help="Refused from this date (UTC) or instant on."),
 ]
 
 
@@ -74,7 +76,12 @@ def create(
     named = _rights(more or [])
     wanted: Scope = scope or ("custom" if named else "account" if account and sender is None else "ingest")
     request = CredentialRequest(
-        scope=wanted, rights=named, name=name, sender=sender, addresses=addresses or [], expires_at=expires
+        scope=wanted,
+        rights=named,
+        name=name,
+        sender=sender,
+        addresses=addresses or [],
+        expires_at=Dates().instant(expires),
     )
     with ask.client() as client:
         made = client.create_credential(account, request)
@@ -105,14 +112,16 @@ def change(
     addresses: From = None,
     anywhere: Annotated[bool, typer.Option("--from-anywhere", help="It may come from any address.")] = False,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="INSTANT", help="An earlier end, RFC 3339; never a later one.")
+        str | None,
+        typer.Option("--expires", metavar="INSTANT", help="An earlier end: a date (UTC) or an instant."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Change what a key is called, where it may come from (all its addresses are replaced), or end it earlier."""
     if anywhere and addresses:
         raise typer.BadParameter("--from and --from-anywhere contradict each other")
-    wanted = CredentialChange(name=name, addresses=[] if anywhere else addresses, expires_at=expires)
+    end = Dates().instant(expires)
+    wanted = CredentialChange(name=name, addresses=[] if anywhere else addresses, expires_at=end)
     with ask.client() as client:
         changed = client.change_credential(key, wanted)
     document(changed) if json else facts(_facts(changed))
@@ -128,14 +137,14 @@ def rotate(
     ] = 86_400,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="INSTANT", help="Of the new one, RFC 3339; default as the old one's."),
+        typer.Option("--expires", metavar="INSTANT", help="End of the new one; default that of the old one."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Make a key that takes the place of another: the same sender, scope, account, addresses and name. Any key may
     rotate itself. Run it again where the answer was lost: what was made and never used is revoked."""
     with ask.client() as client:
-        wanted = RotateRequest(overlap_s=overlap_s, expires_at=expires)
+        wanted = RotateRequest(overlap_s=overlap_s, expires_at=Dates().instant(expires))
         made = client.rotate_credential(key or client.own_credential().id, wanted)
     _show_made(made, json)
 

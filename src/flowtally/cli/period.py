@@ -8,6 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.quantities import BYTES, Write
@@ -31,7 +32,7 @@ ADJUSTED: Final = ("period", "from", "to", "bytes", "requests")
 CLOSE: Final = """\
 \b
 Examples:
-  flowtally period close acme --from 2026-03-01 --to 2026-04-01
+  flowtally period close acme --from 2026-03 --to 2026-04
   flowtally period close acme --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z
 """
 SHOW: Final = """\
@@ -45,13 +46,14 @@ Examples:
 @commands.command("close", epilog=CLOSE)
 def close(
     account: Account,
-    start: Annotated[str, typer.Option("--from", help="A date in the account's zone, or an instant in RFC 3339.")],
+    start: Annotated[str, typer.Option("--from", help="A date or month in the account's zone, or RFC 3339.")],
     end: Annotated[str, typer.Option("--to", help="A date or an instant, itself excluded; in the past.")],
     json: Json = False,
 ) -> None:
     """Freeze the statement of a span, for ever. What arrives later shows as an adjustment."""
     with ask.client() as client:
-        closed = client.close_period(account, PeriodRequest(start, end))
+        begin, until = Dates(client, account).range(start, end)
+        closed = client.close_period(account, PeriodRequest(begin or start, until or end))
     if json:
         document(closed)
         return

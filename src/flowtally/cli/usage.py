@@ -10,6 +10,7 @@ import typer
 
 from flowtally.cli import ask, output
 from flowtally.cli.chart import Bar, chart
+from flowtally.cli.dates import Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
@@ -21,7 +22,8 @@ from flowtally.units import human_count, human_parts
 EXAMPLES: Final = """\
 \b
 Examples:
-  flowtally usage acme --from 2026-07-01 --to 2026-08-01
+  flowtally usage acme --from 2026-07 --to 2026-08
+  flowtally usage acme --from yesterday --to today --bucket hour
   flowtally usage acme --bucket hour --from 2026-07-01 --to 2026-07-02 --tz Asia/Kolkata
   flowtally usage acme --bucket total --by user
   flowtally usage acme --by product --by status --csv > usage.csv
@@ -39,7 +41,7 @@ def usage(
         str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's id; none with --all.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All accounts together (for keys of no account).")] = False,
-    start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
     tz: Annotated[
         str | None, typer.Option("--tz", help="IANA zone of the days; default the account's, UTC with --all.")
@@ -77,10 +79,13 @@ def usage(
         raise typer.BadParameter("name an account, or say --all")
     if account is not None and (accounts or top is not None):
         raise typer.BadParameter("--account and --top go with --all")
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), fill=fill, as_of=as_of)
-    question["users"], question["products"] = user or (), product or ()
-    overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
     with ask.client() as client:
+        dates = Dates(client, account, tz)
+        start, end = dates.range(start, end)
+        known = dates.known(as_of)
+        question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), fill=fill, as_of=known)
+        question["users"], question["products"] = user or (), product or ()
+        overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
         if csv:
             made = client.overall_usage_csv(**overall) if account is None else client.usage_csv(account, **question)
             output.raw(made.decode())

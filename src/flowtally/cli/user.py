@@ -14,6 +14,7 @@ from msgspec import UNSET
 from flowtally.cli import ask, chart, output
 from flowtally.cli.account import Account
 from flowtally.cli.care import LOOK_S
+from flowtally.cli.dates import At, Dates
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
@@ -254,14 +255,14 @@ def allocate(
     amount: Amount,
     pool: Annotated[str, typer.Option("--pool", help="From which pool of the account.")] = "traffic",
     expires: Annotated[
-        str | None, typer.Option("--expires", help="When what is unspent is lost, RFC 3339; default never.")
+        str | None, typer.Option("--expires", help="When what is unspent is lost: a date or RFC 3339; default never.")
     ] = None,
     once: Once = None,
     json: Json = False,
 ) -> None:
     """Pass traffic of the account on to a funded user; refused when the account's balance does not cover it."""
     with ask.client() as client:
-        request = AllocationRequest(amount=parse(amount), pool=pool, expires_at=expires)
+        request = AllocationRequest(parse(amount), pool, Dates(client, account).instant(expires))
         made = given_once(client, calls.allocate(account, user, request, once=once))
         _show_allocation(client, made, json)
 
@@ -290,7 +291,7 @@ def take_back(
 def usage(
     account: Account,
     user: User,
-    start: Annotated[str | None, typer.Option("--from", help="A date, or an instant in RFC 3339.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", help="IANA zone of the days; default the account's.")] = None,
     bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
@@ -301,8 +302,11 @@ def usage(
     json: Json = False,
 ) -> None:
     """What a user used, whatever it was called then."""
-    question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), as_of=as_of)
     with ask.client() as client:
+        dates = Dates(client, account, tz)
+        start, end = dates.range(start, end)
+        known = dates.known(as_of)
+        question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), as_of=known)
         answer = client.user_usage(account, user, **question)
     if json:
         document(answer)
@@ -314,13 +318,14 @@ def usage(
 def balance(
     account: Account,
     user: User,
-    at: Annotated[str | None, typer.Option("--at", help="As of this instant, RFC 3339; default now.")] = None,
+    at: At = None,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
     """Where a user stands with its limit, and what a funded user has left."""
     with ask.client() as client:
-        answer = client.user_balance(account, user, at=at, as_of=as_of)
+        dates = Dates(client, account)
+        answer = client.user_balance(account, user, at=dates.instant(at), as_of=dates.known(as_of))
     if json:
         document(answer)
         return

@@ -20,14 +20,19 @@ from flowtally.readings import Reading
 from flowtally.texts import as_listed
 
 LABEL: Final = "label:"
+OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
+WORDS: Final = OF_RANGE | {"users": "user", "products": "product", "accounts": "account"}
 ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
 class UsageQuestion(TypedDict, total=False):
-    """`start` and `end` (excluded) are dates or RFC 3339; `by` any of user, product, status, source, label:<name>."""
+    """`start` and `end` (excluded), or in the API's words `from_` and `to`, are dates or RFC 3339; `by` any of user,
+    product, status, source, label:<name>; `users` names or ids. ApiError `unknown_user` where there is no such user."""
 
     start: str | None
     end: str | None
+    from_: str | None
+    to: str | None
     tz: str | None
     bucket: p.Bucket
     by: Iterable[str]
@@ -231,6 +236,8 @@ def export(
     *,
     start: str | None = None,
     end: str | None = None,
+    from_: str | None = None,
+    to: str | None = None,
     format: Literal["parquet", "csv"] = "parquet",
     as_of: str | None = None,
     held: bool = False,
@@ -239,8 +246,8 @@ def export(
     `client.stream(calls.export(...))` reads it piece by piece; the headers `flowtally-rows` and `flowtally-block` say
     how many rows it has (a rolled-up one counts as its `entries`), up to which block; `flowtally-as-of` is the token to
     get the same again."""
-    given = (("from", start), ("to", end), ("format", format), ("as_of", as_of))
-    query: Query = {name: value for name, value in (*given, ("held", "true" if held else "")) if value}
+    query = _usage_query(UsageQuestion(start=start, end=end, from_=from_, to=to, as_of=as_of))
+    query |= {name: value for name, value in (("format", format), ("held", "true" if held else "")) if value}
     return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
 
 
@@ -681,13 +688,15 @@ def _given(**values: str | int | None) -> Query:
 
 def _usage_query(question: UsageQuestion | OverallUsageQuestion) -> Query:
     """Lists become repeated parameters, what is not said is left out."""
-    words = {"start": "from", "end": "to", "users": "user", "products": "product", "accounts": "account"}
     query: Query = {}
     for name, value in question.items():
+        word = WORDS.get(name, name)
+        if word in query and value is not None:
+            raise TypeError(f"{name} says the same as another argument: both are {word!r} in the API")
         if isinstance(value, (str, int)):
-            query[words.get(name, name)] = str(value)
+            query[word] = str(value)
         elif isinstance(value, Iterable) and (values := list(value)):
-            query[words.get(name, name)] = [_group(one) for one in values] if name == "by" else values
+            query[word] = [_group(one) for one in values] if name == "by" else values
     return query
 
 

@@ -7,7 +7,7 @@ set about one (a limit, a status, a password) is kept by `managed`, and read her
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -74,13 +74,17 @@ def resolve_users(tx: Connection, names: Iterable[Name], at: int) -> dict[Name, 
     return found
 
 
-def ids_named(tx: Connection, names: Iterable[str], known: Known | None = None) -> set[str]:
-    """The ids of those who bear one of these names now, or bore it then, in any account, as `bearers` says. No index
-    has names alone: it reads all names, which an operator's rare question may."""
+def ids_named(
+    tx: Connection, names: Iterable[str], known: Known | None = None, within: Sequence[str] | None = None
+) -> set[str]:
+    """The ids of those who bear one of these names now, or bore it then, in any account, or `within` these, as
+    `bearers` says. No index has names alone: it reads all names, which an operator's rare question may."""
     wanted = set(names)
     found = {NOBODY} & wanted
     for chunk in history.chunks(name for name in wanted if name != NOBODY and may_be_known(name)):
         query = select(user_names.c.account, user_names.c.name).where(user_names.c.name.in_(chunk)).distinct()
+        if within is not None:
+            query = query.where(user_names.c.account.in_(within))
         pairs = [(account, name) for account, name in tx.execute(query)]
         found.update(bearers(tx, pairs, known).values())
     return found
