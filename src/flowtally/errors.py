@@ -69,6 +69,7 @@
     │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
     ├── TableChanged                the engine's text of a table is not what our migrations make
     ├── StoresDiffer                ledger, keys and usage are not of one installation and generation
+    ├── CopyDiffers                 rows copied into another store are not those that were read
     ├── LedgerMissing, LedgerOlder, MissingAccounts  the ledger is not the one the rows were counted with
     ConfigError                     a setting that cannot be used
     └── LedgerTooNew, UsageTooNew, BackupTooNew  written by a later flowtally
@@ -543,6 +544,10 @@ class KeysTooNew(KeysBroken):
 
 class StoresDiffer(Damage):
     """Ledger, keys and usage carry different ids: they do not belong together. Nothing was changed."""
+
+
+class CopyDiffers(Damage):
+    """Rows that were copied into another store are not those that were read. The copy was taken away again."""
 
 
 class LedgerMissing(Damage):

@@ -26,14 +26,24 @@ LEDGER: Final = "ledger.db"  # of the data directory
 
 class Destination(msgspec.Struct, frozen=True):
     """`data`: the new data directory, where the keys always are. `ledger_url`: a database for the ledger; None: a file
-    in the data directory."""
+    in the data directory. `usage_url`: a database of a ClickHouse server; None: in the data directory."""
 
     data: Path
     ledger_url: str | None = None
+    usage_url: str | None = None
 
 
-def chosen(told: Manifest, data: Path, ledger_url: str | None) -> Destination:
+def chosen(told: Manifest, data: Path, ledger_url: str | None, usage_url: str | None = None) -> Destination:
     """ConfigError for a place that cannot be meant, or one that must be named and was not. Looks at nothing."""
+    if usage_url is not None and not usage_url.startswith(("clickhouse://", "clickhouses://")):
+        raise ConfigError(
+            "--usage-url names a database of a ClickHouse server, clickhouse://HOST/DATABASE; without it usage is in"
+            " the data directory"
+        )
+    return msgspec.structs.replace(_ledger(told, data, ledger_url), usage_url=usage_url)
+
+
+def _ledger(told: Manifest, data: Path, ledger_url: str | None) -> Destination:
     if ledger_url is None:
         if told.ledger != "sqlite":
             raise ConfigError(
@@ -70,6 +80,10 @@ def check_databases(to: Destination) -> None:
     """ConfigError where a database that is named cannot be used, or has anything in it."""
     if to.ledger_url is not None:
         portable.check_empty(to.ledger_url)
+    if to.usage_url is not None:
+        from flowtally.usage import copying  # noqa: PLC0415 - the engine is only loaded where it is used
+
+        copying.check_empty(to.usage_url)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from flowtally.refusal import refusing
 from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
+from flowtally.usage.store import UsageStore
 
 UNREADABLE: Final = ("broken_part", "keys_file", "ledger_file")  # a start would refuse them, or should
 
@@ -75,14 +76,20 @@ Choose = Callable[[Tx, int], Revived]
 
 
 def restore(
-    source: Path, data: Path, ledger_url: str | None, say: Progress, now: int, revive: Revive | None = None
+    source: Path,
+    data: Path,
+    ledger_url: str | None,
+    say: Progress,
+    now: int,
+    revive: Revive | None = None,
+    usage_url: str | None = None,
 ) -> Restored:
     """ConfigError: no backup, or a directory or database that is not empty. BackupBroken: files are not as they were
-    written. A ledger that went into a database is taken out of it again where the restore fails later."""
+    written. What went into a database is taken out of it again where the restore fails later."""
     told = manifest.read(source)
     choose = _chosen(revive or Revive(), told)
     _check_schema(source, told)
-    to = destination.chosen(told, data, ledger_url)
+    to = destination.chosen(told, data, ledger_url, usage_url)
     destination.check_empty(source, to)
     check_directory(data, "data")
     destination.check_databases(to)
@@ -164,19 +171,14 @@ def _assembled(
 def _assemble(
     source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
-    from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
-    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
     say("copy")
     _copy(source, work, "keys.db", *SECRETS)
     with ExitStack() as closing:
         ledger_url = _put_ledger(source, work, told, to, say, undo)
-        usage = open_usage(f"chdb:///{work / 'usage'}")
+        usage = _put_usage(source, work, to, say, undo)
         closing.callback(usage.close)
-        parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
-        for number, part in enumerate(parts):
-            say("usage", number, len(parts))
-            frozen.put_back(usage, [part])
         keys = Keys(work / "keys.db")
         closing.callback(keys.close)
         ledger = Ledger.open(ledger_url)
@@ -227,6 +229,44 @@ def _put_ledger(source: Path, work: Path, told: Manifest, to: Destination, say: 
     if to.ledger_url is not None:
         undo.callback(portable.take_away, to.ledger_url)
     return url
+
+
+def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: ExitStack) -> UsageStore:
+    """The rows where they go; those for a server are put together here first. `undo` takes them away from there."""
+    from flowtally.usage import copying, frozen  # noqa: PLC0415
+
+    usage = open_usage(f"chdb:///{work / 'usage'}")
+    try:
+        parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
+        for number, part in enumerate(parts):
+            say("usage", number, len(parts))
+            frozen.put_back(usage, [part])
+        if to.usage_url is None:
+            return usage
+        _refuse_broken_parts(source, usage, say)
+        target = copying.open_empty(to.usage_url)
+        undo.callback(copying.take_away, to.usage_url)
+        try:
+            copying.copy(usage, target, say)
+        except BaseException:
+            target.close()
+            raise
+    except BaseException:
+        usage.close()
+        raise
+    usage.close()
+    shutil.rmtree(work / "usage")
+    return target
+
+
+def _refuse_broken_parts(source: Path, usage: UsageStore, say: Progress) -> None:
+    """Before rows are read from them: where they go, their files are new ones. Roll-ups are made anew there."""
+    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+
+    rows = audit_of(usage)
+    assert rows is not None
+    if broken := [str(one) for one in rows.broken(say)[1] if not one.in_roll_up]:
+        raise BackupBroken(f"{source} was made of damaged files: {'; '.join(broken[:10])}")
 
 
 def _refuse_broken(source: Path, report: Report) -> None:

@@ -18,7 +18,7 @@ from flowtally.agents.sending import NothingStored
 from flowtally.cli.grouped import BELOW_ZERO
 from flowtally.cli.once import AlreadyThere
 from flowtally.client import ApiError
-from flowtally.errors import BackupBroken, ConfigError, Damage, FlowtallyError, WriterBusy
+from flowtally.errors import BackupBroken, ConfigError, CopyDiffers, Damage, FlowtallyError, WriterBusy
 from flowtally.texts import printable, text_fault
 
 FAILED: Final = 1
@@ -88,7 +88,7 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case AlreadyThere():
             return Failure(_line(str(error), _snake(error), SECOND_TIME), FAILED)
-        case BackupBroken():
+        case BackupBroken() | CopyDiffers():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
         case WriterBusy():
             return Failure(_line(str(error), _snake(error), BUSY_HINT), FAILED)

@@ -98,6 +98,12 @@ def restore(
             " the data directory, if it was one.",
         ),
     ] = None,
+    usage_url: Annotated[
+        str | None,
+        typer.Option(
+            "--usage-url", help="An empty database of a ClickHouse server for usage. Default: the data directory."
+        ),
+    ] = None,
     old_ledger: Annotated[
         str | None,
         typer.Option(
@@ -120,7 +126,7 @@ def restore(
     with Steps() as steps:
         places = (source.expanduser().absolute(), data.expanduser().absolute())
         revive = Revive(revoke_credentials, _as_url(old_ledger))
-        done = put_back(*places, ledger_url, _progress(steps), clock.now_ms(), revive)
+        done = put_back(*places, ledger_url, _progress(steps), clock.now_ms(), revive, usage_url)
     report = done.report
     answer = VerifyAnswer(
         "done",

@@ -95,6 +95,11 @@ class Engine:
         self._anchor = self._prepare()
         self._own.keep(self._connect(self.database))
 
+    @property
+    def shown(self) -> str:
+        """Its URL without user and password."""
+        return _without_secret(self.url)
+
     def _prepare(self) -> Any:
         """The database is there; a client of the engine."""
         if self.path is not None:
@@ -238,4 +243,5 @@ def _checked(database: str) -> str:
 
 def _without_secret(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
