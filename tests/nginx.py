@@ -58,7 +58,7 @@ def _running(configuration: str, folder: Path, port: int) -> Iterator[None]:
     command = [NGINX, "-p", str(folder), "-c", str(file), "-e", str(folder / "error.log"), "-g", "daemon off;"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        _wait(running, port)
+        wait_for_port(running, port)
         yield
     finally:
         running.terminate()
@@ -98,12 +98,13 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _wait(running: subprocess.Popen[str], port: int) -> None:
+def wait_for_port(running: subprocess.Popen[str], port: int) -> None:
+    """Until somebody listens there. AssertionError where the program ended instead."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         if running.poll() is not None:
-            raise AssertionError(f"nginx did not start: {running.communicate()[1]}")
+            raise AssertionError(f"it did not start: {running.communicate()[1]}")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    raise AssertionError("nginx does not answer")
+    raise AssertionError("nobody listens")

@@ -1,4 +1,5 @@
-"""The configuration on docs/deploy.md, as it stands there, in a real nginx in front of a real server."""
+"""The configurations of proxies on docs/deploy.md, as they stand there, in a real nginx and a real Caddy in front of a
+real server."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.caddy import CADDY, caddy
 from tests.live import Live, live_server
 from tests.nginx import NGINX, Nginx, nginx
 
@@ -24,12 +26,18 @@ from flowtally.server import HEADER_READ_MS
 
 PAGE = (Path(__file__).parent.parent / "docs/deploy.md").read_text()
 [CONFIGURATION] = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+[CADDYFILE] = re.findall(r"^```caddyfile\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 [ENVIRONMENT] = re.findall(r"^```text\n(FLOWTALLY_.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 HOST = "usage.example.com"
 
 needed = [
     pytest.mark.system,
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+]
+caddy_needed = [
+    pytest.mark.system,
+    pytest.mark.skipif(CADDY is None, reason="caddy is not installed"),
     pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
 ]
 
@@ -43,10 +51,13 @@ def said(name: str) -> str:
 def test_what_the_page_says_of_sizes_and_times_is_what_the_server_has() -> None:
     config = load_config({}, data="/nowhere")
     sizes = re.findall(r"client_max_body_size (\d+)([km]);", CONFIGURATION)
-    assert [int(size) * {"k": 1024, "m": 1024**2}[unit] for size, unit in sizes] == [
-        config.max_json_bytes,
-        config.max_body_bytes,
-    ]
+    most = [config.max_json_bytes, config.max_body_bytes]
+    assert [int(size) * {"k": 1024, "m": 1024**2}[unit] for size, unit in sizes] == most
+    sizes = re.findall(r"max_size (\d+)([KM])iB", CADDYFILE)
+    assert [int(size) * {"K": 1024, "M": 1024**2}[unit] for size, unit in sizes] == most[::-1]
+    assert f"read_header {HEADER_READ_MS // 1000}s" in CADDYFILE
+    assert f"read_body {config.body_total_s // 60}m" in CADDYFILE
+    assert f"max_header_size {MAX_HEAD_BYTES // 1024}KiB" in CADDYFILE
     buffers, each = said("large_client_header_buffers").split()
     assert int(buffers) * int(each.removesuffix("k")) * 1024 == MAX_HEAD_BYTES
     assert said("client_header_timeout") == f"{HEADER_READ_MS // 1000}s"
@@ -208,3 +219,95 @@ class TestFront:
     def test_the_numbers_are_not_told_to_the_outside(self, front: Front) -> None:
         with front.client() as client:
             assert client.get("/metrics").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def behind_caddy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    folder = tmp_path_factory.mktemp("caddy")
+    settings = dict(line.split("=", 1) for line in ENVIRONMENT.splitlines())
+    with (
+        live_server(folder / "data", {**settings, "FLOWTALLY_LOG_FORMAT": "json"}) as live,
+        caddy(CADDYFILE, folder, live.url.removeprefix("http://")) as proxy,
+    ):
+        made = Front(live, proxy)
+        with made.client() as client:
+            client.post("/v1/accounts", json={"id": "acme"}).raise_for_status()
+        yield made
+
+
+class TestCaddy:
+    pytestmark = caddy_needed
+
+    def test_a_request_goes_through_and_the_log_has_the_callers_address(self, behind_caddy: Front) -> None:
+        with behind_caddy.client("127.0.0.9") as client:
+            answer = client.get("/v1/accounts", headers={"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2"})
+        assert answer.json()["items"][0]["id"] == "acme"
+        assert "max-age" in answer.headers["strict-transport-security"]
+        assert behind_caddy.line_of(answer.headers["x-request-id"])["client"] == "127.0.0.9"
+
+    def test_events_and_an_export_go_through(self, behind_caddy: Front) -> None:
+        event = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
+        with behind_caddy.client() as client:
+            events = [{**event, "id": f"e{number}"} for number in range(2000)]
+            assert client.post("/v1/events", json=events).json()["stored"] == 2000
+            export = client.get("/v1/accounts/acme/export?format=csv")
+        assert export.headers["flowtally-rows"] == "2000"
+        assert export.text.count("\n") == 2001
+
+    def test_heads_and_bodies_beyond_the_limits_are_refused(self, behind_caddy: Front) -> None:
+        with behind_caddy.client() as client:
+            pads = {f"X-Pad-{number}": "a" * 7000 for number in range(6)}
+            assert client.get("/healthz", headers=pads).status_code == 431
+            head = {"Content-Type": "application/json"}
+            assert client.post("/v1/accounts", content=b" " * 70_000, headers=head).status_code == 413
+
+    def test_clear_text_is_sent_to_tls_and_http_2_is_offered(self, behind_caddy: Front) -> None:
+        moved = httpx.get(f"http://127.0.0.1:{behind_caddy.proxy.clear}/v1/accounts?x=1", headers={"Host": HOST})
+        assert moved.status_code == 308
+        assert moved.headers["location"].startswith(f"https://{HOST}")
+        context = ssl.create_default_context(cafile=str(behind_caddy.proxy.certificate))
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        plain = socket.create_connection(("127.0.0.1", behind_caddy.proxy.tls), timeout=20)
+        with context.wrap_socket(plain, server_hostname=HOST) as own:
+            assert own.selected_alpn_protocol() == "h2"
+
+    def test_no_secret_of_a_query_or_of_a_header_is_in_the_logs(self, behind_caddy: Front) -> None:
+        with behind_caddy.client() as client:
+            client.get("/api/account/traffic-balance?token=very-secret", headers={"key": "very-secret"})
+            client.get("/v1/accounts?cursor=very-secret", headers={"X-Pad": "very-secret" * 4000})
+        end = time.monotonic() + 20
+        while "/api/account/traffic-balance" not in behind_caddy.proxy.logged and time.monotonic() < end:
+            time.sleep(0.05)
+        assert "/api/account/traffic-balance" in behind_caddy.proxy.logged
+        assert "very-secret" not in behind_caddy.proxy.logged
+
+    def test_the_numbers_are_not_told_to_the_outside(self, behind_caddy: Front) -> None:
+        with behind_caddy.client() as client:
+            assert client.get("/metrics").status_code == 404
+
+
+class TestCaddyAlone:
+    pytestmark = caddy_needed
+
+    def test_no_secret_is_in_the_logs_where_flowtally_does_not_answer(self, tmp_path: Path) -> None:
+        with caddy(CADDYFILE, tmp_path, "127.0.0.1:9") as proxy:
+            tls = ssl.create_default_context(cafile=str(proxy.certificate))
+            with httpx.Client(transport=_Named(httpx.HTTPTransport(verify=tls)), timeout=60) as client:
+                asked = f"https://127.0.0.1:{proxy.tls}/api/account/traffic-balance?token=very-secret"
+                assert client.get(asked, headers={"Host": HOST, "key": "very-secret"}).status_code == 502
+        assert "connection refused" in proxy.logged  # of the error, too
+        assert "very-secret" not in proxy.logged
+
+
+def test_every_directive_of_caddy_with_a_value_of_ours_is_explained() -> None:
+    table = PAGE.partition("## Caddy")[2].partition("\n## ")[0].partition("```\n")[2]
+    for name in (
+        "max_header_size",
+        "read_header",
+        "read_body",
+        "format filter",
+        "max_size",
+        "flush_interval",
+        "keepalive",
+    ):
+        assert f"`{name}" in table

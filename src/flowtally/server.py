@@ -48,6 +48,7 @@ from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.moment import Moments
+from flowtally.notify import Notify
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.time_mark import TimeMark
 from flowtally.tls import Tls, check_clear, read_tls
@@ -61,6 +62,7 @@ HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until 
 READ_BUFFER: Final = 64 * 1024  # of a connection: no head is larger than about twice this; smaller slows large bodies
 OTHER_FILES: Final = 1024  # that the stores may have open beside the connections
 STOP_S: Final = 30  # what requests under way may still take after a signal to stop
+BEAT_S: Final = 1.0
 AUTH_THREADS: Final = 2
 # How long a thread that computes keeps the interpreter from the others. A small question needs it some twenty times, so
 # with the usual 5 ms it would wait 100 ms beside one large answer that is being put into words.
@@ -200,8 +202,13 @@ def _application(config: Config, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     return build_application(lifespan, dialects=handlers(served, config), more=more)
 
 
-def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin: Tell | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way and close.
+def run(
+    config: Config,
+    on_ready: Callable[[str], None] | None = None,
+    on_admin: Tell | None = None,
+    notify: Notify | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way and close. `notify` tells systemd.
 
     `on_ready` gets the address, e.g. `http://127.0.0.1:8120`, once it can be connected to; `on_admin` the token of a
     first admin credential, as soon as there is one (without it none is made). Raises Damage or ConfigError before that
@@ -218,7 +225,7 @@ def run(config: Config, on_ready: Callable[[str], None] | None = None, on_admin:
             app.state.house = house
             gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait
             house.crowd.most = room_for(config.max_connections)
-            asyncio.run(_serve(app, listener, on_ready, house.crowd.most, house.crowd, tls))
+            asyncio.run(_serve(app, listener, on_ready, house.crowd.most, house.crowd, tls, notify))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -292,6 +299,14 @@ async def _sweep(crowd: Crowd, port: int) -> None:
             log.warning("connections were not looked at", error=str(error))
 
 
+async def _beat(notify: Notify, address: str) -> None:
+    """systemd hears from the loop that answers requests: one that hangs is ended and started again."""
+    notify.status(f"listening at {address}")
+    while True:
+        notify.alive(time.monotonic())
+        await asyncio.sleep(BEAT_S)
+
+
 async def _serve(
     app: Litestar,
     listener: socket.socket,
@@ -299,6 +314,7 @@ async def _serve(
     connections: int = BACKLOG,
     crowd: Crowd | None = None,
     tls: Tls | None = None,
+    notify: Notify | None = None,
 ) -> None:
     server, port = _Server(app, listener, connections, tls), listener.getsockname()[1]
     loop = asyncio.get_running_loop()
@@ -313,12 +329,17 @@ async def _serve(
     log.info("listening", address=address)
     if on_ready is not None:
         server.on_startup(lambda: on_ready(address))
-    sweeping = None if crowd is None else asyncio.create_task(_sweep(crowd, port))
+    beside = [] if crowd is None else [asyncio.create_task(_sweep(crowd, port))]
+    if notify is not None:
+        server.on_startup(notify.ready)
+        beside.append(asyncio.create_task(_beat(notify, address)))
     try:
         await server.serve()
     except TimeoutError:
         log.warning("stopped with requests under way", after_s=STOP_S)
     finally:
-        if sweeping is not None:
-            sweeping.cancel()
+        for task in beside:
+            task.cancel()
+        if notify is not None:
+            notify.stopping()
     log.info("stopped", address=address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Final
 
 import msgspec
@@ -10,6 +11,7 @@ import typer
 from flowtally.cli.another import in_another_terminal
 from flowtally.cli.configured import configured, help_of
 from flowtally.cli.output import Json, facts, note, raw, say
+from flowtally.notify import Notify
 
 EXAMPLES: Final = """\
 \b
@@ -76,7 +78,7 @@ def serve(
         announce(Ready(url, config.data, tokens[0] if tokens else None), json)
 
     try:
-        server.run(config, on_ready=tell, on_admin=tokens.append)
+        server.run(config, on_ready=tell, on_admin=tokens.append, notify=Notify(os.environ))
     finally:
         if tokens and not told:  # it exists now, even if this start ended before it could be connected to
             note(f"admin token, shown only this once: {tokens[0]}")

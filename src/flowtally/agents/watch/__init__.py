@@ -1,2 +1,2 @@
-"""How an agent is watched: by systemd (`notify`), by Prometheus (`metrics`, served by `door`), and before it starts
-(`check`)."""
+"""How an agent is watched: by systemd (`flowtally.notify`), by Prometheus (`metrics`, served by `door`), and before it
+starts (`check`)."""

@@ -1,7 +1,7 @@
 """systemd's notify protocol: a datagram to the socket it names (sd_notify(3)). Without systemd nothing happens.
 
-READY once the configuration is in force, WATCHDOG at half the time systemd allows, from the loop that does the work: an
-agent that hangs is killed and started again, which costs nothing.
+READY once it can be used, WATCHDOG at half the time systemd allows, from the loop that does the work: a server or an
+agent that hangs is killed and started again, which loses nothing that was acknowledged.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.agents.watch.notify import Notify
+from flowtally.notify import Notify
 
 
 @pytest.fixture(params=["a path", "an abstract name"])
