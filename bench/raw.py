@@ -78,7 +78,7 @@ class Raw:
 
     def _ask(self, job: Job) -> Done:
         zone = load_zone(job.zone)
-        start, end = the_range(job.start, job.end, zone, 0)
+        start, end = the_range("day", job.start, job.end, zone, 0)
         query = plan_sums(calendar_edges("day", start, end, zone), Where(account=job.account), ())
         each = [_timed(lambda: self._engine.rows(query.text, query.parameters)) for _ in range(job.times)]
         return Done(sum(each), each)

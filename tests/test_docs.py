@@ -58,7 +58,7 @@ def test_the_first_five_minutes_run_as_written(tmp_path: Path) -> None:
     assert [row["start"][-6:] for row in days["rows"]] == ["+01:00", "+01:00", "+02:00"]
     assert {row["user"]: row["requests"] for row in users["rows"]} == {"ann": 2, "bob": 1}
     assert balance["pools"]["traffic"]["left"] == 2_699_923_000
-    assert "2.69 GB left" in done.stdout
+    assert "2.699923 GB left" in done.stdout
     assert (
         sum("token" in line for line in done.stdout.splitlines() if not line.startswith("{")) == 2
     )  # answers have one too

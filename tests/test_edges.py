@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 
 from flowtally import protocol
 from flowtally.edges import (
+    RECENT,
     Bucket,
+    begin_of_recent,
+    bucket_of,
     calendar_edges,
+    cut_ends,
     first_instant,
     format_instant,
     load_zone,
@@ -497,6 +501,55 @@ def test_the_window_of_an_instant_is_the_span_of_the_calendar_that_holds_it(
     assert end in edges[1:-1]
     assert start in edges or start < 0
     assert not [edge for edge in edges if start < edge < end]
+
+
+SPANS = st.sampled_from([bucket for bucket in get_args(Bucket) if bucket != "total"])
+
+
+@law
+@given(odd_ranges(), SPANS)
+def test_a_span_is_marked_where_it_is_not_a_whole_span_of_the_calendar(
+    odd: tuple[ZoneInfo, int, int], bucket: Bucket
+) -> None:
+    zone, start, end = odd
+    end = min(end, start + 3000 * HOUR // 4)
+    around = calendar_edges(bucket, max(start - 40 * 24 * HOUR, 0), end + 40 * 24 * HOUR, zone)[1:-1]
+    edges = calendar_edges(bucket, start, end, zone)
+    marked = cut_ends(bucket, edges, zone)
+    for span, (at, until) in enumerate(pairwise(edges)):
+        begun, ended = at in around or at < 33 * 24 * HOUR, until in around
+        if at >= 33 * 24 * HOUR:  # what is cut before 1970 is told below
+            assert marked.get(span) == {(True, True): None, (False, True): "start", (True, False): "end"}.get(
+                (begun, ended), "both"
+            )
+    assert cut_ends("total", [start, end], zone) == {}
+
+
+@law
+@given(odd_ranges(), SPANS)
+def test_what_is_shown_by_default_cuts_no_span(odd: tuple[ZoneInfo, int, int], bucket: Bucket) -> None:
+    zone, now, _ = odd
+    end = bucket_of(bucket, now, zone)[1]
+    start = begin_of_recent(bucket, end, zone)
+    edges = calendar_edges(bucket, start, end, zone)
+    assert cut_ends(bucket, edges, zone) == {}
+    assert edges[-2] <= now < edges[-1]
+    if bucket in ("month", "week") and start > 0:
+        assert len(edges) - 1 == RECENT[bucket]
+    if bucket in ("hour", "15m", "day") and start > 0:  # where the clock was changed, or a date was skipped
+        assert RECENT[bucket] - 1 <= len(edges) - 1 <= RECENT[bucket] + 5
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("bucket", ["15m", "hour", "day", "week", "month"])
+def test_nothing_is_cut_off_where_nothing_can_be(zone: str, bucket: Bucket) -> None:
+    named = load_zone(zone)
+    first = bucket_of(bucket, 0, named)[1]
+    assert cut_ends(bucket, calendar_edges(bucket, 0, first, named), named) == {}
+    assert begin_of_recent(bucket, first, named) == 0
+    last = parse_instant("9999-12-31T23:59:59.999Z") + 1
+    edges = calendar_edges(bucket, last - 40 * 24 * HOUR, last, named)
+    assert cut_ends(bucket, edges, named).get(len(edges) - 2) is None
 
 
 def test_the_window_goes_on_where_the_clock_was_set_back_across_midnight() -> None:

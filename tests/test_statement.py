@@ -66,6 +66,51 @@ def test_without_a_range_it_is_thirty_calendar_days_up_to_the_end_of_today(use: 
     assert len(answer.rows) == 30
 
 
+@pytest.mark.parametrize(
+    ("bucket", "start", "end", "rows"),
+    [
+        ("15m", "2026-03-14T13:15:00+01:00", "2026-03-15T13:15:00+01:00", 96),
+        ("hour", "2026-03-13T14:00:00+01:00", "2026-03-15T14:00:00+01:00", 48),
+        ("week", "2025-12-22T00:00:00+01:00", "2026-03-16T00:00:00+01:00", 12),
+        ("month", "2025-04-01T00:00:00+02:00", "2026-04-01T00:00:00+02:00", 12),
+        ("total", "2026-02-14T00:00:00+01:00", "2026-03-16T00:00:00+01:00", 1),
+    ],
+)
+def test_without_a_range_every_bucket_is_whole(
+    use: Any, ask: Any, bucket: str, start: str, end: str, rows: int
+) -> None:
+    answer = ask(bucket=bucket)
+    assert (answer.start, answer.end, len(answer.rows)) == (start, end, rows)
+    assert {row["cut"] for row in answer.rows} == {None}
+
+
+def test_a_month_without_dates_is_the_whole_month(use: Any, ask: Any) -> None:
+    use("2026-02-01T00:00:00Z", 115)
+    use("2026-02-28T12:00:00Z", 1)
+    assert bytes_of(ask(bucket="month"))[-2:] == [116, 0]
+    assert bytes_of(ask(bucket="month", end="2026-03-01"))[-1] == 116
+
+
+def test_one_end_alone_is_kept_and_the_other_cuts_nothing(use: Any, ask: Any) -> None:
+    begun = ask(bucket="week", start="2026-03-04")
+    assert (begun.start, begun.end) == ("2026-03-04T00:00:00+01:00", "2026-03-16T00:00:00+01:00")
+    assert [row["cut"] for row in begun.rows] == ["start", None]
+    ended = ask(bucket="month", end="2026-03-04")
+    assert (ended.start, ended.end) == ("2025-04-01T00:00:00+02:00", "2026-03-04T00:00:00+01:00")
+    assert [row["cut"] for row in ended.rows] == [None] * 11 + ["end"]
+
+
+def test_a_cut_bucket_is_marked_in_every_group_and_in_csv(use: Any, ask: Any) -> None:
+    use("2026-02-20T12:00:00Z", 1, user="ann")
+    use("2026-03-02T12:00:00Z", 2, user="bob")
+    answer = ask(start="2026-02-10", end="2026-03-05", bucket="month", by=("user",))
+    assert [row["cut"] for row in answer.rows] == ["start", "start", "end", "end"]
+    csv = to_csv(answer, columns_of(("user",))).decode().split("\r\n")
+    assert [line.rpartition(",")[2] for line in csv] == ["cut", "start", "start", "end", "end", ""]
+    assert [row["cut"] for row in ask(start="2026-02-10", end="2026-02-11", bucket="month").rows] == ["both"]
+    assert [row["cut"] for row in ask(start="2026-02-10", end="2026-02-11T12:00:00Z", bucket="total").rows] == [None]
+
+
 def test_a_day_of_summer_time_has_23_hours(use: Any, ask: Any) -> None:
     assert len(ask(start="2026-03-29", end="2026-03-30", bucket="hour").rows) == 23
 
@@ -151,6 +196,6 @@ def test_csv_quotes_text_and_disarms_formulas(use: Any, ask: Any) -> None:
     use("2026-03-10T12:00:00Z", 1, user='=HYPERLINK("x"),y')
     answer = ask(start="2026-03-10", end="2026-03-11", by=("user",))
     lines = to_csv(answer, columns_of(("user",))).decode().split("\r\n")
-    assert lines[0] == "start,end,user,user_id,bytes_up,bytes_down,bytes,requests"
+    assert lines[0] == "start,end,user,user_id,bytes_up,bytes_down,bytes,requests,cut"
     assert lines[1].split(",", 2)[2].startswith('"\'=HYPERLINK(""x""),y",usr_')
-    assert lines[1].endswith(",0,1,1,1")
+    assert lines[1].endswith(",0,1,1,1,")

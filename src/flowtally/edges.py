@@ -16,7 +16,7 @@ Two rules make every odd day come out right:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import takewhile
@@ -38,7 +38,12 @@ DateOrInstant = Annotated[
 ]
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
 
+Cut = Literal["start", "end", "both"]
+
 MAX_SPANS: Final = 100_000
+# How many spans a range has that does not say where it begins: a day of quarter hours, two of hours, a month of days, a
+# quarter of weeks, a year of months. `total` is one span, of as many days.
+RECENT: Final[dict[Bucket, int]] = {"15m": 96, "hour": 48, "day": 30, "week": 12, "month": 12, "total": 30}
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -258,6 +263,51 @@ def window_of(window: Literal["day", "month"], at: int, zone: ZoneInfo) -> tuple
         found = found.replace(day=1)
     edges = _date_edges(window, at, _MAX_MS, zone)
     return first_instant(found, zone), next(edges, _MAX_MS)
+
+
+def bucket_of(bucket: Bucket, at: int, zone: ZoneInfo) -> tuple[int, int]:
+    """The whole span of the zone's calendar that holds the instant. Of `total` there is none: any range is one."""
+    assert bucket != "total"
+    if bucket in _CLOCK_MS:
+        reach = _CLOCK_MS[bucket]  # a span is never longer
+        begun = max(_clock_edges(reach, at - reach - 1, at + 1, zone))
+        return begun, next(_clock_edges(reach, at, at + reach + 1, zone))
+    if bucket == "day" or bucket == "month":  # noqa: PLR1714  (so the types follow)
+        return window_of(bucket, at, zone)
+    day = local_date(at, zone)
+    monday = first_instant(day - timedelta(day.weekday()), zone)
+    return monday, next(_date_edges(bucket, at, _MAX_MS, zone), _MAX_MS)
+
+
+def cut_ends(bucket: Bucket, edges: Sequence[int], zone: ZoneInfo) -> dict[int, Cut]:
+    """Which spans between calendar edges are not whole, and where they were cut: only the first and the last can be.
+    Nothing is cut off where nothing can be: before 1970, and after the year 9999."""
+    if bucket == "total":
+        return {}
+    first, last = 0, len(edges) - 2
+    cut_start = edges[0] > 0 and bucket_of(bucket, edges[0], zone)[0] != edges[0]
+    cut_end = edges[-1] < _MAX_MS and bucket_of(bucket, edges[-1] - 1, zone)[1] != edges[-1]
+    if cut_start and cut_end and first == last:
+        return {first: "both"}
+    ends: dict[int, Cut] = {first: "start"} if cut_start else {}
+    return ends | {last: "end"} if cut_end else ends
+
+
+def begin_of_recent(bucket: Bucket, end: int, zone: ZoneInfo) -> int:
+    """Where as many whole spans begin as one looks at at once (RECENT), the last of them the one that ends at `end` or
+    is cut by it. Nothing is older than 1970."""
+    if bucket in _CLOCK_MS:
+        whole_end = bucket_of(bucket, end - 1, zone)[1]
+        return max(bucket_of(bucket, whole_end - RECENT[bucket] * _CLOCK_MS[bucket], zone)[0], 0)
+    day = local_date(end - 1, zone)
+    if bucket == "month":
+        months = day.year * 12 + day.month - RECENT[bucket]
+        found = date(months // 12, months % 12 + 1, 1)
+    elif bucket == "week":
+        found = day - timedelta(day.weekday() + 7 * (RECENT[bucket] - 1))
+    else:
+        found = day - timedelta(RECENT[bucket] - 1)
+    return max(first_instant(found, zone), 0)
 
 
 def _begun_day(at: int, zone: ZoneInfo) -> int:

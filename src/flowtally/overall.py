@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.edges import calendar_edges, format_instant, load_zone
+from flowtally.edges import calendar_edges, load_zone
 from flowtally.errors import BadRequest
 from flowtally.events import METERED
 from flowtally.ledger import accounts
@@ -25,11 +25,13 @@ from flowtally.statement import (
     DIMENSIONS,
     MAX_ROWS,
     Row,
+    Spans,
     check_by,
     check_rows,
     columns_of,
     fill_zero,
     show_rows,
+    show_spans,
     the_range,
     total,
 )
@@ -70,7 +72,7 @@ def make_overall_statement(
     by = check_by(question.by, ALL_DIMENSIONS)
     if question.top is not None and not by:
         raise BadRequest("top = ranks groups: say by what, such as by=account.", parameter="top")
-    start, end = the_range(question.start, question.end, zone, now)
+    start, end = the_range(question.bucket, question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
     known = None if moment is None else moment.known
     where = Where(
@@ -80,12 +82,12 @@ def make_overall_statement(
         products=question.products,
         until_block=None if moment is None else moment.block,
     )
-    times = [format_instant(edge, zone) for edge in edges]
-    rows = _rows(tx, usage, question, edges, where, by, times, known)
+    spans = show_spans(question.bucket, edges, zone)
+    rows = _rows(tx, usage, question, edges, where, by, spans, known)
     return OverallUsageAnswer(
         accounts=None if question.accounts is None else list(question.accounts),
-        start=times[0],
-        end=times[-1],
+        start=spans.times[0],
+        end=spans.times[-1],
         timezone=zone.key,
         bucket=question.bucket,
         rows=rows[0],
@@ -101,7 +103,7 @@ def _rows(
     edges: Sequence[int],
     where: Where,
     by: tuple[str, ...],
-    times: Sequence[str],
+    spans: Spans,
     known: Known | None,
 ) -> tuple[list[Row], list[Sum]]:
     """The rows, and the sums they show."""
@@ -112,10 +114,10 @@ def _rows(
         kept = fill_zero(kept, len(edges) - 1, by)
         others = fill_zero(others, len(edges) - 1, ()) if folded else []
     check_rows(len(kept) + len(others), "rows")
-    rows = show_rows(tx, kept, times, by, known)
+    rows = show_rows(tx, kept, spans, by, known)
     if question.top is None:
         return rows, kept
-    rest = [_others_row(row, by, folded) for row in show_rows(tx, others, times, ())]
+    rest = [_others_row(row, by, folded) for row in show_rows(tx, others, spans, ())]
     shown = [*kept, *others]
     marked = [row | {"others": 0} for row in rows] + rest
     ranks = {group: rank for rank, group in enumerate(ranking(sums, question.top_by))}

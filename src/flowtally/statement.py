@@ -10,13 +10,21 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from flowtally.edges import calendar_edges, first_instant, format_instant, load_zone, parse_bound
+from flowtally.edges import (
+    Cut,
+    begin_of_recent,
+    bucket_of,
+    calendar_edges,
+    cut_ends,
+    format_instant,
+    load_zone,
+    parse_bound,
+)
 from flowtally.errors import BadRange, BadRequest
 from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
 from flowtally.ledger import accounts, pools, users
@@ -28,7 +36,6 @@ from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 
 MAX_ROWS: Final = 100_000
-DEFAULT_DAYS: Final = 30
 DIMENSIONS: Final = ("user", "product", "status", "source")
 LABEL: Final = "label:"
 MAX_BY: Final = 8
@@ -66,7 +73,7 @@ def make_statement(
     account = accounts.read_account(tx, question.account, known)
     zone = load_zone(question.tz if question.tz is not None else account.timezone)
     by = check_by(question.by)
-    start, end = the_range(question.start, question.end, zone, now)
+    start, end = the_range(question.bucket, question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
     until = None if moment is None else moment.block
     where = Where(question.series, account.id, _user_ids(tx, question, known), question.products, until_block=until)
@@ -74,19 +81,18 @@ def make_statement(
     if question.fill == "zero":
         sums = fill_zero(sums, len(edges) - 1, by)
     check_rows(len(sums), "rows")
-    times = [format_instant(edge, zone) for edge in edges]
-    rows = show_rows(tx, sums, times, by, known)
+    spans = show_spans(question.bucket, edges, zone)
+    rows = show_rows(tx, sums, spans, by, known)
     as_of = None if moment is None else show_moment(moment)
-    return UsageAnswer(account.id, times[0], times[-1], zone.key, question.bucket, rows, total(sums), as_of)
+    return UsageAnswer(account.id, spans.times[0], spans.times[-1], zone.key, question.bucket, rows, total(sums), as_of)
 
 
-def the_range(start: str | None, end: str | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
-    """The instants asked for. Without `end`: to the end of today; without `start`: the 30 calendar days up to `end`."""
-    until = parse_bound(end, zone) if end is not None else first_instant(_local_date(now, zone) + timedelta(1), zone)
-    if start is not None:
-        return parse_bound(start, zone), until
-    first_day = _local_date(until - 1, zone) - timedelta(DEFAULT_DAYS - 1)
-    return max(first_instant(first_day, zone), 0), until
+def the_range(bucket: Bucket, start: str | None, end: str | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
+    """The instants asked for. What is left out cuts no bucket: without `end` the one that is running is the last (of
+    `total`: today), without `start` it is the first of as many as `edges.RECENT` says."""
+    last: Bucket = "day" if bucket == "total" else bucket
+    until = parse_bound(end, zone) if end is not None else bucket_of(last, now, zone)[1]
+    return begin_of_recent(bucket, until, zone) if start is None else parse_bound(start, zone), until
 
 
 def check_by(by: Sequence[str], known: Sequence[str] = DIMENSIONS) -> tuple[str, ...]:
@@ -157,7 +163,7 @@ def harmless(value: str | int | None) -> str | int | None:
 def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
     """The names of what a row holds, in order; `ranked`: also how many others it is the sum of."""
     groups = [column for name in by for column in (("user", "user_id") if name == "user" else (name,))]
-    return ("start", "end", *groups, *QUANTITIES, *(("others",) if ranked else ()))
+    return ("start", "end", *groups, *QUANTITIES, *(("others",) if ranked else ()), "cut")
 
 
 def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...] | None:
@@ -166,27 +172,33 @@ def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...
     return users_of(tx, question.account, question.users, known)
 
 
-def show_rows(
-    tx: Tx, sums: Sequence[Sum], times: Sequence[str], by: Sequence[str], known: Known | None = None
-) -> list[Row]:
-    """The sums with instants and names in words, those of now or of then; `times` are the edges."""
+class Spans(msgspec.Struct, frozen=True):
+    """The edges in words, and which spans between them are not whole."""
+
+    times: list[str]
+    cuts: dict[int, Cut]
+
+
+def show_spans(bucket: Bucket, edges: Sequence[int], zone: ZoneInfo) -> Spans:
+    return Spans([format_instant(edge, zone) for edge in edges], cut_ends(bucket, edges, zone))
+
+
+def show_rows(tx: Tx, sums: Sequence[Sum], spans: Spans, by: Sequence[str], known: Known | None = None) -> list[Row]:
+    """The sums with instants and names in words, those of now or of then."""
     names: dict[str, str] = {}
     if "user" in by:
         place = by.index("user")
         names = users.names_of(tx, {found.by[place] for found in sums}, known)
-    return [_row(found, times, by, names) for found in sums]
+    return [_row(found, spans, by, names) for found in sums]
 
 
-def _row(found: Sum, times: Sequence[str], by: Sequence[str], names: dict[str, str]) -> Row:
-    row: Row = {"start": times[found.span], "end": times[found.span + 1]}
+def _row(found: Sum, spans: Spans, by: Sequence[str], names: dict[str, str]) -> Row:
+    row: Row = {"start": spans.times[found.span], "end": spans.times[found.span + 1]}
     for name, value in zip(by, found.by, strict=True):
         if name == "user":
             row |= {"user": names.get(value, ""), "user_id": value}
         else:
             row[name] = int(value) if name == "status" else value
     up, down = found.bytes_up, found.bytes_down
-    return row | {"bytes_up": up, "bytes_down": down, "bytes": up + down, "requests": found.requests}
-
-
-def _local_date(at: int, zone: ZoneInfo) -> date:
-    return date.fromisoformat(format_instant(at, zone)[:10])
+    row |= {"bytes_up": up, "bytes_down": down, "bytes": up + down, "requests": found.requests}
+    return row | {"cut": spans.cuts.get(found.span)}

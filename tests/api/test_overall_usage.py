@@ -142,7 +142,20 @@ def test_arrow_says_the_same_as_json_with_types(trade: Client) -> None:
 def test_arrow_without_rows_has_its_columns(trade: Client) -> None:
     table = arrow(trade, "/v1/accounts/a/usage", by="user", product="nothing")
     assert table.num_rows == 0
-    assert table.column_names == ["start", "end", "user", "user_id", "bytes_up", "bytes_down", "bytes", "requests"]
+    groups, quantities = ["user", "user_id"], ["bytes_up", "bytes_down", "bytes", "requests"]
+    assert table.column_names == ["start", "end", *groups, *quantities, "cut"]
+
+
+def test_a_cut_bucket_is_marked_whatever_is_folded_and_in_every_form(trade: Client) -> None:
+    asked = {"from": "2026-02-20", "to": "2026-03-03", "bucket": "month", "by": "account", "top": 1}
+    rows = ask(trade, **asked)["rows"]
+    assert {(row["cut"], bool(row["others"])) for row in rows} == {
+        ("start", False),
+        ("start", True),
+        ("end", False),
+        ("end", True),
+    }
+    assert set(arrow(trade, "/v1/usage", **asked)["cut"].to_pylist()) == {"start", "end"}
 
 
 def test_sums_beyond_64_bits_are_decimals_in_arrow_and_whole_everywhere(trade: Client, usage: MemoryStore) -> None:
@@ -158,9 +171,9 @@ def test_sums_beyond_64_bits_are_decimals_in_arrow_and_whole_everywhere(trade: C
 def test_csv_leaves_the_names_of_others_empty_and_counts_them(trade: Client) -> None:
     text = trade.get("/v1/usage", params={**RANGE, "bucket": "total", "by": "account", "top": 1, "format": "csv"}).text
     header, first, others, _ = text.split("\r\n")
-    assert header == "start,end,account,bytes_up,bytes_down,bytes,requests,others"
-    assert first.endswith(",c,0,103,103,2,0")
-    assert others.endswith(",,0,46,46,8,3")
+    assert header == "start,end,account,bytes_up,bytes_down,bytes,requests,others,cut"
+    assert first.endswith(",c,0,103,103,2,0,")
+    assert others.endswith(",,0,46,46,8,3,")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "*/*;q=0", "image/*, text/plain"])

@@ -65,9 +65,9 @@ def test_csv_by_header_or_parameter(client: Client, acme: str, accept: str, form
 def test_csv_has_the_rows(client: Client, acme: str) -> None:
     text = client.get(PATH, params={**RANGE, "format": "csv", "by": "user", "user": "alice", "fill": "none"}).text
     header, row, end = text.split("\r\n")
-    assert header == "start,end,user,user_id,bytes_up,bytes_down,bytes,requests"
+    assert header == "start,end,user,user_id,bytes_up,bytes_down,bytes,requests,cut"
     assert row.startswith("2026-03-10T00:00:00+01:00,2026-03-11T00:00:00+01:00,alice,usr_")
-    assert row.endswith(",100,900,1000,1")
+    assert row.endswith(",100,900,1000,1,")
     assert end == ""
 
 

@@ -81,6 +81,23 @@ def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:
     assert max(len(line) for line in lines) <= 80
 
 
+def test_cut_buckets_are_marked_and_the_one_that_runs_is_named(flowtally: Program) -> None:
+    rows = [
+        {"start": "2026-05-31T00:00:00Z", "end": "2026-06-01T00:00:00Z", "cut": "start"} | USED,
+        {"start": "2026-06-01T00:00:00Z", "end": "2026-07-01T00:00:00Z", "cut": None} | USED,
+        {"start": "2026-07-01T00:00:00Z", "end": "2026-08-01T00:00:00Z", "cut": None} | USED,
+    ]
+    moment = {"block": 7, "instant": "2026-07-03T00:00:00Z", "earliest": None, "token": "t"}
+    answer = USAGE | {"timezone": "UTC", "bucket": "month", "rows": rows, "as_of": moment}
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, answer)
+    lines = flowtally("usage", "acme", "--bucket", "month").out.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["2026-05*", "2026-06", "2026-07", "total"]
+    assert lines[5:] == [
+        "* only a part of the month: 2026-05-31 to 2026-06-01",
+        "2026-07 is not over yet.",
+    ]
+
+
 def test_usage_as_csv_is_what_the_server_wrote(flowtally: Program) -> None:
     flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, b"start,bytes\r\n2026-07-01,5\r\n")
     assert flowtally("usage", "acme", "--csv").out == "start,bytes\r\n2026-07-01,5\r\n"

@@ -52,6 +52,7 @@ EXAMPLE = UsageAnswer(
             "bytes_down": 50_000,
             "bytes": 51_200,
             "requests": 1,
+            "cut": None,
         }
     ],
     Totals(1200, 50_000, 51_200, 1),
@@ -63,15 +64,16 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[
         DateOrInstant | None,
         Meta(
-            description="First instant: a date (its beginning in `tz`) or RFC 3339. Default: 30 calendar days up to "
-            "`to`.",
+            description="First instant: a date (its beginning in `tz`) or RFC 3339. Default: so that whole buckets are "
+            "answered: 96 quarter hours, 48 hours, 30 days (for `total`, too), 12 weeks or 12 months up to `to`.",
             examples=["2026-03-01"],
         ),
     ] = msgspec.field(name="from", default=None)
     end: Annotated[
         DateOrInstant | None,
         Meta(
-            description="End, excluded: a date or RFC 3339. Default: the end of today.",
+            description="End, excluded: a date or RFC 3339. Default: the end of the bucket that is running (for "
+            "`total`: of today).",
             examples=["2026-04-01T00:00:00+02:00"],
         ),
     ] = msgspec.field(name="to", default=None)
@@ -162,10 +164,12 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
 )
 def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Reply:
     """One consistent answer whose total is the sum of its rows; at most 100,000 rows, not paged. Spans follow the
-    zone's own calendar (a day may have 23 or 25 hours); the first and last are cut to the range. Rows carry what `by`
-    named; `user` comes with `user_id`, which never changes. CSV has the rows only, and a leading apostrophe where a
-    spreadsheet would take a name for a formula. Arrow has typed columns, and the rest of the answer in the schema's
-    metadata.
+    zone's own calendar (a day may have 23 or 25 hours). Without `from` and `to` every bucket is whole; the one that is
+    running is the last. A range that was asked for is answered to the millisecond: where it cuts the first or the last
+    bucket, `cut` of the row says at which end (`start`, `end` or `both`; null where the bucket is whole). Rows carry
+    what `by` named; `user` comes with `user_id`, which never changes. CSV has the rows only, and a leading apostrophe
+    where a spreadsheet would take a name for a formula. Arrow has typed columns, and the rest of the answer in the
+    schema's metadata.
 
     The answer's `as_of` says of which moment it is, and how far back can be asked; the same question with its token has
     the same answer for ever. CSV has it in the header `Flowtally-As-Of`."""
@@ -214,8 +218,10 @@ def answer_usage(
         [
             SPAN
             | {"account": "acme", "bytes_up": 1200, "bytes_down": 50_000, "bytes": 51_200, "requests": 1}
-            | {"others": 0},
-            SPAN | {"account": None, "bytes_up": 10, "bytes_down": 90, "bytes": 100, "requests": 7, "others": 3},
+            | {"others": 0, "cut": None},
+            SPAN
+            | {"account": None, "bytes_up": 10, "bytes_down": 90, "bytes": 100, "requests": 7}
+            | {"others": 3, "cut": None},
         ],
         Totals(1210, 50_090, 51_300, 8),
         AS_OF,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -14,6 +15,7 @@ from flowtally.cli.dates import Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
+from flowtally.edges import parse_instant
 from flowtally.permissions import create_for_owner
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
 from flowtally.texts import split_names
@@ -31,7 +33,10 @@ Examples:
   flowtally usage acme --as-of 2026-07-01T00:00:00Z
 """
 # What is no group of a row. `user_id` comes with `user` for programs: names can be used again, ids cannot.
-NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id", "others"})
+NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id", "others", "cut"})
+
+CUT: Final = "*"
+NAMES: Final = {"15m": "quarter hour"}  # of buckets, where they are not their own name
 
 Row = dict[str, str | int | None]
 
@@ -123,14 +128,34 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
     whole = not sys.stdout.isatty()
     for line in chart(bars, output.width(), unicode=output.unicode_blocks(), whole=whole):
         say(line)
+    for line in footnotes(answer):
+        say(line, style="dim")
 
 
 def _bar(row: Row, bucket: str, size: str) -> Bar:
     folded = row.get("others")
     groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
     groups = [f"{folded} others"] if folded else groups
-    when = [] if bucket == "total" and groups else [label_of(str(row["start"]), bucket)]
+    when = [] if bucket == "total" and groups else [_span_of(row, bucket)]
     return Bar("  ".join(when + groups), int(row["bytes"] or 0), (size, _requests(int(row["requests"] or 0))))
+
+
+def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
+    """What the mark of a cut bucket means, and which one is not over at the answer's moment."""
+    cuts = {str(row["start"]): row for row in answer.rows if row.get("cut")}
+    for row in cuts.values():
+        start, end = short(str(row["start"])), short(str(row["end"]))
+        yield f"{CUT} only a part of the {NAMES.get(answer.bucket, answer.bucket)}: {start} to {end}"
+    if answer.bucket == "total" or answer.as_of is None or not answer.rows:
+        return
+    last = answer.rows[-1]  # rows stand in the order of their spans
+    now = parse_instant(answer.as_of.instant)
+    if parse_instant(str(last["start"])) <= now < parse_instant(str(last["end"])):
+        yield f"{label_of(str(last['start']), answer.bucket)} is not over yet."
+
+
+def _span_of(row: Row, bucket: str) -> str:
+    return label_of(str(row["start"]), bucket) + (CUT if row.get("cut") else "")
 
 
 def _requests(count: int) -> str:

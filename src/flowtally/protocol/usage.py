@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import Instant
+from flowtally.edges import Cut, Instant
 from flowtally.protocol.words import AsOf, Bucket, Totals
 
 
@@ -15,6 +15,7 @@ class UsageRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was used in one span by one group: a description, for the members of a row depend on the question. Those
     that it splits by are there, labels as `label:<name>`.
 
+    cut: Where the range cuts the bucket of the row: at its start, its end or both. Null where the bucket is whole.
     account: The account's id, or null; where it is split by `account`.
     user: The user's name, empty without a user; where it is split by `user`.
     user_id: The user's id; where it is split by `user`.
@@ -30,6 +31,7 @@ class UsageRow(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_down: int
     bytes: int
     requests: int
+    cut: Cut | None
     account: str | None = None
     user: str | None = None
     user_id: str | None = None
