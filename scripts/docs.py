@@ -119,7 +119,7 @@ def routes_page() -> str:
         "# Routes",
         "",
         "A server gives the whole contract, with messages and examples, as a page at `/docs` and as OpenAPI 3.1 at "
-        "`/schema/openapi.json`. "
+        "`/schema/openapi.json` ([clients from it](../openapi.md)). "
         "Writes take an `Idempotency-Key`. What a right is and which scope has it: [rights](rights.md).",
         "",
         "| route | does | right |",
