@@ -13,16 +13,17 @@ from msgspec import structs
 
 from flowtally import burndown
 from flowtally.balance import Burnt, Purses, burn_purses, show_pool, units_of
-from flowtally.edges import format_if_any, format_instant, load_zone, merge_edges, window_of
+from flowtally.edges import format_if_any, format_instant, merge_edges
 from flowtally.errors import BadRange
 from flowtally.ledger import accounts, allocations, pools, users
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
-from flowtally.ledger.users import Limit, User
+from flowtally.ledger.users import User
+from flowtally.limits import limit_state, window_at
 from flowtally.moment import Moment, show_moment
-from flowtally.protocol import AllocationAnswer, LimitState, UserBalanceAnswer
+from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 
 Ask = Callable[[Where, list[int]], Sequence[Sum]]
@@ -49,7 +50,7 @@ def make_user_balance(
     then = None if moment is None else moment.known
     account = accounts.read_account(tx, account_id, then)
     found = users.read_user(tx, account_id, user, then)
-    start, resets_at = _window(found.limit, account, at)
+    start, resets_at = window_at(found.limit, account, at)
     burnt = burn_user(
         tx,
         account,
@@ -67,7 +68,7 @@ def make_user_balance(
         at=format_instant(at),
         status=found.status,
         funded=found.funded,
-        limit=_limit_state(found.limit, in_window, resets_at),
+        limit=None if found.limit is None else limit_state(found.limit, in_window, resets_at),
         pools={name: show_pool(one.balance, one.unit) for name, one in burnt.pools.items()},
         allocations=_show_burnt(found, burnt, at),
         as_of=None if moment is None else show_moment(moment),
@@ -171,29 +172,6 @@ def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequ
         {name: [] for name in names},
         max(account.carry_from, user.created_at),
         account.overage,
-    )
-
-
-def _window(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:
-    """Where the window that holds `at` begins, and where the next one does."""
-    if limit is None or limit.window == "lifetime":
-        return burndown.BEGINNING, None
-    start, end = window_of(limit.window, at, load_zone(account.timezone))
-    return max(start, burndown.BEGINNING), end
-
-
-def _limit_state(limit: Limit | None, sums: Sequence[Sum], resets_at: int | None) -> LimitState | None:
-    if limit is None:
-        return None
-    used = sum(one.requests if limit.unit == "requests" else one.bytes_up + one.bytes_down for one in sums)
-    return LimitState(
-        unit=limit.unit,
-        window=limit.window,
-        limit=limit.amount,
-        used=used,
-        left=max(0, limit.amount - used),
-        exceeded=used >= limit.amount,
-        resets_at=format_if_any(resets_at),
     )
 
 

@@ -32,7 +32,7 @@ SOURCES: Final = "/v1/sources"
 COUNTERS: Final = "/v1/counters"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
 # These change what items say at most, or (`as_of`) where the list ends: whoever goes on with a cursor skips nothing.
-NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "as_of"})
+NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "limits", "as_of"})
 INSTEAD: Final = {SOURCES: {"source"}}  # asks for one thing, and takes no cursor
 GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ", tokens.encode("as_of", ("", 1, 1, 1)),
                   tokens.encode("as_of", 1)[:-1], "..%2f..%2fetc"]  # fmt: skip
@@ -41,7 +41,13 @@ GARBAGE: Final = ["", "4711.5", "acme", "!!!", "A" * 5_000, "%00", "eyJhIjoxfQ",
 ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts": [{}],
     "/v1/accounts/{account}/grants": [{}, {"source": "manual"}, {"source": "order"}, {"reference": ""}],
-    "/v1/accounts/{account}/users": [{}, {"deleted": "true"}, {"pool": "traffic"}, {"product": "residential"}],
+    "/v1/accounts/{account}/users": [
+        {},
+        {"deleted": "true"},
+        {"pool": "traffic"},
+        {"product": "residential"},
+        {"exceeded": "true"},
+    ],
     "/v1/accounts/{account}/users/{user}/allocations": [{}],
     "/v1/accounts/{account}/vouchers": [{}, {"status": "unused"}, {"status": "revoked"}, {"code": "A" * 16}],
     "/v1/accounts/{account}/wallet/entries": [{}, {"reference": ""}],
@@ -110,7 +116,7 @@ class Shop:
             self._do(f"{of}/periods", {"from": f"2026-0{n + 1}-01", "to": f"2026-0{n + 1}-11"})
             self.clock.at += DAY_MS
         for name in (f"{short} of {account}" for short in ("fay", "gus", "hal", "ida")):
-            self._do(f"{of}/users", {"name": name, "funded": True, "product": "residential"})
+            self._do(f"{of}/users", {"name": name, "funded": True, "product": "residential", "limit": {"amount": 0}})
             for n in range(3):
                 self._do(f"{of}/users/{name}/allocations", {"amount": 10 + n})
                 self._do(f"{of}/users/{name}/whitelist/traffic/192.0.2.{n}", {}, "PUT")

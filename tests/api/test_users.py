@@ -44,6 +44,7 @@ def test_a_user_is_made_read_by_name_and_id_changed_renamed_and_deleted(client: 
         "managed": True,
         "erased_at": None,
         "used": None,
+        "limit_state": None,
     }
     by_id = f"{USERS}/{user['id']}"
     assert client.get(by_id).json() == client.get(f"{USERS}/fay").json() == user

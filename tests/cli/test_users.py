@@ -98,7 +98,7 @@ def test_delete_and_list_ask_for_what_they_say(flowtally: Program) -> None:
     flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER], "next": None})
     assert flowtally("user", "delete", "acme", "ann", "--json").document["status"] == "deleted"
     ran = flowtally("user", "list", "acme", "--deleted")
-    assert flowtally.fake.asked[-1].query == {"deleted": ["true"]}
+    assert flowtally.fake.asked[-1].query == {"deleted": ["true"], "limits": ["true"]}
     assert "usr_1" in ran.out
 
 
@@ -106,7 +106,12 @@ def test_list_filters_and_shows_what_each_ever_used(flowtally: Program) -> None:
     used = {"bytes_up": 1, "bytes_down": 1999, "bytes": 2000, "requests": 7}
     flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER | {"used": used}], "next": None})
     out = flowtally("user", "list", "acme", "--pool", "mobile", "--product", "isp", "--usage").out
-    assert flowtally.fake.asked[-1].query == {"pool": ["mobile"], "product": ["isp"], "usage": ["true"]}
+    assert flowtally.fake.asked[-1].query == {
+        "pool": ["mobile"],
+        "product": ["isp"],
+        "usage": ["true"],
+        "limits": ["true"],
+    }
     assert out.splitlines()[1].split()[-3:] == ["2", "kB", "7"]
 
 
@@ -144,3 +149,17 @@ def test_allocate_and_return_take_amounts_in_words(flowtally: Program) -> None:
     assert flowtally("user", "return", "acme", "ann", "alc_1", "1KB", "--json").document["returned"] == 180
     bodies = [one.body for one in flowtally.fake.asked if one.path.endswith("return")]
     assert bodies == [{"amount": None}, {"amount": 1000}]
+
+
+def test_who_is_over_a_limit_is_told_in_the_list(flowtally: Program) -> None:
+    state = {"unit": "bytes", "window": "month", "limit": 5, "used": 7, "left": 0, "exceeded": True, "resets_at": None}
+    within = USER | {"name": "bob", "limit_state": state | {"used": 1, "left": 4, "exceeded": False}}
+    users = [USER | {"limit_state": state}, within]
+    flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": users, "next": None})
+    over, under = flowtally("user", "list", "acme").out.splitlines()[1:]
+    assert "active, over limit" in over
+    assert "over limit" not in under
+    flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [], "next": None})
+    assert flowtally("user", "list", "acme", "--exceeded").out == "Nobody is over a limit.\n"
+    assert flowtally.fake.asked[-1].query == {"limits": ["true"], "exceeded": ["true"]}
+    assert flowtally("user", "list", "acme", "--exceeded", "--json").document == []

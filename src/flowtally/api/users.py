@@ -14,6 +14,7 @@ from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
+from flowtally.api.weights import of_users
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import (
@@ -34,15 +35,18 @@ from flowtally.errors import (
 )
 from flowtally.funding import delete_user as delete_funded_user
 from flowtally.ledger import managed, names, users
+from flowtally.ledger.accounts import read_account
 from flowtally.ledger.names import Borne
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.users import User
+from flowtally.limits import limit_states
 from flowtally.protocol import (
     AllocationAnswer,
     LimitSetting,
     LimitState,
     NameAnswer,
     PoolBalance,
+    Totals,
     UsageAnswer,
     UserAnswer,
     UserBalanceAnswer,
@@ -66,6 +70,10 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     product: Annotated[str | None, Meta(description="Only users of this product.")] = None
     usage: Annotated[bool, Meta(description="With all that each ever used, as `used`.")] = False
+    limits: Annotated[bool, Meta(description="With where each limit stands now, as `limit_state`.")] = False
+    exceeded: Annotated[
+        bool, Meta(description="Only users of whose limit nothing is left now, with its `limit_state`.")
+    ] = False
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 
@@ -92,8 +100,9 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     """Its name is borne once in the account while it is in use. A user that traffic brought under this name to
     this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
-    allocated to it, and left out of the account's balance. A `limit` never pays, it only refuses. The `password` is
-    kept encrypted and never answered here. An account has `max_users` managed users at most."""
+    allocated to it, and left out of the account's balance. A `limit` never pays, and it stops no traffic by itself:
+    the list with `exceeded=true` says who is over. The `password` is kept encrypted and never answered here. An
+    account has `max_users` managed users at most."""
     return show(
         managed.create_user(
             call.tx,
@@ -116,12 +125,17 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     may="users:read",
     summary="List users",
     query=UsersQuery,
+    weigh=of_users,
     answer=Listed(UserAnswer),
     errors=(UnknownAccount, NotFound),
     example={"items": [EXAMPLE], "next": None},
 )
 def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
-    """In the order they were made. `id` never changes; `name` is what the user is called now, or was last."""
+    """In the order they were made. `id` never changes; `name` is what the user is called now, or was last.
+
+    A limit counts, it stops nothing by itself: ask for those who are over (`exceeded`), or for one user's balance, and
+    let your proxy refuse. A page of `exceeded` may have fewer items than `limit`, or none, and still a `next`."""
+    told = _Limits(call, account)
     page = users.list_users(
         call.tx,
         account,
@@ -130,12 +144,35 @@ def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
         deleted=query.deleted,
         pool=query.pool,
         product=query.product,
+        over=told.exceeded if query.exceeded else None,
     )
-    if not query.usage:
-        return show_page(page, show)
-    ids = [one.id for one in page.items]
-    used = lifetime_use(call.tx, call.usage, account, ids, call.now)
-    return show_page(page, lambda one: msgspec.structs.replace(show(one), used=total(used[one.id].values())))
+    if query.limits and not query.exceeded:
+        told.ask(page.items)
+    used: dict[str, Totals] = {}
+    if query.usage:
+        ids = [one.id for one in page.items]
+        by_pool = lifetime_use(call.tx, call.usage, account, ids, call.now)
+        used = {id: total(pools.values()) for id, pools in by_pool.items()}
+    return show_page(
+        page,
+        lambda one: msgspec.structs.replace(show(one), used=used.get(one.id), limit_state=told.states.get(one.id)),
+    )
+
+
+class _Limits:
+    """Where the limits of the users of one list stand, from one question."""
+
+    def __init__(self, call: Call, account: str) -> None:
+        self._call, self._account = call, account
+        self.states: dict[str, LimitState] = {}
+
+    def ask(self, listed: list[User]) -> None:
+        account = read_account(self._call.tx, self._account)
+        self.states = limit_states(account, self._call.usage, listed, self._call.now)
+
+    def exceeded(self, listed: list[User]) -> list[bool]:
+        self.ask(listed)
+        return [self.states[one.id].exceeded for one in listed]
 
 
 @operation(

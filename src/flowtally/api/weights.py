@@ -74,6 +74,12 @@ def of_usage(query: Any, now: int) -> Weight:
     return Weight(large, f"{shape} as of" if query.as_of is not None else shape)
 
 
+def of_users(query: Any, now: int) -> Weight:
+    """Of a list of users: what it tells of their use is one question about all of them, else it asks for none."""
+    told = [name for name in ("usage", "limits", "exceeded") if getattr(query, name)]
+    return Weight(shape=" ".join(told)) if told else SMALL
+
+
 def of_export(query: Any, now: int) -> Weight:
     """Every row: large, however quick the last one was."""
     return LARGE

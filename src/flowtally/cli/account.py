@@ -46,7 +46,8 @@ def create(
 
 @commands.command("list")
 def list_all(json: Json = False) -> None:
-    """All accounts."""
+    """All accounts with their status. flowtally counts; it does not stop the traffic of a suspended account, or of one
+    whose balance is empty (`flowtally balance`): let your proxy refuse."""
     with ask.client() as client:
         found = list(client.accounts())
     if json:
@@ -69,7 +70,7 @@ def change(
     timezone: Zone = None,
     status: Annotated[
         Literal["active", "suspended", "closed"] | None,
-        typer.Option("--status", help="A closed account takes no more usage."),
+        typer.Option("--status", help="Stops no traffic by itself. A closed account takes no more usage."),
     ] = None,
     json: Json = False,
 ) -> None:

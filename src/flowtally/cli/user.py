@@ -53,6 +53,12 @@ Examples:
   flowtally user create acme shop-7 --funded
   flowtally user create acme bob --product residential --password < bob.txt
 """
+LIST: Final = """\
+\b
+Examples:
+  flowtally user list acme
+  flowtally user list acme --exceeded
+"""
 CHANGE: Final = """\
 \b
 Examples:
@@ -78,7 +84,7 @@ Stopping this command with Ctrl-C does not stop the server, which goes on.
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id or present name.")]
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="10GB, 1.5GiB, or a plain number in the pool's unit.")]
-LimitAmount = Annotated[str | None, typer.Option("--limit", help="At most this much: 5GB, or a plain number.")]
+LimitAmount = Annotated[str | None, typer.Option("--limit", help="5GB, or a plain number; counts, stops nothing.")]
 Unit = Annotated[Literal["bytes", "requests"], typer.Option("--unit", help="What the limit counts.")]
 Window = Annotated[
     Literal["lifetime", "day", "month"],
@@ -117,20 +123,26 @@ def create(
         _show(client.create_user(account, request), json)
 
 
-@commands.command("list", epilog=example("flowtally user list acme"))
+@commands.command("list", epilog=LIST)
 def list_all(
     account: Account,
     deleted: Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")] = False,
     pool: Annotated[str | None, typer.Option("--pool", help="Only users whose product this pool pays.")] = None,
     product: Annotated[str | None, typer.Option("--product", help="Only users of this product.")] = None,
     used: Annotated[bool, typer.Option("--usage", help="With all that each ever used.")] = False,
+    exceeded: Annotated[bool, typer.Option("--exceeded", help="Only users who are over their limit now.")] = False,
     json: Json = False,
 ) -> None:
-    """All users of an account; most are made the first time their name is seen."""
+    """All users of an account, and who of them is disabled or over the limit. Most are made the first time their name
+    is seen. flowtally counts; it does not stop traffic by itself: let your proxy refuse those users."""
     with ask.client() as client:
-        found = list(client.users(account, deleted=deleted, pool=pool, product=product, usage=used))
+        which = {"deleted": deleted, "usage": used, "limits": True, "exceeded": exceeded}
+        found = list(client.users(account, pool=pool, product=product, **which))
     if json:
         document(found)
+        return
+    if exceeded and not found:
+        say("Nobody is over a limit.")
         return
     if used:
         table((*COLUMNS, "used", "requests"), [(*_row(one), *_used(one)) for one in found], right=frozenset({7, 8}))
@@ -173,12 +185,13 @@ def change(
     unit: Unit = "bytes",
     window: Window = "lifetime",
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take the limit away.")] = False,
-    status: Annotated[Status | None, typer.Option("--status", help="Whether it may go on.")] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Tells whether it may go on.")] = None,
     password: Password = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="Take the password away.")] = False,
     json: Json = False,
 ) -> None:
-    """Change what is given. A new limit replaces the old one, unit and window included."""
+    """Change what is given. A new limit replaces the old one, unit and window included. Neither a limit nor a status
+    stops traffic by itself: ask who is over (`flowtally user list ACCOUNT --exceeded`), and let your proxy refuse."""
     for given, taken, option in (
         (product is not None, no_product, "product"),
         (limit is not None, no_limit, "limit"),
@@ -386,7 +399,8 @@ def _limit(limit: LimitSetting | None) -> str:
 
 def _row(one: UserAnswer) -> tuple[str, ...]:
     funded = "yes" if one.funded else ""
-    return one.id, one.name, one.status, one.product or "", _limit(one.limit), funded, when(one.created_at)
+    status = f"{one.status}, over limit" if one.limit_state is not None and one.limit_state.exceeded else one.status
+    return one.id, one.name, status, one.product or "", _limit(one.limit), funded, when(one.created_at)
 
 
 def _used(one: UserAnswer) -> tuple[str, str]:

@@ -316,11 +316,19 @@ def change_account(account: str, change: p.AccountChange) -> Call[p.AccountAnswe
 
 
 def users(
-    account: str, *, deleted: bool = False, pool: str | None = None, product: str | None = None, usage: bool = False
+    account: str,
+    *,
+    deleted: bool = False,
+    pool: str | None = None,
+    product: str | None = None,
+    usage: bool = False,
+    limits: bool = False,
+    exceeded: bool = False,
 ) -> Listing[p.UserAnswer]:
-    """`deleted`: also those that were deleted. Only those of a `pool` or `product`; `usage`: with all that each ever
-    used."""
-    query = _given(deleted="true" if deleted else None, pool=pool, product=product, usage="true" if usage else None)
+    """`deleted`: also those that were deleted. Only those of a `pool` or `product`, or `exceeded`: who are over their
+    limit now; `usage`: with all that each ever used, `limits`: with where each limit stands."""
+    switches = {"deleted": deleted, "usage": usage, "limits": limits, "exceeded": exceeded}
+    query = _given(pool=pool, product=product) | {name: "true" for name, on in switches.items() if on}
     return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer], query)
 
 

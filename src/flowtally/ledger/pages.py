@@ -20,6 +20,7 @@ from flowtally.texts import may_be_known
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
+LOOKED_AT: Final = 10_000  # rows of a page that is chosen by something else than the ledger
 
 T = TypeVar("T")
 
@@ -58,6 +59,33 @@ def read_page(
     if len(rows) <= limit:
         return Page(found, None)
     return Page(found, (walk or walk_of(tx, kind, asked)).cursor(rows[limit - 1].page_key))
+
+
+def read_chosen(
+    tx: Connection,
+    kind: str,
+    query: Select[Any],
+    order: ColumnElement[str],
+    make: Callable[..., T],
+    choose: Callable[[list[T]], list[bool]],
+    asked: tuple[str | bool | None, ...] = (),
+    *,
+    after: str | None,
+    limit: int,
+) -> Page[T]:
+    """The same of those rows that `choose` takes, by what the ledger does not know. It is asked once, about at most
+    LOOKED_AT rows: a page may be short, or empty, and still have a `next`."""
+    if not 1 <= limit <= MAX_LIMIT:
+        raise BadRequest(f"limit is {limit}; 1 to {MAX_LIMIT} are allowed")
+    walk = walk_of(tx, kind, asked)
+    if after is not None:
+        query = query.where(order > _key(walk, after))
+    rows = tx.execute(query.add_columns(order.label("page_key")).order_by(order).limit(LOOKED_AT + 1)).all()
+    found = [make(*row[:-1]) for row in rows[:LOOKED_AT]]
+    taken = [index for index, chosen in enumerate(choose(found)) if chosen]
+    last = taken[limit - 1] if len(taken) > limit else LOOKED_AT - 1 if len(rows) > LOOKED_AT else None
+    items = [found[index] for index in taken[:limit]]
+    return Page(items, None if last is None else walk.cursor(rows[last].page_key))
 
 
 def walk_of(tx: Connection, kind: str, asked: tuple[str | bool | None, ...]) -> Walk:

@@ -7,7 +7,7 @@ set about one (a limit, a status, a password) is kept by `managed`, and read her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -20,7 +20,7 @@ from flowtally.ledger.accounts import read_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
 from flowtally.ledger.names import NOBODY, History, Name
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_chosen, read_page
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
 from flowtally.ledger.texts import MAX_INSTANT, check_text
@@ -37,7 +37,7 @@ LimitWindow = Literal["lifetime", "day", "month"]
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """At most `amount` in each window of the account's calendar. It never pays, it only refuses."""
+    """At most `amount` in each window of the account's calendar. It never pays, and stops nothing by itself."""
 
     amount: int
     unit: LimitUnit = "bytes"
@@ -168,9 +168,11 @@ def list_users(
     deleted: bool = False,
     pool: str | None = None,
     product: str | None = None,
+    over: Callable[[list[User]], list[bool]] | None = None,
 ) -> Page[User]:
     """Users of the account in order of id, which is the order they were made in; `deleted`: also those that were
-    deleted; only those of this pool or product. UnknownAccount, NotFound (pool)."""
+    deleted; only those of this pool or product. `over`: only those with a limit of whom it says so. UnknownAccount,
+    NotFound (pool)."""
     read_account(tx, account)
     query = query_users(account)
     if not deleted:
@@ -180,7 +182,10 @@ def list_users(
     if product is not None:
         query = query.where(managed_users.c.product == product)
     asked = (account, deleted, pool, product)
-    return read_page(tx, "users", query, users.c.id, as_user, asked, after=after, limit=limit)
+    if over is None:
+        return read_page(tx, "users", query, users.c.id, as_user, asked, after=after, limit=limit)
+    query, chosen = query.where(managed_users.c.limit_amount.is_not(None)), (*asked, "exceeded")
+    return read_chosen(tx, "users", query, users.c.id, as_user, over, chosen, after=after, limit=limit)
 
 
 def in_pool(known: Pools, pool: str) -> ColumnElement[bool]:

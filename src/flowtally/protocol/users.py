@@ -13,7 +13,7 @@ from flowtally.protocol.words import AsOf, Totals
 
 
 class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The most a user may use. A limit never pays, it only refuses.
+    """The most a user may use. flowtally counts and says who is over it; it does not stop traffic by itself.
 
     amount: The most it may use in each window.
     window: Over what it is counted: for ever, or by the day or month of the account's calendar.
@@ -72,6 +72,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
     managed: Whether somebody made or changed it; the others are only known from traffic.
     erased_at: When its name was erased; null: it was not.
     used: All it ever used; null in lists that were not asked for it.
+    limit_state: Where its limit stands now; null without a limit, and in lists that were not asked for it.
     """
 
     id: str
@@ -86,6 +87,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
     managed: bool = False
     erased_at: Instant | None = None
     used: Totals | None = None
+    limit_state: LimitState | None = None
 
 
 class PasswordAnswer(msgspec.Struct, frozen=True):
