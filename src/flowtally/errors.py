@@ -83,7 +83,11 @@ from collections.abc import Mapping
 
 
 class FlowtallyError(Exception):
-    """Base of all answers that are errors. `extra` is added to the problem document."""
+    """Something failed inside that should not have. The server's log has it under `request_id`. Nothing is known to be
+    wrong with the request.
+
+    The base of all answers that are errors. `extra` is added to the problem document.
+    """
 
     status = 500
     code = "internal"
@@ -96,22 +100,32 @@ class FlowtallyError(Exception):
 
 
 class BadRequest(FlowtallyError):
+    """The request cannot be understood: a parameter, header or path that is unknown, or of a form that it cannot have.
+    `detail` names it."""
+
     status = 400
     code = "bad_request"
     title = "Bad request"
 
 
 class MalformedBody(BadRequest):
+    """The body is no JSON, or no valid gzip or zstd. `detail` says where, `excerpt` shows the place."""
+
     code = "malformed_body"
     title = "The body cannot be read"
 
 
 class UnknownZone(BadRequest):
+    """Time zones have the names of the IANA database, such as `Europe/Berlin`."""
+
     code = "unknown_zone"
     title = "Unknown time zone"
 
 
 class BadRange(BadRequest):
+    """The range ends before it begins, or it makes more rows than may be answered: ask for larger buckets, fewer groups
+    or a shorter range."""
+
     code = "bad_range"
     title = "The range cannot be answered"
 
@@ -124,6 +138,9 @@ class NotYet(BadRange):
 
 
 class Unauthenticated(FlowtallyError):
+    """There is no token, or none that is known: it was revoked, or belongs to another server. Send `Authorization:
+    Bearer` and the token."""
+
     status = 401
     code = "unauthenticated"
     title = "Who is asking?"
@@ -144,17 +161,25 @@ class CredentialExpired(Unauthenticated):
 
 
 class Forbidden(FlowtallyError):
+    """The credential is known, and lacks the right that this needs; `detail` names it. Use another credential, or have
+    the right given to this one."""
+
     status = 403
     code = "forbidden"
     title = "Not allowed"
 
 
 class SourceNotYours(Forbidden):
+    """A source belongs to the sender that used it first. Choose another name, or have the source handed over to your
+    sender."""
+
     code = "source_not_yours"
     title = "The source belongs to another sender"
 
 
 class NotYourAccount(Forbidden):
+    """The credential sends for one account, and a numbered event names another one. Nothing is stored."""
+
     code = "not_your_account"
     title = "The credential writes for another account"
 
@@ -168,22 +193,31 @@ class AddressNotAllowed(Forbidden):
 
 
 class NotFound(FlowtallyError):
+    """There is no such thing, or it belongs to another account: both look alike."""
+
     status = 404
     code = "not_found"
     title = "Not found"
 
 
 class UnknownAccount(NotFound):
+    """There is no account with this id, or the credential belongs to another one. Accounts are made with `POST
+    /v1/accounts`."""
+
     code = "unknown_account"
     title = "Unknown account"
 
 
 class UnknownUser(NotFound):
+    """The account has no user with this id or present name."""
+
     code = "unknown_user"
     title = "Unknown user"
 
 
 class MethodNotAllowed(FlowtallyError):
+    """The header `Allow` says what is served at this path."""
+
     status = 405
     code = "method_not_allowed"
     title = "Method not allowed"
@@ -198,28 +232,39 @@ class NotAcceptable(FlowtallyError):
 
 
 class SlowBody(FlowtallyError):
+    """The body stood still, or took too long as a whole. Nothing was done: send the request again."""
+
     status = 408
     code = "slow_body"
     title = "The body did not arrive in time"
 
 
 class Conflict(FlowtallyError):
+    """The request is fine, and the present state does not allow it. `detail` says what stands in the way."""
+
     status = 409
     code = "conflict"
     title = "Conflict with the present state"
 
 
 class AccountSuspended(Conflict):
+    """Nothing of value leaves or reaches a suspended account until it is active again. Its use is counted all the
+    same."""
+
     code = "account_suspended"
     title = "The account is suspended"
 
 
 class NameTaken(Conflict):
+    """Another user of the account has this name. Choose another one."""
+
     code = "name_taken"
     title = "The name is in use"
 
 
 class NotCovered(Conflict):
+    """More was asked for than the balance holds; `left` says how much there is. Give a grant first, or ask for less."""
+
     code = "not_covered"
     title = "The balance does not cover it"
 
@@ -233,11 +278,15 @@ class InsufficientFunds(Conflict):
 
 
 class PlanRetired(Conflict):
+    """It is kept for its purchases, and cannot be bought any more."""
+
     code = "plan_retired"
     title = "The plan is no longer sold"
 
 
 class LimitReached(Conflict):
+    """A setting says how many there may be, and there are as many; `limit` says it."""
+
     code = "limit_reached"
     title = "There may be no more of them"
 
@@ -250,16 +299,22 @@ class VoucherEnded(Conflict):
 
 
 class CheckInsOff(Conflict):
+    """A setting of the server says what a check-in gives, and it is 0."""
+
     code = "check_ins_off"
     title = "Check-ins give nothing here"
 
 
 class CheckedIn(Conflict):
+    """An account checks in once a day of its own calendar; `next_at` says from when it may again."""
+
     code = "checked_in"
     title = "Checked in already today"
 
 
 class CheckInCapReached(Conflict):
+    """What check-ins may give in a month is bounded by a setting; `next_at` says from when there is more."""
+
     code = "check_in_cap_reached"
     title = "This month's check-ins gave all they may"
 
@@ -286,16 +341,23 @@ class PeriodOverlap(Conflict):
 
 
 class IdempotencyMismatch(Conflict):
+    """This key was used for another request: another body, method or path. Use a new key for a new request."""
+
     code = "idempotency_mismatch"
     title = "Idempotency-Key was used with another body"
 
 
 class NotAsExpected(Conflict):
+    """A correction said with `expects` what the event stands at, and it stands elsewhere: somebody corrected it before.
+    Nothing of the request is stored. Look at the event, then decide anew."""
+
     code = "not_as_expected"
     title = "The event does not stand at what the correction expects"
 
 
 class SequenceGap(Conflict):
+    """Numbered events go on at the source's mark plus 1, without holes. `sequence` is the mark. Nothing is stored."""
+
     code = "sequence_gap"
     title = "The numbers do not continue at the mark"
 
@@ -309,6 +371,8 @@ class EventConflict(Conflict):
 
 
 class SourceKindMismatch(Conflict):
+    """A source is named, numbered, or of counters: its first use decides. Send this to another source."""
+
     code = "source_kind_mismatch"
     title = "A source keeps the kind of its first use"
 
@@ -338,6 +402,8 @@ class AsOfGone(CursorGone):
 
 
 class TooLarge(FlowtallyError):
+    """The body or the list is larger than may be; `limit` says how large. Send it in parts."""
+
     status = 413
     code = "too_large"
     title = "Too large"
@@ -351,18 +417,25 @@ class TooManyNew(TooLarge):
 
 
 class UnsupportedMedia(FlowtallyError):
+    """`accepted` says which media types or encodings are taken here; say yours in `Content-Type`, or
+    `Content-Encoding`."""
+
     status = 415
     code = "unsupported_media"
     title = "Unsupported media type or encoding"
 
 
 class Unprocessable(FlowtallyError):
+    """The request can be read, and a value in it cannot be taken. `detail` says which and why, `field` names it."""
+
     status = 422
     code = "unprocessable"
     title = "Understood, but wrong"
 
 
 class AtomicRefused(Unprocessable):
+    """`?atomic=true` stores all or nothing. `receipts` says which events cannot be stored, and why."""
+
     code = "atomic_refused"
     title = "Nothing was stored: some events cannot be"
 
@@ -375,6 +448,8 @@ class EventRefused(Unprocessable):
 
 
 class RateLimited(FlowtallyError):
+    """Wait `Retry-After` seconds, then send the same again."""
+
     status = 429
     code = "rate_limited"
     title = "Too many requests"
@@ -456,11 +531,17 @@ class Overloaded(Unavailable):
 
 
 class QueueFull(Unavailable):
+    """The writer has as much to do as may wait for it. Nothing of this request is stored: send it again after
+    `Retry-After` seconds."""
+
     code = "queue_full"
     title = "More is waiting than the queue holds"
 
 
 class StorageFull(Unavailable):
+    """The disk has less free space than the server keeps free. Nothing of this request is stored, reading goes on. Make
+    room."""
+
     code = "storage_full"
     title = "No room to store usage"
 
@@ -482,6 +563,9 @@ class LeaseLost(Unavailable):
 
 
 class Settling(Unavailable):
+    """A commit ended without an answer, and the server is finding out whether it is there. Send the same again after
+    `Retry-After` seconds."""
+
     code = "settling"
     title = "A write is being settled"
 

@@ -117,7 +117,8 @@ class CloudEvent(msgspec.Struct):
         """The same event, flat. Raises `ValueError` where the data is not JSON."""
         kind = (self.datacontenttype or "application/json").partition(";")[0].strip().lower()
         if self.data_base64 is not None or not (kind.endswith(("/json", "+json"))):
-            raise ValueError(f"data must be JSON, not {'data_base64' if self.data_base64 is not None else kind}")
+            other = "data_base64 (some libraries write bytes so: hand them an object)"
+            raise ValueError(f"data must be JSON, not {kind if self.data_base64 is None else other}")
         data = self.data
         return UsageEvent(
             self.source,

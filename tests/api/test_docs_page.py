@@ -301,6 +301,7 @@ def test_a_document_that_refers_to_shared_answers_and_says_other_bodies_is_shown
 def test_codes_are_told_in_the_order_of_their_tree() -> None:
     depths = {kind.code: depth for depth, kind in codes.tree()}
     assert (depths["conflict"], depths["sequence_gap"], depths["not_yet"]) == (0, 1, 2)
+    assert all(codes.meaning(kind) for _, kind in codes.tree())
     assert codes.meaning(errors.EventConflict).startswith("Of a body that is one event")
 
 

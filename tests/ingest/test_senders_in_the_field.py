@@ -215,6 +215,24 @@ def test_nor_is_one_whose_id_was_stored_with_another_content(
     assert ask(light, first, kind, headers).duplicate == 1  # the same content is no conflict, before and after
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (cloud(data_base64="eyJieXRlc191cCI6MX0="), "data_base64 (some libraries"),
+        (cloud(datacontenttype="text/xml"), "not text/xml"),
+        (cloud().replace(b'"bytes_up": 1', b'"bytes_up": 1, "bytes\\u005fup": 2'), "'bytes_up' is given twice"),
+        (cloud({"labels": {"a": "1"}}).replace(b'"a": "1"', b'"a": "1", "a": "2"'), "'a' is given twice"),
+        (cloud(other={"x": 1}).replace(b'"x": 1', b'"x": 1, "x": 2'), "'x' is given twice"),
+        (plain(labels={"a": "1"}).replace(b'"a": "1"', b'"a": "1", "\\u0061": "2"'), "'a' is given twice"),
+        (plain(time="2999-01-01T00:00:00Z"), "is in the future: the latest that is taken now is"),
+    ],
+)
+def test_one_that_is_no_use_of_ours_is_told_why(light: House, body: bytes, told: str) -> None:
+    error = refusal(light, body)
+    assert (type(error), error.status) == (EventRefused, 422)
+    assert told in error.detail
+
+
 def test_a_list_in_which_one_is_in_conflict_is_a_success(light: House) -> None:
     ask(light, plain())
     for body, kind in ((b"[" + plain(bytes_up=2) + b"]", JSON), (plain(bytes_up=2), NDJSON)):
