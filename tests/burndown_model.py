@@ -26,9 +26,22 @@ def balance(
     overage: str,
 ) -> dict[str, int]:
     """The totals of a Balance, and `spent:<id>` and `left:<id>` for each grant; events are (instant, amount)."""
+    return walk(grants, draws, events, at, carry_from, overage)[0]
+
+
+def walk(
+    grants: Sequence[Grant],
+    draws: Sequence[Draw],
+    events: Sequence[tuple[int, int]],
+    at: int,
+    carry_from: int,
+    overage: str,
+) -> tuple[dict[str, int], list[tuple[int, int]]]:
+    """The same, and what was written off, in the order it was: (instant, amount)."""
     unspent = {grant.id: grant.amount for grant in grants}
     total = dict.fromkeys(("used", "drawn", "overage_before_carry", "forgiven", "credit"), 0)
     waiting = 0
+    lost: list[tuple[int, int]] = []
 
     def first_payer(now: int) -> Grant | None:
         alive = [grant for grant in grants if grant.starts_at <= now < ends(grant) and unspent[grant.id] > 0]
@@ -43,6 +56,8 @@ def balance(
         while waiting and (payer := first_payer(now)):
             waiting -= 1
             unspent[payer.id] -= 1
+        if waiting and (overage == "forgive" or now < carry_from):
+            lost.append((now, waiting))
         if overage == "forgive":
             total["forgiven"] += waiting
             waiting = 0
@@ -66,7 +81,7 @@ def balance(
                 pay(now)
 
     total["overage"] = waiting + total["overage_before_carry"]
-    return total | _grant_totals(grants, unspent, at)
+    return total | _grant_totals(grants, unspent, at), lost
 
 
 def _grant_totals(grants: Sequence[Grant], unspent: dict[str, int], at: int) -> dict[str, int]:

@@ -8,6 +8,8 @@ between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
 * A pool that charges nothing has no balance. The others appear when they have grants or use; `traffic` always does.
 * Funded users have purses of their own: their use is left out, what was allocated to them is drawn. So is what
   vouchers set aside.
+* What nothing will pay is told apart (`never_paid`). When the oldest of it was used takes a question of its own, where
+  there is any and somebody looks at it: one row in the order of the table.
 * `at` in the future is allowed: what would be there if nothing more was used.
 """
 
@@ -20,7 +22,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from flowtally import burndown
+from flowtally import burndown, never_paid
 from flowtally.edges import format_if_any, format_instant, merge_edges
 from flowtally.ledger import accounts, draws, grants, managed, pools
 from flowtally.ledger.database import Tx
@@ -28,10 +30,12 @@ from flowtally.ledger.draws import Draw
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
 from flowtally.moment import Moment, show_moment
-from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
+from flowtally.never_paid import Beginning
+from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
 from flowtally.usage.store import Sum, UsageReader, Where
 
 Unit = Literal["bytes", "requests"]
+Oldest = Callable[[tuple[str, ...], int], int | None]  # of these products, before an instant
 
 
 class Purses(msgspec.Struct, frozen=True):
@@ -39,38 +43,70 @@ class Purses(msgspec.Struct, frozen=True):
 
     grants: Mapping[str, list[burndown.Grant]]
     draws: Mapping[str, list[burndown.Draw]]
-    carry_from: int
+    beginning: Beginning
     overage: burndown.Overage
 
     def plans(self, at: int) -> dict[str, list[int]]:
         """Where the use of each pool must be cut."""
         return {
-            name: burndown.plan_edges(grants, self.draws[name], self.carry_from, at)
+            name: burndown.plan_edges(grants, self.draws[name], self.beginning.at, at)
             for name, grants in self.grants.items()
         }
 
 
 class Burnt(msgspec.Struct, frozen=True):
-    """One pool burnt down: `used[i]` was used in [edges[i], edges[i + 1])."""
+    """One pool burnt down: `used[i]` of these products was used in [edges[i], edges[i + 1])."""
 
     unit: Unit
     edges: list[int]
     used: list[int]
     balance: burndown.Balance
+    products: tuple[str, ...]
+    never_paid: tuple[never_paid.Part, ...]
 
 
-def make_balance(tx: Tx, usage: UsageReader, account_id: str, at: int, moment: Moment | None = None) -> BalanceAnswer:
-    """The balance at `at`, as known at `moment`, or all that is there. UnknownAccount; BadRange when `at` is not after
-    1970 began."""
-    given, burnt = burn_pools(
-        tx, account_id, at, lambda where, edges: usage.sums(edges, where, ("product",)), moment=moment
-    )
+class Asking:
+    """The questions to the usage store that a balance takes: what was used, and when the oldest of something was."""
+
+    def __init__(self, usage: UsageReader) -> None:
+        self._usage = usage
+        self._where = Where()
+
+    def sums(self, where: Where, edges: list[int]) -> Sequence[Sum]:
+        self._where = where
+        return self._usage.sums(edges, where, ("product",))
+
+    def oldest(self, products: tuple[str, ...], before: int) -> int | None:
+        """When one of these was first used, of what the sums were of."""
+        return oldest(self._usage, self._where, products, before)
+
+
+def oldest(usage: UsageReader, where: Where, products: tuple[str, ...], before: int) -> int | None:
+    """The instant of the first row of these products."""
+    found = usage.read_rows(burndown.BEGINNING, before, structs.replace(where, products=products), limit=1)
+    return int(found.column("time")[0].as_py()) if found.num_rows else None
+
+
+def make_balance(
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    at: int,
+    moment: Moment | None = None,
+    *,
+    tell_never_paid: bool = False,
+) -> BalanceAnswer:
+    """The balance at `at`, as known at `moment`, or all that is there; with what nothing will pay, where that is asked
+    for. UnknownAccount; BadRange when `at` is not after 1970 began."""
+    asking = Asking(usage)
+    given, burnt = burn_pools(tx, account_id, at, asking.sums, moment=moment)
     return BalanceAnswer(
         account_id,
         format_instant(at),
         {name: show_pool(one.balance, one.unit) for name, one in burnt.items()},
         _show_grants(given, [one.balance for one in burnt.values()]),
         None if moment is None else show_moment(moment),
+        show_never_paid(burnt, asking.oldest) if tell_never_paid else [],
     )
 
 
@@ -100,7 +136,7 @@ def burn_pools(
     purses = Purses(
         {name: [_payer(grant) for grant in given if grant.pool == name] for name in units},
         {name: [_draw(one) for one in left if one.pool == name] for name in units},
-        account.carry_from,
+        Beginning(account.carry_from, "account"),
         account.overage,
     )
     plans = purses.plans(at)
@@ -128,13 +164,26 @@ def burn_purses(
             plans[name],
             used[name],
             at,
-            carry_from=purses.carry_from,
+            carry_from=purses.beginning.at,
             overage=purses.overage,
         )
         for name in plans
         if name == DEFAULT_POOL or any(used[name]) or purses.grants[name] or purses.draws[name]
     }
-    return {name: Burnt(units[name], plans[name], used[name], one) for name, one in balances.items()}
+    products: dict[str, set[str]] = {name: set() for name in balances}
+    for one in sums:
+        products.get(known.pool_of(one.by[0]), set()).add(one.by[0])
+    return {
+        name: Burnt(
+            units[name],
+            plans[name],
+            used[name],
+            one,
+            tuple(sorted(products[name])),
+            never_paid.find(one, purses.beginning, purses.overage),
+        )
+        for name, one in balances.items()
+    }
 
 
 def show_grant(grant: Grant) -> GrantAnswer:
@@ -194,6 +243,26 @@ def show_pool(balance: burndown.Balance, unit: Unit) -> PoolBalance:
         overage=balance.overage,
         credit=balance.credit,
         drawn=balance.drawn,
+    )
+
+
+def show_never_paid(burnt: Mapping[str, Burnt], oldest: Oldest) -> list[NeverPaid]:
+    """What nothing will pay, of all pools."""
+    return [_show_part(name, pool, part, oldest) for name, pool in burnt.items() for part in pool.never_paid]
+
+
+def _show_part(name: str, pool: Burnt, part: never_paid.Part, oldest: Oldest) -> NeverPaid:
+    # Use before any grant lies in one span from the beginning on; when the grants of then stopped paying, spans tell.
+    first = oldest(pool.products, part.before) if part.why == "no_grant" else part.first
+    return NeverPaid(
+        name,
+        pool.unit,
+        part.amount,
+        format_instant(part.before),
+        part.began,
+        part.why,
+        part.grant or None,
+        format_if_any(first),
     )
 
 

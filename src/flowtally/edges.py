@@ -116,6 +116,12 @@ def _offset_of_text_ms(text: str, sign: str, hour: int, minute: int) -> int:
     return -offset if sign == "-" else offset
 
 
+def second_of(at: int) -> int:
+    """When the second that holds this instant began. What is made "now" begins there: logs and shells date by whole
+    seconds, and what happens right after must not be dated before it."""
+    return at - at % 1000
+
+
 def find_instant(text: str) -> int | None:
     """The same of a text that may be anything else."""
     try:

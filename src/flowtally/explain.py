@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from flowtally import burndown
-from flowtally.balance import Burnt, burn_pools, show_grant, show_pool
+from flowtally.balance import Burnt, burn_pools, oldest, show_grant, show_never_paid, show_pool
 from flowtally.corrections import referred
 from flowtally.edges import format_instant
 from flowtally.ledger import accounts, pools, users
@@ -53,7 +53,9 @@ def make_explanation(
     explaining = _Explaining(tx, usage, top, moment)
     given, burnt = burn_pools(tx, account_id, at, explaining.ask, moment=moment)
     explained = explaining.pools(given, burnt)
-    return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, as_of=_as_of(moment))
+    lost = show_never_paid(burnt, explaining.oldest)
+    told = (account_id, format_instant(at), explaining.block, explained)
+    return ExplainAnswer(*told, as_of=_as_of(moment), never_paid=lost)
 
 
 def make_user_explanation(
@@ -73,7 +75,7 @@ def make_user_explanation(
     explaining = _Explaining(tx, usage, top, moment)
     burnt = burn_user(tx, account, found, at, explaining.ask, moment=moment)
     explained = explaining.pools([grant_of(one) for one in burnt.got], burnt.pools)
-    named = (found.name, found.id, _as_of(moment))
+    named = (found.name, found.id, _as_of(moment), show_never_paid(burnt.pools, explaining.oldest))
     return ExplainAnswer(account_id, format_instant(at), explaining.block, explained, *named)
 
 
@@ -117,6 +119,10 @@ class _Explaining:
             spans=[one for one in spans if one.rows or one.paid or one.unpaid],
             draws=_draws(cover),
         )
+
+    def oldest(self, products: tuple[str, ...], before: int) -> int | None:
+        where = msgspec.structs.replace(self._where, until_block=self.block)
+        return oldest(self._usage, where, products, before)
 
     def _parts_of(self, pool: str, burnt: Burnt) -> dict[int, list[Part]]:
         """The pool's parts by span: the question was cut at the edges of all pools, so each lies in one span."""

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from flowtally import burndown
-from flowtally.balance import Burnt, Purses, burn_purses, show_pool, units_of
+from flowtally.balance import Asking, Burnt, Purses, burn_purses, show_never_paid, show_pool, units_of
 from flowtally.edges import format_if_any, format_instant, merge_edges
 from flowtally.errors import BadRange
 from flowtally.ledger import accounts, allocations, pools, users
@@ -23,6 +23,7 @@ from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
 from flowtally.ledger.users import User
 from flowtally.limits import limit_state, window_at
 from flowtally.moment import Moment, show_moment
+from flowtally.never_paid import Beginning
 from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 
@@ -40,9 +41,17 @@ class UserBurnt(msgspec.Struct, frozen=True):
 
 
 def make_user_balance(
-    tx: Tx, usage: UsageReader, account_id: str, user: str, at: int, moment: Moment | None = None
+    tx: Tx,
+    usage: UsageReader,
+    account_id: str,
+    user: str,
+    at: int,
+    moment: Moment | None = None,
+    *,
+    tell_never_paid: bool = False,
 ) -> UserBalanceAnswer:
-    """What the user (by id or name) has left at `at`, as known at `moment`, or all that is there, from one `sums`.
+    """What the user (by id or name) has left at `at`, as known at `moment`, or all that is there, from one `sums`; with
+    what nothing will pay, where that is asked for.
 
     UnknownAccount, UnknownUser; BadRange when `at` is not after 1970 began.
     """
@@ -51,12 +60,13 @@ def make_user_balance(
     account = accounts.read_account(tx, account_id, then)
     found = users.read_user(tx, account_id, user, then)
     start, resets_at = window_at(found.limit, account, at)
+    asking = Asking(usage)
     burnt = burn_user(
         tx,
         account,
         found,
         at,
-        lambda where, edges: usage.sums(edges, where, ("product",)),
+        asking.sums,
         cuts=() if found.limit is None else (start, at),
         moment=moment,
     )
@@ -72,6 +82,7 @@ def make_user_balance(
         pools={name: show_pool(one.balance, one.unit) for name, one in burnt.pools.items()},
         allocations=_show_burnt(found, burnt, at),
         as_of=None if moment is None else show_moment(moment),
+        never_paid=show_never_paid(burnt.pools, asking.oldest) if tell_never_paid else [],
     )
 
 
@@ -146,7 +157,7 @@ def grant_of(allocation: Allocation) -> Grant:
         "allocation",
         "",
         DEFAULT_PRIORITY,
-        one.created_at,
+        one.pays_from,
         one.expires_at,
         one.created_at,
     )
@@ -163,14 +174,14 @@ def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequ
     return Purses(
         {
             name: [
-                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.created_at, one.expires_at)
+                burndown.Grant(one.id, one.amount - one.returned, DEFAULT_PRIORITY, one.pays_from, one.expires_at)
                 for one in got
                 if one.pool == name and one.amount > one.returned
             ]
             for name in names
         },
         {name: [] for name in names},
-        max(account.carry_from, user.created_at),
+        max(Beginning(account.carry_from, "account"), Beginning(user.created_at, "user"), key=lambda one: one.at),
         account.overage,
     )
 
@@ -180,7 +191,7 @@ def _show_burnt(user: User, burnt: UserBurnt, at: int) -> list[AllocationAnswer]
     paid = {one.grant.id: one for pool in burnt.pools.values() for one in pool.balance.grants}
     shown = []
     for allocation in burnt.got:
-        if allocation.created_at <= at:
+        if allocation.pays_from <= at:
             found = paid.get(allocation.id)
             spent, unspent = (found.spent, found.unspent) if found is not None else (0, 0)
             left, expired = (0, unspent) if allocation.ended(at) else (unspent, 0)

@@ -21,11 +21,11 @@ def test_an_account_is_read_as_it_was_created(ledger: Ledger) -> None:
         assert made == accounts.read_account(tx, "acme") == wanted
 
 
-def test_an_account_without_an_id_gets_one_and_carries_from_its_creation(ledger: Ledger) -> None:
+def test_an_account_without_an_id_gets_one_and_carries_from_the_second_of_its_creation(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        made = accounts.create_account(tx, now=9)
+        made = accounts.create_account(tx, now=9_999)
         assert made.id.startswith("acc_")
-        assert (made.timezone, made.carry_from, made.overage) == ("UTC", 9, "carry")
+        assert (made.timezone, made.carry_from, made.overage) == ("UTC", 9_000, "carry")
 
 
 @pytest.mark.parametrize(

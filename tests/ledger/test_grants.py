@@ -29,15 +29,15 @@ def fields(grant: Grant) -> dict[str, Any]:
     return {name: getattr(grant, name) for name in ("source", "reference", "priority", "starts_at", "expires_at")}
 
 
-def test_a_grant_starts_now_with_priority_100_unless_told_otherwise(ledger: Ledger) -> None:
+def test_a_grant_starts_with_this_second_with_priority_100_unless_told_otherwise(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        grant = grants.give_grant(tx, "acme", 500, now=9)
-        assert (grant.pool, grant.amount, grant.created_at, grant.voided_at) == ("traffic", 500, 9, None)
+        grant = grants.give_grant(tx, "acme", 500, now=9_999)
+        assert (grant.pool, grant.amount, grant.created_at, grant.voided_at) == ("traffic", 500, 9_999, None)
         assert fields(grant) == {
             "source": "manual",
             "reference": "",
             "priority": 100,
-            "starts_at": 9,
+            "starts_at": 9_000,
             "expires_at": None,
         }
         assert grants.read_grant(tx, grant.id, "acme") == grant

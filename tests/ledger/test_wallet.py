@@ -84,7 +84,7 @@ def test_a_purchase_is_money_for_a_grant(shop: Ledger) -> None:
         made = purchases.purchase(tx, "acme", "small", now=7)
         grant = grants.read_grant(tx, made.grant_id, "acme")
         assert (grant.amount, grant.pool, grant.source, grant.reference) == (500, "traffic", "order", made.id)
-        assert (grant.starts_at, grant.expires_at) == (7, 7 + 30 * DAY) == (made.created_at, made.expires_at)
+        assert (grant.starts_at, grant.expires_at) == (0, made.expires_at) == (0, 7 + 30 * DAY)  # of its second
         paid = wallet.list_entries(tx, "acme").items[-1]
         assert (paid.id, paid.kind, paid.amount, paid.reference) == (made.transfer_id, "purchase", -60, made.id)
         assert wallet.balance_of(tx, "acme") == 40

@@ -61,7 +61,7 @@ def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer
 
     `as_of` is yesterday's knowledge instead: use of blocks up to that moment, grants given and voided by then. The
     answer's `as_of` says of which moment it is."""
-    return make_balance(call.tx, call.usage, account, instant_of(call, query), call.moment)
+    return make_balance(call.tx, call.usage, account, instant_of(call, query), call.moment, tell_never_paid=True)
 
 
 def instant_of(call: Call, query: BalanceQuery) -> int:

@@ -324,7 +324,9 @@ def read_user_balance(call: Call, account: str, user: str, query: BalanceQuery) 
 
     `as_of` as for the account: use of blocks up to that moment, what was allocated and taken back by then, and the
     name, status and limit that the user had."""
-    return make_user_balance(call.tx, call.usage, account, user, instant_of(call, query), call.moment)
+    return make_user_balance(
+        call.tx, call.usage, account, user, instant_of(call, query), call.moment, tell_never_paid=True
+    )
 
 
 def show(user: User) -> UserAnswer:

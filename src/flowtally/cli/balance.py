@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.cli import ask, chart, output
+from flowtally.cli import ask, chart, output, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.cells import cells, left, right
 from flowtally.cli.dates import At, Dates
@@ -71,6 +71,9 @@ def show_balance(answer: BalanceAnswer, *, past: bool = False) -> None:
                 say(part)
         for told in grant_lines(grants, write, output.width()):
             say(told.text, style=told.style)
+    if answer.never_paid:
+        say()
+        unpaid.show(answer.account, answer.never_paid)
 
 
 def _headline(name: str, pool: PoolBalance, write: Write) -> str:

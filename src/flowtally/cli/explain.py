@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask
+from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.dates import At, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
@@ -79,6 +79,9 @@ def show_explanation(answer: ExplainAnswer) -> None:
             say()
             say("The rows that count most:")
             table(ROWS, rows, right=frozenset({6}))
+    if answer.never_paid:
+        say()
+        unpaid.show(answer.account, answer.never_paid, user=answer.user)
 
 
 def _sums(pool: PoolExplained) -> Iterator[str]:

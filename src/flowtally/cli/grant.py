@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask
+from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
@@ -63,7 +63,12 @@ def give(
         )
         look_for(reference, once, again, lambda: _same(client, account, source, reference))
         made = given_once(client, calls.give_grant(account, request, once=once))
-        _show(made, _units(client, account).get(made.pool), json)
+        if json:
+            document(made)
+            return
+        balance = client.balance(account)
+    _show(made, balance.pools[made.pool].unit, json)
+    unpaid.show(account, balance.never_paid, pool=made.pool)
 
 
 @commands.command("list", epilog=example("flowtally grant list acme"))

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask
+from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, table, when
@@ -38,7 +38,10 @@ def purchase(
         if plan is None:
             _list(client, list(client.purchases(account)), json)
         else:
-            _show(client, given_once(client, calls.buy_plan(account, PurchaseRequest(plan), once=once)), json)
+            made = given_once(client, calls.buy_plan(account, PurchaseRequest(plan), once=once))
+            _show(client, made, json)
+            if not json:
+                unpaid.show_after(client, account, made.pool)
 
 
 def _list(client: Client, found: list[PurchaseAnswer], json: bool) -> None:

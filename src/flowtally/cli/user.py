@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import typer
 from msgspec import UNSET
 
-from flowtally.cli import ask, chart, output
+from flowtally.cli import ask, chart, output, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.care import LOOK_S
 from flowtally.cli.dates import At, Dates
@@ -365,6 +365,7 @@ def show_balance(answer: UserBalanceAnswer, *, past: bool = False) -> None:
         units = {name: pool.unit for name, pool in answer.pools.items()}
         rows = [_allocation(one, writes[units[one.pool]]) for one in answer.allocations]
         table(ALLOCATIONS, rows, right=frozenset({2, 3, 4, 5, 6}))
+    unpaid.show(answer.account, answer.never_paid, user=answer.user)
 
 
 def _all_in(answer: UserBalanceAnswer, unit: str) -> Iterator[int]:

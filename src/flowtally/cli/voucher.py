@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask
+from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
@@ -84,8 +84,10 @@ def redeem(account: Account, json: Json = False) -> None:
         if json:
             document(made)
             return
-        unit = _units(client, account).get(made.pool)
-        say(f"{human(made.amount, unit)} of {made.pool} until {when(made.expires_at)}: grant {made.id}", style="green")
+        balance = client.balance(account)
+    amount = human(made.amount, balance.pools[made.pool].unit)
+    say(f"{amount} of {made.pool} until {when(made.expires_at)}: grant {made.id}", style="green")
+    unpaid.show(account, balance.never_paid, pool=made.pool)
 
 
 def _ask_code() -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.edges import load_zone
+from flowtally.edges import load_zone, second_of
 from flowtally.errors import AccountSuspended, Conflict, UnknownAccount
 from flowtally.ledger import past, trail
 from flowtally.ledger.ids import new_id
@@ -51,7 +51,8 @@ def create_account(
     carry_from: int | None = None,
     overage: Overage = "carry",
 ) -> Account:
-    """A new active account. `account_id` is the operator's choice, or made when None; `carry_from` defaults to now.
+    """A new active account. `account_id` is the operator's choice, or made when None; `carry_from` defaults to the
+    second that it is made in.
 
     Conflict when the id is taken, UnknownZone, Unprocessable for a field that cannot be.
     """
@@ -60,7 +61,7 @@ def create_account(
         name=check_text("name", name),
         timezone=_checked_zone(timezone),
         status="active",
-        carry_from=check_instant("carry_from", now if carry_from is None else carry_from),
+        carry_from=check_instant("carry_from", second_of(now) if carry_from is None else carry_from),
         overage=overage,
         created_at=now,
         changed_at=now,

@@ -1,8 +1,8 @@
 """Allocations: traffic passed on from an account to one of its funded users, and taken back.
 
 One row is both sides, so they cannot fall apart: a draw on the account's purse at `created_at`, and a grant to the
-user's purse from then on. What is taken back is a row of its own; it lessens the draw and the grant alike, as if they
-had been that much smaller from the beginning.
+user's purse from that second on (`starts_at`). What is taken back is a row of its own; it lessens the draw and the
+grant alike, as if they had been that much smaller from the beginning.
 
 An allocation may end: at `expires_at` the user's grant expires, as any grant does, and what it did not spend is lost
 there. The account's draw knows no end: it bought a life, and nothing of what has ended comes back (decision 0048).
@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select
 
+from flowtally.edges import second_of
 from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import trail
@@ -35,7 +36,8 @@ _MADE: Final = tuple(column for column in allocations.c if column.name != "promi
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """`amount` as allocated, in the pool's unit; `returned` of it was taken back. None never expires."""
+    """`amount` as allocated, in the pool's unit; `returned` of it was taken back. None never expires.
+    `starts_at`: in rows of before there was one, None."""
 
     id: str
     account: str
@@ -45,6 +47,12 @@ class Allocation(msgspec.Struct, frozen=True):
     created_at: int
     expires_at: int | None = None
     returned: int = 0
+    starts_at: int | None = None
+
+    @property
+    def pays_from(self) -> int:
+        """From when on it pays for the user's use."""
+        return self.created_at if self.starts_at is None else self.starts_at
 
     def ended(self, at: int) -> bool:
         """Whether nothing of it can be spent or taken back any more."""
@@ -67,7 +75,7 @@ def allocate(
     if amount > left:
         detail = f"{amount} of pool {pool!r} are more than the {left} that account {user.account!r} has left"
         raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
-    made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at)
+    made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at, starts_at=second_of(now))
     tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in _MADE}))
     trail.note(tx, "allocation.make", account=made.account, subject=made.id, after=trail.facts(made))
     return made
@@ -155,6 +163,7 @@ def _allocation(
     amount: int,
     created_at: int,
     expires_at: int | None,
+    starts_at: int | None,
     returned: int,
 ) -> Allocation:
-    return Allocation(id, account, user_id, pool, amount, created_at, expires_at, int(returned))
+    return Allocation(id, account, user_id, pool, amount, created_at, expires_at, int(returned), starts_at)

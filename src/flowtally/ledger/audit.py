@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     Connection,
     ForeignKeyConstraint,
     Table,
@@ -175,7 +176,7 @@ def _vouchers(tx: Connection) -> Iterator[Fault]:
         given.amount == vouchers.c.amount,
         given.source == vouchers_of.SOURCE,
         given.reference == vouchers.c.id,
-        given.starts_at == end.ended_at,
+        _begins_at(end.ended_at),
         func.coalesce(given.expires_at, 0) == end.ended_at + vouchers.c.duration_s * 1000,
     )
     query = select(vouchers.c.id).join(voucher_ends, end.voucher_id == vouchers.c.id)
@@ -186,13 +187,18 @@ def _vouchers(tx: Connection) -> Iterator[Fault]:
         yield Fault("voucher", f"voucher {voucher}", "ended before it was created")
 
 
+def _begins_at(made_at: ColumnElement[int]) -> ColumnElement[bool]:
+    """A grant begins with the second that it was made in; those of older programs in their very millisecond."""
+    return or_(grants.c.starts_at == made_at, grants.c.starts_at == made_at - made_at % 1000)
+
+
 def _check_ins(tx: Connection) -> Iterator[Fault]:
     """A check-in gave the grant it says; an account's days and instants go forward together."""
     said = and_(
         grants.c.account == check_ins.c.account,
         grants.c.source == check_ins_of.SOURCE,
         grants.c.reference == check_ins.c.day,
-        grants.c.starts_at == check_ins.c.checked_in_at,
+        _begins_at(check_ins.c.checked_in_at),
     )
     query = select(check_ins.c.account, check_ins.c.day).join(grants, grants.c.id == check_ins.c.grant_id)
     for account, day in tx.execute(query.where(not_(said)).limit(LISTED)):

@@ -51,6 +51,7 @@ def _questions(before: int) -> list[Select[Any]]:
         (grants.c.account, grants.c.starts_at),
         (grants.c.account, grants.c.expires_at),
         (allocations.c.account, allocations.c.created_at),
+        (allocations.c.account, allocations.c.starts_at),
         (allocations.c.account, allocations.c.expires_at),
         (vouchers.c.account, vouchers.c.created_at),
         (periods.c.account, periods.c.starts_at),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, insert, select
 
+from flowtally.edges import second_of
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import trail
@@ -64,8 +65,8 @@ def give_grant(
     expires_at: int | None = None,
     grant_id: str | None = None,
 ) -> Grant:
-    """Give `amount` of the pool to the account, from now on unless `starts_at` says otherwise (who may back-date is
-    the door's question).
+    """Give `amount` of the pool to the account, from the second on that it is given in unless `starts_at` says
+    otherwise (who may back-date is the door's question).
 
     UnknownAccount, NotFound (pool), Conflict (closed account, id taken, more than MAX_GRANTED in all), Unprocessable.
     """
@@ -77,11 +78,11 @@ def give_grant(
         source=check_text("source", source, least=1, most=MAX_SOURCE_CHARS),
         reference=check_text("reference", reference, most=MAX_REFERENCE_CHARS),
         priority=check_number("priority", priority, least=0, most=MAX_PRIORITY),
-        starts_at=check_instant("starts_at", now if starts_at is None else starts_at),
+        starts_at=check_instant("starts_at", second_of(now) if starts_at is None else starts_at),
         expires_at=None if expires_at is None else check_instant("expires_at", expires_at),
         created_at=now,
     )
-    _check_life(grant)
+    _check_life(grant, now if starts_at is None else grant.starts_at)
     read_open_account(tx, account)
     _check_pool(tx, grant)
     _check_room(tx, grant)
@@ -158,8 +159,8 @@ def _grants_of(account: str, known: Known | None = None) -> Select[Any]:
     return query.where(grants.c.account == account)
 
 
-def _check_life(grant: Grant) -> None:
-    if grant.expires_at is not None and grant.expires_at <= grant.starts_at:
+def _check_life(grant: Grant, begins: int) -> None:
+    if grant.expires_at is not None and grant.expires_at <= begins:
         raise Unprocessable("a grant must expire after it starts", field="expires_at")
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert, select, update
 
+from flowtally.edges import second_of
 from flowtally.errors import Conflict, LimitReached, NameTaken
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import names, past, roster, trail, whitelist
@@ -55,7 +56,8 @@ def create_user(
         raise Conflict(detail, user=user_id)
     if user_id is None:
         user_id = new_id("usr_")
-        tx.execute(insert(users).values(id=user_id, account=account, created_at=now))
+        at = second_of(now) if funded else now  # its purse begins when it was made
+        tx.execute(insert(users).values(id=user_id, account=account, created_at=at))
         names.take(tx, {(account, name): user_id}, now)
     before = read_user(tx, account, user_id)
     after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)

@@ -257,6 +257,7 @@ allocations = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),  # of the user's grant alone: the account's draw stays
     _promise(),
+    Column("starts_at", BigInteger),  # of the user's grant alone; old rows have none: then it is `created_at`
     ForeignKeyConstraint(["account", "user_id"], ["users.account", "users.id"]),
     CheckConstraint(f"amount BETWEEN 1 AND {MAX_QUANTITY}", name="amount"),
     CheckConstraint("expires_at IS NULL OR created_at < expires_at", name="life"),

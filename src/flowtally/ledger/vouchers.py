@@ -108,7 +108,7 @@ def redeem_voucher(tx: Connection, account: str, digest: str | None, *, now: int
         raise NotFound("there is no voucher with this code")
     _check_unused(voucher)
     _check_issuer(tx, voucher)
-    at = max(now, voucher.created_at)  # were the clock set back: no grant begins before its draw
+    at = max(now, voucher.created_at)  # were the clock set back: no grant is given before its draw
     grant = give_grant(
         tx,
         account,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, select
 
+from flowtally.edges import second_of
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.purchases import DAY_MS, SOURCE
 from flowtally.ledger.tables import grants, plans, purchases, transfer_entries, transfers
@@ -76,7 +77,8 @@ def _paid_and_granted(tx: Connection) -> Iterator[Fault]:
         if (row.kind, row.reference, row.paid_in, row.payer, row.paid) != expected:
             yield Fault("purchase", where, f"is not paid: {row.account!r} owes {row.price}, {row.paid} moved")
         ends = None if row.days is None else row.created_at + row.days * DAY_MS
-        bought = (row.account, row.pool, row.amount, SOURCE, row.id, row.created_at, ends)
+        begins = row.created_at if row.starts_at == row.created_at else second_of(row.created_at)  # as older programs
+        bought = (row.account, row.pool, row.amount, SOURCE, row.id, begins, ends)
         given = (row.owner, row.granted_pool, row.granted, row.source, row.order, row.starts_at, row.expires_at)
         if given != bought:
             yield Fault("purchase", where, f"bought {row.amount} of {row.pool!r}; its grant is {given}")

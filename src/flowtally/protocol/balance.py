@@ -13,6 +13,24 @@ from flowtally.events import Kind
 from flowtally.protocol.words import AsOf, GrantState
 
 
+class NeverPaid(msgspec.Struct, frozen=True):
+    """`amount` of the pool that nothing will pay, as the grants stand: it was used before the instant `before`, when
+    what `began` says did: the `grant` of that id (an allocation, in a user's purse), the account (its `carry_from`) or
+    the user. `why`: `no_grant`, none had begun; `not_covered`, those of then did not cover it, and later ones do not
+    pay for it. `first`: from when on it was used; a grant to the account that starts by then pays for it.
+
+    It is part of the pool's `overage`; where the account forgives what nobody pays, it was forgiven."""
+
+    pool: str
+    unit: Literal["bytes", "requests"]
+    amount: int
+    before: str
+    began: Literal["grant", "account", "user"]
+    why: Literal["no_grant", "not_covered"]
+    grant: str | None = None
+    first: str | None = None
+
+
 class PoolBalance(msgspec.Struct, frozen=True):
     """One pool of an account: granted = spent + left + pending + expired + voided, all in `unit`.
 
@@ -77,6 +95,7 @@ class BalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     pools: The figures of each pool, by its name.
     grants: The grants behind them.
+    never_paid: What nothing will pay. Left out where there is none.
     """
 
     account: str
@@ -84,6 +103,7 @@ class BalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     pools: dict[str, PoolBalance]
     grants: list[GrantAnswer]
     as_of: AsOf | None = None
+    never_paid: list[NeverPaid] = []
 
 
 class Paid(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -230,6 +250,7 @@ class ExplainAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str = ""
     user_id: str = ""
     as_of: AsOf | None = None
+    never_paid: list[NeverPaid] = []
 
 
 class GrantRequest(msgspec.Struct, forbid_unknown_fields=True):

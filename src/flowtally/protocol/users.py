@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from flowtally.edges import Instant
-from flowtally.protocol.balance import PoolBalance
+from flowtally.protocol.balance import NeverPaid, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
 
@@ -250,6 +250,7 @@ class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     limit: Its limit now; null: it has none.
     pools: The figures of each of its purses, by the name of the pool.
     allocations: What was passed on to it.
+    never_paid: What nothing will pay, of its purses. Left out where there is none.
     """
 
     account: str
@@ -262,3 +263,4 @@ class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     pools: dict[str, PoolBalance]
     allocations: list[AllocationAnswer]
     as_of: AsOf | None = None
+    never_paid: list[NeverPaid] = []
