@@ -157,6 +157,9 @@ class FakeIngest:
             None, event.bytes_up, event.bytes_down, event.requests, event.status, event.labels or {}, 1,
         )  # fmt: skip
 
+    def gave(self, account: str) -> None:
+        """It remembers nothing of accounts."""
+
     def look_again(self, account: str) -> None:
         """Nothing is held here."""
 

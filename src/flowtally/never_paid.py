@@ -45,28 +45,29 @@ def first_grant(grants: Sequence[Grant]) -> Grant | None:
     return min(beginning, key=lambda one: (one.starts_at, one.id), default=None)
 
 
+def before_all(first: tuple[int, str] | None, beginning: Beginning, overage: Overage) -> Part | None:
+    """What use has to be dated before for nothing to pay for it, given the first grant that begins: its instant and its
+    id. None where there is nothing to be before: what is never granted under `forgive` is forgiven, as was agreed."""
+    if first is not None and (overage == "forgive" or first[0] <= beginning.at):
+        return Part(0, first[0], "grant", "no_grant", 0, first[1])
+    return None if overage == "forgive" else Part(0, beginning.at, beginning.what, "no_grant", 0)
+
+
 def find(balance: Balance, beginning: Beginning, overage: Overage) -> tuple[Part, ...]:
     """The parts of it in a balance that was burnt with this beginning and policy: none nearly always, two at most."""
     first = first_grant([one.grant for one in balance.grants])
+    told = before_all(None if first is None else (first.starts_at, first.id), beginning, overage)
+    if told is None:
+        return ()
+    fate = "forgiven" if overage == "forgive" else "before_carry"
+    lost = [one for one in balance.shortfalls if one.fate == fate]
+    early = _part(
+        [one for one in lost if one.start < told.before], told
+    )  # a grant's start is an edge: no span has both
     if overage == "forgive":
-        lost = [one for one in balance.shortfalls if one.fate == "forgiven"]
-        return () if first is None else _part(_before(lost, first.starts_at), _of(first))
-    lost = [one for one in balance.shortfalls if one.fate == "before_carry"]
-    carry = Part(0, beginning.at, beginning.what, "no_grant", 0)
-    if first is None or first.starts_at > beginning.at:
-        return _part(lost, carry)
-    rest = [one for one in lost if one.start >= first.starts_at]
-    uncovered = msgspec.structs.replace(carry, why="not_covered")
-    return _part(_before(lost, first.starts_at), _of(first)) + _part(rest, uncovered)
-
-
-def _of(grant: Grant) -> Part:
-    return Part(0, grant.starts_at, "grant", "no_grant", 0, grant.id)
-
-
-def _before(lost: Sequence[Shortfall], instant: int) -> list[Shortfall]:
-    """A grant's start is an edge, so no span lies on both sides of it."""
-    return [one for one in lost if one.start < instant]
+        return early
+    uncovered = Part(0, beginning.at, beginning.what, "not_covered", 0)
+    return early + _part([one for one in lost if one.start >= told.before], uncovered)
 
 
 def _part(lost: Sequence[Shortfall], told: Part) -> tuple[Part, ...]:

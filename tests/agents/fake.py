@@ -153,7 +153,7 @@ class FakeServer:
             if not known:
                 held.append(event)
                 self.positions[source] = event.position  # of the last event, whether it carried one or not
-        return EventsAnswer(**counts, receipts=receipts)
+        return EventsAnswer(counts["stored"], counts["duplicate"], 0, counts["refused"], receipts)
 
 
 def _use(event: UsageEvent) -> tuple[object, ...]:

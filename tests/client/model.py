@@ -140,7 +140,8 @@ def _answer(receipts: list[Receipt]) -> httpx.Response:
     for receipt in receipts:
         counts[receipt.status] += 1
     told = [receipt for receipt in receipts if receipt.status != "stored"]
-    return httpx.Response(200, content=msgspec.json.encode(EventsAnswer(**counts, receipts=told)))
+    stored, duplicate, conflict, refused = counts.values()
+    return httpx.Response(200, content=msgspec.json.encode(EventsAnswer(stored, duplicate, conflict, refused, told)))
 
 
 def _body(request: httpx.Request) -> bytes:

@@ -155,10 +155,20 @@ def balances(world: World, chance: Random) -> None:
             for pool in PURSES:
                 expected = world.model.balance(account.name, pool, at)
                 same_purse(told["pools"].get(pool), expected, f"{account.name} {pool} {at}")
+                same_loss(told, pool, expected, account.overage)
             spent = {one["id"]: one["spent"] for one in told["grants"]}
             for pool, grant in world.model.grants[account.name]:
                 assert spent[grant.id] == world.model.balance(account.name, pool, at)[f"spent:{grant.id}"]
             assert len(spent) == len(world.model.grants[account.name])
+
+
+def same_loss(told: dict[str, Any], pool: str, expected: dict[str, int], overage: str) -> None:
+    """What nothing will pay: all that no grant carries; where it is forgiven, no more than that."""
+    lost = sum(one["amount"] for one in told.get("never_paid", ()) if one["pool"] == pool)
+    if overage == "carry":
+        assert lost == expected["overage_before_carry"]
+    else:
+        assert lost <= expected["forgiven"]
 
 
 def users(world: World, chance: Random) -> None:
@@ -183,7 +193,9 @@ def users(world: World, chance: Random) -> None:
                 "GET", f"/v1/accounts/{user.account}/users/{user.id}/balance", at=format_instant(world.now)
             )
             for pool in PURSES:
-                same_purse(told["pools"].get(pool), world.model.purse(user, pool, world.now), f"{user.name} {pool}")
+                expected = world.model.purse(user, pool, world.now)
+                same_purse(told["pools"].get(pool), expected, f"{user.name} {pool}")
+                same_loss(told, pool, expected, world.model.accounts[user.account].overage)
             for one in told["allocations"]:
                 assert one["amount"] == one["returned"] + one["spent"] + one["left"] + one["expired"]
 

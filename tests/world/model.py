@@ -17,7 +17,7 @@ from tests import burndown_model
 
 from flowtally.burndown import Draw, Grant
 from flowtally.corrections import NOTHING, Quantities
-from flowtally.edges import parse_instant
+from flowtally.edges import parse_instant, second_of
 
 POOLS = {"residential": "traffic", "mobile": "mobile", "api": "api", "unlimited": "unlimited"}
 PURSES = ("traffic", "mobile", "api")  # unlimited charges nothing
@@ -362,13 +362,13 @@ class Model:
     def purse(self, user: User, pool: str, at: int, rows: Iterable[Row] | None = None) -> dict[str, int]:
         """A funded user's purse; `rows`: as if these were all there is."""
         mine = [
-            Grant(one.id, one.amount - one.returned, 100, one.created_at, one.expires_at)
+            Grant(one.id, one.amount - one.returned, 100, second_of(one.created_at), one.expires_at)
             for one in self.allocations
             if one.user is user and one.pool == pool and one.amount > one.returned
         ]
         paid = [row for row in (self.rows if rows is None else rows) if row.user is user and POOLS[row.product] == pool]
         known = self.accounts[user.account]
-        return burn(mine, [], paid, at, max(known.carry_from, user.created_at), known.overage)
+        return burn(mine, [], paid, at, max(known.carry_from, second_of(user.created_at)), known.overage)
 
     def unspent(self, one: Allocation, now: int) -> int:
         """Of an allocation, what use dated now or later leaves too. What adjustments dated so give is not counted on;

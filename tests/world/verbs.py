@@ -24,7 +24,7 @@ from tests.world.world import DAY, NAMES, REWARD, Key, World
 
 from flowtally.burndown import Grant
 from flowtally.corrections import NOTHING, Quantities
-from flowtally.edges import format_instant
+from flowtally.edges import format_instant, second_of
 from flowtally.errors import LedgerMissing, LedgerOlder
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
@@ -398,8 +398,10 @@ def buy_a_plan(world: World, chance: Random) -> None:
     ends = None if plan.days is None else world.now + plan.days * DAY
     world.model.money[account].append(-plan.price)
     world.model.bought[account].append((plan, made["grant"]))
-    world.model.grants[account].append((plan.pool, Grant(made["grant"], plan.amount, 100, world.now, ends, None)))
-    world.edges += [world.now] if ends is None else [world.now, ends]
+    world.model.grants[account].append(
+        (plan.pool, Grant(made["grant"], plan.amount, 100, second_of(world.now), ends, None))
+    )
+    world.edges += [second_of(world.now), *([] if ends is None else [ends])]
 
 
 @verb(3)
@@ -563,8 +565,8 @@ def redeem_a_voucher(world: World, chance: Random) -> None:
         one.status, one.redeemed_by = "used", account
         ends = world.now + one.duration_s * 1000
         assert (made["source"], made["reference"], made["amount"]) == ("cdk", one.id, one.amount)
-        world.model.grants[account].append((one.pool, Grant(made["id"], one.amount, 100, world.now, ends)))
-        world.edges += [world.now, ends]
+        world.model.grants[account].append((one.pool, Grant(made["id"], one.amount, 100, second_of(world.now), ends)))
+        world.edges += [second_of(world.now), ends]
 
 
 @verb(2)
@@ -597,8 +599,8 @@ def check_in(world: World, chance: Random) -> None:
         assert (made["day"], made["amount"]) == (today.isoformat(), amount)
         ends = world.now + REWARD["check_in_days"] * DAY
         mine.append((today, world.now, amount))
-        world.model.grants[account].append(("traffic", Grant(made["grant"], amount, 100, world.now, ends)))
-        world.edges += [world.now, ends]
+        world.model.grants[account].append(("traffic", Grant(made["grant"], amount, 100, second_of(world.now), ends)))
+        world.edges += [second_of(world.now), ends]
 
 
 @verb(2)

@@ -9,7 +9,8 @@ import msgspec
 from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
 from flowtally.agents.look import Look, Looking, excerpt
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.protocol import EventsAnswer, Receipt
+from flowtally.edges import parse_instant
+from flowtally.protocol import EventsAnswer, NeverPaidEvents, Receipt
 
 SHOWN: Final = 10
 MOST_REASONS: Final = 50
@@ -55,6 +56,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     `kind` is what the file is besides plain text (`gzip`, `UTF-16`). `waiting_bytes` follow the last newline and wait
     for theirs; `nul_bytes` stood where nothing was written, and were left out. `read` is what the lines said. `means`
     says which field of the format each meaning is read from, where the format tells, `notes` what it cannot know.
+    `never_paid`: events of this run that are stored, now or before, and dated before anything that could pay for them
+    began; `more_never_paid` of the answers' were left out.
     `state` is asked of the server at the end: None where it could not be. `damage`: why the log
     could not be read on.
     """
@@ -88,6 +91,8 @@ class ImportReport(msgspec.Struct, frozen=True):
     state: SourceState | None = None
     damage: str = ""
     dry_run: bool = False
+    never_paid: tuple[NeverPaidEvents, ...] = ()
+    more_never_paid: int = 0
 
     @property
     def clean(self) -> bool:
@@ -106,6 +111,8 @@ class Tally:
         self.held_for: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
         self.refused_for: dict[str, int] = {}
+        self._never_paid: dict[tuple[str, ...], NeverPaidEvents] = {}
+        self._more_never_paid = 0
         self._looking = looking
         self.first_unreadable: list[LineProblem] = []
         self._refused: list[LineProblem] = []
@@ -141,6 +148,7 @@ class Tally:
         self.conflict += answer.conflict
         self.refused += answer.refused
         self.held += answer.held
+        self._count_never_paid(answer)
         for receipt in answer.receipts:
             if receipt.retriable and answer.held:
                 if receipt.detail in self.held_for or len(self.held_for) < SHOWN:
@@ -152,6 +160,23 @@ class Tally:
                 _count(self.refused_for, code)
                 if len(self._refused) < SHOWN or self.refused_for.get(code) == 1:
                     self._refused.append(_problem(receipt, lines))
+
+    def _count_never_paid(self, answer: EventsAnswer) -> None:
+        self._more_never_paid += answer.more_never_paid
+        for one in answer.never_paid:
+            key = (one.account, one.user, one.pool, one.before)
+            before = self._never_paid.get(key)
+            if before is None and len(self._never_paid) == MOST_REASONS:
+                self._more_never_paid += 1
+            elif before is None:
+                self._never_paid[key] = one
+            else:
+                self._never_paid[key] = msgspec.structs.replace(
+                    one,
+                    events=before.events + one.events,
+                    amount=before.amount + one.amount,
+                    first=min(before.first, one.first, key=parse_instant),
+                )
 
     def report(self, source: str, sequence: int, resumed_at: int, resumed_lines: int) -> ImportReport:
         return ImportReport(
@@ -175,6 +200,8 @@ class Tally:
             first_held=tuple(self._held),
             refused_for=dict(self.refused_for),
             read=self._looking.look() if self._looking is not None else Look(),
+            never_paid=tuple(self._never_paid.values()),
+            more_never_paid=self._more_never_paid,
         )
 
 

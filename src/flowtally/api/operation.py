@@ -254,6 +254,8 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
         if op.changes_names:
             call.house.ingest.forget_names(given["account"])  # likewise
+        if op.writes and (account := given.get("account")):
+            call.house.ingest.gave(account)
         if op.opens_account and (account := given.get("account") or given["body"].id):
             call.house.ingest.look_again(account)
         if op.erases:

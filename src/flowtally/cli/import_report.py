@@ -7,6 +7,7 @@ from typing import Final
 
 from flowtally.agents.look import Look, Sample
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
+from flowtally.cli import unpaid
 from flowtally.cli.cells import cells, cut, left, shorten
 from flowtally.cli.layout import aligned
 from flowtally.cli.output import printable, say, width
@@ -30,6 +31,7 @@ def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True
     _show_problems("unreadable", report.reasons, report.first_unreadable, most)
     _show_held(report)
     _show_problems("refused or in conflict", report.refused_for, report.first_refused, most)
+    unpaid.show_events(report.never_paid, report.more_never_paid)
     _show_source(report)
 
 

@@ -14,7 +14,8 @@ from typing import Final
 from flowtally.cli.output import printable, say, width
 from flowtally.cli.quantities import human
 from flowtally.client import ApiError, Client
-from flowtally.protocol import NeverPaid
+from flowtally.protocol import NeverPaid, NeverPaidEvents
+from flowtally.units import human_count
 
 STYLE: Final = "yellow"
 DEFAULT_POOL: Final = "traffic"
@@ -24,10 +25,21 @@ def show(account: str, found: Sequence[NeverPaid], *, user: str = "", pool: str 
     """A sentence for each, of one pool where that is named, and the command that ends it. `user`: in whose purse."""
     for one in found:
         if pool in (None, one.pool):
-            said = sentence(account, one, user=user)
-            for line in wrap(said, width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False):
-                say(line, style=STYLE)
-            say(f"  {way_out(account, one, user=user)}")
+            _say(sentence(account, one, user=user))
+            say(f"  {_way_out(account, one.pool, one.amount, one.first or one.before, user)}")
+
+
+def show_events(found: Sequence[NeverPaidEvents], more: int) -> None:
+    """The same of events that were sent."""
+    for one in found:
+        what, are, it = ("event", "is", "it") if one.events == 1 else ("events", "are", "them")
+        amount = f" ({human(one.amount, one.unit)})" if one.unit == "bytes" else ""
+        began = _what(one.account, one.began, one.grant, one.user)
+        count = human_count(one.events)
+        _say(f"{count} {what}{amount} {are} dated before {one.before}, when {began}; nothing will pay for {it}.")
+        say(f"  {_way_out(one.account, one.pool, one.amount, one.first, one.user)}")
+    if more:
+        say(f"and so of {human_count(more)} more; `flowtally balance ACCOUNT` tells", style=STYLE)
 
 
 def show_after(client: Client, account: str, pool: str) -> None:
@@ -38,38 +50,42 @@ def show_after(client: Client, account: str, pool: str) -> None:
 
 def sentence(account: str, one: NeverPaid, *, user: str = "") -> str:
     """How much was used before what."""
-    many = "were" if one.amount != 1 or one.unit == "bytes" else "was"
     quantity = human(one.amount, one.unit)
     if one.unit == "requests":
         quantity += " requests" if one.amount != 1 else " request"
-    why = "; nothing will pay for it"
-    if one.why == "not_covered":
-        why = ", and the grants of that time did not cover it" + why
-    return f"{quantity} {many} used before {one.before}, when {_what(account, one, user)}{why}."
+    many = "was" if quantity == "1 request" else "were"
+    more = ", and the grants of that time did not cover it" if one.why == "not_covered" else ""
+    began = _what(account, one.began, one.grant, user)
+    return f"{quantity} {many} used before {one.before}, when {began}{more}; nothing will pay for it."
 
 
-def _what(account: str, one: NeverPaid, user: str) -> str:
-    if one.began == "grant":
-        return f"{'allocation' if user else 'grant'} {printable(one.grant or '')} began"
-    if one.began == "user":
+def _say(text: str) -> None:
+    for line in wrap(text, width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False):
+        say(line, style=STYLE)
+
+
+def _what(account: str, began: str, grant: str | None, user: str) -> str:
+    if began == "grant":
+        return f"{'allocation' if user else 'grant'} {printable(grant or '')} began"
+    if began == "user":
         return f"user {printable(user)} was made"
     return f"account {printable(account)} began (its carry_from)"
 
 
-def way_out(account: str, one: NeverPaid, *, user: str = "") -> str:
+def _way_out(account: str, pool: str, amount: int, first: str, user: str) -> str:
     if user:
         return "An allocation pays from the second it is made in, so it stays unpaid."
-    return f"To pay for it: {command(account, one)}"
+    return f"To pay for it: {command(account, pool, amount, first)}"
 
 
-def command(account: str, one: NeverPaid) -> str:
+def command(account: str, pool: str, amount: int, first: str) -> str:
     """What gives a grant that pays for exactly this."""
-    words = ["flowtally", "grant", "give", account, str(one.amount)]
-    if one.pool != DEFAULT_POOL:
-        words += ["--pool", one.pool]
-    return shlex.join([*words, "--starts", seconds(one.first or one.before)])
+    words = ["flowtally", "grant", "give", account, str(amount)]
+    if pool != DEFAULT_POOL:
+        words += ["--pool", pool]
+    return shlex.join([*words, "--starts", _second(first)])
 
 
-def seconds(instant: str) -> str:
+def _second(instant: str) -> str:
     """Without the part of a second: what begins with the second has all of it."""
     return instant[:19] + "Z" if instant.endswith("Z") and "." in instant else instant

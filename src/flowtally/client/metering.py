@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from flowtally.client.errors import ApiError, BufferFull, Undelivered
 from flowtally.client.outbox import Batch, Counts, Limits, Outbox
@@ -16,6 +17,7 @@ from flowtally.protocol import EventsAnswer, PlainEvent, Receipt
 OnReceipt = Callable[[PlainEvent, Receipt], None]
 
 _log = logging.getLogger("flowtally.client")
+MOST_UNPAID: Final = 1000  # warnings of one meter
 
 
 class Metering:
@@ -29,6 +31,7 @@ class Metering:
         self._outbox = Outbox(self._limits)
         self._on_receipt = on_receipt
         self._trouble: ApiError | None = None
+        self._unpaid: set[tuple[str, ...]] = set()  # told already
         self._closed = ""  # why nothing is recorded any more
         self._spool = Spool(Path(spool)) if spool is not None else None
         self._leftover: Iterator[Batch] | None = None
@@ -76,7 +79,9 @@ class Metering:
         self._leftover = None
 
     def _tell(self, batch: Batch, answer: EventsAnswer) -> None:
-        """Every refusal and conflict, to the caller's function or to the log; its failure changes nothing here."""
+        """Every refusal and conflict, to the caller's function or to the log; its failure changes nothing here. To the
+        log, what nothing will pay, once for each account, pool and user."""
+        self._warn_of_unpaid(answer)
         if self._on_receipt is None:
             self._warn(answer)
             return
@@ -93,6 +98,15 @@ class Metering:
             first = next(one.id for one in notable if (one.status, one.code, one.detail) == (status, code, detail))
             text = "%d events of source %r will not count, %s %s: %s (first: %s)"
             _log.warning(text, count, self.source, status, code, detail, first)
+
+    def _warn_of_unpaid(self, answer: EventsAnswer) -> None:
+        for one in answer.never_paid:
+            whose = (one.account, one.user, one.pool, one.before)
+            if whose not in self._unpaid and len(self._unpaid) < MOST_UNPAID:
+                self._unpaid.add(whose)
+                began = "the first grant" if one.began == "grant" else f"the {one.began}"
+                text = "%d events of source %r are dated before %s, when %s of %r began: nothing will pay for them"
+                _log.warning(text, one.events, self.source, one.before, began, one.account)
 
     def _settled(self, batch: Batch, answer: EventsAnswer) -> None:
         if self._trouble is not None:

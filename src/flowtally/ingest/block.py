@@ -235,7 +235,8 @@ class Sorter:
 
     def _one(self, submission: Submission, start: int) -> Outcome:
         count = len(submission.events)
-        part = Part(Outcome([REFUSED] * count, {}), [], {}, [], [], [], count)
+        outcome = Outcome([REFUSED] * count, {}, times=self._rows.times[start : start + count])
+        part = Part(outcome, [], {}, [], [], [], count)
         sequences = self._rows.columns.sequence[start : start + count]
         numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
         running = self._numbered(submission, start, numbered, part) if numbered else None

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 
 from flowtally.clock import SteadyClock, now_ms
@@ -31,6 +30,7 @@ from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.decode import Decoded, check_positions, decode_request
 from flowtally.ingest.decompress import Made, decompress, nobody
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.early import Early
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
 from flowtally.ingest.newcomers import Newcomers, NewLimits
@@ -88,6 +88,7 @@ class Ingest:
         self._refused = 0  # events that went into no block; told by the event loop alone
         self._has_room = _room_check(config)
         newcomers = Newcomers(_new_limits(config), clock)
+        self._early = Early(ledger, clock)
         self._directory = Directory(ledger, clock, newcomers.users_made)
         self._committer = Committer(
             usage=usage,
@@ -183,8 +184,10 @@ class Ingest:
         outcome: Outcome = await submission.answer
         found = answer_of(submission, outcome, everything=receipts_all)
         if outcome.stopped is not None:
-            outcome.stopped.extra = {**outcome.stopped.extra, **msgspec.structs.asdict(found)}
+            outcome.stopped.extra = {**outcome.stopped.extra, **_counts(found)}
             raise outcome.stopped
+        if (found.stored or found.duplicate) and self._early.may_have(submission, outcome):
+            found = await asyncio.to_thread(self._early.tell, submission, outcome, found)
         return _told(found, alone=decoded.alone)
 
     async def _refuse(self, submission: Submission, receipts_all: bool, in_thread: InThread) -> EventsAnswer:
@@ -310,6 +313,10 @@ class Ingest:
         self._directory.forget(account)
         self.look_again(account)
 
+    def gave(self, account: str) -> None:
+        """Call after a commit that may have given this account something, or made a user of it."""
+        self._early.forget(account)
+
     def look_again(self, account: str) -> None:
         """Call after a commit that made or changed this account or its users: what is held of it may count now."""
         self._committer.sweeps.look_again(account)
@@ -358,6 +365,7 @@ class Ingest:
     def forget_all(self) -> None:
         """Call when another process may have written the ledger: nothing that is remembered of it is trusted."""
         self._directory.forget_all()
+        self._early.forget()
 
     def place(self) -> Committed:
         """Where the committer stands."""
@@ -453,7 +461,13 @@ def _told(found: EventsAnswer, *, alone: bool) -> EventsAnswer:
         return found
     [receipt] = found.receipts
     kind = EventConflict if found.conflict else EventRefused
-    raise kind(f"{receipt.code}: {receipt.detail}", **msgspec.structs.asdict(found))
+    raise kind(f"{receipt.code}: {receipt.detail}", **_counts(found))
+
+
+def _counts(found: EventsAnswer) -> dict[str, Any]:
+    """For a problem document: counts and receipts."""
+    told = ("stored", "duplicate", "conflict", "refused", "receipts", "held")
+    return {name: getattr(found, name) for name in told}
 
 
 def _writer(credential: Credential) -> Writer:

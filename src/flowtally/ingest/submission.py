@@ -14,7 +14,7 @@ import msgspec
 from flowtally.corrections import Correction
 from flowtally.errors import HoldsFull
 from flowtally.events import UsageEvent, number_of
-from flowtally.ingest.admission import Reason, Writer
+from flowtally.ingest.admission import Reason, Times, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
@@ -130,12 +130,14 @@ Waiting = Submission | Correcting | Metering | Sweeping
 
 class Outcome(msgspec.Struct, eq=False):
     """What became of a submission: a status per event (STORED ... REFUSED) and a reason where it was not stored; how
-    many of the refused are held. `stopped`: why nothing became of the events after these."""
+    many of the refused are held. `stopped`: why nothing became of the events after these.
+    `times`: when each event happened, where they were looked at."""
 
     statuses: list[int]
     reasons: dict[int, Reason]
     held: int = 0
     stopped: HoldsFull | None = None
+    times: Times | None = None
 
 
 def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = False) -> EventsAnswer:

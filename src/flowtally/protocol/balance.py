@@ -14,21 +14,26 @@ from flowtally.protocol.words import AsOf, GrantState
 
 
 class NeverPaid(msgspec.Struct, frozen=True):
-    """`amount` of the pool that nothing will pay, as the grants stand: it was used before the instant `before`, when
-    what `began` says did: the `grant` of that id (an allocation, in a user's purse), the account (its `carry_from`) or
-    the user. `why`: `no_grant`, none had begun; `not_covered`, those of then did not cover it, and later ones do not
-    pay for it. `first`: from when on it was used; a grant to the account that starts by then pays for it.
+    """Use that nothing will pay, as the grants stand. It is a part of the pool's `overage`; where the account forgives
+    what nobody pays, it was forgiven.
 
-    It is part of the pool's `overage`; where the account forgives what nobody pays, it was forgiven."""
+    amount: How much, in `unit`.
+    before: It was used before this instant, at which something began that can pay.
+    began: What began then: the first grant of the pool (in a user's purse, its first allocation), the account (its
+        `carry_from`), or the user whose purse it is.
+    why: `no_grant`: no grant had begun. `not_covered`: those of then did not cover it, and later ones do not pay for it.
+    grant: The id of the grant or of the allocation, where one began; null: none.
+    first: From when on it was used. A grant to the account that starts by then pays for it.
+    """
 
     pool: str
     unit: Literal["bytes", "requests"]
     amount: int
-    before: str
+    before: Instant
     began: Literal["grant", "account", "user"]
     why: Literal["no_grant", "not_covered"]
     grant: str | None = None
-    first: str | None = None
+    first: Instant | None = None
 
 
 class PoolBalance(msgspec.Struct, frozen=True):
@@ -241,6 +246,7 @@ class ExplainAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     user's: its allocations are the grants, their amounts less what was taken back.
 
     pools: How the figures of each pool came about, by its name.
+    never_paid: What nothing will pay. Left out where there is none.
     """
 
     account: str
@@ -258,7 +264,7 @@ class GrantRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     source: Where it comes from: `order`, `sign`, `cdk`, `manual` or any word of your own.
     reference: Your own number for it, such as that of an order.
-    starts_at: From when on it can pay; null: from now on. An earlier instant than now needs an admin credential.
+    starts_at: From when on it can pay; null: from this second on. An earlier instant than now needs an admin credential.
     expires_at: It pays for nothing dated at this instant or later; null: it never ends.
     """
 

@@ -34,11 +34,41 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     retriable: bool = False
 
 
+class NeverPaidEvents(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Events of this request that are stored, now or by an earlier request, and that nothing will pay, as the grants
+    stand: they are dated before anything that could pay for them began.
+
+    pool: The pool that would pay for them.
+    events: How many they are.
+    amount: How much they used, in `unit`.
+    first: When the oldest of them happened. A grant to the account that starts by then pays for them.
+    before: They happened before this instant, at which something began that can pay.
+    began: What began then: the first grant of the pool (in a user's purse, its first allocation), the account (its
+        `carry_from`), or the user whose purse it is.
+    user: The name of the funded user; empty where the account pays.
+    grant: The id of the grant or of the allocation, where one began; null: none.
+    """
+
+    account: str
+    pool: str
+    unit: Literal["bytes", "requests"]
+    events: int
+    amount: int
+    first: Instant
+    before: Instant
+    began: Literal["grant", "account", "user"]
+    user: str = ""
+    grant: str | None = None
+
+
 class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Counts over all events of the request, and receipts.
 
     receipts: What became of all but the stored events, or of all where that was asked for.
     held: How many of the refused are kept and will be stored when the reason has passed; left out where none is.
+    never_paid: What nothing will pay of the events that are stored, by account, pool and funded user, those with the
+        most events first. Left out where there is none. Sent again they are duplicates, and told again.
+    more_never_paid: Of how many more accounts, pools and users there is such use, which is not listed.
     """
 
     stored: int
@@ -47,6 +77,8 @@ class EventsAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: int
     receipts: list[Receipt]
     held: int = 0
+    never_paid: list[NeverPaidEvents] = []
+    more_never_paid: int = 0
 
 
 class SourceAnswer(msgspec.Struct, frozen=True):

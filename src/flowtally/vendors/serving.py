@@ -208,6 +208,8 @@ class Served:
                 call = DialectCall(house, self._settings, *who, now, asked, usage, tx)
                 return self._dialect.succeed(self._made(route, call, unread))
         finally:
+            if route.writes:
+                house.ingest.gave(credential.account)
             if route.changes_names:
                 house.ingest.forget_names(credential.account)  # after the commit, also one whose outcome is unknown
 

@@ -43,6 +43,13 @@ class Telling:
                     ("refused", self._log, receipt.code), "held" if receipt.retriable else "refused", log=self._log,
                     code=receipt.code, detail=receipt.detail, more=MORE,
                 )  # fmt: skip
+        for one in answer.never_paid:
+            self._voice.once(
+                ("never_paid", self._log, one.account, one.pool, one.user), "never_paid", log=self._log,
+                account=one.account, pool=one.pool, user=one.user, events=one.events, first=one.first,
+                before=one.before, began=one.began, detail="dated before anything that could pay for it began",
+                more=MORE,
+            )  # fmt: skip
 
     def options(self, source: str, position: Position, were: str, now: str) -> None:
         self._voice.once(
