@@ -13,10 +13,10 @@ from flowtally.cli import unpaid
 from flowtally.protocol import EventsAnswer, NeverPaid, NeverPaidEvents
 
 MARCH, MAY = "2026-03-01T12:00:00.500Z", "2026-05-29T10:00:00Z"
-LOST: dict[str, Any] = {"pool": "traffic", "unit": "bytes", "amount": 52_424_200, "before": MAY, "began": "account"}
+LOST: dict[str, Any] = {"pool": "traffic", "unit": "bytes", "amount": 52_420_000, "before": MAY, "began": "account"}
 LOST |= {"why": "no_grant", "grant": None, "first": MARCH}
 SAID = f"52.42 MB were used before {MAY}, when account acme began (its carry_from); nothing will pay for it."
-COMMAND = "flowtally grant give acme 52424200 --starts 2026-03-01T12:00:00Z"
+COMMAND = "flowtally grant give acme 52420000 --starts 2026-03-01T12:00:00Z"
 
 
 def words(text: str) -> str:
@@ -66,7 +66,7 @@ def test_of_a_user_there_is_no_way_out(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_an_import_adds_up_what_its_answers_say(capsys: pytest.CaptureFixture[str]) -> None:
-    one = NeverPaidEvents("acme", "traffic", "bytes", 3, 52_424_199, MAY.replace("05", "04"), MAY, "account")
+    one = NeverPaidEvents("acme", "traffic", "bytes", 3, 52_419_999, MAY.replace("05", "04"), MAY, "account")
     two = NeverPaidEvents("acme", "traffic", "bytes", 1, 1, MARCH, MAY, "account")
     tally = Tally()
     for told in (one, two):

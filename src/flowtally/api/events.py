@@ -115,6 +115,9 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
     what came before it is stored and its receipts are in the problem document, with the source's mark as `sequence`.
     Of a source of which nothing was stored yet no number is taken before an event of it can be.
 
+    `never_paid` counts events that are stored and dated before the account or its first grant began, so that nothing
+    will pay for them: a grant that starts by their `first` does. Sent again, they are told again.
+
     A request begins at most `max_new_sources_per_request` sources and makes `max_new_users_per_request` users (413
     `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
     Nothing of such a request is stored, and no number taken."""

@@ -16,7 +16,7 @@ class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     id: The id it shall have; null: one is made.
     timezone: The IANA name of the time zone in which its days and months begin.
-    carry_from: Use before this instant that no grant paid is never paid later; default: now.
+    carry_from: Use before this instant that no grant paid is never paid later; default: the second it is made in.
     overage: What becomes of use that no grant pays: `carry` lets the next grant pay it, `forgive` does not. It cannot
         be changed later.
     """

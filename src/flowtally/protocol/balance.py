@@ -21,7 +21,8 @@ class NeverPaid(msgspec.Struct, frozen=True):
     before: It was used before this instant, at which something began that can pay.
     began: What began then: the first grant of the pool (in a user's purse, its first allocation), the account (its
         `carry_from`), or the user whose purse it is.
-    why: `no_grant`: no grant had begun. `not_covered`: those of then did not cover it, and later ones do not pay for it.
+    why: `no_grant`: no grant had begun. `not_covered`: those of then did not cover it, and later ones do not pay for
+        it.
     grant: The id of the grant or of the allocation, where one began; null: none.
     first: From when on it was used. A grant to the account that starts by then pays for it.
     """
@@ -264,7 +265,7 @@ class GrantRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     source: Where it comes from: `order`, `sign`, `cdk`, `manual` or any word of your own.
     reference: Your own number for it, such as that of an order.
-    starts_at: From when on it can pay; null: from this second on. An earlier instant than now needs an admin credential.
+    starts_at: From when on it can pay; null: from this second on. An instant before now needs an admin credential.
     expires_at: It pays for nothing dated at this instant or later; null: it never ends.
     """
 
