@@ -61,8 +61,8 @@ def _default(name: str, value: object) -> str:
     inside |= {"ledger_url": "SQLite, in the data directory", "keys_url": "SQLite, in the data directory"}
     if name in inside:
         return inside[name]
-    if value is None:
-        return "none"
+    if value in (None, ""):
+        return "not set"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
 
 
@@ -137,6 +137,8 @@ def routes_page() -> str:
 def _right(op: Operation) -> str:
     """What a credential needs to ask it."""
     if op.right is None:
+        if op.asks is not None:
+            return f"`{op.asks}`, unless a setting lets in others"
         return "every credential" if op.may == "own" else "open to all"
     more = "; or `events:write`, of what it sent" if op.or_sent else "; or of itself" if op.itself else ""
     return f"`{op.right}`{more}"
@@ -158,7 +160,7 @@ def rights_page() -> str:
     for right in get_args(Right):
         scopes = ", ".join(scopes_with(right))
         whole = " (**of all**)" if right in INSTALLATION else ""
-        asked = [f"`{one.method} {one.path}`" for one in OPERATIONS if one.right == right]
+        asked = [f"`{one.method} {one.path}`" for one in OPERATIONS if right in (one.right, one.asks)]
         asked += [
             f"`{route.method} {route.path}`" for dialect in VENDORS for route in dialect.routes if route.may == right
         ]

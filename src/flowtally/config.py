@@ -38,55 +38,71 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str, Meta(description="Where usage is kept: chdb:///DIR (in this process) or clickhouse://HOST/DATABASE.")
     ]
     ledger_url: Annotated[
-        str, Meta(description="Where promises are kept: sqlite:///FILE or postgresql+psycopg://HOST/DATABASE.")
+        str,
+        Meta(
+            description="Where accounts, grants, money and keys are kept: sqlite:///FILE or "
+            "postgresql+psycopg://HOST/DATABASE."
+        ),
     ]
-    keys_url: Annotated[str, Meta(description="Where event keys and source marks are kept; as ledger_url.")]
+    keys_url: Annotated[
+        str,
+        Meta(
+            description="Where it is kept which events are stored already, and where each source stands: "
+            "sqlite:///FILE."
+        ),
+    ]
     host: Annotated[str, Meta(description="Address to listen at.", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen at; 0 takes a free one and reports it.", ge=0, le=65535)] = (
         8120
     )
     tls_cert: Annotated[
-        str, Meta(description="PEM file of the certificate and its chain: HTTPS is served then, TLS 1.2 and later.")
+        str,
+        Meta(
+            description="PEM file of the certificate with its chain. With it the server speaks HTTPS, TLS 1.2 and"
+            " later."
+        ),
     ] = ""
     tls_key: Annotated[
         str,
         Meta(
-            description="PEM file of its key, without a passphrase, which others cannot read. Both are read at a start."
+            description="PEM file of the certificate's key, without a passphrase. Others must not be able to read"
+            " it. Both files are read at a start."
         ),
     ] = ""
     allow_clear_text: Annotated[
         bool,
         Meta(
-            description="Listen beyond this machine without TLS, which is refused otherwise: whoever is on the way "
-            "reads tokens and data. For networks that are private themselves."
+            description="Allow to listen beyond this machine without TLS. Everybody on the way can then read "
+            "tokens and data: only for private networks."
         ),
     ] = False
     admin_token: Annotated[
         str | None,
         Meta(
-            description="Bearer token of an admin credential to make at the first start, instead of a random one: at "
-            "least 32 characters that cannot be guessed (`openssl rand -hex 32`)."
+            description="Token of the admin key that the first start makes, instead of a random one: at least 32 "
+            "characters that nobody can guess (`openssl rand -hex 32`)."
         ),
     ] = None
     max_future_s: Annotated[
-        int, Meta(description="Events further in the future than this are refused.", ge=0, le=31_536_000)
+        int, Meta(description="Events that are dated further in the future than this are refused.", ge=0, le=31_536_000)
     ] = 300
     max_clock_jump_s: Annotated[
         int,
         Meta(
-            description="How far this machine's clock may be ahead of the time that has passed, or behind what was "
-            "dated last, before events and promises are answered 503 until it is right again.",
+            description="How far this machine's clock may be from the time that has really passed, ahead or "
+            "behind. Beyond it nothing is stored (503) until the clock is right again.",
             ge=1,
             le=315_360_000,
         ),
     ] = 300
     create_unknown_users: Annotated[
-        bool, Meta(description="Make a user the first time its name is seen; false refuses the event.")
+        bool,
+        Meta(description="Make a user when its name is first seen in an event. `false`: such an event is refused."),
     ] = True
     max_unused_vouchers: Annotated[
         int,
         Meta(
-            description="How many vouchers of one account may be unused; 0: any number. Balances look at each.",
+            description="How many vouchers of one account may be unused. 0: any number.",
             ge=0,
             le=10_000_000,
         ),
@@ -94,22 +110,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_users: Annotated[
         int,
         Meta(
-            description="How many users of one account may be managed (made or taken over); 0: any number. Those that "
-            "only traffic brought do not count.",
+            description="How many users of one account may be managed (made by a request, or taken over). Users "
+            "that were only seen in traffic do not count. 0: any number.",
             ge=0,
             le=2**53 - 1,
         ),
     ] = 100
     max_whitelist_ips: Annotated[
         int,
-        Meta(description="How many addresses a whitelist of an account or user holds in one pool.", ge=1, le=1000),
+        Meta(description="How many addresses one whitelist may hold.", ge=1, le=1000),
     ] = 100
     max_body_bytes: Annotated[
-        PositiveInt, Meta(description="An events body, as received and decompressed; more is answered 413.")
+        PositiveInt,
+        Meta(
+            description="Size of a body of events, corrections or readings, also when it is decompressed. A "
+            "larger one is answered 413."
+        ),
     ] = MAX_BODY_BYTES
-    max_json_bytes: Annotated[PositiveInt, Meta(description="Any other body; more is answered 413.")] = 64 * 1024
+    max_json_bytes: Annotated[
+        PositiveInt, Meta(description="Size of any other body. A larger one is answered 413.")
+    ] = 64 * 1024
     body_idle_s: Annotated[
-        PositiveInt, Meta(description="A body that stands still this long is given up and answered 408.")
+        PositiveInt, Meta(description="A body of which nothing comes for this long is answered 408.")
     ] = 10
     body_total_s: Annotated[
         PositiveInt, Meta(description="A body that is not complete after this long is answered 408.")
@@ -124,8 +146,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_connections: Annotated[
         int,
         Meta(
-            description="Connections at a time; more wait until one ends. As many files must be allowed to be open: "
-            "the limit of this process is raised as far as it may be.",
+            description="How many connections may be open at a time. More wait until one ends. The process needs "
+            "as many open files: it raises its own limit as far as it may.",
             ge=16,
             le=1_000_000,
         ),
@@ -133,8 +155,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_connections_per_address: Annotated[
         int,
         Meta(
-            description="Connections of one address (of IPv6: of one /64), the newest beyond it are closed within a "
-            "second or two; 0: any number. Those of this machine and of trusted_proxies are not counted.",
+            description="How many connections one address may have (of IPv6: one /64). The newest ones beyond it "
+            "are closed within a second or two. Connections of this machine and of trusted_proxies "
+            "are not counted. 0: any number.",
             ge=0,
             le=1_000_000,
         ),
@@ -142,9 +165,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_requests: Annotated[
         int,
         Meta(
-            description="Requests in work at a time, from their head until their answer was read; more are answered "
-            "503. /healthz, /readyz and /metrics are not counted. One account may have a quarter of them for "
-            "reading and half for sending.",
+            description="How many requests may be in work at a time, from their head until their answer was read."
+            " More are answered 503. /healthz, /readyz and /metrics are not counted. One account may "
+            "have a quarter of them for reading and half for sending.",
             ge=1,
             le=1_000_000,
         ),
@@ -152,33 +175,37 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_exports: Annotated[
         int,
         Meta(
-            description="Exports under way at a time; more are answered 503. No account has more than half of them.",
+            description="How many exports may run at a time. More are answered 503. One account may have half of them.",
             ge=1,
             le=1000,
         ),
     ] = 8
     max_exports_per_credential: Annotated[
-        int, Meta(description="Exports of one credential under way; more are answered 429.", ge=1, le=1000)
+        int, Meta(description="How many exports of one key may run at a time. More are answered 429.", ge=1, le=1000)
     ] = 2
     send_idle_s: Annotated[
         PositiveInt,
-        Meta(description="An answer of which nothing is read for this long is given up, and its connection closed."),
+        Meta(description="If a caller reads nothing of its answer for this long, the connection is closed."),
     ] = 60
     max_waiting_events: Annotated[
-        PositiveInt, Meta(description="Events that may wait to be written, of one account half as many; then 503.")
+        PositiveInt,
+        Meta(description="How many events may wait to be written; of one account half as many. Beyond it 503."),
     ] = 1_000_000
     max_waiting_bytes: Annotated[
         PositiveInt,
-        Meta(description="Bytes that may wait to be written, and of bodies in work, of one account half; then 503."),
+        Meta(
+            description="How many bytes may wait to be written, with the bodies that are being read; of one "
+            "account half as many. Beyond it 503."
+        ),
     ] = 256 * 1024 * 1024
     max_new_sources_per_request: Annotated[
-        int, Meta(description="Sources that one request may begin; then 413.", ge=1, le=100_000)
+        int, Meta(description="How many new sources one request may have. Beyond it 413.", ge=1, le=100_000)
     ] = 1_000
     max_new_sources_per_hour: Annotated[
         int,
         Meta(
-            description="Sources that the senders of an account, or a sender of none, may begin within an hour; then "
-            "429.",
+            description="How many new sources the senders of one account, or one sender of no account, may begin "
+            "within an hour. Beyond it 429.",
             ge=1,
             le=10_000_000,
         ),
@@ -186,32 +213,41 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_new_users_per_request: Annotated[
         int,
         Meta(
-            description="Users that the events of one request may make; then 413. A tenth more go into one block: "
-            "other requests wait for the next.",
+            description="How many users the events of one request may make. Beyond it 413. All requests that are "
+            "written together make at most a tenth more; the others wait for the next block.",
             ge=1,
             le=100_000,
         ),
     ] = 10_000
     max_new_users_per_hour: Annotated[
         int,
-        Meta(description="Users of one account that events may make within an hour; then 429.", ge=1, le=10_000_000),
+        Meta(
+            description="How many users of one account events may make within an hour. Beyond it 429.",
+            ge=1,
+            le=10_000_000,
+        ),
     ] = 200_000
     max_counters_per_source: Annotated[
         int,
         Meta(
-            description="Counters of one source that are known at a time; readings of others are refused.",
+            description="How many counters of one source are known at a time. Readings of more are refused.",
             ge=1,
             le=10_000_000,
         ),
     ] = 100_000
     max_counters_per_account: Annotated[
-        int, Meta(description="Counters of one account that are known at a time.", ge=1, le=10_000_000)
+        int,
+        Meta(
+            description="How many counters of one account are known at a time. Readings of more are refused.",
+            ge=1,
+            le=10_000_000,
+        ),
     ] = 200_000
     counter_max_rate: Annotated[
         int,
         Meta(
-            description="Bytes a second that a counter counts at most, where its readings do not say it: a fall of a "
-            "32-bit counter that would be more is no wrap but a reset.",
+            description="How many bytes a second a counter can count at most, where its readings do not say it. "
+            "It decides whether a 32-bit counter that fell has wrapped or was reset.",
             ge=1,
             le=2**53 - 1,
         ),
@@ -219,79 +255,93 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_held_per_source: Annotated[
         int,
         Meta(
-            description="Numbered events of one source that may be held because their account or user is unknown or "
-            "their time is to come; then 503.",
+            description="How many numbered events of one source may be held, because their account or user is "
+            "unknown or they are dated in the future. Beyond it 503.",
             ge=0,
             le=10_000_000,
         ),
     ] = 10_000
     max_held_per_account: Annotated[
-        int, Meta(description="Events of one account that may be held.", ge=0, le=10_000_000)
+        int, Meta(description="How many events of one account may be held. Beyond it 503.", ge=0, le=10_000_000)
     ] = 100_000
     max_held_events: Annotated[
         int,
         Meta(
-            description="Events that may be held in all. Erasing a user rewrites all that is held and writing waits "
-            "for it: about a second for each 100,000.",
+            description="How many events may be held in all. Beyond it 503. Erasing a user writes all of them "
+            "anew, and writing waits about a second for each 100,000.",
             ge=0,
             le=10_000_000,
         ),
     ] = 200_000
-    max_held_bytes: Annotated[int, Meta(description="Bytes of all held events, as JSON.", ge=0, le=2**53 - 1)] = (
-        512 * 1024 * 1024
-    )
-    block_rows: Annotated[int, Meta(description="Rows in one write to the usage store.", ge=1, le=200_000)] = 200_000
+    max_held_bytes: Annotated[
+        int, Meta(description="How many bytes all held events may have, as JSON. Beyond it 503.", ge=0, le=2**53 - 1)
+    ] = 512 * 1024 * 1024
+    block_rows: Annotated[
+        int, Meta(description="How many rows one write to the usage store may have.", ge=1, le=200_000)
+    ] = 200_000
     min_free_bytes: Annotated[
         int,
-        Meta(description="Free room below which events are answered 503, so that what was begun can be ended.", ge=0),
+        Meta(
+            description="Free room on the disk below which events are answered 503, so that what was begun can be"
+            " finished.",
+            ge=0,
+        ),
     ] = 64 * 1024 * 1024
     backup_dir: Annotated[
         str,
         Meta(
-            description="Where backups are made, on this machine; the API names a backup but never a place. Empty: "
-            "`backups` in the data directory."
+            description="Directory of this machine in which backups are made. A request may name a backup, but no"
+            " place. Empty: `backups` in the data directory."
         ),
     ] = ""
     retain_rows_days: Annotated[
         Annotated[int, Meta(ge=62, le=36_500)] | None,
         Meta(
-            description="Months of rows received longer ago than this are rolled up by quarter hours: usage, balances, "
-            "closed periods and event keys stay exactly as they are, single events go. It cannot be undone. Unset: "
-            "rows are kept for ever."
+            description="After how many days single events are rolled up to sums of quarter hours, whole months "
+            "at a time. Usage, balances, closed periods and event keys stay exactly as they are. It "
+            "cannot be undone. Not set: single events are kept for ever."
         ),
     ] = None
     currency: Annotated[
         str,
         Meta(
-            description="Of all wallets and prices, an ISO 4217 code; fixed once there is money or a plan.",
+            description="The currency of all wallets and prices, as an ISO 4217 code. It cannot change once there"
+            " is money or a plan.",
             pattern=r"^[A-Z]{3}\Z",
         ),
     ] = "USD"
     rebuild_keys: Annotated[
         bool,
-        Meta(description="Once, after the keys database was lost: derive it from the usage rows before serving."),
+        Meta(
+            description="Make the event keys anew from the usage rows before serving. Set it once, after the keys"
+            " database was lost."
+        ),
     ] = False
     check_in_bytes: Annotated[
         int,
         Meta(
-            description="What an account is given in the pool `traffic` when it checks in, once a day of its own zone; "
-            "0: check-ins are refused.",
+            description="How many bytes an account gets in the pool `traffic` when it checks in, once a day of "
+            "its own time zone. 0: check-ins are refused.",
             ge=0,
             le=2**53 - 1,
         ),
     ] = 0
     check_in_days: Annotated[
-        int, Meta(description="A check-in's reward expires after this many times 24 hours.", ge=1, le=36_500)
+        int, Meta(description="After how many times 24 hours the bytes of a check-in expire.", ge=1, le=36_500)
     ] = 30
     check_in_cap_bytes: Annotated[
         int,
-        Meta(description="All that check-ins give an account in a calendar month; 0: no end.", ge=0, le=2**53 - 1),
+        Meta(
+            description="How many bytes check-ins give one account in a calendar month at most. 0: no limit.",
+            ge=0,
+            le=2**53 - 1,
+        ),
     ] = 0
     max_engine_bytes: Annotated[
         int,
         Meta(
-            description="Memory of the usage engine in this process; one question of a reader may take an eighth of it "
-            "(of a ClickHouse server too). What needs more is answered 503.",
+            description="Memory of the usage engine in this process. One question may take an eighth of it (also "
+            "of a ClickHouse server). A question that needs more is answered 503.",
             ge=512 * 1024 * 1024,
             le=2**53 - 1,
         ),
@@ -299,8 +349,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     threads: Annotated[
         int,
         Meta(
-            description="Threads that ask the databases. A quarter of them, at least one, work on large questions, the "
-            "others on small ones.",
+            description="How many threads ask the databases. A quarter of them, at least one, are for large "
+            "questions, the others for small ones.",
             ge=1,
             le=256,
         ),
@@ -308,8 +358,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_requests_per_credential: Annotated[
         int,
         Meta(
-            description="Requests of one credential that may be in work at a time, those waiting for a thread included;"
-            " more are answered 429. 0: any number.",
+            description="How many requests of one key may be in work at a time, with those that wait for a "
+            "thread. More are answered 429. 0: any number.",
             ge=0,
             le=1_000_000,
         ),
@@ -317,8 +367,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_sends_per_credential: Annotated[
         int,
         Meta(
-            description="The same for requests that send events or corrections, or ask where a source stands: they are "
-            "counted apart, so that reading keeps nobody from storing. 0: any number.",
+            description="The same for requests that send events or corrections, or ask where a source stands. "
+            "They are counted apart, so that reading never stops sending. 0: any number.",
             ge=0,
             le=1_000_000,
         ),
@@ -326,20 +376,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     account_share_percent: Annotated[
         int,
         Meta(
-            description="Share of this machine's processors that the requests of one account may use in the long run; "
-            "what is used beyond it is answered 429 until it has come back. Events cost nothing. 0: no end.",
+            description="Which share of this machine's processors the requests of one account may use in the long"
+            " run. Beyond it 429, until the time has come back. Events cost nothing. 0: no limit.",
             ge=0,
             le=100,
         ),
     ] = 25
     installation_share_percent: Annotated[
         int,
-        Meta(description="The same for all credentials that are of no account (scope admin) together.", ge=0, le=100),
+        Meta(description="The same for all keys of no account (scope admin) together.", ge=0, le=100),
     ] = 100
     budget_saved_s: Annotated[
         int,
         Meta(
-            description="How many seconds of work a share can save up, and use at once, when it was not used before.",
+            description="How many seconds of unused processor time an account can save up, and use at once.",
             ge=1,
             le=86_400,
         ),
@@ -359,8 +409,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_proxies: Annotated[
         str,
         Meta(
-            description="Networks of our own proxies, by comma (`10.0.0.0/8, ::1`): what they say of the caller's "
-            "address is believed and logged. Empty: nobody is."
+            description="Networks of your own proxies, by comma (`10.0.0.0/8, ::1`). What they say of the "
+            "caller's address is believed and logged. Empty: no proxy is believed."
         ),
     ] = ""
     forwarded_header: Annotated[

@@ -86,7 +86,15 @@ async def check_readiness(house: House, request: AnyRequest) -> Health:
     return Health("ok")
 
 
-@operation("GET", "/metrics", may="", summary="Prometheus metrics", answer=str, errors=(Unauthenticated, Forbidden))
+@operation(
+    "GET",
+    "/metrics",
+    may="",
+    asks="metrics:read",
+    summary="Prometheus metrics",
+    answer=str,
+    errors=(Unauthenticated, Forbidden),
+)
 async def read_metrics(house: House, request: AnyRequest) -> Reply:
     """A key with the right `metrics:read` may read them; the setting `metrics` can let in others. They
     are about the server, never about a customer."""

@@ -140,7 +140,7 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
         "description": _described(op),
         "parameters": [*_path_parameters(op), *_query_parameters(op), *_header_parameters(op)],
         "responses": {str(op.status): _answer(op, schemas), **_problems(op)},
-        "security": [{"bearer": []}] if op.may else [],
+        "security": [{"bearer": []}] if op.may else [{"bearer": []}, {}] if op.asks else [],
     }
     if op.body is not None:
         content = {JSON: {"schema": schemas[op.body], "example": _plain(op.body_example)}}

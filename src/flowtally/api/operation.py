@@ -76,6 +76,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_example: Any = None
     prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
     changes_credentials: bool = False
+    asks: Right | None = None  # the right that an open one asks for by itself, where a setting says so
     itself: bool = False  # whether any credential may ask it of itself
     or_sent: bool = False  # whether who may send events may ask it, of what its own sender sent
     narrows: bool = False  # without an account in its path: whether it tells credentials of an account of that alone
