@@ -190,6 +190,13 @@ def test_pages_and_problems_are_named_components(document: Document) -> None:
                     assert media["schema"] == {"$ref": "#/components/schemas/Problem"}, told
 
 
+def test_it_says_when_to_ask_again(document: Document) -> None:
+    for named, described in operations(document):
+        for status in {"429", "503"} & set(described["responses"]):
+            answer = resolved(document, described["responses"][status])
+            assert "application/json" in answer["content"] or "Retry-After" in answer["headers"], f"{named} {status}"
+
+
 def test_every_tag_is_described(document: Document) -> None:
     known = {tag["name"] for tag in document["tags"] if tag["description"]}
     used = {tag for _, described in operations(document) for tag in described["tags"]}

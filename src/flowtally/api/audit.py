@@ -37,17 +37,19 @@ OWN = msgspec.structs.replace(EXAMPLE, credential=None, address=None, request_id
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    action: Annotated[str | None, Meta(description="Only what was done so.", examples=["credential.revoke"])] = None
-    subject: Annotated[str | None, Meta(description="Only what was done to the thing of this id.")] = None
-    since: Annotated[Instant | None, Meta(description="Only from this instant on (RFC 3339).")] = None
-    until: Annotated[Instant | None, Meta(description="Only before this instant.")] = None
+    action: Annotated[str | None, Meta(description="Only records of this action.", examples=["credential.revoke"])] = (
+        None
+    )
+    subject: Annotated[str | None, Meta(description="Only records of what was done to the thing with this id.")] = None
+    since: Annotated[Instant | None, Meta(description="Only records from this instant on (RFC 3339).")] = None
+    until: Annotated[Instant | None, Meta(description="Only records before this instant (RFC 3339).")] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 
 
 class AuditQuery(RecordsQuery, frozen=True, forbid_unknown_fields=True):
-    account: Annotated[str | None, Meta(description="Only what is about this account.")] = None
-    credential: Annotated[str | None, Meta(description="Only what this credential did.")] = None
+    account: Annotated[str | None, Meta(description="Only records about this account.")] = None
+    credential: Annotated[str | None, Meta(description="Only records of what this credential did.")] = None
 
 
 @operation(

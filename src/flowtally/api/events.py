@@ -49,16 +49,17 @@ CLOUD = {
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    atomic: Annotated[bool, Meta(description="Store all or nothing: 422 if any is refused or in conflict.")] = False
+    atomic: Annotated[bool, Meta(description="Store all events or none: 422 if one is refused or in conflict.")] = False
     receipts: Annotated[
-        Literal["notable", "all"], Meta(description="`notable`: receipts of all but the stored events.")
+        Literal["notable", "all"],
+        Meta(description="`notable`: receipts of all but the stored events; `all`: of every event."),
     ] = "notable"
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: Annotated[str, Meta(description="Source of the event or correction.", examples=["gateway-1"])]
+    source: Annotated[str, Meta(description="The source of the event or correction.", examples=["gateway-1"])]
     id: Annotated[
-        str, Meta(description="Its id, or its number if the source is numbered.", examples=["4711"]), ANY_TEXT
+        str, Meta(description="Its id, or its number where the source is numbered.", examples=["4711"]), ANY_TEXT
     ]
 
 

@@ -42,18 +42,24 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[
         DateOrInstant | None,
         Meta(
-            description="First instant: a date (its beginning in the account's zone) or RFC 3339. Default: the first "
-            "event.",
+            description="The first instant: a date (its beginning in the account's zone) or RFC 3339. Default: the "
+            "first event.",
             examples=["2026-03-01"],
         ),
     ] = msgspec.field(name="from", default=None)
     end: Annotated[
         DateOrInstant | None,
-        Meta(description="End, excluded: a date or RFC 3339. Default: the last event.", examples=["2026-04-01"]),
+        Meta(
+            description="The end, which no longer belongs to it: a date or RFC 3339. Default: the last event.",
+            examples=["2026-04-01"],
+        ),
     ] = msgspec.field(name="to", default=None)
-    series: Annotated[str, Meta(description="Whose figures: `metered` are our own.", max_length=256)] = METERED
+    series: Annotated[
+        str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
+    ] = METERED
     format: Annotated[
-        Literal["parquet", "csv"] | None, Meta(description="Default: by the Accept header, else `parquet`.")
+        Literal["parquet", "csv"] | None,
+        Meta(description="The form of the file. Default: by the Accept header, else `parquet`."),
     ] = None
     as_of: AsOfText = None
     held: Annotated[

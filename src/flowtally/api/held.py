@@ -36,12 +36,13 @@ EXAMPLE = HeldEvent(
 
 
 class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: Annotated[str | None, Meta(description="Only of this source.", examples=["squid-1"])] = None
+    source: Annotated[str | None, Meta(description="Only held events of this source.", examples=["squid-1"])] = None
     sequence: Annotated[
-        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None, Meta(description="Only this number.", examples=[2108])
+        Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | None,
+        Meta(description="Only the held event with this number.", examples=[2108]),
     ] = None
-    account: Annotated[str | None, Meta(description="Only of this account.", examples=["amce"])] = None
-    code: Annotated[HeldCode | None, Meta(description="Only those held for this reason.")] = None
+    account: Annotated[str | None, Meta(description="Only held events of this account.", examples=["amce"])] = None
+    code: Annotated[HeldCode | None, Meta(description="Only events that are held for this reason.")] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 

@@ -16,8 +16,8 @@ A = TypeVar("A")
 Cursor = Annotated[
     str | None,
     Meta(
-        description="`next` of the page before, as it is and with the same parameters (`limit` may change); without "
-        "it: the first page."
+        description="The `next` of the page before, with the same other parameters (`limit` may change). Left out: "
+        "the first page."
     ),
 ]
 Limit = Annotated[int, Meta(description="How many items a page has at most.", ge=1, le=MAX_LIMIT)]

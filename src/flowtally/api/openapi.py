@@ -13,7 +13,7 @@ import msgspec
 from flowtally import errors
 from flowtally.api.call import JSON
 from flowtally.api.idempotent import HEADER
-from flowtally.api.operation import Listed, Operation
+from flowtally.api.operation import AS_OF_HEADER, Listed, Operation
 from flowtally.api.problems import MEDIA_TYPE, problem_body
 from flowtally.api.schemas import NULL, REF, Document, formatted, make_schemas, without_null
 from flowtally.events import CloudEvent
@@ -22,60 +22,72 @@ from flowtally.protocol.meanings import MEANINGS
 
 TEXT: Final = {"type": "string"}
 BINARY: Final = {"type": "string", "format": "binary"}
+GROUP: Final = {"anyOf": [TEXT, {"type": "integer", "format": "int64"}, NULL]}
 SERVERS: Final = [
     {"url": "/", "description": "The server that this document was read from."},
     {"url": "http://127.0.0.1:8120", "description": "A server on this machine, as it is without settings."},
 ]
+AGAIN: Final = {
+    "Retry-After": {
+        "description": "In how many seconds to ask again.",
+        "schema": {"type": "integer", "format": "int64", "minimum": 1},
+    }
+}
+OF_MOMENT: Final = {
+    AS_OF_HEADER: {"description": "The token of the answer's moment: as `as_of` it asks for it again.", "schema": TEXT}
+}
 RESPONSE_REF: Final = "#/components/responses/{name}"
 EXAMPLE_ID: Final = "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f600"
 DESCRIPTION: Final = """\
-The meter, the prepaid ledger and the usage API for metered traffic.
+flowtally counts metered traffic, keeps the prepaid balance of each account, and answers what was used and what is left.
 
-Instants are RFC 3339 text, quantities whole numbers (bytes, requests, millionths of
-the currency). Every error is a problem document (RFC 9457)
-whose `code` is stable. Unknown query parameters and unknown members of a body are errors, so that a typo never silently
-changes an answer. Writes take an `Idempotency-Key`; events need none, their ids do that. `HEAD` is served wherever
-`GET` is, and `OPTIONS` says what is served at a path.
+Instants are RFC 3339 text. Quantities are whole numbers: bytes, requests, millionths of the currency. Every error is a
+problem document (RFC 9457) with a `code` that never changes. A query parameter or a member of a body that is not known
+is an error, so a typing mistake never changes an answer. Writes take an `Idempotency-Key`. Events need none: their ids
+do the same. `HEAD` is served wherever `GET` is. `OPTIONS` says what is served at a path.
 
-A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb`. Many programs eat `.` and `..`; most leave `%2E` and
-`%2E%2E` alone, and a user can always be addressed by id.
+A body is described in one media type, which generated clients send. What else the server takes is described beside it,
+in `x-other-content`.
+
+A name in a path is one segment, percent-encoded: `a/b` is `a%2Fb`. Many programs remove `.` and `..`; most leave `%2E`
+and `%2E%2E` alone. A user can always be named by id.
 
 Scopes of credentials: `ingest` writes events and reads its own sources and events; `account` reads one account;
-`manage` also changes what is that account's own to change (its users and what they get, what it buys); `admin` does
-everything. An account that is not yours answers like one that does not exist.
+`manage` also changes what belongs to that account (its users and what they get, what it buys); `admin` does everything;
+`custom` has exactly the rights it was given. An account that is not yours answers like one that does not exist.
 """
 TAGS: Final = {
-    "events": "Events in, receipts out.",
-    "sources": "Who observed it: where each stands, and whose it is.",
-    "held": "Events that wait for what they name.",
-    "corrections": "What is right of them.",
-    "readings": "What counters stand at, of which the differences count.",
-    "radius": "Accounting of RADIUS, as FreeRADIUS hands it over.",
-    "changes": "What moved whose past.",
-    "usage": "What was used, by calendar span.",
-    "export": "Every row of an account, as a file.",
-    "balance": "What is left.",
-    "explain": "How it came about.",
-    "periods": "Statements frozen, and what came later.",
-    "accounts": "Customers.",
-    "users": "Who inside an account.",
-    "passwords": "Of users, in clear.",
-    "erasures": "Names and labels that are removed from everything that is kept.",
-    "allocations": "Traffic passed on to users.",
-    "whitelist": "From which addresses.",
-    "grants": "Amounts given.",
-    "wallet": "Money of accounts.",
-    "plans": "What can be bought.",
-    "purchases": "What was.",
-    "vouchers": "Codes of traffic, for any account to redeem.",
-    "check_ins": "A reward a day.",
-    "credentials": "Who may ask.",
-    "senders": "Who owns sources, whichever credential it has.",
+    "events": "Send events and get a receipt for each; look up one event.",
+    "sources": "How far each source was sent, and which sender owns it.",
+    "held": "Numbered events that wait until the account or user they name exists.",
+    "corrections": "Correct stored events, or add to and take from the use of an account.",
+    "readings": "Readings of counters: the difference to the reading before is counted.",
+    "radius": "Accounting requests of RADIUS, as FreeRADIUS sends them.",
+    "changes": "What was stored for which account, commit by commit.",
+    "usage": "What was used: by hour, day, week or month, and by user, product and more.",
+    "export": "All rows of an account, as a Parquet or CSV file.",
+    "balance": "What is left of an account's grants.",
+    "explain": "How a balance came about: what each grant paid for.",
+    "periods": "Close a period with a statement that never changes, and see what came later.",
+    "accounts": "The customers.",
+    "users": "The users inside an account: limits, names, usage.",
+    "passwords": "The passwords of users, in clear.",
+    "erasures": "Remove names and labels from everything that the server keeps.",
+    "allocations": "Pass traffic of an account on to one of its users.",
+    "whitelist": "The addresses from which traffic may come.",
+    "grants": "Give amounts of traffic or requests to an account.",
+    "wallet": "The money of an account.",
+    "plans": "What accounts can buy.",
+    "purchases": "What an account bought.",
+    "vouchers": "Codes for traffic, which any account can redeem.",
+    "check_ins": "A free amount for an account, once a day.",
+    "credentials": "The keys with which requests are made.",
+    "senders": "The owners of sources: a sender stays the same when its credential is replaced.",
     "pools": "Which products are paid from the same grants.",
-    "audit": "What was done, by whom.",
+    "audit": "The record of what was done, and by whom.",
     "care": "Checks, backups and figures of the installation.",
     "retention": "How long rows are kept as they came in.",
-    "health": "For machines that watch.",
+    "health": "For programs that watch the server; this document.",
 }
 NAMED_BY: Final = {
     "pool": "name",
@@ -121,6 +133,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict
         requests += [op.body] if op.body is not None else []
         requests += [op.raw_json] if op.raw_body else []
     schemas, components = make_schemas(answers, requests)
+    components[UsageRow.__name__]["additionalProperties"] = GROUP  # labels
     for op in operations:
         listed = op.answer.item if isinstance(op.answer, Listed) else op.listed
         if listed is not None:
@@ -250,7 +263,8 @@ def _answer(op: Operation, schemas: Mapping[Any, Document]) -> Document:
     if op.example is not None:
         content[JSON]["example"] = _plain(op.example)
     content |= {kind: {"schema": TEXT if kind.startswith("text/") else BINARY} for kind in op.also}
-    return {"description": "Created" if op.status == 201 else "The answer", "content": content}
+    made: Document = {"description": "Created" if op.status == 201 else "The answer", "content": content}
+    return made | ({"headers": OF_MOMENT} if op.tells_moment else {})
 
 
 def page_name(item: type) -> str:
@@ -303,7 +317,8 @@ def _always(op: Operation) -> Iterable[type[errors.FlowtallyError]]:
 def _problem(kinds: Iterable[type[errors.FlowtallyError]]) -> Document:
     listed = list(kinds)
     examples = {kind.code: {"value": problem_body(kind(f"{kind.title}."), EXAMPLE_ID)} for kind in listed}
-    return {
+    again = any(issubclass(kind, (errors.Unavailable, errors.RateLimited)) for kind in listed)
+    return ({"headers": AGAIN} if again else {}) | {
         "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in listed),
         "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name=Problem.__name__)}, "examples": examples}},
     }

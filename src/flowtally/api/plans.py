@@ -31,7 +31,7 @@ EXAMPLE = PlanAnswer(
 
 
 class PlansQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    retired: Annotated[bool, Meta(description="Also those that are no longer sold.")] = False
+    retired: Annotated[bool, Meta(description="Also plans that are no longer sold.")] = False
 
 
 @operation(

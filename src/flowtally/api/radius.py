@@ -54,7 +54,7 @@ class RadiusAttribute(msgspec.Struct, frozen=True):
 
 
 class AccountingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    account: Annotated[Text | None, Meta(description="Whose the sessions are that name no account.")] = None
+    account: Annotated[Text | None, Meta(description="The account of sessions that name none.")] = None
     account_from: Annotated[
         Text | None,
         Meta(

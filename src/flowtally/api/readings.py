@@ -41,7 +41,10 @@ CLOSING = {"source": "nas-1", "closes": "nas-1/", "time": "2026-03-01T12:00:11Z"
 class ReadingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipts: Annotated[
         Literal["all", "notable"],
-        Meta(description="`notable`: of those only that were refused, or counted by a rule beyond the usual one."),
+        Meta(
+            description="`all`: a receipt for every reading; `notable`: only for readings that were refused or counted "
+            "by a rule beyond the usual one."
+        ),
     ] = "all"
 
 
@@ -118,8 +121,10 @@ async def send_readings(call: Call, request: AnyRequest, query: ReadingsQuery) -
 
 
 class CountersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: Annotated[str, Meta(description="Name of the source.", examples=["xray-1"])]
-    prefix: Annotated[str, Meta(description="Only counters whose names begin so.", examples=["nas-1/"]), ANY_TEXT] = ""
+    source: Annotated[str, Meta(description="The name of the source.", examples=["xray-1"])]
+    prefix: Annotated[
+        str, Meta(description="Only counters whose names begin with this.", examples=["nas-1/"]), ANY_TEXT
+    ] = ""
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 

@@ -20,7 +20,9 @@ EXAMPLE = SenderAnswer("snd_0199f2c47b3a7c13", None, "gateway 1", "2026-03-01T09
 
 
 class SendersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    account: Annotated[str | None, Meta(description="Only those bound to this account.", examples=["acme"])] = None
+    account: Annotated[
+        str | None, Meta(description="Only senders that are bound to this account.", examples=["acme"])
+    ] = None
 
 
 @operation(

@@ -30,10 +30,10 @@ DETAIL = SourceDetail("squid-1", "numbered", "snd_0199f2c47b3a7c13", 2107, "1844
 
 class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[
-        str | None, Meta(description="Name of the source; without it all are listed.", examples=["gateway-1"])
+        str | None, Meta(description="The name of one source; left out: all are listed.", examples=["gateway-1"])
     ] = None
     sender: Annotated[
-        str | None, Meta(description="List only those of this sender, by its id; empty: those of nobody.")
+        str | None, Meta(description="Only sources of the sender with this id; empty: those of nobody.")
     ] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT

@@ -64,16 +64,16 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: Annotated[
         DateOrInstant | None,
         Meta(
-            description="First instant: a date (its beginning in `tz`) or RFC 3339. Default: so that whole buckets are "
-            "answered: 96 quarter hours, 48 hours, 30 days (for `total`, too), 12 weeks or 12 months up to `to`.",
+            description="The first instant: a date (its beginning in `tz`) or RFC 3339. Default: so that whole buckets "
+            "are answered: 96 quarter hours, 48 hours, 30 days (for `total`, too), 12 weeks or 12 months up to `to`.",
             examples=["2026-03-01"],
         ),
     ] = msgspec.field(name="from", default=None)
     end: Annotated[
         DateOrInstant | None,
         Meta(
-            description="End, excluded: a date or RFC 3339. Default: the end of the bucket that is running (for "
-            "`total`: of today).",
+            description="The end, which no longer belongs to it: a date or RFC 3339. Default: the end of "
+            "the bucket that is running (for `total`: of today).",
             examples=["2026-04-01T00:00:00+02:00"],
         ),
     ] = msgspec.field(name="to", default=None)
@@ -102,14 +102,17 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     product: Annotated[list[str], Meta(description="Only these products (repeatable).")] = msgspec.field(
         default_factory=list
     )
-    series: Annotated[str, Meta(description="Whose figures: `metered` are our own.", max_length=256)] = METERED
+    series: Annotated[
+        str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
+    ] = METERED
     fill: Annotated[
         Literal["zero", "none"],
         Meta(description="`zero`: every span for every group that has a row in the range; `none`: only what was used."),
     ] = "zero"
     as_of: AsOfText = None
     format: Annotated[
-        Literal["json", "csv", "arrow"] | None, Meta(description="Default: by the Accept header, else `json`.")
+        Literal["json", "csv", "arrow"] | None,
+        Meta(description="The form of the answer. Default: by the Accept header, else `json`."),
     ] = None
 
 
@@ -147,7 +150,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    top_by: Annotated[Literal["bytes", "requests"], Meta(description="What `top` counts.")] = "bytes"
+    top_by: Annotated[Literal["bytes", "requests"], Meta(description="What `top` counts: bytes or requests.")] = "bytes"
 
 
 @operation(

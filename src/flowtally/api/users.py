@@ -64,13 +64,13 @@ EXAMPLE = UserAnswer(
 
 
 class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    deleted: Annotated[bool, Meta(description="Also those that were deleted.")] = False
+    deleted: Annotated[bool, Meta(description="Also users that were deleted.")] = False
     pool: Annotated[
         str | None, Meta(description="Only users whose product this pool pays; without a product: `traffic`.")
     ] = None
     product: Annotated[str | None, Meta(description="Only users of this product.")] = None
-    usage: Annotated[bool, Meta(description="With all that each ever used, as `used`.")] = False
-    limits: Annotated[bool, Meta(description="With where each limit stands now, as `limit_state`.")] = False
+    usage: Annotated[bool, Meta(description="Adds all that each user ever used, as `used`.")] = False
+    limits: Annotated[bool, Meta(description="Adds where the limit of each user stands now, as `limit_state`.")] = False
     exceeded: Annotated[
         bool, Meta(description="Only users of whose limit nothing is left now, with its `limit_state`.")
     ] = False

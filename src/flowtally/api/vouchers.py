@@ -70,8 +70,8 @@ REDEEMED = GrantAnswer(
 
 
 class VouchersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    status: Annotated[VoucherStatus | None, Meta(description="Only those of this status.")] = None
-    code: Annotated[str | None, Meta(description="Only the one with this code.")] = None
+    status: Annotated[VoucherStatus | None, Meta(description="Only vouchers of this status.")] = None
+    code: Annotated[str | None, Meta(description="Only the voucher with this code.")] = None
     cursor: Cursor = None
     limit: Limit = DEFAULT_LIMIT
 

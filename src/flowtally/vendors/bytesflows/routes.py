@@ -51,8 +51,10 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, rename="camel"):
-    page_no: Annotated[int, Meta(description="From 1 on; past the end: no records.", ge=1)] = 1
-    page_size: Annotated[int, Meta(description="At most 100; more is taken for 100.", ge=1)] = 10
+    page_no: Annotated[int, Meta(description="Which page, from 1 on; past the end there are no records.", ge=1)] = 1
+    page_size: Annotated[
+        int, Meta(description="How many records a page has; more than 100 is taken for 100.", ge=1)
+    ] = 10
     source_type: Annotated[str, Meta(description="Only grants of this source, such as `order` or `sign`.")] = ""
 
 
@@ -180,7 +182,8 @@ FAULTS: Final = (
 BYTESFLOWS: Final = Dialect(
     name="bytesflows",
     title="BytesFlows",
-    description="Traffic and money at hand, and the grants behind them (https://bytesflows.com/docs/api/traffic).",
+    description="Traffic and money at hand, and the grants behind them. The format is that of BytesFlows' traffic API "
+    "(https://bytesflows.com/docs/api/traffic).",
     settings=Settings,
     identify=identify,
     succeed=succeed,

@@ -27,9 +27,11 @@ UTC_MINUS_12, UTC_PLUS_14 = -20, 6  # in hours from UTC+8
 
 Account = Annotated[str, Meta(description="A sub-account's name, or the caller's own account.", min_length=1)]
 Filter = Annotated[str, Meta(description="Only this account.")]
-Seconds = Annotated[int, Meta(description="Unix seconds, included.", ge=0, le=10**10 - 1)]  # more would be milliseconds
-PageNumber = Annotated[int, Meta(description="From 1 on.", ge=1, le=10**9)]
-PageSize = Annotated[int, Meta(description="Rows of a page.", ge=10, le=100)]
+Seconds = Annotated[
+    int, Meta(description="An instant in Unix seconds, which belongs to the range.", ge=0, le=10**10 - 1)
+]  # more would be milliseconds
+PageNumber = Annotated[int, Meta(description="Which page, from 1 on.", ge=1, le=10**9)]
+PageSize = Annotated[int, Meta(description="How many rows a page has.", ge=10, le=100)]
 Password = Annotated[str, Meta(description="10 to 15 characters.", min_length=10, max_length=15)]
 Flow = Annotated[int, Meta(description="Traffic in MB of 1048576 bytes.", ge=1, le=MAX_QUANTITY // MB)]
 Life = Annotated[Literal[0, 30, 90, 180, 360], Meta(description="Days the traffic can be used; 0: for ever.")]
@@ -55,8 +57,8 @@ class HistoryAsked(msgspec.Struct, frozen=True):
 
     start_timestamp: Seconds
     end_timestamp: Seconds
-    is_hour: Annotated[Literal[0, 1] | None, Meta(description="1: hours, 0: days (usually), in UTC+8.")] = None
-    page: Annotated[int, Meta(description="From 1 on.", ge=1, le=HISTORY_PAGES)] = 1
+    is_hour: Annotated[Literal[0, 1] | None, Meta(description="1: by hours, 0: by days (as a rule), of UTC+8.")] = None
+    page: Annotated[int, Meta(description="Which page, from 1 on.", ge=1, le=HISTORY_PAGES)] = 1
     account: Filter = ""
 
 

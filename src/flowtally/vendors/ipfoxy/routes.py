@@ -15,8 +15,9 @@ MODULES: Final = (usage, accounts, writes)  # importing one declares its routes
 IPFOXY: Final = Dialect(
     name="ipfoxy",
     title="IPFoxy",
-    description="IPFoxy's rotating-proxy side for resellers: a sub-account is a funded user, residential traffic the "
-    "pool `traffic`, mobile traffic the pool `mobile`.",
+    description="Sub-accounts for resellers: a sub-account is a funded user, residential traffic the pool `traffic`, "
+    "mobile traffic the pool `mobile`. The format is that of IPFoxy's open API "
+    "(https://github.com/IPFoxy-Proxies/developer-api). An answer is HTTP 200; `code` says whether it is a success.",
     settings=Settings,
     identify=identify,
     succeed=succeed,

@@ -111,9 +111,9 @@ def _secret(name: str) -> Mapping[str, str]:
 THORDATA: Final = Dialect(
     name="thordata",
     title="Thordata",
-    description="Thordata's account, usage, proxy user, whitelist and CDK API. `token` and `key` may also be in the "
-    "query or in the body; `key` may be left out unless the setting `key` says otherwise. Every answer is HTTP 200; "
-    "`code` says whether it is a success.",
+    description="Balance, usage, proxy users, whitelist and CDKs. The format is that of Thordata's API "
+    "(https://openapi.thordata.com/api). `token` and `key` may also be in the query or in the body; `key` may be left "
+    "out unless the setting `key` says otherwise. Every answer is HTTP 200; `code` says whether it is a success.",
     settings=Settings,
     identify=identify,
     secrets_in_body=True,

@@ -22,13 +22,15 @@ def one_of(*values: str) -> dict[str, Any]:
 ProxyType = Annotated[
     str | int,
     Meta(
-        description="1 residential (when missing), 2 unlimited, 3 or 9 mobile.",
+        description="1 residential (also where it is missing), 2 unlimited, 3 or 9 mobile.",
         examples=["1"],
         extra_json_schema=one_of("1", "2", "3", "9"),
     ),
 ]
-Day = Annotated[str, Meta(description="Included.", examples=["2025-01-01"])]
-Hour = Annotated[str, Meta(description="Included, in hours of 24.", examples=["2025-07-01 00"])]
+Day = Annotated[str, Meta(description="A day, which belongs to the range.", examples=["2025-01-01"])]
+Hour = Annotated[
+    str, Meta(description="An hour of the day from 00 to 23, which belongs to the range.", examples=["2025-07-01 00"])
+]
 Name = Annotated[str, Meta(description="The user's present name.", examples=["user123"])]
 Names = Annotated[str, Meta(description="One name, or several with commas between: their sum.", examples=["user123"])]
 NewName = Annotated[str, Meta(description="6 to 15 letters or digits.", examples=["user456"])]

@@ -29,8 +29,8 @@ route = declaring(ROUTES)
 
 
 class Days(msgspec.Struct, frozen=True):
-    start_date: Annotated[str, Meta(description="First day, UTC, YYYY-MM-DD.")]
-    end_date: Annotated[str, Meta(description="Last day, UTC, included; at most 90 days later.")]
+    start_date: Annotated[str, Meta(description="The first day (UTC), as YYYY-MM-DD.")]
+    end_date: Annotated[str, Meta(description="The last day (UTC), which belongs to the range; at most 90 days later.")]
 
 
 class LimitExceeded(RateLimited):
@@ -130,7 +130,8 @@ def rate(settings: Settings) -> Rate | None:
 WHITEPAGES: Final = Dialect(
     name="whitepages",
     title="Whitepages",
-    description="Whitepages' account usage: requests of the pool `api` by UTC day.",
+    description="Requests by UTC day, of the pool `api`. The format is that of Whitepages' account usage "
+    "(https://api.whitepages.com/docs/references/account/get_account_usage_data).",
     settings=Settings,
     identify=identify,
     succeed=succeed,
