@@ -178,6 +178,9 @@ class FakeIngest:
     def forget_held(self, user_ids: Sequence[str]) -> int:
         return 0
 
+    def forget_held_of(self, accounts: Sequence[str]) -> int:
+        return 0
+
     def forget_names(self, account: str) -> None:
         """Nothing is remembered here."""
 

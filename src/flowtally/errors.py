@@ -21,6 +21,7 @@
     ├── SlowBody (408)              the body stood still or took too long
     ├── Conflict (409)              the request is fine, the present state does not allow it
     │   ├── NameTaken               a user's name is borne by another one
+    │   ├── AccountErased           the texts of the account were erased: nothing about it changes any more
     │   ├── AccountSuspended        value would leave or reach an account that is suspended
     │   ├── NotCovered              more than the balance holds: carries what is left
     │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
@@ -245,6 +246,14 @@ class Conflict(FlowtallyError):
     status = 409
     code = "conflict"
     title = "Conflict with the present state"
+
+
+class AccountErased(Conflict):
+    """All texts of the account were erased, for ever: nothing about it can be changed any more. Its figures can be
+    read, and its periods can be closed."""
+
+    code = "account_erased"
+    title = "The account was erased"
 
 
 class AccountSuspended(Conflict):

@@ -109,6 +109,7 @@ def open_house(
             ingest.forget_names,
             ingest.forget_held,
             ingest.metrics,
+            ingest.forget_held_of,
         )
         closing.callback(care.close)
         care.resume()

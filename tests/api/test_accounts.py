@@ -19,6 +19,7 @@ def test_an_account_is_made_read_changed_and_listed(client: Client) -> None:
         "carry_from": "2026-03-15T12:00:00Z",
         "overage": "carry",
         "created_at": "2026-03-15T12:00:00Z",
+        "erased_at": None,
     }
     changed = client.patch("/v1/accounts/acme", json={"name": "Acme Ltd", "timezone": "UTC", "status": "suspended"})
     assert (changed.status_code, changed.json()["status"]) == (200, "suspended")

@@ -92,3 +92,64 @@ def test_only_an_administrator_erases(client: Client, acme: str) -> None:
     for method in ("POST", "GET"):
         assert client.request(method, f"{USERS}/bob/erase", headers=own).status_code == 403
     assert client.get(f"{USERS}/bob").json()["status"] == "active"
+
+
+# Whole accounts
+
+ACCOUNT = "/v1/accounts/acme"
+
+
+def whole_erased(client: Client) -> dict[str, Any]:
+    client.patch(ACCOUNT, json={"status": "closed"})
+    told = client.post(f"{ACCOUNT}/erase")
+    assert told.status_code == 202, told.text
+    until = time.monotonic() + 30
+    while (found := dict(client.get(f"{ACCOUNT}/erase").json()))["state"] == "pending":
+        assert not found["detail"], found
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+def test_an_accounts_figures_stay_and_its_texts_go(client: Client, acme: str) -> None:
+    client.patch(ACCOUNT, json={"name": "Acme Ltd"})
+    own = token_of(client, f"{ACCOUNT}/credentials", scope="manage", name="their page")
+    fay = client.post(USERS, json={"name": "fay", "funded": True}).json()["id"]
+    client.post(f"{USERS}/fay/allocations", json={"amount": 5000})
+    before = {by: usage(client, by) for by in ("product", "status", "source")}
+    balance = client.get(f"{ACCOUNT}/balance").json()["pools"]
+    assert client.get(ACCOUNT, headers=own).status_code == 200
+    assert whole_erased(client)["state"] == "finished"
+    assert client.get(ACCOUNT, headers=own).status_code == 401
+    assert {by: usage(client, by) for by in before} == before
+    assert client.get(f"{ACCOUNT}/balance").json()["pools"] == balance, "what was passed on is not taken back"
+    assert [row["label:country"] for row in usage(client, "label:country")["rows"]] == [""]
+    shown = client.get(ACCOUNT).json()
+    assert (shown["name"], shown["status"], shown["erased_at"]) == ("", "closed", "2026-03-15T12:00:00Z")
+    assert client.get(f"{USERS}/{fay}").json()["name"] == f"erased-{fay}"
+    assert all(one["user"] in ("", f"erased-{one['user_id']}") for one in usage(client, "user")["rows"])
+    assert client.get(f"{USERS}/{fay}/erase").json()["state"] == "finished"
+    assert client.post("/v1/accounts", json={"id": "acme"}).json()["code"] == "conflict", "its id is never free again"
+
+
+def test_an_account_is_erased_once_and_the_same_key_answers_again(client: Client, acme: str) -> None:
+    client.patch(ACCOUNT, json={"status": "closed"})
+    key = {"Idempotency-Key": "forget-acme"}
+    asked = client.post(f"{ACCOUNT}/erase", headers=key)
+    again = client.post(f"{ACCOUNT}/erase", headers=key)
+    assert (again.status_code, again.json()) == (202, asked.json())
+    assert whole_erased(client)["asked_at"] == asked.json()["asked_at"]
+    refused = client.patch(ACCOUNT, json={"name": "again"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_erased")
+    made = client.get("/v1/audit", params={"account": "acme", "action": "account.erase"}).json()["items"]
+    assert len(made) == 2, "the key once, and the one without a key"
+
+
+def test_only_a_closed_and_paid_out_account_is_erased_by_an_administrator(client: Client, acme: str) -> None:
+    own = token_of(client, f"{ACCOUNT}/credentials", scope="manage")
+    for method in ("POST", "GET"):
+        assert client.request(method, f"{ACCOUNT}/erase", headers=own).status_code == 403
+    assert client.get(f"{ACCOUNT}/erase").json()["code"] == "not_found"
+    refused = client.post(f"{ACCOUNT}/erase").json()
+    assert (refused["code"], "close it first" in refused["detail"]) == ("conflict", True)
+    assert client.post("/v1/accounts/nobody/erase").json()["code"] == "unknown_account"

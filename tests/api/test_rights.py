@@ -35,6 +35,8 @@ POST /v1/accounts/{account}/credentials                                  ...A
 PATCH /v1/accounts/{account}/credentials/{credential}                    ...A
 POST /v1/accounts/{account}/credentials/{credential}/revoke              ...A
 POST /v1/accounts/{account}/credentials/{credential}/rotate              ...A
+GET /v1/accounts/{account}/erase                                         ...A
+POST /v1/accounts/{account}/erase                                        ...A
 GET /v1/accounts/{account}/explain                                       .amA
 GET /v1/accounts/{account}/export                                        .amA
 GET /v1/accounts/{account}/grants                                        .amA

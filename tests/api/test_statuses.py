@@ -5,6 +5,7 @@ The table in docs/statuses.md says it; a new route has to be put there, and is a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from flowtally.api.operation import OPERATIONS
 from flowtally.vendors.base import Dialect, Route
 
 TABLE = Path(__file__).parents[2] / "docs" / "statuses.md"
-Status = Literal["active", "suspended", "closed"]
+Status = Literal["active", "suspended", "closed", "erased"]  # what is erased is closed, too
 Body = Mapping[str, Any] | None
 GB = 1_000_000_000
 
@@ -51,6 +52,7 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/credentials/{credential}/rotate": {},
     "POST /v1/accounts/{account}/credentials/{credential}/revoke": None,
     "POST /v1/accounts/{account}/users/{user}/erase": None,
+    "POST /v1/accounts/{account}/erase": None,
     "POST /v1/accounts/{account}/periods": {"from": "2026-02-01", "to": "2026-03-01"},
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/users": {"name": "new"},
@@ -69,7 +71,8 @@ BODIES: dict[str, Body] = {
     "DELETE /v1/accounts/{account}/users/{user}/whitelist/{pool}/{address}": None,
 }
 # After all others, which need what these take away.
-LAST = ("DELETE /v1/accounts/{account}/users/{user}", "POST /v1/accounts/{account}/users/{user}/erase")
+ERASE = "POST /v1/accounts/{account}/erase"
+LAST = ("DELETE /v1/accounts/{account}/users/{user}", "POST /v1/accounts/{account}/users/{user}/erase", ERASE)
 BY_ANOTHER = "redeeming a voucher of the account, by another"
 USED = "POST /v1/events"  # asked where it is decided: tests/ingest/test_held.py
 
@@ -96,10 +99,24 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme"}
         _vendors_users(world)
-        client.patch("/v1/accounts/acme", json={"status": status})
-        return msgspec.structs.replace(world, ids=names)
+        world = msgspec.structs.replace(world, ids=names)
+        client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})
+        if status == "erased":
+            asked(world, "POST /v1/accounts/{account}/wallet/adjustments")
+            erased(world)
+        return world
 
     return make
+
+
+def erased(world: World) -> None:
+    path, until = "/v1/accounts/acme/erase", time.monotonic() + 30
+    told = world.post(path)
+    while told["state"] == "pending":
+        assert not told["detail"], told
+        assert time.monotonic() < until, told
+        time.sleep(0.01)
+        told = world.client.get(path).json()
 
 
 def _vendors_users(world: World) -> None:
@@ -115,7 +132,15 @@ def _vendors_users(world: World) -> None:
 def told() -> dict[str, dict[Status, str]]:
     """The table: what each route answers in each status; active ones are answered."""
     rows = [line.strip("|\n ").split(" | ") for line in TABLE.read_text().splitlines() if line.startswith("| `")]
-    return {route.strip("`"): {"active": "yes", "suspended": low, "closed": off} for route, low, off in rows}
+    return {
+        route.strip("`"): {
+            "active": "conflict" if route.strip("`") == ERASE else "yes",  # only what is closed can be erased
+            "suspended": low,
+            "closed": off,
+            "erased": gone,
+        }
+        for route, low, off, gone in rows
+    }
 
 
 def in_order() -> list[str]:
@@ -129,6 +154,9 @@ def asked(world: World, name: str) -> str:
     body = BODIES[name]
     if path.endswith("/redemptions"):
         body = {"code": world.ids["theirs"]}
+    if path.endswith("/wallet/adjustments"):
+        balance = world.client.get("/v1/accounts/acme/wallet").json()["balance_micros"]
+        body = {"amount_micros": -balance or -5, "reason": "paid out"}
     answer = world.client.request(method, path.format(**world.ids), json=body)
     return "yes" if answer.is_success else str(answer.json()["code"])
 
@@ -163,7 +191,7 @@ def test_the_table_has_every_route_that_changes_something_of_an_account() -> Non
     assert set(told()) == native | vendors | {BY_ANOTHER, USED}
 
 
-@pytest.mark.parametrize("status", ["active", "suspended", "closed"])
+@pytest.mark.parametrize("status", ["active", "suspended", "closed", "erased"])
 def test_every_route_is_answered_by_the_status_as_the_table_says(
     make_world: Callable[[Status], World], status: Status
 ) -> None:
@@ -193,10 +221,10 @@ def test_every_route_that_changed_something_is_in_the_audit_trail(make_world: Ca
     for dialect, route in writes():
         assert asked_as(world, dialect, route) == "yes"
     for name in in_order():
-        assert asked(world, name) == "yes", name
+        assert asked(world, name) == ("conflict" if name == ERASE else "yes"), name
     found = world.client.get("/v1/audit", params={"limit": 1000}).json()["items"][first:]
     vendors = {f"{route.method} {route.path}" for _, route in writes()}
-    assert {one["door"] for one in found} == (BODIES.keys() - NO_CHANGE) | vendors
+    assert {one["door"] for one in found} == (BODIES.keys() - NO_CHANGE - {ERASE}) | vendors
     assert all(one["account"] in ("acme", "beta") and one["action"] != "other" for one in found)
     by = {one["credential"] for one in found if one["door"] in vendors}
     assert by == {world.manager.id}

@@ -168,3 +168,171 @@ def test_a_block_after_an_erasure_was_finished_does_not_remember_the_name(patien
     assert users[0] == ("e1", erased.user_id)
     assert users[1][1] != erased.user_id
     assert "erased_user" not in patient.found()
+
+
+# Whole accounts
+
+SECRETS: Final = {
+    "account": "Zweifelhaft-und-Soehne",
+    "renamed": "Zweifelhaft-Nachfolger",
+    "user": "Ottokar-Heimlich",
+    "user_before": "O.Heimlich-frueher",
+    "seen": "Walburga-Verborgen",
+    "funded": "Filiale-Hintertupfing",
+    "label": "Kostenstelle-Schatzkammer",
+    "correction": "Herr-Heimlich-beschwerte-sich",
+    "adjustment": "Kulanz-fuer-Heimlich",
+    "grant": "Rechnung-an-Heimlich-4711",
+    "deposit": "Ueberweisung-von-Heimlich",
+    "payout": "an-Heimlich-ausgezahlt",
+    "credential": "Heimlichs-Rechner",
+    "renamed_credential": "Heimlichs-neuer-Rechner",
+    "sender": "Heimlichs-Zulieferer",
+    "key_of_account": "Heimlich-Bestellung-1",
+    "held": "Heimlichs-Zukunft",
+    "held_label": "Heimlich-Etikett",
+    "network": "203.0.113.64/26",
+    "address": "198.51.100.77",
+}
+LIFE: Final = {"from": "2026-03-01", "to": "2026-03-02"}
+
+
+def live_account(client: httpx.Client, url: str) -> dict[str, str]:
+    """`acme`, with a distinctive text wherever one can be given; ids by what they are of."""
+
+    def post(path: str, body: Any, **headers: str) -> Any:
+        answer = client.post(path, json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    s = SECRETS
+    account = "/v1/accounts/acme"
+    keyed = {"Idempotency-Key": "made"}
+    post("/v1/accounts", {"id": "acme", "name": s["account"], "carry_from": "2026-02-01T00:00:00Z"}, **keyed)
+    client.patch(account, json={"name": s["renamed"]}, headers={"Idempotency-Key": "renamed"})
+    given = {"amount": 10**6, "starts_at": "2026-02-01T00:00:00Z", "reference": s["grant"]}
+    post(f"{account}/grants", given, **{"Idempotency-Key": "given"})
+    void = post(f"{account}/grants", {"amount": 5, "reference": s["grant"]})["id"]
+    client.post(f"{account}/grants/{void}/void").raise_for_status()
+    post(
+        f"{account}/wallet/deposits", {"amount_micros": 1000, "reference": s["deposit"]}, **{"Idempotency-Key": "paid"}
+    )
+    post(f"{account}/wallet/adjustments", {"amount_micros": -1000, "reason": s["payout"]})
+    post(USERS, {"name": s["user_before"], "password": "Abcdef12"})
+    client.patch(f"{USERS}/{s['user_before']}", json={"name": s["user"]}, headers={"Idempotency-Key": "called"})
+    client.put(f"{USERS}/{s['user']}/whitelist/traffic/{s['address']}", json={}).raise_for_status()
+    client.put(f"{account}/whitelist/traffic/{s['address']}", json={}, headers={"Idempotency-Key": "listed"})
+    funded = post(USERS, {"name": s["funded"], "funded": True})["id"]
+    post(f"{USERS}/{funded}/allocations", {"amount": 500})
+    shown = post(
+        f"{account}/credentials",
+        {"scope": "manage", "name": s["credential"], "addresses": [s["network"], "127.0.0.0/8", "::1"]},
+    )
+    client.patch(f"{account}/credentials/{shown['id']}", json={"name": s["renamed_credential"]})
+    post(f"{account}/credentials", {"scope": "ingest", "name": s["sender"]})
+    own = {"Authorization": f"Bearer {shown['token']}", "Idempotency-Key": s["key_of_account"]}
+    post(f"{account}/users", {"name": "by-itself"}, **own)
+    for number in range(3):  # several parts
+        client.post("/v1/events", json=[event(f"e{number}", s["user"], bytes_up=number, labels={"k": s["label"]})])
+        client.post(
+            "/v1/events", json=[event(f"s{number}", s["seen"], bytes_up=1), event(f"n{number}", "", bytes_up=2)]
+        )
+    first = {"source": "gw-2", "sequence": 1, "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_up": 1}
+    later = {
+        **first,
+        "sequence": 2,
+        "user": s["held"],
+        "time": "2999-01-01T00:00:00Z",
+        "labels": {"k": s["held_label"]},
+    }
+    assert client.post("/v1/events", json=[first, later]).json()["held"] == 1
+    corrections = [
+        {"id": "c1", "corrects": {"source": "gw", "id": "e1"}, "bytes_up": 9, "reason": s["correction"]},
+        {"id": "c2", "account": "acme", "time": "2026-03-01T03:00:00Z", "bytes_up": 3, "reason": s["adjustment"]},
+    ]
+    assert client.post("/v1/corrections", json=corrections).json()["stored"] == 2
+    period = post(f"{account}/periods", LIFE, **{"Idempotency-Key": "closed"})
+    return {"period": period["id"], "funded": funded, "credential": shown["id"], "token": shown["token"]}
+
+
+def unreferred(told: dict[str, Any]) -> dict[str, Any]:
+    """A balance or statement, without the references of its grants."""
+    return {**told, "grants": [{**one, "reference": ""} for one in told["grants"]]}
+
+
+def figures_of(client: httpx.Client) -> dict[str, Any]:
+    found = sums(client)
+    return {**found, "balance": unreferred(found["balance"])}
+
+
+def test_after_the_erasure_of_an_account_no_file_of_the_data_directory_holds_a_text_of_it(tmp_path: Path) -> None:
+    data, texts = tmp_path / "data", tuple(SECRETS.values())
+    with serving(data) as (live, client):
+        ids = live_account(client, live.url)
+        client.post("/v1/accounts", json={"id": "beta", "name": "Vorderhaus"})
+        other = {"source": "gw", "account": "beta", "time": "2026-03-01T00:00:00Z", "labels": {"k": "Vorderhaus-3"}}
+        client.post("/v1/events", json=[{**other, "id": "b1", "user": "otto", "bytes_up": 1}])
+        period = client.get(f"/v1/accounts/acme/periods/{ids['period']}").json()
+        before = figures_of(client)
+    missing = [text for text, files in holding(data, *texts).items() if not files]
+    assert missing == [], "what is not there cannot be erased"
+    with serving(data) as (live, client):
+        assert client.post("/v1/accounts/acme/erase").json()["code"] == "conflict", "it is not closed"
+        run("account", "change", "acme", "--status", "closed", live=live)
+        told = run("account", "erase", "acme", "--yes", live=live)
+        assert (told["state"], told["account"]) == ("finished", "acme")
+        left = {text: files for text, files in holding(data, *texts).items() if files}
+        assert left == {}, "while the server runs, too"
+        assert figures_of(client) == before
+        checked = run("verify", live=live)
+        assert checked["found"] == 0, checked
+        kept = client.get(f"/v1/accounts/acme/periods/{ids['period']}").json()
+        assert kept["statement"] == unreferred(period["statement"])
+        assert client.get("/v1/events", params={"source": "gw", "id": "b1"}).json()["labels"] == {"k": "Vorderhaus-3"}
+        assert client.get("/v1/accounts/beta").json()["name"] == "Vorderhaus"
+        assert client.post("/v1/events", json=[event("e1", "x", bytes_up=1)]).json()["conflict"] == 1
+        assert client.post("/v1/events", json=[event("e9", "x", bytes_up=1)]).json()["receipts"][0]["code"] == (
+            "account_closed"
+        )
+        own = {"Authorization": f"Bearer {ids['token']}"}
+        assert client.get("/v1/accounts/acme", headers=own).status_code == 401
+        assert not any(text in everything(client) for text in texts)
+        backup = run("backup", live=live)
+    assert holding(data, *texts) == {text: [] for text in texts}
+    restored = tmp_path / "restored"
+    assert run("restore", backup["path"], "--data", str(restored))["report"]["found"] == 0
+    with serving(restored) as (live, client):
+        assert whole_finished(client)["state"] == "finished"
+        assert figures_of(client) == before
+
+
+def everything(client: httpx.Client) -> str:
+    """All that whoever runs flowtally can read of the account."""
+    account = "/v1/accounts/acme"
+    asked = [account, "/v1/accounts", "/v1/audit?limit=1000", f"{account}/audit?limit=1000", f"{account}/explain"]
+    asked += [
+        f"{account}/{of}" for of in ("grants", "users?deleted=true", "vouchers", "periods", "whitelist", "balance")
+    ]
+    asked += [f"{account}/{of}" for of in ("wallet", "wallet/entries", "credentials", "purchases", "periods/open")]
+    asked += [
+        "/v1/changes",
+        "/v1/senders",
+        "/v1/credentials",
+        "/v1/held",
+        "/v1/sources",
+        f"{account}/export?format=csv",
+    ]
+    asked += [f"{account}/usage?from=2026-03-01&to=2026-03-02&by={by}" for by in ("user", "label:k", "source")]
+    asked += [f"/v1/events?source=gw&id={id}" for id in ("e1", "s1", "n1")]
+    answers = [client.get(path) for path in asked]
+    assert [one.url for one in answers if not one.is_success] == []
+    return "\n".join(one.text for one in answers)
+
+
+def whole_finished(client: httpx.Client) -> dict[str, Any]:
+    until = time.monotonic() + 60
+    while (told := dict(client.get("/v1/accounts/acme/erase").json()))["state"] == "pending":
+        assert not told["detail"], told
+        assert time.monotonic() < until, told
+        time.sleep(0.05)
+    return told

@@ -73,7 +73,7 @@ ERASURE = {"account": "acme", "user_id": "usr_1", "user": "erased-usr_1", "asked
 
 
 def test_erase_asks_before_and_follows_the_work_to_its_end(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtally.cli.user.LOOK_S", 0)
+    monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert flowtally("user", "erase", "acme", "ann").code != 0
     assert flowtally.fake.asked == []
@@ -91,6 +91,27 @@ def test_erase_says_why_it_is_not_finished(flowtally: Program) -> None:
     assert ran.code == 1
     assert "There is no room left" in ran.out
     assert flowtally("user", "erase", "acme", "ann", "--yes", "--json").document["detail"] == "There is no room left"
+
+
+WHOLE = {"account": "acme", "asked_at": "2026-07-02T00:00:00Z"}
+
+
+def test_an_account_is_erased_where_its_id_was_typed(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("acne\n"))
+    ran = flowtally("account", "erase", "acme")
+    assert ran.code != 0
+    assert "that is not 'acme': nothing was changed" in ran.err
+    assert flowtally.fake.asked == []
+    flowtally.fake.answers["POST /v1/accounts/acme/erase"] = (202, WHOLE | {"state": "pending"})
+    flowtally.fake.answers["GET /v1/accounts/acme/erase"] = (200, WHOLE | {"state": "finished", "finished_at": "x"})
+    monkeypatch.setattr("sys.stdin", io.StringIO("acme\n"))
+    assert flowtally("account", "erase", "acme").code == 0
+    ran = flowtally("account", "erase", "acme", "--yes")
+    assert (ran.code, ran.out.strip()) == (0, "acme is erased.")
+    flowtally.fake.answers["GET /v1/accounts/acme/erase"] = (200, WHOLE | {"state": "pending", "detail": "No room"})
+    ran = flowtally("account", "erase", "acme", "--yes")
+    assert (ran.code, "No room" in ran.out) == (1, True)
 
 
 def test_delete_and_list_ask_for_what_they_say(flowtally: Program) -> None:

@@ -12,7 +12,7 @@ from tests.ingest.conftest import TIME, Death, House, named, numbered
 
 from flowtally.corrections import EventRef, Quantities
 from flowtally.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
-from flowtally.ledger import accounts, credentials, erasures
+from flowtally.ledger import accounts, credentials, erased_accounts, erasures
 from flowtally.protocol import CorrectionReceipt
 from flowtally.usage.store import Where
 
@@ -357,3 +357,16 @@ def test_a_correction_looked_up_before_an_erasure_brings_no_label_and_no_reason_
     rows = {row["id"]: row for row in house.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
     assert (dict(rows["c1"]["labels"]), rows["c1"]["reason"], rows["c1"]["bytes_up"]) == ({}, "", -6)
     assert (dict(rows["c2"]["labels"]), rows["c2"]["reason"]) == ({"k": "v"}, "bob rang")
+
+
+def test_a_correction_of_an_erased_accounts_use_has_no_label_and_no_reason(house: House) -> None:
+    house.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="", labels={"k": "v"}))
+    with house.ledger.begin() as tx:
+        accounts.change_account(tx, "acme", status="closed", now=house.clock())
+        erased_accounts.erase_account(tx, "acme", now=house.clock())
+    other = {"source": "gw", "id": "e2"}
+    asked = (right("c1", bytes_up=4, reason="ann rang"), right("c2", other, bytes_up=5, reason="they rang"))
+    assert told(house, *asked) == [("stored", ""), ("stored", "")]
+    assert told(house, free("c3", bytes_up=1)) == [("refused", "account_closed")]
+    rows = {row["id"]: row for row in house.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
+    assert [(dict(rows[id]["labels"]), rows[id]["reason"]) for id in ("c1", "c2")] == [({}, ""), ({}, "")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant, parse_if_any
+from flowtally.edges import format_if_any, format_instant, parse_if_any
 from flowtally.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
 from flowtally.ledger import accounts
 from flowtally.ledger.accounts import Account
@@ -106,4 +106,5 @@ def show(account: Account) -> AccountAnswer:
         format_instant(account.carry_from),
         account.overage,
         format_instant(account.created_at),
+        format_if_any(account.erased_at),
     )

@@ -1,20 +1,25 @@
-"""Erasing a user's name and labels: asked for by one request, finished soon after, asked about by others."""
+"""Erasing the texts of a user, or of a whole account: asked for by one request, finished soon after, asked about by
+others."""
 
 from __future__ import annotations
 
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import NotFound, UnknownAccount, UnknownUser
+from flowtally.errors import Conflict, NotFound, UnknownAccount, UnknownUser
 from flowtally.funding import erase_user as erase
-from flowtally.ledger import erasures, names, users
+from flowtally.ledger import erased_accounts, erasures, names, users
+from flowtally.ledger.erased_accounts import AccountErasure
 from flowtally.ledger.erasures import Erasure
 from flowtally.ledger.users import erased_name
-from flowtally.protocol import ErasureAnswer
+from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 ASKED = ErasureAnswer("acme", ID, erased_name(ID), "pending", "2026-03-15T12:00:00Z")
 FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
+
+WHOLE = AccountErasureAnswer("acme", "pending", "2026-03-15T12:00:00Z")
+WHOLE_FINISHED = AccountErasureAnswer("acme", "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
 
 
 def tag_held(call: Call, account: str, user: str) -> None:
@@ -35,6 +40,7 @@ def tag_held(call: Call, account: str, user: str) -> None:
     prepare=tag_held,
     changes_names=True,
     erases=True,
+    of_erased=True,
 )
 def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAnswer:
     """There is no way back. A user that is in use is deleted first, and what a funded one has not spent goes back to
@@ -72,6 +78,66 @@ def _asked(found: Erasure, *, step: str = "", done: int = 0, total: int = 0, det
         account=found.account,
         user_id=found.user_id,
         user=erased_name(found.user_id),
+        state="pending" if found.finished_at is None else "finished",
+        asked_at=format_instant(found.asked_at),
+        finished_at=format_if_any(found.finished_at),
+        step=step,
+        done=done,
+        total=total,
+        detail=detail,
+    )
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account}/erase",
+    may="erasures:write",
+    summary="Erase all texts of an account",
+    status=202,
+    answer=AccountErasureAnswer,
+    errors=(UnknownAccount, Conflict),
+    example=WHOLE,
+    changes_names=True,
+    changes_credentials=True,
+    erases=True,
+    of_erased=True,
+)
+def erase_account(call: Call, account: str) -> AccountErasureAnswer:
+    """There is no way back. The account must be closed and its wallet empty (409 `conflict`). When this answers, its
+    name is gone, its credentials are revoked, and nothing about it can be changed any more (409 `account_erased`), but
+    its periods can be closed. What follows: its users are deleted and have no name, password or whitelist; references,
+    reasons and names that were given to its grants, payments and credentials are emptied, also in the audit trail, in
+    closed statements and in remembered answers; labels of its use and reasons of its corrections are emptied; held
+    events are refused (`erased`); old files are removed. Ask with GET until `state` is `finished`. No quantity, amount,
+    instant or id changes, and the id is never free again. A second time does the work again and changes nothing else.
+    Exports and backups made before still hold all of it."""
+    return _whole(erased_accounts.erase_account(call.tx, account, now=call.now))
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/erase",
+    may="erasures:read",
+    summary="How the erasure of an account is doing",
+    answer=AccountErasureAnswer,
+    errors=(UnknownAccount, NotFound),
+    example=WHOLE_FINISHED,
+)
+def read_account_erasure(call: Call, account: str) -> AccountErasureAnswer:
+    """`finished`: nothing the server keeps holds a text of the account any more, but backups. Where the work stopped,
+    `detail` says why; it goes on at the next start, or when the erasure is asked for again."""
+    found = erased_accounts.read_erasure(call.tx, account)
+    if found.finished_at is not None:
+        return _whole(found)
+    job = call.house.care.erasing()
+    return _whole(found, step=job.step, done=job.done, total=job.total, detail=job.detail)
+
+
+def _whole(
+    found: AccountErasure, *, step: str = "", done: int = 0, total: int = 0, detail: str = ""
+) -> AccountErasureAnswer:
+    return AccountErasureAnswer(
+        account=found.account,
         state="pending" if found.finished_at is None else "finished",
         asked_at=format_instant(found.asked_at),
         finished_at=format_if_any(found.finished_at),

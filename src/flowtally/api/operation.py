@@ -33,8 +33,9 @@ from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID
 from flowtally.api.weights import SMALL, WRITE, Weight
 from flowtally.config import Config
-from flowtally.errors import BadRequest, FlowtallyError
+from flowtally.errors import AccountErased, BadRequest, FlowtallyError
 from flowtally.ingest.decompress import decompress
+from flowtally.ledger.accounts import require_not_erased
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
@@ -85,6 +86,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     changes_names: bool = False  # gives a user's name to somebody else, or to nobody
     opens_account: bool = False  # events that wait for the account may count from then on
     streams: bool = False  # an answer made while it is read, however long that takes: see `exports`
+    of_erased: bool = False  # a write that is answered of an account that was erased, too: it brings no text
     erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
     sends: bool = False  # what a gateway must be able to do whatever its account reads: bounded apart, without a budget
@@ -131,6 +133,8 @@ def operation(method: Method, path: str, **declared: Any) -> Callable[[Callable[
 
     def declare(work: Callable[..., Any]) -> Callable[..., Any]:
         tag = work.__module__.rpartition(".")[2]
+        if method != "GET" and "{account}" in path and not declared.get("of_erased"):
+            declared["errors"] = (*declared.get("errors", ()), AccountErased)
         OPERATIONS.append(Operation(method=method, path=path, work=work, tag=tag, **declared))
         return work
 
@@ -247,9 +251,9 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
         with ledger.begin(call.actor) if op.writes else ledger.read() as tx:
             own = _writing(call, tx) if op.writes else _reading(call, tx, begun, tells_moment=op.tells_moment)
             if key is None:
-                made = op.work(own, **given)
+                made = _worked(op, own, given)
             else:
-                made = once(own, key, op.status, lambda: op.work(own, **given), op.recall, given)
+                made = once(own, key, op.status, lambda: _worked(op, own, given), op.recall, given)
     finally:
         if op.changes_credentials:
             call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
@@ -265,6 +269,13 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
     if op.tells_moment:
         response.headers[AS_OF_HEADER] = own.moment.token
     return response
+
+
+def _worked(op: Operation, call: Call, given: dict[str, Any]) -> Any:
+    """AccountErased where it would change something of an account that was erased."""
+    if op.writes and "account" in given and not op.of_erased:
+        require_not_erased(call.tx, given["account"])
+    return op.work(call, **given)
 
 
 def _writing(call: Call, tx: Tx) -> Call:

@@ -99,6 +99,7 @@ def plan(call: Call, account: str, body: PeriodRequest) -> Closing:
     prepare=plan,
     body_example={"from": "2026-03-01", "to": "2026-04-01"},
     example=EXAMPLE,
+    of_erased=True,
 )
 def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closing) -> PeriodAnswer:
     """Freezes a statement of a span in the past: use by product and pool, and the balance at its end, as known at the

@@ -24,7 +24,7 @@ from flowtally.config import Config
 from flowtally.edges import format_instant
 from flowtally.errors import ClockJumped, Conflict
 from flowtally.ledger import audit as ledger_audit
-from flowtally.ledger import erasures, revived
+from flowtally.ledger import erased_accounts, erasures, revived
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
@@ -67,6 +67,7 @@ class Care:
         forget_names: Callable[[str], None],
         forget_held: Callable[[Sequence[str]], int],
         metrics: Callable[[], Mapping[str, float]],
+        forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -76,6 +77,7 @@ class Care:
         self._forget_names = forget_names
         self._forget_held = forget_held
         self._metrics = metrics
+        self._forget_held_of = forget_held_of
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[Made] = Job("backup", clock)
         self._erasing: Job[Finished] = Job("erasing", clock)
@@ -135,7 +137,7 @@ class Care:
     def resume(self) -> None:
         """At a start: go on with what the process before this one promised and did not come to."""
         with self._ledger.read() as tx:
-            pending = erasures.pending(tx, 1)
+            pending = erasures.pending(tx, 1) or erased_accounts.pending(tx, 1)
         if pending:
             self.finish_erasures()
 
@@ -152,6 +154,7 @@ class Care:
                 self._clock,
                 progress,
                 self._forget_held,
+                self._forget_held_of,
             )
 
         return self._erasing.start(work, again=True)

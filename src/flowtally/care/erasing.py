@@ -1,8 +1,9 @@
-"""Finishing erasures: what the ledger's transaction could not forget at once (decision 0024).
+"""Finishing erasures: what the ledger's transaction could not forget at once (decisions 0024 and 0102).
 
 Owns the order. Since the request the ledger knows that a user is erased and has no name for it any more; here the
-labels of its rows go, then what is left in files, and only then the record says that it is finished. So whatever dies
-in between, the next start finds the record and does all of it again, which is safe.
+labels of its rows go, then what is left in files, and only then the record says that it is finished. Of an account the
+request closed every door; here its texts go out of the ledger too, a step at a time, so that others are written in
+between. Whatever dies in between, the next start finds the record and does all of it again, which is safe.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ import msgspec
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.job import Progress
 from flowtally.errors import Settling, Unavailable
-from flowtally.ledger import erasures
+from flowtally.ledger import erased_accounts, erasures
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.trail import server
 from flowtally.usage.store import UsageStore
 
 AT_ONCE: Final = 500  # users
+ACCOUNTS_AT_ONCE: Final = 50
+PAUSE_S: Final = 0.002  # between two steps in the ledger: whoever waits to write has a turn
 AGAIN_S: Final = 1.0
+_ERASING: Final = server("erasing")
 READERS_S: Final = 600  # the longest a reader may keep the ledger's old pages: a backup of a large one
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """How many users' erasures were finished."""
+    """How many erasures were finished: of users, of whole accounts."""
 
     users: int
+    accounts: int = 0
 
 
 def finish_erasures(
@@ -40,19 +45,63 @@ def finish_erasures(
     clock: Callable[[], int],
     say: Progress,
     forget_held: Callable[[Sequence[str]], int] = lambda users: 0,
+    forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
 ) -> Finished:
     """All that are pending. Raises Stopped, Unavailable or StorageFull: what is not finished stays pending."""
-    done = 0
+    done = whole = 0
+    while accounts := _pending_accounts(ledger):
+        for account in accounts:
+            forget_names(account)
+        _let_the_block_under_way_end(between_blocks, say)
+        for account in accounts:
+            _empty_ledger(ledger, account, say)
+        _forget_held(forget_held_of, accounts, say)
+        usage.erase_texts_of_accounts(accounts, say)
+        _drop_old_bytes(ledger, say)
+        for account in accounts:
+            _finish_account(ledger, account, clock)
+        whole += len(accounts)
     while users := _pending(ledger):
         _forget(ledger, users, forget_names)
         _let_the_block_under_way_end(between_blocks, say)
         _forget_held(forget_held, users, say)
         usage.erase_texts(users, say)
         _drop_old_bytes(ledger, say)
-        with ledger.begin(server("erasing")) as tx:
+        with ledger.begin(_ERASING) as tx:
             erasures.finish(tx, users, now=clock())
         done += len(users)
-    return Finished(done)
+    return Finished(done, whole)
+
+
+def _pending_accounts(ledger: Ledger) -> list[str]:
+    with ledger.read() as tx:
+        return erased_accounts.pending(tx, ACCOUNTS_AT_ONCE)
+
+
+def _empty_ledger(ledger: Ledger, account: str, say: Progress) -> None:
+    """Each step until it finds nothing any more. After a crash it begins anew, and finds what is left."""
+    with ledger.read() as tx:
+        erased, users = erased_accounts.count_users(tx, account)
+    for name, step in erased_accounts.STEPS:
+        place = None
+        while True:
+            say(name, min(erased, users) if name == "users" else 0, users if name == "users" else 0)
+            with ledger.begin(_ERASING) as tx:
+                place = step(tx, account, place)
+            if place is None:
+                break
+            erased += erased_accounts.ROWS
+            time.sleep(PAUSE_S)
+
+
+def _finish_account(ledger: Ledger, account: str, clock: Callable[[], int]) -> None:
+    more = True
+    while more:
+        with ledger.begin(_ERASING) as tx:
+            more = erased_accounts.finish_users(tx, account, now=clock())
+            if not more:
+                erased_accounts.finish(tx, account, now=clock())
+        time.sleep(PAUSE_S)
 
 
 def _pending(ledger: Ledger) -> list[str]:
@@ -78,13 +127,13 @@ def _let_the_block_under_way_end(between_blocks: BetweenBlocks, say: Progress) -
             time.sleep(AGAIN_S)
 
 
-def _forget_held(forget_held: Callable[[Sequence[str]], int], users: list[str], say: Progress) -> None:
-    """Events that were held under their names: the request told which, while the names were known."""
+def _forget_held(forget_held: Callable[[Sequence[str]], int], whose: list[str], say: Progress) -> None:
+    """Events that were held under users' names (the request told which, while the names were known), or of accounts."""
     until = time.monotonic() + READERS_S
     while True:
         say("held")
         try:
-            forget_held(users)
+            forget_held(whose)
         except Unavailable:  # being settled, or somebody still reads the old pages
             if time.monotonic() > until:
                 raise

@@ -27,7 +27,7 @@ from flowtally.edges import parse_instant
 from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts
 from flowtally.ingest import identity, recovery
 from flowtally.lease import Lease, of_data
-from flowtally.ledger import erasures, portable, revived, trail
+from flowtally.ledger import erased_accounts, erasures, portable, revived, trail
 from flowtally.ledger.credentials import live_credentials
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.snapshot import complaints
@@ -192,6 +192,7 @@ def _assemble(
             identity.bind_ledger(tx, whose)
             lives = choose(tx, now)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
+            erased_accounts.reopen(tx)
         rows = audit_of(usage)
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)

@@ -11,7 +11,7 @@ or looked at in portions, and only what differs is looked at one by one.
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
     files of parts         =  what was written (`usage.parts_audit`), before anything else is read from them
-    accounts and users     <= the ledger's;  the ledger = its own rules;  erased users have no texts
+    accounts and users     <= the ledger's;  the ledger = its own rules;  who was erased has no texts
     balances               =  what rows, grants and allocations add up to (`laws`)
     closed periods         =  the rows of their time (`statements`)
 """
@@ -34,7 +34,7 @@ from flowtally.care.roll_ups import RollUps
 from flowtally.care.statements import Statements
 from flowtally.errors import StoreDamaged
 from flowtally.ledger import audit as ledger_audit
-from flowtally.ledger import erasures
+from flowtally.ledger import erased_accounts, erasures
 from flowtally.ledger.database import Ledger
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.rows_audit import RowsAudit
@@ -43,6 +43,7 @@ from flowtally.usage.until_block import ByRows
 
 SUBJECTS: Final = 50_000  # users held at a time
 ERASED: Final = 5_000  # erased users looked for in one question
+ERASED_ACCOUNTS: Final = 100  # likewise; their ids are longer
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -184,6 +185,7 @@ class Verifier:
             seen += len(named)
             self._say("subjects", seen, count)
         self._check_erased()
+        self._check_erased_accounts()
         return seen
 
     def _check_erased(self) -> None:
@@ -196,6 +198,18 @@ class Verifier:
             for user in self._rows.with_texts(users):
                 self._find("erased_user", f"user {user!r}", "was erased and has rows with labels or reasons")
             last = users[-1]
+            self._say("subjects")
+
+    def _check_erased_accounts(self) -> None:
+        last = ""
+        while True:
+            with self._ledger.read() as tx:
+                accounts = erased_accounts.finished(tx, last, ERASED_ACCOUNTS)
+            if not accounts:
+                return
+            for account in self._rows.accounts_with_texts(accounts):
+                self._find("erased_account", f"account {account!r}", "was erased and has rows with labels or reasons")
+            last = accounts[-1]
             self._say("subjects")
 
     def _check_ledger(self) -> int:

@@ -8,9 +8,12 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.dates import Dates
+from flowtally.cli.erasing import finished
+from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.output import Json, document, facts, say, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
+from flowtally.texts import printable
 
 commands = typer.Typer(name="account", help="Accounts: make, list, show and change them.", cls=Group)
 
@@ -18,6 +21,19 @@ COLUMNS: Final = ("id", "name", "timezone", "status", "overage", "created")
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 Zone = Annotated[str | None, typer.Option("--timezone", "--tz", help="IANA zone of its days, such as Asia/Kolkata.")]
+
+
+ERASE: Final = """\
+\b
+Examples:
+  flowtally account change acme --status closed
+  flowtally account erase acme
+  flowtally account erase acme --yes --json
+
+\b
+Backups and exports made before still hold all of it.
+Stopping this command with Ctrl-C does not stop the server, which goes on.
+"""
 
 
 @commands.command("create", epilog=example("flowtally account create acme --name 'Acme Ltd' --timezone Europe/Berlin"))
@@ -80,6 +96,29 @@ def change(
         _show(client.change_account(account, wanted), json)
 
 
+@commands.command("erase", epilog=ERASE)
+def erase(
+    account: Account,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: there is no way back.")] = False,
+    json: Json = False,
+) -> int:
+    """Take every name, reference, reason and label of a closed account and its users away for ever; no total changes.
+    Its id stays: it is what its figures are kept under."""
+    if not yes:
+        question = f"This takes all texts of {printable(account)} away for ever. Type the account's id to go on"
+        if typer.prompt(question, err=True) != account:
+            raise typer.BadParameter(f"that is not {account!r}: nothing was changed", param_hint="ACCOUNT")
+    with ask.client() as client:
+        answer = finished(client.erase_account(account), lambda: client.account_erasure(account))
+    if json:
+        document(answer)
+    elif answer.state == "finished":
+        say(f"{printable(account)} is erased.", style="green")
+    else:
+        say(f"The account cannot be used any more; the rest is not finished: {printable(answer.detail)}", style="red")
+    return 0 if answer.state == "finished" else FAILED
+
+
 def _show(account: AccountAnswer, json: bool) -> None:
     if json:
         document(account)
@@ -89,7 +128,7 @@ def _show(account: AccountAnswer, json: bool) -> None:
             "account": account.id,
             "name": account.name,
             "timezone": account.timezone,
-            "status": account.status,
+            "status": account.status + (f", erased {when(account.erased_at)}" if account.erased_at else ""),
             "overage": account.overage,
             "carry from": account.carry_from,
             "created": account.created_at,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 import typer
@@ -13,22 +12,20 @@ from msgspec import UNSET
 
 from flowtally.cli import ask, chart, output, unpaid
 from flowtally.cli.account import Account
-from flowtally.cli.care import LOOK_S
 from flowtally.cli.dates import At, Dates
+from flowtally.cli.erasing import finished
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
 from flowtally.cli.quantities import Write, human, in_one_unit
 from flowtally.cli.quantities import amount as parse
-from flowtally.cli.steps import Steps
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
 from flowtally.protocol import (
     AllocationAnswer,
     AllocationRequest,
     Bucket,
-    ErasureAnswer,
     LimitSetting,
     LimitState,
     ReturnRequest,
@@ -240,7 +237,7 @@ def erase(
         typer.confirm(f"Erase the name and all labels of {printable(user)} for ever?", abort=True, err=True)
     with ask.client() as client:
         asked = client.erase_user(account, user)
-        answer = _finished(asked, lambda: client.erasure(account, asked.user_id))
+        answer = finished(asked, lambda: client.erasure(account, asked.user_id))
     if json:
         document(answer)
     elif answer.state == "finished":
@@ -248,17 +245,6 @@ def erase(
     else:
         say(f"The name is gone; the rest is not finished: {printable(answer.detail)}", style="red")
     return 0 if answer.state == "finished" else FAILED
-
-
-def _finished(asked: ErasureAnswer, look: Callable[[], ErasureAnswer]) -> ErasureAnswer:
-    """The erasure when it is finished or has stopped."""
-    answer = asked
-    with Steps() as steps:
-        while answer.state == "pending" and not answer.detail:
-            steps.show(answer.step, answer.done, answer.total)
-            time.sleep(LOOK_S)
-            answer = look()
-    return answer
 
 
 @commands.command("allocate", epilog=ALLOCATE)

@@ -370,6 +370,16 @@ def erasure(account: str, user: str) -> Call[p.ErasureAnswer]:
     return read(f"{_user(account, user)}/erase", p.ErasureAnswer)
 
 
+def erase_account(account: str) -> Call[p.AccountErasureAnswer]:
+    """Take all texts of a closed account away for ever; `account_erasure` says when it is finished."""
+    return write("POST", f"/v1/accounts/{segment(account)}/erase", p.AccountErasureAnswer)
+
+
+def account_erasure(account: str) -> Call[p.AccountErasureAnswer]:
+    """How the erasure of an account is doing."""
+    return read(f"/v1/accounts/{segment(account)}/erase", p.AccountErasureAnswer)
+
+
 def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
     """What the user used, over a calendar, whatever it was called then."""
     return read(f"{_user(account, user)}/usage", p.UsageAnswer, _usage_query(question))

@@ -134,6 +134,8 @@ class Client:
     delete_user = _ask(calls.delete_user)
     erase_user = _ask(calls.erase_user)
     erasure = _ask(calls.erasure)
+    erase_account = _ask(calls.erase_account)
+    account_erasure = _ask(calls.account_erasure)
     user_usage = _ask(calls.user_usage)
     user_balance = _ask(calls.user_balance)
     explain_user = _ask(calls.explain_user)

@@ -43,7 +43,7 @@ from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
-from flowtally.ingest.sweeps import PAGE, Sweeps
+from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
 from flowtally.ledger.names import NOBODY, Name
@@ -66,6 +66,7 @@ BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
 # Without the name: reasons of refused numbered events are kept for ever, where no erasure would find it.
 ERASED: Final = admission.Reason("erased", "it was held, and its user was erased")
+ACCOUNT_ERASED: Final = admission.Reason("erased", "it was held, and its account was erased")
 NO_SUCH_USER: Final = "the account has no user of this name"
 
 
@@ -317,9 +318,23 @@ class Committer:
     def forget_held(self, user_ids: Sequence[str]) -> int:
         """In the moment between two blocks: refuse for good what is held of these users, and leave no byte of it."""
         self._withdraw()
-        held = self._keys.tagged_held(user_ids)
+        return self._forget(self._keys.tagged_held(user_ids), ERASED)
+
+    def forget_held_of(self, accounts: Sequence[str]) -> int:
+        """The same for all that is held of these accounts."""
+        self._withdraw()
+        held: list[Held] = []
+        for account in accounts:
+            after: Number | None = BEGINNING
+            while after is not None:
+                page = self._keys.held_page(HeldWhere(account=account), after, PAGE)
+                held += page
+                after = _next(page, PAGE)
+        return self._forget(held, ACCOUNT_ERASED)
+
+    def _forget(self, held: Sequence[Held], why: admission.Reason) -> int:
         if held:
-            refused = [Refused(one.source, one.sequence, "", ERASED.code, ERASED.detail) for one in held]
+            refused = [Refused(one.source, one.sequence, "", why.code, why.detail) for one in held]
             numbers = tuple((one.source, one.sequence) for one in held)
             with self._keys.begin(durable=True, forgets=True):
                 place = self._keys.committed()

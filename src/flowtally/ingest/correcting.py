@@ -55,7 +55,7 @@ class _Standing(msgspec.Struct):
     event: StoredEvent
     entries: list[Entry]
     sum: Quantities
-    erased: bool = False  # its user was: what is stored about it has no texts
+    erased: bool = False  # its user or account was: what is stored about it has no texts
 
     @classmethod
     def of(cls, event: StoredEvent, entries: list[Entry], erased: bool = False) -> _Standing:
@@ -136,7 +136,7 @@ class Corrector:
         events = {key: stored for key, stored in events.items() if stored.block > rolled_up_to}
         # A correction bears its event's labels, and the events were looked up before: those of a user that was erased
         # since must not come back, nor a reason that may tell who it was.
-        erased = self._directory.erased(event.user for event in events.values())
+        erased = self._directory.erased((event.account, event.user) for event in events.values())
         standings: dict[EventRef, _Standing] = {}
         for event, key in keys.items():
             stored = events.get(key)
@@ -145,7 +145,9 @@ class Corrector:
             elif stored is None or asked.writer.account not in (None, stored.account):
                 refused[event] = _unknown(event)
             else:
-                standings[event] = _Standing.of(stored, entries[stored.reference], stored.user in erased)
+                standings[event] = _Standing.of(
+                    stored, entries[stored.reference], (stored.account, stored.user) in erased
+                )
         return standings, refused
 
     def _is_rolled_up(self, key: EventKey) -> bool:

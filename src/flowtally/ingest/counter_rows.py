@@ -95,9 +95,9 @@ def finish(plan: Plan, block: int, sources: Mapping[str, Source], directory: Dir
     directory.use_products({row.standing.product for row in plan.rows})
     standings = list(_owned(plan.rows, directory))
     # Who closes many names no user: one may be erased, and what is stored about that one has no texts.
-    closed = {one.user for row, one in zip(plan.rows, standings, strict=True) if row.reason == MISSING}
+    closed = {(one.account, one.user) for row, one in zip(plan.rows, standings, strict=True) if row.reason == MISSING}
     erased = directory.erased(closed) if closed else set()
-    rows = [_row(row, one, one.user in erased) for row, one in zip(plan.rows, standings, strict=True)]
+    rows = [_row(row, one, (one.account, one.user) in erased) for row, one in zip(plan.rows, standings, strict=True)]
     claims = [(sources[row["source"]].no, key_of(row["id"]), row["digest"]) for row in rows]
     last: dict[Place, KnownCounter] = {}
     for row, standing in zip(plan.rows, standings, strict=True):

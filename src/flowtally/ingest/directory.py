@@ -16,7 +16,7 @@ from typing import Final
 from flowtally.clock import dating
 from flowtally.errors import FlowtallyError
 from flowtally.ingest.admission import Times
-from flowtally.ledger import directory, erasures, installation, names, pools, users
+from flowtally.ledger import directory, erased_accounts, erasures, installation, names, pools, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.trail import server
@@ -114,10 +114,14 @@ class Directory:
         self._drop_forgotten()
         return set(filter(self._seems_free, wanted))
 
-    def erased(self, user_ids: Iterable[str]) -> set[str]:
-        """Those of these users whose texts must not be stored any more."""
+    def erased(self, whose: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these users (account and id, which may be nobody's) whose texts must not be stored any more: their
+        own erasure was asked for, or that of their account."""
+        asked = set(whose)
         with self._ledger.read() as tx:
-            return erasures.erased_among(tx, user_ids)
+            users = erasures.erased_among(tx, {user for _, user in asked})
+            accounts = erased_accounts.erased_among(tx, {account for account, _ in asked})
+        return {one for one in asked if one[0] in accounts or one[1] in users}
 
     def use_products(self, products: set[str]) -> None:
         """From now on the mapping of these products to their pools is fixed."""

@@ -362,6 +362,10 @@ class Ingest:
         """Refuse for good what is held of these users, whose erasure was asked for, and leave no byte of it."""
         return self._committer.between_blocks(lambda: self._committer.forget_held(user_ids))
 
+    def forget_held_of(self, accounts: Sequence[str]) -> int:
+        """The same of these accounts."""
+        return self._committer.between_blocks(lambda: self._committer.forget_held_of(accounts))
+
     def forget_all(self) -> None:
         """Call when another process may have written the ledger: nothing that is remembered of it is trusted."""
         self._directory.forget_all()

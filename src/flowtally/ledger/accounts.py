@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from flowtally.edges import load_zone, second_of
-from flowtally.errors import AccountSuspended, Conflict, UnknownAccount
+from flowtally.errors import AccountErased, AccountSuspended, Conflict, UnknownAccount
 from flowtally.ledger import past, trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
@@ -26,7 +26,8 @@ Overage = Literal["carry", "forgive"]
 
 
 class Account(msgspec.Struct, frozen=True):
-    """`carry_from`: unpaid use before it is reported, never carried. `changed_at`: name, zone or status, last."""
+    """`carry_from`: unpaid use before it is reported, never carried. `changed_at`: name, zone or status, last.
+    `erased_at`: since when it is erased (`erased_accounts`); it is closed then, and has no name."""
 
     id: str
     name: str
@@ -36,6 +37,7 @@ class Account(msgspec.Struct, frozen=True):
     overage: Overage
     created_at: int
     changed_at: int
+    erased_at: int | None = None
 
 
 _COLUMNS = [accounts.c[field] for field in Account.__struct_fields__]
@@ -69,7 +71,7 @@ def create_account(
     if _find(tx, account.id) is not None:
         raise Conflict(f"account {account.id!r} exists already", account=account.id)
     tx.execute(insert(accounts).values(msgspec.structs.asdict(account)))
-    trail.note(tx, "account.create", account=account.id, subject=account.id, after=trail.facts(account))
+    trail.note(tx, "account.create", account=account.id, subject=account.id, after=trail.facts(account, "erased_at"))
     return account
 
 
@@ -97,6 +99,16 @@ def read_active_account(tx: Connection, account_id: str) -> Account:
     if account.status == "suspended":
         raise AccountSuspended(f"account {account_id!r} is suspended", account=account_id)
     return account
+
+
+def require_not_erased(tx: Connection, account_id: str) -> None:
+    """AccountErased for an account that was erased: nothing about it can be changed. Whether there is one is not
+    asked."""
+    at = None
+    if may_be_known(account_id):
+        at = tx.execute(select(accounts.c.erased_at).where(accounts.c.id == account_id)).scalar_one_or_none()
+    if at is not None:
+        raise AccountErased(f"account {account_id!r} was erased: nothing about it can be changed", account=account_id)
 
 
 def list_accounts(tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Account]:
@@ -129,7 +141,7 @@ def change_account(
         past.keep_zone(tx, account_id, account.timezone, now)
     changed = msgspec.structs.replace(changed, changed_at=now)
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(msgspec.structs.asdict(changed)))
-    trail.change(tx, "account.change", account, changed, account=account_id, subject=account_id)
+    trail.change(tx, "account.change", account, changed, "erased_at", account=account_id, subject=account_id)
     return changed
 
 

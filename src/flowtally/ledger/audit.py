@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from flowtally.errors import Unprocessable
 from flowtally.ledger import check_ins as check_ins_of
-from flowtally.ledger import trail_audit, wallet_audit
+from flowtally.ledger import erased_accounts, trail_audit, wallet_audit
 from flowtally.ledger import vouchers as vouchers_of
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
@@ -40,6 +40,7 @@ from flowtally.ledger.tables import (
     allocation_returns,
     allocations,
     check_ins,
+    credentials,
     erasures,
     grants,
     idempotency,
@@ -256,6 +257,22 @@ def _erased(tx: Connection) -> Iterator[Fault]:
             yield Fault("erased", f"user {user_id!r}", said)
 
 
+def _erased_accounts(tx: Connection) -> Iterator[Fault]:
+    """An account that was erased is closed, its credentials are revoked, and no table has a text of it."""
+    last = ""
+    while page := erased_accounts.finished(tx, last, PAGE):
+        for account in page:
+            for table in erased_accounts.texts_left(tx, account):
+                yield Fault("erased", f"account {account!r}", f"was erased, and {table} still has texts of it")
+        last = page[-1]
+    erased = accounts.c.erased_at.is_not(None)
+    for (account,) in tx.execute(select(accounts.c.id).where(erased, accounts.c.status != "closed").limit(LISTED)):
+        yield Fault("erased", f"account {account!r}", "was erased and is not closed")
+    live = select(credentials.c.id).join(accounts, accounts.c.id == credentials.c.account)
+    for (credential,) in tx.execute(live.where(erased, credentials.c.revoked_at.is_(None)).limit(LISTED)):
+        yield Fault("erased", f"credential {credential}", "is of an account that was erased, and is not revoked")
+
+
 def _whitelisted(tx: Connection) -> Iterator[Fault]:
     """An address is spelt in its one way, else it could be there twice; users that are deleted have none."""
     query = select(whitelist.c.id, whitelist.c.address).order_by(whitelist.c.id)
@@ -284,6 +301,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _names,
     _answers,
     _erased,
+    _erased_accounts,
     *wallet_audit.RULES,
     *trail_audit.RULES,
     _whitelisted,

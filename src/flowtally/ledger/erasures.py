@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import NotFound
 from flowtally.ledger import idempotency, managed, names, trail
-from flowtally.ledger.tables import erasures
+from flowtally.ledger.tables import accounts, erasures
 from flowtally.ledger.users import read_user
 from flowtally.texts import may_be_known
 
@@ -55,8 +55,10 @@ def read_erasure(tx: Connection, account: str, user: str) -> Erasure:
 
 
 def pending(tx: Connection, limit: int) -> list[str]:
-    """Ids of users whose erasure is not finished, those asked for first."""
-    query = select(erasures.c.user_id).where(erasures.c.finished_at.is_(None))
+    """Ids of users whose erasure is not finished, those asked for first. Those of an account that is being erased end
+    with it."""
+    whole = select(accounts.c.id).where(accounts.c.erased_at.is_not(None), accounts.c.erasure_finished_at.is_(None))
+    query = select(erasures.c.user_id).where(erasures.c.finished_at.is_(None), erasures.c.account.not_in(whole))
     return list(tx.execute(query.order_by(erasures.c.asked_at, erasures.c.user_id).limit(limit)).scalars())
 
 

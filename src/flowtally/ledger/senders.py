@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, insert, select, update
 
 from flowtally.errors import NotFound, Unprocessable
 from flowtally.ledger import trail
-from flowtally.ledger.accounts import read_account
+from flowtally.ledger.accounts import read_account, require_not_erased
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import senders
@@ -75,9 +75,12 @@ def list_senders(
 
 
 def rename_sender(tx: Connection, sender_id: str, name: str, *, now: int) -> Sender:
-    """Call it something else. `now` is not kept: a name of people's, that nothing hangs on. NotFound, Unprocessable."""
+    """Call it something else. `now` is not kept: a name of people's, that nothing hangs on. NotFound,
+    AccountErased, Unprocessable."""
     check_text("name", name)
     sender = read_sender(tx, sender_id)
+    if sender.account is not None:
+        require_not_erased(tx, sender.account)
     tx.execute(update(senders).where(senders.c.id == sender_id).values(name=name))
     after = msgspec.structs.replace(sender, name=name)
     trail.change(tx, "sender.change", sender, after, account=sender.account, subject=sender_id)

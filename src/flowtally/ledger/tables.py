@@ -75,6 +75,9 @@ accounts = Table(
     Column("overage", Words, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    # When its erasure was asked for, and since when nothing holds a text of it any more (`erased_accounts`).
+    Column("erased_at", BigInteger),
+    Column("erasure_finished_at", BigInteger),
     CheckConstraint("length(id) BETWEEN 1 AND 256", name="id"),
     CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
     CheckConstraint("overage IN ('carry', 'forgive')", name="overage"),
@@ -213,7 +216,8 @@ products_used = Table(
     Column("first_used_at", BigInteger, nullable=False),
 )
 
-# Never updated, never deleted from: a void is a row of its own.
+# Never updated, never deleted from: a void is a row of its own. Of an erased account all texts are emptied, here and in
+# the tables below, and nothing else is (decision 0102).
 grants = Table(
     "grants",
     metadata,
@@ -528,8 +532,9 @@ purchases = Table(
 )
 Index("ix_purchases_account_id", purchases.c.account, purchases.c.id)
 
-# Never updated, never deleted from: what was done, one row each, in the transaction that did it (`trail`). Without
-# `credential`: by the server itself; `of_account`: whose credential it was. `account`: whom it is about, if anybody.
+# Never deleted from, never updated but where an account is erased (`audit_erased`): what was done, one row each, in the
+# transaction that did it (`trail`). Without `credential`: by the server itself; `of_account`: whose credential it was.
+# `account`: whom it is about, if anybody.
 audit = Table(
     "audit",
     metadata,
@@ -553,3 +558,15 @@ audit = Table(
 Index("ix_audit_account_number", audit.c.account, audit.c.number)
 Index("ix_audit_credential_number", audit.c.credential, audit.c.number)
 Index("ix_audit_subject_number", audit.c.subject, audit.c.number)
+
+# Rows of `audit` whose texts were taken away with their account: `digest` is of the row as it is now, beside the one it
+# was written with, and the record of the transaction that did it (`promise`) covers them all.
+audit_erased = Table(
+    "audit_erased",
+    metadata,
+    Column("number", BigInteger, ForeignKey("audit.number"), primary_key=True, autoincrement=False),
+    Column("digest", Words, nullable=False),
+    _promise(),
+    CheckConstraint("length(digest) = 64", name="digest"),
+)
+Index("ix_audit_erased_promise", audit_erased.c.promise)

@@ -7,12 +7,14 @@ computed anew by somebody who can write the database. Whoever keeps a digest els
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, select
 
+from flowtally.ledger import erased_audit
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
-from flowtally.ledger.tables import audit, installation, metadata
+from flowtally.ledger.tables import audit, audit_erased, installation, metadata
 from flowtally.ledger.trail import COLUMNS, digest_of
 
 ROW: Final = tuple(audit.c[name] for name in COLUMNS)
@@ -22,7 +24,8 @@ def _chain(tx: Connection) -> Iterator[Fault]:
     """Rows are numbered from 1 without a gap, in the order of promises, each digest covers the one before, and the last
     is what `installation` says. Named are the first rows that are not: behind one all may differ."""
     number, promise, head, found = 0, 0, "", 0
-    query = select(*ROW, audit.c.digest).order_by(audit.c.number)
+    query = select(*ROW, audit.c.digest, audit_erased.c.digest.label("digest_now"))
+    query = query.outerjoin(audit_erased, audit_erased.c.number == audit.c.number).order_by(audit.c.number)
     for row in tx.execute(query.execution_options(yield_per=PAGE)):
         said = _fault_of(row, number, promise, head)
         if said:
@@ -44,9 +47,26 @@ def _fault_of(row: Any, number: int, promise: int, head: str) -> str:
         return f"comes after {number}: what is between them is missing"
     if row.promise < promise:
         return f"is of promise {row.promise}, the row before it of {promise}"
-    if digest_of(head, tuple(row[:-1])) != row.digest:
+    if digest_of(head, tuple(row[:-2])) != (row.digest_now or row.digest):
         return "is not what was written, or does not come after the row before it"
     return ""
+
+
+def _texts_taken(tx: Connection) -> Iterator[Fault]:
+    """Records that lost their texts with an account are those, as they are, that the transaction that did it says."""
+    said: dict[int, set[str]] = {}
+    notes = select(audit.c.promise, audit.c.after).where(audit.c.action == erased_audit.ACTION)
+    for promise, after in tx.execute(notes):
+        said.setdefault(promise, set()).add(after)
+    query = select(audit_erased.c.promise, audit_erased.c.number, audit_erased.c.digest)
+    rows = tx.execute(query.order_by(audit_erased.c.promise, audit_erased.c.number).execution_options(yield_per=PAGE))
+    for promise, mine in groupby(rows, key=lambda row: int(row.promise)):
+        digests = [(row.number, row.digest) for row in mine]
+        if erased_audit.said(digests) not in said.pop(promise, set()):
+            told = "they lost texts, and no record of the audit trail says that they are as they were left"
+            yield Fault("audit", f"audit {digests[0][0]} to {digests[-1][0]}", told)
+    for promise in sorted(said)[:LISTED]:
+        yield Fault("audit", f"audit of promise {promise}", "says that records lost texts, and they are not marked so")
 
 
 def _unrecorded(tx: Connection) -> Iterator[Fault]:
@@ -69,4 +89,4 @@ def _numbers() -> Iterator[Column[int]]:
             yield from (table.c[name] for name in ("promise", "ended_promise") if name in table.c)
 
 
-RULES: Final[tuple[Rule, ...]] = (_chain, _unrecorded)
+RULES: Final[tuple[Rule, ...]] = (_chain, _texts_taken, _unrecorded)

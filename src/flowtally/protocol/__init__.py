@@ -98,6 +98,7 @@ from flowtally.protocol.periods import (
 from flowtally.protocol.readings import CounterAnswer, ReadingReceipt, ReadingsAnswer
 from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer, UsageRow
 from flowtally.protocol.users import (
+    AccountErasureAnswer,
     AllocationAnswer,
     AllocationRequest,
     ErasureAnswer,
@@ -139,6 +140,7 @@ __all__ = [
     "MAX_REASON_CHARS",
     "AccountAnswer",
     "AccountChange",
+    "AccountErasureAnswer",
     "AccountRequest",
     "AdjustmentRequest",
     "AllocationAnswer",

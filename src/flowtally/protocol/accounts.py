@@ -48,6 +48,7 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     status: `active`, `suspended` or `closed`.
     carry_from: Use before this instant that no grant paid is never paid later.
     overage: What becomes of use that no grant pays: `carry` lets the next grant pay it, `forgive` does not.
+    erased_at: When all its texts were erased; null: they were not.
     """
 
     id: str
@@ -57,6 +58,7 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     carry_from: Instant
     overage: Literal["carry", "forgive"]
     created_at: Instant
+    erased_at: Instant | None = None
 
 
 class CredentialRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

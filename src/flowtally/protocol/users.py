@@ -128,6 +128,27 @@ class ErasureAnswer(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class AccountErasureAnswer(msgspec.Struct, frozen=True):
+    """How far the erasure of an account is. Until it is finished, `step`, `done` of `total` and `detail` are of the
+    work on all pending erasures.
+
+    state: `pending` until nothing that the server keeps holds a text of the account.
+    asked_at: When it was asked for.
+    finished_at: When it was finished; null: not yet.
+    total: How much there is to do in this step.
+    detail: Why it stopped; empty where it did not.
+    """
+
+    account: str
+    state: Literal["pending", "finished"]
+    asked_at: Instant
+    finished_at: Instant | None = None
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    detail: str = ""
+
+
 class NameAnswer(msgspec.Struct, frozen=True):
     """What a user was called.
 

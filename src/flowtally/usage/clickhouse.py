@@ -321,10 +321,16 @@ class ClickHouseStore(Publishing):
         return [_row(row) for row in rows]
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
-        erasing.erase(self.engine, TABLE, users, tell)
+        erasing.erase(self.engine, TABLE, "user", users, tell)
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
-        return erasing.with_texts(self.engine, TABLE, users)
+        return erasing.with_texts(self.engine, TABLE, "user", users)
+
+    def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
+        erasing.erase(self.engine, TABLE, "account", accounts, tell)
+
+    def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
+        return erasing.with_texts(self.engine, TABLE, "account", accounts)
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics: many active parts are what makes queries slow."""

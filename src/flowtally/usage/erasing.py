@@ -1,4 +1,4 @@
-"""Emptying the texts of users' rows: labels, and why corrections were made (decision 0024).
+"""Emptying the texts of rows of users, or of whole accounts: labels, and why corrections were made (decision 0024).
 
 No quantity, dimension or key is touched, and no roll-up holds a text: the engine writes anew the two columns of the
 parts concerned and links the roll-ups as they are (seen in a trace). Under our merge settings it syncs what it writes
@@ -11,10 +11,9 @@ Owns the statements and their order. Old parts stay on the disk for minutes, in 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -25,7 +24,7 @@ from flowtally.usage.store import Tell
 
 LOOK_S: Final = 0.05
 GIVE_UP_S: Final = 900  # for a question that still reads an old part: none lasts longer
-_USER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")  # it goes into a statement that takes no values
+Whose: TypeAlias = Literal["user", "account"]  # the column that says whose rows are meant
 # Of use it is the rule by which a reading was counted: that tells nothing of anybody, is counted, and stays.
 _HAS_TEXT: Final = "(notEmpty(labels) OR (reason != '' AND kind != 'use'))"
 _EMPTY: Final = "labels = CAST(map(), 'Map(LowCardinality(String), String)'), reason = if(kind = 'use', reason, '')"
@@ -34,35 +33,38 @@ _SETTINGS: Final = {"optimize_use_projections": 0, "max_execution_time": 0}
 NO_MONTH: Final = 190001  # no block was received in 1900
 
 
-def with_texts(engine: Engine, table: str, users: Sequence[str]) -> list[str]:
-    """Those of these users that have rows with labels, or with reasons that somebody wrote."""
-    text = f"SELECT DISTINCT toString(user) AS u FROM {table} WHERE user IN {{users:Array(String)}} AND {_HAS_TEXT}"
-    return [row[0] for row in engine.rows(f"{text} ORDER BY u", {"users": list(users)}, **_SETTINGS)]
+def with_texts(engine: Engine, table: str, whose: Whose, ids: Sequence[str]) -> list[str]:
+    """Those of these that have rows with labels, or with reasons that somebody wrote."""
+    text = f"SELECT DISTINCT toString({whose}) AS one FROM {table} WHERE {_of(whose)}"
+    return [row[0] for row in engine.rows(f"{text} ORDER BY one", {"ids": list(ids)}, **_SETTINGS)]
 
 
-def erase(engine: Engine, table: str, users: Sequence[str], tell: Tell) -> None:
+def erase(engine: Engine, table: str, whose: Whose, ids: Sequence[str], tell: Tell) -> None:
     """Unavailable or StorageFull where the engine could not; the rows are then as they were, part by part."""
     _finish_mutations(engine, table, tell)  # what a process that died had begun
-    for month in _months(engine, table, users):
-        engine.command(_statement(table, month, users))
+    for month in _months(engine, table, whose, ids):
+        engine.command(_statement(table, month, whose, ids))
         _finish_mutations(engine, table, tell)
     if engine.embedded:
         os.sync()  # the names of the new parts too, before the old ones go
     _drop_old_parts(engine, table, tell)
 
 
-def _statement(table: str, month: int, users: Sequence[str]) -> str:
-    assert all(_USER_ID.fullmatch(one) for one in users), "user ids are of our own making"
-    listed = ", ".join(f"'{one}'" for one in users)
-    where = f"IN PARTITION {month:d} WHERE user IN ({listed}) AND {_HAS_TEXT}"
+def _statement(table: str, month: int, whose: Whose, ids: Sequence[str]) -> str:
+    """It takes no values. Whoever runs flowtally chooses the ids of accounts, so they are written in hexadecimal."""
+    listed = ", ".join(f"unhex('{one.encode().hex()}')" for one in ids)
+    where = f"IN PARTITION {month:d} WHERE {whose} IN ({listed}) AND {_HAS_TEXT}"
     return f"ALTER TABLE {table} UPDATE {_EMPTY} {where} SETTINGS mutations_sync = 0"
 
 
-def _months(engine: Engine, table: str, users: Sequence[str]) -> list[int]:
+def _of(whose: Whose) -> str:
+    return f"{whose} IN {{ids:Array(String)}} AND {_HAS_TEXT}"
+
+
+def _months(engine: Engine, table: str, whose: Whose, ids: Sequence[str]) -> list[int]:
     """The partitions with something to empty: parts of others are not written anew."""
-    where = f"user IN {{users:Array(String)}} AND {_HAS_TEXT}"
-    text = f"SELECT DISTINCT toYYYYMM(received_at) AS month FROM {table} WHERE {where} ORDER BY month"
-    return [row[0] for row in engine.rows(text, {"users": list(users)}, **_SETTINGS)]
+    text = f"SELECT DISTINCT toYYYYMM(received_at) AS month FROM {table} WHERE {_of(whose)} ORDER BY month"
+    return [row[0] for row in engine.rows(text, {"ids": list(ids)}, **_SETTINGS)]
 
 
 def _finish_mutations(engine: Engine, table: str, tell: Tell) -> None:

@@ -273,6 +273,13 @@ class MemoryStore(Publishing):
         rows = [row for row in self.rows if row["user"] in users]
         return sorted({row["user"] for row in rows if row["labels"] or _written_reason(row)})
 
+    def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
+        self.rows = [row if row["account"] not in accounts else _without_texts(row) for row in self.rows]
+
+    def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
+        rows = [row for row in self.rows if row["account"] in accounts]
+        return sorted({row["account"] for row in rows if row["labels"] or _written_reason(row)})
+
     def measures(self) -> dict[str, float]:
         return {"usage_rows": len(self.rows)}
 

@@ -307,6 +307,10 @@ class RowsAudit:
         """Those of these users that have rows with labels or reasons."""
         return self._store.with_texts(users)
 
+    def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
+        """Those of these accounts that have rows with labels or reasons."""
+        return self._store.accounts_with_texts(accounts)
+
     def count_users(self) -> int:
         text = f"SELECT uniqCombined(account, user) FROM {TABLE} WHERE account != ''"
         return int(self._ask(text, optimize_use_projections=1)[0][0])

@@ -399,6 +399,12 @@ class UsageStore(UsageReader, Protocol):
     def with_texts(self, users: Sequence[str]) -> list[str]:
         """Those of these user ids that have rows with labels or reasons."""
 
+    def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
+        """The same as `erase_texts`, of all rows of these accounts."""
+
+    def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
+        """Those of these accounts that have rows with labels or reasons."""
+
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics."""
 

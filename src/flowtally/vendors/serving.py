@@ -41,6 +41,7 @@ from flowtally.errors import (
     Unauthenticated,
 )
 from flowtally.ledger import credentials
+from flowtally.ledger.accounts import require_not_erased
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.usage.until_block import UntilBlock
@@ -202,6 +203,8 @@ class Served:
         try:
             with house.ledger.begin(actor) if route.writes else house.ledger.read() as tx:
                 # A write may have waited for its turn: its instant and the use it sees are those of the transaction.
+                if route.writes:
+                    require_not_erased(tx, credential.account)  # since the credential was looked at
                 usage = UntilBlock(house.usage, house.usage.published() if route.writes else last)
                 now = house.clock.date() if route.writes else house.clock()
                 who = (credential, credential.account)

@@ -1,0 +1,268 @@
+"""Erasing an account: no table holds a text of it any more, every figure stays, and the audit trail is still whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, delete, select, update
+from tests.ledger.test_erasures import texts
+from tests.ledger.test_every_command import code
+
+from flowtally.errors import AccountErased, Conflict, NotFound, UnknownAccount
+from flowtally.ledger import (
+    accounts,
+    audit,
+    check_ins,
+    credentials,
+    erased_accounts,
+    erasures,
+    grants,
+    idempotency,
+    managed,
+    periods,
+    plans,
+    purchases,
+    senders,
+    used_keys,
+    users,
+    vouchers,
+    wallet,
+    whitelist,
+)
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.recorded import Filter, list_records
+from flowtally.ledger.tables import audit as audit_rows
+from flowtally.ledger.tables import audit_erased, metadata
+from flowtally.ledger.trail import Actor
+
+SECRET = "heimlich"  # part of every text of acme
+SEEN = {"user_names", "managed_users", "past_settings", "erasures"}  # whose rows come and go with users
+
+
+@pytest.fixture
+def full(ledger: Ledger) -> Ledger:
+    """`acme` with a text wherever one can be, `beta` with the same of another word."""
+    for account, word in (("acme", SECRET), ("beta", "offen")):
+        with ledger.begin() as tx:
+            accounts.create_account(tx, account, name=f"{word} Ltd", now=1)
+            accounts.change_account(tx, account, name=f"{word} Group", timezone="Asia/Tokyo", now=2)
+            shown, *_ = credentials.issue(tx, "manage", account, f"{word} page", 3, addresses=["192.0.2.0/24"])
+            credentials.issue(tx, "ingest", account, f"{word} gateway", 3)
+        with ledger.begin(Actor("POST /x", shown.id, account, "req", f"{word}:address")) as tx:
+            grant = grants.give_grant(tx, account, 900, reference=f"{word} order", now=4)
+            grants.void_grant(tx, grant.id, account, 5, reason=f"{word} gave back")
+            grants.give_grant(tx, account, 900, reference=f"{word} order", now=4)
+            fill(tx, account, word)
+            statement = {"grants": [{"id": grant.id, "reference": f"{word} order", "amount": 900}]}
+            periods.close_period(tx, account, 0, 9, now=9, timezone="UTC", block=0, after=0,
+                                 statement=msgspec.json.encode(statement).decode())  # fmt: skip
+    return ledger
+
+
+def fill(tx: Connection, account: str, word: str) -> None:
+    wallet.deposit(tx, account, 100, now=4, currency="USD", reference=f"{word} paid", reason=f"{word} wished")
+    plans.create_plan(tx, "A plan", 500, 60, now=4, currency="USD", plan_id=f"for-{account}")
+    purchases.purchase(tx, account, f"for-{account}", now=5)
+    wallet.adjust(tx, account, -40, now=6, currency="USD", reason=f"{word} asked", reference=f"{word} payout")
+    check_ins.check_in(tx, account, check_ins.Reward(5, 30, 100), now=6)
+    letter = word[0] if word[0] in "abcdef" else {"h": "a", "o": "b"}[word[0]]
+    vouchers.create_vouchers(tx, account, 9, [code(letter)], now=6, pool="traffic", duration_s=60, left=20)
+    vouchers.redeem_voucher(tx, account, letter * 64, now=7)
+    made = managed.create_user(tx, account, f"{word} anna", password=f"{word} sealed", limit=users.Limit(5), now=4)
+    managed.change_user(tx, account, f"{word} anna", name=f"{word} anne", now=5)
+    users.ensure_users(tx, [(account, f"{word} bert"), (account, f"{word} carl"), (account, f"{word} dora")], 5)
+    managed.create_user(tx, account, f"{word} fay", funded=True, now=5)
+    managed.delete_user(tx, account, f"{word} carl", now=6)
+    erasures.erase_user(tx, account, f"{word} dora", now=6)
+    whitelist.put_address(tx, account, f"{word} anne", "198.51.100.7", now=6, most=2)
+    whitelist.put_address(tx, account, None, "198.51.100.8", now=6, most=2)
+    used_keys.use_key(tx, account, f"{word} key", "0" * 64, now=6)
+    answers: list[tuple[str, dict[str, Any]]] = [
+        ("", {"id": account, "name": f"{word} Ltd", "timezone": "UTC"}),
+        ("", {"id": "grn_1", "account": account, "reference": f"{word} order", "amount": 7}),
+        ("", {"items": [{"id": made.id, "account": account, "name": f"{word} anne", "funded": False}]}),
+        ("", {"account": account, "user_id": made.id, "user": f"{word} anne", "address": "198.51.100.7"}),
+        (account, {"account": account, "user_id": made.id, "user": f"{word} anne"}),
+    ]
+    for number, (whose, answer) in enumerate(answers):
+        key = f"{word if whose else account} {number}"
+        idempotency.remember(tx, whose, key, "0" * 64, status=201, answer=answer, now=7)
+
+
+def pay_out_and_close(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        left = wallet.balance_of(tx, "acme")
+        if left:
+            wallet.adjust(tx, "acme", -left, now=20, currency="USD", reason=f"{SECRET} gets it")
+        accounts.change_account(tx, "acme", status="closed", now=21)
+
+
+def erase(ledger: Ledger, *, steps: int | None = None) -> int:
+    """The erasure, or its first steps only; how many there were."""
+    with ledger.begin() as tx:
+        erased_accounts.erase_account(tx, "acme", now=30)
+    done = 0
+    for _, step in erased_accounts.STEPS:
+        place = None
+        while True:
+            if steps is not None and done == steps:
+                return done
+            with ledger.begin() as tx:
+                place = step(tx, "acme", place)
+            done += 1
+            if place is None:
+                break
+    with ledger.begin() as tx:
+        while erased_accounts.finish_users(tx, "acme", now=40):
+            pass
+        erased_accounts.finish(tx, "acme", now=40)
+    return done
+
+
+def figures(tx: Connection) -> dict[str, list[Any]]:
+    """All numbers of all tables but those of users and records."""
+    left_out = SEEN | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
+    tables = [one for one in metadata.sorted_tables if one.name not in left_out | {"used_keys"}]
+    return {
+        one.name: sorted(tuple(value for value in row if isinstance(value, int)) for row in tx.execute(select(one)))
+        for one in tables
+    }
+
+
+def found(tx: Connection) -> list[str]:
+    return [f"{fault.code} {fault.where}: {fault.detail}" for fault in audit.faults(tx)]
+
+
+def test_no_row_of_any_table_holds_a_text_of_it_and_the_others_keep_theirs(full: Ledger) -> None:
+    pay_out_and_close(full)
+    with full.read() as tx:
+        before = figures(tx)
+        others = texts(tx).count("offen")
+        assert found(tx) == []
+    erase(full)
+    with full.read() as tx:
+        after = texts(tx)
+        assert [line for line in after.splitlines() if SECRET in line] == []
+        assert after.count("offen") == others
+        assert figures(tx) == before
+        assert found(tx) == []
+        assert erased_accounts.texts_left(tx, "acme") == []
+        gone = users.list_users(tx, "acme", deleted=True).items
+        assert all((one.name, one.status) == (f"erased-{one.id}", "deleted") for one in gone)
+        assert len(gone) == 5
+        assert all(one.erased_at for one in gone)
+        assert wallet.balance_of(tx, "acme") == 0
+        record = accounts.read_account(tx, "acme")
+        assert (record.name, record.erased_at, record.status) == ("", 30, "closed")
+        assert all(one.revoked_at for one in credentials.list_credentials(tx, "acme").items)
+        assert erased_accounts.read_erasure(tx, "acme").finished_at == 40
+
+
+def test_answers_to_whoever_runs_it_are_given_again_without_texts(full: Ledger) -> None:
+    pay_out_and_close(full)
+    erase(full)
+    with full.read() as tx:
+        kept = [idempotency.replay_or_none(tx, "", f"acme {number}", "0" * 64) for number in range(4)]
+        told = [msgspec.json.decode(one.body) for one in kept if one is not None]
+        assert told[0] == {"id": "acme", "name": "", "timezone": "UTC"}
+        assert told[1] == {"id": "grn_1", "account": "acme", "reference": "", "amount": 7}
+        assert told[2]["items"][0]["name"] == f"erased-{told[2]['items'][0]['id']}"
+        assert (told[3]["user"], told[3]["address"]) == (f"erased-{told[3]['user_id']}", "")
+        assert idempotency.replay_or_none(tx, "acme", f"{SECRET} 4", "0" * 64) is None
+
+
+@pytest.mark.parametrize("steps", [1, 9, 16])
+def test_it_can_be_stopped_after_any_step_and_done_again(full: Ledger, steps: int) -> None:
+    pay_out_and_close(full)
+    done = erase(full, steps=steps)
+    with full.read() as tx:
+        assert found(tx) == [], f"after {done} steps"
+        assert erased_accounts.pending(tx, 9) == ([] if done < steps else ["acme"])
+        assert erasures.pending(tx, 9) == erasures.pending(tx, 9)
+    erase(full)
+    with full.read() as tx:
+        assert SECRET not in texts(tx)
+        assert found(tx) == []
+
+
+def test_only_a_closed_account_without_money_is_erased(full: Ledger) -> None:
+    with full.begin() as tx, pytest.raises(Conflict, match="close it first"):
+        erased_accounts.erase_account(tx, "acme", now=30)
+    with full.begin() as tx:
+        wallet.deposit(tx, "acme", 7, now=8, currency="USD")
+        accounts.change_account(tx, "acme", status="closed", now=21)
+        with pytest.raises(Conflict, match="7 micros: pay it out first"):
+            erased_accounts.erase_account(tx, "acme", now=30)
+        with pytest.raises(UnknownAccount):
+            erased_accounts.erase_account(tx, "nobody", now=30)
+        with pytest.raises(NotFound):
+            erased_accounts.read_erasure(tx, "acme")
+
+
+def test_a_second_time_changes_nothing_but_has_it_looked_at_again(full: Ledger) -> None:
+    pay_out_and_close(full)
+    erase(full)
+    with full.begin() as tx:
+        before = erased_accounts.read_erasure(tx, "acme")
+        again = erased_accounts.erase_account(tx, "acme", now=50)
+        assert (again.asked_at, again.finished_at, before.finished_at) == (30, None, 40)
+        assert erased_accounts.pending(tx, 9) == ["acme"]
+        with pytest.raises(AccountErased):
+            accounts.require_not_erased(tx, "acme")
+        [sender] = senders.list_senders(tx, "acme").items
+        with pytest.raises(AccountErased):
+            senders.rename_sender(tx, sender.id, "again", now=50)
+
+
+def test_after_a_restore_all_of_them_are_looked_at_again(full: Ledger) -> None:
+    pay_out_and_close(full)
+    erase(full)
+    with full.begin() as tx:
+        erased_accounts.reopen(tx)
+        erasures.reopen(tx)
+        assert erased_accounts.pending(tx, 9) == ["acme"]
+        alone = erasures.pending(tx, 9)
+        assert [users.names_of(tx, [one]) for one in alone] == [{one: f"erased-{one}"} for one in alone]
+        accounts_of = erasures.accounts_of(tx, alone)
+        assert accounts_of == {"beta"}, "those of the account end with it"
+
+
+def test_a_record_that_lost_its_texts_cannot_be_edited_unseen(full: Ledger) -> None:
+    pay_out_and_close(full)
+    erase(full)
+    with full.begin() as tx:
+        number = tx.execute(select(audit_erased.c.number).order_by(audit_erased.c.number).limit(1)).scalar_one()
+        record, mark = audit_rows.c.number == number, audit_erased.c.number == number
+        for edit in (
+            update(audit_rows).where(record).values(after='{"name":"another"}'),
+            update(audit_rows).where(record).values(address="192.0.2.99"),
+            update(audit_erased).where(mark).values(digest="0" * 64),
+            delete(audit_erased).where(mark),
+        ):
+            saved = tx.begin_nested()
+            tx.execute(edit)
+            assert any(one.startswith("audit ") for one in found(tx)), edit
+            saved.rollback()
+        assert found(tx) == []
+
+
+def test_the_records_keep_who_did_what_with_which_amounts(full: Ledger) -> None:
+    with full.read() as tx:
+        before = list_records(tx, Filter(account="acme"), limit=1000).items
+    pay_out_and_close(full)
+    erase(full)
+    with full.read() as tx:
+        after = list_records(tx, Filter(account="acme"), limit=1000).items[: len(before)]
+    for one, other in zip(before, after, strict=True):
+        same = ("number", "promise", "at", "credential", "of_account", "door", "action", "subject", "digest")
+        assert [getattr(one, name) for name in same] == [getattr(other, name) for name in same]
+        assert other.address == "" or other.of_account != "acme"
+        for said, left in ((one.before, other.before), (one.after, other.after)):
+            assert not said == "" != left
+            if said:
+                was, now = msgspec.json.decode(said), msgspec.json.decode(left)
+                assert {name for name in was if was[name] != now[name]} <= {
+                    "name", "reference", "reason", "void_reason", "addresses",
+                }  # fmt: skip
