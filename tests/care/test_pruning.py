@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Literal
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.care.test_backup import run, serving
+from tests.care.test_backup import FLOWTALLY, run, serving
 from tests.conftest import Client
+from tests.live import clean_environment
 
 from flowtally.care import manifest
 from flowtally.care.manifest import File, Manifest
@@ -121,6 +124,32 @@ def test_a_server_keeps_the_newest_and_every_copy_can_be_checked(tmp_path: Path)
     (copy / "keys.db").unlink()
     assert run("backup", "--check", str(copy), code=1)["found"] == ["keys.db is missing", "ledger.db has other content"]
     assert run("restore", str(made[-1]["path"]), "--data", str(tmp_path / "restored"))["report"]["found"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--check", "whole"], 0, "Every file is as it was written."),
+        (["--check", "cut"], 1, "1 file differs from the manifest: do not restore this copy."),
+        (["--check", "nothing"], 2, "is no backup: it has no manifest.json"),
+        (["--check", "whole", "--keep", "2"], 2, "give one of them alone"),
+        (["--check", "whole", "--list"], 2, "give one of them alone"),
+        (["before-upgrade", "--keep", "2"], 2, "A backup with a NAME stays"),
+    ],
+)
+def test_a_check_asks_no_server_and_says_what_to_do(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ledger.db").write_text("data")
+        files = list(manifest.describe(tmp_path / name, lambda _: None))
+        manifest.write(tmp_path / name, msgspec.structs.replace(described(OURS), files=files))
+    (tmp_path / "cut/ledger.db").write_text("dat")
+    done = subprocess.run(
+        [*FLOWTALLY, "backup", *arguments], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())
 
 
 def metrics_of(client: httpx.Client) -> dict[str, float]:

@@ -50,7 +50,8 @@ def check_backup(place: Path, json: bool) -> int:
         for one in found[:SHOWN]:
             say(printable(one), style="red")
         if found:
-            say(f"{human_count(len(found))} files are not as they were written: do not restore this copy.", style="red")
+            differ = "1 file differs" if len(found) == 1 else f"{human_count(len(found))} files differ"
+            say(f"{differ} from the manifest: do not restore this copy.", style="red")
         else:
             say("Every file is as it was written.", style="green")
     return FAILED if found else 0

@@ -37,7 +37,6 @@ Examples:
   flowtally backup --list
   flowtally backup --check /mnt/copies/20260315T120000Z
 
-\b
 The server decides where: FLOWTALLY_BACKUP_DIR, or `backups` in its data directory. Copy what is there to another
 machine: a backup on the same disk is lost with the disk. --keep removes older backups when the new one is complete;
 backups with a NAME stay. --check asks no server: it compares a backup, or a copy of one, with its manifest.
@@ -106,7 +105,9 @@ def backup(
     ] = None,
     keep: Annotated[
         int | None,
-        typer.Option("--keep", min=1, max=10_000, help="Then remove old ones without a name until this many are left."),
+        typer.Option(
+            "--keep", min=1, max=10_000, metavar="N", help="Then remove the oldest without a name until N are left."
+        ),
     ] = None,
     kept: Annotated[bool, typer.Option("--list", help="Make none, list those that are kept.")] = False,
     checked: Annotated[
