@@ -11,7 +11,7 @@ from tests.live import live_server
 from tests.pages import DOCS, blocks, is_like, prints_what_it_says, run
 
 # Pages whose `bash` blocks are run, each against a server of its own.
-STORIES: Final[tuple[str, ...]] = ("api.md", "erasing.md", "events.md")
+STORIES: Final[tuple[str, ...]] = ("api.md", "deploy.md", "erasing.md", "events.md")
 
 
 @pytest.mark.system

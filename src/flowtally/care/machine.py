@@ -277,6 +277,6 @@ def sqlite() -> Check:
 
 
 def versions() -> Check:
-    names = ("flowtally", "chdb", "clickhouse-connect", "sqlalchemy")
+    names = ("flowtally", "chdb", "chdb-core", "clickhouse-connect", "sqlalchemy")  # chdb-core: as ClickHouse counts
     told = ", ".join(f"{name} {version(name)}" for name in names)
     return Check("versions", "ok", f"Python {platform.python_version()}, {told}")

@@ -160,13 +160,17 @@ def _show_keys(found: Revived, made_at: str) -> None:
         facts({"token": found.token})
         note("Keep it now: it administers, and is never shown again.")
     if found.ended:
-        note(f"{found.ended} keys of the backup were revoked or ended; {found.live} live.")
+        note(f"{_keys(found.ended)} of the backup ended with it; {found.live} still valid.")
     if found.unconfirmed:
         note(
-            f"{found.live} keys live as they did on {made_at}: those that were revoked since live again. Look at"
-            " `flowtally key list`, revoke them, and say `flowtally key confirm`; until then the server and its"
-            " doctor warn. With the ledger of before at hand, --old-ledger does it."
+            f"{_keys(found.live)} of the backup can be used as on {made_at}, also those that were revoked after it."
+            " Look at `flowtally key list`, revoke what nobody should use, then say `flowtally key confirm`: until then"
+            " the server and its doctor warn. If you have the ledger of before, --old-ledger does it."
         )
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
 
 
 def rebuild_keys(
