@@ -35,6 +35,7 @@ from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import load_config
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
+from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.snapshot import Snapshot, moment_of
 from flowtally.ledger.vault import KEY_FILE
@@ -179,7 +180,7 @@ def put_back(world: World, closing: ExitStack) -> World:
     closing.callback(shutil.rmtree, place)
     shutil.copy(world.backup.place / "keys.db", place / "data" / "keys.db")
     shutil.copy(world.backup.place / KEY_FILE, place / "data" / KEY_FILE)
-    shutil.copy(world.backup.place / "ledger.db", place / "ledger.db")
+    put_ledger(world.backup.place, place, moves=restored.chance.random() < 0.5)
     assert world.memory is not None
     restored.memory = MemoryStore()
     restored.memory.bind(world.memory.identity())
@@ -191,6 +192,15 @@ def put_back(world: World, closing: ExitStack) -> World:
     checks.nothing_is_lost(restored, restored.chance)
     checks.the_ledger_keeps_its_own_rules(restored, restored.chance)
     return restored
+
+
+def put_ledger(backup: Path, place: Path, *, moves: bool) -> None:
+    """As the file it is, or by way of the files that any kind of database takes, as one that changes its database."""
+    shutil.copy(backup / "ledger.db", place / "ledger.db")
+    if moves:
+        version = portable.write_from(f"sqlite:///{place / 'ledger.db'}", place / "tables", lambda *_: None)
+        (place / "ledger.db").unlink()
+        portable.read(f"sqlite:///{place / 'ledger.db'}", place / "tables", version, lambda *_: None)
 
 
 def served(world: World, closing: ExitStack) -> World:
