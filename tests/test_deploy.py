@@ -3,11 +3,13 @@ real server."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +23,7 @@ from tests.live import Live, live_server
 from tests.nginx import NGINX, Nginx, nginx
 
 from flowtally.api.access import MAX_HEAD_BYTES
+from flowtally.api.operation import OPERATIONS
 from flowtally.config import load_config
 from flowtally.server import HEADER_READ_MS
 
@@ -64,6 +67,16 @@ def test_what_the_page_says_of_sizes_and_times_is_what_the_server_has() -> None:
     assert said("send_timeout") == f"{config.send_idle_s}s"
     assert said("client_body_timeout") == f"{config.body_idle_s}s"
     assert int(re.findall(r"keepalive_timeout (\d+)s;\n    }", CONFIGURATION)[0]) < HEADER_READ_MS / 1000
+
+
+def test_every_route_that_takes_large_bodies_may_have_them_in_both_proxies() -> None:
+    large = {one.path for one in OPERATIONS if "max_body_bytes" in inspect.getsource(sys.modules[one.work.__module__])}
+    large &= {one.path for one in OPERATIONS if one.raw_body}
+    [nginx_says] = re.findall(r"location ~ (\S+) \{\n\s+client_max_body_size 64m", CONFIGURATION)
+    [caddy_says] = re.findall(r"@large path_regexp (\S+)", CADDYFILE)
+    for said_ in (nginx_says, caddy_says):
+        assert {path for path in (one.path for one in OPERATIONS) if re.search(said_, path)} == large
+    assert f"@small not path_regexp {caddy_says}\n" in CADDYFILE
 
 
 def test_every_directive_of_weight_is_explained() -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import NOW, Client
+from tests.conftest import NOW, Client, Clock
 
 from flowtally.care.finding import Finding
 from flowtally.care.verify import Check, Report
+from flowtally.config import Config
 from flowtally.edges import format_instant
 
 
@@ -41,6 +42,27 @@ def test_what_a_check_found_is_told_whole(client: Client) -> None:
     assert told["started_at"] == told["ended_at"] == format_instant(NOW)
     assert told["checks"] == [{"name": "keys", "looked_at": 12, "found": 1}]
     assert told["findings"][0]["code"] == "row_without_key"
+
+
+def test_metrics_tell_the_clock_and_what_the_last_check_came_to(client: Client, clock: Clock, config: Config) -> None:
+    config.data_dir.mkdir(exist_ok=True)
+    told = client.get("/metrics").text
+    assert "flowtally_verify_findings " not in told  # nothing is known yet
+    assert "\nflowtally_clock_right 1.0" in told
+    job = client.app.state.house.care._verify
+    job.start(lambda say: Report(7, 12, [Check("keys", 12, 1)], [], 3, []))
+    job._thread.join()
+    told = client.get("/metrics").text
+    assert "\nflowtally_verify_findings 3.0" in told
+    assert "\nflowtally_verify_failed 0.0" in told
+    job.start(lambda say: 1 / 0)
+    job._thread.join()
+    client.post("/v1/accounts", json={"id": "acme"})
+    clock.at -= 3_600_000
+    told = client.get("/metrics").text
+    assert "\nflowtally_verify_failed 1.0" in told
+    assert "\nflowtally_clock_right 0.0" in told
+    assert "\nflowtally_care_up 1.0" in told
 
 
 def test_a_name_is_one_plain_word_and_never_a_place(client: Client) -> None:
