@@ -157,6 +157,14 @@ def format_if_any(at: int | None) -> str | None:
     return None if at is None else format_instant(at)
 
 
+def tell_instant(at: int) -> str:
+    """For an error: the instant, or the number where it is none in the years 1 to 9999."""
+    try:
+        return format_instant(at)
+    except OverflowError:
+        return f"{at} ms"
+
+
 def _utc_text(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds" if at % 1000 else "seconds") + "Z"
 
@@ -328,7 +336,7 @@ def _check_range(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: in
     if start >= end:
         raise BadRange(f"The range is empty: from {format_instant(start, zone)} to {format_instant(end, zone)}")
     if start < -_DAY_MS or end > _MAX_MS:  # 1970-01-01 begins in 1969 UTC, east of Greenwich
-        raise BadRange(f"The range leaves the years 1970 to 9999: from {start} to {end} ms")
+        raise BadRange(f"The range leaves the years 1970 to 9999: from {tell_instant(start)} to {tell_instant(end)}")
     usual = _USUAL_MS.get(bucket, end - start)
     # A tenth more than usual is more than any long row of odd days or months can make up for; the rest is counted.
     if (end - start) // (usual + usual // 10) > limit:

@@ -41,6 +41,27 @@ def shop(client: Client, acme: str) -> Client:
     return client
 
 
+def test_errors_tell_money_as_people_write_it_and_programs_in_whole_numbers(shop: Client) -> None:
+    short = adjust(shop, -20_000_001).json()
+    assert short["detail"] == "account 'acme' has 20.00 USD in its wallet; 20.000001 USD are needed"
+    assert (short["balance_micros"], short["price_micros"], short["currency"]) == (20_000_000, 20_000_001, "USD")
+    full = deposit(shop, 2**53 - 1).json()["detail"]
+    assert full.startswith("account 'acme' has 20.00 USD in its wallet; 9,007,199,254.740991 USD more would pass the ")
+    assert "is -5, which is -0.000005 USD; 0.000001 USD to " in deposit(shop, -5).json()["detail"]
+    assert "is 0, which is 0.00 USD; " in shop.post("/v1/plans", json=PLAN | {"price_micros": 0}).json()["detail"]
+
+
+def test_errors_tell_amounts_and_instants_as_people_write_them(shop: Client) -> None:
+    asked = shop.post("/v1/accounts/acme/vouchers", json={"amount": 1_500_000_000, "count": 2}).json()
+    assert asked["detail"].endswith("left in pool 'traffic'; 3 GB are asked for")
+    assert asked["amount"] == 3_000_000_000
+    early = {"amount": 5, "starts_at": "1969-12-31T23:59:59Z"}
+    assert (
+        "starts_at is 1969-12-31T23:59:59Z; 1970-01-01T00:00:00Z to "
+        in (shop.post("/v1/accounts/acme/grants", json=early).json()["detail"])
+    )
+
+
 def test_money_comes_in_and_goes_out_and_is_told(shop: Client) -> None:
     assert adjust(shop, -1, reason="paid out", reference="bank-1").status_code == 201
     assert shop.get(WALLET).json() == {"account": "acme", "balance_micros": 19_999_999, "currency": "USD"}

@@ -63,13 +63,17 @@ def test_a_snapshot_is_the_moment_it_was_made_however_much_is_written_since(tmp_
 
 
 BREAKS = [
-    ("UPDATE transfer_entries SET amount = -99 WHERE book = 'deposits'", "transfer", "sum to 1 micros instead of 0"),
+    (
+        "UPDATE transfer_entries SET amount = -99 WHERE book = 'deposits'",
+        "transfer",
+        "sum to 0.000001 USD instead of 0",
+    ),
     ("DELETE FROM transfer_entries WHERE book = 'deposits'", "transfer", "is a deposit and has entries in wallet"),
     ("UPDATE transfers SET kind = 'adjustment' WHERE kind = 'deposit'", "transfer", "entries in deposits, wallet"),
-    ("DELETE FROM transfer_entries WHERE amount = 100 OR amount = -100", "overdrawn", "its wallet holds -60 micros"),
+    ("DELETE FROM transfer_entries WHERE amount = 100 OR amount = -100", "overdrawn", "its wallet holds -0.00006 USD"),
     ("UPDATE plans SET currency = 'EUR'", "currency", "keeps money in EUR, USD"),
-    ("UPDATE purchases SET price = 61", "purchase", "'acme' owes 61, -60 moved"),
-    ("UPDATE purchases SET account = 'beta'", "purchase", "'beta' owes 60, -60 moved"),
+    ("UPDATE purchases SET price = 61", "purchase", "'acme' owes 0.000061 USD, -0.00006 USD moved"),
+    ("UPDATE purchases SET account = 'beta'", "purchase", "'beta' owes 0.00006 USD, -0.00006 USD moved"),
     ("UPDATE grants SET amount = 501", "purchase", "bought 500 of 'traffic'; its grant is"),
     ("UPDATE grants SET reference = ''", "purchase", "bought 500 of 'traffic'; its grant is"),
     ("UPDATE grants SET expires_at = NULL", "purchase", "bought 500 of 'traffic'; its grant is"),

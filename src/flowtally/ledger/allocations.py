@@ -28,7 +28,7 @@ from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
-from flowtally.ledger.texts import MAX_INSTANT, check_number
+from flowtally.ledger.texts import check_instant, check_number
 from flowtally.ledger.users import User
 from flowtally.texts import may_be_known
 
@@ -71,9 +71,10 @@ def allocate(
     read_active_account(tx, user.account)
     check_allocation(tx, user, amount, pool)
     if expires_at is not None:
-        check_number("expires_at", expires_at, least=now + 1, most=MAX_INSTANT)
+        check_instant("expires_at", expires_at, least=now + 1)
     if amount > left:
-        detail = f"{amount} of pool {pool!r} are more than the {left} that account {user.account!r} has left"
+        asked, rest = read_pools(tx).words(pool, amount, left)
+        detail = f"account {user.account!r} has {rest} left in pool {pool!r}; {asked} are asked for"
         raise NotCovered(detail, account=user.account, pool=pool, amount=amount, left=left)
     made = Allocation(new_id("alc_"), user.account, user.id, pool, amount, now, expires_at, starts_at=second_of(now))
     tx.execute(insert(allocations).values({column.name: getattr(made, column.name) for column in _MADE}))

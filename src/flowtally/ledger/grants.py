@@ -176,8 +176,9 @@ def _check_room(tx: Connection, grant: Grant) -> None:
     given = select(func.coalesce(func.sum(grants.c.amount), 0))
     total = int(tx.execute(given.where(grants.c.account == grant.account, grants.c.pool == grant.pool)).scalar_one())
     if total + grant.amount > MAX_GRANTED:
+        given_already, more, most = read_pools(tx).words(grant.pool, total, grant.amount, MAX_GRANTED)
         raise Conflict(
-            f"account {grant.account!r} was given {total} in pool {grant.pool!r}; "
-            f"{grant.amount} more would pass the {MAX_GRANTED} that can be kept",
+            f"account {grant.account!r} was given {given_already} in pool {grant.pool!r}; "
+            f"{more} more would pass the {most} that can be kept",
             account=grant.account,
         )

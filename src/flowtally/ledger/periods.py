@@ -19,7 +19,7 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import periods
-from flowtally.ledger.texts import MAX_INSTANT, check_number
+from flowtally.ledger.texts import check_instant
 from flowtally.texts import may_be_known
 
 _DAY_MS: Final = 86_400_000  # 1970-01-01 begins in 1969 UTC, east of Greenwich
@@ -69,7 +69,7 @@ def close_period(
 
     UnknownAccount, Unprocessable (empty span), PeriodOverlap, Conflict (another period was closed meanwhile).
     """
-    check_number("from", starts_at, least=-_DAY_MS, most=MAX_INSTANT)
+    check_instant("from", starts_at, least=-_DAY_MS)
     if ends_at <= starts_at:
         raise Unprocessable("a period must end after it starts", field="to")
     read_account(tx, account)

@@ -14,7 +14,7 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import plans
-from flowtally.ledger.texts import check_id, check_number, check_text
+from flowtally.ledger.texts import check_id, check_money, check_number, check_text
 from flowtally.ledger.wallet import MAX_MICROS
 from flowtally.texts import may_be_known
 
@@ -54,7 +54,7 @@ def create_plan(
         name=check_text("name", name, least=1),
         pool=pool,
         amount=check_number("amount", amount, least=1, most=MAX_QUANTITY),
-        price=check_number("price_micros", price, least=1, most=MAX_MICROS),
+        price=check_money("price_micros", price, currency, least=1, most=MAX_MICROS),
         currency=currency,
         days=None if days is None else check_number("days", days, least=1, most=MAX_DAYS),
         created_at=now,

@@ -18,6 +18,7 @@ from flowtally.ledger import trail
 from flowtally.ledger.tables import pools, product_pools, products_used
 from flowtally.ledger.texts import check_id, check_text
 from flowtally.texts import may_be_known
+from flowtally.units import exact_bytes, human_count
 
 Charge = Literal["bytes", "requests", "nothing"]
 
@@ -35,6 +36,11 @@ class Pools(msgspec.Struct, frozen=True):
     def pool_of(self, product: str) -> str:
         """Every product has a pool."""
         return self.products.get(product, DEFAULT_POOL)
+
+    def words(self, pool: str, *amounts: int) -> list[str]:
+        """Amounts of the pool as people write them, whole; NotFound for a pool that does not exist."""
+        counts = self.charge(pool) != "bytes"
+        return [f"{human_count(one)} requests" if counts else exact_bytes(one) for one in amounts]
 
     def charge(self, pool: str) -> Charge:
         """What the pool charges; NotFound for a pool that does not exist."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from flowtally.edges import tell_instant
 from flowtally.errors import Unprocessable
 from flowtally.events import MAX_NAME_CHARS
 from flowtally.texts import may_be_known, text_fault
+from flowtally.units import human_money
 
 MAX_INSTANT: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last RFC 3339 can say
 
@@ -50,6 +52,17 @@ def check_number(field: str, value: int, *, least: int, most: int) -> int:
     return value
 
 
-def check_instant(field: str, at: int) -> int:
-    """An instant from 1970 to the end of the year 9999, in milliseconds; else Unprocessable."""
-    return check_number(field, at, least=0, most=MAX_INSTANT)
+def check_money(field: str, micros: int, currency: str, *, least: int, most: int) -> int:
+    """The same of money, which is told as people write it."""
+    if not least <= micros <= most:
+        given, low, high = (human_money(one, currency) for one in (micros, least, most))
+        raise Unprocessable(f"{field} is {micros}, which is {given}; {low} to {high} are allowed", field=field)
+    return micros
+
+
+def check_instant(field: str, at: int, *, least: int = 0) -> int:
+    """An instant from 1970 (or `least`) to the end of the year 9999, in milliseconds; else Unprocessable."""
+    if not least <= at <= MAX_INSTANT:
+        given, low, high = (tell_instant(one) for one in (at, least, MAX_INSTANT))
+        raise Unprocessable(f"{field} is {given}; {low} to {high} are allowed", field=field)
+    return at

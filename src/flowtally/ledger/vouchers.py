@@ -70,7 +70,8 @@ def create_vouchers(
     check_vouchers(tx, amount, len(codes), pool, duration_s)
     total = amount * len(codes)
     if total > left:
-        detail = f"{total} of pool {pool!r} are more than the {left} that account {account!r} has left"
+        asked, rest = read_pools(tx).words(pool, total, left)
+        detail = f"account {account!r} has {rest} left in pool {pool!r}; {asked} are asked for"
         raise NotCovered(detail, account=account, pool=pool, amount=total, left=left)
     made = [Voucher(new_id("vch_"), account, pool, amount, duration_s, code.sealed, now) for code in codes]
     rows = [{column.name: getattr(one, column.name) for column in _MADE} for one in made]

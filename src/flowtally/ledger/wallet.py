@@ -22,7 +22,8 @@ from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import plans, transfer_entries, transfers
-from flowtally.ledger.texts import check_known, check_number, check_text
+from flowtally.ledger.texts import check_known, check_money, check_text
+from flowtally.units import human_money
 
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 MAX_REFERENCE_CHARS: Final = 256
@@ -60,7 +61,7 @@ def deposit(
 
     UnknownAccount, Conflict (closed account, more than a wallet may hold), Unprocessable.
     """
-    check_number("amount_micros", amount, least=1, most=MAX_MICROS)
+    check_money("amount_micros", amount, currency, least=1, most=MAX_MICROS)
     read_open_account(tx, account)
     return record(tx, _transfer("deposit", account, amount, currency, reference, reason, now))
 
@@ -72,7 +73,7 @@ def adjust(
 
     UnknownAccount, InsufficientFunds, Conflict (more than a wallet may hold), Unprocessable.
     """
-    check_number("amount_micros", amount, least=-MAX_MICROS, most=MAX_MICROS)
+    check_money("amount_micros", amount, currency, least=-MAX_MICROS, most=MAX_MICROS)
     if amount == 0:
         raise Unprocessable("amount_micros is 0; an adjustment moves something", field="amount_micros")
     check_text("reason", reason, least=1)
@@ -127,9 +128,10 @@ def _transfer(kind: Kind, account: str, amount: int, currency: str, reference: s
 
 
 def _check_covered(made: Transfer, balance: int) -> None:
+    held = human_money(balance, made.currency)
     if balance + made.amount < 0:
         raise InsufficientFunds(
-            f"{-made.amount} micros of {made.currency} are more than the {balance} that account {made.account!r} has",
+            f"account {made.account!r} has {held} in its wallet; {human_money(-made.amount, made.currency)} are needed",
             account=made.account,
             balance_micros=balance,
             price_micros=-made.amount,
@@ -137,8 +139,8 @@ def _check_covered(made: Transfer, balance: int) -> None:
         )
     if balance + made.amount > MAX_MICROS:
         raise Conflict(
-            f"account {made.account!r} has {balance} micros; {made.amount} more would pass the {MAX_MICROS} that a "
-            "wallet may hold",
+            f"account {made.account!r} has {held} in its wallet; {human_money(made.amount, made.currency)} more would "
+            f"pass the {human_money(MAX_MICROS, made.currency)} that a wallet may hold",
             account=made.account,
         )
 

@@ -16,11 +16,13 @@ from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.purchases import DAY_MS, SOURCE
 from flowtally.ledger.tables import grants, plans, purchases, transfer_entries, transfers
 from flowtally.ledger.wallet import BOOKS
+from flowtally.units import human_money
 
 
 def _zero(tx: Connection) -> Iterator[Fault]:
     """The two entries of every transfer are of its kind's books, and sum to zero."""
-    query = select(transfers.c.id, transfers.c.kind, transfer_entries.c.book, transfer_entries.c.amount)
+    names = (transfers.c.id, transfers.c.kind, transfers.c.currency)
+    query = select(*names, transfer_entries.c.book, transfer_entries.c.amount)
     query = query.outerjoin(transfer_entries, transfer_entries.c.transfer_id == transfers.c.id)
     query = query.order_by(transfers.c.id, transfer_entries.c.book)
     sides: list[Any] = []
@@ -40,7 +42,7 @@ def _check_sides(sides: list[Any]) -> Iterator[Fault]:
         shown = ", ".join(sorted(str(book) for book in books))
         yield Fault("transfer", where, f"is a {first.kind} and has entries in {shown}")
     elif total := sum(row.amount for row in sides):
-        yield Fault("transfer", where, f"its entries sum to {total} micros instead of 0")
+        yield Fault("transfer", where, f"its entries sum to {human_money(total, first.currency)} instead of 0")
 
 
 def _overdrawn(tx: Connection) -> Iterator[Fault]:
@@ -49,8 +51,9 @@ def _overdrawn(tx: Connection) -> Iterator[Fault]:
     held: dict[str, int] = defaultdict(int)
     for account, amount in tx.execute(query.execution_options(yield_per=PAGE)):
         held[account] += amount
+    currency = tx.execute(select(transfers.c.currency).limit(1)).scalar() or ""
     for account in sorted(account for account, balance in held.items() if balance < 0)[:LISTED]:
-        yield Fault("overdrawn", f"account {account!r}", f"its wallet holds {held[account]} micros")
+        yield Fault("overdrawn", f"account {account!r}", f"its wallet holds {human_money(held[account], currency)}")
 
 
 def _one_currency(tx: Connection) -> Iterator[Fault]:
@@ -75,7 +78,8 @@ def _paid_and_granted(tx: Connection) -> Iterator[Fault]:
         where = f"purchase {row.id}"
         expected = ("purchase", row.id, row.currency, row.account, -row.price)
         if (row.kind, row.reference, row.paid_in, row.payer, row.paid) != expected:
-            yield Fault("purchase", where, f"is not paid: {row.account!r} owes {row.price}, {row.paid} moved")
+            owed, moved = (human_money(one or 0, row.currency) for one in (row.price, row.paid))
+            yield Fault("purchase", where, f"is not paid: {row.account!r} owes {owed}, {moved} moved")
         ends = None if row.days is None else row.created_at + row.days * DAY_MS
         begins = row.created_at if row.starts_at == row.created_at else second_of(row.created_at)  # as older programs
         bought = (row.account, row.pool, row.amount, SOURCE, row.id, begins, ends)
