@@ -27,6 +27,8 @@ from flowtally.protocol import (
     SourceDetail,
 )
 
+ACCOUNT = {"name": "", "timezone": "UTC", "status": "active", "carry_from": "2025-01-01T00:00:00Z"}
+ACCOUNT |= {"overage": "carry", "created_at": "2025-01-01T00:00:00Z"}
 State = tuple[dict[str, list[PlainEvent]], dict[str, str | None]]
 
 
@@ -42,6 +44,7 @@ class FakeServer:
         self.hold_only: int | None = None
         self.most_events: int | None = None  # of a request, as where each had a new user
         self.tells_overlaps = True
+        self.tells_accounts = True
         self.before_store: Callable[[], None] = lambda: None
 
     def client(self, retry_s: float = 5) -> Client:
@@ -52,6 +55,11 @@ class FakeServer:
         if self.busy:
             self.busy -= 1
             return httpx.Response(503, headers={"Retry-After": "0"}, json={"code": "queue_full", "detail": "wait"})
+        if request.url.path == "/v1/events/accounts":
+            return self._taken(request.url.params.get_list("account"))
+        if request.url.path == "/v1/accounts":
+            items = [ACCOUNT | {"id": one} for one in self.accounts]
+            return httpx.Response(200, json={"items": items, "next": None})
         if request.url.path == "/v1/sources/overlaps":
             return self._overlaps(request)
         if request.url.path == "/v1/sources":
@@ -76,6 +84,18 @@ class FakeServer:
         events, positions = state
         self.events = {source: list(kept) for source, kept in events.items()}
         self.positions = dict(positions)
+
+    def _taken(self, asked: list[str]) -> httpx.Response:
+        if not self.tells_accounts:
+            return httpx.Response(404, json={"code": "not_found", "detail": "an earlier version"})
+        unknown = {"takes": False, "code": "unknown_account"}
+        told = [
+            {"account": one, "takes": True}
+            if one in self.accounts
+            else {"account": one, "detail": f"there is no account {one!r}"} | unknown
+            for one in asked
+        ]
+        return httpx.Response(200, json={"accounts": told})
 
     def _source(self, source: str) -> httpx.Response:
         if source not in self.events:

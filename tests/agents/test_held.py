@@ -71,9 +71,9 @@ def test_an_import_of_which_nothing_can_be_stored_ends_with_the_reason_and_begin
     for _ in range(2):
         done = run(live, "import", path, *IMPORT)
         assert done.returncode == 1
-        assert "nothing of it was stored yet" in done.stderr
         assert "there is no account 'typo'" in done.stderr
-        assert "nothing_stored" in done.stderr
+        assert "Make it: `flowtally account create typo`" in done.stderr
+        assert "no_such_account" in done.stderr
     with client(live) as admin:
         admin.create_account(AccountRequest(id="typo"))
     assert run(live, "import", path, *IMPORT).returncode == 0

@@ -101,6 +101,7 @@ POST /v1/credentials/{credential}/rotate                                 ...A
 GET /v1/doctor                                                           ...A
 GET /v1/events                                                           iamA
 POST /v1/events                                                          i..A
+GET /v1/events/accounts                                                  i..A
 GET /v1/held                                                             iamA
 POST /v1/held/drop                                                       ...A
 POST /v1/held/retry                                                      ...A

@@ -308,6 +308,21 @@ def test_a_grant_is_given_once_under_a_key_and_under_a_reference(live: Live) -> 
     assert len(ask(live, "grant", "list", "orders")) == 1
 
 
+def test_an_import_of_an_account_that_is_not_there_says_what_to_do_before_it_sends(live: Live, tmp_path: Path) -> None:
+    ask(live, "account", "create", "tidy")
+    log = tmp_path / "access.log"
+    log.write_text(squid_line(1, "ann", 1000))
+    command = ("import", str(log), "--format", "squid", "--account", "tidi")
+    told = run(live, *command)
+    assert told.returncode == 1
+    said = "there is no account 'tidi'; there is tidy. Make it: `flowtally account create tidi` (no_such_account)."
+    assert said in told.stderr
+    gateway = Live(live.url, ask(live, "key", "create", "--scope", "ingest")["token"], live.data)
+    assert "there is no account 'tidi'. Make it" in run(gateway, *command).stderr
+    ask(live, "account", "create", "tidi")
+    assert ask(gateway, *command)["stored"] == 1
+
+
 def test_a_second_server_on_the_same_data_is_refused_in_one_line(live: Live) -> None:
     done = run(live, "serve", "--data", live.data, "--port", "0", "--log-level", "error")
     assert done.returncode in (1, 2)

@@ -153,6 +153,12 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
         lambda c: c.overlaps("a", [p.PlainEvent("b", "acme", sequence=1)]),
         {"overlaps": [{"index": 0, "sources": ["b"]}], "unknown_before": None},
     ),
+    (
+        "GET",
+        "/v1/events/accounts?account=a&account=b%26",
+        lambda c: c.taken_accounts(["a", "b&"]),
+        {"accounts": [{"account": "a", "takes": True, "code": "", "detail": ""}]},
+    ),
     ("POST", "/v1/sources/hand-over", lambda c: c.hand_over_source("a b&", "s1"), SOURCE),
     ("PUT", "/v1/pools/mobile", lambda c: c.create_pool("mobile", p.PoolRequest("bytes")), POOL),
     ("PUT", "/v1/products/m", lambda c: c.map_product("m", p.ProductRequest("mobile")), PRODUCT),

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.accounts import check_accounts, told
 from flowtally.agents.again import SecondReading, check_levels, levels_of
 from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.look import looking_for
@@ -81,6 +82,7 @@ class Importer:
         self._finished = finished
         self._again = again
         self._asks_overlap = not overlap_allowed
+        self._asks_accounts = True
         self._state: SourceState | None = None
         self._at_end = False
         self._repeats = Repeats(client, source)
@@ -107,12 +109,13 @@ class Importer:
         return None
 
     def run(self) -> ImportReport:
-        """Import to the log's end. Raises CannotResume, AlreadyCounted, NothingStored, LogChanged, NotALog, LogDamaged
-        (a stream that was cut: after sending what came before; one that is broken: before anything is sent) and the
-        client's ApiError; in every case what was acknowledged stays and a later run goes on there."""
+        """Import to the log's end. Raises NoSuchAccount, CannotResume, AlreadyCounted, NothingStored, LogChanged,
+        NotALog, LogDamaged (a stream that was cut: after sending what came before; one that is broken: before anything
+        is sent) and the client's ApiError; in every case what was acknowledged stays and a later run goes on there."""
         if not self.source:
             self._read_unnamed()
             return self.report()
+        self.check_account()
         self.known()
         if self._log.seekable:
             self._log.check_packing()
@@ -211,8 +214,24 @@ class Importer:
             elif self._sending.tally.lines % BATCH_EVENTS == 0:
                 self._tell()  # a long stretch of unreadable lines makes no batch and still takes time
 
+    def check_account(self) -> None:
+        """That the account of every line is there, where there is one. NoSuchAccount."""
+        if self._mapping.account and self._asks_accounts:
+            self._asks_accounts = False
+            check_accounts(self._client, [self._mapping.account])
+
+    def _check_accounts(self) -> None:
+        """Before the first batch: that the accounts of its lines are there. NoSuchAccount where none of them is."""
+        if not self._asks_accounts or not self._sending.waiting:
+            return
+        self._asks_accounts = False
+        refused = check_accounts(self._client, (event.account for event in self._sending.events))
+        if refused:
+            self.notes.append(f"not all accounts of this log take events: {told(self._client, refused)}")
+
     def _send(self) -> None:
         sending = self._sending
+        self._check_accounts()
         if self._asks_overlap:
             self._check_once()
         sending.send(self._log.offset, self._log.check())

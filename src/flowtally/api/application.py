@@ -38,6 +38,7 @@ from flowtally.api import (
     retention,
     senders,
     sources,
+    taken,
     usage,
     users,
     vouchers,
@@ -58,7 +59,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 # Importing a module declares its operations.
 MODULES = (
-    *(events, sources, held, corrections, readings, radius, changes, usage, export, balance, explain, periods),
+    *(events, taken, sources, held, corrections, readings, radius, changes, usage, export, balance, explain, periods),
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(audit, care, retention, health),

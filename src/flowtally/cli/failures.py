@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import typer
 
+from flowtally.agents.accounts import NoSuchAccount
 from flowtally.agents.overlap import AlreadyCounted
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
@@ -54,6 +55,7 @@ CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_F
 BUSY_HINT: Final = "Stop that process first, or name another place."
 SECOND_TIME: Final = "Say --again to do it a second time; --once KEY makes a command safe to repeat."
 LOG_HINTS: Final = {
+    "NoSuchAccount": "Nothing was sent. Then run the same command again.",
     "LogChanged": "If it is another log now, choose another --source.",
     "LogShort": "If it is another log now, choose another --source.",
     "LogDamaged": "Run the same command again when the file is whole: it goes on where it is.",
@@ -84,7 +86,15 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
             return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
-        case AlreadyCounted() | CannotResume() | LogChanged() | LogDamaged() | NotALog() | NothingStored():
+        case (
+            NoSuchAccount()
+            | AlreadyCounted()
+            | CannotResume()
+            | LogChanged()
+            | LogDamaged()
+            | NotALog()
+            | NothingStored()
+        ):
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case AlreadyThere():
             return Failure(_line(str(error), _snake(error), SECOND_TIME), FAILED)

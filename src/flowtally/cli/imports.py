@@ -241,6 +241,7 @@ def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportR
             again=options.again,
             overlap_allowed=options.overlap_allowed,
         )
+        run.check_account()
         if options.asks and log.seekable and run.known() is None:
             _ask_whether_right(log, said, options)
         if _run(run, shown, options, reports):

@@ -83,6 +83,7 @@ class AsyncClient:
     source = _ask(calls.source)
     sources = _list(calls.sources)
     overlaps = _ask(calls.overlaps)
+    taken_accounts = _ask(calls.taken_accounts)
     hand_over_source = _ask(calls.hand_over_source)
     held = _list(calls.held)
     retry_held = _ask(calls.retry_held)

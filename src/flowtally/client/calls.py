@@ -92,6 +92,11 @@ def overlaps(source: str, events: Iterable[p.PlainEvent]) -> Call[p.OverlapsAnsw
     return write("POST", "/v1/sources/overlaps", p.OverlapsAnswer, p.OverlapsRequest(source, plain))
 
 
+def taken_accounts(accounts: Iterable[str]) -> Call[p.TakenAccountsAnswer]:
+    """Whether events of these accounts (at most 100) would be stored now, and why not."""
+    return read("/v1/events/accounts", p.TakenAccountsAnswer, {"account": list(accounts)})
+
+
 def hand_over_source(source: str, sender: str) -> Call[p.SourceDetail]:
     """Give a source to another sender, by its id. Needs the right sources:write."""
     return write("POST", "/v1/sources/hand-over", p.SourceDetail, p.SourceHandOver(source, sender))

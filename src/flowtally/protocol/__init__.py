@@ -70,6 +70,8 @@ from flowtally.protocol.events import (
     SourceAnswer,
     SourceDetail,
     SourceHandOver,
+    TakenAccount,
+    TakenAccountsAnswer,
 )
 from flowtally.protocol.held import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.protocol.money import (
@@ -240,6 +242,8 @@ __all__ = [
     "SourceDetail",
     "SourceHandOver",
     "SpanExplained",
+    "TakenAccount",
+    "TakenAccountsAnswer",
     "Totals",
     "Unpaid",
     "UsageAnswer",

@@ -159,6 +159,29 @@ class OverlapsAnswer(msgspec.Struct, frozen=True):
     unknown_before: Instant | None
 
 
+class TakenAccount(msgspec.Struct, frozen=True):
+    """Whether events of an account would be stored now.
+
+    takes: Whether they would.
+    code: Why they would not, as a receipt says it; empty where they would.
+    detail: The same for people.
+    """
+
+    account: str
+    takes: bool
+    code: str = ""
+    detail: str = ""
+
+
+class TakenAccountsAnswer(msgspec.Struct, frozen=True):
+    """Whether events of these accounts would be stored now.
+
+    accounts: Each account that was asked about, once, in the order of the request.
+    """
+
+    accounts: list[TakenAccount]
+
+
 class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one correction of a request; a duplicate tells what it did the first time. An adjustment only
     adds.

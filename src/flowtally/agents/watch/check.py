@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtally.agents.accounts import NoSuchAccount, check_accounts, told
 from flowtally.agents.counters.looking import looked
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.dry_run import dry_run
@@ -132,6 +133,7 @@ def _file(entry: LogEntry, path: str, host: str, client: Client | None) -> Looke
     elif client is not None:
         options = mapping_text(entry.declared, entry.mapping)
         _stand(client, source_of(host, entry.name, head), options, facts, faults)
+        _accounts(client, first, faults)
     return msgspec.structs.replace(looked, facts=tuple(facts), faults=tuple(faults), first=first, last=last)
 
 
@@ -164,6 +166,21 @@ def _unread(*reports: ImportReport | None) -> list[str]:
     ]
 
 
+def _accounts(client: Client, first: ImportReport, faults: list[str]) -> None:
+    """Whether the accounts that the first lines name are there."""
+    look = first.read
+    try:
+        refused = check_accounts(
+            client, [*(one.account for one in look.largest), *(one.account for one in look.samples)]
+        )
+    except NoSuchAccount as error:
+        faults.append(str(error))
+    except ApiError as error:
+        faults.append(f"{error} ({error.code})")
+    else:
+        faults.extend([told(client, refused)] if refused else [])
+
+
 def _stand(client: Client, source: str, options: str, facts: list[str], faults: list[str]) -> None:
     """Where the server says the source stands."""
     try:
@@ -192,6 +209,7 @@ def _journal(entry: JournalEntry, host: str, client: Client | None) -> Looked:
     facts, faults = [] if first.lines else ["no entry of it is in the journal"], _unread(first, last)
     if client is not None:
         _stand(client, entry.source(host), entry.options(entry.what), facts, faults)
+        _accounts(client, first, faults)
     return msgspec.structs.replace(looked, facts=tuple(facts), faults=tuple(faults), first=first, last=last)
 
 

@@ -1,0 +1,59 @@
+"""Whether events of an account would be stored: for who is about to send some, and may read nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from flowtally.api.call import Call
+from flowtally.api.operation import operation
+from flowtally.errors import BadRequest
+from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, unknown_account
+from flowtally.ledger import directory
+from flowtally.protocol import TakenAccount, TakenAccountsAnswer
+from flowtally.texts import may_be_known
+
+MOST = 100
+
+
+class TakenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: Annotated[
+        list[str], Meta(description="The accounts' ids (repeatable, at most 100).", examples=[["acme"]])
+    ] = msgspec.field(default_factory=list)
+
+
+@operation(
+    "GET",
+    "/v1/events/accounts",
+    may="events:write",
+    narrows=True,
+    summary="Whether events of accounts would be stored",
+    query=TakenQuery,
+    answer=TakenAccountsAnswer,
+    errors=(BadRequest,),
+    example=TakenAccountsAnswer(
+        [TakenAccount("acme", True), TakenAccount("amce", False, "unknown_account", "there is no account 'amce'")]
+    ),
+)
+def read_taken_accounts(call: Call, query: TakenQuery) -> TakenAccountsAnswer:
+    """Stores nothing: to be asked before a log is sent. `code` is what a receipt of an event would say:
+    `unknown_account`, `account_closed`, or `not_your_account`, which a key of an account is told of all others."""
+    asked = list(dict.fromkeys(query.account))
+    if not 1 <= len(asked) <= MOST:
+        raise BadRequest(f"account: 1 to {MOST} accounts; {len(asked)} are given.", parameter="account")
+    statuses = directory.statuses(call.tx, filter(may_be_known, asked))
+    return TakenAccountsAnswer([_taken(call, one, statuses.get(one)) for one in asked])
+
+
+def _taken(call: Call, account: str, status: str | None) -> TakenAccount:
+    mine = call.credential.account
+    if mine is not None and account != mine:
+        return TakenAccount(account, False, NOT_YOUR_ACCOUNT, f"this credential writes for account {mine!r} only")
+    if status is None:
+        why = unknown_account(account)
+        return TakenAccount(account, False, why.code, why.detail)
+    if status == "closed":
+        return TakenAccount(account, False, "account_closed", f"account {account!r} is closed")
+    return TakenAccount(account, True)
