@@ -41,6 +41,7 @@ FIRES = {
     "FlowtallyDown": [('up{job="flowtally"}', "0x20")],
     "FlowtallyNotReady": [("flowtally_ledger_up", "1 0x20")],
     "FlowtallyClockJumped": [("flowtally_clock_right", "0x20")],
+    "FlowtallyFiguresMissing": [("flowtally_care_up", "0x20")],
     "FlowtallyDiskLow": [("flowtally_disk_free_bytes", "9x20"), ("flowtally_disk_size_bytes", "100x20")],
     "FlowtallyRestartedAfterCrash": [
         ("flowtally_ingest_started_clean", "0x20"),
@@ -59,6 +60,7 @@ FIRES = {
 }
 # As a healthy installation is: nothing fires.
 QUIET = [
+    ("flowtally_ingest_up", "1x60"), ("flowtally_care_up", "1x60"),
     ('up{job="flowtally"}', "1x60"), ('up{job="flowtally-agent"}', "1x60"), ("flowtally_ingest_writing", "1x60"),
     ("flowtally_usage_up", "1x60"), ("flowtally_ledger_up", "1x60"), ("flowtally_ledger_lease_held", "1x60"),
     ("flowtally_clock_right", "1x60"), ("flowtally_disk_free_bytes", "60x60"), ("flowtally_disk_size_bytes", "100x60"),
