@@ -94,7 +94,7 @@ def test_cut_buckets_are_marked_and_the_one_that_runs_is_named(flowtally: Progra
     assert [line.split()[0] for line in lines[1:5]] == ["2026-05*", "2026-06", "2026-07", "total"]
     assert lines[5:] == [
         "* only a part of the month: 2026-05-31 to 2026-06-01",
-        "2026-07 is not over yet.",
+        "The month 2026-07 is not over yet.",
     ]
 
 

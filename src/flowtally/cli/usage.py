@@ -151,7 +151,9 @@ def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
     last = answer.rows[-1]  # rows stand in the order of their spans
     now = parse_instant(answer.as_of.instant)
     if parse_instant(str(last["start"])) <= now < parse_instant(str(last["end"])):
-        yield f"{label_of(str(last['start']), answer.bucket)} is not over yet."
+        since = " from" if answer.bucket == "week" else ""
+        name = NAMES.get(answer.bucket, answer.bucket)
+        yield f"The {name}{since} {label_of(str(last['start']), answer.bucket)} is not over yet."
 
 
 def _span_of(row: Row, bucket: str) -> str:
