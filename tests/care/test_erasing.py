@@ -336,3 +336,32 @@ def whole_finished(client: httpx.Client) -> dict[str, Any]:
         assert time.monotonic() < until, told
         time.sleep(0.05)
     return told
+
+
+def test_an_erasure_of_an_account_that_is_killed_is_finished_by_the_next_start(tmp_path: Path) -> None:
+    chance, many = random.Random(SEED), 1200  # users: several steps
+    print(f"seed {SEED}")
+    server = Server(tmp_path / "data")
+    names = [f"{NAME}-{number:04}" for number in range(many)]
+    server.start()
+    try:
+        with httpx.Client(timeout=60, headers={"Authorization": f"Bearer {CRASH_TOKEN}"}) as client:
+            client.base_url = server.url
+            client.post("/v1/accounts", json={"id": "acme", "name": BEFORE})
+            events = [event(name, name, bytes_up=n, labels={"team": VALUE}) for n, name in enumerate(names)]
+            assert client.post("/v1/events", json=events).json()["stored"] == many
+            before = figures_of(client)
+            client.patch("/v1/accounts/acme", json={"status": "closed"})
+            assert client.post("/v1/accounts/acme/erase").status_code == 202
+            for _ in range(3):  # the erasure goes on at each start, and is killed again
+                time.sleep(chance.choice([0, 0.02, 0.05, 0.1, 0.2]))
+                server.kill()
+                server.start()
+            assert whole_finished(client)["state"] == "finished"
+            assert figures_of(client) == before
+            assert run_verify(client) == 0
+    finally:
+        server.kill()
+    held = holding(tmp_path / "data", VALUE, BEFORE)
+    named = {file for file in holding(tmp_path / "data", NAME)[NAME] if not file.startswith(("usage", "keys"))}
+    assert (held, named) == ({VALUE: [], BEFORE: []}, set()), "the ids of the events are these names, and stay"

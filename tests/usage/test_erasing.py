@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.usage.blocks import block
 
 from flowtally.errors import Unavailable
-from flowtally.usage import erasing, rollup
+from flowtally.usage import definitions, erasing, rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine
+from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import BUCKET_MS, UsageStore, Where
 
 USERS: Final = ("usr_a", "usr_b", "usr_c", "")
@@ -175,3 +176,26 @@ def test_an_erasure_that_the_engine_cannot_do_says_so_and_stands_in_nobodys_way(
         clickhouse.erase_texts(["usr_a"], heard)
     clickhouse.erase_texts(["usr_a"], heard)
     assert clickhouse.with_texts(["usr_a"]) == []
+
+
+def test_a_start_is_not_refused_for_what_an_erasure_that_was_killed_has_set(clickhouse: ClickHouseStore) -> None:
+    clickhouse.append(block(1, {"user": "usr_a", "labels": {"k": "v"}}))
+    clickhouse.engine.command(f"ALTER TABLE {TABLE} MODIFY SETTING old_parts_lifetime = 0")
+    definitions.check(clickhouse.engine, latest_migration())
+    clickhouse.erase_texts(["usr_a"], heard)
+    [(shape,)] = clickhouse.engine.rows(f"SHOW CREATE TABLE {TABLE}")
+    assert "old_parts_lifetime" not in shape
+
+
+@pytest.mark.parametrize("account", ["acme", "o'hara\\", '日本 "x"'])
+def test_of_an_account_all_texts_go_and_of_others_none(store: UsageStore, account: str) -> None:
+    store.append(block(1, {"account": account, "id": "e1", "user": "usr_a", "labels": {"k": "v"}, "bytes_up": 5}))
+    store.append(block(2, {"account": account, "id": "e2", "user": "", "labels": {"k": "v"}, "bytes_up": 6}))
+    store.append(block(3, {"account": "other", "id": "e3", "user": "usr_b", "labels": {"k": "v"}, "bytes_up": 7}))
+    assert store.accounts_with_texts([account, "other", "nobody"]) == sorted([account, "other"])
+    store.erase_texts_of_accounts([account], heard)
+    assert store.accounts_with_texts([account, "other"]) == ["other"]
+    found = store.read_rows(0, 1, Where(), limit=9).to_pylist()
+    assert [(row["id"], row["bytes_up"], bool(row["labels"])) for row in found] == [
+        ("e1", 5, False), ("e2", 6, False), ("e3", 7, True),
+    ]  # fmt: skip

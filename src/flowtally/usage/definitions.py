@@ -21,6 +21,9 @@ from flowtally.usage.schema import MADE, MIGRATIONS_TABLE, Made, migrations
 if TYPE_CHECKING:
     from flowtally.usage.engine import Engine
 
+# Set while an erasure removes old files: a server that was killed meanwhile leaves it, and the erasure that goes on at
+# the next start takes it back.
+FOR_A_MOMENT: Final = "old_parts_lifetime = 0"
 SHOWN: Final = 160  # characters of what differs
 _DECIDED: Final = re.compile(r"usage_fold_[0-9]{6}")  # months on their way: tables made as the table of usage
 _HEAD: Final = re.compile(r"ATTACH TABLE _ UUID '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'\n")
@@ -100,7 +103,7 @@ def _shown(lines: Sequence[str]) -> str:
 def _lines(text: str) -> list[str]:
     """But for its name; columns in the order of their names, each setting on a line."""
     head, _, body = text.strip().partition("\n")
-    lines = [line for whole in body.split("\n") for line in _settings(whole)]
+    lines = [line for whole in body.split("\n") for line in _settings(whole) if line.rstrip(",") != FOR_A_MOMENT]
     columns = sorted(line.removesuffix(",") for line in lines if line.startswith("    `"))
     kind = head.split(" ")[1:2]  # CREATE TABLE in an answer, ATTACH TABLE in a file
     return [*kind, *columns, *(line.removesuffix(",") for line in lines if not line.startswith("    `"))]
