@@ -117,7 +117,7 @@ def erase(ledger: Ledger, *, steps: int | None = None) -> int:
     with ledger.begin() as tx:
         while erased_accounts.finish_users(tx, "acme", now=40):
             pass
-        erased_accounts.finish(tx, "acme", now=40)
+        erased_accounts.finish_account(tx, "acme", now=40)
     return done
 
 

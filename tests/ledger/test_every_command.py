@@ -20,6 +20,7 @@ from flowtally.ledger import (
     audit,
     check_ins,
     credentials,
+    erased_accounts,
     erasures,
     grants,
     idempotency,
@@ -44,13 +45,26 @@ from flowtally.ledger.tables import installation, metadata
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials, rotation]
-MODULES += [senders, idempotency, periods, wallet, plans, purchases, whitelist, vouchers, check_ins, used_keys]
+MODULES += [
+    erased_accounts,
+    senders,
+    idempotency,
+    periods,
+    wallet,
+    plans,
+    purchases,
+    whitelist,
+    vouchers,
+    check_ins,
+    used_keys,
+]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
 
 class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void; credentials to revoke, change and rotate and one that asks;
-    users to change, delete, erase and allocate to, an allocation to take back, an erasure to finish; money, a plan;
+    users to change, delete, erase and allocate to, an allocation to take back, an erasure to finish; an account to
+    erase and one that was, its user's erasure to finish; money, a plan;
     vouchers to end."""
 
     grant_id: str
@@ -77,6 +91,9 @@ COMMANDS: dict[str, Command] = {
     "delete_user": lambda tx, w: managed.delete_user(tx, "acme", "eve", now=NOW),
     "erase_user": lambda tx, w: erasures.erase_user(tx, "acme", "gil", now=NOW),
     "finish": lambda tx, w: erasures.finish(tx, [w.erased], now=NOW),
+    "erase_account": lambda tx, w: erased_accounts.erase_account(tx, "gone", now=NOW),
+    "finish_users": lambda tx, w: erased_accounts.finish_users(tx, "left", now=NOW),
+    "finish_account": lambda tx, w: erased_accounts.finish_account(tx, "left", now=NOW),
     "allocate": lambda tx, w: allocations.allocate(tx, w.funded, 50, pool="mobile", left=70, now=NOW),
     "take_back": lambda tx, w: allocations.take_back(tx, w.funded, w.allocation, unspent=30, amount=10, now=NOW),
     "put_address": lambda tx, w: whitelist.put_address(tx, "acme", "fay", "192.0.2.1", now=NOW, most=2),
@@ -143,6 +160,13 @@ def make_world(tx: Connection) -> World:
     _, unused = vouchers.create_vouchers(
         tx, "acme", 7, [code("a"), code("b")], now=7, pool="traffic", duration_s=60, left=14
     )
+    _, erase_users = erased_accounts.STEPS[0]
+    for name in ("gone", "left"):
+        accounts.create_account(tx, name, now=7)
+        users.ensure_users(tx, [(name, "ida")], 7)
+        accounts.change_account(tx, name, status="closed", now=8)
+    erased_accounts.erase_account(tx, "left", now=9)
+    erase_users(tx, "left", None)
     assert revocable.sender is not None
     made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
     return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender)

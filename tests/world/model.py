@@ -150,6 +150,7 @@ class Model:
     plans: list[Plan] = field(default_factory=list)
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
     counters: dict[str, Metered] = field(default_factory=lambda: defaultdict(Metered))
+    erased: set[str] = field(default_factory=set)  # accounts
     whitelist: dict[tuple[str, User | None, str, str], bool] = field(default_factory=dict)  # (..., pool, address)
 
     # Users and their names
@@ -190,6 +191,15 @@ class Model:
         for history in self.bearers.values():
             history[:] = [one for one in history if one[0] is not user]
         self.rows = [replace(row, country="") if row.user is user else row for row in self.rows]
+
+    def erase_account(self, account: str) -> None:
+        """All its users are erased; no row of it has a label, nobody's either."""
+        self.erased.add(account)
+        for user in self.users:
+            if user.account == account:
+                self.forget_addresses(user)
+                self.erase(user)
+        self.rows = [replace(row, country="") if row.account == account else row for row in self.rows]
 
     def names(self, user: User) -> set[tuple[str, int | None, int | None]]:
         """What the user was called, from when (none: since ever) and until when."""

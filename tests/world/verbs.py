@@ -495,6 +495,29 @@ def erase_a_user(world: World, chance: Random) -> None:
     world.told.clear()  # an erasure is the one thing that changes what was answered
 
 
+@verb(1)
+def erase_an_account(world: World, chance: Random) -> None:
+    """One that appeared: closed, then without any text; nothing that is counted changes, and it cannot be changed."""
+    waiting = {event["account"] for event in world.model.held.values()}
+    late = [name for name in world.model.accounts if name.startswith("late")]
+    fit = [name for name in late if name not in world.model.erased | waiting]
+    if not fit:
+        return
+    path = f"/v1/accounts/{chance.choice(fit)}"
+    assert world.ask("POST", f"{path}/erase", status=409)["code"] == "conflict"
+    world.ask("PATCH", path, {"status": "closed"})
+    told = world.write(f"{path}/erase", None, status=202)
+    until = time.monotonic() + 60
+    while told["state"] == "pending" and time.monotonic() < until:
+        assert not told["detail"], told
+        time.sleep(0.005)
+        told = world.ask("GET", f"{path}/erase")
+    assert told["state"] == "finished"
+    assert world.ask("PATCH", path, {"name": "again"}, status=409)["code"] == "account_erased"
+    world.model.erase_account(told["account"])
+    world.told.clear()  # as above
+
+
 @verb(4)
 def allocate(world: World, chance: Random) -> None:
     """Covered by what is left and by credit, to the last byte, or refused."""

@@ -100,7 +100,7 @@ def _finish_account(ledger: Ledger, account: str, clock: Callable[[], int]) -> N
         with ledger.begin(_ERASING) as tx:
             more = erased_accounts.finish_users(tx, account, now=clock())
             if not more:
-                erased_accounts.finish(tx, account, now=clock())
+                erased_accounts.finish_account(tx, account, now=clock())
         time.sleep(PAUSE_S)
 
 

@@ -88,9 +88,9 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
         revoked = list(tx.execute(select(credentials.c.id).where(live).order_by(credentials.c.id)).scalars())
         tx.execute(update(credentials).where(live).values(revoked_at=now))
         gone: dict[str, Any] = {"name": "", "erased_at": now, "changed_at": now}
-        said = {"credentials": trail.ids(revoked)} if revoked else None
+        said = {"again": False, "credentials": trail.ids(revoked)}
     else:
-        gone, said = {"erasure_finished_at": None}, None
+        gone, said = {"erasure_finished_at": None}, {"again": True}
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(gone))
     trail.note(tx, "account.erase", account=account_id, subject=account_id, after=said)
     return read_erasure(tx, account_id)
@@ -144,11 +144,11 @@ def finished(tx: Connection, after: str, limit: int) -> list[str]:
     return list(tx.execute(query.order_by(accounts.c.id).limit(limit)).scalars())
 
 
-def finish(tx: Connection, account_id: str, *, now: int) -> None:
+def finish_account(tx: Connection, account_id: str, *, now: int) -> None:
     """Nothing that flowtally keeps holds a text of this account any more."""
     mine = (accounts.c.id == account_id) & accounts.c.erasure_finished_at.is_(None)
     tx.execute(update(accounts).where(mine).values(erasure_finished_at=now))
-    trail.note(tx, "account.erase_finish", account=account_id, subject=account_id)
+    trail.note(tx, "account.erase_finish", account=account_id, subject=account_id, after={"finished": True})
 
 
 def finish_users(tx: Connection, account_id: str, *, now: int) -> bool:
