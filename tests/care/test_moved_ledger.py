@@ -12,8 +12,6 @@ import httpx
 import pytest
 from tests.care.test_backup import TIME, run, serving, usage
 from tests.care.test_postgres_backup import ACTION, LAST_USED, rows, tables
-from tests.fixtures import ADMIN, differences, unpack
-from tests.live import live_server
 from tests.postgres import Postgres, postgres  # noqa: F401
 
 from flowtally.care import destination, manifest
@@ -125,27 +123,6 @@ def test_a_ledger_goes_into_postgresql_and_back_into_a_file(made: Path, tmp_path
     with serving(back) as (live, client):
         assert usage(client) == everything
         assert run("verify", live=live)["found"] == 0
-
-
-def test_a_backup_of_an_earlier_version_goes_into_postgresql_and_answers_as_before(tmp_path: Path, empty: str) -> None:
-    wanted, settings = unpack(tmp_path), {"FLOWTALLY_ADMIN_TOKEN": ADMIN, "FLOWTALLY_CHECK_IN_BYTES": "5000"}
-    run("restore", str(tmp_path / "backups" / "whole"), "--data", str(tmp_path / "new"), "--ledger-url", empty)
-    with live_server(tmp_path / "new", {**settings, "FLOWTALLY_LEDGER_URL": empty}) as live:
-        assert differences(live.url, wanted["clean"]) == []
-
-
-def test_a_restore_that_fails_leaves_the_database_empty(made: Path, tmp_path: Path, empty: str) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(made, copy)
-    [part, *_] = copy.glob("usage/*")
-    shutil.rmtree(part)
-    told = json.loads((copy / "manifest.json").read_text())
-    told["files"] = [file for file in told["files"] if part.name not in file["path"]]
-    (copy / "manifest.json").write_text(json.dumps(told))
-    said = run("restore", str(copy), "--data", str(tmp_path / "new"), "--ledger-url", empty, code=1)
-    assert "acknowledged" in said
-    assert tables(empty) == []
-    assert not (tmp_path / "new" / "keys.db").exists()
 
 
 def test_a_ledger_whose_file_was_broken_goes_nowhere(made: Path, tmp_path: Path, empty: str) -> None:

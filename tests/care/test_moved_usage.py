@@ -78,11 +78,18 @@ def test_usage_and_ledger_go_to_servers_of_their_own(
     postgres.give_back(database)
 
 
-def test_an_installation_of_an_earlier_version_answers_from_the_server_as_before(tmp_path: Path, url: str) -> None:
+def test_an_installation_of_an_earlier_version_answers_from_both_servers_as_before(
+    tmp_path: Path,
+    url: str,
+    postgres: Postgres,  # noqa: F811
+) -> None:
     wanted, settings = unpack(tmp_path), {"FLOWTALLY_ADMIN_TOKEN": ADMIN, "FLOWTALLY_CHECK_IN_BYTES": "5000"}
-    run("restore", str(tmp_path / "backups" / "whole"), "--data", str(tmp_path / "new"), "--usage-url", url)
-    with live_server(tmp_path / "new", {**settings, "FLOWTALLY_USAGE_URL": url}) as live:
+    backup, data, database = tmp_path / "backups" / "whole", tmp_path / "new", postgres.new_database()
+    run("restore", str(backup), "--data", str(data), "--usage-url", url, "--ledger-url", database)
+    stores = {"FLOWTALLY_USAGE_URL": url, "FLOWTALLY_LEDGER_URL": database}
+    with live_server(data, {**settings, **stores}) as live:
         assert differences(live.url, wanted["clean"]) == []
+    postgres.give_back(database)
 
 
 def test_a_restore_that_fails_later_leaves_both_databases_empty(
