@@ -23,6 +23,7 @@ from flowtally.ledger.beginnings import OfAccount, OfUser
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.ledger.pools import Pools
+from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.never_paid import Beginning, Part, before_all
 from flowtally.protocol import EventsAnswer, NeverPaidEvents
 
@@ -31,13 +32,19 @@ log = structlog.get_logger(__name__)
 REMEMBERED: Final = 100_000  # accounts
 MOST: Final = 20  # told in one answer
 
-Group = tuple[str, str, str]  # account, user (empty where its account pays), product
+Group = tuple[str, str, str]  # account, user, and product or pool
 
 
 class _Found(msgspec.Struct):
-    events: int
-    amount: int
-    first: int
+    """Early events of a group; `whose` are account, user (empty where the account pays) and pool."""
+
+    whose: Group
+    part: Part | None
+    in_requests: bool
+    before: int
+    events: int = 0
+    amount: int = 0
+    first: int = MAX_INSTANT
 
 
 class Early:
@@ -67,8 +74,7 @@ class Early:
         if len(submission.events) == 1:
             latest = self._latest.get(submission.events[0].account)
             return latest is None or first < latest
-        found = {event.account for event in submission.events}
-        return any(self._latest.get(account, first + 1) > first for account in found)
+        return any(self._latest.get(account, first + 1) > first for account in _accounts(submission))
 
     def tell(self, submission: Submission, outcome: Outcome, answer: EventsAnswer) -> EventsAnswer:
         """The answer with what is early. Where the ledger does not answer, without."""
@@ -83,7 +89,7 @@ class Early:
 
     def _find(self, tx: Tx, submission: Submission, outcome: Outcome) -> list[NeverPaidEvents]:
         assert outcome.times is not None
-        known = self._learn(tx, {event.account for event in submission.events})
+        known = self._learn(tx, _accounts(submission))
         latest = max(map(_latest, known.values()), default=0)
         asked_at = self._clock()
         bound = asked_at if any(one.funds for one in known.values()) else latest
@@ -112,29 +118,23 @@ class _Telling:
     def __init__(self, tx: Tx, known: dict[str, OfAccount], charging: Pools) -> None:
         self._tx, self._known, self._pools = tx, known, charging
         self._users: dict[Name, tuple[str, OfUser] | None] = {}
-        self._bounds: dict[Group, Part | None] = {}
 
     def tell(self, submission: Submission, outcome: Outcome, rows: list[int]) -> list[NeverPaidEvents]:
         assert outcome.times is not None
         times = outcome.times.tolist()
         self._look_up(submission, rows, times)
-        found: dict[tuple[str, str, str], tuple[Part, _Found]] = {}
+        groups: dict[Group, _Found] = {}
         for row in rows:
             event, at = submission.events[row], times[row]
-            user = event.user if self._users.get((event.account, event.user)) else ""
-            group = (event.account, user, event.product)
-            if group not in self._bounds:
-                self._bounds[group] = self._bound(*group)
-            part = self._bounds[group]
-            if part is None or at >= part.before:
-                continue
-            pool = self._pools.pool_of(event.product)
-            amount = event.requests if self._pools.charges[pool] == "requests" else event.bytes_up + event.bytes_down
-            _, sums = found.setdefault((event.account, user, pool), (part, _Found(0, 0, at)))
-            sums.events += 1
-            sums.amount += amount
-            sums.first = min(sums.first, at)
-        return [self._shown(*whose, part, sums) for whose, (part, sums) in found.items()]
+            group = (event.account, event.user if self._users else "", event.product)
+            found = groups.get(group)
+            if found is None:
+                found = groups[group] = self._begun(*group)
+            if at < found.before:
+                found.events += 1
+                found.amount += event.requests if found.in_requests else event.bytes_up + event.bytes_down
+                found.first = min(found.first, at)
+        return self._shown(groups)
 
     def _look_up(self, submission: Submission, rows: list[int], times: list[int]) -> None:
         """Which of these events are of funded users."""
@@ -161,19 +161,44 @@ class _Telling:
                 beginning = Beginning(bearer[1].created_at, "user")
         return before_all(firsts.get(pool), beginning, of.overage)
 
-    def _shown(self, account: str, user: str, pool: str, part: Part, sums: _Found) -> NeverPaidEvents:
-        return NeverPaidEvents(
-            account=account,
-            pool=pool,
-            unit="requests" if self._pools.charges[pool] == "requests" else "bytes",
-            events=sums.events,
-            amount=sums.amount,
-            first=format_instant(sums.first),
-            before=format_instant(part.before),
-            began=part.began,
-            user=user,
-            grant=part.grant or None,
-        )
+    def _begun(self, account: str, user: str, product: str) -> _Found:
+        """Nothing yet of these events, and before what they have to be."""
+        part, pool = self._bound(account, user, product), self._pools.pool_of(product)
+        whose = user if self._users.get((account, user)) else ""
+        return _Found((account, whose, pool), part, self._pools.charges[pool] == "requests", part.before if part else 0)
+
+    def _shown(self, groups: dict[Group, _Found]) -> list[NeverPaidEvents]:
+        """By pool: products of one pool have one beginning."""
+        by_pool: dict[Group, _Found] = {}
+        for one in groups.values():
+            if one.events:
+                sums = by_pool.setdefault(one.whose, _Found(one.whose, one.part, one.in_requests, one.before))
+                sums.events += one.events
+                sums.amount += one.amount
+                sums.first = min(sums.first, one.first)
+        return [_show(one, one.part) for one in by_pool.values() if one.part is not None]
+
+
+def _show(one: _Found, part: Part) -> NeverPaidEvents:
+    account, user, pool = one.whose
+    return NeverPaidEvents(
+        account=account,
+        pool=pool,
+        unit="requests" if one.in_requests else "bytes",
+        events=one.events,
+        amount=one.amount,
+        first=format_instant(one.first),
+        before=format_instant(part.before),
+        began=part.began,
+        user=user,
+        grant=part.grant or None,
+    )
+
+
+def _accounts(submission: Submission) -> set[str]:
+    if submission.prepared is not None:
+        return set(submission.prepared.columns.account)
+    return {event.account for event in submission.events}
 
 
 def _latest(one: OfAccount) -> int:
