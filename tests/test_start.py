@@ -271,6 +271,7 @@ def test_a_port_in_use_is_found_before_anything_is_written(tmp_path: Path) -> No
         port = str(taken.getsockname()[1])
         code, said = flowtally("serve", "--data", str(tmp_path / "data"), "--port", port)
     assert (code, f"Cannot listen at 127.0.0.1 port {port}" in said) == (2, True)
+    assert "choose another port (--port)" in said
     assert not (tmp_path / "data").exists()
 
 

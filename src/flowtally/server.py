@@ -8,6 +8,7 @@ child would hang. Imported by nothing but `cli`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import gc
 import resource
@@ -243,7 +244,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def cannot_listen(host: str, port: int, error: Exception) -> ConfigError:
-    return ConfigError(f"Cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}.")
+    busy = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+    more = " Another program listens there: end it, or choose another port (--port)." if busy else ""
+    return ConfigError(f"Cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}.{more}")
 
 
 def address_of(listener: socket.socket, scheme: str = "http") -> str:

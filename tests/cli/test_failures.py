@@ -94,3 +94,26 @@ def test_an_argument_in_another_encoding_is_wrong_usage(flowtally: Program, argu
     ran = flowtally(*arguments)
     assert ran.code == 2
     assert ran.err == "error: '\\udcff' holds U+DCFF at 0: half a surrogate pair is no text (usage).\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://", "It speaks no TLS there: try http:// in FLOWTALLY_URL"),
+        ("http://", "This is no answer of flowtally"),
+    ],
+)
+def test_an_address_where_something_else_answers_says_so(
+    flowtally: Program, monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    monkeypatch.setattr("flowtally.cli.ask.PATIENCE_S", 0)
+    monkeypatch.setenv("FLOWTALLY_URL", flowtally.fake.url.replace("http://", url))
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (404, b"<html>File not found</html>")
+    assert said in flowtally("account", "show", "acme").err
+
+
+def test_a_missing_token_says_where_to_get_one(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWTALLY_TOKEN")
+    told = flowtally("account", "list").err
+    assert "export FLOWTALLY_TOKEN=" in told
+    assert "flowtally key admin --data DIR" in told

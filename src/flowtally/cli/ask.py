@@ -16,7 +16,10 @@ def client(retry_s: float | None = None) -> Client:
     """A client of the server the environment names; ConfigError says what is missing."""
     token = os.environ.get("FLOWTALLY_TOKEN", "").strip()
     if not token:
-        raise ConfigError("FLOWTALLY_TOKEN is not set: it holds the token of a credential (the first start prints one)")
+        raise ConfigError(
+            "FLOWTALLY_TOKEN is not set: `export FLOWTALLY_TOKEN=...` with the token of a key. The first start of the "
+            "server prints one; a lost one is replaced with `flowtally key admin --data DIR` on its machine"
+        )
     try:
         return Client(url(), token, retry_s=PATIENCE_S if retry_s is None else retry_s)
     except (ValueError, ConfigError) as error:

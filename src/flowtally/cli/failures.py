@@ -31,7 +31,7 @@ MAX_CODE_CHARS: Final = 64
 
 # What to do about a code, where it is not plain from the message.
 HINTS: Final = {
-    "unreachable": "Is it running, and is FLOWTALLY_URL right?",
+    "unreachable": "Is it running (`flowtally serve`), and is FLOWTALLY_URL right?",
     "unauthenticated": "Set FLOWTALLY_TOKEN to the token of a credential of this server.",
     "token_not_whole": "Copy the token again, all of it; `flowtally key create` makes another.",
     "credential_expired": "Use another token: an admin makes one with `flowtally key create`.",
@@ -52,6 +52,12 @@ HINTS: Final = {
     "settling": "Run the same command again in a moment.",
 }
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
+AT_THE_DOOR: Final = {
+    "CERTIFICATE_VERIFY_FAILED": CERTIFICATE_HINT,
+    "WRONG_VERSION_NUMBER": "It speaks no TLS there: try http:// in FLOWTALLY_URL.",
+    "Server disconnected": "If it serves HTTPS, say https:// in FLOWTALLY_URL.",
+}
+NOT_OURS: Final = "This is no answer of flowtally: is FLOWTALLY_URL right, and does a proxy in between answer for it?"
 BUSY_HINT: Final = "Stop that process first, or name another place."
 SECOND_TIME: Final = "Say --again to do it a second time; --once KEY makes a command safe to repeat."
 LOG_HINTS: Final = {
@@ -82,7 +88,8 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
     match error:
         case ApiError():
             code = UNREACHABLE if error.code == "unreachable" else FAILED
-            hint = CERTIFICATE_HINT if "CERTIFICATE_VERIFY_FAILED" in error.detail else HINTS.get(error.code, "")
+            hint = next((said for part, said in AT_THE_DOOR.items() if part in error.detail), HINTS.get(error.code, ""))
+            hint = NOT_OURS if error.code.startswith("http_") else hint
             return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
             return Failure(_line(str(error), "config_error", ""), USAGE)
