@@ -156,23 +156,18 @@ def _copy(source: Engine, target: Engine, columns: list[str], portion: _Portion)
 
 def _portions(engine: Engine) -> Iterator[_Portion]:
     for month in _months(engine):
-        open_: list[tuple[int, int]] = []
+        first = last = rows = 0  # of the portion that is being put together
         for block, keyed, without in _blocks(engine, month):
-            if keyed + without > ROWS:
-                yield from _joined(month, open_)
-                open_ = []
+            alone = keyed + without > ROWS
+            if rows and (alone or rows + keyed + without > ROWS):
+                yield _Portion(month, first, last, rows)
+                rows = 0
+            if alone:
                 yield from _alone(month, block, keyed, without)
                 continue
-            if sum(rows for _, rows in open_) + keyed + without > ROWS:
-                yield from _joined(month, open_)
-                open_ = []
-            open_.append((block, keyed + without))
-        yield from _joined(month, open_)
-
-
-def _joined(month: int, blocks: list[tuple[int, int]]) -> Iterator[_Portion]:
-    if blocks:
-        yield _Portion(month, blocks[0][0], blocks[-1][0], sum(rows for _, rows in blocks))
+            first, last, rows = (first if rows else block), block, rows + keyed + without
+        if rows:
+            yield _Portion(month, first, last, rows)
 
 
 def _alone(month: int, block: int, keyed: int, without: int) -> Iterator[_Portion]:
