@@ -11,7 +11,18 @@ from tests.live import live_server
 from tests.pages import DOCS, blocks, is_like, prints_what_it_says, run
 
 # Pages whose `bash` blocks are run, each against a server of its own.
-STORIES: Final[tuple[str, ...]] = ("api.md", "deploy.md", "erasing.md", "events.md")
+STORIES: Final[tuple[str, ...]] = (
+    "api.md",
+    "closing.md",
+    "corrections.md",
+    "deploy.md",
+    "erasing.md",
+    "events.md",
+    "explaining.md",
+    "start/buyer.md",
+    "start/reseller.md",
+    "start/seller.md",
+)
 
 
 @pytest.mark.system
@@ -34,6 +45,8 @@ def test_what_a_page_shows_is_compared_line_by_line() -> None:
     assert not is_like("a ... c\nend\n", "a b c\nmore\nend\n")
     assert not is_like("2.69 GB left", "2.68 GB left")
     assert not is_like("one", "one\ntwo")
+    assert is_like(f"usr_{'a1' * 16} ann", f"usr_{'0f' * 16} ann")
+    assert not is_like(f"usr_{'a1' * 16} ann", f"grn_{'0f' * 16} ann")
 
 
 def test_blocks_are_found_with_what_they_print(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.fake import TOKEN, Program
 
 from flowtally.cli.app import helps
+from flowtally.cli.usage import in_columns
 
 ACCOUNT = {
     "id": "acme",
@@ -70,7 +71,7 @@ def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:
         "bucket": ["day"],
         "by": ["user"],
         "user": ["ann"],
-        "fill": ["zero"],
+        "fill": ["none"],
     }
     assert asked.authorization == f"Bearer {TOKEN}"
     lines = ran.out.splitlines()
@@ -79,6 +80,36 @@ def test_usage_is_bars_that_fit_the_width(flowtally: Program) -> None:
     assert "█" not in lines[2]
     assert lines[3].startswith("total")
     assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize(
+    ("options", "fill"),
+    [
+        ([], "zero"),
+        (["--by", "user"], "none"),
+        (["--by", "user", "--fill", "zero"], "zero"),
+        (["--by", "user", "--json"], "zero"),
+        (["--by", "user", "--csv"], "zero"),
+    ],
+)
+def test_rows_of_zeros_are_left_out_of_split_bars_and_of_nothing_else(
+    flowtally: Program, options: list[str], fill: str
+) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, USAGE)
+    flowtally("usage", "acme", *options)
+    assert flowtally.fake.asked[0].query["fill"] == [fill]
+
+
+def test_names_of_a_row_stand_below_each_other() -> None:
+    long = "a-name-that-is-longer-than-a-column"
+    labels = in_columns(
+        [["2026-07-01", "流量", "ann"], ["2026-07-01", "residential", "bob"], ["2026-07-01", long, "eve"]]
+    )
+    assert labels[0] == "2026-07-01  流量         ann"
+    assert labels[1] == "2026-07-01  residential  bob"
+    assert labels[2] == f"2026-07-01  {long}  eve"
+    assert in_columns([["ann"], ["2 others"]]) == ["ann", "2 others"]
+    assert in_columns([["2026-07-01", "ann"], ["2026-07-02", "3 others"]])[1] == "2026-07-02  3 others"
 
 
 def test_cut_buckets_are_marked_and_the_one_that_runs_is_named(flowtally: Program) -> None:

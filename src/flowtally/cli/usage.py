@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
 from flowtally.cli import ask, output
+from flowtally.cli.cells import cells, left
 from flowtally.cli.chart import Bar, chart
 from flowtally.cli.dates import Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say
@@ -37,6 +38,8 @@ NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", 
 
 CUT: Final = "*"
 NAMES: Final = {"15m": "quarter hour"}  # of buckets, where they are not their own name
+
+COLUMN: Final = 24  # cells of a name that the others of its column are aligned to
 
 Row = dict[str, str | int | None]
 
@@ -68,8 +71,12 @@ def usage(
     user: Annotated[list[str] | None, typer.Option("--user", help="Only this user; repeatable.")] = None,
     product: Annotated[list[str] | None, typer.Option("--product", help="Only this product; repeatable.")] = None,
     fill: Annotated[
-        Literal["zero", "none"], typer.Option("--fill", help="Whether spans without use get a row of zeros.")
-    ] = "zero",
+        Literal["zero", "none"] | None,
+        typer.Option(
+            "--fill",
+            help="Whether spans without use get a row of zeros. Default: zero; none for bars that are split with --by.",
+        ),
+    ] = None,
     as_of: AsOf = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     arrow: Annotated[
@@ -88,7 +95,9 @@ def usage(
         dates = Dates(client, account, tz)
         start, end = dates.range(start, end)
         known = dates.known(as_of)
-        question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=names_in(by), fill=fill, as_of=known)
+        split, drawn = names_in(by), not (csv or json or arrow is not None)
+        fill = fill or ("none" if split and drawn else "zero")  # a row of zeros a group and day hides the others
+        question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split, fill=fill, as_of=known)
         question["users"], question["products"] = user or (), product or ()
         overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
         if csv:
@@ -120,7 +129,8 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
     known = f"  as of block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
     parts, total = human_parts([int(row["bytes"] or 0) for row in answer.rows])
-    bars = [_bar(row, answer.bucket, size) for row, size in zip(answer.rows, parts, strict=True)]
+    labels = in_columns([_names_of(row, answer.bucket) for row in answer.rows])
+    bars = [_bar(*one) for one in zip(labels, answer.rows, parts, strict=True)]
     if not bars:
         say("No usage.")
         return
@@ -132,12 +142,27 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
         say(line, style="dim")
 
 
-def _bar(row: Row, bucket: str, size: str) -> Bar:
+def _bar(label: str, row: Row, size: str) -> Bar:
+    return Bar(label, int(row["bytes"] or 0), (size, _requests(int(row["requests"] or 0))))
+
+
+def _names_of(row: Row, bucket: str) -> list[str]:
+    """What a row is of: its span, and its groups."""
     folded = row.get("others")
     groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
     groups = [f"{folded} others"] if folded else groups
-    when = [] if bucket == "total" and groups else [_span_of(row, bucket)]
-    return Bar("  ".join(when + groups), int(row["bytes"] or 0), (size, _requests(int(row["requests"] or 0))))
+    return groups if bucket == "total" and groups else [_span_of(row, bucket), *groups]
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Each row's names as one label, the same name below the same; a name longer than `COLUMN` moves its row alone."""
+    last = max(map(len, rows), default=1) - 1
+    widths = [
+        max((cells(row[i]) for row in rows if i < len(row) and cells(row[i]) <= COLUMN), default=0) for i in range(last)
+    ]
+    return [
+        "  ".join(left(name, widths[i]) if i < last else name for i, name in enumerate(row)).rstrip() for row in rows
+    ]
 
 
 def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
