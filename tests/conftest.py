@@ -17,6 +17,7 @@ import httpx
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from tests import promised
 from tests.fake_ingest import FakeIngest
 
 from flowtally.config import Config, load_config
@@ -95,6 +96,7 @@ def make_client(
             app = create_app(load_config({}, **values), clock=clock, usage=usage, ledger=app_ledger, ingest=ingest)
             client = TestClient(app, raise_server_exceptions=False)
             client.headers["Authorization"] = f"Bearer {admin_token}"
+            client.event_hooks["response"].append(promised.check)
             return closing.enter_context(client)
 
         yield make

@@ -3,7 +3,7 @@ compiled strictly, and call that server.
 
 The generators are installed at pinned versions into a folder of the user's cache, once: `openapi-python-client` beside
 our own packages, because it wants an older typer than ours, and `@hey-api/openapi-ts` with TypeScript by npm. The calls
-are tests/clients/calls.py and calls.ts.
+are tests/generated/calls.py and calls.ts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import httpx
 import pytest
 from tests.live import Live, clean_environment, live_server
 
-CLIENTS: Final = Path(__file__).parent / "clients"
+CLIENTS: Final = Path(__file__).parent / "generated"
 PAGE: Final = Path(__file__).parent.parent / "docs" / "openapi.md"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowtally-tests"
 NPM: Final = shutil.which("npm")
@@ -65,7 +65,11 @@ def installed(pins: Path, install: Callable[[Path], object]) -> Path:
     if not place.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=CACHE))
-        install(made)
+        try:
+            install(made)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            shutil.rmtree(made)
+            pytest.skip(f"what {pins.name} names cannot be installed: {error}")
         try:
             made.rename(place)
         except OSError:  # somebody else was faster

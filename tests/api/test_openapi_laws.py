@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
+import httpx
 import jsonschema_rs
 import pytest
+from tests import promised
 from tests.conftest import Client
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
@@ -227,3 +229,13 @@ def test_every_example_is_valid_against_its_schema(document: Document) -> None:
 
 def test_what_a_server_serves_is_this_document(client: Client, document: Document) -> None:
     assert client.get("/schema/openapi.json").json() == document
+
+
+@pytest.mark.parametrize("said", ['{"status": "fine"}', "{}", '{"status": null}', '["ok"]'])
+def test_an_answer_of_another_shape_is_found_wherever_it_is_asked_for(said: str) -> None:
+    """What `tests.promised` does for every answer of every test with the fixture `client`."""
+    asked = httpx.Request("GET", "http://testserver/healthz")
+    kind = {"content-type": "application/json"}
+    promised.check(httpx.Response(200, headers=kind, content='{"status": "ok"}', request=asked))
+    with pytest.raises(AssertionError, match="not as documented"):
+        promised.check(httpx.Response(200, headers=kind, content=said, request=asked))
