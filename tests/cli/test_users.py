@@ -100,8 +100,8 @@ def test_an_account_is_erased_where_its_id_was_typed(flowtally: Program, monkeyp
     monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
     monkeypatch.setattr("sys.stdin", io.StringIO("acne\n"))
     ran = flowtally("account", "erase", "acme")
-    assert ran.code != 0
-    assert "that is not 'acme': nothing was changed" in ran.err
+    assert ran.code == 1
+    assert ran.err.endswith("You typed 'acne', and that is not 'acme': nothing was changed.\n")
     assert flowtally.fake.asked == []
     flowtally.fake.answers["POST /v1/accounts/acme/erase"] = (202, WHOLE | {"state": "pending"})
     flowtally.fake.answers["GET /v1/accounts/acme/erase"] = (200, WHOLE | {"state": "finished", "finished_at": "x"})

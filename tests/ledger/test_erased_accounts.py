@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Text, delete, select, update
 from tests.ledger.test_erasures import texts
 from tests.ledger.test_every_command import code
 
@@ -38,6 +38,41 @@ from flowtally.ledger.tables import audit_erased, metadata
 from flowtally.ledger.trail import Actor
 
 SECRET = "heimlich"  # part of every text of acme
+# Every column that can hold a text, by what becomes of it with its account. Who adds one decides, and says so here.
+EMPTIED = {
+    "accounts": {"name"},
+    "audit": {"address", "after", "before", "request_id"},
+    "credentials": {"addresses", "name"},
+    "grant_voids": {"reason"},
+    "grants": {"reference"},
+    "idempotency": {"key", "response"},
+    "managed_users": {"name", "password"},
+    "periods": {"statement"},
+    "senders": {"name"},
+    "transfers": {"reason", "reference"},
+    "used_keys": {"key"},
+    "user_names": {"name"},
+    "whitelist": {"address"},
+}
+KEYS = {"account", "id", "pool", "user_id", "grant_id", "allocation_id", "plan_id", "transfer_id", "voucher_id"}
+CHOSEN = {"charge", "currency", "kind", "limit_unit", "limit_window", "overage", "scope", "status", "timezone"}
+HASHES = {"digest", "key_hash", "token_hash"}
+STAYS = {
+    "audit": {"action", "credential", "door", "of_account", "subject"},  # who did what to what: ids and routes
+    "check_ins": {"day"},
+    "credentials": {"replaces", "rights", "sender"},
+    "grants": {"source"},  # what kind of grant it is
+    "installation": {"audit_head", "generation", "holder"},
+    "managed_users": {"product"},
+    "plans": {"name"},  # whoever runs flowtally wrote it, about no account; so in what was bought
+    "pools": {"name"},
+    "product_pools": {"product"},
+    "products_used": {"product"},
+    "purchases": {"name"},
+    "transfer_entries": {"book"},
+    "voucher_ends": {"redeemed_by"},
+    "vouchers": {"sealed"},  # the code, which is ours
+}
 SEEN = {"user_names", "managed_users", "past_settings", "erasures"}  # whose rows come and go with users
 
 
@@ -50,15 +85,19 @@ def full(ledger: Ledger) -> Ledger:
             accounts.change_account(tx, account, name=f"{word} Group", timezone="Asia/Tokyo", now=2)
             shown, *_ = credentials.issue(tx, "manage", account, f"{word} page", 3, addresses=["192.0.2.0/24"])
             credentials.issue(tx, "ingest", account, f"{word} gateway", 3)
-        with ledger.begin(Actor("POST /x", shown.id, account, "req", f"{word}:address")) as tx:
+        with ledger.begin(Actor("POST /x", shown.id, account, f"{word}-request", f"{word}:address")) as tx:
             grant = grants.give_grant(tx, account, 900, reference=f"{word} order", now=4)
             grants.void_grant(tx, grant.id, account, 5, reason=f"{word} gave back")
             grants.give_grant(tx, account, 900, reference=f"{word} order", now=4)
             fill(tx, account, word)
             statement = {"grants": [{"id": grant.id, "reference": f"{word} order", "amount": 900}]}
-            periods.close_period(tx, account, 0, 9, now=9, timezone="UTC", block=0, after=0,
-                                 statement=msgspec.json.encode(statement).decode())  # fmt: skip
+            close(tx, account, 0, 9, 0, statement)
     return ledger
+
+
+def close(tx: Connection, account: str, start: int, end: int, after: int, statement: dict[str, Any]) -> periods.Period:
+    said = msgspec.json.encode(statement).decode()
+    return periods.close_period(tx, account, start, end, now=end, timezone="UTC", block=0, after=after, statement=said)
 
 
 def fill(tx: Connection, account: str, word: str) -> None:
@@ -158,6 +197,33 @@ def test_no_row_of_any_table_holds_a_text_of_it_and_the_others_keep_theirs(full:
         assert (record.name, record.erased_at, record.status) == ("", 30, "closed")
         assert all(one.revoked_at for one in credentials.list_credentials(tx, "acme").items)
         assert erased_accounts.read_erasure(tx, "acme").finished_at == 40
+
+
+def test_of_every_column_with_text_it_is_said_whether_it_goes_or_stays(full: Ledger) -> None:
+    with full.read() as tx:
+        for table in metadata.sorted_tables:
+            texts = {one.name for one in table.columns if isinstance(one.type, Text)}
+            goes, stays = EMPTIED.get(table.name, set()), STAYS.get(table.name, set())
+            assert goes.isdisjoint(stays)
+            assert texts - KEYS - CHOSEN - HASHES <= goes | stays, f"of {table.name}: does it go with its account?"
+            assert goes | stays <= texts
+            for column in goes - {"password", "addresses", "address"}:
+                rows = tx.execute(select(table.c[column])).scalars()
+                assert any(SECRET in one for one in rows if one), f"{table.name}.{column} is not tried here"
+
+
+def test_a_statement_that_was_made_before_its_account_was_erased_is_kept_without_texts(full: Ledger) -> None:
+    pay_out_and_close(full)
+    made_before = {"grants": [{"id": "grn_1", "reference": f"{SECRET} order", "amount": 900}]}
+    erase(full)
+    with full.begin() as tx:
+        kept = close(tx, "acme", 9, 35, 1, made_before)
+    assert msgspec.json.decode(kept.statement) == {"grants": [{"id": "grn_1", "reference": "", "amount": 900}]}
+    with full.begin() as tx:
+        assert SECRET not in texts(tx)
+        assert found(tx) == []
+        tx.execute(update(metadata.tables["periods"]).values(statement=msgspec.json.encode(made_before).decode()))
+        assert [one for one in found(tx) if "periods still has texts" in one]
 
 
 def test_answers_to_whoever_runs_it_are_given_again_without_texts(full: Ledger) -> None:

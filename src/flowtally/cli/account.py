@@ -11,7 +11,7 @@ from flowtally.cli.dates import Dates
 from flowtally.cli.erasing import finished
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, say, table, when
+from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 from flowtally.texts import printable
 
@@ -106,8 +106,9 @@ def erase(
     Its id stays: it is what its figures are kept under."""
     if not yes:
         question = f"This takes all texts of {printable(account)} away for ever. Type the account's id to go on"
-        if typer.prompt(question, err=True) != account:
-            raise typer.BadParameter(f"that is not {account!r}: nothing was changed", param_hint="ACCOUNT")
+        if (typed := typer.prompt(question, err=True)) != account:
+            note(f"You typed {typed!r}, and that is not {account!r}: nothing was changed.")
+            return FAILED
     with ask.client() as client:
         answer = finished(client.erase_account(account), lambda: client.account_erasure(account))
     if json:

@@ -231,7 +231,14 @@ def texts_left(tx: Connection, account: str) -> list[str]:
         found.append(str(users.name))
     if _is_there(tx, select(idempotency.c.key).where(idempotency.c.account == account)):
         found.append(str(idempotency.name))
+    stated = select(periods.c.statement).where(periods.c.account == account).execution_options(yield_per=10)
+    if any(_stated_without(one) != one for one in tx.execute(stated).scalars()):
+        found.append(str(periods.name))
     return found
+
+
+def _stated_without(statement: str) -> str:
+    return msgspec.json.encode(without_texts(msgspec.json.decode(statement.encode()))).decode()
 
 
 def _is_there(tx: Connection, query: Any) -> bool:
@@ -356,8 +363,7 @@ def _empty_statements(tx: Connection, account: str, place: Place) -> Place:
     rows = tx.execute(query.order_by(periods.c.id).limit(10)).all()
     changed = []
     for id, statement in rows:
-        kept = msgspec.json.encode(without_texts(msgspec.json.decode(statement.encode()))).decode()
-        if kept != statement:
+        if (kept := _stated_without(statement)) != statement:
             tx.execute(update(periods).where(periods.c.id == id).values(statement=kept))
             changed.append(id)
     if changed:

@@ -27,7 +27,8 @@ _ROW: Final = tuple(audit.c[name] for name in COLUMNS)
 
 def take_texts(tx: Connection, account: str, which: ColumnElement[bool], after: int) -> int | None:
     """Of the next records `which` says, after this number; where to go on, None where that was all. Records that the
-    account's own credentials caused lose the address that was asked from, too."""
+    account's own credentials caused lose the address that was asked from, too, and the id of the request, which whoever
+    asks may choose."""
     query = select(*_ROW, audit.c.digest).where(which, audit.c.number > after).order_by(audit.c.number).limit(ROWS)
     rows = tx.execute(query).all()
     found = {row.number: now for row in rows if (now := _without(row, account)) is not None}
@@ -50,8 +51,8 @@ def _without(row: Any, account: str) -> dict[str, Any] | None:
         told = getattr(row, name)
         if told and (kept := _shown(told)) != told:
             now[name] = kept
-    if row.of_account == account and row.address:
-        now["address"] = ""
+    if row.of_account == account:
+        now |= {name: "" for name in ("address", "request_id") if getattr(row, name)}
     return now or None
 
 

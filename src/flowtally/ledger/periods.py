@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 from flowtally.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account
+from flowtally.ledger.forgotten import without_texts
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -72,7 +73,8 @@ def close_period(
     check_instant("from", starts_at, least=-_DAY_MS)
     if ends_at <= starts_at:
         raise Unprocessable("a period must end after it starts", field="to")
-    read_account(tx, account)
+    if read_account(tx, account).erased_at is not None:  # maybe since the statement was made: it has texts then
+        statement = msgspec.json.encode(without_texts(msgspec.json.decode(statement.encode()))).decode()
     require_free(tx, account, starts_at, ends_at)
     if last_number(tx, account) != after:
         raise Conflict(f"another period of account {account!r} was closed meanwhile; try again", account=account)
