@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests import burndown_model
 from tests.burndown_model import ends
 from tests.conftest import NOW
@@ -63,16 +62,18 @@ def test_the_parts_are_what_the_model_wrote_off(purse: Purse) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(purses, st.integers(1, 400))
-def test_a_grant_that_starts_by_the_first_of_it_pays_for_all_of_it(purse: Purse, more: int) -> None:
-    """The way out that is told."""
+@given(purses)
+def test_the_ways_out_that_are_told_pay_for_all_of_it_and_for_nothing_else(purse: Purse) -> None:
+    """A grant for each part, of its amount, from the first of it on; that of what the grants of then did not cover
+    pays last, or it would pay for what they cover."""
     given_, draws, events, at, carry_from, overage = purse
-    for one in parts(purse):
-        earlier = Grant("way out", one.amount, 0, one.first)
-        again: Purse = ([*given_, earlier], draws, events, at, carry_from, overage)
-        if one.why == "no_grant":
-            [paid] = [each.spent for each in balance_of(*again).grants if each.grant.id == "way out"]
-            assert paid == one.amount
+    told = parts(purse)
+    ways = [Grant(one.why, one.amount, 1 if one.why == "no_grant" else 9, one.first) for one in told]
+    again: Purse = ([*given_, *ways], draws, events, at, carry_from, overage)
+    assert parts(again) == ()
+    spent = {each.grant.id: each.spent for each in balance_of(*again).grants}
+    before = {each.grant.id: each.spent for each in balance_of(*purse).grants}
+    assert spent == before | {way.id: way.amount for way in ways}
 
 
 @pytest.fixture

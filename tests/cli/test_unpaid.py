@@ -10,6 +10,7 @@ from tests.cli.test_commands import BALANCE, GRANT
 
 from flowtally.agents.report import Tally
 from flowtally.cli import unpaid
+from flowtally.ledger import grants
 from flowtally.protocol import EventsAnswer, NeverPaid, NeverPaidEvents
 
 MARCH, MAY = "2026-03-01T12:00:00.500Z", "2026-05-29T10:00:00Z"
@@ -44,6 +45,7 @@ def test_a_grant_that_begins_after_the_use_says_so_at_once(flowtally: Program) -
     ("more", "said"),
     [
         ({"began": "grant", "grant": "grn_1"}, f"used before {MAY}, when grant grn_1 began; nothing"),
+        ({"before": "2199-01-01T00:00:00Z"}, "used before 2199-01-01T00:00:00Z, when account acme begins (its"),
         ({"why": "not_covered"}, "(its carry_from), and the grants of that time did not cover it; nothing"),
         ({"pool": "api", "unit": "requests", "amount": 1}, f"1 request was used before {MAY}"),
         ({"pool": "api", "unit": "requests", "amount": 1234}, f"1,234 requests were used before {MAY}"),
@@ -56,6 +58,12 @@ def test_the_sentence_says_what_began(more: dict[str, Any], said: str) -> None:
 
 def test_the_command_names_the_pool_and_quotes_what_a_shell_would_take() -> None:
     assert unpaid.command("a b", "api", 3, MAY) == f"flowtally grant give 'a b' 3 --pool api --starts {MAY}"
+
+
+def test_what_grants_of_then_did_not_cover_is_paid_by_one_that_pays_last(capsys: pytest.CaptureFixture[str]) -> None:
+    unpaid.show("acme", [NeverPaid(**LOST | {"why": "not_covered"})])
+    assert f"--priority {unpaid.MAX_PRIORITY} --starts 2026-03-01T12:00:00Z" in words(capsys.readouterr().out)
+    assert unpaid.MAX_PRIORITY == grants.MAX_PRIORITY
 
 
 def test_of_a_user_there_is_no_way_out(capsys: pytest.CaptureFixture[str]) -> None:

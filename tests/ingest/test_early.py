@@ -91,6 +91,23 @@ def test_a_funded_user_who_is_made_later_is_met_at_once(light: House) -> None:
     assert (told.user, told.began, told.events) == ("shop", "user", 1)
 
 
+def test_a_name_that_was_used_twice_is_whoever_bore_it_at_the_time_of_the_event(light: House) -> None:
+    """The first `shop` pays from a purse of its own, the second does not."""
+    open_account(light, "new")
+    with light.ledger.begin() as tx:
+        first = managed.create_user(tx, "new", "shop", funded=True, now=BEGAN + DAY)
+        managed.delete_user(tx, "new", first.id, now=BEGAN + 2 * DAY)
+        managed.create_user(tx, "new", "shop", now=BEGAN + 2 * DAY)
+    light.door.gave("new")
+    sent = [
+        event(f"e{n}", account="new", user="shop", time=at(when), bytes_up=0, bytes_down=size)
+        for n, (when, size) in enumerate([(BEGAN + 3 * DAY, 1), (BEGAN - DAY, 2), (BEGAN, 4), (BEGAN + 2 * DAY, 8)])
+    ]
+    [told] = light.send(*sent).never_paid
+    assert (told.user, told.began, told.before, told.amount) == ("shop", "user", at(BEGAN + DAY), 6)
+    assert light.send(*reversed(sent)).never_paid == [told]
+
+
 def test_of_many_purses_those_with_the_most_events_are_told(light: House) -> None:
     names = [f"n{n:02d}" for n in range(MOST + 3)]
     for name in names:

@@ -11,14 +11,17 @@ from contextlib import suppress
 from textwrap import wrap
 from typing import Final
 
+from flowtally import clock
 from flowtally.cli.output import printable, say, width
 from flowtally.cli.quantities import human
 from flowtally.client import ApiError, Client
+from flowtally.edges import parse_instant
 from flowtally.protocol import NeverPaid, NeverPaidEvents
 from flowtally.units import human_count
 
 STYLE: Final = "yellow"
 DEFAULT_POOL: Final = "traffic"
+MAX_PRIORITY: Final = 1_000_000  # pays last
 
 
 def show(account: str, found: Sequence[NeverPaid], *, user: str = "", pool: str | None = None) -> None:
@@ -26,7 +29,8 @@ def show(account: str, found: Sequence[NeverPaid], *, user: str = "", pool: str 
     for one in found:
         if pool in (None, one.pool):
             _say(sentence(account, one, user=user))
-            say(f"  {_way_out(account, one.pool, one.amount, one.first or one.before, user)}")
+            last = one.why == "not_covered"
+            say(f"  {_way_out(account, one.pool, one.amount, one.first or one.before, user, last=last)}")
 
 
 def show_events(found: Sequence[NeverPaidEvents], more: int) -> None:
@@ -34,7 +38,7 @@ def show_events(found: Sequence[NeverPaidEvents], more: int) -> None:
     for one in found:
         what, are, it = ("event", "is", "it") if one.events == 1 else ("events", "are", "them")
         amount = f" ({human(one.amount, one.unit)})" if one.unit == "bytes" else ""
-        began = _what(one.account, one.began, one.grant, one.user)
+        began = _what(one.account, one.began, one.grant, one.user, one.before)
         count = human_count(one.events)
         _say(f"{count} {what}{amount} {are} dated before {one.before}, when {began}; nothing will pay for {it}.")
         say(f"  {_way_out(one.account, one.pool, one.amount, one.first, one.user)}")
@@ -55,7 +59,7 @@ def sentence(account: str, one: NeverPaid, *, user: str = "") -> str:
         quantity += " requests" if one.amount != 1 else " request"
     many = "was" if quantity == "1 request" else "were"
     more = ", and the grants of that time did not cover it" if one.why == "not_covered" else ""
-    began = _what(account, one.began, one.grant, user)
+    began = _what(account, one.began, one.grant, user, one.before)
     return f"{quantity} {many} used before {one.before}, when {began}{more}; nothing will pay for it."
 
 
@@ -64,25 +68,29 @@ def _say(text: str) -> None:
         say(line, style=STYLE)
 
 
-def _what(account: str, began: str, grant: str | None, user: str) -> str:
+def _what(account: str, began: str, grant: str | None, user: str, before: str) -> str:
+    begins = "begins" if parse_instant(before) > clock.now_ms() else "began"
     if began == "grant":
-        return f"{'allocation' if user else 'grant'} {printable(grant or '')} began"
+        return f"{'allocation' if user else 'grant'} {printable(grant or '')} {begins}"
     if began == "user":
         return f"user {printable(user)} was made"
-    return f"account {printable(account)} began (its carry_from)"
+    return f"account {printable(account)} {begins} (its carry_from)"
 
 
-def _way_out(account: str, pool: str, amount: int, first: str, user: str) -> str:
+def _way_out(account: str, pool: str, amount: int, first: str, user: str, *, last: bool = False) -> str:
     if user:
         return "An allocation pays from the second it is made in, so it stays unpaid."
-    return f"To pay for it: {command(account, pool, amount, first)}"
+    return f"To pay for it: {command(account, pool, amount, first, last=last)}"
 
 
-def command(account: str, pool: str, amount: int, first: str) -> str:
-    """What gives a grant that pays for exactly this."""
+def command(account: str, pool: str, amount: int, first: str, *, last: bool = False) -> str:
+    """What gives a grant that pays for exactly this. `last`: there are grants that pay for other use of that time; a
+    grant that pays before them would leave something of them unspent."""
     words = ["flowtally", "grant", "give", account, str(amount)]
     if pool != DEFAULT_POOL:
         words += ["--pool", pool]
+    if last:
+        words += ["--priority", str(MAX_PRIORITY)]
     return shlex.join([*words, "--starts", _second(first)])
 
 

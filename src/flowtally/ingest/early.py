@@ -17,11 +17,12 @@ import structlog
 
 from flowtally.edges import format_instant
 from flowtally.errors import FlowtallyError
+from flowtally.events import UsageEvent
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
 from flowtally.ledger import beginnings, names, pools
 from flowtally.ledger.beginnings import OfAccount, OfUser
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.names import NOBODY, Name
+from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.never_paid import Beginning, Part, before_all
@@ -32,11 +33,11 @@ log = structlog.get_logger(__name__)
 REMEMBERED: Final = 100_000  # accounts
 MOST: Final = 20  # told in one answer
 
-Group = tuple[str, str, str]  # account, user, and product or pool
+Group = tuple[str, str, str, str]  # account, user, the user's id, and product or pool
 
 
 class _Found(msgspec.Struct):
-    """Early events of a group; `whose` are account, user (empty where the account pays) and pool."""
+    """Early events of a group; `whose` are account, user and its id (empty where the account pays) and pool."""
 
     whose: Group
     part: Part | None
@@ -117,16 +118,18 @@ class _Telling:
 
     def __init__(self, tx: Tx, known: dict[str, OfAccount], charging: Pools) -> None:
         self._tx, self._known, self._pools = tx, known, charging
-        self._users: dict[Name, tuple[str, OfUser] | None] = {}
+        self._histories: dict[Name, History] = {}
+        self._funded: dict[str, OfUser] = {}
 
     def tell(self, submission: Submission, outcome: Outcome, rows: list[int]) -> list[NeverPaidEvents]:
         assert outcome.times is not None
         times = outcome.times.tolist()
-        self._look_up(submission, rows, times)
+        self._look_up(submission, rows)
         groups: dict[Group, _Found] = {}
         for row in rows:
             event, at = submission.events[row], times[row]
-            group = (event.account, event.user if self._users else "", event.product)
+            id = self._purse_of(event, at) if self._funded else ""
+            group = (event.account, event.user if id else "", id, event.product)
             found = groups.get(group)
             if found is None:
                 found = groups[group] = self._begun(*group)
@@ -136,36 +139,41 @@ class _Telling:
                 found.first = min(found.first, at)
         return self._shown(groups)
 
-    def _look_up(self, submission: Submission, rows: list[int], times: list[int]) -> None:
-        """Which of these events are of funded users."""
-        asked: dict[Name, int] = {}
-        for row in rows:
-            event = submission.events[row]
-            account = self._known.get(event.account)
-            if event.user != NOBODY and account is not None and account.funds:
-                asked.setdefault((event.account, event.user), times[row])
-        histories = names.histories(self._tx, asked) if asked else {}
-        bearers = {name: names.bearer_at(histories.get(name, ()), at) for name, at in asked.items()}
-        funded = beginnings.of_users(self._tx, {id for id in bearers.values() if id})
-        self._users = {name: (id, funded[id]) for name, id in bearers.items() if id in funded and id is not None}
+    def _look_up(self, submission: Submission, rows: list[int]) -> None:
+        """Which of these events may be of funded users."""
+        events = [submission.events[row] for row in rows]
+        asked = {(one.account, one.user) for one in events if one.user != NOBODY and self._funds(one.account)}
+        self._histories = names.histories(self._tx, asked) if asked else {}
+        bearers = {one.user_id for history in self._histories.values() for one in history}
+        self._funded = beginnings.of_users(self._tx, bearers)
 
-    def _bound(self, account: str, user: str, product: str) -> Part | None:
+    def _funds(self, account: str) -> bool:
+        of = self._known.get(account)
+        return of is not None and of.funds
+
+    def _purse_of(self, event: UsageEvent, at: int) -> str:
+        """The id of the funded user who bore the event's name then; empty where the account pays."""
+        id = names.bearer_at(self._histories.get((event.account, event.user), ()), at)
+        return id if id is not None and id in self._funded else ""
+
+    def _bound(self, account: str, user_id: str, pool: str) -> Part | None:
         """Before what it would have to be; None where nothing is told of it."""
-        of, pool = self._known.get(account), self._pools.pool_of(product)
+        of = self._known.get(account)
         if of is None or self._pools.charges[pool] == "nothing":
             return None
         beginning, firsts = Beginning(of.carry_from, "account"), of.firsts
-        if bearer := self._users.get((account, user)):
-            firsts = bearer[1].firsts
-            if bearer[1].created_at > of.carry_from:
-                beginning = Beginning(bearer[1].created_at, "user")
+        if user_id:
+            purse = self._funded[user_id]
+            firsts = purse.firsts
+            if purse.created_at > of.carry_from:
+                beginning = Beginning(purse.created_at, "user")
         return before_all(firsts.get(pool), beginning, of.overage)
 
-    def _begun(self, account: str, user: str, product: str) -> _Found:
+    def _begun(self, account: str, user: str, user_id: str, product: str) -> _Found:
         """Nothing yet of these events, and before what they have to be."""
-        part, pool = self._bound(account, user, product), self._pools.pool_of(product)
-        whose = user if self._users.get((account, user)) else ""
-        return _Found((account, whose, pool), part, self._pools.charges[pool] == "requests", part.before if part else 0)
+        pool = self._pools.pool_of(product)
+        part, whose = self._bound(account, user_id, pool), (account, user, user_id, pool)
+        return _Found(whose, part, self._pools.charges[pool] == "requests", part.before if part else 0)
 
     def _shown(self, groups: dict[Group, _Found]) -> list[NeverPaidEvents]:
         """By pool: products of one pool have one beginning."""
@@ -180,7 +188,7 @@ class _Telling:
 
 
 def _show(one: _Found, part: Part) -> NeverPaidEvents:
-    account, user, pool = one.whose
+    account, user, _, pool = one.whose
     return NeverPaidEvents(
         account=account,
         pool=pool,
