@@ -31,7 +31,7 @@ MaybeName = Annotated[str, Meta(max_length=MAX_NAME_CHARS)]
 Quantity = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
 Status = Annotated[int, Meta(ge=0, le=65_535)]
 Position = Annotated[str, Meta(max_length=MAX_POSITION_CHARS)]
-Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | Annotated[str, Meta(max_length=19)]
+Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)] | Annotated[str, Meta(max_length=MAX_SEQUENCE_CHARS)]
 
 
 class UsageEvent(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):

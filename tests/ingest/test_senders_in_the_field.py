@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from tests.ingest.conftest import TIME, House, named, numbered
 from tests.live import Live, live_server
 
 from flowtally.errors import EventConflict, EventRefused, FlowtallyError, MalformedBody, SequenceGap, UnsupportedMedia
-from flowtally.events import UsageEvent, number_of
+from flowtally.events import MAX_SEQUENCE_CHARS, Sequence, UsageEvent, number_of
 from flowtally.ingest.cloud_headers import ATTRIBUTES, attributes_of, is_binary
 from flowtally.ingest.decode import Decoded, decode_request
 from flowtally.protocol import EventsAnswer
@@ -333,9 +334,23 @@ def test_a_padded_number_is_that_number(light: House) -> None:
 
 @pytest.mark.parametrize("text", ["0", "000", "+1", " 1", "1 ", "0x1", "1_0", "١", "1.0", "-1", "", "1e0"])
 def test_what_is_no_number_is_told_to_be_none(light: House, text: str) -> None:
-    with pytest.raises(SequenceGap, match="must be whole"):
+    with pytest.raises(SequenceGap, match="is no whole number from 1 to 9223372036854775807"):
         light.send(cloud_number(text))
     assert number_of(text) is None
+
+
+def test_a_number_is_as_long_as_the_contract_says_zeros_among_it(light: House) -> None:
+    longest = "7".zfill(MAX_SEQUENCE_CHARS)
+    [said] = [one["maxLength"] for one in msgspec.json.schema(Sequence)["anyOf"] if "maxLength" in one]
+    assert said == MAX_SEQUENCE_CHARS
+    assert number_of(longest) == 7
+    [receipt] = light.send(cloud_number("0" + longest)).receipts
+    assert (receipt.status, receipt.detail) == ("refused", "Expected `str` of length <= 32 - at `$.sequence`")
+
+
+def test_a_hole_inside_a_request_is_told_where_it_is(light: House) -> None:
+    with pytest.raises(SequenceGap, match="must follow one another: 3 comes next, not 5"):
+        light.send(*(cloud_number(str(number)) for number in (1, 2, 5)))
 
 
 SERIAL: Final = count(1)

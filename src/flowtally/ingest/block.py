@@ -24,7 +24,7 @@ from flowtally.errors import (
     SourceKindMismatch,
     SourceNotYours,
 )
-from flowtally.events import UsageEvent, number_of
+from flowtally.events import MAX_SEQUENCE, UsageEvent, number_of
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
 from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Full, Room
@@ -435,7 +435,11 @@ def first_number(asked: Sequence[int | str | None], source: str, mark: int) -> i
     texts = list(map(str, range(first, first + len(asked))))
     if first < 1 or (asked != texts and not _are(asked, texts)):
         at = next((i for i, (one, text) in enumerate(zip(asked, texts, strict=True)) if not _are([one], [text])), 0)
-        detail = f"The numbers of source {source!r} must be whole and follow one another; {asked[at]!r} does not"
+        detail = f"Source {source!r}: {asked[at]!r} is no whole number from 1 to {MAX_SEQUENCE}"
+        if number_of(asked[at]) is not None:
+            detail = (
+                f"The numbers of source {source!r} must follow one another: {texts[at]} comes next, not {asked[at]}"
+            )
         raise SequenceGap(detail, source=source, sequence=mark)
     if first > mark + 1:
         detail = f"Source {source!r} stands at {mark}; the next number is {mark + 1}, not {first}"
