@@ -165,6 +165,18 @@ def test_every_enum_has_a_type_and_no_null(document: Document) -> None:
             assert None not in one["enum"], place
 
 
+def test_every_object_says_what_members_it_may_have(document: Document) -> None:
+    """Else some generators make a type of it that has none, and a compiler refuses to look at what is there."""
+    silent = [
+        place
+        for place, one in walk(document)
+        if one.get("type") == "object" and not place.endswith("/properties")
+        if not {"properties", "additionalProperties", "maxProperties"} & set(one)
+    ]
+    assert not silent, silent
+    assert document["components"]["schemas"]["Problem"]["additionalProperties"] is True
+
+
 def test_operation_ids_are_unique_and_of_one_style(document: Document) -> None:
     """`verb_noun`, of dialects after the vendor's name. They are the names of a generated client's functions."""
     ids = [described["operationId"] for _, described in operations(document)]

@@ -45,3 +45,10 @@ def test_so_many_are_asked_about_and_no_more(client: Client, acme: str) -> None:
     assert asked(client, {"Authorization": "Bearer no"}, "acme").status_code == 401
     reads = token_of(client, "/v1/accounts/acme/credentials", scope="account")
     assert asked(client, reads, "acme").status_code == 403
+
+
+def test_a_question_about_nobody_or_too_many_says_so(client: Client) -> None:
+    none = client.get("/v1/events/accounts")
+    assert (none.status_code, none.json()["detail"]) == (400, "The parameter account is missing.")
+    many = client.get("/v1/events/accounts", params={"account": [f"a{number}" for number in range(101)]})
+    assert (many.status_code, many.json()["detail"]) == (400, "account: at most 100 accounts; 101 are given.")

@@ -102,7 +102,7 @@ def customers(admin: AuthenticatedClient) -> None:
     assert [one.id for one in (*page.items, *rest.items)] == ["acme", "beta"]
 
     problem = got(Problem, read_account.sync("nobody", client=admin), "read_account")
-    assert (problem.status, problem.code) == (404, "unknown_account")
+    assert (problem.status, problem.code, problem["account"]) == (404, "unknown_account", "nobody")
 
     granted = give_grant.sync("acme", client=admin, body=GrantRequest(amount=10_000, starts_at=NOW))
     grant = got(GrantAnswer, granted, "give_grant")

@@ -44,7 +44,7 @@ async function customers(): Promise<void> {
 
   const missing = await api.readAccount({ client, path: { account: "nobody" } });
   const problem: api.Problem | undefined = missing.error;
-  equal([problem?.status, problem?.code, missing.data], [404, "unknown_account", undefined]);
+  equal([problem?.status, problem?.code, problem?.["account"], missing.data], [404, "unknown_account", "nobody", undefined]);
   called.push("readAccount");
 
   const body = { amount: 10_000, starts_at: now.toISOString() };

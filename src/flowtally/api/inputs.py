@@ -37,6 +37,7 @@ SECRET: Final = frozenset(
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
+_MISSING: Final = "Object missing required field"
 ANY_TEXT: Final = Meta(extra={"any_text": True})  # of a parameter: ids and labels were kept whatever they held
 
 
@@ -105,6 +106,8 @@ def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
         reason, name = _taken_apart(error)
         if not name:
             raise BadRequest(f"{reason}.") from None
+        if reason.startswith(_MISSING):
+            raise BadRequest(f"The parameter {printable(name)} is missing.", parameter=name) from None
         if name in SECRET:
             raise BadRequest(f"{name}: {reason}.", parameter=name) from None
         value = _cut(str(values.get(name, "")))
@@ -142,6 +145,8 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     except _NO_JSON as worse:
         return MalformedBody(f"The body is no JSON: {worse}.")
     reason, field = _taken_apart(error)
+    if reason.startswith(_MISSING):
+        return Unprocessable(f"{printable(field)} is missing.", field=field)
     if field in SECRET:
         return Unprocessable(f"{field}: {reason}.", field=field)
     value = _value_at(value, field)

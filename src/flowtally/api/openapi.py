@@ -135,6 +135,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Document], dict
         requests += [op.raw_json] if op.raw_body else []
     schemas, components = make_schemas(answers, requests)
     components[UsageRow.__name__]["additionalProperties"] = GROUP  # labels
+    components[Problem.__name__]["additionalProperties"] = True  # said, else a compiler lets nobody look at them
     for op in operations:
         listed = op.answer.item if isinstance(op.answer, Listed) else op.listed
         if listed is not None:

@@ -111,6 +111,8 @@ def formatted(schema: Any) -> Any:
         made = _of_several(made)
     if "enum" in made:
         return _enum(made)
+    if made == {"type": "object"}:  # of any members: some generators read it as an object that has none
+        made["additionalProperties"] = True
     if isinstance(made.get("type"), str) and made["type"] in FORMATS:
         made.setdefault("format", FORMATS[made["type"]])
     return made

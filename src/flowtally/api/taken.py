@@ -20,8 +20,13 @@ MOST = 100
 
 class TakenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: Annotated[
-        list[str], Meta(description="The accounts' ids (repeatable, at most 100).", examples=[["acme"]])
-    ] = msgspec.field(default_factory=list)
+        list[str],
+        Meta(
+            description="The accounts' ids (repeatable, at most 100).",
+            examples=[["acme"]],
+            extra_json_schema={"minItems": 1, "maxItems": MOST},
+        ),
+    ]
 
 
 @operation(
@@ -41,8 +46,8 @@ def read_taken_accounts(call: Call, query: TakenQuery) -> TakenAccountsAnswer:
     """Stores nothing: to be asked before a log is sent. `code` is what a receipt of an event would say:
     `unknown_account`, `account_closed`, or `not_your_account`, which a key of an account is told of all others."""
     asked = list(dict.fromkeys(query.account))
-    if not 1 <= len(asked) <= MOST:
-        raise BadRequest(f"account: 1 to {MOST} accounts; {len(asked)} are given.", parameter="account")
+    if len(asked) > MOST:
+        raise BadRequest(f"account: at most {MOST} accounts; {len(asked)} are given.", parameter="account")
     statuses = directory.statuses(call.tx, filter(may_be_known, asked))
     return TakenAccountsAnswer([_taken(call, one, statuses.get(one)) for one in asked])
 
