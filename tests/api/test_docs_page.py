@@ -6,21 +6,23 @@ import base64
 import hashlib
 import re
 import shlex
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import Client
+from tests.conftest import Client, Clock
 
 from flowtally import errors
 from flowtally.api.reference import codes
-from flowtally.api.reference.curl import TOKEN, URL, curl
+from flowtally.api.reference.curl import BESIDE, TOKEN, URL, curl
 from flowtally.api.reference.html import Html, prose, sentence, tag
 from flowtally.api.reference.page import render
 from flowtally.api.reference.schemas import kind, limits, members
 from flowtally.api.reference.serving import takes_gzip
+from flowtally.vendors import VENDORS
 
 VOID: Final = {"meta", "link", "br"}
 LOADING: Final = {"script", "img", "iframe", "object", "embed", "link", "video", "audio", "source", "base", "form"}
@@ -105,7 +107,7 @@ def every(kind: type[errors.FlowtallyError]) -> list[type[errors.FlowtallyError]
 
 
 def test_every_link_leads_somewhere_on_the_page(page: Read) -> None:
-    assert {link for link in page.links if link[1:] not in page.ids} == {"/schema/openapi.json"}
+    assert {link for link in page.links if link[1:] not in page.ids} == {"schema/openapi.json"}
     assert f"#error-{errors.SequenceGap.code}" in page.links
 
 
@@ -164,17 +166,18 @@ def test_what_is_said_to_be_accepted(accepted: str, takes: bool) -> None:
 
 
 def test_every_line_of_curl_is_understood_as_it_stands(
-    client: Client, page: Read, document: dict[str, Any], admin_token: str
+    client: Client, page: Read, document: dict[str, Any], admin_token: str, clock: Clock
 ) -> None:
-    """Whoever pastes it is never told that the request itself is wrong. An account and a user are there; the rest need
-    not be."""
+    """Whoever pastes it, also years from now, is never told that the request itself is wrong. An account and a user are
+    there; the rest need not be."""
+    clock.at += 4 * 365 * 86_400_000
     as_admin = {"Authorization": f"Bearer {admin_token}"}
     client.post("/v1/accounts", json={"id": "acme"}, headers=as_admin)
-    client.post("/v1/accounts/acme/users", json={"name": "ann"}, headers=as_admin)
+    client.post("/v1/accounts/acme/users", json={"name": "alice", "funded": True}, headers=as_admin)
     lines = [one for one in page.examples if one.startswith("curl")]
     assert len(lines) == sum(map(len, document["paths"].values()))
     for shown in lines:
-        answer = run(client, shown, admin_token)
+        answer = run(client, shown, {"token": admin_token})
         problem = answer.json() if answer.headers["content-type"] == "application/problem+json" else {}
         assert answer.status_code < 500 or problem.get("code") == "unavailable", (shown, answer.text)
         if "/v1/radius/accounting" in shown:
@@ -185,8 +188,25 @@ def test_every_line_of_curl_is_understood_as_it_stands(
         )
 
 
-def run(client: Client, shown: str, token: str) -> Any:
+def test_every_line_of_curl_of_a_dialect_shows_secrets_that_it_takes(
+    client: Client, page: Read, document: dict[str, Any], admin_token: str
+) -> None:
+    """With what the page says that the variables are: members of the answer that made a credential of an account."""
+    as_admin = {"Authorization": f"Bearer {admin_token}"}
+    client.post("/v1/accounts", json={"id": "acme"}, headers=as_admin)
+    made = client.post("/v1/accounts/acme/credentials", json={"scope": "manage"}, headers=as_admin).json()
+    paths = [route.path for dialect in VENDORS for route in dialect.routes]
+    lines = [one for one in page.examples if one.startswith("curl") and any(f"{URL}{path}" in one for path in paths)]
+    assert len(lines) == len(paths)
+    for shown in lines:
+        answer = run(client, shown, made)
+        refused = {10014, 10047, 60401, 401, 403}  # Thordata's, IPFoxy's, BytesFlows' and Whitepages'
+        assert {answer.status_code, answer.json().get("code")}.isdisjoint(refused), (shown, answer.text)
+
+
+def run(client: Client, shown: str, secrets: Mapping[str, str]) -> Any:
     """What such a line asks."""
+    stands = {variable: secrets.get(held, "") for held, variable in {"token": TOKEN, **BESIDE}.items()}
     words = shlex.split(shown.replace("\\\n", " "))
     assert words[:2] == ["curl", "-sS"]
     method, headers, body, form, address = "", {}, None, {}, ""
@@ -196,7 +216,7 @@ def run(client: Client, shown: str, token: str) -> Any:
             method = next(rest)
         elif word == "-H":
             name, _, value = next(rest).partition(": ")
-            headers[name] = value.replace(TOKEN, token)
+            headers[name] = re.sub(r"\$\w+", lambda found: stands[found[0]], value)
         elif word == "--data-binary":
             body = next(rest).encode()
         elif word == "--data-urlencode":
@@ -296,6 +316,11 @@ def test_a_document_that_refers_to_shared_answers_and_says_other_bodies_is_shown
         "  -H 'Content-Type: application/json' \\",
         """  --data-binary '{"a":"it'"'"'s"}'""",
     ]
+
+
+def test_what_may_be_repeated_is_shown_as_often_as_its_example() -> None:
+    several = {"name": "account", "in": "query", "required": True, "example": ["a b", "c"]}
+    assert curl("GET", "/x", {"parameters": [several]}, {}).endswith('"$FLOWTALLY_URL/x?account=a%20b&account=c"')
 
 
 def test_codes_are_told_in_the_order_of_their_tree() -> None:

@@ -43,7 +43,7 @@ EXAMPLE = AllocationAnswer(
     answer=AllocationAnswer,
     status=201,
     errors=(UnknownAccount, UnknownUser, NotFound, AccountSuspended, Conflict, NotCovered, BadRange, Unprocessable),
-    body_example={"amount": 10_000_000_000, "pool": "traffic", "expires_at": "2026-04-01T00:00:00Z"},
+    body_example={"amount": 10_000_000_000, "pool": "traffic"},
     example=EXAMPLE,
 )
 def create_allocation(call: Call, account: str, user: str, body: AllocationRequest) -> AllocationAnswer:

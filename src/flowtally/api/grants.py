@@ -51,6 +51,7 @@ class GrantsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
         "pool": "traffic",
         "source": "order",
         "reference": "order-4711",
+        "starts_at": "2026-03-01T00:00:00Z",
         "expires_at": "2026-04-01T00:00:00Z",
     },
     example=EXAMPLE,

@@ -160,7 +160,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     succeed: Callable[[Any], Reply]
     fail: Callable[[FlowtallyError], Reply]
     routes: Sequence[Route]
-    security: Mapping[str, Mapping[str, str]]  # OpenAPI security schemes by name; all of them are needed
+    # OpenAPI security schemes by name; all of them are needed. `x-holds`: which member of a credential, if not `token`.
+    security: Mapping[str, Mapping[str, str]]
     faults: Sequence[Fault]
     # Of an answer's JSON schema; where errors are answered 200, too, it is theirs as well.
     envelope: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda schema: schema

@@ -1,4 +1,4 @@
-"""A request as a line of curl that can be pasted: the examples of the document, the address and token from variables.
+"""A request as a line of curl that can be pasted: the examples of the document, the address and secrets from variables.
 Pure."""
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from flowtally.api.reference.schemas import compact, pretty
 
 URL: Final = "$FLOWTALLY_URL"
 TOKEN: Final = "$FLOWTALLY_TOKEN"  # noqa: S105  its variable
+# What else of a credential some dialects ask for, by the name it has in the answer that makes the credential.
+BESIDE: Final = {"key": "$FLOWTALLY_KEY", "id": "$FLOWTALLY_KEY_ID"}
 FORM: Final = "application/x-www-form-urlencoded"
 LONG: Final = 100  # characters of a body that stands on several lines
-NAMES: Final = {"account": "acme", "user": "ann", "pool": "traffic", "product": "residential", "address": "203.0.113.7"}
+NAMES: Final = {
+    "account": "acme",
+    "user": "alice",
+    "pool": "traffic",
+    "product": "residential",
+    "address": "203.0.113.7",
+}
 
 
 def curl(method: str, path: str, operation: Mapping[str, Any], security: Mapping[str, Any]) -> str:
@@ -33,7 +41,7 @@ def _headers(operation: Mapping[str, Any], security: Mapping[str, Any]) -> Itera
         if scheme["type"] == "http":
             yield f'-H "Authorization: {scheme["scheme"].title()} {TOKEN}"'
         elif scheme["in"] == "header":
-            yield f'-H "{scheme["name"]}: {TOKEN}"'
+            yield f'-H "{scheme["name"]}: {BESIDE.get(scheme.get("x-holds", ""), TOKEN)}"'
 
 
 def _path(path: str, operation: Mapping[str, Any]) -> str:
@@ -41,8 +49,16 @@ def _path(path: str, operation: Mapping[str, Any]) -> str:
     given = {one["name"]: _example(one) for one in operation.get("parameters", ()) if one["in"] == "path"}
     filled = re.sub(r"\{(\w+)\}", lambda found: quote(given.get(found[1]) or found[1].upper(), safe=""), path)
     asked = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one.get("required")]
-    query = "&".join(f"{one['name']}={quote(_example(one) or one['name'].upper(), safe=':,/')}" for one in asked)
+    query = "&".join(f"{one['name']}={quote(value, safe=':,/')}" for one in asked for value in _values(one))
     return f"{filled}?{query}" if query else filled
+
+
+def _values(parameter: Mapping[str, Any]) -> list[str]:
+    """What stands for a parameter of the query; several times where it may be repeated."""
+    repeated = parameter.get("example")
+    if isinstance(repeated, list):
+        return [one if isinstance(one, str) else compact(one) for one in repeated]
+    return [_example(parameter) or parameter["name"].upper()]
 
 
 def _example(parameter: Mapping[str, Any]) -> str | None:

@@ -34,10 +34,15 @@ curl -sS -H "Authorization: Bearer $FLOWTALLY_TOKEN" "$FLOWTALLY_URL/v1/credenti
 START: Final = (
     "Say where the server is and who you are. The first start of a server prints an admin token; whoever runs the "
     "server can give you another one. The answer of the request below says what your token may do.",
-    "The examples on this page use the same two variables, so they can be pasted as they are. `acme` and `ann` stand "
+    "The examples on this page use the same two variables, so they can be pasted as they are. `acme` and `alice` stand "
     "for an account and a user; a word in capitals stands for an id of yours.",
     "Events can be sent again as often as needed: they count once. Every other request that writes takes an "
     "`Idempotency-Key`, a name of your choice: the same request with the same key happens once.",
+)
+DIALECTS: Final = (
+    "The examples of a dialect are asked with a credential of an account, which the admin token is not: "
+    "`create_account_credential` makes one. `FLOWTALLY_TOKEN`, `FLOWTALLY_KEY` and `FLOWTALLY_KEY_ID` stand for the "
+    "`token`, the `key` and the `id` of its answer."
 )
 
 
@@ -100,7 +105,9 @@ def _navigation(by_tag: Mapping[str, list[Entry]]) -> Iterator[Html]:
 
 def _start(document: Document, title: str, context: Context) -> Html:
     info = document["info"]
-    json = tag("a", tag("code", "/schema/openapi.json"), href="/schema/openapi.json")
+    # As seen from this page: a reverse proxy may serve all of it below a prefix.
+    dialects = [DIALECTS] if len(context.security) > 1 else []
+    json = tag("a", tag("code", "/schema/openapi.json"), href="schema/openapi.json")
     return tag(
         "section",
         tag("h1", title),
@@ -108,7 +115,7 @@ def _start(document: Document, title: str, context: Context) -> Html:
         tag("h2", "Start"),
         prose(START[0]),
         tag("pre", tag("code", FIRST)),
-        *(prose(text) for text in START[1:]),
+        *(prose(text, context.links) for text in [*START[1:], *dialects]),
         tag(
             "p",
             "Then: ",

@@ -24,8 +24,19 @@ IPFOXY: Final = Dialect(
     fail=fail,
     routes=ROUTES,
     security={
-        "ipfoxy_id": {"type": "apiKey", "in": "header", "name": ID},
-        "ipfoxy_token": {"type": "apiKey", "in": "header", "name": TOKEN},
+        "ipfoxy_id": {
+            "type": "apiKey",
+            "in": "header",
+            "name": ID,
+            "description": "The id of a credential of an account.",
+            "x-holds": "id",
+        },
+        "ipfoxy_token": {
+            "type": "apiKey",
+            "in": "header",
+            "name": TOKEN,
+            "description": "The token of that credential.",
+        },
     },
     faults=FAULTS,
     envelope=envelope,

@@ -7,7 +7,7 @@ HTTP 200 whatever the code: their client never reads the body of anything else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from flowtally.api.call import Reply
 from flowtally.errors import (
@@ -104,8 +104,9 @@ def _rate(settings: Settings) -> Rate | None:
     return Rate(settings.rate_requests, settings.rate_seconds * 1000) if settings.rate_requests else None
 
 
-def _secret(name: str) -> Mapping[str, str]:
-    return {"type": "apiKey", "in": "header", "name": name}
+def _secret(name: Literal["token", "key"]) -> Mapping[str, str]:
+    told = f"The {name} of a credential of an account."
+    return {"type": "apiKey", "in": "header", "name": name, "description": told, "x-holds": name}
 
 
 THORDATA: Final = Dialect(

@@ -137,7 +137,14 @@ WHITEPAGES: Final = Dialect(
     succeed=succeed,
     fail=fail,
     routes=ROUTES,
-    security={"whitepages_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}},
+    security={
+        "whitepages_key": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "description": "The token of a credential of an account.",
+        }
+    },
     faults=(
         Fault("a parameter is missing or wrong", fail(BadRequest("", parameter="start_date"))),
         Fault("no key, or one that is not known", fail(Unauthenticated(""))),
