@@ -55,6 +55,13 @@ def test_create_sends_the_limit_and_shows_the_user(flowtally: Program, monkeypat
     assert "a secret" not in ran.out + ran.err
 
 
+def test_a_limit_says_what_it_counts(flowtally: Program) -> None:
+    for amount, said in ((1, "1 request per day"), (3000, "3,000 requests per day")):
+        limit = {"amount": amount, "unit": "requests", "window": "day"}
+        flowtally.fake.answers[f"GET {PATH}"] = (200, {"items": [USER | {"limit": limit}], "next": None})
+        assert said in " ".join(flowtally("user", "list", "acme").out.split())
+
+
 def test_change_says_only_what_is_given(flowtally: Program) -> None:
     flowtally.fake.answers[f"PATCH {PATH}/ann"] = (200, USER)
     for arguments, body in (
@@ -147,7 +154,7 @@ def test_balance_shows_the_limit_the_purses_and_the_allocations(flowtally: Progr
     flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, BALANCE)
     out = flowtally("user", "balance", "acme", "ann", "--at", "2026-07-02T00:00:00Z").out
     assert flowtally.fake.asked[-1].query == {"at": ["2026-07-02T00:00:00Z"]}
-    for part in ("0 left: 12 of 10 per day used, resets at 2026-07-03T00:00:00Z", "180 B left", "alc_1"):
+    for part in ("0 left: 12 of 10 requests per day used, resets at 2026-07-03T00:00:00Z", "180 B left", "alc_1"):
         assert part in out
     plain = BALANCE | {"funded": False, "pools": {}, "allocations": [], "limit": None}
     flowtally.fake.answers[f"GET {PATH}/ann/balance"] = (200, plain)

@@ -85,6 +85,12 @@ def test_a_grant_that_cannot_be_is_refused_with_its_field(ledger: Ledger, wrong:
     assert caught.value.extra["field"] in {*wrong, "expires_at"}
 
 
+def test_who_gives_a_grant_that_would_end_before_it_begins_is_told_both(ledger: Ledger) -> None:
+    told = "start at 1970-01-01T00:00:03.600Z and expire at 1970-01-01T00:00:03.600Z"
+    with pytest.raises(Unprocessable, match=told), ledger.begin() as tx:
+        grants.give_grant(tx, "acme", 5, now=3600, expires_at=3600)  # not even in the second it would begin with
+
+
 def test_account_pool_and_id_must_fit(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         with pytest.raises(UnknownAccount):

@@ -12,6 +12,7 @@ from flowtally.units import exact_bytes, human_count, parse_amount, parse_money,
 Write = Callable[[int], str]
 
 BYTES: Final = "bytes"
+REQUESTS: Final = "requests"
 
 
 def amount(text: str) -> int:
@@ -33,6 +34,13 @@ def money(text: str) -> int:
 def human(quantity: int, unit: str | None) -> str:
     """An amount that was given, whole, in its unit; digits alone where the unit is not known."""
     return exact_bytes(quantity) if unit == BYTES else human_count(quantity)
+
+
+def in_words(quantity: int, unit: str | None) -> str:
+    """The same in a sentence or without a heading, where digits alone could be anything: `3 requests`."""
+    if unit == REQUESTS:
+        return f"{human_count(quantity)} {'request' if quantity == 1 else 'requests'}"
+    return human(quantity, unit)
 
 
 def in_one_unit(unit: str | None, figures: Iterable[int], *, aligned: bool = False) -> Write:

@@ -13,7 +13,7 @@ from typing import Final
 
 from flowtally import clock
 from flowtally.cli.output import printable, say, width
-from flowtally.cli.quantities import human
+from flowtally.cli.quantities import human, in_words
 from flowtally.client import ApiError, Client
 from flowtally.edges import parse_instant
 from flowtally.protocol import NeverPaid, NeverPaidEvents
@@ -54,9 +54,7 @@ def show_after(client: Client, account: str, pool: str) -> None:
 
 def sentence(account: str, one: NeverPaid, *, user: str = "") -> str:
     """How much was used before what."""
-    quantity = human(one.amount, one.unit)
-    if one.unit == "requests":
-        quantity += " requests" if one.amount != 1 else " request"
+    quantity = in_words(one.amount, one.unit)
     many = "was" if quantity == "1 request" else "were"
     more = ", and the grants of that time did not cover it" if one.why == "not_covered" else ""
     began = _what(account, one.began, one.grant, user, one.before)

@@ -18,7 +18,7 @@ from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
-from flowtally.cli.quantities import Write, human, in_one_unit
+from flowtally.cli.quantities import REQUESTS, Write, in_one_unit, in_words
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
@@ -369,7 +369,8 @@ def _all_in(answer: UserBalanceAnswer, unit: str) -> Iterator[int]:
 def _limit_line(state: LimitState, write: Write) -> str:
     bar = chart.gauge(state.left, state.limit, GAUGE, unicode=output.unicode_blocks())
     until = f", resets at {state.resets_at}" if state.resets_at else ""
-    used = f"{write(state.used)} of {write(state.limit)} per {state.window} used"
+    limit = in_words(state.limit, state.unit) if state.unit == REQUESTS else write(state.limit)
+    used = f"{write(state.used)} of {limit} per {state.window} used"
     return f"limit  {bar}  {write(state.left)} left: {used}{until}"
 
 
@@ -381,7 +382,7 @@ def _ask_password() -> str:
 
 
 def _limit(limit: LimitSetting | None) -> str:
-    return "" if limit is None else f"{human(limit.amount, limit.unit)} per {limit.window}"
+    return "" if limit is None else f"{in_words(limit.amount, limit.unit)} per {limit.window}"
 
 
 def _row(one: UserAnswer) -> tuple[str, ...]:

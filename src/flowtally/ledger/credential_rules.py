@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from flowtally import rights
+from flowtally.edges import format_instant
 from flowtally.errors import Unprocessable
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.texts import check_instant
@@ -39,7 +40,8 @@ def check_rights(scope: Scope, account: str | None, more: Sequence[Right]) -> st
 def check_end(expires_at: int | None, now: int) -> None:
     """Unprocessable where it would be over already."""
     if expires_at is not None and check_instant("expires_at", expires_at) <= now:
-        raise Unprocessable("expires_at is over already", field="expires_at")
+        told = f"expires_at is {format_instant(expires_at)}, which is over: it is {format_instant(now)} now"
+        raise Unprocessable(told, field="expires_at")
 
 
 def check_addresses(addresses: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, insert, select
 
-from flowtally.edges import second_of
+from flowtally.edges import format_instant, second_of
 from flowtally.errors import Conflict, NotFound, Unprocessable
 from flowtally.events import MAX_QUANTITY
 from flowtally.ledger import trail
@@ -161,7 +161,8 @@ def _grants_of(account: str, known: Known | None = None) -> Select[Any]:
 
 def _check_life(grant: Grant, begins: int) -> None:
     if grant.expires_at is not None and grant.expires_at <= begins:
-        raise Unprocessable("a grant must expire after it starts", field="expires_at")
+        told = f"it would start at {format_instant(begins)} and expire at {format_instant(grant.expires_at)}"
+        raise Unprocessable(f"a grant must expire after it starts: {told}", field="expires_at")
 
 
 def _check_pool(tx: Connection, grant: Grant) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
+from flowtally.edges import format_instant
 from flowtally.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account
@@ -72,7 +73,8 @@ def close_period(
     """
     check_instant("from", starts_at, least=-_DAY_MS)
     if ends_at <= starts_at:
-        raise Unprocessable("a period must end after it starts", field="to")
+        told = f"it would start at {format_instant(starts_at)} and end at {format_instant(ends_at)}"
+        raise Unprocessable(f"a period must end after it starts: {told}", field="to")
     if read_account(tx, account).erased_at is not None:  # maybe since the statement was made: it has texts then
         statement = msgspec.json.encode(without_texts(msgspec.json.decode(statement.encode()))).decode()
     require_free(tx, account, starts_at, ends_at)
