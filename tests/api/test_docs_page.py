@@ -109,6 +109,16 @@ def every(kind: type[errors.FlowtallyError]) -> list[type[errors.FlowtallyError]
 def test_every_link_leads_somewhere_on_the_page(page: Read) -> None:
     assert {link for link in page.links if link[1:] not in page.ids} == {"schema/openapi.json"}
     assert f"#error-{errors.SequenceGap.code}" in page.links
+    assert (
+        page.links.count("#op-create_account_credential") > 2
+    )  # in the list, at its heading, and where it is spoken of
+
+
+def test_groups_are_called_as_people_say_them(page: Read) -> None:
+    """A group is shown by its tag, which is the name of a module."""
+    contents = page.text[: page.text.index("Schemas")]
+    assert {"RADIUS", "check-ins"} <= set(contents)
+    assert not [name for name in contents if "_" in name]
 
 
 def test_nothing_is_loaded_and_a_browser_may_load_nothing(client: Client, page: Read) -> None:

@@ -57,8 +57,7 @@ Scopes of credentials: `ingest` writes events and reads its own sources and even
 `custom` has exactly the rights it was given. An account that is not yours answers like one that does not exist.
 """
 TAGS: Final = {
-    "events": "Send events and get a receipt for each; look up one event.",
-    "taken": "Ask whether events of accounts would be stored, before they are sent.",
+    "events": "Send events and get a receipt for each; ask beforehand whether they would be stored; look up one event.",
     "sources": "How far each source was sent, and which sender owns it.",
     "held": "Numbered events that wait until the account or user they name exists.",
     "corrections": "Correct stored events, or add to and take from the use of an account.",

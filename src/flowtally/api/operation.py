@@ -132,10 +132,10 @@ def operation(method: Method, path: str, **declared: Any) -> Callable[[Callable[
     parameters by name, those it has."""
 
     def declare(work: Callable[..., Any]) -> Callable[..., Any]:
-        tag = work.__module__.rpartition(".")[2]
+        declared.setdefault("tag", work.__module__.rpartition(".")[2])
         if method != "GET" and "{account}" in path and not declared.get("of_erased"):
             declared["errors"] = (*declared.get("errors", ()), AccountErased)
-        OPERATIONS.append(Operation(method=method, path=path, work=work, tag=tag, **declared))
+        OPERATIONS.append(Operation(method=method, path=path, work=work, **declared))
         return work
 
     return declare

@@ -34,6 +34,7 @@ class TakenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "/v1/events/accounts",
     may="events:write",
     narrows=True,
+    tag="events",
     summary="Whether events of accounts would be stored",
     query=TakenQuery,
     answer=TakenAccountsAnswer,

@@ -39,6 +39,7 @@ START: Final = (
     "Events can be sent again as often as needed: they count once. Every other request that writes takes an "
     "`Idempotency-Key`, a name of your choice: the same request with the same key happens once.",
 )
+TITLES: Final = {"radius": "RADIUS", "check_ins": "check-ins"}  # of tags that are not written as they are said
 DIALECTS: Final = (
     "The examples of a dialect are asked with a credential of an account, which the admin token is not: "
     "`create_account_credential` makes one. `FLOWTALLY_TOKEN`, `FLOWTALLY_KEY` and `FLOWTALLY_KEY_ID` stand for the "
@@ -76,7 +77,9 @@ def render(document: Document) -> str:
 
 def _context(document: Document) -> Context:
     components = document.get("components", {})
-    links = {name: f"#schema-{name}" for name in components.get("schemas", {})} | codes.anchors()
+    described = [one for methods in document["paths"].values() for one in methods.values()]
+    links = {one["operationId"]: f"#{operations.anchor(one)}" for one in described}
+    links |= {name: f"#schema-{name}" for name in components.get("schemas", {})} | codes.anchors()
     return Context(components, links)
 
 
@@ -94,7 +97,7 @@ def _anchor(name: str) -> str:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ")
+    return TITLES.get(name, name)
 
 
 def _navigation(by_tag: Mapping[str, list[Entry]]) -> Iterator[Html]:
