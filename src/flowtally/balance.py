@@ -9,7 +9,7 @@ between them, `burndown` decides. Leaves the whole quota rule to `burndown`.
 * Funded users have purses of their own: their use is left out, what was allocated to them is drawn. So is what
   vouchers set aside.
 * What nothing will pay is told apart (`never_paid`). When the oldest of it was used takes a question of its own, where
-  there is any and somebody looks at it: one row in the order of the table.
+  there is any and somebody looks at it: the first time in the order of the table.
 * `at` in the future is allowed: what would be there if nothing more was used.
 """
 
@@ -83,8 +83,7 @@ class Asking:
 
 def oldest(usage: UsageReader, where: Where, products: tuple[str, ...], before: int) -> int | None:
     """The instant of the first row of these products."""
-    found = usage.read_rows(burndown.BEGINNING, before, structs.replace(where, products=products), limit=1)
-    return int(found.column("time")[0].as_py()) if found.num_rows else None
+    return usage.first_time(before, structs.replace(where, products=products))
 
 
 def make_balance(

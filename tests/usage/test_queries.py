@@ -203,6 +203,15 @@ def test_a_page_of_rows_is_read_in_the_order_of_the_table_and_little_more_than_i
     assert last <= 3 * int(big.measures()["usage_parts"]), plan
 
 
+def test_when_something_was_first_used_is_read_in_the_order_of_the_table(big: ClickHouseStore) -> None:
+    first = big.read_rows(0, BASE + 90 * DAY_MS, ONE, limit=1).column("time")[0].as_py()
+    assert big.first_time(BASE + 90 * DAY_MS, ONE) == big.first_time(first + 1, ONE) == first
+    assert big.first_time(first, ONE) is None
+    query = queries.first_time(BASE + 90 * DAY_MS, replace(ONE, until_block=5))
+    plan = "\n".join(row[0] for row in big.engine.rows(f"EXPLAIN {query.text}", query.parameters))
+    assert "Read type: InOrder" in plan
+
+
 def test_every_plan_gives_the_same_total(big: ClickHouseStore) -> None:
     ups = [number % 10_000 for number in range(3, ROWS, 50)]
     for edges in (DAYS, [DAYS[0], *(day + 7 for day in DAYS[:-1]), DAYS[-1]], [BASE + 1, DAYS[-1]]):

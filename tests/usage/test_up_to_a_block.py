@@ -138,6 +138,9 @@ def test_as_it_stood_at_a_block_every_verb_knows_no_later_one(store: UsageStore)
     assert [one.block for one in then.block_sums(ALL, where)] == [1, 2]
     start, end = ALL
     assert then.extent(start, end, where).rows == then.read_rows(start, end, where, limit=9).num_rows == 2
+    first = min(then.read_rows(start, end, where, limit=9).column("time").to_pylist())
+    assert (then.first_time(end, where), then.first_time(first, where)) == (first, None)
+    assert UntilBlock(store, Commit(0, 0)).first_time(end, where) is None
     assert sum(part.rows for part in then.parts(ALL, where, 9)) == 2
     assert [row.event.block for row in then.largest(start, end, where, 9, "bytes", 9)] == [2, 1]
     assert then.published() == then.last_commit() == then.last_commit(block=3) == Commit(2, 2000)

@@ -125,6 +125,12 @@ class ClickHouseStore(Publishing):
         self.guard.check((start, end), where)
         return Extent(*row)
 
+    def first_time(self, end: int, where: Where) -> int | None:
+        query = queries.first_time(end, where)
+        found = self.engine.rows(query.text, query.parameters)
+        self.guard.check((0, end), where)
+        return int(found[0][0]) if found else None
+
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         query = queries.read_rows(start, end, where, after, limit)
         found = self.engine.arrow(query.text, query.parameters).rename_columns(list(ROWS))

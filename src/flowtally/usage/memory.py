@@ -94,6 +94,9 @@ class MemoryStore(Publishing):
         found = self._inside(start, end, where)
         return Extent(len(found), *(sum(row[name] for row in found) for name in SUMMED))
 
+    def first_time(self, end: int, where: Where) -> int | None:
+        return min((row["time"] for row in self._inside(0, end, where)), default=None)
+
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         found = sorted(self._inside(start, end, where), key=_place)
         page = [row for row in found if after is None or _place(row) > after][:limit]

@@ -222,6 +222,17 @@ def read_rows(start: int, end: int, where: Where, after: Place | None, limit: in
     return Query(text, parameters)
 
 
+def first_time(end: int, where: Where) -> Query:
+    """The instant of the first row. By `time` alone, as the table is sorted: the whole order of `read_rows` and all its
+    columns take thirty times as long to say this."""
+    parameters: dict[str, Any] = {"first": 0, "last": end}
+    conditions = [*conditions_of(where, parameters), *BOUNDS]
+    text = (
+        f"SELECT toUnixTimestamp64Milli(time) FROM usage_events WHERE {' AND '.join(conditions)} ORDER BY time LIMIT 1"
+    )
+    return Query(text, parameters)
+
+
 def first_commit() -> Query:
     return _commit("min")
 

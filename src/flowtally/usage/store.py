@@ -268,6 +268,9 @@ class UsageReader(Protocol):
     def extent(self, start: int, end: int, where: Where) -> Extent:
         """How many rows with start <= time < end, and how much they are together. From rows."""
 
+    def first_time(self, end: int, where: Where) -> int | None:
+        """The instant of the first row with time < end; None: there is none. From rows."""
+
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         """A pyarrow.Table of `ROWS`: the first `limit` rows with start <= time < end in the order of `Place`, those
         after the place `after`. With `where.until_block` the pages of one reading are one moment."""

@@ -51,6 +51,9 @@ class UntilBlock:
     def extent(self, start: int, end: int, where: Where) -> Extent:
         return self._usage.extent(start, end, self._bounded(where))
 
+    def first_time(self, end: int, where: Where) -> int | None:
+        return self._usage.first_time(end, self._bounded(where))
+
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         return self._usage.read_rows(start, end, self._bounded(where), after=after, limit=limit)
 
