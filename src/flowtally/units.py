@@ -124,6 +124,15 @@ def human_count(n: int) -> str:
     return f"{n:,}"
 
 
+def counted(n: int, what: str) -> str:
+    """`1 request`, `2,000 requests`: a count with its word.
+
+    >>> counted(1, "request"), counted(2_000, "request")
+    ('1 request', '2,000 requests')
+    """
+    return f"{human_count(n)} {what}{'' if n in (1, -1) else 's'}"
+
+
 def parse_money(text: str) -> int:
     """`"12.34"` or `"-0.5"` in whole micro-units; ValueError if it is not exactly so many.
 

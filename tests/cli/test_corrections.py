@@ -96,8 +96,25 @@ def test_the_right_quantities_of_an_event_are_sent_with_what_is_expected(flowtal
         }
     ]
     assert ran.code == 0
-    assert "stood at    1,200 bytes up, 50,000 bytes down, 1 requests" in ran.out
-    assert "stands at   1,200 bytes up, 40,000 bytes down, 1 requests" in ran.out
+    assert "before      1,200 bytes up, 50,000 bytes down, 1 request\n" in ran.out
+    assert "counts now  1,200 bytes up, 40,000 bytes down, 1 request\n" in ran.out
+
+
+def test_quantities_are_written_alike_in_every_correction(flowtally: Program) -> None:
+    flowtally.fake.answers["POST /v1/corrections"] = (200, ANSWER)
+    flowtally("correction", "event", "gw", "e1", "--down", "5GB", "--up", "1.5 KiB", "--expects-down", "50 kB")
+    [body] = flowtally.fake.asked[0].body
+    assert (body["bytes_up"], body["bytes_down"], body["expects"]["bytes_down"]) == (1_536, 5_000_000_000, 50_000)
+    assert "requests" not in body
+
+
+@pytest.mark.parametrize("option", ["--up", "--down", "--requests", "--expects-up", "--expects-down"])
+@pytest.mark.parametrize("text", ["much", "-5GB", "0.5"])
+def test_a_quantity_that_is_none_names_the_option(flowtally: Program, option: str, text: str) -> None:
+    ran = flowtally("correction", "event", "gw", "e1", f"{option}={text}")
+    assert (ran.code, flowtally.fake.asked) == (2, [])
+    assert option in ran.err
+    assert text in ran.err
 
 
 def test_a_void_needs_no_quantities_and_makes_its_own_id(flowtally: Program) -> None:
@@ -134,7 +151,7 @@ def test_an_adjustment_takes_signed_amounts_in_words(flowtally: Program, monkeyp
 def test_an_event_is_shown_with_its_corrections(flowtally: Program) -> None:
     flowtally.fake.answers["GET /v1/events"] = (200, EVENT)
     ran = flowtally("correction", "show", "gw", "e1")
-    assert "received as  1,200 bytes up, 50,000 bytes down, 1 requests" in ran.out
+    assert "as received  1,200 bytes up, 50,000 bytes down, 1 request\n" in ran.out
     assert ran.out.splitlines()[-1].split() == ["c1", "corrections", "2026-07-02T10:00Z", "0", "-10,000", "0", "twice"]
     assert flowtally("correction", "show", "gw", "e1", "--json").document == EVENT
 

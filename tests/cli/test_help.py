@@ -68,3 +68,38 @@ def test_every_id_in_an_example_is_one_that_is_made() -> None:
     assert len(found) > 10
     assert {prefix for prefix, _ in found} <= {*get_args(Prefix), "gen_", "ins_"}
     assert {len(rest) for _, rest in found} == {32}, "a UUIDv7 in hex"
+
+
+EVERYWHERE = ("--at", "--as-of", "--reference", "--pool", "--limit", "--from", "--to", "--once", "--again")
+ELSEWHERE = {  # the same word for another thing, or a filter, which begins with "Only"
+    "--from": {"key create", "key change"},
+    "--again": {"import"},
+    "--once": {"agent run"},
+    "--limit": {"user create", "user change"},
+}
+
+
+@pytest.mark.parametrize("option", EVERYWHERE)
+def test_an_option_of_many_commands_is_explained_in_the_same_words(option: str) -> None:
+    words = {
+        parameter.help
+        for name, command in commands(ROOT)
+        for parameter in command.params
+        if option in parameter.opts and name not in ELSEWHERE.get(option, ())
+    }
+    assert len([text for text in words if not text.startswith("Only ")]) == 1
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for below, one in getattr(command, "commands", {}).items():
+        yield from commands(one, f"{name} {below}".strip())
+
+
+def test_every_text_of_the_command_line_is_a_sentence() -> None:
+    for name, command in commands(ROOT):
+        assert re.fullmatch(r"[A-Z].*\.\s*", command.help, re.DOTALL), name
+        for parameter in command.params:
+            text = getattr(parameter, "help", None)
+            if text is not None:
+                assert text.endswith("."), (name, parameter.name)

@@ -12,6 +12,7 @@ import msgspec
 
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
+from flowtally.units import counted
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.keys_counters import KnownCounter, decode, row_id
@@ -71,4 +72,5 @@ def _is_same(position: str, one: KnownCounter) -> bool:
 
 def _told(one: KnownCounter) -> str:
     up, down, requests = one.standing.run.values
-    return f"{up} bytes up, {down} bytes down and {requests} requests with row {one.standing.number}"
+    quantities = f"{counted(up, 'byte')} up, {counted(down, 'byte')} down and {counted(requests, 'request')}"
+    return f"{quantities} with row {one.standing.number}"

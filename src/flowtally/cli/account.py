@@ -15,12 +15,14 @@ from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 from flowtally.texts import printable
 
-commands = typer.Typer(name="account", help="Accounts: make, list, show and change them.", cls=Group)
+commands = typer.Typer(name="account", help="Accounts: create, list, show, change and erase them.", cls=Group)
 
 COLUMNS: Final = ("id", "name", "timezone", "status", "overage", "created")
 
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
-Zone = Annotated[str | None, typer.Option("--timezone", "--tz", help="IANA zone of its days, such as Asia/Kolkata.")]
+Zone = Annotated[
+    str | None, typer.Option("--timezone", "--tz", help="Time zone of the account's days (IANA), such as Asia/Kolkata.")
+]
 
 
 ERASE: Final = """\
@@ -31,7 +33,7 @@ Examples:
   flowtally account erase acme --yes --json
 
 \b
-Backups and exports made before still hold all of it.
+Backups and exports that were made before still hold all of it.
 Stopping this command with Ctrl-C does not stop the server, which goes on.
 """
 
@@ -39,21 +41,30 @@ Stopping this command with Ctrl-C does not stop the server, which goes on.
 @commands.command("create", epilog=example("flowtally account create acme --name 'Acme Ltd' --timezone Europe/Berlin"))
 def create(
     account: Annotated[
-        str | None, typer.Argument(metavar="ACCOUNT", help="Its id, yours to choose; made when left out.")
+        str | None,
+        typer.Argument(metavar="ACCOUNT", help="The new account's id. You choose it. Default: a generated one."),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="Shown to people.")] = "",
+    name: Annotated[str, typer.Option("--name", help="A name for people to read.")] = "",
     timezone: Zone = None,
     carry_from: Annotated[
         str | None,
-        typer.Option("--carry-from", help="Unpaid use before this date is never carried. Default: now."),
+        typer.Option(
+            "--carry-from",
+            help="Later grants pay for unpaid use from this date or instant on, and never for use "
+            "before it. Default: now.",
+        ),
     ] = None,
     overage: Annotated[
         Literal["carry", "forgive"],
-        typer.Option("--overage", help="Whether unpaid use waits for the next grant or is forgiven."),
+        typer.Option(
+            "--overage",
+            help="What happens to use that no grant pays for. carry: the next grant pays for it. "
+            "forgive: nobody pays for it.",
+        ),
     ] = "carry",
     json: Json = False,
 ) -> None:
-    """Make an account. `carry-from` and `overage` cannot be changed later."""
+    """Create an account. `carry-from` and `overage` cannot be changed later."""
     begins = Dates(tz=timezone).instant(carry_from)
     request = AccountRequest(id=account, name=name, timezone=timezone or "UTC", carry_from=begins, overage=overage)
     with ask.client() as client:
@@ -62,8 +73,8 @@ def create(
 
 @commands.command("list")
 def list_all(json: Json = False) -> None:
-    """All accounts with their status. flowtally counts; it does not stop the traffic of a suspended account, or of one
-    whose balance is empty (`flowtally balance`): let your proxy refuse."""
+    """List all accounts with their status. flowtally counts; it does not stop the traffic of a suspended account, or
+    of one whose balance is empty (`flowtally balance`): let your proxy refuse."""
     with ask.client() as client:
         found = list(client.accounts())
     if json:
@@ -74,7 +85,7 @@ def list_all(json: Json = False) -> None:
 
 @commands.command("show")
 def show(account: Account, json: Json = False) -> None:
-    """One account."""
+    """Show one account."""
     with ask.client() as client:
         _show(client.account(account), json)
 
@@ -82,15 +93,19 @@ def show(account: Account, json: Json = False) -> None:
 @commands.command("change", epilog=example("flowtally account change acme --status suspended"))
 def change(
     account: Account,
-    name: Annotated[str | None, typer.Option("--name", help="Shown to people.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="A name for people to read.")] = None,
     timezone: Zone = None,
     status: Annotated[
         Literal["active", "suspended", "closed"] | None,
-        typer.Option("--status", help="Stops no traffic by itself. A closed account takes no more usage."),
+        typer.Option(
+            "--status",
+            help="The new status. It stops no traffic by itself. A closed account takes no more "
+            "usage, and stays closed.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Change what may change: nothing that would alter past balances."""
+    """Change the name, the time zone or the status of an account. Past balances stay as they are."""
     wanted = AccountChange(name=name, timezone=timezone, status=status)
     with ask.client() as client:
         _show(client.change_account(account, wanted), json)
@@ -99,11 +114,11 @@ def change(
 @commands.command("erase", epilog=ERASE)
 def erase(
     account: Account,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: there is no way back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Erasing cannot be undone.")] = False,
     json: Json = False,
 ) -> int:
-    """Take every name, reference, reason and label of a closed account and its users away for ever; no total changes.
-    Its id stays: it is what its figures are kept under."""
+    """Erase every name, reference, reason and label of a closed account and its users, for ever. No total changes. The
+    account's id stays, because its figures are kept under it."""
     if not yes:
         question = f"This takes all texts of {printable(account)} away for ever. Type the account's id to go on"
         if (typed := typer.prompt(question, err=True)) != account:

@@ -26,20 +26,25 @@ files may do this. It is on the audit trail, as done by the server itself at `fl
 
 
 def admin(
-    data: Annotated[str, typer.Option("--data", help="Data directory.")],
-    ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
-    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
-    name: Annotated[str, typer.Option("--name", help="What the new key is for.")] = "recovered",
+    data: Annotated[str, typer.Option("--data", help="The data directory.")],
+    ledger_url: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
+        ),
+    ] = None,
+    keys_url: Annotated[
+        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="A name for people to read.")] = "recovered",
     revoke: Annotated[
         list[str] | None,
-        typer.Option("--revoke", metavar="KEY", help="Revoke this key too, by its id: the lost one; repeatable."),
+        typer.Option("--revoke", metavar="KEY", help="Revoke this key too (its id), such as the lost one. Repeatable."),
     ] = None,
-    revoke_all: Annotated[
-        bool, typer.Option("--revoke-all", help="Revoke every other admin key: none of them is needed any more.")
-    ] = False,
+    revoke_all: Annotated[bool, typer.Option("--revoke-all", help="Revoke every other admin key.")] = False,
     json: Json = False,
 ) -> None:
-    """Make a new admin key where the token is lost, and show the admin keys there are."""
+    """Make a new admin key if the token is lost, and list the admin keys there are."""
     from flowtally.care.administrator import issue_admin  # noqa: PLC0415 - most commands start without the stores
 
     config = configured_for(data, ledger_url=ledger_url, keys_url=keys_url)

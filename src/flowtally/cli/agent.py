@@ -32,7 +32,8 @@ class _RunIsMeant(Group):
 commands = typer.Typer(
     name="agent",
     cls=_RunIsMeant,
-    help="Follow logs and count every line once, as it is written. `flowtally agent CONFIG` is `agent run CONFIG`.",
+    help="Follow logs and count every line once, while they are written. `flowtally agent "
+    "CONFIG` means `flowtally agent run CONFIG`.",
 )
 RUN: Final = """\
 \b
@@ -42,8 +43,8 @@ Examples:
   flowtally agent agent.toml --check
 
 \b
-It keeps nothing on disk: the server knows how far each log was read, so it may be killed and started at any time.
-SIGTERM and Ctrl-C send what waits and end it, SIGHUP makes it read CONFIG again.
+It keeps nothing on disk: the server knows how far each log was read. You may kill and start the agent at any time.
+SIGTERM and Ctrl-C: it sends what waits, and ends. SIGHUP: it reads CONFIG again.
 """
 RECIPE: Final = """\
 \b
@@ -56,20 +57,21 @@ Examples:
 
 @commands.command("run", epilog=RUN)
 def run(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, in TOML: see docs/agent.md.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file (TOML): see docs/agent.md.")],
     once: Annotated[
         bool,
         typer.Option(
             "--once",
-            help="Read all that is there, then end: with 1 where some was left, 3 where lines could not be read.",
+            help="Read all that is there, then end. Exit code 1: something is left. Exit code 3: "
+            "lines could not be read.",
         ),
     ] = False,
     check_only: Annotated[
-        bool, typer.Option("--check", help="Show how lines are read and what the server says, change nothing, and end.")
+        bool, typer.Option("--check", help="Show how lines are read and what the server says. Change nothing, and end.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write log lines, or what --check found, as JSON.")] = False,
 ) -> None:
-    """Follow logs and count every line once, as it is written."""
+    """Follow logs and count every line once, while they are written."""
     if check_only:
         if checked(config, json=json):
             raise typer.Exit(FAILED)
@@ -86,10 +88,12 @@ def run(
 
 @commands.command("recipe", epilog=RECIPE)
 def recipe(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="Whose log: see --list; or systemd.")] = "",
-    list_all: Annotated[bool, typer.Option("--list", help="Which programs there are.")] = False,
+    program: Annotated[
+        str, typer.Argument(metavar="PROGRAM", help="The program whose log is read (see --list), or systemd.")
+    ] = "",
+    list_all: Annotated[bool, typer.Option("--list", help="List the programs there are.")] = False,
 ) -> None:
-    """What to configure: a program's log format, the agent's entry that reads it, and the rotation, ready to paste."""
+    """Show what to configure for a program: its log format, the agent's entry and the log rotation, ready to paste."""
     if list_all or not program:
         table(("program", "what"), [*((one.name, one.title) for one in RECIPES.values()), ("systemd", "the service")])
     elif program == "systemd":

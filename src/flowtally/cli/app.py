@@ -61,9 +61,10 @@ EXIT_CODES: Final = {
 }
 _EPILOG: Final = """\
 \b
-All commands but serve, demo, restore, rotate-key, key admin and rebuild-... ask a server, named by two variables:
-  FLOWTALLY_URL    where it listens, default http://127.0.0.1:8120
-  FLOWTALLY_TOKEN  the bearer token of a credential
+Most commands ask a server. Two environment variables name it (serve, demo, restore, rotate-key, key admin and
+rebuild-... work without it):
+  FLOWTALLY_URL    the address of the server, default http://127.0.0.1:8120
+  FLOWTALLY_TOKEN  the token of a key
 
 \b
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 partly done (import), 4 server not reachable.
@@ -72,7 +73,7 @@ Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 partly done (import), 
 # No markup: help is the same text in a terminal, in a pipe and in the documentation. Failures are told in `main`.
 app = typer.Typer(
     name="flowtally",
-    help="The meter, the prepaid ledger and the usage API for metered traffic.",
+    help="Count traffic, keep prepaid balances, and answer who used what.",
     epilog=_EPILOG,
     rich_markup_mode=None,
     cls=Group,

@@ -24,17 +24,25 @@ COLUMNS: Final = ("number", "at", "action", "account", "subject", "by", "address
 
 
 def audit(
-    account: Annotated[str | None, typer.Option("--account", help="Only what is about this account.")] = None,
-    credential: Annotated[str | None, typer.Option("--credential", help="Only what this credential did.")] = None,
-    action: Annotated[str | None, typer.Option("--action", help="Only what was done so, as grant.give.")] = None,
-    subject: Annotated[str | None, typer.Option("--subject", help="Only what was done to this id.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Only from this date (in UTC) or instant on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Only before it.")] = None,
-    own: Annotated[str | None, typer.Option("--own", help="Ask as this account, with a key that may manage.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    account: Annotated[str | None, typer.Option("--account", help="Only changes of this account.")] = None,
+    credential: Annotated[str | None, typer.Option("--credential", help="Only changes that this key made.")] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", help="Only changes of this kind, such as grant.give.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option("--subject", help="Only changes of the thing with this id.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only from here on: a date (UTC) or an instant (RFC 3339).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only before this date (UTC) or instant (RFC 3339).")
+    ] = None,
+    own: Annotated[
+        str | None, typer.Option("--own", help="Show what this account's own key of scope manage may see.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 100,
     json: Json = False,
 ) -> None:
-    """Who changed what, the first change first."""
+    """List who changed what, the first change first."""
     if own is not None and (account is not None or credential is not None):
         raise typer.BadParameter("--own goes with neither --account nor --credential")
     with ask.client() as client:

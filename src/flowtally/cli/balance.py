@@ -45,7 +45,7 @@ def balance(
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """What an account has left in each pool, and of each grant."""
+    """Show what an account has left, in each pool and of each grant."""
     with ask.client() as client:
         dates = Dates(client, account)
         answer = client.balance(account, at=dates.instant(at), as_of=dates.known(as_of))

@@ -25,8 +25,8 @@ Examples:
   flowtally verify --json > verify.json
 
 \b
-Ends with 0 where everything is what it says it is, with 1 where something differs. Stopping this command with Ctrl-C
-does not stop the check; running it again follows the one that is under way.
+Exit code 0: everything is right. Exit code 1: something differs. Ctrl-C stops this command, not the check; run it
+again to follow the check that is under way.
 """
 BACKUP: Final = """\
 \b
@@ -64,7 +64,7 @@ J = TypeVar("J", bound=_Job)
 
 
 def verify(json: Json = False) -> int:
-    """Check that every figure is what the rows say, while the server goes on."""
+    """Check that every figure is what the stored rows say. The server goes on working meanwhile."""
     with ask.client() as client:
         answer = followed(client.start_verify(), client.verify)
     if json:
@@ -101,22 +101,26 @@ def show_report(answer: VerifyAnswer) -> None:
 
 def backup(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of the backup; default the present instant.")
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the backup. Default: the present instant.")
     ] = None,
     keep: Annotated[
         int | None,
         typer.Option(
-            "--keep", min=1, max=10_000, metavar="N", help="Then remove the oldest without a name until N are left."
+            "--keep",
+            min=1,
+            max=10_000,
+            metavar="N",
+            help="Afterwards remove the oldest backups without a name, until N of them are left.",
         ),
     ] = None,
-    kept: Annotated[bool, typer.Option("--list", help="Make none, list those that are kept.")] = False,
+    kept: Annotated[bool, typer.Option("--list", help="List the backups there are instead.")] = False,
     checked: Annotated[
         Path | None,
-        typer.Option("--check", metavar="DIR", help="Make none, compare every file of this backup with its manifest."),
+        typer.Option("--check", metavar="DIR", help="Check this backup instead: compare every file with its manifest."),
     ] = None,
     json: Json = False,
 ) -> int:
-    """Make a backup of a running server, on its machine; list those it has; or check a copy."""
+    """Make a backup of a running server, on its machine; list the backups; or check one."""
     _check_together(name, keep, kept, checked)
     if checked is not None:
         return check_backup(checked.expanduser().absolute(), json)

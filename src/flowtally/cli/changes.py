@@ -10,7 +10,7 @@ from flowtally.cli import ask
 from flowtally.cli.dates import Dates
 from flowtally.cli.output import Json, document, note, say, table, when
 from flowtally.protocol import Change, ChangesAnswer
-from flowtally.units import human_count
+from flowtally.units import counted, human_count
 
 EXAMPLES: Final = """\
 \b
@@ -24,17 +24,25 @@ COLUMNS: Final = ("commit", "received", "account", "what", "dated from", "to", "
 
 def changes(
     since: Annotated[
-        str, typer.Option("--since", help="yesterday, a date, an instant (RFC 3339) or `next` of an earlier answer.")
+        str,
+        typer.Option(
+            "--since",
+            help="Only from here on: a date, a word such as yesterday, an instant (RFC 3339), or "
+            "`next` of an earlier answer.",
+        ),
     ] = "yesterday",
-    account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only changes of this account.")] = None,
     late_before: Annotated[
-        str | None, typer.Option("--late-before", help="Use dated before it counts as late. Default: since.")
+        str | None,
+        typer.Option(
+            "--late-before", help="Use that is dated before this instant is shown as late. Default: that of --since."
+        ),
     ] = None,
-    tz: Annotated[str, typer.Option("--tz", help="IANA zone of dates and of words such as yesterday.")] = "UTC",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many changes at most.")] = 100,
+    tz: Annotated[str, typer.Option("--tz", help="Time zone of the days (IANA), such as Asia/Kolkata.")] = "UTC",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Show at most this many.")] = 100,
     json: Json = False,
 ) -> None:
-    """What changed since: new use, late use, corrections and adjustments, per commit and account."""
+    """Show what changed: new use, late use, corrections and adjustments. One row for each commit and account."""
     with ask.client() as client:
         dates = Dates(tz=tz)
         begin, late = dates.known(since) or since, dates.instant(late_before)
@@ -62,7 +70,7 @@ def _row(one: Change) -> tuple[str, ...]:
         (one.corrections, "correction"),
         (one.adjustments, "adjustment"),
     )
-    words = [f"{human_count(n)} {word}{'' if n == 1 else 's'}" for n, word in counts if n]
+    words = [counted(n, word) for n, word in counts if n]
     what = ", ".join([*words, *(f"{human_count(n)} {flag}" for flag, n in one.flags.items())])
     name = one.account if one.series == "metered" else f"{one.account} ({one.series})"
     dated = (when(one.earliest), when(one.latest))

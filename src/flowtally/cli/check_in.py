@@ -22,10 +22,10 @@ COLUMNS: Final = ("day", "zone", "amount", "ends", "grant")
 
 def check_in(
     account: Account,
-    list_all: Annotated[bool, typer.Option("--list", help="Show the check-ins so far instead.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the check-ins so far instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Take the account's reward of today, once a day of its own zone."""
+    """Take the daily reward of an account, once a day in its time zone."""
     with ask.client() as client:
         if list_all:
             found = list(client.check_ins(account))

@@ -13,20 +13,26 @@ from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.cli.quantities import amount
 from flowtally.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
 from flowtally.edges import format_instant
 from flowtally.protocol import CorrectionsAnswer, EventAnswer
-from flowtally.units import human_count, parse_amount
+from flowtally.units import counted, human_count
 
-commands = typer.Typer(name="correction", help="Corrections: right quantities, voids, free adjustments.", cls=Group)
+commands = typer.Typer(
+    name="correction", help="Corrections: put an event right, void it, or adjust an account's use.", cls=Group
+)
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The source of the event.")]
-Event = Annotated[str, typer.Argument(metavar="EVENT", help="Its id, or its number where the source is numbered.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the correction.")]
+Event = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id; in a numbered source its number.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why you do it. The text is kept on record.")]
 Own = Annotated[
-    str | None, typer.Option("--id", help="The correction's own id: the same id counts once, for ever. Default: made.")
+    str | None,
+    typer.Option(
+        "--id", help="The correction's own id. The same id counts only once, for ever. Default: a generated one."
+    ),
 ]
-OwnSource = Annotated[str, typer.Option("--as-source", help="The correction's own source.")]
+OwnSource = Annotated[str, typer.Option("--as-source", help="The source of the correction itself.")]
 EVENT: Final = """\
 \b
 Examples:
@@ -51,28 +57,38 @@ COLUMNS: Final = ("correction", "source", "received", "up", "down", "requests", 
 def event(
     source: Source,
     id: Event,
-    up: Annotated[int | None, typer.Option("--up", min=0, help="The right bytes up.")] = None,
-    down: Annotated[int | None, typer.Option("--down", min=0, help="The right bytes down.")] = None,
-    requests: Annotated[int | None, typer.Option("--requests", min=0, help="The right requests.")] = None,
-    void: Annotated[bool, typer.Option("--void", help="It counts for nothing.")] = False,
-    expects_up: Annotated[int | None, typer.Option("--expects-up", help="Only if it stands at so many now.")] = None,
-    expects_down: Annotated[int | None, typer.Option("--expects-down", help="The same for bytes down.")] = None,
-    expects_requests: Annotated[int | None, typer.Option("--expects-requests", help="The same for requests.")] = None,
+    up: Annotated[str | None, typer.Option("--up", help="The right bytes up, such as 5GB or 40000.")] = None,
+    down: Annotated[str | None, typer.Option("--down", help="The right bytes down, such as 5GB or 40000.")] = None,
+    requests: Annotated[str | None, typer.Option("--requests", help="The right number of requests.")] = None,
+    void: Annotated[bool, typer.Option("--void", help="The event counts for nothing.")] = False,
+    expects_up: Annotated[
+        str | None, typer.Option("--expects-up", help="Refuse unless the event counts this many bytes up now.")
+    ] = None,
+    expects_down: Annotated[
+        str | None, typer.Option("--expects-down", help="Refuse unless the event counts this many bytes down now.")
+    ] = None,
+    expects_requests: Annotated[
+        str | None, typer.Option("--expects-requests", help="Refuse unless the event counts this many requests now.")
+    ] = None,
     reason: Reason = "",
     own: Own = None,
     own_source: OwnSource = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
-    """Say what is right of an event; what is left out stays as it stands."""
-    expected = (expects_up, expects_down, expects_requests)
+    """Say what is right about an event. What you leave out stays as it is."""
+    expected = (
+        _given(expects_up, "--expects-up"),
+        _given(expects_down, "--expects-down"),
+        _given(expects_requests, "--expects-requests"),
+    )
     _send(
         Correction(
             id=own or _made_id(),
             source=own_source,
             corrects=EventRef(source, id),
-            bytes_up=up,
-            bytes_down=down,
-            requests=requests,
+            bytes_up=_given(up, "--up"),
+            bytes_down=_given(down, "--down"),
+            requests=_given(requests, "--requests"),
             void=void,
             expects=None if expected == (None, None, None) else Expected(*expected),
             reason=reason,
@@ -84,20 +100,22 @@ def event(
 @commands.command("adjust", epilog=ADJUST)
 def adjust(
     account: Account,
-    reason: Annotated[str, typer.Option("--reason", help="Why; needed.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why you do it. The text is kept on record.")],
     up: Annotated[str, typer.Option("--up", help="Bytes up to add, as 5GB or -5GB.")] = "0",
     down: Annotated[str, typer.Option("--down", help="Bytes down to add, as 5GB or -5GB.")] = "0",
     requests: Annotated[str, typer.Option("--requests", help="Requests to add.")] = "0",
-    user: Annotated[str, typer.Option("--user", help="Whose; default nobody's.")] = "",
-    product: Annotated[str, typer.Option("--product", help="Which product's; it decides the pool.")] = "",
+    user: Annotated[str, typer.Option("--user", help="The user's name. Default: nobody.")] = "",
+    product: Annotated[str, typer.Option("--product", help="The product. It decides the pool.")] = "",
     time: Annotated[
-        str | None, typer.Option("--time", help="When it counts: a date or an instant. Default: now.")
+        str | None,
+        typer.Option("--time", help="The time at which it counts: a date or an instant (RFC 3339). Default: now."),
     ] = None,
     own: Own = None,
     own_source: OwnSource = DEFAULT_SOURCE,
     json: Json = False,
 ) -> None:
-    """Add to an account's use, or take from it, where no event is wrong. Repeat it with the same --id and --time."""
+    """Add to an account's use, or take from it, where no single event is wrong. If you repeat the command, give the
+    same --id and --time."""
     with ask.client() as client:
         at = Dates(client, account).instant(time)
     _send(
@@ -108,9 +126,9 @@ def adjust(
             user=user,
             product=product,
             time=at or format_instant(clock.now_ms()),
-            bytes_up=signed(up),
-            bytes_down=signed(down),
-            requests=signed(requests),
+            bytes_up=signed(up, "--up"),
+            bytes_down=signed(down, "--down"),
+            requests=signed(requests, "--requests"),
             reason=reason,
         ),
         json,
@@ -119,7 +137,7 @@ def adjust(
 
 @commands.command("show", epilog=SHOW)
 def show(source: Source, id: Event, json: Json = False) -> None:
-    """An event, its corrections, and what it stands at; or a correction by its own source and id."""
+    """Show an event, its corrections, and what it counts now; or a correction, by its own source and id."""
     with ask.client() as client:
         answer = client.event(source, id)
     if json:
@@ -131,13 +149,15 @@ def show(source: Source, id: Event, json: Json = False) -> None:
         _show_entry(answer)
 
 
-def signed(text: str) -> int:
-    """`-5GB` as a whole number, or a usage error."""
-    sign, amount = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    try:
-        return sign * parse_amount(amount)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
+def signed(text: str, option: str) -> int:
+    """`-5GB` as a whole number, or a usage error that names the option."""
+    sign, given = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    return sign * amount(given, option)
+
+
+def _given(text: str | None, option: str) -> int | None:
+    """`5GB` as a whole number, and None where nothing was said."""
+    return None if text is None else amount(text, option)
 
 
 def _made_id() -> str:
@@ -161,20 +181,20 @@ def _tell(answer: CorrectionsAnswer) -> None:
         note(f"{receipt.status}: {receipt.detail} ({receipt.code})", style="red")
         return
     told = {"correction": receipt.id, "source": receipt.source, "status": receipt.status, "note": receipt.detail}
-    amounts = (("stood at", receipt.before), ("added", receipt.added), ("stands at", receipt.after))
-    facts(told | {name: _words(amount) for name, amount in amounts if amount is not None})
+    quantities = (("before", receipt.before), ("added", receipt.added), ("counts now", receipt.after))
+    facts(told | {name: _words(one) for name, one in quantities if one is not None})
 
 
-def _words(amount: Quantities) -> str:
-    up, down, requests = (human_count(n) for n in (amount.bytes_up, amount.bytes_down, amount.requests))
-    return f"{up} bytes up, {down} bytes down, {requests} requests"
+def _words(one: Quantities) -> str:
+    up, down = counted(one.bytes_up, "byte"), counted(one.bytes_down, "byte")
+    return f"{up} up, {down} down, {counted(one.requests, 'request')}"
 
 
 def _show(answer: EventAnswer) -> None:
     received = Quantities(answer.bytes_up, answer.bytes_down, answer.requests)
     told = {"event": answer.id, "source": answer.source, "status": answer.status, "why": answer.detail}
     told |= {"account": answer.account, "user": answer.user, "product": answer.product, "time": answer.time or ""}
-    facts(told | {"received as": _words(received), "stands at": _words(answer.sum or received)})
+    facts(told | {"as received": _words(received), "counts now": _words(answer.sum or received)})
     if answer.corrections:
         say()
         rows = [

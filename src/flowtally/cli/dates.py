@@ -41,10 +41,14 @@ TAKEN: Final = (
     f"a date (2026-03-01), a month (2026-03, its first day), an instant (2026-03-01T12:00:00Z), or {', '.join(WORDS)}"
 )
 
+FROM: Final = "Beginning of the range: a date, a month, a word such as yesterday, or an instant (RFC 3339)."
+TO: Final = "End of the range, itself not included: a date, a month, a word such as today, or an instant (RFC 3339)."
 
 At = Annotated[
     str | None,
-    typer.Option("--at", help="As of this instant: a date, a word such as yesterday, or RFC 3339; default now."),
+    typer.Option(
+        "--at", help="The instant to show: a date, a word such as yesterday, or an instant (RFC 3339). Default: now."
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.errors import ConfigError
 
-WRITTEN: Final = "How its lines are written (exactly one format)"
+WRITTEN: Final = "How lines are written (give exactly one format)"
 
 
 def _option(name: str, help: str) -> Any:
@@ -28,7 +28,11 @@ _FIELDS: Final = "JSON lines: time=ts,bytes_up=read,bytes_down=size,user=req.use
 
 FormatName = Annotated[str, _option("--format", _NAMED)]
 FormatFrom = Annotated[
-    str, _option("--format-from", "The server's configuration, FILE or FILE#NAME: the format it has for this log.")
+    str,
+    _option(
+        "--format-from",
+        "The configuration of the program that writes the log, FILE or FILE#NAME: its format for this log.",
+    ),
 ]
 SquidLogformat = Annotated[str, _option("--squid-logformat", "Squid's own logformat, as in squid.conf.")]
 NginxLogFormat = Annotated[str, _option("--nginx-log-format", "nginx's own log_format.")]
@@ -37,11 +41,11 @@ HaproxyLogFormat = Annotated[str, _option("--haproxy-log-format", "HAProxy's own
 EnvoyFormat = Annotated[str, _option("--envoy-format", "Envoy's own text_format, or its json_format as JSON.")]
 ThreeproxyLogformat = Annotated[str, _option("--3proxy-logformat", "3proxy's own logformat.")]
 JsonFields = Annotated[str, _option("--json-fields", _FIELDS)]
-EnvelopeName = Annotated[str, _option("--envelope", f"What each line is wrapped in: {', '.join(ENVELOPES)}.")]
+EnvelopeName = Annotated[str, _option("--envelope", f"What is written around each line: {', '.join(ENVELOPES)}.")]
 TimeFormat = Annotated[
-    str, _option("--time-format", f"How its times are written: {', '.join(NAMES)}, or as for strptime.")
+    str, _option("--time-format", f"How times are written: {', '.join(NAMES)}, or a format as for strptime.")
 ]
-Zone = Annotated[str, _option("--zone", "The zone of times that say none: Europe/Berlin, UTC, +01:00.")]
+Zone = Annotated[str, _option("--zone", "Time zone of times that name none: Europe/Berlin, UTC, +01:00.")]
 OF_PATTERN: Final = "squid"  # never asked where --pattern says the time, too; earlier versions called it so
 _BESIDE: Final = ("envelope", "time_format", "zone")
 _LOOKED_AT: Final = (20, 5, 1)  # first lines that a suggestion is made of: as many as one format reads

@@ -36,12 +36,14 @@ Examples:
 
 
 def demo(
-    data: Annotated[str | None, typer.Option("--data", help="Keep the data here; default: thrown away.")] = None,
-    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 0,
-    exit_after: Annotated[bool, typer.Option("--exit", help="End after showing.")] = False,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Keep the data in this directory. Default: it is deleted at the end.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="The port. 0 takes a free one.")] = 0,
+    exit_after: Annotated[bool, typer.Option("--exit", help="End after the figures are shown.")] = False,
     json: Json = False,
 ) -> None:
-    """Meter a real Squid log, show usage and balances, and serve them."""
+    """Count a real Squid log on a server of its own, and show usage and balances."""
     kept = data or tempfile.mkdtemp(prefix="flowtally-demo-")
     try:
         config = configured(

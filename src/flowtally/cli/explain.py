@@ -12,7 +12,7 @@ from flowtally.cli.account import Account
 from flowtally.cli.dates import At, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
 from flowtally.protocol import Behind, ExplainAnswer, GrantExplained, Paid, PoolExplained, SpanExplained, Unpaid
-from flowtally.units import human_count
+from flowtally.units import counted, human_count
 
 EXAMPLES: Final = """\
 \b
@@ -34,13 +34,17 @@ FIRST: Final = "1970-01-01T00:00:00Z"
 
 def explain(
     account: Account,
-    user: Annotated[str | None, typer.Option("--user", help="Of this funded user, by id or present name.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", help="Explain the balance of this funded user (id or present name).")
+    ] = None,
     at: At = None,
-    top: Annotated[int, typer.Option("--top", min=0, max=50, help="Rows shown of each of the largest spans.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", min=0, max=50, help="How many rows to show of each of the spans with the most use.")
+    ] = 5,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """How the balance came about: every grant, what was used between grants, and what paid for it."""
+    """Explain a balance: every grant, what was used between grants, and what paid for it."""
     with ask.client() as client:
         dates = Dates(client, account)
         at, as_of = dates.instant(at), dates.known(as_of)
@@ -133,8 +137,7 @@ def _entries(pool: PoolExplained, names: dict[str, str]) -> Iterator[tuple[str, 
 
 def _span(span: SpanExplained, names: dict[str, str]) -> list[tuple[str, str, str, int]]:
     start = "the beginning" if span.start == FIRST else when(span.start)
-    rows = f"{human_count(span.rows)} row{'' if span.rows == 1 else 's'}"
-    lines = [(start, when(span.end), f"used ({rows})", span.used)]
+    lines = [(start, when(span.end), f"used ({counted(span.rows, 'row')})", span.used)]
     if span.corrections or span.adjustments:
         kinds = (("events", span.events), ("corrections", span.corrections), ("adjustments", span.adjustments))
         lines += [("", "", f"  of that {word}", amount) for word, amount in kinds if amount]

@@ -14,12 +14,12 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedCol
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.dates import Dates
+from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import Client, calls
 from flowtally.client.call import Call
 from flowtally.permissions import create_for_owner
-from flowtally.units import human_bytes, human_count
+from flowtally.units import counted, human_bytes
 
 EXAMPLES: Final = """\
 \b
@@ -33,20 +33,25 @@ STEP_BYTES: Final = 64 * 1024 * 1024  # a line per this many where there is no t
 def export(
     account: Account,
     out: Annotated[
-        Path, typer.Option("--out", help="The file to write, for you alone; replaced when the export is whole.")
+        Path,
+        typer.Option(
+            "--out",
+            help="The file to write. Only you can read it. An old file is replaced when the export is complete.",
+        ),
     ],
     format: Annotated[
-        Literal["parquet", "csv"] | None, typer.Option("--format", help="Default: by the file's ending, else parquet.")
+        Literal["parquet", "csv"] | None,
+        typer.Option("--format", help="The format of the file. Default: by the ending of its name, else parquet."),
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
+    end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
     as_of: AsOf = None,
     held: Annotated[
-        bool, typer.Option("--held", help="Instead: the events that are held (see `flowtally held`).")
+        bool, typer.Option("--held", help="Write the events that are held instead (see `flowtally held`).")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Every event and correction of an account as one file; their sums are its usage, exactly."""
+    """Write every event and correction of an account to one file. Their sums are exactly its usage."""
     form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
     part = out.with_name(out.name + ".part")
     with ask.client() as client, client.stream(_wanted(client, account, start, end, form, as_of, held)) as download:
@@ -64,7 +69,7 @@ def export(
     if held:
         note(f"{printable(account)}: held events, {human_bytes(size)}")
         return
-    note(f"{printable(account)}: {human_count(rows)} rows up to block {block}, {human_bytes(size)}")
+    note(f"{printable(account)}: {counted(rows, 'row')} up to block {block}, {human_bytes(size)}")
 
 
 def _wanted(

@@ -35,20 +35,32 @@ Examples:
 def give(
     account: Account,
     amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="100GB, 1.5GiB, or a plain number in the pool's unit.")
+        str, typer.Argument(metavar="AMOUNT", help="Such as 100GB or 1.5GiB, or a plain number of bytes or requests.")
     ],
-    pool: Annotated[str, typer.Option("--pool", help="Whose products it pays.")] = "traffic",
-    source: Annotated[str, typer.Option("--source", help="order, sign, cdk, manual or any text.")] = "manual",
-    reference: Annotated[str, typer.Option("--reference", help="Your order number or any text.")] = "",
-    priority: Annotated[int, typer.Option("--priority", help="Lower is used first.")] = 100,
-    starts: Annotated[str | None, typer.Option("--starts", help="A date, or RFC 3339; default now.")] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="A date, or RFC 3339; default never.")] = None,
+    pool: Annotated[str, typer.Option("--pool", help="The pool: products that the same grants pay for.")] = "traffic",
+    source: Annotated[
+        str, typer.Option("--source", help="Where the grant comes from: order, sign, cdk, manual or any text.")
+    ] = "manual",
+    reference: Annotated[
+        str, typer.Option("--reference", help="Your own reference, such as an order or payment number.")
+    ] = "",
+    priority: Annotated[int, typer.Option("--priority", help="Grants with a lower number are used first.")] = 100,
+    starts: Annotated[
+        str | None,
+        typer.Option(
+            "--starts",
+            help="Beginning of the grant: a date, a word such as yesterday, or an instant (RFC 3339). Default: now.",
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="End of validity: a date or an instant (RFC 3339). Default: never.")
+    ] = None,
     once: Once = None,
     again: Again = False,
     json: Json = False,
 ) -> None:
-    """Give an amount to an account. Where it has a grant of the same source and reference it asks first (in a script:
-    it refuses), unless --again or --once is said."""
+    """Give an amount to an account. If it has a grant with the same source and reference, the command asks first (in a
+    script it refuses); --again and --once skip that."""
     size = parse(amount)
     with ask.client() as client:
         dates = Dates(client, account)
@@ -73,7 +85,7 @@ def give(
 
 @commands.command("list", epilog=example("flowtally grant list acme"))
 def list_all(account: Account, json: Json = False) -> None:
-    """All grants of an account as given; `flowtally balance` says what is left of them."""
+    """List all grants of an account, as given. `flowtally balance` says what is left of them."""
     with ask.client() as client:
         found = list(client.grants(account))
         units = _units(client, account) if found and not json else {}

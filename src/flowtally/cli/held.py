@@ -13,12 +13,16 @@ from flowtally.cli.output import Json, document, note, say, table, when
 from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.units import human_count
 
-commands = typer.Typer(name="held", help="Numbered events that wait for an account, a user or their time.", cls=Group)
+commands = typer.Typer(
+    name="held", help="Held events: numbered events that wait for an account, a user or their time.", cls=Group
+)
 
-Source = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
-Number = Annotated[int | None, typer.Option("--number", min=1, help="Only this number.")]
-Account = Annotated[str | None, typer.Option("--account", help="Only of this account.")]
-Code = Annotated[HeldCode | None, typer.Option("--code", help="Only those held for this reason.", metavar="CODE")]
+Source = Annotated[str | None, typer.Option("--source", help="Only events of this source.")]
+Number = Annotated[int | None, typer.Option("--number", min=1, help="Only the event with this number.")]
+Account = Annotated[str | None, typer.Option("--account", help="Only events of this account.")]
+Code = Annotated[
+    HeldCode | None, typer.Option("--code", help="Only events that are held for this reason.", metavar="CODE")
+]
 LIST: Final = """\
 \b
 Examples:
@@ -44,10 +48,10 @@ def list_held(
     number: Number = None,
     account: Account = None,
     code: Code = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 100,
     json: Json = False,
 ) -> None:
-    """The events that are held, and why."""
+    """List the events that are held, and why."""
     with ask.client() as client:
         found = list(islice(client.held(source=source, sequence=number, account=account, code=code), limit + 1))
     if json:
@@ -65,21 +69,23 @@ def list_held(
 def retry(
     source: Source = None, number: Number = None, account: Account = None, code: Code = None, json: Json = False
 ) -> None:
-    """Store now what may be stored; without options: of all."""
+    """Store the events that can be stored now. Without options: of all that are held."""
     with ask.client() as client:
         _show(client.retry_held(HeldFilter(source, number, account, code)), json)
 
 
 @commands.command("drop", epilog=DROP)
 def drop(
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with each number. It should name nobody.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why you do it. The text is kept on record; do not name a person in it.")
+    ],
     source: Source = None,
     number: Number = None,
     account: Account = None,
     code: Code = None,
     json: Json = False,
 ) -> None:
-    """Refuse them for good: they will never count."""
+    """Refuse held events for good. They will never count."""
     with ask.client() as client:
         _show(client.drop_held(HeldDrop(source, number, account, code, reason=reason)), json)
 

@@ -11,7 +11,7 @@ from flowtally.cli import unpaid
 from flowtally.cli.cells import cells, cut, left, shorten
 from flowtally.cli.layout import aligned
 from flowtally.cli.output import printable, say, width
-from flowtally.units import human_count, same_unit
+from flowtally.units import counted, human_count, same_unit
 
 TROUBLE: Final = "yellow"
 MAX_NAME: Final = 40
@@ -22,7 +22,7 @@ def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True
     if report.resumed_at:
         say(f"went on after line {human_count(report.resumed_lines)} (byte {human_count(report.resumed_at)})")
     kind = f" ({report.kind})" if report.kind else ""
-    say(f"{_number(report.lines, 'line')}{kind}: {_counts(report)}", style="bold")
+    say(f"{counted(report.lines, 'line')}{kind}: {_counts(report)}", style="bold")
     if report.read.requests or report.read.users:
         show_look(report.read, samples=samples)
     for note in report.notes if report.lines else ():
@@ -51,7 +51,7 @@ def show_look(look: Look, *, samples: bool = True) -> None:
         say("  largest users", style="bold")
         rows = [
             (_name(one.account, one.user, accounts), f"up {write(one.bytes_up)}",
-             f"down {write(one.bytes_down)}", _number(one.requests, "request"))
+             f"down {write(one.bytes_down)}", counted(one.requests, "request"))
             for one in look.largest
         ]  # fmt: skip
         for line in aligned(("", "", "", ""), rows, frozenset({1, 2, 3}))[1:]:
@@ -62,7 +62,7 @@ def show_look(look: Look, *, samples: bool = True) -> None:
             "  names that may be none" + (f", the first of {human_count(look.odd_users)}" if rest else ""),
             style=TROUBLE,
         )
-        odd = [(_name(one.account, one.user, accounts), _number(one.requests, "request"), one.why) for one in look.odd]
+        odd = [(_name(one.account, one.user, accounts), counted(one.requests, "request"), one.why) for one in look.odd]
         for line in aligned(("", "", ""), odd, frozenset({1}))[1:]:
             say(f"    {line}")
     if samples and look.samples:
@@ -166,10 +166,6 @@ def _fact(name: str, text: str) -> None:
     say(f"  {left(name, 8)}  {text}")
 
 
-def _number(count: int, what: str) -> str:
-    return f"{human_count(count)} {what}" + ("" if count == 1 else "s")
-
-
 def _quantities(look: Look) -> Iterator[int]:
     """What is written in one unit, so that users add up to the whole as they are written."""
     yield from (look.bytes_up, look.bytes_down)
@@ -179,7 +175,7 @@ def _quantities(look: Look) -> Iterator[int]:
 
 def _bytes(count: int, write: Callable[[int], str]) -> str:
     """For reading and for copying."""
-    digits = f"{human_count(count)} bytes"
+    digits = counted(count, "byte")
     return digits if count < 1000 else f"{write(count)} ({digits})"
 
 

@@ -41,7 +41,7 @@ from flowtally.cli.progress import Meter, meter
 from flowtally.client import ApiError, Client
 from flowtally.errors import ConfigError
 from flowtally.protocol import MAX_EVENTS
-from flowtally.units import human_count
+from flowtally.units import counted
 
 EXAMPLES: Final = """\
 \b
@@ -53,14 +53,14 @@ Examples:
   flowtally import - --format cloudevents --source nightly < events.ndjson
 
 \b
-Stop it (Ctrl-C) and run the same command again: it goes on where it was, and nothing counts twice.
-It ends with 3 if a line could not be read, or an event was refused or is held.
+You can stop it (Ctrl-C) and run the same command again: it goes on where it was, and nothing counts twice.
+The exit code is 3 if a line could not be read, or an event was refused or is held.
 """
 IMPORT_PATIENCE_S: Final = 60
 INTERRUPTED: Final = 130
 LOOK_LINES: Final = 1_000  # of a log that is new, before somebody says that it is read right
 
-WHOSE: Final = "Whose they are"
+WHOSE: Final = "Whose use the lines are"
 COUNTED: Final = "What counts"
 LOOKED: Final = "Look before it counts"
 
@@ -88,7 +88,8 @@ def import_log(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Logs, oldest first: plain, gzip, xz, bzip2, zstd, UTF-8 or UTF-16; - reads standard input.",
+            help="Logs, the oldest first: plain text, gzip, xz, bzip2 or zstd; UTF-8 or UTF-16. - "
+            "reads standard input.",
         ),
     ],
     format_name: FormatName = "",
@@ -107,39 +108,40 @@ def import_log(
         str,
         typer.Option(
             "--pattern",
-            help="REGEX over the whole line; its named groups replace what was read.",
+            help="A regular expression over the whole line. Its named groups replace what was read.",
             rich_help_panel=WRITTEN,
         ),
     ] = "",
     account: Annotated[
-        str, typer.Option("--account", help="Every line is this account's.", rich_help_panel=WHOSE)
+        str, typer.Option("--account", help="The account that every line belongs to.", rich_help_panel=WHOSE)
     ] = "",
     user_from: Annotated[
         str,
         typer.Option(
             "--user-from",
-            help="user, client, url or none, or FIELD:REGEX with groups account, user.",
+            help="Where the user's name stands: user, client, url or none; or FIELD:REGEX with groups "
+            "account and user.",
             rich_help_panel=WHOSE,
         ),
     ] = "user",
     product: Annotated[
-        str, typer.Option("--product", help="The product of lines that name none.", rich_help_panel=WHOSE)
+        str, typer.Option("--product", help="The product of lines that do not name one.", rich_help_panel=WHOSE)
     ] = "",
     skip_status: Annotated[
         list[int] | None,
-        typer.Option("--skip-status", help="Leave out lines of this status; repeatable.", rich_help_panel=WHOSE),
+        typer.Option("--skip-status", help="Leave out lines with this status. Repeatable.", rich_help_panel=WHOSE),
     ] = None,
     source: Annotated[
         str,
         typer.Option(
-            "--source", help="Name of the source; default made from the log's first line.", rich_help_panel=COUNTED
+            "--source", help="Name of the source. Default: made from the log's first line.", rich_help_panel=COUNTED
         ),
     ] = "",
     last_line: Annotated[
         bool,
         typer.Option(
             "--last-line",
-            help="Take a last line without newline, too: the log is finished, and it is no half line.",
+            help="Count a last line without newline, too: the log is finished, and the line is complete.",
             rich_help_panel=COUNTED,
         ),
     ] = False,
@@ -147,7 +149,7 @@ def import_log(
         bool,
         typer.Option(
             "--again",
-            help="Of a log that was imported with other options, read the lines that those could not read.",
+            help="If the log was imported before with other options: read the lines that could not be read then.",
             rich_help_panel=COUNTED,
         ),
     ] = False,
@@ -155,25 +157,32 @@ def import_log(
         Literal["refuse", "allow"],
         typer.Option(
             "--overlap",
-            help="What becomes of lines that stand in another source, or in this log before.",
+            help="What to do with lines that are stored already, under another source or earlier in this log.",
             rich_help_panel=COUNTED,
         ),
     ] = "refuse",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and show, store nothing; needs no server.", rich_help_panel=LOOKED)
+        bool,
+        typer.Option(
+            "--dry-run", help="Read and show, but store nothing. This needs no server.", rich_help_panel=LOOKED
+        ),
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", help="With --dry-run: read so many lines; 0: all.", min=0, rich_help_panel=LOOKED)
+        int,
+        typer.Option(
+            "--lines", help="With --dry-run: read only this many lines. 0 reads all.", min=0, rich_help_panel=LOOKED
+        ),
     ] = 0,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask whether a new log is read right.", rich_help_panel=LOOKED)
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask whether a new log is read correctly.", rich_help_panel=LOOKED),
     ] = False,
     json: Json = False,
     batch: Annotated[
         int,
         typer.Option(
             "--batch",
-            help="Events in one request. The server refuses one with more new users than max_new_users_per_request.",
+            help="Events in one request. Make it smaller if the server refuses a request with too many new users.",
             min=1,
             max=MAX_EVENTS,
         ),
@@ -307,7 +316,7 @@ def _standing(client: Client, log: LogFile, said: Declared, options: Reading) ->
     answer = run.known()
     if answer is None:
         return f"a new log: source {printable(run.source)}" if run.source else ""
-    return f"imported before: source {printable(run.source)}, {human_count(answer.sequence or 0)} events"
+    return f"imported before: source {printable(run.source)}, {counted(answer.sequence or 0, 'event')}"
 
 
 def _open(file: str) -> LogFile:

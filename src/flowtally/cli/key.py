@@ -14,7 +14,7 @@ from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 from flowtally.rights import Right, Scope
 
-commands = typer.Typer(name="key", help="Keys (credentials): make, list, change, rotate and revoke them.", cls=Group)
+commands = typer.Typer(name="key", help="Keys (credentials): create, list, change, rotate and revoke them.", cls=Group)
 
 COLUMNS: Final = (
     "id",
@@ -38,18 +38,25 @@ Examples:
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, from `flowtally key list`.")]
 From = Annotated[
     list[str] | None,
-    typer.Option("--from", metavar="ADDRESS", help="Where it may come from: an IP address or network; repeatable."),
+    typer.Option(
+        "--from", metavar="ADDRESS", help="An IP address or network that the key may be used from. Repeatable."
+    ),
 ]
 Expires = Annotated[
     str | None,
-    typer.Option("--expires", metavar="INSTANT", help="Refused from this date (UTC) or instant on."),
+    typer.Option(
+        "--expires", metavar="INSTANT", help="End of validity: a date (UTC) or an instant (RFC 3339). Default: never."
+    ),
 ]
 
 
 @commands.command("create", epilog=EXAMPLES)
 def create(
     account: Annotated[
-        str | None, typer.Argument(metavar="ACCOUNT", help="The account it belongs to; none for ingest and admin.")
+        str | None,
+        typer.Argument(
+            metavar="ACCOUNT", help="The account that the key belongs to. Keys of scope ingest and admin need none."
+        ),
     ] = None,
     scope: Annotated[
         Scope | None,
@@ -59,19 +66,22 @@ def create(
             "custom what --right says.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
+    name: Annotated[str, typer.Option("--name", help="A name for people to read.")] = "",
     more: Annotated[
         list[str] | None,
-        typer.Option("--right", metavar="RIGHT", help="Beyond its scope's, such as usage:read; repeatable."),
+        typer.Option(
+            "--right", metavar="RIGHT", help="A right beyond those of the scope, such as usage:read. Repeatable."
+        ),
     ] = None,
     sender: Annotated[
-        str | None, typer.Option("--sender", help="Whose sources it goes on with; see `flowtally sender list`.")
+        str | None,
+        typer.Option("--sender", help="The sender whose sources the key may write; see `flowtally sender list`."),
     ] = None,
     expires: Expires = None,
     addresses: From = None,
     json: Json = False,
 ) -> None:
-    """Make a key. Default scope: custom where a --right is named, account where an account is and no sender, else
+    """Create a key. Default scope: custom if --right is given; account if an ACCOUNT is given and no --sender; else
     ingest. Which rights there are and which scope has them: docs/reference/rights.md."""
     named = _rights(more or [])
     wanted: Scope = scope or ("custom" if named else "account" if account and sender is None else "ingest")
@@ -90,10 +100,10 @@ def create(
 
 @commands.command("list")
 def list_all(
-    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Only this account's keys.")] = None,
+    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Only keys of this account.")] = None,
     json: Json = False,
 ) -> None:
-    """Keys, without their secrets: when each was last used (to the minute), and when it ends or was revoked."""
+    """List keys, without their secrets: when each was last used (to the minute), and when it ends or was revoked."""
     with ask.client() as client:
         found = list(client.credentials(account))
     if json:
@@ -108,16 +118,20 @@ def list_all(
 )
 def change(
     key: Key,
-    name: Annotated[str | None, typer.Option("--name", help="What it is for.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="A name for people to read.")] = None,
     addresses: From = None,
-    anywhere: Annotated[bool, typer.Option("--from-anywhere", help="It may come from any address.")] = False,
+    anywhere: Annotated[bool, typer.Option("--from-anywhere", help="Let the key be used from any address.")] = False,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="INSTANT", help="An earlier end: a date (UTC) or an instant."),
+        typer.Option(
+            "--expires",
+            metavar="INSTANT",
+            help="End of validity: a date (UTC) or an instant (RFC 3339). It can only become earlier.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Change what a key is called, where it may come from (all its addresses are replaced), or end it earlier."""
+    """Change the name of a key, replace all its addresses, or end it earlier."""
     if anywhere and addresses:
         raise typer.BadParameter("--from and --from-anywhere contradict each other")
     end = Dates().instant(expires)
@@ -130,19 +144,26 @@ def change(
 @commands.command("rotate", epilog=example("flowtally key rotate crd_0199f2c47b3a7c11a1f0b2c3d4e5f610 --overlap 3600"))
 def rotate(
     key: Annotated[
-        str | None, typer.Argument(metavar="KEY", help="The key's id; default the one in FLOWTALLY_TOKEN itself.")
+        str | None, typer.Argument(metavar="KEY", help="The key's id. Default: the key in FLOWTALLY_TOKEN itself.")
     ] = None,
     overlap_s: Annotated[
-        int, typer.Option("--overlap", metavar="SECONDS", help="How long the old one still works; 0 ends it now.")
+        int,
+        typer.Option(
+            "--overlap", metavar="SECONDS", help="For how many seconds the old key still works. 0 ends it now."
+        ),
     ] = 86_400,
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="INSTANT", help="End of the new one; default that of the old one."),
+        typer.Option(
+            "--expires",
+            metavar="INSTANT",
+            help="End of validity of the new key: a date (UTC) or an instant (RFC 3339). Default: that of the old key.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a key that takes the place of another: the same sender, scope, account, addresses and name. Any key may
-    rotate itself. Run it again where the answer was lost: what was made and never used is revoked."""
+    """Replace a key by a new one with the same sender, scope, account, addresses and name. Any key may rotate itself.
+    If the answer was lost, run it again: a new key that was never used is revoked."""
     with ask.client() as client:
         wanted = RotateRequest(overlap_s=overlap_s, expires_at=Dates().instant(expires))
         made = client.rotate_credential(key or client.own_credential().id, wanted)
@@ -151,7 +172,7 @@ def rotate(
 
 @commands.command("revoke", epilog=example("flowtally key revoke crd_0199f2c47b3a7c11a1f0b2c3d4e5f610"))
 def revoke(key: Key, json: Json = False) -> None:
-    """End a key at once. What it wrote stays."""
+    """End a key at once. What was written with it stays."""
     with ask.client() as client:
         gone = client.revoke_credential(key)
     if json:
@@ -162,7 +183,7 @@ def revoke(key: Key, json: Json = False) -> None:
 
 @commands.command("confirm", epilog=example("flowtally key confirm"))
 def confirm(json: Json = False) -> None:
-    """Say that the keys of a restored backup were looked at: the warnings about them end."""
+    """Confirm that you looked at the keys of a restored backup. This ends the warnings about them."""
     with ask.client() as client:
         done = client.confirm_credentials()
     if json:

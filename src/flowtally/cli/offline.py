@@ -27,7 +27,7 @@ from flowtally.protocol import (
     MachineCheck,
     VerifyAnswer,
 )
-from flowtally.units import human_bytes, human_count
+from flowtally.units import counted, human_bytes, human_count
 
 if TYPE_CHECKING:
     from flowtally.care.job import Progress
@@ -74,7 +74,7 @@ Ends with 1 where a check fails. With --data no server is asked, and it may run 
 """
 STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
-Data = Annotated[str, typer.Option("--data", help="Data directory.")]
+Data = Annotated[str, typer.Option("--data", help="The data directory.")]
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory.")],
-    data: Annotated[Path, typer.Option("--data", help="New data directory: absent or empty.")],
+    data: Annotated[Path, typer.Option("--data", help="The new data directory. It must not exist, or be empty.")],
     ledger_url: Annotated[
         str | None,
         typer.Option(
@@ -101,22 +101,24 @@ def restore(
     usage_url: Annotated[
         str | None,
         typer.Option(
-            "--usage-url", help="An empty database of a ClickHouse server for usage. Default: the data directory."
+            "--usage-url",
+            help="Where usage goes: an empty database of a ClickHouse server. Default: the data directory.",
         ),
     ] = None,
     old_ledger: Annotated[
         str | None,
         typer.Option(
             "--old-ledger",
-            help="The ledger of before, a data directory or a URL: what it says is revoked is revoked here too.",
+            help="The ledger that was in use before: a data directory or a URL. Keys that are revoked "
+            "there are revoked here too.",
         ),
     ] = None,
     revoke_credentials: Annotated[
-        bool, typer.Option("--revoke-credentials", help="Revoke every key of the backup, and print a new one.")
+        bool, typer.Option("--revoke-credentials", help="Revoke every key of the backup, and print a new admin key.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Put a backup into an empty data directory, settle it, verify it, say what it has."""
+    """Restore a backup into an empty data directory, check it, and say what it holds."""
     if old_ledger is not None and revoke_credentials:
         raise typer.BadParameter("--old-ledger and --revoke-credentials: one of them is enough")
     # Imported here: the engine is for the processes that use it, other commands start without it.
@@ -160,26 +162,26 @@ def _show_keys(found: Revived, made_at: str) -> None:
         facts({"token": found.token})
         note("Keep it now: it administers, and is never shown again.")
     if found.ended:
-        note(f"{_keys(found.ended)} of the backup ended with it; {found.live} still valid.")
+        note(f"{counted(found.ended, 'key')} of the backup ended with it; {found.live} still valid.")
     if found.unconfirmed:
         note(
-            f"{_keys(found.live)} of the backup can be used as on {made_at}, also those that were revoked after it."
-            " Look at `flowtally key list`, revoke what nobody should use, then say `flowtally key confirm`: until then"
-            " the server and its doctor warn. If you have the ledger of before, --old-ledger does it."
+            f"{counted(found.live, 'key')} of the backup can be used as on {made_at}, also those that were revoked"
+            " after it. Look at `flowtally key list`, revoke what nobody should use, then say `flowtally key confirm`:"
+            " until then the server and its doctor warn. If you have the ledger of before, --old-ledger does it."
         )
-
-
-def _keys(count: int) -> str:
-    return "1 key" if count == 1 else f"{count} keys"
 
 
 def rebuild_keys(
     data: Data,
-    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
-    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    usage_url: Annotated[
+        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
+    ] = None,
+    keys_url: Annotated[
+        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make the event keys anew from the usage rows, block by block."""
+    """Make the event keys again from the usage rows, block by block."""
     from flowtally.care.rebuild import rebuild_keys as rebuild  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
@@ -191,7 +193,7 @@ def rebuild_keys(
         return
     facts(
         {
-            "events": f"{human_count(done.rows)} in {human_count(done.blocks)} blocks",
+            "events": f"{human_count(done.rows)} in {counted(done.blocks, 'block')}",
             "sources": human_count(done.sources),
             "owners known": human_count(done.owners or 0),
             "reasons kept": human_count(done.reasons or 0),
@@ -203,11 +205,15 @@ def rebuild_keys(
 
 def rebuild_roll_ups(
     data: Data,
-    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
-    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
+    usage_url: Annotated[
+        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
+    ] = None,
+    keys_url: Annotated[
+        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Compare the sums kept beside the usage rows with the rows, and make those anew that differ."""
+    """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""
     from flowtally.care.rebuild import rebuild_roll_ups as rebuild  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
@@ -251,11 +257,11 @@ def _progress(steps: Steps) -> Progress:
 
 def doctor(
     data: Annotated[
-        str | None, typer.Option("--data", help="Look at this data directory instead of asking a server.")
+        str | None, typer.Option("--data", help="Check this data directory instead of asking a server.")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Tell whether this machine keeps its promises, and what the installation holds."""
+    """Check whether this machine is fit for flowtally, and show what the installation holds."""
     if data is None:
         with ask.client() as client:
             answer = client.doctor()
@@ -296,8 +302,8 @@ def _figures(one: Installation) -> dict[str, str]:
         "accounts": human_count(one.accounts),
         "last block": f"{one.block}, received {one.received_at}" if one.received_at else "none",
         "lag": "" if one.lag_s is None else f"{one.lag_s:,.0f} s since then",
-        "waiting": f"{human_count(one.waiting_events)} events, {human_bytes(one.waiting_bytes)}",
-        "usage": f"{human_bytes(one.usage_bytes)} in {human_count(one.parts)} parts",
+        "waiting": f"{counted(one.waiting_events, 'event')}, {human_bytes(one.waiting_bytes)}",
+        "usage": f"{human_bytes(one.usage_bytes)} in {counted(one.parts, 'part')}",
         "keys": human_bytes(one.keys_bytes),
         "ledger": "" if one.ledger_bytes is None else human_bytes(one.ledger_bytes),
         "starts": f"{human_count(one.starts)}, the last stop was {'clean' if one.last_stop_clean else 'not clean'}",

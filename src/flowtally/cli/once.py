@@ -36,10 +36,10 @@ Once = Annotated[
         "--once",
         metavar="KEY",
         callback=_checked,
-        help="Do it once: the same command with the same key does nothing more, however often it is run.",
+        help="A key of your own, such as an order number: the same command with the same key is done only once.",
     ),
 ]
-Again = Annotated[bool, typer.Option("--again", help="Also where there is one of the same reference; do not ask.")]
+Again = Annotated[bool, typer.Option("--again", help="Do it even if there is one with the same reference. Do not ask.")]
 
 
 def given_once(client: Client, call: Call[T]) -> T:

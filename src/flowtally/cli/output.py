@@ -26,7 +26,9 @@ from flowtally.cli.layout import aligned, lay_out
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="As known at a past moment: the token of an earlier answer (--json), or an instant."),
+    typer.Option(
+        "--as-of", help="Show what was known at a past moment: the token of an earlier answer (--json), or an instant."
+    ),
 ]
 
 PIPE_WIDTH: Final = 100  # charts in a pipe, unless COLUMNS says otherwise

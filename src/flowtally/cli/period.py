@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.dates import Dates
+from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.quantities import BYTES, Write
@@ -23,7 +23,7 @@ from flowtally.protocol import (
 )
 from flowtally.units import human_count, same_unit
 
-commands = typer.Typer(name="period", help="Periods: close, list and show them; what came into closed ones.", cls=Group)
+commands = typer.Typer(name="period", help="Periods: close, list and show them, and what came later.", cls=Group)
 
 COLUMNS: Final = ("id", "from", "to", "bytes", "requests", "block", "closed")
 POOLS: Final = ("pool", "used", "bytes", "requests")
@@ -46,11 +46,12 @@ Examples:
 @commands.command("close", epilog=CLOSE)
 def close(
     account: Account,
-    start: Annotated[str, typer.Option("--from", help="A date or month in the account's zone, or RFC 3339.")],
-    end: Annotated[str, typer.Option("--to", help="A date or an instant, itself excluded; in the past.")],
+    start: Annotated[str, typer.Option("--from", help=FROM)],
+    end: Annotated[str, typer.Option("--to", help=TO)],
     json: Json = False,
 ) -> None:
-    """Freeze the statement of a span, for ever. What arrives later shows as an adjustment."""
+    """Close a period: its statement never changes again. The period must be over. What arrives later is shown as an
+    adjustment."""
     with ask.client() as client:
         begin, until = Dates(client, account).range(start, end)
         closed = client.close_period(account, PeriodRequest(begin or start, until or end))
@@ -62,7 +63,7 @@ def close(
 
 @commands.command("list", epilog=example("flowtally period list acme"))
 def list_all(account: Account, json: Json = False) -> None:
-    """All closed periods of an account, as they were frozen."""
+    """List all closed periods of an account, as they were frozen."""
     with ask.client() as client:
         found = list(client.periods(account))
     if json:
@@ -78,13 +79,14 @@ def show(
     period: Annotated[
         str,
         typer.Argument(
-            metavar="PERIOD", help="The period's id, from `flowtally period list`; `open`: what is pending."
+            metavar="PERIOD",
+            help="The period's id, from `flowtally period list`; or `open`, for what is in no statement yet.",
         ),
     ],
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """A closed period, and what came into it since; or `open`: what is in no statement yet."""
+    """Show a closed period, and what was added to it later; or `open`: what is in no statement yet."""
     with ask.client() as client:
         found = (
             client.open_period(account, as_of=as_of)
@@ -120,7 +122,7 @@ def _show_statement(one: PeriodAnswer) -> None:
     _show_pools(one.statement.pools, write)
     if one.statement.adjustments:
         say()
-        say("adjustments of earlier periods it took up", style="bold")
+        say("also in this statement: adjustments of earlier periods", style="bold")
         _show_adjusted(one.statement.adjustments)
 
 

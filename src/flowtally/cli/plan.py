@@ -16,7 +16,7 @@ from flowtally.client import Client, calls
 from flowtally.protocol import PlanAnswer, PlanRequest
 from flowtally.units import human_money
 
-commands = typer.Typer(name="plan", help="Plans: what accounts can buy.", cls=Group)
+commands = typer.Typer(name="plan", help="Plans: what accounts can buy with their money.", cls=Group)
 
 COLUMNS: Final = ("plan", "name", "pool", "amount", "price", "days", "status")
 CREATE: Final = """\
@@ -29,18 +29,22 @@ Examples:
 
 @commands.command("create", epilog=CREATE)
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for people to read.")],
     amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="100GB, 1.5GiB, or a plain number in the pool's unit.")
+        str, typer.Argument(metavar="AMOUNT", help="Such as 100GB or 1.5GiB, or a plain number of bytes or requests.")
     ],
-    price: Annotated[str, typer.Argument(metavar="PRICE", help="In the currency: 12.50.")],
-    pool: Annotated[str, typer.Option("--pool", help="Whose products it pays.")] = "traffic",
-    days: Annotated[int | None, typer.Option("--days", min=1, help="How long it lasts; default for ever.")] = None,
-    id: Annotated[str | None, typer.Option("--id", help="Its id, to buy it by; default made.")] = None,
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="Money in the server's currency, such as 12.50.")],
+    pool: Annotated[str, typer.Option("--pool", help="The pool: products that the same grants pay for.")] = "traffic",
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="How many days the grant lasts. Default: for ever.")
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", help="The plan's id, for buying it. Default: a generated one.")
+    ] = None,
     once: Once = None,
     json: Json = False,
 ) -> None:
-    """Offer an amount for a price. It cannot be changed later, only retired."""
+    """Offer an amount for a price. A plan cannot be changed later, only retired."""
     request = PlanRequest(name, parse(amount), money(price), pool, days, id)
     with ask.client() as client:
         _show(client, given_once(client, calls.create_plan(request, once=once)), json)
@@ -48,10 +52,10 @@ def create(
 
 @commands.command("list", epilog=example("flowtally plan list --retired"))
 def list_all(
-    retired: Annotated[bool, typer.Option("--retired", help="Also those that are no longer sold.")] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="Also plans that are no longer sold.")] = False,
     json: Json = False,
 ) -> None:
-    """All plans that can be bought."""
+    """List all plans that can be bought."""
     with ask.client() as client:
         found = list(client.plans(retired=retired))
         units = _units(client) if found and not json else {}
@@ -66,7 +70,7 @@ def retire(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, from `flowtally plan list`.")],
     json: Json = False,
 ) -> None:
-    """Sell a plan no more. What was bought stays."""
+    """Stop selling a plan. What was bought stays."""
     with ask.client() as client:
         _show(client, client.retire_plan(plan), json)
 

@@ -11,14 +11,14 @@ from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
 
-commands = typer.Typer(name="pool", help="Pools: products that are paid from the same grants.", cls=Group)
+commands = typer.Typer(name="pool", help="Pools: products that the same grants pay for.", cls=Group)
 
 Pool = Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")]
 
 
 @commands.command("list")
 def list_all(json: Json = False) -> None:
-    """All pools with the products mapped to them."""
+    """List all pools with the products mapped to them."""
     with ask.client() as client:
         found = list(client.pools())
     if json:
@@ -31,22 +31,22 @@ def list_all(json: Json = False) -> None:
 def create(
     pool: Pool,
     charge: Annotated[
-        Literal["bytes", "requests", "nothing"], typer.Option("--charge", help="What its grants pay.")
+        Literal["bytes", "requests", "nothing"], typer.Option("--charge", help="What its grants pay for.")
     ] = "bytes",
     json: Json = False,
 ) -> None:
-    """Make a pool. What it charges cannot be changed later."""
+    """Create a pool. What its grants pay for cannot be changed later."""
     with ask.client() as client:
         _show(client.create_pool(pool, PoolRequest(charge=charge)), json)
 
 
 @commands.command("map", epilog=example("flowtally pool map captcha-solver captcha"))
 def map_product(
-    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="The product as events name it.")],
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="The product, as events name it.")],
     pool: Pool,
     json: Json = False,
 ) -> None:
-    """Pay a product from a pool. A mapping that has been used is not changed."""
+    """Let the grants of a pool pay for a product. A mapping that has been used cannot be changed."""
     with ask.client() as client:
         answer = client.map_product(product, ProductRequest(pool=pool))
     if json:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from flowtally.agents.ship import Progress as Step
 from flowtally.cli.output import note, plain
 from flowtally.texts import printable
-from flowtally.units import human_count
+from flowtally.units import counted
 
 PIPE_STEP_LINES: Final = 100_000  # a pipe has no end to take a tenth of
 
@@ -52,7 +52,7 @@ class MovingBar:
         self._bar.stop()
 
     def show(self, step: Step) -> None:
-        events = f"{human_count(step.events)} events"
+        events = counted(step.events, "event")
         self._bar.update(self._task, total=step.total_bytes, completed=step.done_bytes, events=events)
 
 
@@ -76,5 +76,5 @@ class Lines:
         if tenth <= self._shown:
             return
         self._shown = tenth
-        far = f"{tenth * 10}%" if step.total_bytes else f"{human_count(step.lines)} lines"
-        note(f"{self._name} {far}, {human_count(step.events)} events")
+        far = f"{tenth * 10}%" if step.total_bytes else counted(step.lines, "line")
+        note(f"{self._name} {far}, {counted(step.events, 'event')}")

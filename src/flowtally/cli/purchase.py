@@ -28,7 +28,7 @@ Examples:
 def purchase(
     account: Account,
     plan: Annotated[
-        str | None, typer.Argument(metavar="[PLAN]", help="The plan to buy; without it: list what was bought.")
+        str | None, typer.Argument(metavar="[PLAN]", help="The plan to buy. Without it: list what was bought.")
     ] = None,
     once: Once = None,
     json: Json = False,

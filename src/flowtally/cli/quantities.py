@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from flowtally.units import exact_bytes, human_count, parse_amount, parse_money, same_unit
+from flowtally.units import counted, exact_bytes, human_count, parse_amount, parse_money, same_unit
 
 Write = Callable[[int], str]
 
@@ -15,12 +15,12 @@ BYTES: Final = "bytes"
 REQUESTS: Final = "requests"
 
 
-def amount(text: str) -> int:
-    """`100GB` or `250` as a whole number, or a usage error."""
+def amount(text: str, option: str | None = None) -> int:
+    """`100GB` or `250` as a whole number, or a usage error, which names the option that it was given with."""
     try:
         return parse_amount(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
+        raise typer.BadParameter(f"{error}", param_hint=option) from None
 
 
 def money(text: str) -> int:
@@ -39,7 +39,7 @@ def human(quantity: int, unit: str | None) -> str:
 def in_words(quantity: int, unit: str | None) -> str:
     """The same in a sentence or without a heading, where digits alone could be anything: `3 requests`."""
     if unit == REQUESTS:
-        return f"{human_count(quantity)} {'request' if quantity == 1 else 'requests'}"
+        return counted(quantity, "request")
     return human(quantity, unit)
 
 

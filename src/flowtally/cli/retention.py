@@ -28,11 +28,13 @@ a backup first.
 
 
 def retention(
-    run: Annotated[bool, typer.Option("--run", help="Roll up now what is old enough.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be rolled up.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Roll up now all rows that are old enough.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be rolled up, and change nothing.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Since when rows are kept as they came in; roll older ones up by quarter hours."""
+    """Show from when on single rows are kept; or replace older ones by sums of quarter hours (roll them up)."""
     if run and dry_run:
         raise typer.BadParameter("either --run or --dry-run")
     with ask.client() as client:

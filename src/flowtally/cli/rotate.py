@@ -22,11 +22,16 @@ afterwards. Cut short, everything opens, and the same command goes on. A backup 
 
 
 def rotate_key(
-    data: Annotated[str, typer.Option("--data", help="Data directory.")],
-    ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
+    data: Annotated[str, typer.Option("--data", help="The data directory.")],
+    ledger_url: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Encrypt all kept secrets with a new key, and forget the old one."""
+    """Encrypt all stored secrets with a new key, and forget the old key."""
     from flowtally.care.rotate import rotate_key as rotate  # noqa: PLC0415 - most commands start without the stores
 
     config = configured_for(data, ledger_url=ledger_url)

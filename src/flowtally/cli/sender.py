@@ -11,7 +11,7 @@ from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import SenderAnswer
 
-commands = typer.Typer(name="sender", help="Senders: who owns sources, whichever key it has.", cls=Group)
+commands = typer.Typer(name="sender", help="Senders: the owners of sources. A sender can have several keys.", cls=Group)
 
 COLUMNS: Final = ("id", "account", "name", "created")
 Sender = Annotated[str, typer.Argument(metavar="SENDER", help="The sender's id, from `flowtally sender list`.")]
@@ -19,10 +19,10 @@ Sender = Annotated[str, typer.Argument(metavar="SENDER", help="The sender's id, 
 
 @commands.command("list", epilog=example("flowtally sender list --account acme"))
 def list_all(
-    account: Annotated[str | None, typer.Option("--account", help="Only those bound to this account.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only senders of this account.")] = None,
     json: Json = False,
 ) -> None:
-    """All senders. Which keys are whose: `flowtally key list`; which sources: `flowtally source list`."""
+    """List all senders. `flowtally key list` says which keys they have, `flowtally source list` which sources."""
     with ask.client() as client:
         found = list(client.senders(account))
     if json:
@@ -33,7 +33,7 @@ def list_all(
 
 @commands.command("show")
 def show(sender: Sender, json: Json = False) -> None:
-    """One sender."""
+    """Show one sender."""
     with ask.client() as client:
         _show(client.sender(sender), json)
 
@@ -43,10 +43,10 @@ def show(sender: Sender, json: Json = False) -> None:
 )
 def rename(
     sender: Sender,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="For people: nothing hangs on it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for people to read.")],
     json: Json = False,
 ) -> None:
-    """Call a sender something else."""
+    """Give a sender another name."""
     with ask.client() as client:
         _show(client.rename_sender(sender, name), json)
 

@@ -36,23 +36,39 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 def serve(
-    data: Annotated[str | None, typer.Option("--data", help="Data directory; default by platform.")] = None,
-    host: Annotated[str | None, typer.Option("--host", help="Address to listen at; default 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port; default 8120, 0 takes a free one.")] = None,
-    tls_cert: Annotated[str | None, typer.Option("--tls-cert", help="PEM file of the certificate: HTTPS.")] = None,
-    tls_key: Annotated[str | None, typer.Option("--tls-key", help="PEM file of its key.")] = None,
-    allow_clear_text: Annotated[
-        bool | None, typer.Option("--allow-clear-text", help="Listen beyond this machine without TLS.")
+    data: Annotated[
+        str | None, typer.Option("--data", help="The data directory. Default: depends on the platform.")
     ] = None,
-    usage_url: Annotated[str | None, typer.Option("--usage-url", help="Where usage is kept.")] = None,
-    ledger_url: Annotated[str | None, typer.Option("--ledger-url", help="Where promises are kept.")] = None,
-    keys_url: Annotated[str | None, typer.Option("--keys-url", help="Where event keys are kept.")] = None,
-    backup_dir: Annotated[str | None, typer.Option("--backup-dir", help="Where backups are made.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen at. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port. 0 takes a free one. Default: 8120.")] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", help="PEM file of the certificate. With it the server speaks HTTPS.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", help="PEM file of the certificate's key.")] = None,
+    allow_clear_text: Annotated[
+        bool | None, typer.Option("--allow-clear-text", help="Allow other machines to connect without TLS.")
+    ] = None,
+    usage_url: Annotated[
+        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
+    ] = None,
+    ledger_url: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
+        ),
+    ] = None,
+    keys_url: Annotated[
+        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
+    ] = None,
+    backup_dir: Annotated[
+        str | None,
+        typer.Option("--backup-dir", help="The directory for backups. Default: `backups` in the data directory."),
+    ] = None,
     log_format: Annotated[str | None, typer.Option("--log-format", help=help_of("log_format"))] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help=help_of("log_level"))] = None,
     json: Json = False,
 ) -> None:
-    """Start the server and serve until Ctrl-C or SIGTERM."""
+    """Start the server. It runs until Ctrl-C or SIGTERM."""
     config = configured(
         data=data,
         host=host,

@@ -13,7 +13,7 @@ from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.protocol import CounterAnswer, SourceDetail
 from flowtally.units import human_bytes, human_count
 
-commands = typer.Typer(name="source", help="Sources: where each stands, and whose it is.", cls=Group)
+commands = typer.Typer(name="source", help="Sources: how far each has come, and who owns it.", cls=Group)
 
 COLUMNS: Final = ("source", "kind", "number", "sender")
 COUNTERS: Final = ("counter", "state", "account", "user", "up", "down", "requests", "read", "flag")
@@ -27,12 +27,12 @@ Example:
 @commands.command("list", epilog=example("flowtally source list --sender snd_0199f2c47b3a7c11a1f0b2c3d4e5f611"))
 def list_all(
     sender: Annotated[
-        str | None, typer.Option("--sender", help="Only those of this sender, by its id; '': those of nobody.")
+        str | None, typer.Option("--sender", help="Only sources of this sender (its id). '': sources that nobody owns.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 1000,
     json: Json = False,
 ) -> None:
-    """Sources in the order they were first written. An ingest key sees its own."""
+    """List sources in the order in which they were first written. A key of scope ingest sees its own sources."""
     with ask.client() as client:
         found = list(islice(client.sources(sender), limit + 1))
     if json:
@@ -49,11 +49,11 @@ def list_all(
 @commands.command("counters", epilog=example("flowtally source counters xray-1 --prefix user"))
 def list_counters(
     source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
-    prefix: Annotated[str, typer.Option("--prefix", help="Only counters whose names begin so.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 1000,
+    prefix: Annotated[str, typer.Option("--prefix", help="Only counters whose names begin with this.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 1000,
     json: Json = False,
 ) -> None:
-    """What the counters of a source stand at, as they were last read."""
+    """List the counters of a source, with their values when they were last read."""
     with ask.client() as client:
         found = list(islice(client.counters(source, prefix), limit + 1))
     if json:
@@ -70,10 +70,12 @@ def list_counters(
 @commands.command("hand-over", epilog=HAND_OVER)
 def hand_over(
     source: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
-    sender: Annotated[str, typer.Argument(metavar="SENDER", help="Whose it shall be: the sender's id.")],
+    sender: Annotated[
+        str, typer.Argument(metavar="SENDER", help="The new owner: the sender's id, from `flowtally sender list`.")
+    ],
     json: Json = False,
 ) -> None:
-    """Give a source to another sender: from now on only that one's keys, and administrators, write it."""
+    """Give a source to another sender. From now on only that sender's keys, and administrators, write it."""
     with ask.client() as client:
         now = client.hand_over_source(source, sender)
     if json:

@@ -17,7 +17,7 @@ from flowtally.cli.quantities import human, in_words
 from flowtally.client import ApiError, Client
 from flowtally.edges import parse_instant
 from flowtally.protocol import NeverPaid, NeverPaidEvents
-from flowtally.units import human_count
+from flowtally.units import counted, human_count
 
 STYLE: Final = "yellow"
 DEFAULT_POOL: Final = "traffic"
@@ -36,14 +36,14 @@ def show(account: str, found: Sequence[NeverPaid], *, user: str = "", pool: str 
 def show_events(found: Sequence[NeverPaidEvents], more: int) -> None:
     """The same of events that were sent."""
     for one in found:
-        what, are, it = ("event", "is", "it") if one.events == 1 else ("events", "are", "them")
+        are, it = ("is", "it") if one.events == 1 else ("are", "them")
         amount = f" ({human(one.amount, one.unit)})" if one.unit == "bytes" else ""
         began = _what(one.account, one.began, one.grant, one.user, one.before)
-        count = human_count(one.events)
-        _say(f"{count} {what}{amount} {are} dated before {one.before}, when {began}; nothing will pay for {it}.")
+        events = counted(one.events, "event")
+        _say(f"{events}{amount} {are} dated before {one.before}, when {began}; nothing will pay for {it}.")
         say(f"  {_way_out(one.account, one.pool, one.amount, one.first, one.user)}")
     if more:
-        say(f"and so of {human_count(more)} more; `flowtally balance ACCOUNT` tells", style=STYLE)
+        say(f"The same is true of {human_count(more)} more: see `flowtally balance ACCOUNT`.", style=STYLE)
 
 
 def show_after(client: Client, account: str, pool: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from flowtally.cli import ask, output
 from flowtally.cli.cells import cells, left
 from flowtally.cli.chart import Bar, chart
-from flowtally.cli.dates import Dates
+from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
@@ -46,45 +46,58 @@ Row = dict[str, str | int | None]
 
 def usage(
     account: Annotated[
-        str | None, typer.Argument(metavar="[ACCOUNT]", help="The account's id; none with --all.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[ACCOUNT]", help="The account's id. With --all give none.", show_default=False),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All accounts together (for keys of no account).")] = False,
-    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All accounts together. The key must not belong to an account.")
+    ] = False,
+    start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
+    end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
     tz: Annotated[
-        str | None, typer.Option("--tz", help="IANA zone of the days; default the account's, UTC with --all.")
+        str | None,
+        typer.Option(
+            "--tz", help="Time zone of the days (IANA), such as Asia/Kolkata. Default: the account's; with --all UTC."
+        ),
     ] = None,
-    bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
+    bucket: Annotated[Bucket, typer.Option("--bucket", help="The length of one row of the answer.")] = "day",
     by: Annotated[
         list[str] | None,
         typer.Option(
             "--by",
-            help="Split by user, product, status, source, label:NAME or, with --all, account; repeatable, or with "
-            r"commas (in a NAME: \, and \\).",
+            help="Split by user, product, status, source, label:NAME or, with --all, account. Repeatable, or with "
+            r"commas; in a NAME write \, for a comma and \\ for a backslash.",
         ),
     ] = None,
     accounts: Annotated[
-        list[str] | None, typer.Option("--account", help="With --all: only this account; repeatable.")
+        list[str] | None, typer.Option("--account", help="With --all: only this account. Repeatable.")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", help="With --all: the largest groups, the others as one.")] = None,
-    top_by: Annotated[Literal["bytes", "requests"], typer.Option("--top-by", help="What --top counts.")] = "bytes",
-    user: Annotated[list[str] | None, typer.Option("--user", help="Only this user; repeatable.")] = None,
-    product: Annotated[list[str] | None, typer.Option("--product", help="Only this product; repeatable.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", help="With --all: show this many of the largest groups, and the others as one."),
+    ] = None,
+    top_by: Annotated[
+        Literal["bytes", "requests"], typer.Option("--top-by", help="What makes a group large, for --top.")
+    ] = "bytes",
+    user: Annotated[list[str] | None, typer.Option("--user", help="Only this user. Repeatable.")] = None,
+    product: Annotated[list[str] | None, typer.Option("--product", help="Only this product. Repeatable.")] = None,
     fill: Annotated[
         Literal["zero", "none"] | None,
         typer.Option(
             "--fill",
-            help="Whether spans without use get a row of zeros. Default: zero; none for bars that are split with --by.",
+            help="Rows for times without use. zero: a row of zeros. none: no row. Default: zero; none "
+            "for bars that are split with --by.",
         ),
     ] = None,
     as_of: AsOf = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     arrow: Annotated[
-        Path | None, typer.Option("--arrow", help="Write an Arrow stream to this file, for you alone.")
+        Path | None, typer.Option("--arrow", help="Write an Arrow stream to this file. Only you can read the file.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """What an account used, or all of them, over a calendar in any zone."""
+    """Show what an account used, in rows of an hour, a day, a month ..., in any time zone. With --all: all accounts
+    together."""
     if csv + json + (arrow is not None) > 1:
         raise typer.BadParameter("choose one of --csv, --arrow and --json")
     if (account is None) != everything:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from flowtally.cli import ask, chart, output, unpaid
 from flowtally.cli.account import Account
-from flowtally.cli.dates import At, Dates
+from flowtally.cli.dates import FROM, TO, At, Dates
 from flowtally.cli.erasing import finished
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
@@ -37,7 +37,7 @@ from flowtally.protocol import (
 from flowtally.units import human_bytes, human_count
 
 commands = typer.Typer(
-    name="user", help="Users of an account: make, change, rename and delete them; their purses.", cls=Group
+    name="user", help="Users of an account: create, change, rename and delete them; limits and balances.", cls=Group
 )
 
 COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")
@@ -75,40 +75,64 @@ Examples:
   flowtally user erase acme usr_0199f2c47b3a7c11a1f0b2c3d4e5f607 --yes --json
 
 \b
-Backups and exports made before still hold the name and the labels.
+Backups and exports that were made before still hold the name and the labels.
 Stopping this command with Ctrl-C does not stop the server, which goes on.
 """
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id or present name.")]
-Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="10GB, 1.5GiB, or a plain number in the pool's unit.")]
-LimitAmount = Annotated[str | None, typer.Option("--limit", help="5GB, or a plain number; counts, stops nothing.")]
+Amount = Annotated[
+    str, typer.Argument(metavar="AMOUNT", help="Such as 100GB or 1.5GiB, or a plain number of bytes or requests.")
+]
+LimitAmount = Annotated[
+    str | None,
+    typer.Option(
+        "--limit",
+        help="The most it should use, such as 5GB or a plain number. flowtally counts; it does not stop traffic.",
+    ),
+]
 Unit = Annotated[Literal["bytes", "requests"], typer.Option("--unit", help="What the limit counts.")]
 Window = Annotated[
     Literal["lifetime", "day", "month"],
-    typer.Option("--window", help="Since when it counts: ever, or the day or month of the account's zone."),
+    typer.Option(
+        "--window",
+        help="The time that the limit is for: all use (lifetime), or each day or month in the account's time zone.",
+    ),
 ]
-Product = Annotated[str | None, typer.Option("--product", help="What the user is for; any text.")]
+Product = Annotated[str | None, typer.Option("--product", help="The product that the user is for.")]
 Status = Literal["active", "disabled"]
 Password = Annotated[
-    bool, typer.Option("--password", help="Set a password: asked for, or the first line of standard input.")
+    bool,
+    typer.Option(
+        "--password", help="Set a password. The command asks for it, or reads the first line of standard input."
+    ),
 ]
 
 
 @commands.command("create", epilog=CREATE)
 def create(
     account: Account,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Borne once in the account while in use.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The user's name. Two users of an account cannot have the same name at the same time."
+        ),
+    ],
     product: Product = None,
     limit: LimitAmount = None,
     unit: Unit = "bytes",
     window: Window = "lifetime",
     funded: Annotated[
-        bool, typer.Option("--funded", help="Paid only by what is allocated to it; cannot be changed later.")
+        bool,
+        typer.Option(
+            "--funded",
+            help="Give the user a balance of its own, filled with `flowtally user allocate`. This "
+            "cannot be changed later.",
+        ),
     ] = False,
     password: Password = False,
     json: Json = False,
 ) -> None:
-    """Make a user, or manage from now on the one that traffic brought under this name."""
+    """Create a user. If traffic has already made a user with this name, you manage that user from now on."""
     request = UserRequest(
         name=name,
         product=product,
@@ -123,15 +147,15 @@ def create(
 @commands.command("list", epilog=LIST)
 def list_all(
     account: Account,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Also those that were deleted.")] = False,
-    pool: Annotated[str | None, typer.Option("--pool", help="Only users whose product this pool pays.")] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Also users that were deleted.")] = False,
+    pool: Annotated[str | None, typer.Option("--pool", help="Only users whose product belongs to this pool.")] = None,
     product: Annotated[str | None, typer.Option("--product", help="Only users of this product.")] = None,
-    used: Annotated[bool, typer.Option("--usage", help="With all that each ever used.")] = False,
+    used: Annotated[bool, typer.Option("--usage", help="Also show what each user has used in total.")] = False,
     exceeded: Annotated[bool, typer.Option("--exceeded", help="Only users who are over their limit now.")] = False,
     json: Json = False,
 ) -> None:
-    """All users of an account, and who of them is disabled or over the limit. Most are made the first time their name
-    is seen. flowtally counts; it does not stop traffic by itself: let your proxy refuse those users."""
+    """List all users of an account, and who of them is disabled or over the limit. Most are made the first time their
+    name is seen. flowtally counts; it does not stop traffic by itself: let your proxy refuse those users."""
     with ask.client() as client:
         which = {"deleted": deleted, "usage": used, "limits": True, "exceeded": exceeded}
         found = list(client.users(account, pool=pool, product=product, **which))
@@ -149,7 +173,7 @@ def list_all(
 
 @commands.command("show", epilog=example("flowtally user show acme alice"))
 def show(account: Account, user: User, json: Json = False) -> None:
-    """One user, and what it was called before."""
+    """Show one user, and its earlier names."""
     with ask.client() as client:
         found = client.user(account, user)
         if json:
@@ -163,7 +187,7 @@ def show(account: Account, user: User, json: Json = False) -> None:
 
 @commands.command("password", epilog=example("flowtally user password acme alice"))
 def password(account: Account, user: User, json: Json = False) -> None:
-    """A user's password, in clear, as the one line that is printed."""
+    """Print a user's password, in clear text, on one line."""
     with ask.client() as client:
         found = client.user_password(account, user)
     if json:
@@ -182,13 +206,16 @@ def change(
     unit: Unit = "bytes",
     window: Window = "lifetime",
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take the limit away.")] = False,
-    status: Annotated[Status | None, typer.Option("--status", help="Tells whether it may go on.")] = None,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="The new status. It stops no traffic by itself.")
+    ] = None,
     password: Password = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="Take the password away.")] = False,
     json: Json = False,
 ) -> None:
-    """Change what is given. A new limit replaces the old one, unit and window included. Neither a limit nor a status
-    stops traffic by itself: ask who is over (`flowtally user list ACCOUNT --exceeded`), and let your proxy refuse."""
+    """Change what you give, and nothing else. A new limit replaces the old one, with its unit and window. Neither a
+    limit nor a status stops traffic by itself: ask who is over (`flowtally user list ACCOUNT --exceeded`), and let
+    your proxy refuse."""
     for given, taken, option in (
         (product is not None, no_product, "product"),
         (limit is not None, no_limit, "limit"),
@@ -213,14 +240,15 @@ def rename(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     json: Json = False,
 ) -> None:
-    """Give a user another name from now on. Its use so far stays its own; the old name is free."""
+    """Give a user another name from now on. Its use so far stays its own; the old name is free again."""
     with ask.client() as client:
         _show(client.change_user(account, user, UserChange(name=name)), json)
 
 
 @commands.command("delete", epilog=example("flowtally user delete acme alice"))
 def delete(account: Account, user: User, json: Json = False) -> None:
-    """Free a user's name from now on. Its use stays on record; what a funded user has not spent goes back."""
+    """Delete a user: its name is free from now on. Its use stays on record. A funded user's unspent amount goes back
+    to the account."""
     with ask.client() as client:
         _show(client.delete_user(account, user), json)
 
@@ -229,10 +257,10 @@ def delete(account: Account, user: User, json: Json = False) -> None:
 def erase(
     account: Account,
     user: User,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: there is no way back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Erasing cannot be undone.")] = False,
     json: Json = False,
 ) -> int:
-    """Take a user's name and labels away for ever; no total changes. Deletes the user where it is in use."""
+    """Erase a user's name and labels for ever. No total changes. A user that is in use is deleted, too."""
     if not yes:
         typer.confirm(f"Erase the name and all labels of {printable(user)} for ever?", abort=True, err=True)
     with ask.client() as client:
@@ -252,14 +280,14 @@ def allocate(
     account: Account,
     user: User,
     amount: Amount,
-    pool: Annotated[str, typer.Option("--pool", help="From which pool of the account.")] = "traffic",
+    pool: Annotated[str, typer.Option("--pool", help="The pool: products that the same grants pay for.")] = "traffic",
     expires: Annotated[
-        str | None, typer.Option("--expires", help="When what is unspent is lost: a date or RFC 3339; default never.")
+        str | None, typer.Option("--expires", help="End of validity: a date or an instant (RFC 3339). Default: never.")
     ] = None,
     once: Once = None,
     json: Json = False,
 ) -> None:
-    """Pass traffic of the account on to a funded user; refused when the account's balance does not cover it."""
+    """Give traffic of the account to a funded user. This is refused if the account's balance does not cover it."""
     with ask.client() as client:
         request = AllocationRequest(parse(amount), pool, Dates(client, account).instant(expires))
         made = given_once(client, calls.allocate(account, user, request, once=once))
@@ -272,14 +300,20 @@ def allocate(
 def take_back(
     account: Account,
     user: User,
-    allocation: Annotated[str, typer.Argument(metavar="ALLOCATION", help="Its id, from `flowtally user balance`.")],
+    allocation: Annotated[
+        str, typer.Argument(metavar="ALLOCATION", help="The allocation's id, from `flowtally user balance`.")
+    ],
     amount: Annotated[
-        str | None, typer.Argument(metavar="AMOUNT", help="How much; left out: all that is unspent.")
+        str | None,
+        typer.Argument(
+            metavar="AMOUNT",
+            help="Such as 100GB or 1.5GiB, or a plain number of bytes or requests. Default: all that is unspent.",
+        ),
     ] = None,
     once: Once = None,
     json: Json = False,
 ) -> None:
-    """Take back what a user has not spent of an allocation."""
+    """Take back what a funded user has not spent of an allocation."""
     with ask.client() as client:
         request = ReturnRequest(amount=None if amount is None else parse(amount))
         back = given_once(client, calls.take_back(account, user, allocation, request, once=once))
@@ -290,17 +324,20 @@ def take_back(
 def usage(
     account: Account,
     user: User,
-    start: Annotated[str | None, typer.Option("--from", help="A date, a month, yesterday, or RFC 3339.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="A date or an instant, itself excluded.")] = None,
-    tz: Annotated[str | None, typer.Option("--tz", help="IANA zone of the days; default the account's.")] = None,
-    bucket: Annotated[Bucket, typer.Option("--bucket", help="How finely to cut.")] = "day",
+    start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
+    end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
+    tz: Annotated[
+        str | None,
+        typer.Option("--tz", help="Time zone of the days (IANA), such as Asia/Kolkata. Default: the account's."),
+    ] = None,
+    bucket: Annotated[Bucket, typer.Option("--bucket", help="The length of one row of the answer.")] = "day",
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="Split by product, status, source or label:NAME; repeatable.")
+        list[str] | None, typer.Option("--by", help="Split by product, status, source or label:NAME. Repeatable.")
     ] = None,
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """What a user used, whatever it was called then."""
+    """Show what a user used, also under earlier names."""
     with ask.client() as client:
         dates = Dates(client, account, tz)
         start, end = dates.range(start, end)
@@ -321,7 +358,7 @@ def balance(
     as_of: AsOf = None,
     json: Json = False,
 ) -> None:
-    """Where a user stands with its limit, and what a funded user has left."""
+    """Show what is left of a user's limit, and of a funded user's own balance."""
     with ask.client() as client:
         dates = Dates(client, account)
         answer = client.user_balance(account, user, at=dates.instant(at), as_of=dates.known(as_of))

@@ -29,22 +29,28 @@ Examples:
   flowtally voucher create acme 10GB --days 30 --once batch-7
   flowtally voucher create acme 1000 --pool api
 """
-Voucher = Annotated[str, typer.Argument(metavar="VOUCHER", help="Its id, or its code.")]
+Voucher = Annotated[str, typer.Argument(metavar="VOUCHER", help="The voucher's id or its code.")]
 
 
 @commands.command("create", epilog=CREATE)
 def create(
     account: Account,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Of each: 1GB, 1.5GiB, or a plain number.")],
-    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 1,
-    pool: Annotated[str, typer.Option("--pool", help="From which pool of the account.")] = "traffic",
+    amount: Annotated[
+        str,
+        typer.Argument(
+            metavar="AMOUNT",
+            help="The amount of each voucher, such as 100GB or 1.5GiB, or a plain number of bytes or requests.",
+        ),
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many vouchers to make.")] = 1,
+    pool: Annotated[str, typer.Option("--pool", help="The pool: products that the same grants pay for.")] = "traffic",
     days: Annotated[
-        int, typer.Option("--days", min=1, help="How long what it is redeemed into lasts.")
+        int, typer.Option("--days", min=1, help="How many days the grant lasts, once the voucher is redeemed.")
     ] = DEFAULT_DURATION_S // DAY_S,
     once: Once = None,
     json: Json = False,
 ) -> None:
-    """Set traffic of the account aside in codes; refused when its balance does not cover all of them."""
+    """Create vouchers from the account's own traffic. This is refused if its balance does not cover all of them."""
     request = VoucherRequest(amount=parse(amount), count=count, pool=pool, duration_s=days * DAY_S)
     with ask.client() as client:
         made = given_once(client, calls.create_vouchers(account, request, once=once)).items
@@ -54,31 +60,31 @@ def create(
 @commands.command("list", epilog=example("flowtally voucher list acme --status unused"))
 def list_all(
     account: Account,
-    status: Annotated[VoucherStatus | None, typer.Option("--status", help="Only those of this status.")] = None,
+    status: Annotated[VoucherStatus | None, typer.Option("--status", help="Only vouchers with this status.")] = None,
     json: Json = False,
 ) -> None:
-    """All vouchers the account created, with their codes."""
+    """List all vouchers that the account created, with their codes."""
     with ask.client() as client:
         _show_all(client, account, list(client.vouchers(account, status=status)), json)
 
 
 @commands.command("show", epilog=example("flowtally voucher show acme vch_0199f2c47b3a7c11a1f0b2c3d4e5f60d"))
 def show(account: Account, voucher: Voucher, json: Json = False) -> None:
-    """One voucher, and which account used it."""
+    """Show one voucher, and which account used it."""
     with ask.client() as client:
         _show(client, client.voucher(account, _id(client, account, voucher)), json)
 
 
 @commands.command("revoke", epilog=example("flowtally voucher revoke acme vch_0199f2c47b3a7c11a1f0b2c3d4e5f60d"))
 def revoke(account: Account, voucher: Voucher, json: Json = False) -> None:
-    """Take an unused voucher back: its amount is the account's again."""
+    """Take an unused voucher back. Its amount returns to the account."""
     with ask.client() as client:
         _show(client, client.revoke_voucher(account, _id(client, account, voucher)), json)
 
 
 @commands.command("redeem", epilog=example("flowtally voucher redeem beta   (asks for the code)"))
 def redeem(account: Account, json: Json = False) -> None:
-    """Turn a voucher into a grant to the account. The code is asked for, or read from standard input."""
+    """Redeem a voucher: the account gets a grant. The command asks for the code, or reads it from standard input."""
     with ask.client() as client:
         made = client.redeem_voucher(account, RedemptionRequest(_ask_code()))
         if json:

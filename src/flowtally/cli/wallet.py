@@ -34,12 +34,12 @@ Examples:
   flowtally wallet adjust acme 12.50 --reason refund --reference ord_0199f2c47b3a7c11a1f0b2c3d4e5f60c
 """
 
-Reference = Annotated[str, typer.Option("--reference", help="The payment's number, a purchase, or any text.")]
+Reference = Annotated[str, typer.Option("--reference", help="Your own reference, such as an order or payment number.")]
 
 
 @commands.command("show", epilog=example("flowtally wallet show acme"))
 def show(account: Account, json: Json = False) -> None:
-    """What the wallet holds."""
+    """Show how much money the wallet holds."""
     with ask.client() as client:
         found = client.wallet(account)
     if json:
@@ -50,7 +50,7 @@ def show(account: Account, json: Json = False) -> None:
 
 @commands.command("entries", epilog=example("flowtally wallet entries acme"))
 def entries(account: Account, json: Json = False) -> None:
-    """Everything that moved the wallet, in the order it happened."""
+    """List everything that changed the wallet, the oldest entry first."""
     with ask.client() as client:
         found = list(client.wallet_entries(account))
     if json:
@@ -62,14 +62,14 @@ def entries(account: Account, json: Json = False) -> None:
 @commands.command("deposit", epilog=DEPOSIT)
 def deposit(
     account: Account,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency: 50 or 12.34.")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Money in the server's currency, such as 12.50.")],
     reference: Reference = "",
     once: Once = None,
     again: Again = False,
     json: Json = False,
 ) -> None:
-    """Put money that came in into the wallet. Where it has a deposit of the same reference it asks first (in a script:
-    it refuses), unless --again or --once is said."""
+    """Add money that came in to the wallet. If it has a deposit with the same reference, the command asks first (in a
+    script it refuses); --again and --once skip that."""
     request = DepositRequest(money(amount), reference)
     with ask.client() as client:
         look_for(reference, once, again, lambda: _same(client, account, "deposit", reference))
@@ -80,15 +80,18 @@ def deposit(
 @commands.command("adjust", epilog=ADJUST, cls=Signed)
 def adjust(
     account: Account,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In the currency; -12.34 takes out.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with it.")],
+    amount: Annotated[
+        str,
+        typer.Argument(metavar="AMOUNT", help="Money in the server's currency, such as 12.50. -12.50 takes money out."),
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why you do it. The text is kept on record.")],
     reference: Reference = "",
     once: Once = None,
     again: Again = False,
     json: Json = False,
 ) -> None:
-    """Put the wallet right by hand, or pay out of it. Where it has an adjustment of the same reference it asks first
-    (in a script: it refuses), unless --again or --once is said."""
+    """Correct the wallet by hand, or pay money out of it. If it has an adjustment with the same reference, the command
+    asks first (in a script it refuses); --again and --once skip that."""
     request = AdjustmentRequest(money(amount), reason, reference)
     with ask.client() as client:
         look_for(reference, once, again, lambda: _same(client, account, "adjustment", reference))

@@ -12,7 +12,9 @@ from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.protocol import WhitelistAnswer, WhitelistChange
 
-commands = typer.Typer(name="whitelist", help="IP addresses an account or a user may come from, by pool.", cls=Group)
+commands = typer.Typer(
+    name="whitelist", help="Whitelists: IP addresses that an account or a user may connect from, by pool.", cls=Group
+)
 
 COLUMNS: Final = ("address", "pool", "enabled", "made", "changed")
 ADD: Final = """\
@@ -23,19 +25,23 @@ Examples:
   flowtally whitelist add acme 203.0.113.7 --disabled
 """
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="IPv4, IPv6, or a network like 198.51.100.0/24.")]
-User = Annotated[str | None, typer.Option("--user", help="A user's id or present name; default the account's own.")]
-Pool = Annotated[str, typer.Option("--pool", help="Whose list.")]
+Address = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="An IPv4 or IPv6 address, or a network such as 198.51.100.0/24.")
+]
+User = Annotated[
+    str | None, typer.Option("--user", help="The user (id or present name). Default: the account's own list.")
+]
+Pool = Annotated[str, typer.Option("--pool", help="The pool: products that the same grants pay for.")]
 
 
 @commands.command("list", epilog=example("flowtally whitelist list acme --user shop-7"))
 def list_all(
     account: Account,
     user: User = None,
-    pool: Annotated[str | None, typer.Option("--pool", help="Only this pool's list.")] = None,
+    pool: Annotated[str | None, typer.Option("--pool", help="Only the list of this pool.")] = None,
     json: Json = False,
 ) -> None:
-    """What the whitelists of an account hold, or those of a user."""
+    """List the addresses on an account's whitelists, or on a user's."""
     with ask.client() as client:
         found = list(client.whitelist(account, user, pool=pool))
     if json:
@@ -50,10 +56,12 @@ def add(
     address: Address,
     user: User = None,
     pool: Pool = "traffic",
-    disabled: Annotated[bool, typer.Option("--disabled", help="Keep it on the list without letting it in.")] = False,
+    disabled: Annotated[
+        bool, typer.Option("--disabled", help="Keep the address on the list, but switched off.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Put an address on a whitelist; one that is there is enabled, or disabled."""
+    """Put an address on a whitelist. An address that is already there is enabled (or disabled, with --disabled)."""
     with ask.client() as client:
         change = WhitelistChange(enabled=not disabled)
         _show(client.put_on_whitelist(account, pool, address, change, user), json)
@@ -61,7 +69,7 @@ def add(
 
 @commands.command("remove", epilog=example("flowtally whitelist remove acme 203.0.113.7"))
 def remove(account: Account, address: Address, user: User = None, pool: Pool = "traffic", json: Json = False) -> None:
-    """Take an address off a whitelist."""
+    """Remove an address from a whitelist."""
     with ask.client() as client:
         _show(client.remove_from_whitelist(account, pool, address, user), json)
 

@@ -27,6 +27,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.submission import NAMES, Correcting
 from flowtally.ledger.names import Name
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, ReceiptStatus
+from flowtally.units import counted
 from flowtally.usage.key_bytes import key_of
 from flowtally.usage.key_index import Claim, Known
 from flowtally.usage.keys import Keys, Source
@@ -375,7 +376,8 @@ def _remark(one: Correction, before: Quantities, after: Quantities) -> Reason | 
 
 
 def _told(sum: Quantities) -> str:
-    return f"{sum.bytes_up} bytes up, {sum.bytes_down} bytes down, {sum.requests} requests"
+    up, down = counted(sum.bytes_up, "byte"), counted(sum.bytes_down, "byte")
+    return f"{up} up, {down} down, {counted(sum.requests, 'request')}"
 
 
 def _receipt(

@@ -81,7 +81,7 @@ def test_a_log_is_shown_and_then_where_the_server_stands(live: Live, tmp_path: P
     assert agent(live, file, "--once").returncode == 0
     server, first, _ = looked(live, file)
     assert server["kind"] == "server"
-    assert first["facts"] == ["the server has 1500 events of it, of 1500 lines"]
+    assert first["facts"] == ["the server has 1,500 events of it, of 1,500 lines"]
     assert first["last"]["read"]["samples"][-1]["bytes_down"] == 1499
 
 

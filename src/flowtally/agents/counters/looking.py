@@ -14,7 +14,7 @@ from flowtally.client import ApiError, Client
 from flowtally.errors import ConfigError
 from flowtally.readings import Reading
 from flowtally.texts import printable
-from flowtally.units import human_bytes, human_count
+from flowtally.units import counted, human_bytes, human_count
 
 SHOWN: Final = 3
 NAME_CHARS: Final = 60
@@ -34,7 +34,7 @@ def looked(entry: Counters, host: str, client: Client | None) -> Seen:
         return Seen(faults=(str(error),))
     ours, others = asked.readings, asked.others
     users = {(one.account, one.user) for one in ours}
-    facts = [f"{human_count(len(ours) + len(others))} counters, of {human_count(len(users))} users"]
+    facts = [f"{counted(len(ours) + len(others), 'counter')}, of {counted(len(users), 'user')}"]
     facts += [_line(one) for one in sorted(ours, key=_size, reverse=True)[:SHOWN]]
     if others:
         names = ", ".join(printable(name, NAME_CHARS) for name in others[:SHOWN])

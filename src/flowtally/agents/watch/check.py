@@ -36,6 +36,7 @@ from flowtally.agents.position import CannotResume, decoded, mapping_text
 from flowtally.agents.reader import LogDamaged, NotALog
 from flowtally.agents.report import ImportReport, Tally
 from flowtally.client import ApiError, Client
+from flowtally.units import counted
 
 RIGHT: Final = "events:write"
 RIGHTS: Final = {"counters": "readings:write"}  # kinds of inputs that need another
@@ -194,7 +195,9 @@ def _stand(client: Client, source: str, options: str, facts: list[str], faults: 
     except CannotResume as error:
         faults.append(str(error))
     else:
-        facts.append(f"the server has {answer.sequence} events of it, of {position.lines} lines")
+        facts.append(
+            f"the server has {counted(answer.sequence or 0, 'event')} of it, of {counted(position.lines, 'line')}"
+        )
 
 
 def _journal(entry: JournalEntry, host: str, client: Client | None) -> Looked:
