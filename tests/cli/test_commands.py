@@ -129,6 +129,14 @@ def test_cut_buckets_are_marked_and_the_one_that_runs_is_named(flowtally: Progra
     ]
 
 
+def test_a_bucket_that_runs_is_not_named_by_where_a_range_cut_it(flowtally: Program) -> None:
+    row = {"start": "2026-07-01T00:00:00Z", "end": "2026-07-06T00:00:00Z", "cut": "start"} | USED
+    moment = {"block": 7, "instant": "2026-07-03T00:00:00Z", "earliest": None, "token": "t"}
+    answer = USAGE | {"timezone": "UTC", "bucket": "week", "rows": [row], "as_of": moment}
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, answer)
+    assert flowtally("usage", "acme", "--bucket", "week").out.splitlines()[-1] == "The week is not over yet."
+
+
 def test_usage_as_csv_is_what_the_server_wrote(flowtally: Program) -> None:
     flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, b"start,bytes\r\n2026-07-01,5\r\n")
     assert flowtally("usage", "acme", "--csv").out == "start,bytes\r\n2026-07-01,5\r\n"

@@ -191,7 +191,10 @@ def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
     if parse_instant(str(last["start"])) <= now < parse_instant(str(last["end"])):
         since = " from" if answer.bucket == "week" else ""
         name = NAMES.get(answer.bucket, answer.bucket)
-        yield f"The {name}{since} {label_of(str(last['start']), answer.bucket)} is not over yet."
+        # A row that is cut at its start has another name than its bucket, save where that is of a date or a month.
+        unnamed = last.get("cut") in ("start", "both") and answer.bucket not in ("day", "month")
+        which = "" if unnamed else f"{since} {label_of(str(last['start']), answer.bucket)}"
+        yield f"The {name}{which} is not over yet."
 
 
 def _span_of(row: Row, bucket: str) -> str:
