@@ -169,3 +169,22 @@ def test_values_are_repeated_only_as_far_as_they_are_short(client: Client) -> No
     assert len(answer.text) < 1000
     body = assert_problem(client.post("/v1/accounts", json={"timezone": 5}), 422, "unprocessable")
     assert (body["field"], body["value"]) == ("timezone", 5)
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "detail"),
+    [
+        ({"name": ["n"]}, "array", "name = 'array': Expected `str`, got `array`."),
+        ({"name": {}}, "object", "name = 'object': Expected `str`, got `object`."),
+    ],
+)
+def test_what_is_no_single_value_is_called_by_jsons_word(client: Client, sent: Any, value: str, detail: str) -> None:
+    body = assert_problem(client.post("/v1/accounts", json=sent), 422, "unprocessable")
+    assert (body["value"], body["detail"]) == (value, detail)
+
+
+def test_what_is_missing_is_told_by_name(client: Client, acme: str) -> None:
+    body = assert_problem(client.post("/v1/accounts/acme/grants", json={}), 422, "unprocessable")
+    assert (body["detail"], body["field"]) == ("amount is missing.", "amount")
+    body = assert_problem(client.get("/v1/events?source=gw"), 400, "bad_request")
+    assert (body["detail"], body["parameter"]) == ("The parameter id is missing.", "id")

@@ -173,7 +173,7 @@ def _value_at(value: Any, field: str) -> object:
             return None
         value = value[name]
     if isinstance(value, (dict, list)):
-        return type(value).__name__
+        return "object" if isinstance(value, dict) else "array"  # JSON's words
     return _cut(value) if isinstance(value, str) else value
 
 
