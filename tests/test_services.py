@@ -214,19 +214,24 @@ def test_the_nightly_script_makes_keeps_copies_and_checks(tmp_path: Path) -> Non
     old = [f"202501{day:02}T031700Z" for day in range(1, 32)]
     for name in (*old, "mine", ".new"):
         (copies / name).mkdir()
+    (tmp_path / "by-link").symlink_to(copies)
     script = tmp_path / "flowtally-backup"
     script.write_text(SCRIPT)
     with live_server(tmp_path / "data") as live:
         with httpx.Client(base_url=live.url, headers={"Authorization": f"Bearer {live.token}"}) as client:
             asked = {"scope": "custom", "name": "nightly", "rights": ["backups:write", "backups:read"]}
             token = client.post("/v1/credentials", json=asked).json()["token"]
-        environment = {**live.environment, "FLOWTALLY_TOKEN": token, "COPIES": str(copies)}
+        environment = {**live.environment, "FLOWTALLY_TOKEN": token, "COPIES": str(tmp_path / "by-link")}
         done = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Every file is as it was written." in done.stdout
         left = sorted(one.name for one in copies.iterdir())
         made = left[-2]
         assert left == [*old[2:], made, "mine"]
+        unmounted = {**environment, "COPIES": str(tmp_path / "mnt/copies")}
+        done = subprocess.run(["sh", str(script)], env=unmounted, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert not (tmp_path / "mnt").exists(), "a disk that is not there is not filled in its place"
         failing = {**environment, "FLOWTALLY_TOKEN": "nobody"}
         done = subprocess.run(["sh", str(script)], env=failing, capture_output=True, text=True, check=False)
         assert done.returncode != 0

@@ -141,6 +141,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "data" / "passwords.key").write_bytes(KEY)
     backups = place / "elsewhere"
     (backups / ".partial-old" / "usage").mkdir(parents=True)
+    (backups / f".partial-ins_{1:032x}-weekly" / "usage").mkdir(parents=True)  # of another server
     (place / "data" / "usage" / "shadow" / "flowtally_old").mkdir(parents=True)
     with serving(place / "data", FLOWTALLY_BACKUP_DIR=str(backups)) as (live, client):
         client.post("/v1/accounts", json={"id": "acme"})
@@ -154,7 +155,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert (again.status_code, again.json()["code"]) == (409, "conflict")
         for name in ("../out", "a/b", "/etc/x", ".hidden", "", "x" * 65):
             assert client.post("/v1/backups", json={"name": name}).status_code == 422
-        assert sorted(one.name for one in backups.iterdir()) == ["weekly"]
+        assert sorted(one.name for one in backups.iterdir()) == [f".partial-ins_{1:032x}-weekly", "weekly"]
         assert not list((place / "data" / "usage" / "shadow").glob("flowtally_*"))
     return Path(path)
 
@@ -235,6 +236,7 @@ def test_damage_that_was_backed_up_is_named_by_the_restore(made: Path, tmp_path:
         if file["path"] == "keys.db":
             content = (copy / "keys.db").read_bytes()
             file |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    del told["sha256"]  # it was of what was said before
     (copy / "manifest.json").write_text(json.dumps(told))
     found = run("restore", str(copy), "--data", str(tmp_path / "new"), code=1)["report"]["findings"]
     assert [one["code"] for one in found] == ["row_without_key"]
@@ -255,6 +257,7 @@ def test_a_backup_that_was_made_of_a_broken_part_is_not_put_back(made: Path, tmp
     for file in told["files"]:
         if file["path"].endswith(f"{part.name}/{name}"):
             file["sha256"] = hashlib.sha256(content).hexdigest()
+    del told["sha256"]  # it was of what was said before
     (copy / "manifest.json").write_text(json.dumps(told))
     refused = run("restore", str(copy), "--data", str(tmp_path / "new"), code=1)
     assert "Nothing is restored" in refused
@@ -270,6 +273,7 @@ def test_a_backup_with_newer_usage_than_keys_heals_and_with_older_usage_is_refus
     shutil.rmtree(part)
     told = json.loads((older / "manifest.json").read_text())
     told["files"] = [file for file in told["files"] if part.name not in file["path"]]
+    del told["sha256"]  # it was of what was said before
     (older / "manifest.json").write_text(json.dumps(told))
     refused = run("restore", str(older), "--data", str(tmp_path / "new"), code=1)
     assert "Block 2 was acknowledged" in refused

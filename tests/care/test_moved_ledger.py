@@ -143,6 +143,7 @@ def declare(backup: Path) -> None:
     told["files"] = [
         {"path": one.path, "size": one.size, "sha256": one.sha256} for one in manifest.describe(backup, lambda _: None)
     ]
+    del told["sha256"]  # it was of what was said before
     (backup / "manifest.json").write_text(json.dumps(told))
 
 

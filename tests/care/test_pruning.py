@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,10 @@ from tests.care.test_backup import FLOWTALLY, run, serving
 from tests.conftest import Client
 from tests.live import clean_environment
 
-from flowtally.care import manifest
+from flowtally.care import backup, manifest
 from flowtally.care.manifest import File, Manifest
 from flowtally.care.pruning import prune
+from flowtally.errors import ConfigError
 
 OURS = "installation-1"
 Kind = Literal["ours", "named", "another's", "old format", "no manifest", "strange file", "link", "broken manifest"]
@@ -150,6 +152,58 @@ def test_a_check_asks_no_server_and_says_what_to_do(tmp_path: Path, arguments: l
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
+
+
+Spoil = Callable[[Path], object]
+
+
+def _link(file: Path) -> None:
+    elsewhere = file.parent.parent / file.name
+    file.replace(elsewhere)
+    file.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda it: it.write_bytes(it.read_bytes().replace(b'"rows": 1', b'"rows": 7')), 2, "is not as it was written"),
+        (lambda it: it.write_bytes(it.read_bytes()[:100]), 2, "cannot be read: Input data was truncated"),
+        (lambda it: it.write_bytes(b'{"format": 1, "\xff": 1}'), 2, "cannot be read: "),
+        (lambda it: (it.unlink(), it.mkdir()), 2, "cannot be read: Is a directory"),
+        (lambda it: (it.parent / "ledger.db").replace(it.parent.parent / "ledger.db"), 1, "ledger.db is missing"),
+        (lambda it: _link(it.parent / "ledger.db"), 1, "ledger.db is a link: a copy has the file itself"),
+        (_link, 1, "manifest.json is a link: a copy has the file itself"),
+    ],
+)
+def test_a_copy_is_whole_with_its_manifest_and_no_link(tmp_path: Path, spoil: Spoil, code: int, said: str) -> None:
+    place = tmp_path / "20260315T120000Z"
+    place.mkdir()
+    (place / "ledger.db").write_text("data")
+    files = list(manifest.describe(place, lambda _: None))
+    manifest.write(place, msgspec.structs.replace(described(OURS), files=files))
+    assert manifest.differences(place, manifest.read(place), lambda _: None) == []
+    spoil(place / manifest.NAME)
+    if code == 2:
+        with pytest.raises(ConfigError, match=said):
+            manifest.read(place)
+        assert backup.kept(tmp_path) == []
+        assert backup.newest_of(tmp_path)[1] == 0
+        assert prune(tmp_path, 1, "20260316T120000Z", OURS).removed == []
+    else:
+        assert manifest.differences(place, manifest.read(place), lambda _: None) == [said]
+
+
+def test_members_that_later_versions_add_are_covered_too(tmp_path: Path) -> None:
+    manifest.write(tmp_path, described(OURS))
+    told = msgspec.json.decode((tmp_path / manifest.NAME).read_bytes())
+    assert manifest.read(tmp_path).installation == OURS
+    (tmp_path / manifest.NAME).write_bytes(msgspec.json.encode(told | {"later": 1}))
+    with pytest.raises(ConfigError, match="not as it was written"):
+        manifest.read(tmp_path)
+    (tmp_path / manifest.NAME).write_bytes(
+        msgspec.json.encode({name: said for name, said in told.items() if name != "sha256"})
+    )
+    assert manifest.read(tmp_path).sha256 == "", "as earlier versions wrote it"
 
 
 def metrics_of(client: httpx.Client) -> dict[str, float]:

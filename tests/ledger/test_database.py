@@ -30,6 +30,11 @@ def ids(ledger: Ledger) -> list[str]:
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:////nowhere/at/all/ledger.db", "cannot be opened: unable to open database file"),
         ("postgresql://u:hunter2@127.0.0.1:1/d", "cannot be opened: connection failed"),
+        ("postgresql://127.0.0.1:1/d?user=u&password=hunter2", "127.0.0.1:1/d.user=u cannot be opened"),
+        ("postgresql://u:mine@hunter2@127.0.0.1:1/d", "an @ too many .* write @ as %40"),
+        ("postgresql://u:hunter2@127.0.0.1:port/d", "no database URL"),
+        ("postgresql://u:hunter2@[::1/d", "no database URL"),
+        ("mysql://h/d?password=hunter2", "only sqlite"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_named_without_its_password(url: str, complaint: str) -> None:

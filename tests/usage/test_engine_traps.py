@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pytest
 from tests.usage.blocks import USUAL, block
 
+import flowtally
 from flowtally.errors import ConfigError, Unavailable
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.engine import Engine
+from flowtally.usage.engine import Engine, _read_url
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import migrations
 from flowtally.usage.store import BUCKET_MS, Block, Sum, Where
@@ -170,6 +172,28 @@ def test_an_absent_server_is_unavailable_and_its_password_is_not_told() -> None:
     assert "127.0.0.1" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "clickhouse://u:secret/s@127.0.0.1/d",
+        "clickhouse://u:12/secret@127.0.0.1/d",
+        "clickhouse://u:secret@127.0.0.1:port/d",
+        "clickhouse://u:secret@[::1/d",
+        "//u:secret@127.0.0.1/d",
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="usage_url") as caught:
+        open_usage(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_cannot_stand_in_a_url_is_written_with_percent_signs() -> None:
+    _, _, told = _read_url("clickhouse://so%40me:a%2Fb%3Ac%25@h:1/d")
+    assert (told["username"], told["password"], told["host"]) == ("so@me", "a/b:c%", "h")
+    assert _read_url("clickhouse://me:50%@h/d")[2]["password"] == "50%"
+
+
 def test_words_values_and_pure_parts_do_not_load_the_engine() -> None:
     """After a mere `import chdb` a forked child hangs, so only the process that serves may import it."""
     modules = "flowtally.usage.open, flowtally.usage.memory, flowtally.usage.keys, flowtally.ingest.door"
@@ -194,3 +218,19 @@ def test_a_second_process_cannot_open_the_same_directory(tmp_path: Path) -> None
     finally:
         first.kill()
         first.wait()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_it_opens_where_the_working_directory_is_gone_or_closed(tmp_path: Path, gone: bool) -> None:
+    """As root says `runuser -u flowtally` in its own home."""
+    here, code = tmp_path / "here", "import os, sys\n"
+    here.mkdir()
+    if gone:
+        code += "os.rmdir(os.getcwd())\n"
+    else:
+        code += "os.chmod('.', 0)\nos.access = lambda *_: False\n" if os.geteuid() == 0 else "os.chmod('.', 0)\n"
+    code += "from flowtally.usage.open import open_usage\nopen_usage(sys.argv[1]).close()\nprint(os.getcwd())"
+    command = [sys.executable, "-c", code, f"chdb:///{tmp_path}/usage"]
+    path = {"PYTHONPATH": str(Path(flowtally.__file__).parents[1])}
+    done = subprocess.run(command, cwd=here, env={**os.environ, **path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "/\n"), done.stderr

@@ -56,6 +56,7 @@ log = structlog.get_logger(__name__)
 
 NAMED: Final = 10  # of what is broken, in one message
 PARTIAL: Final = ".partial-"
+_OF_ONE: Final = re.compile(r"\.partial-(ins_[0-9a-f]+)-.*")  # whose it is
 SECRETS: Final = (KEY_FILE,)  # beside the stores: without it sealed passwords stay sealed
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -168,7 +169,6 @@ class Backup:
         self._data = data
         self._keep = keep
         self._target = place / check_name(name)
-        self._partial = place / f"{PARTIAL}{name}"
         self._usage = usage
         self._ledger = ledger
         self._between_blocks = between_blocks
@@ -187,6 +187,7 @@ class Backup:
             raise Conflict(f"There is a backup {self._target.name!r} already", name=self._target.name)
         with self._ledger.read() as tx:
             self._installation = read_installation(tx).id
+        self._partial = self._target.with_name(f"{PARTIAL}{self._installation}-{self._target.name}")
         self._refuse_damage(say)
         self._prepare()
         frozen.remove_leftovers(self._usage)
@@ -218,7 +219,8 @@ class Backup:
         place = self._target.parent
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in place.glob(f"{PARTIAL}*"):  # of a process that died; jobs are one at a time
-            shutil.rmtree(left, ignore_errors=True)
+            if (of := _OF_ONE.fullmatch(left.name)) is None or of[1] == self._installation:
+                shutil.rmtree(left, ignore_errors=True)  # another server may be making its own at this moment
         self._partial.mkdir(mode=0o700)
 
     def _take(self, keys: Keys, ledger: LedgerMoment) -> Taken:

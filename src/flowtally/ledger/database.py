@@ -195,7 +195,7 @@ class Ledger:
         try:
             yield ledger
         except (DBAPIError, Unavailable, StoreDamaged) as error:
-            raise ConfigError(f"ledger_url {target!r} cannot be used: {_reason(error)}") from error
+            raise ConfigError(f"ledger_url {_shown(target)} cannot be used: {_reason(error)}") from error
         finally:
             ledger.close()
 
@@ -213,7 +213,7 @@ class Ledger:
     @property
     def shown(self) -> str:
         """Its URL without the password."""
-        return repr(self._engine.url)
+        return _shown(self._engine.url)
 
     def close(self) -> None:
         """Give back every connection. Transactions must be over."""
@@ -317,15 +317,25 @@ def _file_of(url: URL) -> Path | None:
 def _parse(url: str) -> URL:
     try:
         target = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigError("ledger_url is no database URL (it is not shown: it may hold a password)") from None
+    if "@" in (target.host or ""):
+        raise ConfigError(
+            "ledger_url has an @ too many (it is not shown: it may be part of a password). In a user's name or password"
+            " write @ as %40, : as %3A, / as %2F and % as %25"
+        )
     if target.get_backend_name() == "postgresql":
         return target.set(drivername="postgresql+psycopg")
     if target.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise ConfigError(f"ledger_url {target!r}: only sqlite:/// and postgresql:// are supported")
+        raise ConfigError(f"ledger_url {_shown(target)}: only sqlite:/// and postgresql:// are supported")
     if target.database in (None, "", ":memory:") or "mode=memory" in str(target):
-        raise ConfigError(f"ledger_url {target!r} names no file: a ledger in memory would forget its promises")
+        raise ConfigError(f"ledger_url {_shown(target)} names no file: a ledger in memory would forget its promises")
     return target
+
+
+def _shown(target: URL) -> str:
+    """Without a password: that may be among the options too."""
+    return repr(target.set(query={name: value for name, value in target.query.items() if "password" not in name}))
 
 
 def _engine(target: URL) -> Engine:

@@ -10,13 +10,14 @@ of readers are apart and carry bounds: whatever they ask, the writer inserts thr
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import msgspec
@@ -104,6 +105,7 @@ class Engine:
         """The database is there; a client of the engine."""
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _leave_closed_directory()
         try:
             first = self._connect("default")
         except Unavailable:
@@ -211,8 +213,19 @@ class Engine:
         self._anchor.close()
 
 
+def _leave_closed_directory() -> None:
+    """While it is imported, the engine goes to another directory and back: from one that this user may not enter (of
+    root, who said `runuser`) or that is gone, it cannot. No path of ours begins there."""
+    try:
+        stays = os.access(os.getcwd(), os.X_OK)
+    except OSError:
+        stays = False
+    if not stays:
+        os.chdir("/")
+
+
 def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
-    parts = urlsplit(url)
+    parts = _split(url)
     options = parse_qs(parts.query)
     if parts.scheme == "chdb":
         path = embedded_directory(url)
@@ -223,8 +236,8 @@ def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
         arguments = {
             "host": parts.hostname or "127.0.0.1",
             "port": parts.port or (8443 if secure else 8123),
-            "username": parts.username or "default",
-            "password": parts.password or "",
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
             "secure": secure,
             "connect_timeout": 10,
             "send_receive_timeout": QUERY_LIMIT_S + 10,
@@ -232,7 +245,22 @@ def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
             "autogenerate_session_id": False,  # a session allows one query at a time
         }
         return None, _checked(parts.path.strip("/") or "default"), arguments
-    raise ConfigError(f"usage_url must start with chdb:// or clickhouse://, not {parts.scheme or url!r}")
+    raise ConfigError(f"usage_url must start with chdb:// or clickhouse://, not {parts.scheme!r}")
+
+
+def _split(url: str) -> SplitResult:
+    """What is wrong may be in the password, so it is not shown."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises if it is no number
+        if parts.scheme == "chdb" or (port != 0 and "@" not in parts.path):
+            return parts
+    except ValueError:
+        pass
+    raise ConfigError(
+        "usage_url is no URL that can be used (it is not shown: it may hold a password). In a user's name or password"
+        " write @ as %40, : as %3A, / as %2F and % as %25"
+    )
 
 
 def _checked(database: str) -> str:
@@ -242,6 +270,6 @@ def _checked(database: str) -> str:
 
 
 def _without_secret(url: str) -> str:
-    parts = urlsplit(url)
+    parts = _split(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
