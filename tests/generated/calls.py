@@ -173,13 +173,15 @@ def money(admin: AuthenticatedClient) -> None:
 def dialects(admin: AuthenticatedClient, url: str) -> None:
     asked = CredentialRequest(scope=CredentialRequestScope.MANAGE, name="shop")
     made = create_account_credential.sync("acme", client=admin, body=asked)
-    token = str(got(CredentialAnswer, made, "create_account_credential").token)
+    credential = got(CredentialAnswer, made, "create_account_credential")
+    token = str(credential.token)
     own = AuthenticatedClient(base_url=url, token=token)
     assert got(CredentialAnswer, read_own_credential.sync(client=own), "read_own_credential").account == "acme"
     asset = got(BytesFlowsAssetAnswer, bytesflows_read_asset.sync(client=own), "bytesflows_read_asset")
     assert asset.data.total_traffic == 20_000
 
-    shop = AuthenticatedClient(base_url=url, token=token, prefix="", auth_header_name="token")
+    both = {"key": str(credential.key)}  # the dialect's second secret, beside the token
+    shop = AuthenticatedClient(base_url=url, token=token, prefix="", auth_header_name="token", headers=both)
     new = ThordataCreateUser(
         username="user123", password="password123", traffic_limit="100", status=ThordataCreateUserStatus.TRUE
     )
