@@ -65,6 +65,8 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_TOLD_PLUS: Final = "has a space before its offset: in a URL a + means a space, so write %2B instead of +"
+_PLUS_LOST: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt][\d:.]+ \d\d:\d\d", re.ASCII)
 
 
 # -- Text: RFC 3339 ---------------------------------------------------------------------------------------------------
@@ -79,6 +81,8 @@ def parse_instant(text: str) -> int:
         return usual
     match = _INSTANT.fullmatch(text)
     if match is None:
+        if _PLUS_LOST.fullmatch(text):
+            raise BadRange(f"{_shown(text)} {_TOLD_PLUS}")
         what = "is a date, and" if _DATE.fullmatch(text) else "is"
         raise BadRange(f"{_shown(text)} {what} not an RFC 3339 instant with Z or an offset, such as {EXAMPLE}")
     year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
@@ -216,6 +220,8 @@ def parse_bound(text: str, zone: ZoneInfo) -> int:
             raise BadRange(f"{_shown(text)} is not a date: {error}") from None
     elif _MONTH.fullmatch(text):
         raise BadRange(f"{_shown(text)} is a month: give its first day, {text}-01")
+    elif _PLUS_LOST.fullmatch(text):
+        raise BadRange(f"{_shown(text)} {_TOLD_PLUS}")
     elif _INSTANT.fullmatch(text) is None:
         raise BadRange(f"{_shown(text)} is no date such as {EXAMPLE[:10]} and no RFC 3339 instant such as {EXAMPLE}")
     else:

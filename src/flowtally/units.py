@@ -33,7 +33,7 @@ def parse_amount(text: str) -> int:
     if match is None:
         if text.strip().startswith("-"):
             raise ValueError(f"{text[:_MAX_CHARS]!r} is below zero: an amount here cannot be negative")
-        raise ValueError(f"{text[:_MAX_CHARS]!r} is not an amount such as 250, 100GB or 1.5 GiB")
+        raise ValueError(f"{text[:_MAX_CHARS]!r} is not an amount such as 250, 100GB or 1.5GiB")
     number, prefix, binary = match.groups()
     power = 0 if prefix is None else _PREFIXES.lower().index(prefix.lower()) + 1
     unit: int = (1024 if binary else 1000) ** power

@@ -174,8 +174,8 @@ def test_values_are_repeated_only_as_far_as_they_are_short(client: Client) -> No
 @pytest.mark.parametrize(
     ("sent", "value", "detail"),
     [
-        ({"name": ["n"]}, "array", "name = 'array': Expected `str`, got `array`."),
-        ({"name": {}}, "object", "name = 'object': Expected `str`, got `object`."),
+        ({"name": ["n"]}, "array", "name = 'array': text is expected, not an array."),
+        ({"name": {}}, "object", "name = 'object': text is expected, not an object."),
     ],
 )
 def test_what_is_no_single_value_is_called_by_jsons_word(client: Client, sent: Any, value: str, detail: str) -> None:
@@ -188,3 +188,40 @@ def test_what_is_missing_is_told_by_name(client: Client, acme: str) -> None:
     assert (body["detail"], body["field"]) == ("amount is missing.", "amount")
     body = assert_problem(client.get("/v1/events?source=gw"), 400, "bad_request")
     assert (body["detail"], body["parameter"]) == ("The parameter id is missing.", "id")
+
+
+WRONG: list[tuple[str, str, Any, str]] = [
+    ("GET", "/v1/accounts/acme/usage?bucket=weekly", None, "it takes 15m, hour, day, week, month or total"),
+    ("GET", "/v1/accounts/acme/usage?fill=all", None, "it takes "),
+    ("GET", "/v1/accounts?limit=many", None, "a whole number is expected, not text"),
+    ("GET", "/v1/accounts?limit=0", None, "a whole number of 1 or more is expected"),
+    ("GET", "/v1/events", None, "The parameter source is missing."),
+    ("GET", "/v1/accounts/acme/usage?from=2026-03-01T00:00:00+01:00", None, "write %2B instead of +"),
+    ("GET", "/v1/accounts/acme/balance?at=2026-03-01T00:00:00+01:00", None, "write %2B instead of +"),
+    ("POST", "/v1/accounts/acme/grants", {"amount": "5GB"}, "amount = '5GB': a whole number is expected, not text"),
+    ("POST", "/v1/accounts/acme/grants", {"amonut": 5}, "`amonut` is not known here"),
+    ("POST", "/v1/accounts/acme/grants", {}, "amount is missing."),
+    ("POST", "/v1/accounts/acme/grants", {"amount": 5, "expires_at": "2020-01-01T00:00:00Z"}, "and expire at 2020"),
+    (
+        "PATCH",
+        "/v1/accounts/acme",
+        {"status": "deleted"},
+        "status = 'deleted': it takes active, suspended or closed",
+    ),
+]
+
+
+def test_what_is_wrong_is_told_in_words_with_all_words_there_are(client: Client, acme: str) -> None:
+    for method, path, body, told in WRONG:
+        answer = client.request(method, path, **({} if body is None else {"json": body})).text
+        assert told in answer, answer
+        assert "Expected `" not in answer
+        assert "Invalid enum" not in answer
+
+
+def test_a_body_of_another_type_says_what_to_add_to_curl(client: Client, acme: str) -> None:
+    for path in ("/v1/accounts", "/v1/accounts/acme/grants"):
+        for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"):
+            answer = client.request("POST", path, content=b"{}", headers={"content-type": kind})
+            assert answer.status_code == 415, answer.text
+            assert "With curl: -H 'Content-Type: application/json'" in answer.json()["detail"]

@@ -149,6 +149,15 @@ def test_an_item_at_fault_keeps_its_place_beside_the_good_ones(value: Any) -> No
     assert same(decode(json.dumps([EVENT, value, EVENT]).encode(), PLAIN), decoded)
 
 
+def test_a_fault_is_told_in_words() -> None:
+    wrong = [{"source": "g", "id": 2}, {"source": "g", "id": "b", "account": "acme", "bytes": 5}, {"source": "g"}]
+    assert list(decode(json.dumps(wrong).encode(), PLAIN).faults.values()) == [
+        "id: text is expected, not a whole number",
+        "`bytes` is not known here",
+        "`account` is missing",
+    ]
+
+
 def test_an_item_at_fault_still_says_which_one_it_is() -> None:
     bad = {"source": "log", "id": "x", "sequence": "12", "position": "p12", "bytes_up": -1}
     [event] = decode(lines(bad), NDJSON).events

@@ -290,6 +290,8 @@ def test_events_are_stored_however_a_shipper_writes_them(light: House, body: byt
         (LINES + b'{"source":"gw","id":"half","acc', JSON, "line 4"),
         (LINES + b"log line\n", JSON, "line 4"),
         (LINES, "text/plain", "x-ndjson"),
+        (LINES, "text/plain", "curl: -H 'Content-Type: application/json'"),
+        (LINES, "multipart/form-data", "curl: -H 'Content-Type: application/json'"),  # curl -F
         (LINES, "application/msgpack", "x-ndjson"),  # Fluent Bit's default
         (LINES, "application/x-www-form-urlencoded", "x-ndjson"),  # curl -d
         (LINES, "application/x-www-form-urlencoded", "curl: -H 'Content-Type: application/json'"),

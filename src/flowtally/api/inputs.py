@@ -24,6 +24,7 @@ from flowtally.errors import (
     UnsupportedMedia,
 )
 from flowtally.members import find_repeated
+from flowtally.reasons import IS_MISSING, in_words
 from flowtally.texts import may_be_known, printable, text_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -37,7 +38,6 @@ SECRET: Final = frozenset(
 MAX_PARAMETERS: Final = 200
 _PATH = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`$")
-_MISSING: Final = "Object missing required field"
 ANY_TEXT: Final = Meta(extra={"any_text": True})  # of a parameter: ids and labels were kept whatever they held
 
 
@@ -103,10 +103,10 @@ def convert_values(values: Mapping[str, Any], into: type[S]) -> S:
     try:
         return msgspec.convert(values, into, strict=False)
     except msgspec.ValidationError as error:
-        reason, name = _taken_apart(error)
+        reason, name = _taken_apart(error, into)
         if not name:
             raise BadRequest(f"{reason}.") from None
-        if reason.startswith(_MISSING):
+        if reason.endswith(IS_MISSING):
             raise BadRequest(f"The parameter {printable(name)} is missing.", parameter=name) from None
         if name in SECRET:
             raise BadRequest(f"{name}: {reason}.", parameter=name) from None
@@ -118,13 +118,14 @@ def parse_body(body: bytes, content_type: str, into: type[S]) -> S:
     """A JSON body as `into`: 415 for another media type, 400 if it is no JSON or an object has a member twice, 422
     naming the field if it is wrong."""
     if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMedia(f"The body is {_shown(content_type)}; send application/json.")
+        told = f"The body is {_shown(content_type)}; send application/json."
+        raise UnsupportedMedia(f"{told} With curl: -H 'Content-Type: application/json'")
     if not body.strip():
         raise MalformedBody("The body is empty; a JSON object is expected.")
     try:
         read = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        raise _wrong(body, error) from None
+        raise _wrong(body, error, into) from None
     except _NO_JSON as error:
         raise MalformedBody(f"The body is no JSON: {error}.") from None
     check_repeated(body)
@@ -138,14 +139,14 @@ def check_repeated(body: bytes) -> None:
         raise MalformedBody(f"The body cannot be read: {repeated}.", field=_cut(repeated.name))
 
 
-def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
+def _wrong(body: bytes, error: msgspec.ValidationError, into: type[msgspec.Struct]) -> FlowtallyError:
     """What is wrong with a body that was not read to its end: it may still be no JSON at all."""
     try:
         value = msgspec.json.decode(body)
     except _NO_JSON as worse:
         return MalformedBody(f"The body is no JSON: {worse}.")
-    reason, field = _taken_apart(error)
-    if reason.startswith(_MISSING):
+    reason, field = _taken_apart(error, into)
+    if reason.endswith(IS_MISSING):
         return Unprocessable(f"{printable(field)} is missing.", field=field)
     if field in SECRET:
         return Unprocessable(f"{field}: {reason}.", field=field)
@@ -154,7 +155,7 @@ def _wrong(body: bytes, error: msgspec.ValidationError) -> FlowtallyError:
     return Unprocessable(told, field=field, value=value)
 
 
-def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
+def _taken_apart(error: msgspec.ValidationError, into: type[msgspec.Struct]) -> tuple[str, str]:
     """msgspec says "reason - at `$.field`"; the reason, and the field as people would write it. Both may have the name
     of an unknown member in them, whatever it is and however long."""
     text = str(error)
@@ -163,7 +164,7 @@ def _taken_apart(error: msgspec.ValidationError) -> tuple[str, str]:
     reason = text[: found.start()] if found else text
     named = _FIELD.search(reason)
     name = re.sub(r"\[(\.\.\.|\d+)\]", "", path) if named is None else f"{path}.{named['name']}".removeprefix(".")
-    return printable(reason, MAX_REASON_CHARS), _cut(name)
+    return printable(in_words(reason, into, name), MAX_REASON_CHARS), _cut(name)
 
 
 def _value_at(value: Any, field: str) -> object:

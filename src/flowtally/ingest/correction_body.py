@@ -16,6 +16,7 @@ from flowtally.errors import MalformedBody, Unprocessable
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
 from flowtally.ingest.items import unsupported
 from flowtally.members import count_members, find_repeated
+from flowtally.reasons import fault_in_words
 from flowtally.texts import printable
 
 PLAIN: Final = "application/json"
@@ -57,7 +58,9 @@ def _correction(index: int, item: Any) -> Correction:
     except (msgspec.ValidationError, RecursionError) as error:
         found = _FIELD.search(str(error))
         field = found["field"] if found else ""
-        told = printable(str(error), MAX_FAULT_CHARS)  # it may have the name of an unknown member in it
+        told = printable(
+            fault_in_words(error, Correction), MAX_FAULT_CHARS
+        )  # it may have the name of an unknown member in it
         raise Unprocessable(f"Correction {index}: {told}", index=index, field=field) from None
     fault = fault_of(one)
     if fault is not None:

@@ -37,6 +37,7 @@ from flowtally.ingest.items import (
 )
 from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
+from flowtally.reasons import fault_in_words
 from flowtally.texts import is_text, printable, text_fault
 
 PLAIN: Final = "application/json"
@@ -203,7 +204,8 @@ def _add(decoded: Decoded, value: Any, repeated: Repeated | None, *, cloud: bool
             raise ValueError(str(repeated))
         decoded.events.append(_event(value, cloud))
     except ValueError as error:  # so are a ValidationError and a DecodeError
-        decoded.faults[len(decoded.events)] = printable(str(error), MAX_FAULT_CHARS)
+        fault = fault_in_words(error, CloudEvent if cloud else UsageEvent)
+        decoded.faults[len(decoded.events)] = printable(fault, MAX_FAULT_CHARS)
         if repeated is not None and isinstance(value, dict):  # nobody knows what these say
             value = {name: one for name, one in value.items() if name not in repeated.outermost}
         decoded.events.append(_placeholder(value))

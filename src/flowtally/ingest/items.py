@@ -20,7 +20,6 @@ from flowtally.protocol import MAX_EVENTS
 EXCERPT: Final = 200
 BOM: Final = b"\xef\xbb\xbf"  # before a text; RFC 8259 lets a reader ignore it
 LINES: Final = "application/x-ndjson"
-FORM: Final = "application/x-www-form-urlencoded"  # what curl says of a body unless it is told
 NO_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 _any = msgspec.json.Decoder()
@@ -96,9 +95,7 @@ def values_of(body: bytes, most: int, *, lines: bool) -> Iterator[tuple[Any, Rep
 def unsupported(kind: str, accepted: Sequence[str]) -> UnsupportedMedia:
     """Of a body whose media type, without its parameters, is none of these."""
     told = f"Content-Type {kind or 'missing'} is not one of {', '.join(accepted)}"
-    if kind in ("", FORM):
-        told += f". With curl: -H 'Content-Type: {accepted[-1]}'"
-    return UnsupportedMedia(told, accepted=list(accepted))
+    return UnsupportedMedia(f"{told}. With curl: -H 'Content-Type: {accepted[-1]}'", accepted=list(accepted))
 
 
 def is_lines(body: bytes) -> bool:

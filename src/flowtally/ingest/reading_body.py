@@ -19,6 +19,7 @@ from flowtally.ingest.decode import MAX_FAULT_CHARS, NDJSON, PLAIN
 from flowtally.ingest.items import unsupported, values_of, without_mark
 from flowtally.members import Repeated
 from flowtally.readings import MAX_READINGS, Reading, fault_of
+from flowtally.reasons import fault_in_words
 from flowtally.texts import printable
 
 MEDIA_TYPES: Final = (NDJSON, PLAIN)
@@ -66,7 +67,7 @@ def _reading(value: Any, repeated: Repeated | None) -> Reading | Unreadable:
         one = msgspec.convert(value, Reading)
         fault = fault_of(one) if repeated is None else str(repeated)
     except (msgspec.ValidationError, RecursionError) as error:
-        fault = str(error)
+        fault = fault_in_words(error, Reading)
     if fault is None:
         return one
     names = value if isinstance(value, dict) and repeated is None else {}

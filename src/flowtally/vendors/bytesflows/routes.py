@@ -171,7 +171,7 @@ def _fault(when: str, error: FlowtallyError) -> Fault:
 
 
 FAULTS: Final = (
-    _fault("A parameter is wrong.", BadRequest("pageNo = '0': Expected `int` >= 1.")),
+    _fault("A parameter is wrong.", BadRequest("pageNo = '0': a whole number of 1 or more is expected.")),
     _fault("The token is missing, unknown or revoked.", Unauthenticated("")),
     _fault("Another method than GET.", MethodNotAllowed("")),
     _fault("Too many requests, or more work than the account's share.", RateLimited("")),
