@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 from tests.cli.fake import TOKEN, Program
@@ -117,3 +118,75 @@ def test_a_missing_token_says_where_to_get_one(flowtally: Program, monkeypatch: 
     told = flowtally("account", "list").err
     assert "export FLOWTALLY_TOKEN=" in told
     assert "flowtally key admin --data DIR" in told
+
+
+@pytest.mark.parametrize(
+    ("detail", "hint"),
+    [
+        ("there is no pool 'trafic'", "`flowtally pool list`"),
+        ("there is no plan 'big'", "`flowtally plan list`"),
+        ("account 'acme' has no grant 'grn_x'", "`flowtally grant list ACCOUNT`"),
+        ("user 's7' has no allocation 'alc_x'", "`flowtally user balance ACCOUNT USER`"),
+        ("there is no credential 'crd_x'", "`flowtally key list`"),
+        ("there is no sender 'snd_x'", "`flowtally sender list`"),
+        ("Nothing is served at /v1/v1/accounts/acme.", "without /v1"),
+    ],
+)
+def test_what_is_not_there_says_where_to_look(flowtally: Program, detail: str, hint: str) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (404, problem("not_found", detail, 404))
+    assert hint in flowtally("account", "show", "acme").err
+
+
+@pytest.mark.parametrize(("code", "command"), [("not_covered", "grant give"), ("insufficient_funds", "wallet deposit")])
+def test_what_is_not_covered_says_how_to_give_more(flowtally: Program, code: str, command: str) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme"] = (409, problem(code, "there is 1 left; 2 are asked for", 409))
+    assert f"`flowtally {command}`" in flowtally("account", "show", "acme").err
+
+
+@pytest.mark.parametrize("unit", ["GB", "GiB", "G", "kB", "MB", "B"])
+@pytest.mark.parametrize("number", ["5", "1.5"])
+def test_an_amount_in_two_words_is_told_as_one(flowtally: Program, number: str, unit: str) -> None:
+    ran = flowtally("grant", "give", "acme", number, unit)
+    assert ran.code == 2
+    assert f"Write the amount as one word: {number}{unit}." in ran.err
+
+
+def test_another_word_too_many_is_no_amount(flowtally: Program) -> None:
+    assert "See `flowtally grant give --help`" in flowtally("grant", "give", "acme", "5", "gold").err
+    assert "See `flowtally balance --help`" in flowtally("balance", "acme", "GB").err
+
+
+def test_a_wrong_word_is_told_without_words_of_a_library(flowtally: Program) -> None:
+    ran = flowtally("usage", "acme", "--bucket", "year")
+    assert "Value error" not in ran.err
+    assert "'year' is not one of '15m', 'hour', 'day', 'week', 'month', 'total'" in ran.err
+
+
+def test_an_address_that_is_none_is_shown(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWTALLY_URL", "127.0.0.1:8120")
+    assert "FLOWTALLY_URL = '127.0.0.1:8120': " in flowtally("account", "list").err
+
+
+@pytest.mark.parametrize("pressed", [KeyboardInterrupt, EOFError])
+def test_ctrl_c_at_a_hidden_question_ends_on_a_line_of_its_own(
+    flowtally: Program, monkeypatch: pytest.MonkeyPatch, pressed: type[BaseException]
+) -> None:
+    def press(_: str) -> str:
+        raise pressed
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", press)
+    ran = flowtally("voucher", "redeem", "acme")
+    assert ran.code != 0
+    assert ran.err == "\nstopped\n"
+
+
+def test_lines_of_nobody_say_which_option_is_missing(flowtally: Program, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("1773133200.120    310 203.0.113.7 TCP_TUNNEL/200 1200 CONNECT a.test:443 ann HIER_DIRECT/::1 -\n")
+    ran = flowtally("import", str(log), "--format", "squid", "--dry-run")
+    assert ran.code == 3
+    assert "--account ACCOUNT" in ran.out
+    assert "--account ACCOUNT" not in flowtally(
+        "import", str(log), "--format", "squid", "--account", "acme", "--dry-run"
+    ).out  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Final
 from flowtally.client import Client
 from flowtally.errors import ConfigError
 
+MAX_SHOWN_CHARS: Final = 100
 DEFAULT_URL: Final = "http://127.0.0.1:8120"
 PATIENCE_S: Final[float] = 3  # seconds, unless said otherwise: a person is waiting; an import is given a minute
 
@@ -23,7 +24,14 @@ def client(retry_s: float | None = None) -> Client:
     try:
         return Client(url(), token, retry_s=PATIENCE_S if retry_s is None else retry_s)
     except (ValueError, ConfigError) as error:
-        raise ConfigError(f"FLOWTALLY_URL or FLOWTALLY_TOKEN: {error}") from None
+        raise ConfigError(f"{_which(str(error))}: {error}") from None
+
+
+def _which(fault: str) -> str:
+    """The variable that is at fault. An address is shown unless there may be a password in it, and a token never."""
+    if fault.startswith("the token"):
+        return "FLOWTALLY_TOKEN"
+    return "FLOWTALLY_URL" if "@" in url() else f"FLOWTALLY_URL = {url()[:MAX_SHOWN_CHARS]!r}"
 
 
 def url() -> str:

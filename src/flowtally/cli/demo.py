@@ -143,7 +143,7 @@ def farewell(kept: str | None) -> list[str]:
     """How to go on where this server is about to end."""
     ended = "This server ends now"
     if kept is None:
-        return [f"{ended}, and its data is thrown away. `flowtally demo` without --exit goes on serving."]
+        return [f"{ended}, and its data is thrown away.", "`flowtally demo` without --exit goes on serving."]
     again = f"flowtally demo --data {shlex.quote(kept)}"
     return [f"{ended}. Its data is kept in {kept}; to go on with it:", "", f"  {again}"]
 

@@ -5,6 +5,7 @@ The line carries the stable code of `errors` and what to do; never a trace, neve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ HINTS: Final = {
     "forbidden": "Use a credential that has the right: an admin makes one with `flowtally key create`.",
     "source_not_yours": "Use a key of its owner (see `flowtally source list`), or name another source.",
     "unknown_account": "See `flowtally account list`, or make it: `flowtally account create`.",
+    "not_covered": "Ask for less, or give the account more first: `flowtally grant give`.",
+    "insufficient_funds": "Put money into the wallet first: `flowtally wallet deposit`.",
     "unknown_user": "See `flowtally user list ACCOUNT`.",
     "unknown_zone": "Use an IANA name such as Europe/Berlin.",
     "source_kind_mismatch": "Choose another --source.",
@@ -50,6 +53,19 @@ HINTS: Final = {
     "idempotency_mismatch": "Repeat the very same command, or choose another --once: a key stands for one request.",
     "holds_full": "See `flowtally held list`; then run the same command again.",
     "settling": "Run the same command again in a moment.",
+}
+# What to do about what is not there (`not_found`), by the words of the server.
+MISSING: Final = {
+    "Nothing is served at": "FLOWTALLY_URL is the server's address alone, without /v1: is it right?",
+    "no pool ": "See `flowtally pool list`.",
+    "no plan ": "See `flowtally plan list`.",
+    "no grant ": "See `flowtally grant list ACCOUNT`.",
+    "no allocation ": "See `flowtally user balance ACCOUNT USER`.",
+    "no voucher of this id": "See `flowtally voucher list ACCOUNT`.",
+    "no voucher with this code": "Type the code again, exactly as it was given.",
+    "no period ": "See `flowtally period list ACCOUNT`.",
+    "no credential ": "See `flowtally key list`.",
+    "no sender ": "See `flowtally sender list`.",
 }
 CERTIFICATE_HINT: Final = "Name the PEM file of who vouches for it in SSL_CERT_FILE, or use the name it is for."
 AT_THE_DOOR: Final = {
@@ -75,6 +91,7 @@ INSTEAD: Final = {
     "flowtally voucher create": "To take a voucher back: `flowtally voucher revoke`.",
     "flowtally wallet deposit": "To take money out: `flowtally wallet adjust`.",
 }
+_EXTRA: Final = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \(([kKMGTPE]i?B?|B)\)")
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -88,7 +105,7 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
     match error:
         case ApiError():
             code = UNREACHABLE if error.code == "unreachable" else FAILED
-            hint = next((said for part, said in AT_THE_DOOR.items() if part in error.detail), HINTS.get(error.code, ""))
+            hint = _hint_of(error)
             hint = NOT_OURS if error.code.startswith("http_") else hint
             return Failure(_line(error.detail, error.code, hint), code)
         case ConfigError():
@@ -125,6 +142,11 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
     return None
 
 
+def _hint_of(error: ApiError) -> str:
+    told = AT_THE_DOOR | (MISSING if error.code == "not_found" else {})
+    return next((said for part, said in told.items() if part in error.detail), HINTS.get(error.code, ""))
+
+
 def _usage_line(error: typer.TyperException, given: Sequence[str]) -> str:
     """What is wrong with the arguments, and which help says what is right."""
     told: Any = error  # its context and option are known to the library's own classes alone
@@ -133,7 +155,15 @@ def _usage_line(error: typer.TyperException, given: Sequence[str]) -> str:
     if isinstance(option, str) and BELOW_ZERO.match(option):
         amount = next((one for one in given if one.startswith(option)), option)
         return _line(f"{amount}: an amount here cannot be negative", "usage", INSTEAD.get(command, ""))
-    return _line(error.format_message(), "usage", f"See `{command} --help`.")
+    message = error.format_message().replace("Value error, ", "")
+    return _line(message, "usage", _apart(message, given) or f"See `{command} --help`.")
+
+
+def _apart(message: str, given: Sequence[str]) -> str:
+    """What to do where the shell saw two words in what was meant as one: `5 GB`."""
+    found = _EXTRA.match(message)
+    before = given[given.index(found[1]) - 1] if found and found[1] in given[1:] else ""
+    return f"Write the amount as one word: {before}{found[1]}." if found and before.replace(".", "").isdigit() else ""
 
 
 def _line(message: str, code: str, hint: str) -> str:

@@ -15,6 +15,10 @@ from flowtally.units import counted, human_count, same_unit
 
 TROUBLE: Final = "yellow"
 MAX_NAME: Final = 40
+# Every line that was read belongs to nobody: the option that says whose it is was forgotten.
+NAMELESS: Final = """\
+Nothing says whose these lines are. Run it again with --account ACCOUNT, or take
+  the account from the user: --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'"""
 
 
 def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True) -> None:
@@ -29,6 +33,8 @@ def show_report(report: ImportReport, most: int = SHOWN, *, samples: bool = True
         say(f"note: {note}", style="dim")
     _show_left(report)
     _show_problems("unreadable", report.reasons, report.first_unreadable, most)
+    if "no_account" in report.reasons and not report.events:
+        say(NAMELESS)
     _show_held(report)
     _show_problems("refused or in conflict", report.refused_for, report.first_refused, most)
     unpaid.show_events(report.never_paid, report.more_never_paid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
@@ -16,6 +15,7 @@ from flowtally.cli.dates import FROM, TO, At, Dates
 from flowtally.cli.erasing import finished
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
+from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
 from flowtally.cli.quantities import REQUESTS, Write, in_one_unit, in_words
@@ -414,7 +414,7 @@ def _limit_line(state: LimitState, write: Write) -> str:
 def _ask_password() -> str:
     """Never an argument: those are seen by every user of the machine and kept by the shell."""
     if sys.stdin.isatty():
-        return getpass.getpass("Password: ")
+        return hidden("Password: ")
     return sys.stdin.readline().rstrip("\r\n")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Annotated, Final
 
@@ -11,6 +10,7 @@ import typer
 from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, example
+from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, say, table, when
 from flowtally.cli.quantities import amount as parse
@@ -99,7 +99,7 @@ def redeem(account: Account, json: Json = False) -> None:
 def _ask_code() -> str:
     """Never an argument: those are seen by every user of the machine and kept by the shell."""
     if sys.stdin.isatty():
-        return getpass.getpass("Code: ").strip()
+        return hidden("Code: ").strip()
     return sys.stdin.readline().strip()
 
 
