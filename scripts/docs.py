@@ -22,6 +22,7 @@ from flowtally.vendors import VENDORS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MADE = "<!-- Made by scripts/docs.py from {source}: change it there, then `make docs`. -->\n\n"
+WORDS = ("Words are explained in the [glossary](../glossary.md).", "")
 
 
 def settings_page() -> str:
@@ -29,6 +30,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
+        *WORDS,
         "Each setting is a variable of the environment. Some are options of `flowtally serve`, too; an option wins. "
         "A variable that is empty (`FLOWTALLY_HOST=`) counts as not set. `true` and `false` are written so. "
         "The command line's own two, `FLOWTALLY_URL` and `FLOWTALLY_TOKEN`, are in [the command line](cli.md).",
@@ -71,6 +73,7 @@ def metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
+        *WORDS,
         "What a server tells at `GET /metrics` in the text format of Prometheus. Who may read it is a "
         "[setting](settings.md) (`FLOWTALLY_METRICS`). All is about the server, nothing about a customer. "
         "[Deploying](../deploy.md#prometheus) has the configuration for Prometheus and alert rules. Counters are of "
@@ -91,6 +94,7 @@ def errors_page() -> str:
     lines = [
         "# Error codes",
         "",
+        *WORDS,
         "Errors are problem details (RFC 9457), `application/problem+json`. `code` is stable, texts may change; "
         "the other members depend on the code. A code below another is a case of it.",
         "",
@@ -105,7 +109,7 @@ def errors_page() -> str:
 
 def cli_page() -> str:
     """The help text of every command, as the terminal shows it."""
-    lines = ["# Command line", ""]
+    lines = ["# Command line", "", *WORDS]
     lines += ["| exit code | meaning |", "|---|---|"]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     for name, text in helps():
@@ -118,6 +122,7 @@ def routes_page() -> str:
     lines = [
         "# Routes",
         "",
+        *WORDS,
         "A server gives the whole contract, with messages and examples, as a page at `/docs` and as OpenAPI 3.1 at "
         "`/schema/openapi.json` ([clients from it](../openapi.md)). "
         "Writes take an `Idempotency-Key`. What a right is and which scope has it: [rights](rights.md).",
@@ -149,6 +154,7 @@ def rights_page() -> str:
     lines = [
         "# Rights",
         "",
+        *WORDS,
         "What a credential may ask for: the rights of its scope, and those it was given beyond them. A credential of "
         "an account has them there alone; one of no account for all. **of all**: about the whole installation, so "
         "that no credential of an account can have it. Nobody gives a right that they do not have. Examples are in "

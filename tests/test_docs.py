@@ -40,6 +40,18 @@ def test_links_lead_somewhere(page: str) -> None:
     assert not dead
 
 
+def test_every_page_links_to_the_glossary() -> None:
+    glossary = ROOT / "docs/glossary.md"
+    pages = {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")} - {glossary}
+    without = [
+        str(page.relative_to(ROOT))
+        for page in pages
+        if "decisions" not in page.parts
+        and glossary not in [(page.parent / link).resolve() for link in LINK.findall(page.read_text())]
+    ]
+    assert not without
+
+
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_first_five_minutes_run_as_written(tmp_path: Path) -> None:
