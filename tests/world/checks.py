@@ -93,6 +93,8 @@ def answers_of_the_past(world: World, chance: Random) -> None:
     for one in chance.sample(world.told, min(5, len(world.told))):
         assert world.ask("GET", one.path, **one.query, as_of=one.answer["as_of"]["token"]) == one.answer
     for path, query in chance.sample(questions(world, chance), 3):
+        if of_nobody(world, path, query, world.now):
+            continue
         answer = world.ask("GET", path, **query)
         world.told.append(Told(path, query, answer))
         assert world.ask("GET", path, **query, as_of=answer["as_of"]["token"]) == answer
@@ -103,8 +105,31 @@ def answers_of_the_past(world: World, chance: Random) -> None:
     if any(path.endswith(f"/{one}") for one in closed_since):
         assert world.ask("GET", path, **query, as_of=at, status=404)["code"] == "not_found"
         return
+    if of_nobody(world, path, query | {"as_of": at}, then):
+        return
     world.told.append(Told(path, query, world.ask("GET", path, **query, as_of=at)))
     assert world.ask("GET", path, **query, as_of=at) == world.told[-1].answer
+
+
+def of_nobody(world: World, path: str, asked: dict[str, Any], then: int) -> bool:
+    """Is it about a name that nobody bears then, and nobody was the first to bear after? It is refused, and says who
+    bore it last, unless that is erased. By the id whoever bore it is found."""
+    if "user" not in asked:
+        return False
+    account, name = path.split("/")[3], asked["user"]
+    if world.model.bearer(account, name, then) is not None:
+        return False
+    problem = world.ask("GET", path, **asked, status=404)
+    before = [user.id for user, _ in world.model.bearers[account, name]]
+    assert (problem["code"], problem["user"]) == ("unknown_user", name)
+    assert ("bore that name until" in problem["detail"], before[-1:]) == (bool(before), named_in(problem, before))
+    for id in before:
+        world.ask("GET", path, **asked | {"user": id})
+    return True
+
+
+def named_in(problem: dict[str, Any], ids: list[str]) -> list[str]:
+    return [id for id in dict.fromkeys(ids) if id in problem["detail"]]
 
 
 def questions(world: World, chance: Random) -> list[tuple[str, dict[str, Any]]]:
