@@ -51,7 +51,7 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
         ({"amount": 1, "note": "abcd"}, "note: text of at most 3 characters is expected"),
         ({"amount": 1, "count": 0}, "count: a whole number of 1 or more is expected"),
         ({}, "`amount` is missing"),
-        ({"amount": 1, "amuont": 1}, "`amuont` is not known here"),
+        ({"amount": 1, "amuont": 1}, "unknown field `amuont`"),
     ],
 )
 def test_a_reason_names_no_types_and_all_words(given_: dict[str, object], told: str) -> None:

@@ -67,7 +67,7 @@ _WORDING: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
     (_LONGER, _text_length("least")),
     (_SHORTER, _text_length("most")),
     (_MISSING, lambda found: f"`{found[1]}`{IS_MISSING}"),
-    (_UNKNOWN, lambda found: f"`{found[1]}` is not known here"),
+    (_UNKNOWN, lambda found: f"unknown field `{found[1]}`"),
 )
 
 

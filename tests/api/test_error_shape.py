@@ -199,7 +199,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("GET", "/v1/accounts/acme/usage?from=2026-03-01T00:00:00+01:00", None, "write %2B instead of +"),
     ("GET", "/v1/accounts/acme/balance?at=2026-03-01T00:00:00+01:00", None, "write %2B instead of +"),
     ("POST", "/v1/accounts/acme/grants", {"amount": "5GB"}, "amount = '5GB': a whole number is expected, not text"),
-    ("POST", "/v1/accounts/acme/grants", {"amonut": 5}, "`amonut` is not known here"),
+    ("POST", "/v1/accounts/acme/grants", {"amonut": 5}, "unknown field `amonut`"),
     ("POST", "/v1/accounts/acme/grants", {}, "amount is missing."),
     ("POST", "/v1/accounts/acme/grants", {"amount": 5, "expires_at": "2020-01-01T00:00:00Z"}, "and expire at 2020"),
     (

@@ -153,7 +153,7 @@ def test_a_fault_is_told_in_words() -> None:
     wrong = [{"source": "g", "id": 2}, {"source": "g", "id": "b", "account": "acme", "bytes": 5}, {"source": "g"}]
     assert list(decode(json.dumps(wrong).encode(), PLAIN).faults.values()) == [
         "id: text is expected, not a whole number",
-        "`bytes` is not known here",
+        "unknown field `bytes`",
         "`account` is missing",
     ]
 

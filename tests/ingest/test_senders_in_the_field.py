@@ -347,7 +347,7 @@ def test_a_number_is_as_long_as_the_contract_says_zeros_among_it(light: House) -
     assert said == MAX_SEQUENCE_CHARS
     assert number_of(longest) == 7
     [receipt] = light.send(cloud_number("0" + longest)).receipts
-    assert (receipt.status, receipt.detail) == ("refused", "Expected `str` of length <= 32 - at `$.sequence`")
+    assert (receipt.status, receipt.detail) == ("refused", "sequence: text of at most 32 characters is expected")
 
 
 def test_a_hole_inside_a_request_is_told_where_it_is(light: House) -> None:
