@@ -357,11 +357,11 @@ class IdempotencyMismatch(Conflict):
 
 
 class NotAsExpected(Conflict):
-    """A correction said with `expects` what the event stands at, and it stands elsewhere: somebody corrected it before.
-    Nothing of the request is stored. Look at the event, then decide anew."""
+    """A correction says with `expects` what the event counts now, and it counts something else: somebody corrected it
+    before. Nothing of the request is stored. Look at the event, then decide again."""
 
     code = "not_as_expected"
-    title = "The event does not stand at what the correction expects"
+    title = "The event does not count what the correction expects"
 
 
 class SequenceGap(Conflict):

@@ -79,7 +79,7 @@ def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> P
     "POST",
     "/v1/accounts/{account}/users/{user}/allocations/{allocation}/return",
     may="allocations:write",
-    summary="Take an allocation back",
+    summary="Take back an allocation",
     body=ReturnRequest,
     answer=AllocationAnswer,
     errors=(UnknownAccount, UnknownUser, NotFound, NotCovered, Unprocessable),

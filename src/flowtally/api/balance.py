@@ -30,7 +30,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "GET",
     "/v1/accounts/{account}/balance",
     may="balance:read",
-    summary="What is left",
+    summary="What an account has left",
     query=BalanceQuery,
     answer=BalanceAnswer,
     errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RolledUp),

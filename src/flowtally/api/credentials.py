@@ -150,7 +150,7 @@ def revoke_account_credential(call: Call, account: str, credential: str) -> Cred
     "/v1/credential",
     may="own",
     narrows=True,
-    summary="Read the credential that asks",
+    summary="Read the credential of the request",
     answer=CredentialAnswer,
     example=EXAMPLE,
 )

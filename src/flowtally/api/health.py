@@ -50,13 +50,20 @@ class About(msgspec.Struct, frozen=True):
     openapi: str
 
 
-@operation("GET", "/", may="", summary="What this is", answer=About, example=About("flowtally", "0.1.0", "/x"))
+@operation(
+    "GET",
+    "/",
+    may="",
+    summary="Name and version of the server",
+    answer=About,
+    example=About("flowtally", "0.1.0", "/x"),
+)
 async def read_about(house: House, request: AnyRequest) -> About:
     """Name, version, and where the description of the API is."""
     return About("flowtally", version("flowtally"), "/schema/openapi.json")
 
 
-@operation("GET", "/healthz", may="", summary="Is the process up?", answer=Health, example=Health("ok"))
+@operation("GET", "/healthz", may="", summary="Whether the process runs", answer=Health, example=Health("ok"))
 async def check_health(house: House, request: AnyRequest) -> Health:
     """Asks no database: failing it is a reason to restart."""
     return Health("ok")
@@ -66,7 +73,7 @@ async def check_health(house: House, request: AnyRequest) -> Health:
     "GET",
     "/readyz",
     may="",
-    summary="Can it write and read?",
+    summary="Whether the server can write and read",
     answer=Health,
     errors=(Unavailable,),
     example=Health("ok"),

@@ -72,7 +72,7 @@ async def list_held_events(call: Call, request: AnyRequest, query: HeldQuery) ->
     "POST",
     "/v1/held/retry",
     may="held:write",
-    summary="Look at held events again",
+    summary="Retry held events",
     body=HeldFilter,
     answer=HeldAnswer,
     errors=(QueueFull, StorageFull, Settling),

@@ -135,7 +135,7 @@ class CountersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may="sources:read",
     narrows=True,
     or_sent=True,
-    summary="What counters stand at",
+    summary="List the counters of a source",
     sends=True,
     query=CountersQuery,
     answer=Listed(CounterAnswer),

@@ -53,7 +53,7 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
     "GET",
     "/v1/retention",
     may="retention:read",
-    summary="Since when rows are kept, and the last run",
+    summary="From when on single rows are kept, and the last roll-up",
     answer=RetentionAnswer,
     example=DONE,
 )

@@ -242,7 +242,7 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     "GET",
     "/v1/accounts/{account}/users/{user}/names",
     may="users:read",
-    summary="What a user was called",
+    summary="List the names of a user",
     answer=Listed(NameAnswer),
     errors=(UnknownUser,),
     example={"items": [NameAnswer("alice", None, "2026-04-01T00:00:00Z")], "next": None},

@@ -63,7 +63,7 @@ def read_wallet(call: Call, account: str) -> WalletAnswer:
     "GET",
     "/v1/accounts/{account}/wallet/entries",
     may="wallet:read",
-    summary="List what moved a wallet",
+    summary="List the entries of a wallet",
     query=EntriesQuery,
     answer=Listed(WalletEntryAnswer),
     errors=(UnknownAccount,),

@@ -190,8 +190,8 @@ class CorrectionReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     status: What became of it. `stored` and `duplicate` need not be sent again.
     code: By which rule it was refused or in conflict; left out otherwise.
     added: What it adds to the event; below zero: takes away.
-    before: What the event stood at before.
-    after: What the event stands at from then on.
+    before: What the event counted before.
+    after: What the event counts from then on.
     """
 
     index: int

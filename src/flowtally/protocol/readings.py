@@ -20,8 +20,8 @@ class ReadingReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
         had.
     code: By which rule it was counted or refused; left out for the usual one.
     added: What it adds to the use.
-    before: What the counter stood at before.
-    after: What the counter stands at now.
+    before: The counter's values before this reading.
+    after: The counter's values now.
     closed: How many counters an item with `closes` closed, which are one row each.
     """
 
