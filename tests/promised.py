@@ -16,6 +16,8 @@ import jsonschema_rs
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.openapi import describe
 from flowtally.api.operation import OPERATIONS
+from flowtally.vendors import VENDORS
+from flowtally.vendors.describing import describe_dialects
 
 JSON: Final = ("application/json", "application/problem+json")
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -23,7 +25,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 @lru_cache
 def document() -> dict[str, Any]:
-    return describe(OPERATIONS)
+    return describe_dialects(list(VENDORS), describe(OPERATIONS))
 
 
 @lru_cache

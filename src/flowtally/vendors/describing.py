@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from types import UnionType
 from typing import Any, get_args
 
 import msgspec
@@ -48,9 +49,10 @@ def _schemas(dialect: Dialect) -> tuple[dict[Any, Document], dict[str, Document]
 
 
 def _enveloped(dialect: Dialect, route: Route) -> str:
-    """The name of the answer in its envelope."""
-    [item] = get_args(route.answer) or [None]
-    named = route.answer.__name__ if item is None else f"{item.__name__}List"
+    """The name of the answer in its envelope; of what is the one or the other, by a setting, the first one's."""
+    kind = get_args(route.answer)[0] if isinstance(route.answer, UnionType) else route.answer
+    [item] = get_args(kind) or [None]
+    named = kind.__name__ if item is None else f"{item.__name__}List"
     return f"{dialect.title}{named}Answer"
 
 

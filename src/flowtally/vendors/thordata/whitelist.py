@@ -24,7 +24,7 @@ route = declaring(ROUTES)
     may="whitelist:read",
     summary="List whitelisted IPs",
     takes=OfFamily,
-    answer=Whitelist,
+    answer=Whitelist | list[WhitelistedIp],
     example=Whitelist(1, 100, 99, [WhitelistedIp("2025-01-01", "1.1.1.1", True)]),
 )
 def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[WhitelistedIp]:
