@@ -20,6 +20,7 @@ from tests import burndown_model
 from flowtally import funding, purses
 from flowtally.balance import make_balance
 from flowtally.burndown import Draw, Grant
+from flowtally.edges import second_of
 from flowtally.errors import Conflict, NotCovered
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.ledger.database import Ledger
@@ -31,6 +32,7 @@ from flowtally.usage.memory import MemoryStore
 NAMES = ("ann", "fay", "guy")  # ann is not funded: the account pays
 AHEAD = 6  # how far clocks may be ahead
 SMALL = st.integers(1, 30)
+START = 3_000_000 - 20  # histories pass from one second into the next
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("use"), st.sampled_from(("", *NAMES)), SMALL, st.integers(-AHEAD, 20)),
@@ -49,7 +51,7 @@ class World:
     """The ledger and the list of rows, and beside them what a bookkeeper would have written down."""
 
     def __init__(self, ledger: Ledger, overage: Any) -> None:
-        self.ledger, self.usage, self.overage, self.now = ledger, MemoryStore(), overage, 100
+        self.ledger, self.usage, self.overage, self.now = ledger, MemoryStore(), overage, START
         self.events: dict[str, list[tuple[int, int]]] = defaultdict(list)
         with ledger.begin() as tx:
             accounts.create_account(tx, "acme", overage=overage, now=self.now - 50)
@@ -159,12 +161,12 @@ class World:
         purses = 0
         for user_id in self.funded:
             mine = [
-                Grant(one.id, one.amount - one.returned, 100, one.created_at, one.expires_at)
+                Grant(one.id, one.amount - one.returned, 100, second_of(one.created_at), one.expires_at)
                 for one in passed_on
                 if one.user_id == user_id and one.amount > one.returned
             ]
             found = self.purse(user_id)
-            self.same(found, mine, [], self.events[user_id], 100)
+            self.same(found, mine, [], self.events[user_id], second_of(START))
             purses += found.granted
         assert self.account().drawn == purses  # what left one purse is in another
 
