@@ -80,3 +80,10 @@ def test_every_setting_is_documented() -> None:
     listed = list(settings())
     assert [setting.name for setting in listed] == [name for name in Config.__struct_fields__ if name != "vendors"]
     assert all(setting.description.endswith(".") for setting in listed)
+
+
+def test_a_number_beyond_its_bounds_is_told_in_words() -> None:
+    with pytest.raises(ConfigError, match=r"^port = 99999: a whole number of 65535 or less is expected\.$"):
+        load_config({}, port=99_999)
+    with pytest.raises(ConfigError, match="port = 'http': a whole number is expected, not text"):
+        load_config({"FLOWTALLY_PORT": "http"})

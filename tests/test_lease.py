@@ -92,3 +92,9 @@ def test_a_place_that_cannot_be_is_named_with_its_setting(tmp_path: Path) -> Non
     for place in ("file", "file/data"):
         with pytest.raises(ConfigError, match=rf"data = '{tmp_path}/{place}'"):
             Lease(of_data(tmp_path / place), "data")
+
+
+def test_a_file_where_a_directory_is_needed_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(ConfigError, match="this is a file; a directory is needed"):
+        Lease(tmp_path / "data" / "lock", "data")

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from flowtally.reasons import fault_in_words
+
 _KEY: Final = "x-values"
 _WRONG: Final = re.compile(r"Invalid enum value .*?(?: - at `\$\.(?P<field>[^`]+)`)?")
 
@@ -42,4 +44,4 @@ def wrong_word(error: msgspec.ValidationError, within: type[msgspec.Struct]) -> 
     found = _WRONG.fullmatch(str(error))
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(within)}
     values = choices_of(kinds.get(found["field"])) if found and found["field"] else {}
-    return f"{error}: it takes {listed(values)}" if values else str(error)
+    return f"{error}: it takes {listed(values)}" if values else fault_in_words(error, within)

@@ -20,6 +20,7 @@ from msgspec import Meta
 from flowtally.choices import choice, choices_of, listed
 from flowtally.errors import ConfigError
 from flowtally.protocol import MAX_BODY_BYTES
+from flowtally.reasons import in_words
 
 PREFIX: Final = "FLOWTALLY_"
 SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"})  # values never shown
@@ -580,7 +581,7 @@ def _convert(name: str, value: object, into: Any) -> None:
         msgspec.convert(value, into, strict=False)
     except msgspec.ValidationError as error:
         values = choices_of(into)
-        why = f"it takes {listed(values)}" if values else str(error)
+        why = f"it takes {listed(values)}" if values else in_words(str(error))
         raise ConfigError(f"{name} = {shown_value(name, value)!r}: {why}.") from None
 
 

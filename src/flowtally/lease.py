@@ -50,6 +50,9 @@ class Lease:
         try:
             self._make_directory(path.parent)
             self._file, self._new = _locked(path)
+        except FileExistsError as error:
+            self._remove_made()
+            raise ConfigError(f"{setting} = {str(path.parent)!r}: this is a file; a directory is needed.") from error
         except OSError as error:
             self._remove_made()
             raise ConfigError(f"{setting} = {str(path.parent)!r}: {error.strerror or error}.") from error

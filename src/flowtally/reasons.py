@@ -33,6 +33,7 @@ _AT_LEAST: Final = re.compile(r"Expected `int` >= (-?\d+)")
 _AT_MOST: Final = re.compile(r"Expected `int` <= (-?\d+)")
 _SHORTER: Final = re.compile(r"Expected `str` of length <= (\d+)")
 _LONGER: Final = re.compile(r"Expected `str` of length >= (\d+)")
+_PATTERN: Final = re.compile(r"Expected `str` matching regex '(.*)'")
 _OTHER_KIND: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
@@ -66,6 +67,7 @@ _WORDING: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ..
     (_AT_MOST, lambda found: f"a whole number of {found[1]} or less is expected"),
     (_LONGER, _text_length("least")),
     (_SHORTER, _text_length("most")),
+    (_PATTERN, lambda found: f"text like {found[1]} is expected (a regular expression)"),
     (_MISSING, lambda found: f"`{found[1]}`{IS_MISSING}"),
     (_UNKNOWN, lambda found: f"unknown field `{found[1]}`"),
 )

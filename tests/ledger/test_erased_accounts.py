@@ -259,7 +259,7 @@ def test_only_a_closed_account_without_money_is_erased(full: Ledger) -> None:
     with full.begin() as tx:
         wallet.deposit(tx, "acme", 7, now=8, currency="USD")
         accounts.change_account(tx, "acme", status="closed", now=21)
-        with pytest.raises(Conflict, match="7 micros: pay it out first"):
+        with pytest.raises(Conflict, match=r"0\.000007 USD: pay it out first"):
             erased_accounts.erase_account(tx, "acme", now=30)
         with pytest.raises(UnknownAccount):
             erased_accounts.erase_account(tx, "nobody", now=30)

@@ -57,7 +57,7 @@ from flowtally.ledger.tables import (
     voucher_ends,
     whitelist,
 )
-from flowtally.ledger.wallet import balance_of
+from flowtally.ledger.wallet import balance_of, shown_balance
 from flowtally.texts import may_be_known
 
 ROWS: Final = 500  # of one step
@@ -108,7 +108,8 @@ def _check_paid_out(tx: Connection, account_id: str) -> None:
     """Afterwards nobody could."""
     if balance := balance_of(tx, account_id):
         raise Conflict(
-            f"the wallet of account {account_id!r} holds {balance} micros: pay it out first (an adjustment below zero)",
+            f"the wallet of account {account_id!r} holds {shown_balance(tx, account_id)}: pay it out first "
+            "(an adjustment below zero)",
             account=account_id,
             balance_micros=balance,
         )

@@ -113,6 +113,12 @@ def list_entries(
     return read_page(tx, "wallet entries", query, order, Transfer, asked, after=after, limit=limit)
 
 
+def shown_balance(tx: Connection, account: str) -> str:
+    """What the account's wallet holds, as people write money; its entries say in which currency."""
+    last = tx.execute(_entries_of(account).limit(1)).one_or_none()
+    return human_money(balance_of(tx, account), last.currency if last else "")
+
+
 def check_currency(tx: Connection, currency: str) -> None:
     """ConfigError when the ledger holds money or prices in another currency: nothing is ever converted."""
     for table in (transfers, plans):
