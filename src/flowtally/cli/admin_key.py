@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from flowtally.cli.configured import configured_for
+from flowtally.cli.configured import KeysUrl, LedgerUrl, configured_for
 from flowtally.cli.output import Json, document, facts, note, table, when
 
 if TYPE_CHECKING:
@@ -27,15 +27,8 @@ files may do this. It is on the audit trail, as done by the server itself at `fl
 
 def admin(
     data: Annotated[str, typer.Option("--data", help="The data directory.")],
-    ledger_url: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
-        ),
-    ] = None,
-    keys_url: Annotated[
-        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
-    ] = None,
+    ledger_url: LedgerUrl = None,
+    keys_url: KeysUrl = None,
     name: Annotated[str, typer.Option("--name", help="A name for people to read.")] = "recovered",
     revoke: Annotated[
         list[str] | None,

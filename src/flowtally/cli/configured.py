@@ -1,12 +1,27 @@
-"""Settings for the commands that serve, or work on a data directory: the environment's, with those of the dialects."""
+"""Settings for the commands that serve, or work on a data directory: the environment's, with those of the dialects;
+and the options by which such a command is told where its stores are."""
 
 from __future__ import annotations
 
 import os
+from typing import Annotated
+
+import typer
 
 from flowtally.choices import listed
 from flowtally.config import Config, load_config, settings
 from flowtally.errors import ConfigError
+
+UsageUrl = Annotated[
+    str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
+]
+LedgerUrl = Annotated[
+    str | None,
+    typer.Option("--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."),
+]
+KeysUrl = Annotated[
+    str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
+]
 
 
 def configured(**arguments: object) -> Config:

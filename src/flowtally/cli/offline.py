@@ -13,7 +13,7 @@ import typer
 from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.care import show_report
-from flowtally.cli.configured import configured_for
+from flowtally.cli.configured import KeysUrl, UsageUrl, configured_for
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, say, table
 from flowtally.cli.steps import Steps
@@ -173,12 +173,8 @@ def _show_keys(found: Revived, made_at: str) -> None:
 
 def rebuild_keys(
     data: Data,
-    usage_url: Annotated[
-        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
-    ] = None,
-    keys_url: Annotated[
-        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
-    ] = None,
+    usage_url: UsageUrl = None,
+    keys_url: KeysUrl = None,
     json: Json = False,
 ) -> None:
     """Make the event keys again from the usage rows, block by block."""
@@ -205,12 +201,8 @@ def rebuild_keys(
 
 def rebuild_roll_ups(
     data: Data,
-    usage_url: Annotated[
-        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
-    ] = None,
-    keys_url: Annotated[
-        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
-    ] = None,
+    usage_url: UsageUrl = None,
+    keys_url: KeysUrl = None,
     json: Json = False,
 ) -> None:
     """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""

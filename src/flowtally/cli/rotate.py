@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli.configured import configured_for
+from flowtally.cli.configured import LedgerUrl, configured_for
 from flowtally.cli.output import Json, document, facts, note
 from flowtally.units import human_count
 
@@ -23,12 +23,7 @@ afterwards. Cut short, everything opens, and the same command goes on. A backup 
 
 def rotate_key(
     data: Annotated[str, typer.Option("--data", help="The data directory.")],
-    ledger_url: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
-        ),
-    ] = None,
+    ledger_url: LedgerUrl = None,
     json: Json = False,
 ) -> None:
     """Encrypt all stored secrets with a new key, and forget the old key."""

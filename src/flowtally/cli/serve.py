@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from flowtally.cli.another import in_another_terminal
-from flowtally.cli.configured import configured, help_of
+from flowtally.cli.configured import KeysUrl, LedgerUrl, UsageUrl, configured, help_of
 from flowtally.cli.output import Json, facts, note, raw, say
 from flowtally.notify import Notify
 
@@ -48,18 +48,9 @@ def serve(
     allow_clear_text: Annotated[
         bool | None, typer.Option("--allow-clear-text", help="Allow other machines to connect without TLS.")
     ] = None,
-    usage_url: Annotated[
-        str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")
-    ] = None,
-    ledger_url: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger-url", help="URL of the ledger (accounts, grants, money). Default: in the data directory."
-        ),
-    ] = None,
-    keys_url: Annotated[
-        str | None, typer.Option("--keys-url", help="URL of the event keys. Default: in the data directory.")
-    ] = None,
+    usage_url: UsageUrl = None,
+    ledger_url: LedgerUrl = None,
+    keys_url: KeysUrl = None,
     backup_dir: Annotated[
         str | None,
         typer.Option("--backup-dir", help="The directory for backups. Default: `backups` in the data directory."),
