@@ -129,20 +129,26 @@ def test_usage_of_an_account_that_comes_later_counts_when_it_has_come(shell: She
     shell.new_account("early")
     code, shown = shell.run("import", log, *options)
     assert (code, shell.used()[2]) == (0, 5), shown
+    there, seconds = log.read_text(), log.read_text().split(".", 1)[0]
     with log.open("a") as out:
-        out.write(log.read_text().replace(" early ", " soon "))
+        out.write(there.replace(" early ", " soon "))
+    code, shown = shell.run("import", log, *options)
+    assert code == 1
+    assert "there is no account 'soon'" in shown
+    with log.open("a") as out:  # of several accounts those that are not there are held
+        out.write(there.splitlines(keepends=True)[0].replace(seconds, str(int(seconds) + 60)))
     code, shown = shell.run("import", log, *options)
     assert code == 3
     assert "5 events are held by the server" in shown
     code, shown = shell.run("import", log, *options)
     assert code == 3
-    assert "in all 5 stored, 5 held, 0 refused" in shown
+    assert "in all 6 stored, 5 held, 0 refused" in shown
     shell.new_account("soon")
     with shell.client() as admin:
         assert admin.retry_held(HeldFilter()).held == 0
     code, shown = shell.run("import", log, *options)
     assert (code, shell.used()[2]) == (0, 5), shown
-    assert "in all 10 stored, 0 held, 0 refused" in shown
+    assert "in all 11 stored, 0 held, 0 refused" in shown
 
 
 def test_what_could_not_be_read_is_read_again(shell: Shell, tmp_path: Path) -> None:

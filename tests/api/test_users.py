@@ -222,7 +222,7 @@ def test_the_usage_of_a_user_follows_it_through_a_rename(client: Client, acme: s
     account = client.get("/v1/accounts/acme/usage", params=path | {"by": "user", "bucket": "total"}).json()
     assert {row["user"]: row["bytes"] for row in account["rows"]} == {"": 5, "anna": 1000, "bob": 3}
     csv = client.get(f"{USERS}/anna/usage", params=path, headers={"Accept": "text/csv"})
-    assert csv.text.splitlines()[0] == "start,end,bytes_up,bytes_down,bytes,requests"
+    assert csv.text.splitlines()[0] == "start,end,bytes_up,bytes_down,bytes,requests,cut"
 
 
 def test_the_balance_of_a_user_shows_where_it_stands_with_its_limit(client: Client, acme: str) -> None:

@@ -288,7 +288,7 @@ def tear(ledger: Path, table: str) -> None:
         file.write(b"\xff" * size)
 
 
-@pytest.mark.parametrize("table", ["sqlite_master", "installation"])
+@pytest.mark.parametrize("table", ["sqlite_master", "installation", "accounts"])
 def test_a_torn_page_of_the_ledger_ends_the_start_with_its_name(tmp_path: Path, table: str) -> None:
     data = tmp_path / "data"
     with live_server(data):
@@ -305,10 +305,11 @@ def test_a_torn_page_of_the_ledger_that_a_start_does_not_need_is_told_to_who_nee
     data = tmp_path / "data"
     with live_server(data) as live:
         who = {"Authorization": f"Bearer {live.token}"}
-        assert httpx.post(f"{live.url}/v1/accounts", json={"id": "acme"}, headers=who, timeout=60).status_code == 201
-    tear(data / "ledger.db", "accounts")
+        for path, body in (("accounts", {"id": "acme"}), ("accounts/acme/grants", {"amount": 5, "source": "order"})):
+            assert httpx.post(f"{live.url}/v1/{path}", json=body, headers=who, timeout=60).status_code == 201
+    tear(data / "ledger.db", "grants")
     with live_server(data) as live:
-        answer = httpx.get(f"{live.url}/v1/accounts", headers=who, timeout=60)
+        answer = httpx.get(f"{live.url}/v1/accounts/acme/grants", headers=who, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (500, "store_damaged")
     assert "ledger" in answer.json()["detail"]
     assert "Traceback" not in (tmp_path / "data.log").read_text()

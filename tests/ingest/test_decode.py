@@ -134,7 +134,7 @@ BAD: Final[list[Any]] = [
     EVENT | {"id": "i" * 257},
     EVENT | {"sequence": 0},
     EVENT | {"sequence": 2**63},
-    EVENT | {"sequence": "1" * 20},
+    EVENT | {"sequence": "1" * 33},
     EVENT | {"position": "p" * 4097},
     EVENT | {"labels": {"a": 1}},
     EVENT | {"time": 5},

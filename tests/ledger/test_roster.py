@@ -20,10 +20,10 @@ def acme(ledger: Ledger) -> Ledger:
         for number, product in enumerate(("mobile", None, "isp", "residential", "mobile")):
             sealed = f"sealed {number}" if number % 2 else None
             managed.create_user(
-                tx, "acme", f"u{number}", product=product, password=sealed, funded=number > 2, now=3 + number
+                tx, "acme", f"u{number}", product=product, password=sealed, funded=number > 2, now=1000 * (3 + number)
             )
-        managed.create_user(tx, "beta", "other", now=9)
-        managed.delete_user(tx, "acme", "u4", now=10)
+        managed.create_user(tx, "beta", "other", now=9000)
+        managed.delete_user(tx, "acme", "u4", now=10_000)
     return ledger
 
 
@@ -31,10 +31,10 @@ def test_the_roster_has_all_that_is_managed_with_passwords_as_they_are_kept(acme
     with acme.read() as tx:
         found = roster.list_managed(tx, "acme")
         assert [(one.user.name, one.user.product, one.user.created_at, one.sealed) for one in found] == [
-            ("u0", "mobile", 3, None),
-            ("u1", None, 4, "sealed 1"),
-            ("u2", "isp", 5, None),
-            ("u3", "residential", 6, "sealed 3"),
+            ("u0", "mobile", 3000, None),
+            ("u1", None, 4000, "sealed 1"),
+            ("u2", "isp", 5000, None),
+            ("u3", "residential", 6000, "sealed 3"),
         ]
         assert [one.user for one in found] == [users.read_user(tx, "acme", one.user.id) for one in found]
         assert found[1].sealed == managed.sealed_password(tx, found[1].user.id)

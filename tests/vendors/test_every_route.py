@@ -34,7 +34,8 @@ from flowtally.vendors.base import Dialect, Route
 NATIVE_READS = [
     op.path
     for op in OPERATIONS
-    if op.method == "GET" and op.path.count("{") == 1 and "{account}" in op.path and not op.path.endswith("/export")
+    if op.method == "GET" and op.path.count("{") == 1 and "{account}" in op.path
+    if not op.path.endswith(("/export", "/erase"))  # a file; and what is 404 of an account that was not erased
 ]
 TRACE = ("Traceback", "Error(", "KeyError", 'File "', "sqlite", "a secret detail", ".py")
 
