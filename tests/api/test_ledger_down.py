@@ -28,7 +28,7 @@ from flowtally.usage.memory import MemoryStore
 
 __all__ = ["postgres"]
 
-NEEDS_NOTHING = ("/", "/healthz", "/schema/openapi.json", "/metrics")
+NEEDS_NOTHING = ("/", "/docs", "/healthz", "/schema/openapi.json", "/metrics")
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_what_needs_single_old_events_is_refused_and_says_since_when_they_are_ke
     ):
         told = lived.ask("GET", path, status=410, **query)
         assert (told["code"], told["kept_since"]) == ("rolled_up", "2026-04-01T00:00:00Z")
-    edge = format_instant(NOW + 61_007)  # where a grant began: kept apart
+    edge = format_instant(NOW + 61_000)  # the second with which a grant began: kept apart
     lived.ask("GET", f"{account}/usage", status=200, **{**range_, "to": edge})
     recent = {"from": "2026-07-01", "to": "2026-08-01", "by": "status"}
     assert lived.ask("GET", f"{account}/usage", status=200, **recent)["total"]["requests"] == 1
