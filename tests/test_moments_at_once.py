@@ -105,6 +105,7 @@ def trade(tmp_path: Path) -> Iterator[Trade]:
         for account in ACCOUNTS:
             made.ask("POST", "/v1/accounts", {"id": account, "carry_from": "2020-01-01T00:00:00Z"})
             made.ask("POST", f"/v1/accounts/{account}/grants", {"amount": 10**6, "starts_at": "2020-01-01T00:00:00Z"})
+            made.ask("POST", f"/v1/accounts/{account}/users", {"name": "ann"})  # asked for before she has used anything
         yield made
         made.client.close()
 

@@ -34,9 +34,10 @@ EVENT = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "byt
 def seen(place: Path, *, but: tuple[str, ...] = ()) -> dict[str, str]:
     """Every file and directory below this place, with what it holds; but for SQLite's memory of who reads."""
     found = {}
-    for path in sorted(place.rglob("*")):
+    tops = [top for top in place.iterdir() if top.name not in but]  # an engine at work removes files while one looks
+    for path in sorted(path for top in tops for path in (top, *top.rglob("*"))):
         name = path.relative_to(place).as_posix()
-        if name.split("/")[0] not in but and not name.endswith("-shm"):
+        if not name.endswith("-shm"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "directory"
     return found
 
