@@ -3,8 +3,12 @@ others."""
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
+from flowtally.care.erasing import Finished
+from flowtally.care.job import Status
 from flowtally.edges import format_if_any, format_instant
 from flowtally.errors import Conflict, NotFound, UnknownAccount, UnknownUser
 from flowtally.funding import erase_user as erase
@@ -20,6 +24,8 @@ FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12
 
 WHOLE = AccountErasureAnswer("acme", "pending", "2026-03-15T12:00:00Z")
 WHOLE_FINISHED = AccountErasureAnswer("acme", "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
+
+NOT_LOOKED: Final[Status[Finished]] = Status()  # nothing of the work is told
 
 
 def tag_held(call: Call, account: str, user: str) -> None:
@@ -51,7 +57,7 @@ def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAn
     until `state` is `finished`. No quantity changes: only what is split by label has no label there. Address a deleted
     user by its id. A second time does the work again and changes nothing else. Exports and backups made before still
     hold all of it."""
-    return _asked(erase(call.tx, call.usage, account, user, now=call.now))
+    return _of_user(erase(call.tx, call.usage, account, user, now=call.now))
 
 
 @operation(
@@ -67,25 +73,31 @@ def read_erasure(call: Call, account: str, user: str) -> ErasureAnswer:
     """By the user's id. `finished`: nothing the server keeps holds the name or a label any more, but backups. Where the
     work stopped, `detail` says why; it goes on at the next start, or when the erasure is asked for again."""
     found = erasures.read_erasure(call.tx, account, user)
-    if found.finished_at is not None:
-        return _asked(found)
-    job = call.house.care.erasing()
-    return _asked(found, step=job.step, done=job.done, total=job.total, detail=job.detail)
+    return _of_user(found, _work(call, found))
 
 
-def _asked(found: Erasure, *, step: str = "", done: int = 0, total: int = 0, detail: str = "") -> ErasureAnswer:
+def _of_user(found: Erasure, work: Status[Finished] = NOT_LOOKED) -> ErasureAnswer:
     return ErasureAnswer(
-        account=found.account,
-        user_id=found.user_id,
-        user=erased_name(found.user_id),
-        state="pending" if found.finished_at is None else "finished",
-        asked_at=format_instant(found.asked_at),
-        finished_at=format_if_any(found.finished_at),
-        step=step,
-        done=done,
-        total=total,
-        detail=detail,
+        account=found.account, user_id=found.user_id, user=erased_name(found.user_id), **_standing(found, work)
     )
+
+
+def _work(call: Call, found: Erasure | AccountErasure) -> Status[Finished]:
+    """What the server does for all erasures, as long as this one is not finished."""
+    return call.house.care.erasing() if found.finished_at is None else NOT_LOOKED
+
+
+def _standing(found: Erasure | AccountErasure, work: Status[Finished]) -> dict[str, Any]:
+    """The members that both answers have."""
+    return {
+        "state": "pending" if found.finished_at is None else "finished",
+        "asked_at": format_instant(found.asked_at),
+        "finished_at": format_if_any(found.finished_at),
+        "step": work.step,
+        "done": work.done,
+        "total": work.total,
+        "detail": work.detail,
+    }
 
 
 @operation(
@@ -111,7 +123,7 @@ def erase_account(call: Call, account: str) -> AccountErasureAnswer:
     events are refused (`erased`); old files are removed. Ask with GET until `state` is `finished`. No quantity, amount,
     instant or id changes, and the id is never free again. A second time does the work again and changes nothing else.
     Exports and backups made before still hold all of it."""
-    return _whole(erased_accounts.erase_account(call.tx, account, now=call.now))
+    return _of_account(erased_accounts.erase_account(call.tx, account, now=call.now))
 
 
 @operation(
@@ -127,22 +139,8 @@ def read_account_erasure(call: Call, account: str) -> AccountErasureAnswer:
     """`finished`: nothing the server keeps holds a text of the account any more, but backups. Where the work stopped,
     `detail` says why; it goes on at the next start, or when the erasure is asked for again."""
     found = erased_accounts.read_erasure(call.tx, account)
-    if found.finished_at is not None:
-        return _whole(found)
-    job = call.house.care.erasing()
-    return _whole(found, step=job.step, done=job.done, total=job.total, detail=job.detail)
+    return _of_account(found, _work(call, found))
 
 
-def _whole(
-    found: AccountErasure, *, step: str = "", done: int = 0, total: int = 0, detail: str = ""
-) -> AccountErasureAnswer:
-    return AccountErasureAnswer(
-        account=found.account,
-        state="pending" if found.finished_at is None else "finished",
-        asked_at=format_instant(found.asked_at),
-        finished_at=format_if_any(found.finished_at),
-        step=step,
-        done=done,
-        total=total,
-        detail=detail,
-    )
+def _of_account(found: AccountErasure, work: Status[Finished] = NOT_LOOKED) -> AccountErasureAnswer:
+    return AccountErasureAnswer(account=found.account, **_standing(found, work))

@@ -6,12 +6,11 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from flowtally.cli import ask
+from flowtally.cli import ask, erasing
 from flowtally.cli.dates import Dates
-from flowtally.cli.erasing import finished
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.cli.output import Json, document, facts, note, table, when
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 from flowtally.texts import printable
 
@@ -125,14 +124,8 @@ def erase(
             note(f"You typed {typed!r}, and that is not {account!r}: nothing was changed.")
             return FAILED
     with ask.client() as client:
-        answer = finished(client.erase_account(account), lambda: client.account_erasure(account))
-    if json:
-        document(answer)
-    elif answer.state == "finished":
-        say(f"{printable(account)} is erased.", style="green")
-    else:
-        say(f"The account cannot be used any more; the rest is not finished: {printable(answer.detail)}", style="red")
-    return 0 if answer.state == "finished" else FAILED
+        answer = erasing.finished(client.erase_account(account), lambda: client.account_erasure(account))
+    return erasing.show(answer, account, "The account cannot be used any more", json)
 
 
 def _show(account: AccountAnswer, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for an erasure that the server does: how far it is, until it is finished or has stopped."""
+"""Waiting for an erasure that the server does: how far it is, until it is finished or has stopped; what came of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flowtally.cli.care import LOOK_S
+from flowtally.cli.failures import FAILED
+from flowtally.cli.output import document, printable, say
 from flowtally.cli.steps import Steps
 from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
 
@@ -22,3 +24,15 @@ def finished(asked: E, look: Callable[[], E]) -> E:
             time.sleep(LOOK_S)
             answer = look()
     return answer
+
+
+def show(answer: E, whose: str, done_so_far: str, json: bool) -> int:
+    """What came of it, and the exit code. `done_so_far` is said where it has stopped."""
+    done = answer.state == "finished"
+    if json:
+        document(answer)
+    elif done:
+        say(f"{printable(whose)} is erased.", style="green")
+    else:
+        say(f"{done_so_far}; the rest is not finished: {printable(answer.detail)}", style="red")
+    return 0 if done else FAILED

@@ -9,11 +9,9 @@ from typing import Annotated, Final, Literal
 import typer
 from msgspec import UNSET
 
-from flowtally.cli import ask, chart, output, unpaid
+from flowtally.cli import ask, chart, erasing, output, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, At, Dates
-from flowtally.cli.erasing import finished
-from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
@@ -265,14 +263,8 @@ def erase(
         typer.confirm(f"Erase the name and all labels of {printable(user)} for ever?", abort=True, err=True)
     with ask.client() as client:
         asked = client.erase_user(account, user)
-        answer = finished(asked, lambda: client.erasure(account, asked.user_id))
-    if json:
-        document(answer)
-    elif answer.state == "finished":
-        say(f"{printable(answer.user)} is erased.", style="green")
-    else:
-        say(f"The name is gone; the rest is not finished: {printable(answer.detail)}", style="red")
-    return 0 if answer.state == "finished" else FAILED
+        answer = erasing.finished(asked, lambda: client.erasure(account, asked.user_id))
+    return erasing.show(answer, answer.user, "The name is gone", json)
 
 
 @commands.command("allocate", epilog=ALLOCATE)
