@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.errors import BadRequest
-from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, unknown_account
+from flowtally.ingest.admission import account_reason, not_your_account
 from flowtally.ledger import directory
 from flowtally.protocol import TakenAccount, TakenAccountsAnswer
 from flowtally.texts import may_be_known
@@ -55,11 +55,5 @@ def read_taken_accounts(call: Call, query: TakenQuery) -> TakenAccountsAnswer:
 
 def _taken(call: Call, account: str, status: str | None) -> TakenAccount:
     mine = call.credential.account
-    if mine is not None and account != mine:
-        return TakenAccount(account, False, NOT_YOUR_ACCOUNT, f"this credential writes for account {mine!r} only")
-    if status is None:
-        why = unknown_account(account)
-        return TakenAccount(account, False, why.code, why.detail)
-    if status == "closed":
-        return TakenAccount(account, False, "account_closed", f"account {account!r} is closed")
-    return TakenAccount(account, True)
+    why = not_your_account(mine) if mine is not None and mine != account else account_reason(account, status)
+    return TakenAccount(account, True) if why is None else TakenAccount(account, False, why.code, why.detail)

@@ -176,18 +176,15 @@ def world_faults(
         reasons[row] = in_future(format_instant(int(times[row])), latest_at)
     if any(statuses.get(account) not in ("active", "suspended") for account in set(columns.account)):
         for row, account in enumerate(columns.account):
-            status = statuses.get(account)
-            if status is None:
-                reasons[row] = unknown_account(account)
-            elif status == "closed":
-                reasons[row] = Reason("account_closed", f"account {account!r} is closed")
+            if reason := account_reason(account, statuses.get(account)):
+                reasons[row] = reason
     start = 0
     for writer, count in writers:
         if writer.account is not None:
-            detail = f"this credential writes for account {writer.account!r} only"
+            not_yours = not_your_account(writer.account)
             for row in range(start, start + count):
                 if columns.account[row] != writer.account:  # said alike, whether the other account exists or not
-                    reasons[row] = Reason(NOT_YOUR_ACCOUNT, detail)
+                    reasons[row] = not_yours
         start += count
     return reasons
 
@@ -196,6 +193,22 @@ def in_future(time: object, latest_at: int) -> Reason:
     """Why nothing is stored that has still to come."""
     latest = format_instant(latest_at)
     return Reason("time_in_future", f"time {time} is in the future: the latest that is taken now is {latest}")
+
+
+def account_reason(account: str, status: str | None) -> Reason | None:
+    """Why an account of this status takes no use, None being the status of none; None where it does."""
+    if status is None:
+        return unknown_account(account)
+    return closed_account(account) if status == "closed" else None
+
+
+def closed_account(account: str) -> Reason:
+    return Reason("account_closed", f"account {account!r} is closed")
+
+
+def not_your_account(mine: str) -> Reason:
+    """What who writes for one account is told of any other, whether it exists or not."""
+    return Reason(NOT_YOUR_ACCOUNT, f"this credential writes for account {mine!r} only")
 
 
 def unknown_account(account: str) -> Reason:

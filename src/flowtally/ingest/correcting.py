@@ -20,7 +20,7 @@ from flowtally.corrections import NOTHING, QUANTITIES, Correction, EventRef, Qua
 from flowtally.edges import parse_if_any, parse_instant
 from flowtally.errors import NotAsExpected
 from flowtally.events import METERED
-from flowtally.ingest.admission import Reason, Times, Writer, in_future
+from flowtally.ingest.admission import Reason, Times, Writer, closed_account, in_future
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import as_number
 from flowtally.ingest.prepare import Key
@@ -359,7 +359,7 @@ def _adjustment_reason(one: Correction, statuses: dict[str, str], unknown: bool,
     if status is None:
         return Reason("unknown_account", f"there is no account {one.account!r}")
     if status == "closed":
-        return Reason("account_closed", f"account {one.account!r} is closed")
+        return closed_account(one.account)
     if unknown:
         return Reason("unknown_user", f"there is no user {one.user!r}")
     if _at(one) > latest:

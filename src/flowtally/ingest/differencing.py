@@ -18,7 +18,7 @@ from flowtally.corrections import NOTHING, Quantities
 from flowtally.counter_values import Values
 from flowtally.counters import Seen, Standing, Step, close, step
 from flowtally.events import MAX_QUANTITY
-from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Times, in_future, unknown_account
+from flowtally.ingest.admission import Reason, Times, account_reason, in_future, not_your_account
 from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.ingest.directory import Directory
@@ -172,13 +172,10 @@ class _Planning:
     def _reason(self, index: int, one: Reading) -> Reason | None:
         """Why it cannot count as the world is now."""
         mine = self._writer.account
-        if mine not in (None, one.account):
-            return Reason(NOT_YOUR_ACCOUNT, f"this credential writes for account {mine!r} only")
-        status = self._statuses.get(one.account)
-        if status is None:
-            return unknown_account(one.account)
-        if status == "closed":
-            return Reason("account_closed", f"account {one.account!r} is closed")
+        if mine is not None and mine != one.account:
+            return not_your_account(mine)
+        if reason := account_reason(one.account, self._statuses.get(one.account)):
+            return reason
         if not self._ours.create_users and self._users[index] is None:
             return Reason("unknown_user", NO_SUCH_USER)
         return None
@@ -186,9 +183,9 @@ class _Planning:
     def _foreign(self, last: Standing | None) -> Reason | None:
         """Who writes for one account learns nothing of another's counter, and takes none from it."""
         mine = self._writer.account
-        if last is None or mine in (None, last.account):
+        if last is None or mine is None or mine == last.account:
             return None
-        return Reason(NOT_YOUR_ACCOUNT, f"this credential writes for account {mine!r} only")
+        return not_your_account(mine)
 
     def _full(self, one: Reading, place: Place) -> Reason | None:
         counts, limits = self._ours.counts, self._ours.limits
