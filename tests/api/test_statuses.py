@@ -223,6 +223,7 @@ def test_every_route_that_changed_something_is_in_the_audit_trail(make_world: Ca
     for name in in_order():
         assert asked(world, name) == ("conflict" if name == ERASE else "yes"), name
     found = world.client.get("/v1/audit", params={"limit": 1000}).json()["items"][first:]
+    found = [one for one in found if one["door"] != "server: erasing"]  # what finishes an erasure, now or soon
     vendors = {f"{route.method} {route.path}" for _, route in writes()}
     assert {one["door"] for one in found} == (BODIES.keys() - NO_CHANGE - {ERASE}) | vendors
     assert all(one["account"] in ("acme", "beta") and one["action"] != "other" for one in found)
