@@ -13,7 +13,7 @@ from tests.device_model import WORD, Device, Polled, low_words
 
 from flowtally.counters import CLOCK_SLACK_MS, EPOCH_SLACK_MS, RUNS, Seen, Standing, Step, close, step
 from flowtally.edges import format_instant, parse_instant
-from flowtally.usage.keys_counters import decode, encode
+from flowtally.keys.counter_states import decode, encode
 
 S = 1_000
 T = 1_000_000 * S

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 
 # library -> the only places that may import it directly. One home each, so that a library can be left again.
 HOMES = {
-    "sqlalchemy": ("flowtally.ledger", "flowtally.usage.keys"),
+    "sqlalchemy": ("flowtally.ledger", "flowtally.keys"),
     "alembic": ("flowtally.ledger",),
-    "psycopg": ("flowtally.ledger", "flowtally.usage.keys"),
-    "sqlite3": ("flowtally.ledger", "flowtally.usage.keys", "flowtally.usage.key_index", "flowtally.sqlite_faults"),
+    "psycopg": ("flowtally.ledger", "flowtally.keys"),
+    "sqlite3": ("flowtally.ledger", "flowtally.keys", "flowtally.sqlite_faults"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
     "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.arrow", "flowtally.export"),

@@ -26,6 +26,7 @@ from flowtally.edges import format_instant
 from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
+from flowtally.keys.store import peek
 from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, revived, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
@@ -34,7 +35,6 @@ from flowtally.ledger.trail import server
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.refusal import refusing
 from flowtally.strength import weakness
-from flowtally.usage.keys import peek
 from flowtally.usage.open import embedded_directory, open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files

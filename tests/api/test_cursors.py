@@ -18,11 +18,11 @@ from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.counters import Run, Standing
 from flowtally.cursors import Walk
 from flowtally.ingest.lookup import Lookup
+from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.held_events import Held
+from flowtally.keys.store import Keys, Moved
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import bind
-from flowtally.usage.keys import Keys, Moved
-from flowtally.usage.keys_counters import KnownCounter
-from flowtally.usage.keys_held import Held
 from flowtally.usage.memory import MemoryStore
 
 DAY_MS: Final = 86_400_000

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flowtally.ingest.recovery import give_up_stated_blocks
+from flowtally.keys.store import Keys, Moved
 from flowtally.ledger import accounts, periods
 from flowtally.ledger.database import Ledger
-from flowtally.usage.keys import Keys, Moved
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.care.conftest import Patient
 from tests.ingest.conftest import named, numbered
 
-from flowtally.usage import keys_audit
+from flowtally.keys import checks
 
 COLUMNS = (
     "series, account, user, product, source, id, sequence, time, status, bytes_up, bytes_down, requests, labels,"
@@ -260,7 +260,7 @@ def test_writing_goes_on_meanwhile_and_is_not_mistaken_for_damage(
     """Keys also move from their log to the tree while the check reads both."""
     done, chance = threading.Event(), random.Random(7)
     monkeypatch.setattr(sick.house.keys._index, "_limit", 40)
-    monkeypatch.setattr(keys_audit, "CHUNK", 7)
+    monkeypatch.setattr(checks, "CHUNK", 7)
 
     def write() -> None:
         number = 10

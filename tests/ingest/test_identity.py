@@ -28,11 +28,11 @@ from flowtally.errors import (
     StoresDiffer,
 )
 from flowtally.ingest.identity import UNBOUND, Found, decide
+from flowtally.keys.store import Committed, Keys, peek
 from flowtally.ledger import accounts, credentials, installation, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import Installation, State
 from flowtally.server import open_house
-from flowtally.usage.keys import Committed, Keys, peek
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Identity
 

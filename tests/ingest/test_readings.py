@@ -13,9 +13,9 @@ from tests.ingest.conftest import Death, House, named
 from flowtally.corrections import Quantities
 from flowtally.edges import format_instant
 from flowtally.errors import NotFound, SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
+from flowtally.keys.counter_states import KnownCounter
 from flowtally.ledger import accounts, credentials, erasures, users
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage.keys_counters import KnownCounter
 from flowtally.usage.store import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

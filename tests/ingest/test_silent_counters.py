@@ -15,7 +15,7 @@ from tests.ingest.test_readings import known, one, reading, told, used
 
 from flowtally.ingest import queue, silence
 from flowtally.ingest.revival import _last_rows
-from flowtally.usage.keys_counters import CLOSED_KEPT_MS, OPEN_KEPT_MS, row_id
+from flowtally.keys.counter_states import CLOSED_KEPT_MS, OPEN_KEPT_MS, row_id
 
 DAY_S = 86_400
 

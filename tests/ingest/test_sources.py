@@ -25,12 +25,12 @@ from tests.ingest.test_held import by_hand, together
 from flowtally.corrections import DEFAULT_SOURCE
 from flowtally.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
 from flowtally.ingest import committer
+from flowtally.keys.salvage import salvage
+from flowtally.keys.store import Source
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import products_used, user_names
-from flowtally.usage.keys import Source
-from flowtally.usage.keys_salvage import salvage
 from flowtally.usage.memory import MemoryStore
 
 ACCOUNTS: Final = ("acme", "beta")

@@ -196,7 +196,7 @@ def test_what_cannot_stand_in_a_url_is_written_with_percent_signs() -> None:
 
 def test_words_values_and_pure_parts_do_not_load_the_engine() -> None:
     """After a mere `import chdb` a forked child hangs, so only the process that serves may import it."""
-    modules = "flowtally.usage.open, flowtally.usage.memory, flowtally.usage.keys, flowtally.ingest.door"
+    modules = "flowtally.usage.open, flowtally.usage.memory, flowtally.keys.store, flowtally.ingest.door"
     code = f"import {modules}, sys; sys.exit(any(name.split('.')[0] == 'chdb' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 

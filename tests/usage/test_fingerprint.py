@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowtally.keys.key_bytes import key_of
 from flowtally.usage import fingerprint
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import Folded
-from flowtally.usage.key_bytes import key_of
 
 Entry = tuple[bytes, int, int]
 ENTRIES = st.lists(

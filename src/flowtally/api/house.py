@@ -26,6 +26,7 @@ from flowtally.care.care import Care
 from flowtally.clock import SteadyClock
 from flowtally.config import Config
 from flowtally.corrections import Correction
+from flowtally.keys.store import Keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
@@ -45,7 +46,6 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
 
 P = ParamSpec("P")

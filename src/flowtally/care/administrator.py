@@ -16,12 +16,12 @@ from flowtally.config import Config
 from flowtally.edges import format_instant
 from flowtally.ingest import identity
 from flowtally.ingest.door import keys_path
+from flowtally.keys.store import peek
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import server
 from flowtally.start import ADMIN_SLOT, Clock, leases
-from flowtally.usage.keys import peek
 
 DOOR = "flowtally key admin"  # what the audit trail says of where it was done
 

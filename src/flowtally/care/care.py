@@ -23,10 +23,10 @@ from flowtally.clock import SteadyClock
 from flowtally.config import Config
 from flowtally.edges import format_instant
 from flowtally.errors import ClockJumped, Conflict
+from flowtally.keys.store import Keys
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erased_accounts, erasures, revived
 from flowtally.ledger.database import Ledger
-from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageStore
 
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from flowtally.care.finding import Find, spans
 from flowtally.care.job import Progress
+from flowtally.keys.checks import KeysAudit
+from flowtally.keys.store import Source
 from flowtally.usage import fingerprint
 from flowtally.usage.fingerprint import NUMBERS
-from flowtally.usage.keys import Source
-from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.rows_audit import Numbered, RowsAudit, SourceRows, class_of
 
 SOURCES: Final = 20_000  # held at a time

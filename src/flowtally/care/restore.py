@@ -26,6 +26,7 @@ from flowtally.care.verify import Report
 from flowtally.edges import parse_instant
 from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts
 from flowtally.ingest import identity, recovery
+from flowtally.keys.store import Keys
 from flowtally.lease import Lease, of_data
 from flowtally.ledger import erased_accounts, erasures, portable, revived, trail
 from flowtally.ledger.credentials import live_credentials
@@ -34,7 +35,6 @@ from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
 from flowtally.refusal import refusing
-from flowtally.usage.keys import Keys
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import UsageStore

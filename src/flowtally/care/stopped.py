@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowtally.care.machine import Check
 from flowtally.errors import KeysBroken
-from flowtally.usage.keys_audit import read_place
+from flowtally.keys.checks import read_place
 
 
 def stop_check(keys: Path) -> tuple[Check, int | None]:

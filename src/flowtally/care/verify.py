@@ -33,10 +33,10 @@ from flowtally.care.numbers import Numbers
 from flowtally.care.roll_ups import RollUps
 from flowtally.care.statements import Statements
 from flowtally.errors import StoreDamaged
+from flowtally.keys.checks import KeysAudit
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erased_accounts, erasures
 from flowtally.ledger.database import Ledger
-from flowtally.usage.keys_audit import KeysAudit
 from flowtally.usage.rows_audit import RowsAudit
 from flowtally.usage.store import Commit, UsageReader
 from flowtally.usage.until_block import ByRows

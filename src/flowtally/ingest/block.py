@@ -30,12 +30,12 @@ from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Full, Room
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
+from flowtally.keys.counter_states import Due, KnownCounter
+from flowtally.keys.held_events import Held, Number
+from flowtally.keys.store import Advance, Refused, Source, SourceKind
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 from flowtally.texts import is_text
-from flowtally.usage.keys import Advance, Refused, Source, SourceKind
-from flowtally.usage.keys_counters import Due, KnownCounter
-from flowtally.usage.keys_held import Held, Number
 
 OTHER_CONTENT: Final = Reason(
     "other_content", "this id was stored with another account, user, product, quantity or status"

@@ -46,11 +46,11 @@ from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Su
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.sync import BackgroundSync
 from flowtally.ingest.turns import Turns
+from flowtally.keys.held_events import Held, HeldWhere, Number
+from flowtally.keys.key_index import Claim
+from flowtally.keys.store import Keys, Moved, Refused, SourceKind
 from flowtally.ledger.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
-from flowtally.usage.key_index import Claim
-from flowtally.usage.keys import Keys, Moved, Refused, SourceKind
-from flowtally.usage.keys_held import Held, HeldWhere, Number
 from flowtally.usage.store import Block, Commit, UsageStore
 
 log = structlog.get_logger(__name__)

@@ -25,12 +25,12 @@ from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import as_number
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.submission import NAMES, Correcting
+from flowtally.keys.key_bytes import key_of
+from flowtally.keys.key_index import Claim, Known
+from flowtally.keys.store import Keys, Source
 from flowtally.ledger.names import Name
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, ReceiptStatus
 from flowtally.units import counted
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.key_index import Claim, Known
-from flowtally.usage.keys import Keys, Source
 from flowtally.usage.store import Entry, EventKey, StoredEvent, UsageReader
 
 OTHER_CONTENT: Final = Reason("other_content", "this id was stored with another content")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from flowtally.ingest.admission import Reason
-from flowtally.usage.keys import Keys
+from flowtally.keys.store import Keys
 
 
 class CounterLimits(msgspec.Struct, frozen=True):

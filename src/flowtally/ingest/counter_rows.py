@@ -19,13 +19,13 @@ from flowtally.corrections import Quantities
 from flowtally.counters import Standing
 from flowtally.events import METERED
 from flowtally.ingest.directory import Directory
+from flowtally.keys import counter_states
+from flowtally.keys.counter_states import Due, KnownCounter, Place
+from flowtally.keys.key_bytes import key_of
+from flowtally.keys.key_index import Claim
+from flowtally.keys.store import Source
 from flowtally.ledger.names import Name
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage import keys_counters
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.key_index import Claim
-from flowtally.usage.keys import Source
-from flowtally.usage.keys_counters import Due, KnownCounter, Place
 
 MISSING: Final = "missing_stop"
 
@@ -116,7 +116,7 @@ def _owned(rows: Sequence[Made], directory: Directory) -> Iterator[Standing]:
 
 
 def _row(one: Made, standing: Standing, erased: bool) -> dict[str, Any]:
-    position = keys_counters.encode(standing)
+    position = counter_states.encode(standing)
     hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
     return {
         "series": METERED,
@@ -131,7 +131,7 @@ def _row(one: Made, standing: Standing, erased: bool) -> dict[str, Any]:
         "bytes_up": one.added.bytes_up,
         "bytes_down": one.added.bytes_down,
         "requests": one.added.requests,
-        "id": keys_counters.row_id(one.counter, standing.number),
+        "id": counter_states.row_id(one.counter, standing.number),
         "key_source": one.source,
         "digest": int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
         "place": 0,

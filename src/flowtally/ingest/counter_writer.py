@@ -19,10 +19,10 @@ from flowtally.ingest.differencing import Differencer, Later
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.submission import Metering
+from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.store import Keys, SourceKind
 from flowtally.protocol import ReadingsAnswer
 from flowtally.readings import Reading
-from flowtally.usage.keys import Keys, SourceKind
-from flowtally.usage.keys_counters import KnownCounter
 
 log = structlog.get_logger(__name__)
 

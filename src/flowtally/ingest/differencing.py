@@ -26,11 +26,11 @@ from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.ingest.revival import revive
 from flowtally.ingest.submission import Metering
+from flowtally.keys.counter_states import KnownCounter, Place, row_id
+from flowtally.keys.store import Keys, Source
 from flowtally.ledger.names import NOBODY
 from flowtally.protocol import ReadingReceipt
 from flowtally.readings import Reading
-from flowtally.usage.keys import Keys, Source
-from flowtally.usage.keys_counters import KnownCounter, Place, row_id
 from flowtally.usage.store import UsageStore
 
 NO_SUCH_USER: Final = "the account has no user of this name"

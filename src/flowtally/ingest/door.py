@@ -40,6 +40,7 @@ from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
+from flowtally.keys.store import Committed, Keys, peek
 from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger, Tx
@@ -61,7 +62,6 @@ from flowtally.protocol import (
 )
 from flowtally.readings import Reading
 from flowtally.refusal import refusing
-from flowtally.usage.keys import Committed, Keys, peek
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)

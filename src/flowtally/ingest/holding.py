@@ -15,8 +15,8 @@ from flowtally.events import UsageEvent
 from flowtally.ingest.admission import Reason, digests
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.prepare import Prepared
-from flowtally.usage.keys import Source
-from flowtally.usage.keys_held import Held
+from flowtally.keys.held_events import Held
+from flowtally.keys.store import Source
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(UsageEvent).decode

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flowtally.keys.held_events import Held
+from flowtally.keys.store import Keys
 from flowtally.tallies import tally
-from flowtally.usage.keys import Keys
-from flowtally.usage.keys_held import Held
 
 
 class HoldLimits(msgspec.Struct, frozen=True):

@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from flowtally.errors import KeysBroken, LedgerMissing, LedgerOlder, MissingAccounts, StoresDiffer
+from flowtally.keys.store import Committed, Keys
 from flowtally.ledger import directory, installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
-from flowtally.usage.keys import Committed, Keys
 from flowtally.usage.store import Identity, UsageStore
 
 UNBOUND: Final = Identity()

@@ -17,6 +17,10 @@ from flowtally.errors import NotFound, RolledUp, UnknownAccount
 from flowtally.events import MAX_SEQUENCE
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
+from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.held_events import Held, HeldWhere
+from flowtally.keys.key_bytes import key_of
+from flowtally.keys.store import Keys, Refused, Source
 from flowtally.ledger import users
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
@@ -30,10 +34,6 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.keys import Keys, Refused, Source
-from flowtally.usage.keys_counters import KnownCounter
-from flowtally.usage.keys_held import Held, HeldWhere
 from flowtally.usage.store import Row, StoredEvent, UsageReader
 
 LIST: Final = "held"

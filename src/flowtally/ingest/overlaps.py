@@ -20,11 +20,11 @@ from flowtally.events import UsageEvent
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.lookup import knows, owns
 from flowtally.ingest.prepare import Prepared, prepare
+from flowtally.keys.store import Keys
 from flowtally.ledger import names
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest
-from flowtally.usage.keys import Keys
 from flowtally.usage.store import UsageReader, Use
 
 MAX_NAMED: Final = 5  # sources that are named of one event

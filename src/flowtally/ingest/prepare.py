@@ -15,7 +15,7 @@ from flowtally.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns
-from flowtally.usage.key_bytes import keys_of
+from flowtally.keys.key_bytes import keys_of
 
 Key = tuple[str, bytes]  # source name, key bytes
 NO_KEY: Key = ("", b"")

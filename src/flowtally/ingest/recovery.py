@@ -13,14 +13,14 @@ from typing import Final
 import structlog
 
 from flowtally.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
+from flowtally.keys import counter_states
+from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.held_events import Number
+from flowtally.keys.key_bytes import key_of
+from flowtally.keys.store import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
 from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
 from flowtally.refusal import refusing
-from flowtally.usage import keys_counters
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.keys import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
-from flowtally.usage.keys_counters import KnownCounter
-from flowtally.usage.keys_held import Number
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
 log = structlog.get_logger(__name__)
@@ -215,7 +215,7 @@ def _counters(block: int, sources: dict[str, Source], rows: Sequence[ClaimedRow]
     for row in rows:
         if row.sequence or not row.position:
             continue
-        one = keys_counters.of_row(sources[row.source].no, row.id, row.position, block)
+        one = counter_states.of_row(sources[row.source].no, row.id, row.position, block)
         before = last.get((one.source, one.counter))
         if before is None or before.standing.number < one.standing.number:
             last[one.source, one.counter] = one

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from flowtally.errors import MissingRows
-from flowtally.usage.key_bytes import key_of
-from flowtally.usage.keys import Keys, Source
-from flowtally.usage.keys_counters import KnownCounter, decode, row_id
+from flowtally.keys.counter_states import KnownCounter, decode, row_id
+from flowtally.keys.key_bytes import key_of
+from flowtally.keys.store import Keys, Source
 from flowtally.usage.store import EventKey, UsageStore
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from flowtally.events import METERED
 from flowtally.ingest.admission import Times
 from flowtally.ingest.columns import Columns
-from flowtally.usage.keys import Advance
+from flowtally.keys.store import Advance
 
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 

@@ -17,7 +17,7 @@ from flowtally.errors import NotFound
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import check_reserved, check_source
 from flowtally.ingest.newcomers import Newcomers
-from flowtally.usage.keys import Advance, Keys, Source, SourceKind
+from flowtally.keys.store import Advance, Keys, Source, SourceKind
 
 REMEMBERED: Final = 50_000
 SLICE: Final = 1_000  # names that are looked up at a time where a request has many

@@ -17,9 +17,9 @@ from flowtally.events import UsageEvent, number_of
 from flowtally.ingest.admission import Reason, Times, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
+from flowtally.keys.held_events import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
 from flowtally.readings import Reading
-from flowtally.usage.keys_held import HeldWhere, Number
 from flowtally.usage.store import EventKey, StoredEvent
 
 STORED: Final = 0

@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from flowtally.errors import KeysBroken
-from flowtally.usage import key_index, keys_counters
-from flowtally.usage.keys import Committed, Source
-from flowtally.usage.keys_counters import KnownCounter
+from flowtally.keys import counter_states, key_index
+from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.store import Committed, Source
 
 CHUNK: Final = 50_000
 
@@ -148,7 +148,7 @@ class KeysAudit:
     def counters(self, limit: int) -> Iterator[list[KnownCounter]]:
         """All that are known, some at a time. Unlike keys they move: each is as it is when it is read."""
         last = (0, "")
-        while self._has("counters") and (some := keys_counters.all_of(self._db, last, limit)):
+        while self._has("counters") and (some := counter_states.all_of(self._db, last, limit)):
             yield some
             last = (some[-1].source, some[-1].counter)
 

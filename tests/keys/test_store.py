@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from tests.small_disk import small_disk
 
 from flowtally.errors import KeysBroken, StorageFull, WriterBusy
-from flowtally.usage import key_index
-from flowtally.usage.key_bytes import key_of, keys_of
-from flowtally.usage.keys import Advance, Keys, Moved, Refused
+from flowtally.keys import key_index
+from flowtally.keys.key_bytes import key_of, keys_of
+from flowtally.keys.store import Advance, Keys, Moved, Refused
 
-HOLD = "import sys, pathlib\nfrom flowtally.usage.keys import Keys\nkeys = Keys(pathlib.Path(sys.argv[1]))\n"
+HOLD = "import sys, pathlib\nfrom flowtally.keys.store import Keys\nkeys = Keys(pathlib.Path(sys.argv[1]))\n"
 HOLD += "print('held', flush=True)\nsys.stdin.read()\n"
 
 

@@ -19,12 +19,12 @@ from typing import Any, Final, Literal
 import msgspec
 
 from flowtally.errors import KeysBroken, KeysTooNew, Unavailable
+from flowtally.keys import counter_states, held_events, key_index
+from flowtally.keys.counter_states import CounterGroup, Due, KnownCounter
+from flowtally.keys.held_events import Held, HeldGroup, HeldWhere, Number
+from flowtally.keys.key_index import Claim, KeyIndex, Known
 from flowtally.lease import Lease, of_keys
 from flowtally.sqlite_faults import sqlite_meaning
-from flowtally.usage import key_index, keys_counters, keys_held
-from flowtally.usage.key_index import Claim, KeyIndex, Known
-from flowtally.usage.keys_counters import CounterGroup, Due, KnownCounter
-from flowtally.usage.keys_held import Held, HeldGroup, HeldWhere, Number
 
 KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 4
@@ -75,7 +75,7 @@ ALTER TABLE committer ADD COLUMN promise INTEGER NOT NULL DEFAULT 0;      -- the
     3: f"""
 ALTER TABLE sources ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;      -- as `held.announced`
 CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
-{keys_held.SCHEMA}
+{held_events.SCHEMA}
 """,
     # The same table of sources, with one kind more: what a column may hold cannot be changed otherwise.
     4: f"""
@@ -92,7 +92,7 @@ INSERT INTO sources_4 SELECT no, name, kind, owner, mark, position, announced FR
 DROP TABLE sources;
 ALTER TABLE sources_4 RENAME TO sources;
 CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
-{keys_counters.SCHEMA}
+{counter_states.SCHEMA}
 """,
 }
 
@@ -284,7 +284,7 @@ class Keys:
         with self.begin(durable=True):
             new = [(one.no, one.name, one.kind, one.owner, block) for one in sources]
             self._db.executemany("INSERT INTO sources (no, name, kind, owner, announced) VALUES (?, ?, ?, ?, ?)", new)
-            keys_held.insert(self._db, events, block)
+            held_events.insert(self._db, events, block)
 
     def withdraw(self) -> None:
         """What was announced by blocks that never came."""
@@ -292,24 +292,24 @@ class Keys:
             self._withdraw(None)
 
     def _withdraw(self, block: int | None) -> None:
-        keys_held.withdraw(self._db, block)
+        held_events.withdraw(self._db, block)
         which = "announced != 0" if block is None else "announced = ?"
         self._db.execute(f"DELETE FROM sources WHERE {which}", () if block is None else (block,))
 
     def recode(self, events: Iterable[Held]) -> None:
         """They are held for another reason than before. Inside `begin`."""
-        keys_held.recode(self._db, events)
+        held_events.recode(self._db, events)
 
     def tag_held(self, account: str, users: Sequence[str], user_id: str) -> None:
         """These are this user's names: `tagged_held` will find what is held of them, when nothing else knows them."""
         with self.begin(durable=True):
-            keys_held.tag(self._db, account, users, user_id)
+            held_events.tag(self._db, account, users, user_id)
 
     def drop_old_bytes(self) -> None:
         """Make what was held and is no more disappear from the file, and from the write-ahead log. Unavailable while
         somebody reads it."""
         with self.begin(durable=True, forgets=True):
-            keys_held.rewrite(self._db)
+            held_events.rewrite(self._db)
         [busy, *_] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise Unavailable("somebody reads the event keys as they were; their old pages cannot be dropped yet")
@@ -336,17 +336,17 @@ class Keys:
         if moved.filled:
             self._db.executemany("DELETE FROM refused WHERE source = ? AND sequence = ?", moved.filled)
         if moved.held:
-            keys_held.insert(self._db, moved.held, 0)
+            held_events.insert(self._db, moved.held, 0)
         if moved.ended:
-            keys_held.end(self._db, moved.ended)
+            held_events.end(self._db, moved.ended)
         if moved.counters:
-            keys_counters.put(self._db, moved.counters, moved.received_at)
+            counter_states.put(self._db, moved.counters, moved.received_at)
         if moved.seen:
-            keys_counters.seen(self._db, moved.seen, moved.received_at)
+            counter_states.seen(self._db, moved.seen, moved.received_at)
         if moved.forgotten:
-            keys_counters.forget(self._db, moved.forgotten)
+            counter_states.forget(self._db, moved.forgotten)
         if moved.due:
-            keys_counters.put_off(self._db, moved.due)
+            counter_states.put_off(self._db, moved.due)
         self._db.executemany(
             "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
             [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
@@ -357,7 +357,7 @@ class Keys:
             (moved.block, moved.received_at, moved.rows, moved.promise),
         )
         if moved.announced:
-            keys_held.confirm(self._db, moved.block)
+            held_events.confirm(self._db, moved.block)
             self._db.execute("UPDATE sources SET announced = 0 WHERE announced = ?", (moved.block,))
 
     # Reading: any thread
@@ -403,7 +403,7 @@ class Keys:
 
     def unstored(self, source: int, mark: int, most: int) -> tuple[int, int]:
         """How many events of a numbered source up to its mark are held, and how many are refused, `most` at most."""
-        held = keys_held.count(self._reader(), source, mark)
+        held = held_events.count(self._reader(), source, mark)
         query = "SELECT count(*) FROM (SELECT 1 FROM refused WHERE source = ? AND sequence <= ? LIMIT ?)"
         [refused] = self._reader().execute(query, (source, mark, most)).fetchone()
         return held, int(refused)
@@ -415,50 +415,50 @@ class Keys:
 
     def held(self, source: int, first: int, last: int) -> dict[int, Held]:
         """The held events of a numbered source, of these numbers (both included)."""
-        return keys_held.among(self._reader(), source, first, last)
+        return held_events.among(self._reader(), source, first, last)
 
     def held_of_id(self, source: int, id: str) -> Held | None:
-        return keys_held.of_id(self._reader(), source, id)
+        return held_events.of_id(self._reader(), source, id)
 
-    def held_page(self, where: HeldWhere, after: Number = (0, 0), limit: int = keys_held.PAGE) -> list[Held]:
+    def held_page(self, where: HeldWhere, after: Number = (0, 0), limit: int = held_events.PAGE) -> list[Held]:
         """Held events in order of source and number, those after this number of a source."""
-        return keys_held.page(self._reader(), where, after, limit)
+        return held_events.page(self._reader(), where, after, limit)
 
     def held_at(self, account: str, times: Sequence[int]) -> list[Held]:
         """What is held of the account that happened at one of these instants."""
-        return keys_held.dated(self._reader(), account, times)
+        return held_events.dated(self._reader(), account, times)
 
     def held_groups(self) -> list[HeldGroup]:
-        return keys_held.groups(self._reader())
+        return held_events.groups(self._reader())
 
     def next_held_time(self) -> int | None:
         """The time of the first that is held for its time alone."""
-        return keys_held.next_time(self._reader())
+        return held_events.next_time(self._reader())
 
     def tagged_held(self, user_ids: Sequence[str]) -> list[Held]:
         """What is held of these users, as `tag_held` told."""
-        return keys_held.tagged(self._reader(), user_ids)
+        return held_events.tagged(self._reader(), user_ids)
 
     def counters(self, source: int, names: Iterable[str]) -> dict[str, KnownCounter]:
         """Those of these counters of a source that are known, by name."""
-        return {one.counter: one for one in keys_counters.named(self._reader(), source, names)}
+        return {one.counter: one for one in counter_states.named(self._reader(), source, names)}
 
     def open_counters(self, source: int, prefix: str) -> list[KnownCounter]:
         """The open counters of a source whose names begin so."""
-        return keys_counters.open_ones(self._reader(), source, prefix)
+        return counter_states.open_ones(self._reader(), source, prefix)
 
     def counter_page(
         self, source: int, prefix: str, after: str, limit: int, *, account: str | None = None
     ) -> list[KnownCounter]:
         """Counters of a source whose names begin so, in order, those after this one; only of this account if given."""
-        return keys_counters.page(self._reader(), source, prefix, after, limit, account)
+        return counter_states.page(self._reader(), source, prefix, after, limit, account)
 
     def due_counters(self, now: int, limit: int) -> list[KnownCounter]:
         """Counters that may be silent too long by now."""
-        return keys_counters.due(self._reader(), now, limit)
+        return counter_states.due(self._reader(), now, limit)
 
     def counter_groups(self) -> list[CounterGroup]:
-        return keys_counters.groups(self._reader())
+        return counter_states.groups(self._reader())
 
     def measures(self) -> dict[str, float]:
         return {"keys_bytes_on_disk": float(self.path.stat().st_size)}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtally.usage import key_index
-from flowtally.usage.key_index import SCHEMA, KeyIndex
+from flowtally.keys import key_index
+from flowtally.keys.key_index import SCHEMA, KeyIndex
 
 FEW = 8
 sources = st.integers(1, 2)
