@@ -20,8 +20,8 @@ from bench.process import Actor, BenchError
 from bench.report import compare
 from bench.rounds import Run, ask, take_turns
 from bench.server import Server
-from flowtally.clock import now_ms
-from flowtally.edges import format_instant
+from flowtally.core.clock import now_ms
+from flowtally.core.edges import format_instant
 from flowtally.protocol import CredentialAnswer, CredentialRequest, PlainEvent
 
 DAYS: Final = 30

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 
 Ids = Literal["numbered", "v7", "random"]
 Array = np.ndarray[Any, Any]

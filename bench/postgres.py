@@ -24,7 +24,7 @@ import msgspec
 import psycopg
 
 from bench.process import BenchError, end, spawn
-from flowtally.events import UsageEvent
+from flowtally.core.events import UsageEvent
 
 USER: Final = "bench"
 COLUMNS: Final = 'source, id, account, "user", product, at, status, bytes_up, bytes_down, requests'

@@ -17,7 +17,7 @@ from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.api.reference import codes
 from flowtally.cli.app import EXIT_CODES, helps
 from flowtally.config import Setting, settings
-from flowtally.rights import INSTALLATION, MEANINGS, Right, scopes_with
+from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
@@ -104,7 +104,7 @@ def errors_page() -> str:
     for depth, error in codes.tree():
         told = cell(codes.meaning(error))
         lines.append(f"| {error.status} | {'&nbsp;&nbsp;' * depth}`{error.code}` | {cell(error.title)} | {told} |")
-    return MADE.format(source="`errors.py`") + "\n".join(lines) + "\n"
+    return MADE.format(source="`core/errors.py`") + "\n".join(lines) + "\n"
 
 
 def cli_page() -> str:
@@ -171,7 +171,7 @@ def rights_page() -> str:
             f"`{route.method} {route.path}`" for dialect in VENDORS for route in dialect.routes if route.may == right
         ]
         lines.append(f"| `{right}` | {cell(MEANINGS[right])}{whole} | {scopes} | {'<br>'.join(asked)} |")
-    return MADE.format(source="`rights.py` and the operations") + "\n".join(lines) + "\n"
+    return MADE.format(source="`core/rights.py` and the operations") + "\n".join(lines) + "\n"
 
 
 def cell(text: str) -> str:

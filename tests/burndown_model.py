@@ -1,4 +1,4 @@
-"""The slow, obvious burn: no spans, no heap, one unit of traffic after the other. The auditor of `flowtally.burndown`.
+"""The slow, obvious burn: no spans, no heap, one unit of traffic after the other. The auditor of `core.burndown`.
 
 Every event has its own instant. At each instant at which anything happens: draws leave, then events are counted; each
 unit is paid by the first grant alive at that moment, or waits, or is written off. Only for small numbers.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowtally.burndown import Draw, Grant
+from flowtally.core.burndown import Draw, Grant
 
 INFINITY = 10**18
 

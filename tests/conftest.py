@@ -21,7 +21,7 @@ from tests import promised
 from tests.fake_ingest import FakeIngest
 
 from flowtally.config import Config, load_config
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore

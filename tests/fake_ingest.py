@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from flowtally import errors
 from flowtally.api.house import InThread
-from flowtally.corrections import Correction
-from flowtally.edges import parse_instant
+from flowtally.core import errors
+from flowtally.core.corrections import Correction
+from flowtally.core.edges import parse_instant
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup

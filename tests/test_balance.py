@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import NOW
 
 from flowtally.balance import make_balance
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, UnknownAccount
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger import accounts, grants, pools
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import BalanceAnswer, PoolBalance

@@ -18,7 +18,7 @@ from bench.rounds import take_turns
 from bench.sizes import SIZES
 from bench.targets import DIALECTS, TARGETS, stand
 
-from flowtally.events import UsageEvent, time_of_id
+from flowtally.core.events import UsageEvent, time_of_id
 from flowtally.vendors import VENDORS
 
 

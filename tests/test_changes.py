@@ -9,9 +9,9 @@ import pytest
 from tests.usage.blocks import block
 
 from flowtally.changes import BEGINNING, KIND, Place, make_changes
-from flowtally.cursors import Walk
-from flowtally.edges import format_instant
-from flowtally.errors import BadRange, CursorGone
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import BadRange, CursorGone
 from flowtally.protocol import ChangesAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Commit

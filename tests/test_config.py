@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowtally.config import Config, load_config, settings
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 
 def test_everything_has_a_default_inside_the_data_directory(tmp_path: Path) -> None:

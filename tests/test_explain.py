@@ -11,8 +11,8 @@ from tests.conftest import NOW
 from tests.usage.blocks import block
 
 from flowtally.balance import make_balance
-from flowtally.corrections import reference
-from flowtally.errors import BadRange, UnknownAccount, UnknownUser
+from flowtally.core.corrections import reference
+from flowtally.core.errors import BadRange, UnknownAccount, UnknownUser
 from flowtally.explain import LARGEST_SPANS, make_explanation, make_user_explanation
 from flowtally.ledger import accounts, allocations, grants, managed
 from flowtally.ledger.database import Ledger

@@ -18,8 +18,8 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
 from flowtally import export
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, MissingRows, UnknownAccount
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange, MissingRows, UnknownAccount
 from flowtally.export import SCHEMA, Format, plan_export, write_export
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger

@@ -11,8 +11,8 @@ from tests.conftest import NOW
 
 from flowtally import funding, purses
 from flowtally.balance import make_balance
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import accounts, grants, managed, users
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger

@@ -19,9 +19,9 @@ from tests import burndown_model
 
 from flowtally import funding, purses
 from flowtally.balance import make_balance
-from flowtally.burndown import Draw, Grant
-from flowtally.edges import second_of
-from flowtally.errors import Conflict, NotCovered
+from flowtally.core.burndown import Draw, Grant
+from flowtally.core.edges import second_of
+from flowtally.core.errors import Conflict, NotCovered
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.ledger.database import Ledger
 from flowtally.moment import Moment, latest

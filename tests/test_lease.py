@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.errors import ConfigError, WriterBusy
+from flowtally.core.errors import ConfigError, WriterBusy
 from flowtally.lease import DATA_LOCK, Lease, of_data, of_keys, of_ledger
 
 HOLD = (

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from tests.conftest import NOW, Client, send
 
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 from flowtally.ledger import pages
 from flowtally.usage.memory import MemoryStore
 

@@ -15,8 +15,8 @@ from tests.usage.blocks import block
 from tests.world.world import DAY, World
 
 from flowtally.api.operation import OPERATIONS
-from flowtally.edges import format_instant
-from flowtally.errors import NotYet
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import NotYet
 from flowtally.ledger import installation
 from flowtally.moment import Moment, Moments
 from flowtally.usage.memory import MemoryStore

@@ -21,9 +21,9 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
 from flowtally import periods
-from flowtally.cursors import Walk
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, BadRequest, Conflict, NotFound, PeriodOverlap
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange, BadRequest, Conflict, NotFound, PeriodOverlap
 from flowtally.ledger import accounts, grants
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import PeriodAnswer, PeriodDetailAnswer, ProductTotals, Totals

@@ -22,7 +22,7 @@ from tests.live import Live, clean_environment, live_server
 from flowtally.client.outbox import Limits
 from flowtally.client.spool import Spool
 from flowtally.config import load_config
-from flowtally.errors import ConfigError, Damage
+from flowtally.core.errors import ConfigError, Damage
 from flowtally.permissions import create_for_owner
 from flowtally.server import open_house
 from flowtally.start import leases

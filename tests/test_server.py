@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger import accounts, credentials, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault

@@ -21,7 +21,7 @@ from tests.small_disk import small_disk
 
 from flowtally.cli.failures import explain
 from flowtally.config import load_config
-from flowtally.errors import ConfigError, WriterBusy
+from flowtally.core.errors import ConfigError, WriterBusy
 from flowtally.ledger import accounts, managed, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import KEY_FILE, Vault

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.conftest import NOW
 
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange, BadRequest, UnknownAccount, UnknownZone
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange, BadRequest, UnknownAccount, UnknownZone
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import UsageAnswer

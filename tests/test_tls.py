@@ -24,7 +24,7 @@ from tests.live import live_server
 from flowtally import server
 from flowtally.client import Client
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.server import run
 from flowtally.tls import check_clear, is_loopback, read_tls
 

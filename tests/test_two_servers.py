@@ -24,7 +24,7 @@ from tests.test_start import EVENT, FIRST, asking, flowtally
 
 from flowtally.api.house import House
 from flowtally.config import load_config
-from flowtally.errors import LeaseLost
+from flowtally.core.errors import LeaseLost
 from flowtally.ledger import accounts, credentials, lease
 from flowtally.server import ledger_measures, open_house
 from flowtally.usage.memory import MemoryStore

@@ -14,9 +14,9 @@ from tests.conftest import NOW
 
 from flowtally import funding, vouchers
 from flowtally.balance import make_balance
-from flowtally.burndown import Draw, Grant
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import Conflict, LimitReached, NotCovered, UnknownAccount
+from flowtally.core.burndown import Draw, Grant
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.errors import Conflict, LimitReached, NotCovered, UnknownAccount
 from flowtally.explain import make_explanation
 from flowtally.ledger import accounts, codes, draws, grants, managed
 from flowtally.ledger import vouchers as ledger

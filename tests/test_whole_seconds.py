@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowtally import funding, purses
 from flowtally.balance import make_balance
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.ledger import accounts, audit, check_ins, grants, managed, plans, purchases, vouchers, wallet
 from flowtally.ledger.check_ins import Reward
 from flowtally.ledger.codes import Code

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.protocol import OverallUsageAnswer, UsageAnswer
 
 MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"

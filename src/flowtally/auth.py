@@ -22,10 +22,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from flowtally import bearer
 from flowtally.config import MAX_TOKEN_CHARS
-from flowtally.edges import format_instant
-from flowtally.errors import (
+from flowtally.core import bearer
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import (
     AddressNotAllowed,
     CredentialExpired,
     Forbidden,
@@ -34,12 +34,12 @@ from flowtally.errors import (
     UnknownAccount,
     Unprocessable,
 )
+from flowtally.core.rights import Right
 from flowtally.last_used import LastUsed
 from flowtally.ledger import credentials
 from flowtally.ledger.addresses import canonical, within
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
-from flowtally.rights import Right
 
 REMEMBERED_MS: Final = 10_000
 REMEMBERED: Final = 10_000  # credentials

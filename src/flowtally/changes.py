@@ -13,9 +13,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from flowtally.cursors import Walk
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import BadRange, BadRequest
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.errors import BadRange, BadRequest
 from flowtally.protocol import Change, ChangesAnswer
 from flowtally.usage.store import MAX_BLOCK, Move, UsageReader
 

@@ -17,10 +17,10 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
-from flowtally.choices import choice, choices_of, listed
-from flowtally.errors import ConfigError
+from flowtally.core.choices import choice, choices_of, listed
+from flowtally.core.errors import ConfigError
+from flowtally.core.reasons import in_words
 from flowtally.protocol import MAX_BODY_BYTES
-from flowtally.reasons import in_words
 
 PREFIX: Final = "FLOWTALLY_"
 SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"})  # values never shown

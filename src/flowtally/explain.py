@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-from flowtally import burndown
 from flowtally.balance import Burnt, burn_pools, oldest, show_grant, show_never_paid, show_pool
-from flowtally.corrections import referred
-from flowtally.edges import format_instant
+from flowtally.core import burndown
+from flowtally.core.corrections import referred
+from flowtally.core.edges import format_instant
 from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowtally.edges import load_zone, parse_bound, parse_instant
-from flowtally.errors import BadRange, MissingRows
-from flowtally.events import METERED
+from flowtally.core.edges import load_zone, parse_bound, parse_instant
+from flowtally.core.errors import BadRange, MissingRows
+from flowtally.core.events import METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known

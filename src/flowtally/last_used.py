@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger

@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 from typing import IO, Final
 
-from flowtally.errors import ConfigError, WriterBusy
+from flowtally.core.errors import ConfigError, WriterBusy
 
 DATA_LOCK: Final = "flowtally.lock"  # in the data directory; taken before all others
 _SHOWN: Final = 200

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flowtally import burndown
-from flowtally.edges import format_if_any, load_zone, merge_edges, window_of
+from flowtally.core import burndown
+from flowtally.core.edges import format_if_any, load_zone, merge_edges, window_of
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.users import Limit, User
 from flowtally.protocol import LimitState

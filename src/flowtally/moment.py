@@ -19,10 +19,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from flowtally import tokens
-from flowtally.clock import SteadyClock
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import AsOfGone, BadRange, NotYet
+from flowtally.core import tokens
+from flowtally.core.clock import SteadyClock
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.errors import AsOfGone, BadRange, NotYet
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.known import Known

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.edges import calendar_edges, load_zone
-from flowtally.errors import BadRequest
-from flowtally.events import METERED
+from flowtally.core.edges import calendar_edges, load_zone
+from flowtally.core.errors import BadRequest
+from flowtally.core.events import METERED
 from flowtally.ledger import accounts
 from flowtally.ledger.asked import users_anywhere
 from flowtally.ledger.database import Tx

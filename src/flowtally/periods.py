@@ -19,9 +19,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from flowtally.balance import make_balance
-from flowtally.cursors import Walk
-from flowtally.edges import calendar_edges, format_instant, load_zone, parse_bound
-from flowtally.errors import BadRange, BadRequest
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import calendar_edges, format_instant, load_zone, parse_bound
+from flowtally.core.errors import BadRange, BadRequest
 from flowtally.ledger import accounts, pools
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.database import Tx

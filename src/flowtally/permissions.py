@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 OTHERS: Final = 0o077
 # What shows that a directory is flowtally's own, or the engine's in it: only such a one is closed without being asked.

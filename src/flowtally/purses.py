@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import structs
 
-from flowtally import burndown
 from flowtally.balance import Asking, Burnt, Purses, burn_purses, show_never_paid, show_pool, units_of
-from flowtally.edges import format_if_any, format_instant, merge_edges
-from flowtally.errors import BadRange
+from flowtally.core import burndown
+from flowtally.core.edges import format_if_any, format_instant, merge_edges
+from flowtally.core.errors import BadRange
+from flowtally.core.never_paid import Beginning
 from flowtally.ledger import accounts, allocations, pools, users
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.allocations import Allocation
@@ -23,7 +24,6 @@ from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
 from flowtally.ledger.users import User
 from flowtally.limits import limit_state, window_at
 from flowtally.moment import Moment, show_moment
-from flowtally.never_paid import Beginning
 from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 

@@ -42,9 +42,9 @@ from flowtally.api.shares import Rule, Shares
 from flowtally.api.weights import Weights
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
-from flowtally.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.config import Config
-from flowtally.errors import ConfigError, Unavailable
+from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
+from flowtally.core.errors import ConfigError, Unavailable
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation

@@ -22,8 +22,10 @@ import structlog
 
 from flowtally import permissions
 from flowtally.config import Config
-from flowtally.edges import format_instant
-from flowtally.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
+from flowtally.core.refusal import refusing
+from flowtally.core.strength import weakness
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.keys.store import peek
@@ -33,8 +35,6 @@ from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.trail import server
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.refusal import refusing
-from flowtally.strength import weakness
 from flowtally.usage.open import embedded_directory, open_usage
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files

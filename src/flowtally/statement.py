@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from flowtally.edges import (
+from flowtally.core.edges import (
     Cut,
     begin_of_recent,
     bucket_of,
@@ -25,8 +25,8 @@ from flowtally.edges import (
     load_zone,
     parse_bound,
 )
-from flowtally.errors import BadRange, BadRequest
-from flowtally.events import MAX_LABEL_NAME_BYTES, METERED
+from flowtally.core.errors import BadRange, BadRequest
+from flowtally.core.events import MAX_LABEL_NAME_BYTES, METERED
 from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.asked import users_of
 from flowtally.ledger.database import Tx

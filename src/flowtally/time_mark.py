@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 
 FILE: Final = "last_instant"
 _DIGITS: Final = 20  # always as long: written over itself, in one sector, on a full disk too

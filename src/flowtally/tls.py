@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from flowtally.config import Config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 log = structlog.get_logger("flowtally.server")
 

@@ -8,8 +8,8 @@ itself to the ledger, the quota rule to `burndown`.
 from __future__ import annotations
 
 from flowtally.balance import cover_of
-from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import LimitReached
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.errors import LimitReached
 from flowtally.ledger import accounts, codes, draws, vouchers
 from flowtally.ledger.database import Tx
 from flowtally.ledger.vault import Vault

@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 
 from flowtally.client import Client
-from flowtally.events import UsageEvent
+from flowtally.core.events import UsageEvent
 from flowtally.protocol import (
     EventAnswer,
     EventsAnswer,

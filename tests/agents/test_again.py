@@ -17,7 +17,7 @@ from flowtally.agents.position import CannotResume, mapping_text, options_of
 from flowtally.agents.reader import LogChanged, LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 SQUID = Declared(format="squid-io")
 COMBINED = Declared(format="common")

@@ -11,7 +11,7 @@ from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.cli.declaring import declared
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 SQUID = r"""
 # logformat old %ts

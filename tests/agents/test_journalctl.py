@@ -17,7 +17,7 @@ from tests.agents.journald import LINE, SAMPLES, Journald, journald, recorded, w
 
 from flowtally.agents.journalctl import Entry, Hole, Journalctl, Where, arguments, entry_of, realtime_us
 from flowtally.agents.reader import MAX_LINE_BYTES
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 EXPECTED = [
     LINE,

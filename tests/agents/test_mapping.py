@@ -3,7 +3,7 @@ import pytest
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 LINE = b"1795173252.500 7 10.0.0.9 TCP_MISS/200 900 GET http://cdn.test/x acme-bob HIER_DIRECT/10.1.1.1 a/b 100"
 SQUID = format_of(Declared(format="squid-io"))

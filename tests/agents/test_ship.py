@@ -17,9 +17,9 @@ from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, Progress
 from flowtally.client import ApiError, Unreachable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import is_text
 from flowtally.protocol import PlainEvent
-from flowtally.texts import is_text
 
 SQUID = Declared(format="squid-io")
 FIELD = Path(__file__).parents[1] / "fixtures" / "field"

@@ -13,7 +13,7 @@ from tests.conftest import Client, ask_as_sent
 from tests.fake_ingest import FakeIngest
 
 from flowtally.api import health
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/accounts", "/v1/accounts/nobody", "/nothing"])

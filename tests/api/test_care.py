@@ -11,7 +11,7 @@ from tests.conftest import NOW, Client, Clock
 from flowtally.care.finding import Finding
 from flowtally.care.verify import Check, Report
 from flowtally.config import Config
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 
 
 def test_before_the_first_one_there_is_none(client: Client) -> None:

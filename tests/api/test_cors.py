@@ -12,7 +12,7 @@ from tests.conftest import Client
 from flowtally.api.cors import EXPOSED, answered, preflight
 from flowtally.api.operation import OPERATIONS
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.vendors import VENDORS
 
 PAGE = "https://app.example.com"

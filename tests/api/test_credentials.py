@@ -12,8 +12,8 @@ from tests.conftest import NOW, Client, Clock, token_of
 
 from flowtally.api import house
 from flowtally.api.forwarded import caller_of
-from flowtally.edges import format_instant
-from flowtally.errors import Unavailable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unavailable
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table

@@ -12,11 +12,11 @@ from tests.conftest import NOW, Client, Clock, token_of
 from tests.fake_ingest import FakeIngest
 from tests.usage.blocks import block
 
-from flowtally import tokens
 from flowtally.api import application  # noqa: F401 - declares all operations
 from flowtally.api.operation import OPERATIONS, Operation
-from flowtally.counters import Run, Standing
-from flowtally.cursors import Walk
+from flowtally.core import tokens
+from flowtally.core.counters import Run, Standing
+from flowtally.core.cursors import Walk
 from flowtally.ingest.lookup import Lookup
 from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.held_events import Held

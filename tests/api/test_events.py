@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Client, send, token_of
 from tests.fake_ingest import FakeIngest
 
-from flowtally import errors
+from flowtally.core import errors
 
 EVENT = {"source": "gw", "id": "9", "account": "acme", "time": "2026-03-10T00:00:00Z"}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowtally.api.exports import Exports
 from flowtally.config import load_config
-from flowtally.errors import FlowtallyError, Overloaded, TooManyExports
+from flowtally.core.errors import FlowtallyError, Overloaded, TooManyExports
 from flowtally.ledger.credentials import Credential
 
 _names = count(1)

@@ -16,7 +16,7 @@ from tests.conftest import Client
 
 from flowtally.api.forwarded import Header, address_of, caller_of
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 TRUSTED = load_config({}, trusted_proxies="10.0.0.0/8, 127.0.0.1, ::1, 2001:db8:a::/48").proxies
 XFF: Header = "x-forwarded-for"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowtally.api.media import choose
-from flowtally.errors import NotAcceptable
+from flowtally.core.errors import NotAcceptable
 
 OFFERED = ("application/json", "text/csv")
 

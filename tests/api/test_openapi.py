@@ -14,7 +14,7 @@ from tests.conftest import Client
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Listed, Operation
-from flowtally.rights import Right
+from flowtally.core.rights import Right
 from flowtally.vendors import VENDORS
 
 

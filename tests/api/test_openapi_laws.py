@@ -123,7 +123,7 @@ def test_every_instant_is_a_date_time(document: Document) -> None:
         for option in options(one["schema"])
         if option.get("format") not in ("date-time", "date")
     ]
-    told = "its type is `flowtally.edges.Instant` (`Date`, `DateOrInstant`), not `str`"
+    told = "its type is `flowtally.core.edges.Instant` (`Date`, `DateOrInstant`), not `str`"
     assert not [*wrong, *(one for one in asked if one not in SINCE_OR_TOKEN)], told
 
 
@@ -155,7 +155,9 @@ def _as_declared(document: Document, schema: Document, value: Any, place: str) -
             _as_declared(document, kinds[0].get("items", {}), one, f"{place}[]")
     elif isinstance(value, str) and INSTANT.match(value):
         formats = {kind.get("format") for kind in kinds}
-        assert formats & {"date-time", None} != {None}, f"{place}: its type is `flowtally.edges.Instant`, not `str`"
+        assert formats & {"date-time", None} != {None}, (
+            f"{place}: its type is `flowtally.core.edges.Instant`, not `str`"
+        )
 
 
 def test_every_enum_has_a_type_and_no_null(document: Document) -> None:

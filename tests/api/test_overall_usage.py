@@ -11,7 +11,7 @@ from tests.api.test_error_shape import assert_problem
 from tests.conftest import NOW, Client
 from tests.usage.blocks import block
 
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 from flowtally.moment import Moment
 from flowtally.usage.memory import MemoryStore
 

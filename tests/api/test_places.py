@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Client
 
 from flowtally.api.places import Places
-from flowtally.errors import Overloaded
+from flowtally.core.errors import Overloaded
 
 
 def test_places_come_back_and_no_more_are_given_than_there_are() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.api.room import BodyRoom, Hold
-from flowtally.errors import QueueFull
+from flowtally.core.errors import QueueFull
 
 
 def test_bodies_together_hold_at_most_the_limit() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flowtally.api import shares as module
 from flowtally.api.shares import Rule, Shares
 from flowtally.config import load_config
-from flowtally.errors import BudgetUsed, TooManyAtOnce
+from flowtally.core.errors import BudgetUsed, TooManyAtOnce
 from flowtally.ledger.credentials import Credential
 
 ADMIN = Credential("cred_admin", "admin", None, "", 0)

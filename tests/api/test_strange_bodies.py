@@ -16,7 +16,7 @@ from tests.vendors.tongues import ROUTES, assert_refused
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.client import calls
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 from flowtally.ingest.decode import MEDIA_TYPES, decode
 from flowtally.ingest.decompress import decompress
 from flowtally.protocol import WhitelistRequest

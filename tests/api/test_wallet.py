@@ -11,7 +11,7 @@ from tests.conftest import Client, token_of
 from tests.fake_ingest import FakeIngest
 
 from flowtally.config import Config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger.database import Ledger
 from flowtally.server import open_house
 from flowtally.usage.memory import MemoryStore

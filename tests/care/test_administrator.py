@@ -13,10 +13,10 @@ from tests.care.test_backup import run, serving
 from tests.live import live_server
 from tests.postgres import Postgres, postgres  # noqa: F401
 
-from flowtally import bearer
 from flowtally.care.administrator import issue_admin
 from flowtally.config import Config, load_config
-from flowtally.errors import ConfigError, Damage, NotFound, StoresDiffer, WriterBusy
+from flowtally.core import bearer
+from flowtally.core.errors import ConfigError, Damage, NotFound, StoresDiffer, WriterBusy
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.server import open_house

@@ -16,7 +16,7 @@ from tests.ingest.conftest import named
 
 from flowtally.care.care import Care
 from flowtally.config import load_config
-from flowtally.errors import LedgerBroken, StoreDamaged
+from flowtally.core.errors import LedgerBroken, StoreDamaged
 from flowtally.explain import make_explanation
 from flowtally.export import plan_export
 from flowtally.ledger import credentials

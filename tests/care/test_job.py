@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Clock
 
 from flowtally.care.job import Job, Progress, Status
-from flowtally.errors import Conflict, MissingRows
+from flowtally.core.errors import Conflict, MissingRows
 
 
 def ended(job: Job[int]) -> Status[int]:

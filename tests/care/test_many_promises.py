@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert
 
-from flowtally import burndown
 from flowtally.balance import burn_pools
 from flowtally.care import statements
+from flowtally.core import burndown
 from flowtally.ledger import accounts, audit, managed, periods, pools, sums_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.periods import ClosedSpan

@@ -17,7 +17,7 @@ from tests.postgres import Postgres, postgres  # noqa: F401
 from flowtally.care import destination, manifest
 from flowtally.care.destination import Destination
 from flowtally.care.manifest import Manifest
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 

@@ -17,7 +17,7 @@ from tests.live import live_server
 from tests.postgres import Postgres, postgres  # noqa: F401
 
 from flowtally.care import destination
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger.database import Ledger
 from flowtally.usage import copying
 from flowtally.usage.engine import Engine

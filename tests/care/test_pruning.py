@@ -21,7 +21,7 @@ from tests.live import clean_environment
 from flowtally.care import backup, manifest
 from flowtally.care.manifest import File, Manifest
 from flowtally.care.pruning import prune
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 OURS = "installation-1"
 Kind = Literal["ours", "named", "another's", "old format", "no manifest", "strange file", "link", "broken manifest"]

@@ -15,7 +15,7 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import House, make_house  # noqa: F401
 
 from flowtally.config import load_config
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger import credentials
 from flowtally.server import create_app
 from flowtally.usage import folding

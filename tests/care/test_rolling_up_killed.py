@@ -13,7 +13,7 @@ from tests.ingest.child import Child
 from tests.ingest.conftest import named, numbered
 from tests.small_disk import small_disk
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 
 THEN: Final = parse_instant("2026-03-10T12:00:00Z")
 NOW: Final = parse_instant("2026-07-10T12:00:00Z")

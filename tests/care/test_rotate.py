@@ -21,7 +21,7 @@ from tests.postgres import Postgres, postgres
 from flowtally.care import rotate
 from flowtally.care.rotate import Rotated, rotate_key
 from flowtally.config import Config, load_config
-from flowtally.errors import ConfigError, WriterBusy
+from flowtally.core.errors import ConfigError, WriterBusy
 from flowtally.ledger import accounts, managed, vouchers
 from flowtally.ledger.codes import digest_of, new_codes
 from flowtally.ledger.database import Ledger

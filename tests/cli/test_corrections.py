@@ -8,7 +8,7 @@ import pytest
 from tests.cli.fake import Program
 from tests.cli.test_commands import GRANT
 
-from flowtally import clock
+from flowtally.core import clock
 
 AMOUNTS = {"bytes_up": 0, "bytes_down": -10_000, "requests": 0}
 STOOD = {"bytes_up": 1200, "bytes_down": 50_000, "requests": 1}

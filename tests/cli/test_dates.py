@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.cli.fake import Program
 from tests.cli.test_commands import ACCOUNT, BALANCE, USAGE
 
-from flowtally import clock
 from flowtally.cli.dates import TAKEN, WORDS, Dates
-from flowtally.edges import EXAMPLE, find_instant, load_zone, local_date, parse_bound, parse_instant
+from flowtally.core import clock
+from flowtally.core.edges import EXAMPLE, find_instant, load_zone, local_date, parse_bound, parse_instant
 
 NOW = parse_instant("2026-11-30T20:00:00Z")  # already 1 December in Kolkata
 KOLKATA = "Asia/Kolkata"

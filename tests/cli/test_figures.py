@@ -15,8 +15,8 @@ from tests.cli.test_commands import BALANCE, GRANT, POOL, SPENT, USAGE
 
 from flowtally.cli.balance import show_balance
 from flowtally.cli.usage import show_usage
+from flowtally.core.units import parse_amount
 from flowtally.protocol import BalanceAnswer, UsageAnswer
-from flowtally.units import parse_amount
 
 PARTS = ("left", "spent", "pending", "expired", "voided")
 ROW = USAGE["rows"][0]  # type: ignore[index]

@@ -17,7 +17,7 @@ from flowtally.api.application import MODULES
 from flowtally.api.operation import OPERATIONS
 from flowtally.client import ApiError, AsyncClient, Client, Unreachable, calls
 from flowtally.client.wire import retry_after_s
-from flowtally.errors import ConfigError, FlowtallyError
+from flowtally.core.errors import ConfigError, FlowtallyError
 
 T = TypeVar("T")
 TOKEN = "ft_very-secret"

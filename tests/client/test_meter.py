@@ -25,7 +25,7 @@ from flowtally.client import (
     Undelivered,
     Unreachable,
 )
-from flowtally.events import time_of_id
+from flowtally.core.events import time_of_id
 from flowtally.protocol import PlainEvent, Receipt
 
 PATIENT = Limits(batch_age_s=60)

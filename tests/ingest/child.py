@@ -21,7 +21,7 @@ from typing import Any, Self
 import msgspec
 import structlog
 
-from flowtally.errors import Damage, FlowtallyError
+from flowtally.core.errors import Damage, FlowtallyError
 from flowtally.usage.store import BUCKET_MS, Where
 
 ROOT = Path(__file__).parents[2]
@@ -90,8 +90,8 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.care.job import Progress
     from flowtally.care.retention import Retention
     from flowtally.care.verify import take_moment, verify
-    from flowtally.clock import now_ms
     from flowtally.config import load_config
+    from flowtally.core.clock import now_ms
     from flowtally.ingest.door import Ingest
     from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtally.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
-from flowtally.events import UsageEvent
+from flowtally.core.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
+from flowtally.core.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import (

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from tests.ingest.conftest import Death, House, named, numbered
 
-from flowtally.errors import (
+from flowtally.core.errors import (
     AtomicRefused,
     FlowtallyError,
     KeysBroken,
@@ -29,9 +29,9 @@ from flowtally.errors import (
     Unprocessable,
     WriterBusy,
 )
+from flowtally.core.texts import is_text
 from flowtally.ingest import admission
 from flowtally.ledger import accounts, credentials, users
-from flowtally.texts import is_text
 from flowtally.usage.store import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from tests.ingest.conftest import TIME, Death, House, named, numbered
 
-from flowtally.corrections import EventRef, Quantities
-from flowtally.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
+from flowtally.core.corrections import EventRef, Quantities
+from flowtally.core.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
 from flowtally.ledger import accounts, credentials, erased_accounts, erasures
 from flowtally.protocol import CorrectionReceipt
 from flowtally.usage.store import Where

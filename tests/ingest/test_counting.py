@@ -14,8 +14,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtally.corrections import MAX_CORRECTIONS
-from flowtally.errors import MalformedBody, QueueFull, TooLarge
+from flowtally.core.corrections import MAX_CORRECTIONS
+from flowtally.core.errors import MalformedBody, QueueFull, TooLarge
 from flowtally.ingest import counting
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.counting import MAX_PARTS, check_counts, check_parts, items_of, may_be_long

@@ -14,8 +14,8 @@ import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowtally.errors import FlowtallyError, MalformedBody, TooLarge, UnsupportedMedia
-from flowtally.events import MAX_QUANTITY, UsageEvent
+from flowtally.core.errors import FlowtallyError, MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.core.events import MAX_QUANTITY, UsageEvent
 from flowtally.ingest import decode as module
 from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode
 from flowtally.ingest.decompress import decompress

@@ -10,8 +10,8 @@ from sqlalchemy import event
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House, named, numbered
 
-from flowtally.corrections import Correction
-from flowtally.edges import format_instant
+from flowtally.core.corrections import Correction
+from flowtally.core.edges import format_instant
 from flowtally.ingest import correcting
 from flowtally.ingest.directory import Directory
 from flowtally.ledger import accounts, managed, users

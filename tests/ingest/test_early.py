@@ -11,8 +11,8 @@ from tests.conftest import NOW
 from tests.ingest.conftest import House, named, numbered
 
 from flowtally.balance import make_balance
-from flowtally.edges import format_instant
-from flowtally.errors import Unavailable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unavailable
 from flowtally.ingest.early import MOST
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.protocol import NeverPaid, NeverPaidEvents

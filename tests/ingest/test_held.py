@@ -13,7 +13,7 @@ import pytest
 from tests.ingest.conftest import Death, House, named, numbered
 from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
 
-from flowtally.errors import (
+from flowtally.core.errors import (
     AtomicRefused,
     DoubleCounted,
     FlowtallyError,

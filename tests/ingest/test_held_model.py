@@ -17,8 +17,8 @@ from tests.conftest import NOW, Clock
 from tests.ingest.conftest import Death, House
 from tests.ingest.test_held import by_hand, run
 
-from flowtally.edges import format_instant
-from flowtally.errors import FlowtallyError, HoldsFull, SequenceGap, Unavailable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import FlowtallyError, HoldsFull, SequenceGap, Unavailable
 from flowtally.ingest import committer
 from flowtally.ledger import accounts, credentials
 from flowtally.ledger.database import Ledger

@@ -18,7 +18,7 @@ from tests.test_start import seen
 
 from flowtally.api.house import House
 from flowtally.config import Config, load_config
-from flowtally.errors import (
+from flowtally.core.errors import (
     Damage,
     KeysBroken,
     LedgerMissing,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.ingest.conftest import House, named
 
-from flowtally.errors import AtomicRefused, FlowtallyError
+from flowtally.core.errors import AtomicRefused, FlowtallyError
 from flowtally.ingest import door
 from flowtally.usage.memory import MemoryStore
 

@@ -18,7 +18,7 @@ from tests.ingest.test_sources import house_in, issue
 from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.client.outbox import Limits
 from flowtally.config import load_config
-from flowtally.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
+from flowtally.core.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
 from flowtally.ingest.newcomers import HOUR_MS
 from flowtally.ledger import names
 from flowtally.ledger.tables import user_names

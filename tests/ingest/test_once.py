@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowtally.events import CloudEvent, UsageEvent
+from flowtally.core.events import CloudEvent, UsageEvent
 from flowtally.ingest import decode as module
 from flowtally.ingest import once
 from flowtally.ingest.columns import Columns

@@ -9,8 +9,8 @@ import pytest
 from tests.ingest.conftest import House, named, numbered
 from tests.ingest.test_rights import issue
 
-from flowtally.edges import format_instant
-from flowtally.errors import Unprocessable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unprocessable
 from flowtally.ledger import managed
 from flowtally.ledger.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest, PlainEvent

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from tests.ingest.conftest import Death, House, named, numbered
 
-from flowtally.errors import FlowtallyError, Settling
+from flowtally.core.errors import FlowtallyError, Settling
 from flowtally.usage.store import Commit
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

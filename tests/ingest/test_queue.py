@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.errors import QueueFull
-from flowtally.events import UsageEvent
+from flowtally.core.errors import QueueFull
+from flowtally.core.events import UsageEvent
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.queue import LARGE, WaitingQueue
 from flowtally.ingest.submission import Correcting, Submission, Sweeping

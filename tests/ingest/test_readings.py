@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import NOW
 from tests.ingest.conftest import Death, House, named
 
-from flowtally.corrections import Quantities
-from flowtally.edges import format_instant
-from flowtally.errors import NotFound, SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
+from flowtally.core.corrections import Quantities
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import NotFound, SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
 from flowtally.keys.counter_states import KnownCounter
 from flowtally.ledger import accounts, credentials, erasures, users
 from flowtally.protocol import ReadingReceipt

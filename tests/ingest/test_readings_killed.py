@@ -20,7 +20,7 @@ from tests.device_model import Device, Polled, stated
 from tests.ingest.test_crash import TOKEN, Server, ask
 from tests.live import Live, live_server
 
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 
 DEVICES: Final = 12
 KILLS: Final = 3

@@ -8,11 +8,11 @@ import pytest
 from tests.conftest import NOW
 from tests.ingest.conftest import House, named, numbered
 
-from flowtally.errors import NotFound, SourceNotYours
+from flowtally.core.errors import NotFound, SourceNotYours
+from flowtally.core.rights import Right, Scope
 from flowtally.ledger import credentials
 from flowtally.ledger.credentials import Credential
 from flowtally.protocol import HeldFilter
-from flowtally.rights import Right, Scope
 
 
 def issue(house: House, scope: Scope, *more: Right, account: str | None = None) -> Credential:

@@ -18,8 +18,15 @@ from hypothesis import strategies as st
 from tests.ingest.conftest import TIME, House, named, numbered
 from tests.live import Live, live_server
 
-from flowtally.errors import EventConflict, EventRefused, FlowtallyError, MalformedBody, SequenceGap, UnsupportedMedia
-from flowtally.events import MAX_SEQUENCE_CHARS, Sequence, UsageEvent, number_of
+from flowtally.core.errors import (
+    EventConflict,
+    EventRefused,
+    FlowtallyError,
+    MalformedBody,
+    SequenceGap,
+    UnsupportedMedia,
+)
+from flowtally.core.events import MAX_SEQUENCE_CHARS, Sequence, UsageEvent, number_of
 from flowtally.ingest.cloud_headers import ATTRIBUTES, attributes_of, is_binary
 from flowtally.ingest.decode import Decoded, decode_request
 from flowtally.protocol import EventsAnswer

@@ -22,8 +22,8 @@ from tests.conftest import NOW, Clock
 from tests.ingest.conftest import TIME, Death, House, named, numbered
 from tests.ingest.test_held import by_hand, together
 
-from flowtally.corrections import DEFAULT_SOURCE
-from flowtally.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
+from flowtally.core.corrections import DEFAULT_SOURCE
+from flowtally.core.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
 from flowtally.ingest import committer
 from flowtally.keys.salvage import salvage
 from flowtally.keys.store import Source

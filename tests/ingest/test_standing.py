@@ -13,7 +13,7 @@ from tests.ingest.child import Child
 from tests.ingest.conftest import House, named, numbered
 from tests.small_disk import small_disk
 
-from flowtally.errors import FlowtallyError, QueueFull, SequenceGap, Settling, StorageFull, Unavailable
+from flowtally.core.errors import FlowtallyError, QueueFull, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import standing
 from flowtally.ingest.standing import Standing
 

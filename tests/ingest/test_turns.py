@@ -8,7 +8,7 @@ import time
 import pytest
 from tests.ingest.conftest import House, named
 
-from flowtally.errors import Settling, Unavailable
+from flowtally.core.errors import Settling, Unavailable
 from flowtally.ingest.turns import Turns
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.small_disk import small_disk
 
-from flowtally.errors import KeysBroken, StorageFull, WriterBusy
+from flowtally.core.errors import KeysBroken, StorageFull, WriterBusy
 from flowtally.keys import key_index
 from flowtally.keys.key_bytes import key_of, keys_of
 from flowtally.keys.store import Advance, Keys, Moved, Refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from flowtally.errors import Conflict, UnknownAccount, UnknownZone, Unprocessable
+from flowtally.core.errors import Conflict, UnknownAccount, UnknownZone, Unprocessable
 from flowtally.ledger import accounts
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.database import Ledger

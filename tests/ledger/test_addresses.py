@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.errors import Unprocessable
+from flowtally.core.errors import Unprocessable
 from flowtally.ledger.addresses import canonical, is_network
 
 

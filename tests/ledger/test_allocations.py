@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
+from flowtally.core.errors import Conflict, NotCovered, NotFound, Unprocessable
 from flowtally.ledger import accounts, allocations, draws, managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.users import User

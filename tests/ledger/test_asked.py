@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowtally.errors import UnknownUser
+from flowtally.core.errors import UnknownUser
 from flowtally.ledger.accounts import create_account
 from flowtally.ledger.asked import users_anywhere, users_of
 from flowtally.ledger.database import Ledger

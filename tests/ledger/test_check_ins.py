@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowtally.edges import format_instant, load_zone, parse_instant
-from flowtally.errors import CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
+from flowtally.core.edges import format_instant, load_zone, parse_instant
+from flowtally.core.errors import CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
 from flowtally.ledger import accounts, audit, check_ins, grants
 from flowtally.ledger.check_ins import CheckIn, Reward
 from flowtally.ledger.database import Ledger

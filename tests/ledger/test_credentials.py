@@ -8,7 +8,15 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from flowtally.errors import AlreadyRotated, Conflict, LastAdmin, LimitReached, NotFound, UnknownAccount, Unprocessable
+from flowtally.core.errors import (
+    AlreadyRotated,
+    Conflict,
+    LastAdmin,
+    LimitReached,
+    NotFound,
+    UnknownAccount,
+    Unprocessable,
+)
 from flowtally.ledger import accounts, credentials, recorded, rotation, senders
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from tests.postgres import Postgres
 
-from flowtally.errors import ConfigError, StorageFull, Unavailable
+from flowtally.core.errors import ConfigError, StorageFull, Unavailable
 from flowtally.ledger import accounts, database
 from flowtally.ledger.database import Ledger
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, delete, select, update
 from tests.ledger.test_erasures import texts
 from tests.ledger.test_every_command import code
 
-from flowtally.errors import AccountErased, Conflict, NotFound, UnknownAccount
+from flowtally.core.errors import AccountErased, Conflict, NotFound, UnknownAccount
 from flowtally.ledger import (
     accounts,
     audit,

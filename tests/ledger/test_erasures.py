@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from sqlalchemy import Connection, select
 
-from flowtally.errors import NotFound, UnknownUser
+from flowtally.core.errors import NotFound, UnknownUser
 from flowtally.ledger import accounts, audit, credentials, erasures, idempotency, managed, names, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from flowtally.errors import IdempotencyMismatch
+from flowtally.core.errors import IdempotencyMismatch
 from flowtally.ledger import (
     accounts,
     allocations,

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.postgres import Postgres
 
-from flowtally.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.core.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.core.sqlite_faults import sqlite_meaning
 from flowtally.ledger import accounts
 from flowtally.ledger.database import Ledger
-from flowtally.sqlite_faults import sqlite_meaning
 
 
 @pytest.mark.parametrize(

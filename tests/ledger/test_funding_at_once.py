@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flowtally import funding
 from flowtally.balance import make_balance
-from flowtally.errors import NotCovered
+from flowtally.core.errors import NotCovered
 from flowtally.ledger import accounts, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore

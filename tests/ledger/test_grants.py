@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from flowtally.errors import Conflict, NotFound, UnknownAccount, Unprocessable
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import Conflict, NotFound, UnknownAccount, Unprocessable
+from flowtally.core.events import MAX_QUANTITY
 from flowtally.ledger import accounts, grants, pools
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.grants import Grant

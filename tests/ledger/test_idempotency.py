@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowtally.errors import BadRequest, Conflict, IdempotencyMismatch
+from flowtally.core.errors import BadRequest, Conflict, IdempotencyMismatch
 from flowtally.ledger import accounts, credentials, grants, idempotency
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import CredentialAnswer, Scope

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from tests.postgres import Postgres
 
-from flowtally.errors import ConfigError, LeaseLost, LedgerOlder, Unavailable, WriterBusy
+from flowtally.core.errors import ConfigError, LeaseLost, LedgerOlder, Unavailable, WriterBusy
 from flowtally.ledger import accounts, installation, lease
 from flowtally.ledger.database import Ledger
 

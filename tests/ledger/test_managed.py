@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowtally.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.core.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.sealed import any_sealed

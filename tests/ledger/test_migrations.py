@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
 
-from flowtally.errors import LedgerTooNew
+from flowtally.core.errors import LedgerTooNew
 from flowtally.ledger import allocations, audit, credentials, database, idempotency, managed, migrations, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import metadata

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from flowtally.errors import NameTaken
+from flowtally.core.errors import NameTaken
 from flowtally.ingest.directory import Directory
 from flowtally.ledger import accounts, erasures, managed, names, users
 from flowtally.ledger.database import Ledger

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flowtally.cursors import Walk
-from flowtally.errors import BadRequest, CursorGone
+from flowtally.core.cursors import Walk
+from flowtally.core.errors import BadRequest, CursorGone
+from flowtally.core.texts import is_text
 from flowtally.ledger import accounts, installation
 from flowtally.ledger.database import Ledger
-from flowtally.texts import is_text
 
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="/").filter(is_text)
 names = st.text(letters, min_size=1, max_size=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowtally.errors import Conflict, NotFound, PeriodOverlap, UnknownAccount, Unprocessable
+from flowtally.core.errors import Conflict, NotFound, PeriodOverlap, UnknownAccount, Unprocessable
 from flowtally.ledger import accounts, periods
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.periods import Period

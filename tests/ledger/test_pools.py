@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from flowtally.errors import Conflict, NotFound, Unprocessable
+from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import products_used

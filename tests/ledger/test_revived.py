@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger import audit, credentials, installation, migrations, revived
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.recorded import Filter, list_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event
 
-from flowtally.errors import LimitReached, NotFound, UnknownAccount
+from flowtally.core.errors import LimitReached, NotFound, UnknownAccount
 from flowtally.ledger import accounts, managed, pools, roster, users
 from flowtally.ledger.database import Ledger
 

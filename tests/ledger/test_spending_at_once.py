@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from flowtally.errors import InsufficientFunds
+from flowtally.core.errors import InsufficientFunds
 from flowtally.ledger import accounts, audit, grants, plans, purchases, wallet
 from flowtally.ledger.database import Ledger
 

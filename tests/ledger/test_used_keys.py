@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowtally.errors import BadRequest, IdempotencyMismatch
+from flowtally.core.errors import BadRequest, IdempotencyMismatch
 from flowtally.ledger import accounts
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.used_keys import use_key

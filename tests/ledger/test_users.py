@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Connection, func, select
 
-from flowtally.errors import NotFound, UnknownAccount, Unprocessable
+from flowtally.core.errors import NotFound, UnknownAccount, Unprocessable
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.known import Known

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.errors import ConfigError, Unprocessable
+from flowtally.core.errors import ConfigError, Unprocessable
 from flowtally.ledger.vault import Vault
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flowtally.errors import Conflict, NotCovered, NotFound, UnknownAccount, Unprocessable, VoucherEnded
+from flowtally.core.errors import Conflict, NotCovered, NotFound, UnknownAccount, Unprocessable, VoucherEnded
 from flowtally.ledger import accounts, audit, codes, draws, grants, vouchers
 from flowtally.ledger.codes import Code
 from flowtally.ledger.cuts import cut_instants

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, func, select
 
-from flowtally.errors import (
+from flowtally.core.errors import (
     ConfigError,
     Conflict,
     FlowtallyError,

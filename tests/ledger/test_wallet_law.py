@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from flowtally.errors import InsufficientFunds
+from flowtally.core.errors import InsufficientFunds
 from flowtally.ledger import accounts, audit, grants, plans, purchases, wallet
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import transfer_entries

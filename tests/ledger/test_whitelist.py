@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from sqlalchemy import text
 
-from flowtally.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import accounts, audit, credentials, erasures, idempotency, managed, whitelist
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.users import User

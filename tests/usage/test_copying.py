@@ -13,7 +13,7 @@ from tests.clickhouse import clickhouse as server  # noqa: F401
 from tests.usage.blocks import block
 from tests.usage.test_rolling_up import JANUARY, roll_up
 
-from flowtally.errors import ConfigError, CopyDiffers
+from flowtally.core.errors import ConfigError, CopyDiffers
 from flowtally.usage import copying
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.rows_audit import RowsAudit

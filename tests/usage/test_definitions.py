@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from tests.usage.blocks import block
 
-from flowtally.errors import FlowtallyError, TableChanged
+from flowtally.core.errors import FlowtallyError, TableChanged
 from flowtally.usage import definitions
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.definitions import check, find_changed

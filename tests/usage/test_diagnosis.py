@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 from tests.fixtures import unpack
 
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 from flowtally.usage import engine
 
 

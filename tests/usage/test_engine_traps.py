@@ -13,7 +13,7 @@ import pytest
 from tests.usage.blocks import USUAL, block
 
 import flowtally
-from flowtally.errors import ConfigError, Unavailable
+from flowtally.core.errors import ConfigError, Unavailable
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine, _read_url
 from flowtally.usage.open import open_usage

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.usage.blocks import block
 from tests.usage.test_store import ODD
 
-from flowtally.corrections import reference, referred
+from flowtally.core.corrections import reference, referred
 from flowtally.usage import entries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine

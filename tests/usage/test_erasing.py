@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
 
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 from flowtally.usage import definitions, erasing, rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine

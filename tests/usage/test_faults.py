@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
-from flowtally.errors import StorageFull, StoreDamaged, Unavailable
+from flowtally.core.errors import StorageFull, StoreDamaged, Unavailable
 from flowtally.usage.engine import Engine
 from flowtally.usage.faults import DAMAGED, MEANINGS, code_of, is_damage, meaning
 

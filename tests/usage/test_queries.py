@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 from tests.usage.blocks import block
 
-from flowtally.errors import BadRequest
+from flowtally.core.errors import BadRequest
 from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.queries import MAX_CUTS, plan_sums

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.usage.blocks import block
 
-from flowtally.errors import BadRange, Unavailable
+from flowtally.core.errors import BadRange, Unavailable
 from flowtally.usage import queries, readers
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import READERS_PART

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
 
-from flowtally.errors import RolledUp
+from flowtally.core.errors import RolledUp
 from flowtally.usage import folding
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.folding import Closed, Cuts

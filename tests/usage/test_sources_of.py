@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.usage.blocks import block
 from tests.usage.test_rolling_up import JANUARY, roll_up
 
-from flowtally.corrections import reference
+from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import BUCKET_MS, Use

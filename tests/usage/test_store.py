@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.usage.blocks import block
 
-from flowtally.errors import BadRange
+from flowtally.core.errors import BadRange
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import MAX_CUTS

@@ -22,11 +22,11 @@ import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.api.logs import set_up_logs
 from flowtally.api.operation import OPERATIONS
 from flowtally.config import Config
-from flowtally.edges import format_instant
-from flowtally.errors import Unavailable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unavailable
+from flowtally.core.texts import is_text
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
-from flowtally.texts import is_text
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect, Route

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Client
 
 from flowtally.config import load_config
-from flowtally.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
+from flowtally.core.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Asked, Dialect, Rate
 from flowtally.vendors.reading import pairs_of, values_of

@@ -22,7 +22,7 @@ from tests.conftest import NOW, Client
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import TONGUES
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.ledger import accounts, grants, managed, users
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore

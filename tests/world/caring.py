@@ -31,10 +31,10 @@ from tests.world.verbs import verb
 from tests.world.world import DAY, Backup, World
 
 from flowtally.care.rotate import rotate_key
-from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import load_config
-from flowtally.corrections import Quantities
-from flowtally.edges import format_instant
+from flowtally.core.clock import SteadyClock, now_ms
+from flowtally.core.corrections import Quantities
+from flowtally.core.edges import format_instant
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.snapshot import Snapshot, moment_of

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 from tests.world.model import PURSES, Row, User, inside, total
 from tests.world.world import ACCOUNTS, DAY, NAMES, Told, World
 
-from flowtally import tokens
 from flowtally.changes import KIND, Place
-from flowtally.corrections import NOTHING, Quantities
-from flowtally.cursors import Walk
-from flowtally.edges import format_instant
+from flowtally.core import tokens
+from flowtally.core.corrections import NOTHING, Quantities
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import format_instant
 from flowtally.ledger import audit
 
 Check = Callable[[World, Random], None]

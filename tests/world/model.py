@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from tests import burndown_model
 
-from flowtally.burndown import Draw, Grant
-from flowtally.corrections import NOTHING, Quantities
-from flowtally.edges import parse_instant, second_of
+from flowtally.core.burndown import Draw, Grant
+from flowtally.core.corrections import NOTHING, Quantities
+from flowtally.core.edges import parse_instant, second_of
 
 POOLS = {"residential": "traffic", "mobile": "mobile", "api": "api", "unlimited": "unlimited"}
 PURSES = ("traffic", "mobile", "api")  # unlimited charges nothing

@@ -22,10 +22,10 @@ from tests.world import checks
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
 from tests.world.world import DAY, NAMES, REWARD, Key, World
 
-from flowtally.burndown import Grant
-from flowtally.corrections import NOTHING, Quantities
-from flowtally.edges import format_instant, second_of
-from flowtally.errors import LedgerMissing, LedgerOlder
+from flowtally.core.burndown import Grant
+from flowtally.core.corrections import NOTHING, Quantities
+from flowtally.core.edges import format_instant, second_of
+from flowtally.core.errors import LedgerMissing, LedgerOlder
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore

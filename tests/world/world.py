@@ -19,9 +19,9 @@ from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House
 from tests.world.model import Account, Model, User
 
-from flowtally.clock import SteadyClock
 from flowtally.config import load_config
-from flowtally.edges import format_instant
+from flowtally.core.clock import SteadyClock
+from flowtally.core.edges import format_instant
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.server import create_app

@@ -14,7 +14,7 @@ from typing import Final
 
 from flowtally.agents.formats.declared import Declared
 from flowtally.agents.formats.from_config import SERVERS, Formats
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_FILES: Final = 1000

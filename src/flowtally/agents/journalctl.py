@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.reader import MAX_LINE_BYTES
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 PROGRAM: Final = "journalctl"
 MAX_ENTRY_BYTES: Final = 1024 * 1024  # of JSON: a line of 64 KiB as numbers of bytes takes a quarter of it

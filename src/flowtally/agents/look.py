@@ -15,8 +15,8 @@ import msgspec
 
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reading import Reading, text_of
-from flowtally.edges import format_if_any
-from flowtally.texts import printable, text_fault
+from flowtally.core.edges import format_if_any
+from flowtally.core.texts import printable, text_fault
 
 MAX_USERS: Final = 50_000
 MAX_NAME_CHARS: Final = 256  # what is kept of a name, for the figures only

@@ -26,8 +26,8 @@ from flowtally.agents.formats import Format, times_of
 from flowtally.agents.formats.declared import Wrapped, gaps
 from flowtally.agents.formats.times import BadTime, Times
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
-from flowtally.errors import ConfigError
-from flowtally.texts import text_fault
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import text_fault
 
 FIELDS: Final = ("user", "client", "url", "none")
 NAME_GROUPS: Final = frozenset({"account", "user", "product"})

@@ -16,8 +16,8 @@ import msgspec
 from flowtally.agents.formats.declared import Declared
 from flowtally.agents.lines import digest
 from flowtally.agents.mapping import Mapping
-from flowtally.events import MAX_POSITION_CHARS
-from flowtally.texts import is_text
+from flowtally.core.events import MAX_POSITION_CHARS
+from flowtally.core.texts import is_text
 
 VERSION: Final = 2  # 1: the formats read more than they say, by the shape of a line
 INSIDE: Final = "import-inside"

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.edges import parse_instant
-from flowtally.errors import BadRange
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange
+from flowtally.core.events import MAX_QUANTITY
 
 Reason = Literal["too_long", "cut", "not_this_format", "ambiguous", "bad_time", "bad_size", "no_match", "no_account"]
 

@@ -9,7 +9,7 @@ import msgspec
 from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
 from flowtally.agents.look import Look, Looking, excerpt
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.protocol import EventsAnswer, NeverPaidEvents, Receipt
 
 SHOWN: Final = 10

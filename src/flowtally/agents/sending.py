@@ -18,7 +18,7 @@ from flowtally.agents.position import Position, decoded, encoded, inside
 from flowtally.agents.reading import Reading
 from flowtally.agents.report import Reads, Tally
 from flowtally.client import ApiError, Client
-from flowtally.edges import format_if_any
+from flowtally.core.edges import format_if_any
 from flowtally.protocol import EventsAnswer, PlainEvent
 
 BATCH_EVENTS: Final = 10_000

@@ -24,9 +24,9 @@ from flowtally.agents.repeats import Repeats
 from flowtally.agents.report import ImportReport, Reads, SourceState
 from flowtally.agents.sending import BATCH_EVENTS, Sending
 from flowtally.client import ApiError, Client
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import text_fault
 from flowtally.protocol import SourceAnswer
-from flowtally.texts import text_fault
 
 RESTARTS: Final = 3
 

@@ -26,8 +26,8 @@ from flowtally.api.heads import method_of
 from flowtally.api.house import House, address_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, MEDIA_TYPE, REQUEST_ID, problem_body
 from flowtally.api.sending import Sending
-from flowtally.errors import ClientGone, HeadTooLarge
-from flowtally.texts import printable
+from flowtally.core.errors import ClientGone, HeadTooLarge
+from flowtally.core.texts import printable
 
 log = structlog.get_logger("flowtally.access")
 

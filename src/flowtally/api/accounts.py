@@ -5,8 +5,8 @@ from __future__ import annotations
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_if_any, format_instant, parse_if_any
-from flowtally.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
+from flowtally.core.edges import format_if_any, format_instant, parse_if_any
+from flowtally.core.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
 from flowtally.ledger import accounts
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.pages import Page

@@ -6,8 +6,8 @@ from flowtally import funding
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import parse_if_any
-from flowtally.errors import (
+from flowtally.core.edges import parse_if_any
+from flowtally.core.errors import (
     AccountSuspended,
     BadRange,
     Conflict,

@@ -53,7 +53,7 @@ from flowtally.api.operation import OPERATIONS, options, route
 from flowtally.api.paths import Paths
 from flowtally.api.problems import answer_problem
 from flowtally.api.schemas import Document
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 

@@ -10,8 +10,8 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import Instant, format_instant, parse_if_any
-from flowtally.errors import BadRange, UnknownAccount
+from flowtally.core.edges import Instant, format_instant, parse_if_any
+from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.recorded import Filter, Record, list_records

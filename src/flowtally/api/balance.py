@@ -13,8 +13,8 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.balance import make_balance
-from flowtally.edges import Instant, parse_instant
-from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
+from flowtally.core.edges import Instant, parse_instant
+from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
 from flowtally.protocol import BalanceAnswer, PoolBalance
 
 

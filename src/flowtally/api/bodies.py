@@ -16,7 +16,7 @@ from litestar.exceptions import InternalServerException
 
 from flowtally.api.room import Hold
 from flowtally.config import Config
-from flowtally.errors import (
+from flowtally.core.errors import (
     ClientGone,
     MalformedBody,
     NewTooOften,

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict
 
-from flowtally.texts import printable
+from flowtally.core.texts import printable
 
 VALUE_CHARS: Final = 500
 TRACE_CHARS: Final = 8_000  # its end says what happened, so the middle is left out

@@ -10,7 +10,7 @@ import msgspec
 from flowtally.api.house import House
 from flowtally.api.inputs import check_known
 from flowtally.api.weights import LARGE, SMALL, Weight
-from flowtally.errors import Unprocessable
+from flowtally.core.errors import Unprocessable
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor, note

@@ -10,8 +10,8 @@ from flowtally.care import backup
 from flowtally.care.care import Figures
 from flowtally.care.job import Status
 from flowtally.care.verify import Report
-from flowtally.edges import format_if_any
-from flowtally.errors import Conflict, Unavailable, Unprocessable
+from flowtally.core.edges import format_if_any
+from flowtally.core.errors import Conflict, Unavailable, Unprocessable
 from flowtally.ledger.trail import note
 from flowtally.protocol import (
     BackupAnswer,

@@ -11,9 +11,9 @@ from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
-from flowtally.cursors import Walk
-from flowtally.edges import Instant
-from flowtally.errors import BadRange, CursorGone, RolledUp, UnknownAccount
+from flowtally.core.cursors import Walk
+from flowtally.core.edges import Instant
+from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount
 from flowtally.ledger import accounts
 from flowtally.ledger.installation import read_installation
 from flowtally.protocol import Change, ChangesAnswer

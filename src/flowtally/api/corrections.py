@@ -9,10 +9,8 @@ from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import Call
 from flowtally.api.inputs import NoQuery
 from flowtally.api.operation import AnyRequest, operation
-from flowtally.corrections import Correction, Quantities
-from flowtally.errors import (
-    NotAsExpected,
-)
+from flowtally.core.corrections import Correction, Quantities
+from flowtally.core.errors import NotAsExpected
 from flowtally.ledger.trail import ids
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
 

@@ -6,12 +6,13 @@ import functools
 
 import msgspec
 
-from flowtally import auth, rights
+from flowtally import auth
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_if_any, format_instant, parse_if_any
-from flowtally.errors import (
+from flowtally.core import rights
+from flowtally.core.edges import format_if_any, format_instant, parse_if_any
+from flowtally.core.errors import (
     AlreadyRotated,
     BadRange,
     Conflict,

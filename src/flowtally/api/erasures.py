@@ -9,8 +9,8 @@ from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.care.erasing import Finished
 from flowtally.care.job import Status
-from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import Conflict, NotFound, UnknownAccount, UnknownUser
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.errors import Conflict, NotFound, UnknownAccount, UnknownUser
 from flowtally.funding import erase_user as erase
 from flowtally.ledger import erased_accounts, erasures, names, users
 from flowtally.ledger.erased_accounts import AccountErasure

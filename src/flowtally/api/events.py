@@ -13,7 +13,7 @@ from flowtally.api.call import Call, Reply
 from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.operation import AnyRequest, operation
 from flowtally.api.problems import HELD
-from flowtally.errors import (
+from flowtally.core.errors import (
     AtomicRefused,
     EventConflict,
     EventRefused,

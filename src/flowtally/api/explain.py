@@ -12,8 +12,8 @@ from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
-from flowtally.edges import Instant, parse_instant
-from flowtally.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
+from flowtally.core.edges import Instant, parse_instant
+from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
 from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
     Behind,

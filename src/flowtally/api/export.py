@@ -13,8 +13,8 @@ from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.api.weights import of_export
-from flowtally.edges import DateOrInstant
-from flowtally.errors import (
+from flowtally.core.edges import DateOrInstant
+from flowtally.core.errors import (
     AsOfGone,
     BadRange,
     BadRequest,
@@ -25,7 +25,7 @@ from flowtally.errors import (
     TooManyExports,
     UnknownAccount,
 )
-from flowtally.events import METERED
+from flowtally.core.events import METERED
 from flowtally.export import Format, plan_export, write_export, write_held
 from flowtally.ledger import accounts
 from flowtally.ledger.pages import MAX_LIMIT

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from flowtally.config import Config
-from flowtally.errors import Overloaded, TooManyExports
+from flowtally.core.errors import Overloaded, TooManyExports
+from flowtally.core.tallies import tally
 from flowtally.ledger.credentials import Credential
-from flowtally.tallies import tally
 
 RETRY_S: Final = 5
 

@@ -10,8 +10,8 @@ from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.balance import show_grant
-from flowtally.edges import parse_if_any, parse_instant
-from flowtally.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
+from flowtally.core.edges import parse_if_any, parse_instant
+from flowtally.core.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
 from flowtally.funding import require_countable
 from flowtally.ledger import grants
 from flowtally.ledger.pages import Page

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from flowtally.errors import RateLimited
+from flowtally.core.errors import RateLimited
 
 WRONG: Final = 30  # guesses a credential may have
 WINDOW_MS: Final = 3_600_000  # in

@@ -17,7 +17,7 @@ from flowtally.api.metrics import MEDIA_TYPE
 from flowtally.api.operation import AnyRequest, operation, who_asks
 from flowtally.api.problems import ITS_SECURITY
 from flowtally.api.reference import serving
-from flowtally.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
+from flowtally.core.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
 

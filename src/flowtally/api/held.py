@@ -10,8 +10,8 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, Listed, operation
-from flowtally.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
-from flowtally.events import MAX_SEQUENCE
+from flowtally.core.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
+from flowtally.core.events import MAX_SEQUENCE
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter

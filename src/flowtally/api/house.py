@@ -23,9 +23,9 @@ from flowtally.api.shares import INSTALLATION, Shares
 from flowtally.api.weights import SMALL, Weight, Weights
 from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
-from flowtally.clock import SteadyClock
 from flowtally.config import Config
-from flowtally.corrections import Correction
+from flowtally.core.clock import SteadyClock
+from flowtally.core.corrections import Correction
 from flowtally.keys.store import Keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger

@@ -16,16 +16,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta
 
-from flowtally.errors import (
-    BadRequest,
-    FlowtallyError,
-    MalformedBody,
-    Unprocessable,
-    UnsupportedMedia,
-)
-from flowtally.members import find_repeated
-from flowtally.reasons import IS_MISSING, in_words
-from flowtally.texts import may_be_known, printable, text_fault
+from flowtally.core.errors import BadRequest, FlowtallyError, MalformedBody, Unprocessable, UnsupportedMedia
+from flowtally.core.members import find_repeated
+from flowtally.core.reasons import IS_MISSING, in_words
+from flowtally.core.texts import may_be_known, printable, text_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 

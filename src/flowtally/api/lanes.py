@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from flowtally.tallies import tally
+from flowtally.core.tallies import tally
 from flowtally.usage import readers
 
 T = TypeVar("T")

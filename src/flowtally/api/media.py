@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import NotAcceptable
+from flowtally.core.errors import NotAcceptable
 
 MAX_RANGES: Final = 50  # browsers send about ten
 

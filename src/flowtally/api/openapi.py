@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally import errors
 from flowtally.api.call import JSON
 from flowtally.api.idempotent import HEADER
 from flowtally.api.operation import AS_OF_HEADER, Listed, Operation
 from flowtally.api.problems import MEDIA_TYPE, problem_body
 from flowtally.api.schemas import NULL, REF, Document, formatted, make_schemas, without_null
-from flowtally.events import CloudEvent
+from flowtally.core import errors
+from flowtally.core.events import CloudEvent
 from flowtally.protocol import PlainEvent, Problem, UsageRow
 from flowtally.protocol.meanings import MEANINGS
 

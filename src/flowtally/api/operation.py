@@ -33,7 +33,8 @@ from flowtally.api.paths import check_path, name_of
 from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID
 from flowtally.api.weights import SMALL, WRITE, Weight
 from flowtally.config import Config
-from flowtally.errors import AccountErased, BadRequest, FlowtallyError
+from flowtally.core.errors import AccountErased, BadRequest, FlowtallyError
+from flowtally.core.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
 from flowtally.ingest.decompress import decompress
 from flowtally.ledger.accounts import require_not_erased
 from flowtally.ledger.credentials import Credential
@@ -41,7 +42,6 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
 from flowtally.moment import Begun
 from flowtally.protocol import PlainEvent
-from flowtally.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
 from flowtally.usage.until_block import UntilBlock
 
 log = structlog.get_logger("flowtally.api")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
-from flowtally.errors import NotFound, UnknownUser
+from flowtally.core.errors import NotFound, UnknownUser
 from flowtally.ledger import managed, users
 from flowtally.protocol import PasswordAnswer
 

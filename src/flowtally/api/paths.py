@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from flowtally.errors import BadRequest
+from flowtally.core.errors import BadRequest
 
 
 class Paths:

@@ -8,7 +8,16 @@ from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.errors import AsOfGone, BadRange, Conflict, NotFound, NotYet, PeriodOverlap, RolledUp, UnknownAccount
+from flowtally.core.errors import (
+    AsOfGone,
+    BadRange,
+    Conflict,
+    NotFound,
+    NotYet,
+    PeriodOverlap,
+    RolledUp,
+    UnknownAccount,
+)
 from flowtally.funding import require_countable
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page

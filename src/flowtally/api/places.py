@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from flowtally.errors import Overloaded
-from flowtally.tallies import tally
+from flowtally.core.errors import Overloaded
+from flowtally.core.tallies import tally
 
 UNKNOWN_PART: Final = 16  # of the places: for bodies of callers that are not known yet
 ADDRESS_PART: Final = 4  # of these: for callers of one address

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtally.api.call import Call
 from flowtally.api.operation import Listed, operation
-from flowtally.errors import Conflict, NotFound, Unprocessable
+from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import pools
 from flowtally.ledger.pages import Page
 from flowtally.ledger.pools import Pools

@@ -15,8 +15,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from flowtally import errors
 from flowtally.api.heads import allowed, method_of
+from flowtally.core import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
 # Where the layers leave things for each other in the ASGI scope.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
 from flowtally.ledger import purchases
 from flowtally.ledger.pages import Page
 from flowtally.ledger.purchases import Purchase

@@ -17,16 +17,11 @@ from flowtally.api.bodies import WRITER_ERRORS, read_body
 from flowtally.api.call import JSON, Call, Reply
 from flowtally.api.inputs import check_known
 from flowtally.api.operation import AnyRequest, operation
-from flowtally.edges import load_zone
-from flowtally.errors import (
-    MalformedBody,
-    UnknownZone,
-    Unprocessable,
-    UnsupportedMedia,
-)
-from flowtally.events import MAX_NAME_CHARS
-from flowtally.radius import Asked, attributes_of, reading_of
-from flowtally.readings import MAX_INTERVAL_S, Reading
+from flowtally.core.edges import load_zone
+from flowtally.core.errors import MalformedBody, UnknownZone, Unprocessable, UnsupportedMedia
+from flowtally.core.events import MAX_NAME_CHARS
+from flowtally.core.radius import Asked, attributes_of, reading_of
+from flowtally.core.readings import MAX_INTERVAL_S, Reading
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a packet has 4 KiB
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]

@@ -14,13 +14,11 @@ from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, Listed, operation
 from flowtally.api.problems import HELD
-from flowtally.corrections import Quantities
-from flowtally.errors import (
-    NotFound,
-)
+from flowtally.core.corrections import Quantities
+from flowtally.core.errors import NotFound
+from flowtally.core.readings import Reading
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
-from flowtally.readings import Reading
 
 USUAL: Final = frozenset({"", "no_change"})  # what is not notable of a reading that is not refused
 READING = {

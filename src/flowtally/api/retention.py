@@ -6,8 +6,8 @@ from flowtally.api.call import Call
 from flowtally.api.operation import operation
 from flowtally.care.job import Status
 from flowtally.care.retention import Rolled, Run
-from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import Conflict
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.errors import Conflict
 from flowtally.ledger.trail import note
 from flowtally.protocol import RetentionAnswer, RetentionRequest, RolledMonth
 

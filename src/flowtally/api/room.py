@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flowtally.errors import QueueFull
-from flowtally.tallies import tally
+from flowtally.core.errors import QueueFull
+from flowtally.core.tallies import tally
 
 
 class Hold:

@@ -11,7 +11,7 @@ from typing import Final
 
 from litestar.types import HTTPResponseBodyEvent, Send
 
-from flowtally.errors import ClientGone
+from flowtally.core.errors import ClientGone
 
 PIECE_BYTES: Final = 128 * 1024
 

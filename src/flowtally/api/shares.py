@@ -24,9 +24,9 @@ import msgspec
 
 from flowtally.api.cost import processors
 from flowtally.config import Config
-from flowtally.errors import BudgetUsed, RateLimited, TooManyAtOnce
+from flowtally.core.errors import BudgetUsed, RateLimited, TooManyAtOnce
+from flowtally.core.tallies import tally
 from flowtally.ledger.credentials import Credential
-from flowtally.tallies import tally
 
 REMEMBERED: Final = 10_000  # accounts
 INSTALLATION: Final = ""  # the account of credentials that have none

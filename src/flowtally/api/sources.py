@@ -11,7 +11,7 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit
 from flowtally.api.operation import AnyRequest, operation
-from flowtally.errors import BadRequest, NotFound, Settling
+from flowtally.core.errors import BadRequest, NotFound, Settling
 from flowtally.ledger import senders
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import (

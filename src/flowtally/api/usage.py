@@ -17,8 +17,8 @@ from flowtally.api.operation import operation
 from flowtally.api.weights import of_usage
 from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.arrow import to_arrow
-from flowtally.edges import DateOrInstant
-from flowtally.errors import (
+from flowtally.core.edges import DateOrInstant
+from flowtally.core.errors import (
     AsOfGone,
     BadRange,
     BadRequest,
@@ -29,11 +29,11 @@ from flowtally.errors import (
     UnknownUser,
     UnknownZone,
 )
-from flowtally.events import METERED
+from flowtally.core.events import METERED
+from flowtally.core.texts import split_names
 from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.statement import Question, columns_of, make_statement, to_csv
-from flowtally.texts import split_names
 
 CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}

@@ -16,8 +16,8 @@ from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
 from flowtally.api.weights import of_users
 from flowtally.arrow import MEDIA_TYPE as ARROW
-from flowtally.edges import format_if_any, format_instant
-from flowtally.errors import (
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.errors import (
     AsOfGone,
     BadRange,
     BadRequest,

@@ -17,7 +17,7 @@ from flowtally.api.idempotent import Recall
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
 from flowtally.balance import show_grant
-from flowtally.errors import (
+from flowtally.core.errors import (
     AccountSuspended,
     BadRequest,
     Conflict,

@@ -9,8 +9,8 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
-from flowtally.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
 from flowtally.ledger import wallet
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import Page

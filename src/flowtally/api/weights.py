@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.edges import load_zone, parse_bound
-from flowtally.errors import FlowtallyError
+from flowtally.core.edges import load_zone, parse_bound
+from flowtally.core.errors import FlowtallyError
 
 LARGE_S: Final = 0.25  # what takes longer is large
 NEWEST: Final = 0.5  # how much the last time counts against those before

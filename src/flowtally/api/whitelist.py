@@ -10,8 +10,8 @@ from msgspec import Meta
 from flowtally.api.call import Call
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.edges import format_instant
-from flowtally.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import users, whitelist
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.whitelist import Entry

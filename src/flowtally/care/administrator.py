@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from flowtally.care.rotate import held_ledger
-from flowtally.clock import now_ms
 from flowtally.config import Config
-from flowtally.edges import format_instant
+from flowtally.core.clock import now_ms
+from flowtally.core.edges import format_instant
 from flowtally.ingest import identity
 from flowtally.ingest.door import keys_path
 from flowtally.keys.store import peek

@@ -26,8 +26,8 @@ from flowtally.care import manifest
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.pruning import Pruned, prune
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import (
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.errors import (
     BadRange,
     BrokenParts,
     ConfigError,

@@ -19,10 +19,10 @@ from flowtally.care.job import Job, Progress, Status
 from flowtally.care.machine import Check
 from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
-from flowtally.clock import SteadyClock
 from flowtally.config import Config
-from flowtally.edges import format_instant
-from flowtally.errors import ClockJumped, Conflict
+from flowtally.core.clock import SteadyClock
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import ClockJumped, Conflict
 from flowtally.keys.store import Keys
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erased_accounts, erasures, revived

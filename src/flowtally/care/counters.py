@@ -12,10 +12,10 @@ import msgspec
 
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
+from flowtally.core.units import counted
 from flowtally.keys.checks import KeysAudit
 from flowtally.keys.counter_states import KnownCounter, decode, row_id
 from flowtally.keys.key_bytes import key_of
-from flowtally.units import counted
 from flowtally.usage.rows_audit import RowsAudit
 from flowtally.usage.store import EventKey
 

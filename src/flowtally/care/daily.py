@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 
 FIRST_S: Final = 60
 DAY_S: Final = 86_400

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.care.manifest import Manifest
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.lease import DATA_LOCK, me
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger, ledger_file

@@ -16,7 +16,7 @@ import msgspec
 
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.job import Progress
-from flowtally.errors import Settling, Unavailable
+from flowtally.core.errors import Settling, Unavailable
 from flowtally.ledger import erased_accounts, erasures
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.trail import server

@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 import structlog
 
-from flowtally.errors import Damage, FlowtallyError
+from flowtally.core.errors import Damage, FlowtallyError
 
 R = TypeVar("R")
 State = Literal["never", "running", "done", "failed"]

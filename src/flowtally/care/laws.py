@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 
 from flowtally.balance import burn_pools, units_of
-from flowtally.burndown import Balance
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.errors import BadRange, FlowtallyError
+from flowtally.core.burndown import Balance
+from flowtally.core.errors import BadRange, FlowtallyError
 from flowtally.ledger import audit, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pools import Pools

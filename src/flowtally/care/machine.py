@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.clock import now_ms
+from flowtally.core.clock import now_ms
 from flowtally.lease import of_data, of_keys
 from flowtally.ledger.snapshot import sqlite_facts
 from flowtally.permissions import OTHERS, why_shared

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import BackupTooNew, ConfigError
+from flowtally.core.errors import BackupTooNew, ConfigError
 
 NAME: Final = "manifest.json"
 FORMAT: Final = 1

@@ -18,7 +18,7 @@ import structlog
 
 from flowtally.care import manifest
 from flowtally.care.manifest import Manifest
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 GONE: Final = ".partial-gone-"  # what is being removed is called so: the next backup removes what a crash left of it
 _BY_INSTANT: Final = re.compile(r"\d{8}T\d{6}Z")  # as `backup.name_at` calls them

@@ -23,8 +23,9 @@ from flowtally.care.destination import LEDGER, WORK, Destination
 from flowtally.care.job import Progress
 from flowtally.care.manifest import Manifest
 from flowtally.care.verify import Report
-from flowtally.edges import parse_instant
-from flowtally.errors import BackupBroken, BackupTooNew, BrokenParts
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BackupBroken, BackupTooNew, BrokenParts
+from flowtally.core.refusal import refusing
 from flowtally.ingest import identity, recovery
 from flowtally.keys.store import Keys
 from flowtally.lease import Lease, of_data
@@ -34,7 +35,6 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
 from flowtally.permissions import check_directory, close
-from flowtally.refusal import refusing
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import UsageStore

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import msgspec
 
-from flowtally.clock import now_ms
 from flowtally.config import Config
-from flowtally.errors import ConfigError
+from flowtally.core.clock import now_ms
+from flowtally.core.errors import ConfigError
 from flowtally.lease import me
 from flowtally.ledger import vault
 from flowtally.ledger.database import Ledger

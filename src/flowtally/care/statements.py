@@ -19,7 +19,7 @@ import msgspec
 from flowtally.balance import make_balance
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 from flowtally.ledger import periods, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.periods import Period

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowtally.care.machine import Check
-from flowtally.errors import KeysBroken
+from flowtally.core.errors import KeysBroken
 from flowtally.keys.checks import read_place
 
 

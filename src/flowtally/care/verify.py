@@ -23,7 +23,6 @@ from typing import Final
 
 import msgspec
 
-from flowtally import sqlite_faults
 from flowtally.care.counters import Counters
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
@@ -32,7 +31,8 @@ from flowtally.care.laws import Laws
 from flowtally.care.numbers import Numbers
 from flowtally.care.roll_ups import RollUps
 from flowtally.care.statements import Statements
-from flowtally.errors import StoreDamaged
+from flowtally.core import sqlite_faults
+from flowtally.core.errors import StoreDamaged
 from flowtally.keys.checks import KeysAudit
 from flowtally.ledger import audit as ledger_audit
 from flowtally.ledger import erased_accounts, erasures

@@ -11,8 +11,8 @@ from flowtally.cli.dates import Dates
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, table, when
+from flowtally.core.texts import printable
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
-from flowtally.texts import printable
 
 commands = typer.Typer(name="account", help="Accounts: create, list, show, change and erase them.", cls=Group)
 

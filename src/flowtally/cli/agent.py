@@ -17,7 +17,7 @@ from flowtally.cli.agent_check import checked
 from flowtally.cli.failures import FAILED, PARTLY
 from flowtally.cli.grouped import Group
 from flowtally.cli.output import say, table
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 
 class _RunIsMeant(Group):

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from flowtally.client import Client
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 MAX_SHOWN_CHARS: Final = 100
 DEFAULT_URL: Final = "http://127.0.0.1:8120"

@@ -10,7 +10,7 @@ import msgspec
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import document, facts, printable, say
 from flowtally.cli.steps import Steps
-from flowtally.units import human_bytes, human_count
+from flowtally.core.units import human_bytes, human_count
 
 SHOWN: Final = 50
 

@@ -15,8 +15,8 @@ from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, printable, say, table
 from flowtally.cli.steps import Steps
 from flowtally.client import ApiError, Client
+from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import BackupAnswer, JobState, VerifyAnswer
-from flowtally.units import human_bytes, human_count
 
 VERIFY: Final = """\
 \b

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from flowtally.choices import listed
 from flowtally.config import Config, load_config, settings
-from flowtally.errors import ConfigError
+from flowtally.core.choices import listed
+from flowtally.core.errors import ConfigError
 
 UsageUrl = Annotated[
     str | None, typer.Option("--usage-url", help="URL of the usage store. Default: in the data directory.")

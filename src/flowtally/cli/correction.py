@@ -7,17 +7,17 @@ from typing import Annotated, Final
 import typer
 import uuid_utils
 
-from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, facts, note, say, table, when
 from flowtally.cli.quantities import amount
-from flowtally.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
-from flowtally.edges import format_instant
+from flowtally.core import clock
+from flowtally.core.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
+from flowtally.core.edges import format_instant
+from flowtally.core.units import counted, human_count
 from flowtally.protocol import CorrectionsAnswer, EventAnswer
-from flowtally.units import counted, human_count
 
 commands = typer.Typer(
     name="correction", help="Corrections: put an event right, void it, or adjust an account's use.", cls=Group

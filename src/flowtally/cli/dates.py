@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from flowtally import clock
 from flowtally.client import Client
-from flowtally.edges import find_instant, first_instant, format_instant, load_zone, local_date
+from flowtally.core import clock
+from flowtally.core.edges import find_instant, first_instant, format_instant, load_zone, local_date
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MONTH: Final = re.compile(r"\d{4}-\d\d", re.ASCII)

@@ -14,7 +14,7 @@ from flowtally.agents.formats.suggest import suggest, undeclared
 from flowtally.agents.formats.times import NAMES
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 WRITTEN: Final = "How lines are written (give exactly one format)"
 

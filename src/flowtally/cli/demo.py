@@ -23,8 +23,8 @@ from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_l
 from flowtally.cli.usage import show_usage
 from flowtally.client import Client
 from flowtally.config import Config
+from flowtally.core.units import same_unit
 from flowtally.protocol import BalanceAnswer
-from flowtally.units import same_unit
 
 EXAMPLES: Final = """\
 \b

@@ -11,8 +11,8 @@ from flowtally.cli import ask, unpaid
 from flowtally.cli.account import Account
 from flowtally.cli.dates import At, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
+from flowtally.core.units import counted, human_count
 from flowtally.protocol import Behind, ExplainAnswer, GrantExplained, Paid, PoolExplained, SpanExplained, Unpaid
-from flowtally.units import counted, human_count
 
 EXAMPLES: Final = """\
 \b

@@ -18,8 +18,8 @@ from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import Client, calls
 from flowtally.client.call import Call
+from flowtally.core.units import counted, human_bytes
 from flowtally.permissions import create_for_owner
-from flowtally.units import counted, human_bytes
 
 EXAMPLES: Final = """\
 \b

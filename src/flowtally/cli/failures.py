@@ -20,8 +20,8 @@ from flowtally.agents.sending import NothingStored
 from flowtally.cli.grouped import BELOW_ZERO
 from flowtally.cli.once import AlreadyThere
 from flowtally.client import ApiError
-from flowtally.errors import BackupBroken, ConfigError, CopyDiffers, Damage, FlowtallyError, WriterBusy
-from flowtally.texts import printable, text_fault
+from flowtally.core.errors import BackupBroken, ConfigError, CopyDiffers, Damage, FlowtallyError, WriterBusy
+from flowtally.core.texts import printable, text_fault
 
 FAILED: Final = 1
 USAGE: Final = 2

@@ -10,8 +10,8 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group
 from flowtally.cli.output import Json, document, note, say, table, when
+from flowtally.core.units import human_count
 from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
-from flowtally.units import human_count
 
 commands = typer.Typer(
     name="held", help="Held events: numbered events that wait for an account, a user or their time.", cls=Group

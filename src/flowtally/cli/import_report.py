@@ -11,7 +11,7 @@ from flowtally.cli import unpaid
 from flowtally.cli.cells import cells, cut, left, shorten
 from flowtally.cli.layout import aligned
 from flowtally.cli.output import printable, say, width
-from flowtally.units import counted, human_count, same_unit
+from flowtally.core.units import counted, human_count, same_unit
 
 TROUBLE: Final = "yellow"
 MAX_NAME: Final = 40

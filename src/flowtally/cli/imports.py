@@ -39,9 +39,9 @@ from flowtally.cli.import_report import show_report
 from flowtally.cli.output import Json, document, note, printable, say
 from flowtally.cli.progress import Meter, meter
 from flowtally.client import ApiError, Client
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
+from flowtally.core.units import counted
 from flowtally.protocol import MAX_EVENTS
-from flowtally.units import counted
 
 EXAMPLES: Final = """\
 \b

@@ -6,13 +6,13 @@ from typing import Annotated, Final, get_args
 
 import typer
 
-from flowtally import rights
 from flowtally.cli import ask
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.core import rights
+from flowtally.core.rights import Right, Scope
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
-from flowtally.rights import Right, Scope
 
 commands = typer.Typer(name="key", help="Keys (credentials): create, list, change, rotate and revoke them.", cls=Group)
 

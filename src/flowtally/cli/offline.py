@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
-from flowtally import clock
 from flowtally.cli import ask
 from flowtally.cli.care import show_report
 from flowtally.cli.configured import KeysUrl, UsageUrl, configured_for
@@ -18,6 +17,8 @@ from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, note, say, table
 from flowtally.cli.steps import Steps
 from flowtally.config import Config
+from flowtally.core import clock
+from flowtally.core.units import counted, human_bytes, human_count
 from flowtally.lease import Lease, of_data, of_keys
 from flowtally.protocol import (
     CheckAnswer,
@@ -27,7 +28,6 @@ from flowtally.protocol import (
     MachineCheck,
     VerifyAnswer,
 )
-from flowtally.units import counted, human_bytes, human_count
 
 if TYPE_CHECKING:
     from flowtally.care.job import Progress

@@ -19,9 +19,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flowtally import texts
 from flowtally.cli.cells import cells, left
 from flowtally.cli.layout import aligned, lay_out
+from flowtally.core import texts
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]
 AsOf = Annotated[

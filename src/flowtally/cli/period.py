@@ -13,6 +13,7 @@ from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.quantities import BYTES, Write
 from flowtally.cli.usage import short
+from flowtally.core.units import human_count, same_unit
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,
@@ -21,7 +22,6 @@ from flowtally.protocol import (
     PeriodRequest,
     PoolTotals,
 )
-from flowtally.units import human_count, same_unit
 
 commands = typer.Typer(name="period", help="Periods: close, list and show them, and what came later.", cls=Group)
 

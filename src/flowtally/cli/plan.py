@@ -13,8 +13,8 @@ from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.quantities import human, money
 from flowtally.client import Client, calls
+from flowtally.core.units import human_money
 from flowtally.protocol import PlanAnswer, PlanRequest
-from flowtally.units import human_money
 
 commands = typer.Typer(name="plan", help="Plans: what accounts can buy with their money.", cls=Group)
 

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from flowtally.agents.ship import Progress as Step
 from flowtally.cli.output import note, plain
-from flowtally.texts import printable
-from flowtally.units import counted
+from flowtally.core.texts import printable
+from flowtally.core.units import counted
 
 PIPE_STEP_LINES: Final = 100_000  # a pipe has no end to take a tenth of
 

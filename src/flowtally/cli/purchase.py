@@ -12,8 +12,8 @@ from flowtally.cli.once import Once, given_once
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import human
 from flowtally.client import Client, calls
+from flowtally.core.units import human_money
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest
-from flowtally.units import human_money
 
 COLUMNS: Final = ("purchase", "at", "name", "pool", "amount", "price", "expires", "grant")
 EXAMPLES: Final = """\

@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from flowtally.units import counted, exact_bytes, human_count, parse_amount, parse_money, same_unit
+from flowtally.core.units import counted, exact_bytes, human_count, parse_amount, parse_money, same_unit
 
 Write = Callable[[int], str]
 

@@ -10,8 +10,8 @@ from flowtally.cli import ask
 from flowtally.cli.care import followed
 from flowtally.cli.failures import FAILED
 from flowtally.cli.output import Json, document, facts, say, table
+from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import RetentionAnswer
-from flowtally.units import human_bytes, human_count
 
 EXAMPLES: Final = """\
 \b

@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli.configured import LedgerUrl, configured_for
 from flowtally.cli.output import Json, document, facts, note
-from flowtally.units import human_count
+from flowtally.core.units import human_count
 
 EXAMPLES: Final = """\
 \b

@@ -10,8 +10,8 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import CounterAnswer, SourceDetail
-from flowtally.units import human_bytes, human_count
 
 commands = typer.Typer(name="source", help="Sources: how far each has come, and who owns it.", cls=Group)
 

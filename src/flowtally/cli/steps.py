@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Final
 
 from flowtally.cli.output import note, plain
-from flowtally.texts import printable
-from flowtally.units import human_count
+from flowtally.core.texts import printable
+from flowtally.core.units import human_count
 
 CLEAR: Final = "\r\x1b[K"
 PAUSE_S: Final = 3.0  # between two lines of the same step in a log

@@ -18,8 +18,8 @@ from flowtally.agents.reader import LogFile
 from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, Progress
 from flowtally.client import ApiError, Client, UsageQuestion
+from flowtally.core.units import parse_amount
 from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, UsageAnswer
-from flowtally.units import parse_amount
 
 LOG: Final = "access.log.gz"
 SQUID: Final = Declared(format="squid-io")

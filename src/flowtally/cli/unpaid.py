@@ -11,13 +11,13 @@ from contextlib import suppress
 from textwrap import wrap
 from typing import Final
 
-from flowtally import clock
 from flowtally.cli.output import printable, say, width
 from flowtally.cli.quantities import human, in_words
 from flowtally.client import ApiError, Client
-from flowtally.edges import parse_instant
+from flowtally.core import clock
+from flowtally.core.edges import parse_instant
+from flowtally.core.units import counted, human_count
 from flowtally.protocol import NeverPaid, NeverPaidEvents
-from flowtally.units import counted, human_count
 
 STYLE: Final = "yellow"
 DEFAULT_POOL: Final = "traffic"

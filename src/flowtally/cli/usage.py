@@ -16,11 +16,11 @@ from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
+from flowtally.core.texts import split_names
+from flowtally.core.units import human_count, human_parts
 from flowtally.permissions import create_for_owner
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
-from flowtally.texts import split_names
-from flowtally.units import human_count, human_parts
 
 EXAMPLES: Final = """\
 \b

@@ -20,6 +20,7 @@ from flowtally.cli.quantities import REQUESTS, Write, in_one_unit, in_words
 from flowtally.cli.quantities import amount as parse
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
+from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import (
     AllocationAnswer,
     AllocationRequest,
@@ -32,7 +33,6 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
-from flowtally.units import human_bytes, human_count
 
 commands = typer.Typer(
     name="user", help="Users of an account: create, change, rename and delete them; limits and balances.", cls=Group

@@ -14,8 +14,8 @@ from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.output import Json, document, facts, table, when
 from flowtally.cli.quantities import money
 from flowtally.client import Client, calls
+from flowtally.core.units import human_money
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
-from flowtally.units import human_money
 
 commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", cls=Group)
 

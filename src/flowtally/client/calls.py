@@ -15,9 +15,9 @@ import msgspec
 
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
-from flowtally.corrections import Correction
-from flowtally.readings import Reading
-from flowtally.texts import as_listed
+from flowtally.core.corrections import Correction
+from flowtally.core.readings import Reading
+from flowtally.core.texts import as_listed
 
 LABEL: Final = "label:"
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}

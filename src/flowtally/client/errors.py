@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 from flowtally.protocol import PlainEvent
 
 

@@ -12,9 +12,9 @@ from typing import Final, Required, TypedDict
 import msgspec
 import uuid_utils
 
-from flowtally.events import MAX_NAME_CHARS, MAX_QUANTITY, labels_fault
+from flowtally.core.events import MAX_NAME_CHARS, MAX_QUANTITY, labels_fault
+from flowtally.core.texts import text_fault
 from flowtally.protocol import PlainEvent
-from flowtally.texts import text_fault
 
 _MAX_STATUS: Final = 65_535
 _MS: Final = 1_000_000

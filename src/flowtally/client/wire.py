@@ -17,7 +17,7 @@ import stamina.instrumentation
 
 from flowtally.client.call import Call
 from flowtally.client.errors import ApiError, Unreachable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from flowtally.edges import format_instant, parse_instant
-from flowtally.errors import FlowtallyError
-from flowtally.events import MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, labels_fault, time_of_id
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.errors import FlowtallyError
+from flowtally.core.events import MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, labels_fault, time_of_id
+from flowtally.core.texts import is_text, printable, text_fault
 from flowtally.ingest.columns import Columns
 from flowtally.ledger.texts import may_be_id
-from flowtally.texts import is_text, printable, text_fault
 
 
 class Writer(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from flowtally.corrections import DEFAULT_SOURCE
-from flowtally.errors import (
+from flowtally.core.corrections import DEFAULT_SOURCE
+from flowtally.core.errors import (
     AtomicRefused,
     FlowtallyError,
     HoldsFull,
@@ -24,7 +24,8 @@ from flowtally.errors import (
     SourceKindMismatch,
     SourceNotYours,
 )
-from flowtally.events import MAX_SEQUENCE, UsageEvent, number_of
+from flowtally.core.events import MAX_SEQUENCE, UsageEvent, number_of
+from flowtally.core.texts import is_text
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
 from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Full, Room
@@ -35,7 +36,6 @@ from flowtally.keys.held_events import Held, Number
 from flowtally.keys.store import Advance, Refused, Source, SourceKind
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
-from flowtally.texts import is_text
 
 OTHER_CONTENT: Final = Reason(
     "other_content", "this id was stored with another account, user, product, quantity or status"

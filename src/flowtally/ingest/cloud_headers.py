@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from flowtally.errors import MalformedBody, UnsupportedMedia
-from flowtally.events import CloudEvent
+from flowtally.core.errors import MalformedBody, UnsupportedMedia
+from flowtally.core.events import CloudEvent
 
 PREFIX: Final = "ce-"
 ATTRIBUTES: Final = frozenset(CloudEvent.__struct_fields__) - {"data", "data_base64", "datacontenttype"}

@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-from flowtally.events import UsageEvent
+from flowtally.core.events import UsageEvent
 
 
 class Columns(msgspec.Struct):

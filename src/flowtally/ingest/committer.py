@@ -18,15 +18,8 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from flowtally.clock import dating
-from flowtally.errors import (
-    FlowtallyError,
-    SequenceGap,
-    Settling,
-    StorageFull,
-    TooManyNew,
-    Unavailable,
-)
+from flowtally.core.clock import dating
+from flowtally.core.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
 from flowtally.ingest import admission, correcting, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correcting import Corrector

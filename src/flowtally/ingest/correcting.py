@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from flowtally.corrections import NOTHING, QUANTITIES, Correction, EventRef, Quantities
-from flowtally.edges import parse_if_any, parse_instant
-from flowtally.errors import NotAsExpected
-from flowtally.events import METERED
+from flowtally.core.corrections import NOTHING, QUANTITIES, Correction, EventRef, Quantities
+from flowtally.core.edges import parse_if_any, parse_instant
+from flowtally.core.errors import NotAsExpected
+from flowtally.core.events import METERED
+from flowtally.core.units import counted
 from flowtally.ingest.admission import Reason, Times, Writer, closed_account, in_future
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.lookup import as_number
@@ -30,7 +31,6 @@ from flowtally.keys.key_index import Claim, Known
 from flowtally.keys.store import Keys, Source
 from flowtally.ledger.names import Name
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, ReceiptStatus
-from flowtally.units import counted
 from flowtally.usage.store import Entry, EventKey, StoredEvent, UsageReader
 
 OTHER_CONTENT: Final = Reason("other_content", "this id was stored with another content")

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.corrections import MAX_CORRECTIONS, Correction, fault_of
-from flowtally.errors import MalformedBody, Unprocessable
+from flowtally.core.corrections import MAX_CORRECTIONS, Correction, fault_of
+from flowtally.core.errors import MalformedBody, Unprocessable
+from flowtally.core.members import count_members, find_repeated
+from flowtally.core.reasons import fault_in_words
+from flowtally.core.texts import printable
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
 from flowtally.ingest.items import unsupported
-from flowtally.members import count_members, find_repeated
-from flowtally.reasons import fault_in_words
-from flowtally.texts import printable
 
 PLAIN: Final = "application/json"
 MAX_FAULT_CHARS: Final = 500

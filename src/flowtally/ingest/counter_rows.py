@@ -15,9 +15,9 @@ import numpy as np
 import xxhash
 from msgspec.structs import replace
 
-from flowtally.corrections import Quantities
-from flowtally.counters import Standing
-from flowtally.events import METERED
+from flowtally.core.corrections import Quantities
+from flowtally.core.counters import Standing
+from flowtally.core.events import METERED
 from flowtally.ingest.directory import Directory
 from flowtally.keys import counter_states
 from flowtally.keys.counter_states import Due, KnownCounter, Place

@@ -11,7 +11,8 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import FlowtallyError, SourceKindMismatch, SourceNotYours
+from flowtally.core.errors import FlowtallyError, SourceKindMismatch, SourceNotYours
+from flowtally.core.readings import Reading
 from flowtally.ingest import correcting, silence
 from flowtally.ingest.block import Sorted
 from flowtally.ingest.counter_rows import Plan, finish
@@ -22,7 +23,6 @@ from flowtally.ingest.submission import Metering
 from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.store import Keys, SourceKind
 from flowtally.protocol import ReadingsAnswer
-from flowtally.readings import Reading
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from flowtally.errors import TooLarge
-from flowtally.events import UsageEvent
+from flowtally.core.errors import TooLarge
+from flowtally.core.events import UsageEvent
 
 MAX_PARTS: Final = 1_000  # of one item: an event has some 15 members and 16 labels, each a colon and a comma
 SHORT: Final = 1 << 16  # bytes: what is made of so few events or labels is bounded by that

@@ -18,8 +18,11 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from flowtally.errors import MalformedBody, TooLarge, Unprocessable
-from flowtally.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
+from flowtally.core.errors import MalformedBody, TooLarge, Unprocessable
+from flowtally.core.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
+from flowtally.core.members import Repeated, count_members, find_repeated
+from flowtally.core.reasons import fault_in_words
+from flowtally.core.texts import is_text, printable, text_fault
 from flowtally.ingest import once
 from flowtally.ingest.cloud_headers import Headers, attributes_of, is_binary
 from flowtally.ingest.columns import Columns
@@ -35,10 +38,7 @@ from flowtally.ingest.items import (
     whole,
     without_mark,
 )
-from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
-from flowtally.reasons import fault_in_words
-from flowtally.texts import is_text, printable, text_fault
 
 PLAIN: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"

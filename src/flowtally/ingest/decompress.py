@@ -12,7 +12,7 @@ from typing import Final
 
 import zstandard
 
-from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.core.errors import MalformedBody, TooLarge, UnsupportedMedia
 from flowtally.protocol import MAX_BODY_BYTES
 
 Made = Callable[[int], None]  # told of bytes as they are made

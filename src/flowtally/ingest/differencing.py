@@ -14,10 +14,11 @@ from typing import Any, Final
 import numpy as np
 from msgspec.structs import replace
 
-from flowtally.corrections import NOTHING, Quantities
-from flowtally.counter_values import Values
-from flowtally.counters import Seen, Standing, Step, close, step
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.corrections import NOTHING, Quantities
+from flowtally.core.counter_values import Values
+from flowtally.core.counters import Seen, Standing, Step, close, step
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.readings import Reading
 from flowtally.ingest.admission import Reason, Times, account_reason, in_future, not_your_account
 from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
@@ -30,7 +31,6 @@ from flowtally.keys.counter_states import KnownCounter, Place, row_id
 from flowtally.keys.store import Keys, Source
 from flowtally.ledger.names import NOBODY
 from flowtally.protocol import ReadingReceipt
-from flowtally.readings import Reading
 from flowtally.usage.store import UsageStore
 
 NO_SUCH_USER: Final = "the account has no user of this name"

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from flowtally.clock import dating
-from flowtally.errors import FlowtallyError
+from flowtally.core.clock import dating
+from flowtally.core.errors import FlowtallyError
+from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import Times
 from flowtally.ledger import directory, erased_accounts, erasures, installation, names, pools, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.trail import server
-from flowtally.texts import may_be_known
 
 ALL: Final = ""  # no account has this name
 REMEMBERED: Final = 500_000  # names; about 100 bytes each

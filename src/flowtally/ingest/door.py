@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from flowtally.clock import SteadyClock, now_ms
 from flowtally.config import Config
-from flowtally.corrections import Correction
-from flowtally.errors import ConfigError, EventConflict, EventRefused, Unavailable
+from flowtally.core.clock import SteadyClock, now_ms
+from flowtally.core.corrections import Correction
+from flowtally.core.errors import ConfigError, EventConflict, EventRefused, Unavailable
+from flowtally.core.readings import Reading
+from flowtally.core.refusal import refusing
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.block import is_never_stored, refuse
@@ -60,8 +62,6 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.readings import Reading
-from flowtally.refusal import refusing
 from flowtally.usage.store import EventKey, StoredEvent, UsageStore
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,10 @@ import msgspec
 import numpy as np
 import structlog
 
-from flowtally.edges import format_instant
-from flowtally.errors import FlowtallyError
-from flowtally.events import UsageEvent
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import FlowtallyError
+from flowtally.core.events import UsageEvent
+from flowtally.core.never_paid import Beginning, Part, before_all
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
 from flowtally.ledger import beginnings, names, pools
 from flowtally.ledger.beginnings import OfAccount, OfUser
@@ -25,7 +26,6 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.names import NOBODY, History, Name
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.never_paid import Beginning, Part, before_all
 from flowtally.protocol import EventsAnswer, NeverPaidEvents
 
 log = structlog.get_logger(__name__)

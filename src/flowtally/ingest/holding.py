@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.events import UsageEvent
+from flowtally.core.events import UsageEvent
 from flowtally.ingest.admission import Reason, digests
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.prepare import Prepared

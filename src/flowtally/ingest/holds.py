@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from flowtally.core.tallies import tally
 from flowtally.keys.held_events import Held
 from flowtally.keys.store import Keys
-from flowtally.tallies import tally
 
 
 class HoldLimits(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import KeysBroken, LedgerMissing, LedgerOlder, MissingAccounts, StoresDiffer
+from flowtally.core.errors import KeysBroken, LedgerMissing, LedgerOlder, MissingAccounts, StoresDiffer
 from flowtally.keys.store import Committed, Keys
 from flowtally.ledger import directory, installation
 from flowtally.ledger.database import Ledger, Tx

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.core.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.core.members import Repeated, count_members, find_repeated
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
-from flowtally.members import Repeated, count_members, find_repeated
 from flowtally.protocol import MAX_EVENTS
 
 EXCERPT: Final = 200

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 from msgspec.structs import replace
 
-from flowtally.corrections import Quantities, referred
-from flowtally.edges import format_instant
-from flowtally.errors import NotFound, RolledUp, UnknownAccount
-from flowtally.events import MAX_SEQUENCE
+from flowtally.core.corrections import Quantities, referred
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import NotFound, RolledUp, UnknownAccount
+from flowtally.core.events import MAX_SEQUENCE
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.counter_states import KnownCounter

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import FlowtallyError, NewTooOften, TooManyNew
+from flowtally.core.errors import FlowtallyError, NewTooOften, TooManyNew
 from flowtally.ingest.block import Gathered
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.submission import Submission

@@ -1,4 +1,4 @@
-"""Is every member of a body there once? A decoder keeps the last of two and tells nobody (`flowtally.members`).
+"""Is every member of a body there once? A decoder keeps the last of two and tells nobody (`flowtally.core.members`).
 
 A body has as many members as colons outside of its strings. An object without repeated names has as many as were
 decoded. So the two are counted, and only where they differ somebody looks at the objects one by one. Both are counted
@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from flowtally.events import NO_DATA, CloudEvent, UsageData, UsageEvent
+from flowtally.core.events import NO_DATA, CloudEvent, UsageData, UsageEvent
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.counting import count_names
 

@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from flowtally.edges import format_instant
-from flowtally.errors import Unprocessable
-from flowtally.events import UsageEvent
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unprocessable
+from flowtally.core.events import UsageEvent
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.lookup import knows, owns
 from flowtally.ingest.prepare import Prepared, prepare

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from flowtally.events import UsageEvent
+from flowtally.core.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns

@@ -16,10 +16,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from flowtally.errors import FlowtallyError, QueueFull, Unavailable
+from flowtally.core.errors import FlowtallyError, QueueFull, Unavailable
+from flowtally.core.tallies import tally
 from flowtally.ingest.submission import Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
-from flowtally.tallies import tally
 
 IDLE_S: Final = 1.0
 LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came

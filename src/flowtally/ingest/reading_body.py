@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.edges import parse_instant
-from flowtally.errors import FlowtallyError, TooLarge
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import FlowtallyError, TooLarge
+from flowtally.core.members import Repeated
+from flowtally.core.readings import MAX_READINGS, Reading, fault_of
+from flowtally.core.reasons import fault_in_words
+from flowtally.core.texts import printable
 from flowtally.ingest.admission import Reason
 from flowtally.ingest.counting import check_counts
 from flowtally.ingest.decode import MAX_FAULT_CHARS, NDJSON, PLAIN
 from flowtally.ingest.items import unsupported, values_of, without_mark
-from flowtally.members import Repeated
-from flowtally.readings import MAX_READINGS, Reading, fault_of
-from flowtally.reasons import fault_in_words
-from flowtally.texts import printable
 
 MEDIA_TYPES: Final = (NDJSON, PLAIN)
 MAX_CLOSINGS: Final = 100  # items with `closes` in one request: each may be about all counters of a source

@@ -12,7 +12,8 @@ from typing import Final
 
 import structlog
 
-from flowtally.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
+from flowtally.core.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
+from flowtally.core.refusal import refusing
 from flowtally.keys import counter_states
 from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.held_events import Number
@@ -20,7 +21,6 @@ from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
 from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
-from flowtally.refusal import refusing
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from flowtally.errors import MissingRows
+from flowtally.core.errors import MissingRows
 from flowtally.keys.counter_states import KnownCounter, decode, row_id
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys, Source

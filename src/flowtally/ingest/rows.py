@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from flowtally.events import METERED
+from flowtally.core.events import METERED
 from flowtally.ingest.admission import Times
 from flowtally.ingest.columns import Columns
 from flowtally.keys.store import Advance

@@ -13,8 +13,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from flowtally.corrections import NOTHING
-from flowtally.counters import close
+from flowtally.core.corrections import NOTHING
+from flowtally.core.counters import close
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.keys.counter_states import Due, KnownCounter, due_at
 from flowtally.keys.store import Source

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from flowtally.errors import NotFound
+from flowtally.core.errors import NotFound
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import check_reserved, check_source
 from flowtally.ingest.newcomers import Newcomers

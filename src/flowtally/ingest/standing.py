@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from flowtally.errors import FlowtallyError, Settling
+from flowtally.core.errors import FlowtallyError, Settling
 
 STUCK_S: Final = 15.0  # a block of the largest size takes a few seconds
 TRY_EVERY_S: Final = 1.0

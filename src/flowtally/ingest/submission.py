@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from flowtally.corrections import Correction
-from flowtally.errors import HoldsFull
-from flowtally.events import UsageEvent, number_of
+from flowtally.core.corrections import Correction
+from flowtally.core.errors import HoldsFull
+from flowtally.core.events import UsageEvent, number_of
+from flowtally.core.readings import Reading
 from flowtally.ingest.admission import Reason, Times, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.keys.held_events import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
-from flowtally.readings import Reading
 from flowtally.usage.store import EventKey, StoredEvent
 
 STORED: Final = 0

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 
 
 class Turns:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.errors import KeysBroken
+from flowtally.core.errors import KeysBroken
 from flowtally.keys import counter_states, key_index
 from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.store import Committed, Source

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.counters import Standing
+from flowtally.core.counters import Standing
 
 SCHEMA: Final = """
 CREATE TABLE counters (

@@ -11,15 +11,15 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.edges import load_zone, second_of
-from flowtally.errors import AccountErased, AccountSuspended, Conflict, UnknownAccount
+from flowtally.core.edges import load_zone, second_of
+from flowtally.core.errors import AccountErased, AccountSuspended, Conflict, UnknownAccount
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import past, trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import accounts
 from flowtally.ledger.texts import check_id, check_instant, check_text
-from flowtally.texts import may_be_known
 
 Status = Literal["active", "suspended", "closed"]
 Overage = Literal["carry", "forgive"]

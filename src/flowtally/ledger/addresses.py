@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from flowtally.errors import Unprocessable
+from flowtally.core.errors import Unprocessable
 
 MAX_ADDRESS_CHARS: Final = 49  # the longest text that can be one: full IPv6 with an IPv4 end, and /128
 _MAPPED_BITS: Final = 96  # of ::ffff:0:0, before the IPv4 address

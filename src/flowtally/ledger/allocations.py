@@ -18,9 +18,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select
 
-from flowtally.edges import second_of
-from flowtally.errors import Conflict, NotCovered, NotFound, Unprocessable
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.edges import second_of
+from flowtally.core.errors import Conflict, NotCovered, NotFound, Unprocessable
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_active_account
 from flowtally.ledger.ids import new_id
@@ -30,7 +31,6 @@ from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
 from flowtally.ledger.texts import check_instant, check_number
 from flowtally.ledger.users import User
-from flowtally.texts import may_be_known
 
 _MADE: Final = tuple(column for column in allocations.c if column.name != "promise")
 

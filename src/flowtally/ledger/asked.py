@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
-from flowtally.edges import format_instant
-from flowtally.errors import UnknownUser
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import UnknownUser
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import names as history
 from flowtally.ledger import users
 from flowtally.ledger.known import Known
 from flowtally.ledger.tables import user_names
 from flowtally.ledger.tables import users as all_users
-from flowtally.texts import may_be_known
 
 SHOWN_CHARS = 100
 

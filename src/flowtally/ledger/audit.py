@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-from flowtally.errors import Unprocessable
+from flowtally.core.errors import Unprocessable
 from flowtally.ledger import check_ins as check_ins_of
 from flowtally.ledger import erased_accounts, trail_audit, wallet_audit
 from flowtally.ledger import vouchers as vouchers_of

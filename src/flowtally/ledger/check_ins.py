@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
 
-from flowtally.edges import first_instant, format_instant, load_zone, local_date
-from flowtally.errors import CheckedIn, CheckInCapReached, CheckInsOff
+from flowtally.core.edges import first_instant, format_instant, load_zone, local_date
+from flowtally.core.errors import CheckedIn, CheckInCapReached, CheckInsOff
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.grants import give_grant

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from flowtally import rights
-from flowtally.edges import format_instant
-from flowtally.errors import Unprocessable
+from flowtally.core import rights
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Unprocessable
+from flowtally.core.rights import Right, Scope
 from flowtally.ledger.addresses import canonical
 from flowtally.ledger.texts import check_instant
-from flowtally.rights import Right, Scope
 
 MAX_ADDRESSES: Final = 64  # of one credential
 

@@ -22,8 +22,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, select, update
 
-from flowtally import bearer, rights
-from flowtally.errors import Conflict, LastAdmin, NotFound, Unprocessable
+from flowtally.core import bearer, rights
+from flowtally.core.errors import Conflict, LastAdmin, NotFound, Unprocessable
+from flowtally.core.rights import Right, Scope
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import senders, trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.credential_rules import check_account, check_addresses, check_end, check_rights
@@ -31,8 +33,6 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import credentials
 from flowtally.ledger.texts import check_text
-from flowtally.rights import Right, Scope
-from flowtally.texts import may_be_known
 
 MIN_IMPORTED_CHARS: Final = 20
 MAX_IMPORTED_CHARS: Final = 1024

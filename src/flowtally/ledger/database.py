@@ -26,8 +26,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select, t
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from flowtally.clock import dating
-from flowtally.errors import ConfigError, FlowtallyError, LeaseLost, LedgerOlder, StoreDamaged, Unavailable
+from flowtally.core.clock import dating
+from flowtally.core.errors import ConfigError, FlowtallyError, LeaseLost, LedgerOlder, StoreDamaged, Unavailable
 from flowtally.ledger import faults, installation, migrations, trail
 from flowtally.ledger.lease import SessionLease
 from flowtally.ledger.trail import SERVER, Actor, server

@@ -30,7 +30,8 @@ from sqlalchemy import (
     update,
 )
 
-from flowtally.errors import Conflict, NotFound
+from flowtally.core.errors import Conflict, NotFound
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import erased_audit, names, trail
 from flowtally.ledger.accounts import Account, read_account
 from flowtally.ledger.forgotten import without_texts
@@ -58,7 +59,6 @@ from flowtally.ledger.tables import (
     whitelist,
 )
 from flowtally.ledger.wallet import balance_of, shown_balance
-from flowtally.texts import may_be_known
 
 ROWS: Final = 500  # of one step
 ANSWERS: Final = 5_000  # looked through in one step

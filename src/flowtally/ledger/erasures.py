@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, insert, select, update
 
-from flowtally.errors import NotFound
+from flowtally.core.errors import NotFound
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import idempotency, managed, names, trail
 from flowtally.ledger.tables import accounts, erasures
 from flowtally.ledger.users import read_user
-from flowtally.texts import may_be_known
 
 
 class Erasure(msgspec.Struct, frozen=True):

@@ -11,8 +11,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from flowtally.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
-from flowtally.sqlite_faults import sqlite_meaning
+from flowtally.core.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.core.sqlite_faults import sqlite_meaning
 
 LEDGER: Final = "the ledger"
 LOST: Final = "The ledger cannot be reached"

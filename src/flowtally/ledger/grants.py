@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, insert, select
 
-from flowtally.edges import format_instant, second_of
-from flowtally.errors import Conflict, NotFound, Unprocessable
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.edges import format_instant, second_of
+from flowtally.core.errors import Conflict, NotFound, Unprocessable
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
@@ -21,7 +22,6 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import grant_voids, grants
 from flowtally.ledger.texts import check_id, check_instant, check_known, check_number, check_text
-from flowtally.texts import may_be_known
 
 MAX_SOURCE_CHARS: Final = 64
 MAX_REFERENCE_CHARS: Final = 256

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from flowtally.errors import BadRequest, Conflict, IdempotencyMismatch
+from flowtally.core.errors import BadRequest, Conflict, IdempotencyMismatch
 from flowtally.ledger.tables import idempotency
 from flowtally.ledger.users import erased_name
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from flowtally.errors import LeaseLost, WriterBusy
+from flowtally.core.errors import LeaseLost, WriterBusy
 
 LOCK: Final = 0x666C6F777461_1EA5  # the key of the session's advisory lock: "flowta", lease
 ASK_EVERY_S: Final = 2.0

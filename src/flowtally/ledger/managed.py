@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.edges import second_of
-from flowtally.errors import Conflict, LimitReached, NameTaken
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.edges import second_of
+from flowtally.core.errors import Conflict, LimitReached, NameTaken
+from flowtally.core.events import MAX_QUANTITY
 from flowtally.ledger import names, past, roster, trail, whitelist
 from flowtally.ledger.accounts import read_open_account
 from flowtally.ledger.ids import new_id

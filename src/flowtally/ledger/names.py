@@ -16,11 +16,11 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, select, update
 
+from flowtally.core.texts import may_be_known
 from flowtally.ledger.installation import this_promise
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.tables import user_names
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.texts import may_be_known
 
 Name = tuple[str, str]  # (account, name)
 

@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select
 
-from flowtally.cursors import Walk
-from flowtally.errors import BadRequest
+from flowtally.core.cursors import Walk
+from flowtally.core.errors import BadRequest
+from flowtally.core.texts import may_be_known
 from flowtally.ledger.installation import read_installation
-from flowtally.texts import may_be_known
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
-from flowtally.edges import format_instant
-from flowtally.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.forgotten import without_texts
@@ -22,7 +23,6 @@ from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import periods
 from flowtally.ledger.texts import check_instant
-from flowtally.texts import may_be_known
 
 _DAY_MS: Final = 86_400_000  # 1970-01-01 begins in 1969 UTC, east of Greenwich
 

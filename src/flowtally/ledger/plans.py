@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from flowtally.errors import Conflict, NotFound, Unprocessable
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import Conflict, NotFound, Unprocessable
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -16,7 +17,6 @@ from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import plans
 from flowtally.ledger.texts import check_id, check_money, check_number, check_text
 from flowtally.ledger.wallet import MAX_MICROS
-from flowtally.texts import may_be_known
 
 MAX_DAYS: Final = 36_500
 

@@ -13,12 +13,12 @@ from typing import Final, Literal
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from flowtally.errors import Conflict, NotFound
+from flowtally.core.errors import Conflict, NotFound
+from flowtally.core.texts import may_be_known
+from flowtally.core.units import exact_bytes, human_count
 from flowtally.ledger import trail
 from flowtally.ledger.tables import pools, product_pools, products_used
 from flowtally.ledger.texts import check_id, check_text
-from flowtally.texts import may_be_known
-from flowtally.units import exact_bytes, human_count
 
 Charge = Literal["bytes", "requests", "nothing"]
 

@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, MetaData, Table, inspect, select
 from sqlalchemy.exc import DataError
 
-from flowtally.errors import BackupBroken, ConfigError
+from flowtally.core.errors import BackupBroken, ConfigError
 from flowtally.ledger import migrations
 from flowtally.ledger.database import Ledger
 

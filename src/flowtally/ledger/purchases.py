@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, insert, select
 
-from flowtally.errors import NotFound, PlanRetired
+from flowtally.core.errors import NotFound, PlanRetired
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.grants import give_grant
@@ -20,7 +21,6 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.plans import Plan, read_plan
 from flowtally.ledger.tables import purchases
 from flowtally.ledger.wallet import Transfer, record
-from flowtally.texts import may_be_known
 
 SOURCE: Final = "order"  # of the grants it makes
 DAY_MS: Final = 86_400_000

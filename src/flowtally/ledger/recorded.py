@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, select
 
-from flowtally.errors import BadRequest
+from flowtally.core.errors import BadRequest
+from flowtally.core.texts import may_be_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, Page, walk_of
 from flowtally.ledger.tables import audit
-from flowtally.texts import may_be_known
 
 
 class Record(msgspec.Struct, frozen=True):

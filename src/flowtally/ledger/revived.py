@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from sqlalchemy import Connection, inspect, select, text, update
 
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger import credentials, trail
 from flowtally.ledger.addresses import within
 from flowtally.ledger.credentials import Credential, live_credentials

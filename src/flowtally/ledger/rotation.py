@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
-from flowtally.errors import AlreadyRotated, Conflict, LimitReached, Unprocessable
+from flowtally.core.errors import AlreadyRotated, Conflict, LimitReached, Unprocessable
 from flowtally.ledger.credential_rules import check_end
 from flowtally.ledger.credentials import Credential, is_imported, make, put, read_credential
 from flowtally.ledger.tables import credentials

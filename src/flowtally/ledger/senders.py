@@ -11,14 +11,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Select, insert, select, update
 
-from flowtally.errors import NotFound, Unprocessable
+from flowtally.core.errors import NotFound, Unprocessable
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, require_not_erased
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import senders
 from flowtally.ledger.texts import check_text
-from flowtally.texts import may_be_known
 
 
 class Sender(msgspec.Struct, frozen=True):

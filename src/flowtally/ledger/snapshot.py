@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection, select
 
+from flowtally.core.sqlite_faults import NO_ROOM
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.portable import Say
-from flowtally.sqlite_faults import NO_ROOM
 
 COMPLAINTS: Final = 5
 COPY_PAGES: Final = 2_000

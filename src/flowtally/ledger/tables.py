@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.events import MAX_QUANTITY
 
 metadata = MetaData(
     naming_convention={

@@ -1,6 +1,6 @@
 """What a name, reference or instant may be, the same for every table. Pure.
 
-What text may hold is the rule of every door (`flowtally.texts`). Lengths count characters, as `events` does: what an
+What text may hold is the rule of every door (`core.texts`). Lengths count characters, as `events` does: what an
 event may bear, the ledger can keep.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowtally.edges import tell_instant
-from flowtally.errors import Unprocessable
-from flowtally.events import MAX_NAME_CHARS
-from flowtally.texts import may_be_known, text_fault
-from flowtally.units import human_money
+from flowtally.core.edges import tell_instant
+from flowtally.core.errors import Unprocessable
+from flowtally.core.events import MAX_NAME_CHARS
+from flowtally.core.texts import may_be_known, text_fault
+from flowtally.core.units import human_money
 
 MAX_INSTANT: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last RFC 3339 can say
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from flowtally.errors import Conflict, IdempotencyMismatch
+from flowtally.core.errors import Conflict, IdempotencyMismatch
 from flowtally.ledger.idempotency import check_key
 from flowtally.ledger.tables import used_keys
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
-from flowtally.errors import UnknownAccount, UnknownUser
+from flowtally.core.errors import UnknownAccount, UnknownUser
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import names as history
 from flowtally.ledger import past, trail
 from flowtally.ledger.accounts import read_account
@@ -24,7 +25,6 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_chosen, read_page
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
 from flowtally.ledger.texts import MAX_INSTANT, check_text
-from flowtally.texts import may_be_known
 
 __all__ = [
     "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "as_user", "ensure_users", "in_pool", "list_users",

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.ledger.texts import check_text
 
 KEY_FILE: Final = "passwords.key"  # in the data directory

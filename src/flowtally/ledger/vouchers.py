@@ -17,8 +17,9 @@ from typing import Any, Final, Literal
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
 
-from flowtally.errors import AccountSuspended, Conflict, NotCovered, NotFound, Unprocessable, VoucherEnded
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import AccountSuspended, Conflict, NotCovered, NotFound, Unprocessable, VoucherEnded
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_active_account
 from flowtally.ledger.codes import Code
@@ -28,7 +29,6 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import voucher_ends, vouchers
 from flowtally.ledger.texts import check_number
-from flowtally.texts import may_be_known
 
 MAX_AT_ONCE: Final = 1000
 MAX_DURATION_S: Final = 100 * 366 * 86_400

@@ -15,15 +15,15 @@ from typing import Any, Final, Literal
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
 
-from flowtally.errors import ConfigError, Conflict, InsufficientFunds, Unprocessable
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import ConfigError, Conflict, InsufficientFunds, Unprocessable
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.units import human_money
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.tables import plans, transfer_entries, transfers
 from flowtally.ledger.texts import check_known, check_money, check_text
-from flowtally.units import human_money
 
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 MAX_REFERENCE_CHARS: Final = 256

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, select
 
-from flowtally.edges import second_of
+from flowtally.core.edges import second_of
+from flowtally.core.units import human_money
 from flowtally.ledger.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.purchases import DAY_MS, SOURCE
 from flowtally.ledger.tables import grants, plans, purchases, transfer_entries, transfers
 from flowtally.ledger.wallet import BOOKS
-from flowtally.units import human_money
 
 
 def _zero(tx: Connection) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
-from flowtally.errors import Conflict, LimitReached, NotFound
+from flowtally.core.errors import Conflict, LimitReached, NotFound
 from flowtally.ledger import trail
 from flowtally.ledger.accounts import read_account, read_open_account
 from flowtally.ledger.addresses import canonical

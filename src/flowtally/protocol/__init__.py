@@ -6,7 +6,8 @@ currency. One file per subject; `words` holds what they share. Import from here.
 
 from __future__ import annotations
 
-from flowtally.events import UsageEvent as PlainEvent
+from flowtally.core.events import UsageEvent as PlainEvent
+from flowtally.core.rights import Right, Scope
 from flowtally.protocol.accounts import (
     AccountAnswer,
     AccountChange,
@@ -132,7 +133,6 @@ from flowtally.protocol.words import (
     Totals,
     VoucherStatus,
 )
-from flowtally.rights import Right, Scope
 
 __all__ = [
     "DEFAULT_DURATION_S",

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import Instant
-from flowtally.rights import Right, Scope
+from flowtally.core.edges import Instant
+from flowtally.core.rights import Right, Scope
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):

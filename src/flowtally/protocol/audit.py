@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flowtally.edges import Instant
+from flowtally.core.edges import Instant
 
 By = Literal["server", "installation", "account", "another_account"]
 

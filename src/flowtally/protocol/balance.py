@@ -7,9 +7,9 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from flowtally.corrections import EventRef
-from flowtally.edges import Instant
-from flowtally.events import Kind
+from flowtally.core.corrections import EventRef
+from flowtally.core.edges import Instant
+from flowtally.core.events import Kind
 from flowtally.protocol.words import AsOf, GrantState
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import Instant
+from flowtally.core.edges import Instant
 
 JobState = Literal["never", "running", "done", "failed"]
 

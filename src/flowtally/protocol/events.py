@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.corrections import EventRef, Quantities
-from flowtally.edges import Instant
-from flowtally.events import Name, UsageEvent
+from flowtally.core.corrections import EventRef, Quantities
+from flowtally.core.edges import Instant
+from flowtally.core.events import Name, UsageEvent
 from flowtally.protocol.words import ReceiptStatus
 
 MAX_OVERLAPS: Final = 100  # events in one question for them

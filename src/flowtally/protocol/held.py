@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import Instant
-from flowtally.events import MAX_SEQUENCE
+from flowtally.core.edges import Instant
+from flowtally.core.events import MAX_SEQUENCE
 
 MAX_REASON_CHARS: Final = 500
 HeldCode = Literal["unknown_account", "unknown_user", "time_in_future"]

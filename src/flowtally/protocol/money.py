@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from flowtally.edges import Instant
+from flowtally.core.edges import Instant
 
 
 class WalletAnswer(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from flowtally.edges import DateOrInstant, Instant
+from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.protocol.balance import GrantAnswer, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from flowtally.corrections import Quantities
-from flowtally.edges import Instant
+from flowtally.core.corrections import Quantities
+from flowtally.core.edges import Instant
 from flowtally.protocol.words import ReceiptStatus
 
 

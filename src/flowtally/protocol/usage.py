@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.edges import Cut, Instant
+from flowtally.core.edges import Cut, Instant
 from flowtally.protocol.words import AsOf, Bucket, Totals
 
 

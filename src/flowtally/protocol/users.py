@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flowtally.edges import Instant
+from flowtally.core.edges import Instant
 from flowtally.protocol.balance import NeverPaid, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally.edges import Date, Instant
+from flowtally.core.edges import Date, Instant
 from flowtally.protocol.words import DEFAULT_DURATION_S, VoucherStatus
 
 

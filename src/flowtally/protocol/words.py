@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.edges import Instant
+from flowtally.core.edges import Instant
 
 MAX_EVENTS: Final = 100_000  # per request
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flowtally.errors import BadRange, UsageTooNew
+from flowtally.core.errors import BadRange, UsageTooNew
 from flowtally.usage import definitions, entries, erasing, installation, moves, queries, rollup
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import ConfigError, CopyDiffers, Unavailable
+from flowtally.core.errors import ConfigError, CopyDiffers, Unavailable
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.store import Tell, UsageStore

@@ -14,8 +14,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flowtally.errors import TableChanged
-from flowtally.texts import printable
+from flowtally.core.errors import TableChanged
+from flowtally.core.texts import printable
 from flowtally.usage.schema import MADE, MIGRATIONS_TABLE, Made, migrations
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import BrokenParts, ConfigError, TableChanged, Unavailable
+from flowtally.core.errors import BrokenParts, ConfigError, TableChanged, Unavailable
 from flowtally.usage import readers
 from flowtally.usage.definitions import find_changed
 from flowtally.usage.diagnosis import find_broken, is_open_elsewhere

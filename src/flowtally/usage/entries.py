@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.events import METERED
+from flowtally.core.events import METERED
 from flowtally.usage.queries import REASON, Query
 from flowtally.usage.store import EventKey, StoredEvent, Use
 

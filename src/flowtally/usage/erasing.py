@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import Unavailable
+from flowtally.core.errors import Unavailable
 from flowtally.usage.engine import Engine
 from flowtally.usage.faults import meaning
 from flowtally.usage.store import Tell

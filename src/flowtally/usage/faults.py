@@ -15,7 +15,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import OperationalError
 from urllib3.exceptions import HTTPError
 
-from flowtally.errors import BadRange, FlowtallyError, StorageFull, StoreDamaged, Unavailable
+from flowtally.core.errors import BadRange, FlowtallyError, StorageFull, StoreDamaged, Unavailable
 from flowtally.usage.damage import READING, read_broken, said
 
 QUERY_LIMIT_S: Final = 60

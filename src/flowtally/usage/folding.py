@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from flowtally.errors import FoldBroken
+from flowtally.core.errors import FoldBroken
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import ENTRY_SQL
 from flowtally.usage.store import BUCKET_MS

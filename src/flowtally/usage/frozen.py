@@ -12,7 +12,7 @@ from typing import Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import BackupBroken, StoreDamaged
+from flowtally.core.errors import BackupBroken, StoreDamaged
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.damage import read_broken
 from flowtally.usage.store import UsageStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowtally.clock import now_ms
+from flowtally.core.clock import now_ms
 from flowtally.usage.engine import Engine
 from flowtally.usage.store import Identity
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from flowtally.corrections import reference
-from flowtally.events import METERED
+from flowtally.core.corrections import reference
+from flowtally.core.events import METERED
 from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flowtally.refusal import refusing
+from flowtally.core.refusal import refusing
 from flowtally.usage.store import UsageStore
 
 

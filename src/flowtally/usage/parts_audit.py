@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from flowtally.errors import StoreDamaged
+from flowtally.core.errors import StoreDamaged
 from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.rollup import is_merged

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.errors import BadRange, BadRequest
+from flowtally.core.errors import BadRange, BadRequest
 from flowtally.usage.store import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from flowtally.edges import format_instant
-from flowtally.errors import RolledUp
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import RolledUp
 from flowtally.usage.engine import Engine
 from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
 from flowtally.usage.store import BUCKET_MS, Where

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import BrokenRollup, StoreDamaged
+from flowtally.core.errors import BrokenRollup, StoreDamaged
 from flowtally.usage.engine import Engine
 
 ROLLUPS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart, besides the bucket

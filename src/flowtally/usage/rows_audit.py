@@ -14,8 +14,8 @@ import msgspec
 import xxhash
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from flowtally.errors import StoreDamaged
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import StoreDamaged
+from flowtally.core.events import MAX_QUANTITY
 from flowtally.usage import rollup
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.damage import Broken

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from flowtally.corrections import reference
-from flowtally.events import METERED
+from flowtally.core.corrections import reference
+from flowtally.core.events import METERED
 from flowtally.usage.damage import Broken
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it

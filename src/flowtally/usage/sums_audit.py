@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.events import METERED
+from flowtally.core.events import METERED
 from flowtally.usage.clickhouse import TABLE
 from flowtally.usage.engine import Engine
 

@@ -23,10 +23,10 @@ from msgspec import Meta
 
 from flowtally.api.call import Reply
 from flowtally.api.house import House
-from flowtally.errors import FlowtallyError, Unauthenticated
+from flowtally.core.errors import FlowtallyError, Unauthenticated
+from flowtally.core.rights import Right
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
-from flowtally.rights import Right
 from flowtally.usage.store import UsageReader
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]

@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally.api.openapi import paragraphs, query_parameter
 from flowtally.api.schemas import REF, Document, formatted, make_schemas
-from flowtally.rights import scopes_with
+from flowtally.core.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
 from flowtally.vendors.reading import FORM, JSON, MULTIPART
 

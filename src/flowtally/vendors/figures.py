@@ -11,7 +11,7 @@ from itertools import accumulate
 
 import msgspec
 
-from flowtally.events import METERED
+from flowtally.core.events import METERED
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.pools import DEFAULT_POOL, Pools

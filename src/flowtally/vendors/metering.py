@@ -13,7 +13,7 @@ import structlog
 import uuid_utils
 
 from flowtally.api.house import House
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 from flowtally.ledger.credentials import Credential
 
 PRODUCT: Final = "api"

@@ -13,7 +13,7 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from flowtally.api.inputs import check_known, query_pairs
 from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
-from flowtally.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
+from flowtally.core.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.vendors.base import Asked, Place
 
 Pairs = list[tuple[str, Any]]

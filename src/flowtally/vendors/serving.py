@@ -31,7 +31,7 @@ from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_f
 from flowtally.api.weights import SMALL, WRITE
 from flowtally.auth import require_right
 from flowtally.config import Config
-from flowtally.errors import (
+from flowtally.core.errors import (
     ClientGone,
     FlowtallyError,
     MethodNotAllowed,

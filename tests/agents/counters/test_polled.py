@@ -21,7 +21,7 @@ from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.watch.metrics import FACTS
 from flowtally.client import Client
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 XRAY = Counters(name="x", kind="xray", address="127.0.0.1:1", account="acme")
 

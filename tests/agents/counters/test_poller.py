@@ -21,11 +21,11 @@ from flowtally.agents.counters.program import Program
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.client import ApiError, Unreachable
-from flowtally.corrections import NOTHING
-from flowtally.counters import Seen, Standing, step
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.corrections import NOTHING
+from flowtally.core.counters import Seen, Standing, step
+from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.readings import Reading, fault_of
 from flowtally.protocol import ReadingReceipt, ReadingsAnswer, SourceAnswer
-from flowtally.readings import Reading, fault_of
 
 START = 1_795_000_000_000
 XRAY = Counters(name="xray-1", kind="xray", address="127.0.0.1:1", account="acme")

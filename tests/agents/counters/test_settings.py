@@ -12,7 +12,7 @@ import pytest
 
 from flowtally.agents.counters.naming import Naming, Whose
 from flowtally.agents.counters.settings import Counters, read_counters
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 GOOD = {"name": "xray-1", "kind": "xray", "address": "127.0.0.1:10085", "account": "acme"}
 HAPROXY = {"kind": "haproxy", "address": "/run/haproxy/admin.sock"}

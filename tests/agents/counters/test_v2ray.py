@@ -14,7 +14,7 @@ from flowtally.agents.counters.grpc import channel, fields, text_field, unary
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.agents.counters.v2ray import Beginning, V2Ray, stood, uptime
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 
 # QueryStats(pattern "user>>>") and GetSysStats of V2Ray 4.34 (Debian 12), recorded: alice loaded 100,000 bytes.
 STATS = bytes.fromhex(

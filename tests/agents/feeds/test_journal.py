@@ -16,7 +16,7 @@ from tests.agents.feeds.driving import Driven, sizes, squid_line
 from tests.agents.journald import LINE, Journald, journald, recorded, why_not
 
 from flowtally.agents.feeds.journal import JournalEntry, Journals
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 SOURCE = "agent:gw:proxy:journal"
 names = itertools.count()

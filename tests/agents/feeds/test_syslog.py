@@ -11,7 +11,7 @@ from tests.agents.feeds.driving import Driven, sizes, squid_line
 from tests.nginx import free_port
 
 from flowtally.agents.feeds.syslog import SyslogEntry, Syslogs
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 SOURCE = "agent:gw:proxy:syslog"
 

@@ -13,7 +13,7 @@ import pytest
 from flowtally.agents.follow.agent import KINDS, Agent
 from flowtally.agents.follow.config import AgentConfig, parsed, token_of
 from flowtally.agents.follow.voice import Voice
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 LOG = '[[log]]\nname = "a"\npath = "/var/log/a.log"\nformat = "squid"\n'
 

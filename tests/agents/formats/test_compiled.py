@@ -4,7 +4,7 @@ import pytest
 
 from flowtally.agents.formats.compiled import Compiled, Field, Piece
 from flowtally.agents.reading import Reading, Unreadable, rfc3339_at
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 TIME = Field(name="%t", means="time", convert=lambda raw: rfc3339_at(raw.decode()))
 USER = Field(name="%u", means="user", wide=rb".")

@@ -11,7 +11,7 @@ from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.agents.reading import Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 SQUID = b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/%s ann HIER_DIRECT/10.0.0.2 a/b"
 WORD = st.text("abcXYZ019-_./()", min_size=1, max_size=12)

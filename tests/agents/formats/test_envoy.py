@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 DEFAULT_LINE = (
     b'[2026-11-29T17:49:37.075Z] "GET /q HTTP/1.1" 200 - 0 5 0 - "-" "a" "b" "53e44d46-bfc1-441e-8925-b358986a8641" '

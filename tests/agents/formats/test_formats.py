@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flowtally.agents.formats import FORMATS, STRINGS, Declared, Format, format_of
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.agents.reading import END_OF_TIME_AT, Line, Reading
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.events import MAX_QUANTITY
 
 _SQUID = b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/a acme-bob HIER_DIRECT/10.0.0.2 a/b"
 _COMMON = b'10.0.0.1 - bob [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326'

@@ -8,7 +8,7 @@ from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.formats.hapconfig import format_text, formats_in
 from flowtally.agents.formats.haproxy import HTTP, TCP
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 HTTP_LINE = (
     b"127.0.0.1:48066 [29/Nov/2026:17:38:24.399] a a/<NOSRV> 0/-1/-1/-1/0 200 76 - - LR-- 1/1/0/0/0 0/0 "

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import ConfigError
+from flowtally.core.events import MAX_QUANTITY
 
 FIELDS = "time=ts,bytes_up=up,bytes_down=a.b.down,user=who,client=peer,status=code"
 AT = 1_773_133_200_327

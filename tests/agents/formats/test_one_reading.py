@@ -20,7 +20,7 @@ from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
 from flowtally.agents.formats.escapes import APACHE, RAW, SQUID_BRACKETS, SQUID_QUOTES, SQUID_SHELL, SQUID_URL, Escape
 from flowtally.agents.formats.fields import addresses, first_address, ident, padded, text
 from flowtally.agents.reading import Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 MEANS: tuple[Means, ...] = ("user", "client", "url", "account", "product", "id")
 ALPHABET = b' "\\[]a1-,%'

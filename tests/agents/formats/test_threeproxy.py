@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 AT = 1_773_133_200_000  # 2026-03-10T09:00:00Z
 REST = b"00000 alice 192.0.2.10:51234 203.0.113.5:443 412 48211 0 CONNECT example.com:443 HTTP/1.1"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AT = 1_773_119_684_000  # 2026-03-10T05:14:44Z

@@ -17,7 +17,7 @@ from flowtally.agents.follow.counts import Counts
 from flowtally.agents.reading import Reason
 from flowtally.agents.watch.door import HUNG_S, Door
 from flowtally.agents.watch.metrics import FACTS, OF_ALL, Lags, Snapshot, listed, shown
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 
 @pytest.fixture

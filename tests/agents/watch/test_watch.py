@@ -17,7 +17,7 @@ from tests.nginx import free_port
 
 from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.voice import Voice
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 PATIENCE_S = 60
 

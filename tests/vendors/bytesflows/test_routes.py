@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import Client, Clock, send, token_of
 
 from flowtally.config import load_config
-from flowtally.edges import parse_instant
-from flowtally.errors import ConfigError, Conflict, FlowtallyError, Forbidden, NotFound, TooLarge, Unavailable
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import ConfigError, Conflict, FlowtallyError, Forbidden, NotFound, TooLarge, Unavailable
 from flowtally.ledger import wallet
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore

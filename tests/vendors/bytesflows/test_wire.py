@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.vendors import bytesflows
 from flowtally.vendors.bytesflows import wire
 

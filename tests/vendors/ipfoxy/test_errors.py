@@ -11,7 +11,7 @@ from tests.conftest import Client, Clock
 from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import BASE, Fox
 
-from flowtally import errors
+from flowtally.core import errors
 from flowtally.vendors.ipfoxy import IPFOXY, envelope, wire
 from flowtally.vendors.ipfoxy.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 from tests.live import Live, live_server
 from tests.vendors.ipfoxy.fox import MB, Fox
 
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 from flowtally.vendors.ipfoxy import wire
 
 HOUR_S, DAY_S = 3600, 86_400

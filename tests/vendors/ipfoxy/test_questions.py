@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flowtally.errors import BadRequest
+from flowtally.core.errors import BadRequest
 from flowtally.vendors.ipfoxy import questions
 from flowtally.vendors.ipfoxy.buckets import HOUR_MS, UTC_PLUS_8, Unit
 

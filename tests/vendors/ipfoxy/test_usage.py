@@ -11,7 +11,7 @@ from tests.conftest import NOW, Client, send
 from tests.vendors.ipfoxy import conftest
 from tests.vendors.ipfoxy.fox import MB, Fox
 
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.users import ensure_users
 from flowtally.usage.memory import MemoryStore

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.edges import parse_instant
+from flowtally.core.edges import parse_instant
 from flowtally.vendors import ipfoxy
 from flowtally.vendors.ipfoxy import wire
 

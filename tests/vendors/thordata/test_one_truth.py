@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.fake_ingest import FakeIngest
 from tests.vendors.thordata.conftest import KB, MB, Shop
 
-from flowtally.edges import format_instant, parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 from flowtally.usage.memory import MemoryStore
 
 BEGIN = parse_instant("2025-10-20T00:00:00Z")  # clocks change in the weeks that follow, in both hemispheres

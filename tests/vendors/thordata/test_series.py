@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.edges import first_instant, format_instant
+from flowtally.core.edges import first_instant, format_instant
 from flowtally.vendors.thordata.parameters import Range
 from flowtally.vendors.thordata.series import Series, series_of
 

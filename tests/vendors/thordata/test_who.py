@@ -14,7 +14,7 @@ from tests.vendors.asking import issue
 from tests.vendors.thordata.conftest import Shop, answered, data_of
 
 from flowtally.config import load_config
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 from flowtally.vendors.thordata.settings import Settings
 
 BALANCE = "/api/account/traffic-balance"

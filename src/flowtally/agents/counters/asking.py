@@ -17,7 +17,7 @@ from typing import Final
 
 from flowtally.agents.counters.settings import place
 from flowtally.agents.counters.stood import Unasked
-from flowtally.texts import printable
+from flowtally.core.texts import printable
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _PIECE: Final = 65_536

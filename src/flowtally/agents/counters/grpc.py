@@ -18,7 +18,7 @@ import httpx
 
 from flowtally.agents.counters.asking import MAX_ANSWER_BYTES
 from flowtally.agents.counters.stood import Unasked
-from flowtally.texts import printable
+from flowtally.core.texts import printable
 
 HEADERS: Final = {"Content-Type": "application/grpc", "TE": "trailers", "Accept-Encoding": "identity"}
 UNIMPLEMENTED: Final = "12"

@@ -16,7 +16,7 @@ from typing import Final
 from flowtally.agents.counters.asking import ask_socket
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked, bounded, hidden
-from flowtally.edges import format_instant
+from flowtally.core.edges import format_instant
 
 TYPES: Final = {"frontend": 1, "backend": 2, "server": 4}  # bits of `show stat`
 OLD_WORKERS: Final = 4  # as many runs before the present one does the server remember of a counter

@@ -11,10 +11,10 @@ from flowtally.agents.counters.program import Program
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Unasked
 from flowtally.client import ApiError, Client
-from flowtally.errors import ConfigError
-from flowtally.readings import Reading
-from flowtally.texts import printable
-from flowtally.units import counted, human_bytes, human_count
+from flowtally.core.errors import ConfigError
+from flowtally.core.readings import Reading
+from flowtally.core.texts import printable
+from flowtally.core.units import counted, human_bytes, human_count
 
 SHOWN: Final = 3
 NAME_CHARS: Final = 60

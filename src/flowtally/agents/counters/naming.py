@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.counters.settings import Counters
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 GROUPS: Final = frozenset({"account", "user", "product", "up", "down"})
 

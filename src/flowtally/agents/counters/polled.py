@@ -15,7 +15,7 @@ from flowtally.agents.counters.settings import Counters, fault_of
 from flowtally.agents.follow.courier import Courier, Job
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.server import Server
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 THREADS: Final = 4
 

@@ -24,10 +24,10 @@ from flowtally.agents.counters.program import Ask, Program
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Unasked
 from flowtally.client import ApiError, Client
-from flowtally.clock import elapsed_ms, now_ms
-from flowtally.errors import FlowtallyError
-from flowtally.readings import MAX_READINGS, Reading
-from flowtally.texts import printable
+from flowtally.core.clock import elapsed_ms, now_ms
+from flowtally.core.errors import FlowtallyError
+from flowtally.core.readings import MAX_READINGS, Reading
+from flowtally.core.texts import printable
 
 LONGEST_PAUSE_S: Final = 300  # after failures that follow one another
 

@@ -13,11 +13,11 @@ from flowtally.agents.counters.nftables import Nftables
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.agents.counters.v2ray import V2Ray
-from flowtally.clock import elapsed_ms, now_ms
-from flowtally.edges import format_instant
-from flowtally.events import MAX_QUANTITY
-from flowtally.readings import Reading
-from flowtally.texts import printable
+from flowtally.core.clock import elapsed_ms, now_ms
+from flowtally.core.edges import format_instant
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.readings import Reading
+from flowtally.core.texts import printable
 
 Ask = Callable[[], list[Stood]]
 KINDS: Final[dict[str, Callable[[Counters], Ask]]] = {

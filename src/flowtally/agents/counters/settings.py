@@ -19,9 +19,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.choices import choice, wrong_word
-from flowtally.errors import ConfigError
-from flowtally.texts import text_fault
+from flowtally.core.choices import choice, wrong_word
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import text_fault
 
 Kind = Literal["v2ray", "xray", "haproxy", "nftables"]
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -20,8 +20,8 @@ import httpx
 from flowtally.agents.counters.grpc import NoSuchMethod, channel, fields, text_field, unary
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked, bounded, hidden
-from flowtally.clock import now_ms
-from flowtally.edges import format_instant
+from flowtally.core.clock import now_ms
+from flowtally.core.edges import format_instant
 
 # V2Ray 5 has the service under the name of its own only; Xray kept the messages and changed the package.
 PACKAGES: Final = {

@@ -7,8 +7,8 @@ from flowtally.agents.formats import format_of
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import mapping_text
 from flowtally.agents.reader import digest
-from flowtally.errors import ConfigError
-from flowtally.events import MAX_POSITION_CHARS
+from flowtally.core.errors import ConfigError
+from flowtally.core.events import MAX_POSITION_CHARS
 
 
 class Entry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):

@@ -30,8 +30,8 @@ from flowtally.agents.syslog.feed import SpoolFeed
 from flowtally.agents.syslog.frames import Framing
 from flowtally.agents.syslog.listener import MAX_CONNECTIONS, Listener
 from flowtally.agents.syslog.spool import Spool
-from flowtally.choices import choice
-from flowtally.errors import ConfigError
+from flowtally.core.choices import choice
+from flowtally.core.errors import ConfigError
 
 
 class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):

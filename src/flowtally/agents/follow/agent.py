@@ -24,7 +24,7 @@ from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.watch.watch import Watch
 from flowtally.client import Client
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 # Every array of tables of the configuration, and what it makes.
 KINDS: Final[dict[str, Kind]] = {

@@ -32,9 +32,9 @@ from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.inputs import Kind
 from flowtally.agents.formats import Declared
-from flowtally.choices import wrong_word
-from flowtally.errors import ConfigError
-from flowtally.texts import text_fault
+from flowtally.core.choices import wrong_word
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import text_fault
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8120"
 MAX_CONFIG_BYTES: Final = 1024 * 1024

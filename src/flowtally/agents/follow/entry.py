@@ -11,8 +11,8 @@ from msgspec import Meta
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import BESIDE, Declared
 from flowtally.agents.mapping import Mapping
-from flowtally.choices import choice
-from flowtally.errors import ConfigError
+from flowtally.core.choices import choice
+from flowtally.core.errors import ConfigError
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 

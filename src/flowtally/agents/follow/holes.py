@@ -11,7 +11,7 @@ from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Job
 from flowtally.agents.follow.server import Server
 from flowtally.client import ApiError, Client
-from flowtally.edges import format_if_any
+from flowtally.core.edges import format_if_any
 from flowtally.protocol import SourceDetail
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import IO, Final, Literal
 
-from flowtally.texts import printable
+from flowtally.core.texts import printable
 
 Level = Literal["info", "warning", "error"]
 MAX_FACT_CHARS: Final = 500

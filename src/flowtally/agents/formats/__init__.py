@@ -28,7 +28,7 @@ from flowtally.agents.formats.declared import Declared, Format
 from flowtally.agents.formats.envelopes import ENVELOPES, either, enveloped
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 Maker = Callable[[Declared], Format]
 

@@ -20,7 +20,7 @@ from flowtally.agents.formats import clock
 from flowtally.agents.formats.compiled import Field, Means, Piece
 from flowtally.agents.formats.escapes import APACHE, RAW
 from flowtally.agents.formats.fields import addresses, client, first_address, ident, name_of, opaque, request_url, text
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _NUMBER: Final = rb"-|\d+"
 _ITEM: Final = re.compile(

@@ -11,7 +11,7 @@ from flowtally.agents.formats import strptime
 from flowtally.agents.formats.compiled import Field
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import END_OF_TIME_AT, clf_at, epoch_at, rfc3339_at
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _CLF: Final = rb"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d"
 _ISO: Final = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.agents.reading import Line, Reading, Unreadable, rfc3339_at
-from flowtally.errors import MalformedBody
-from flowtally.events import MAX_LABEL_VALUE_BYTES, MAX_LABELS, CloudEvent, UsageEvent
-from flowtally.members import find_repeated_in
+from flowtally.core.errors import MalformedBody
+from flowtally.core.events import MAX_LABEL_VALUE_BYTES, MAX_LABELS, CloudEvent, UsageEvent
+from flowtally.core.members import find_repeated_in
 
 
 class PlainLine(UsageEvent, gc=False, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ from flowtally.agents.formats.fits import Fits
 from flowtally.agents.formats.loose import Loose
 from flowtally.agents.formats.times import BadTime
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 Means = Literal[
     "", "time", "fraction", "bytes_up", "bytes_down", "requests", "status", "client", "user", "url", "account",

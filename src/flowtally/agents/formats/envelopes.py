@@ -15,7 +15,7 @@ from flowtally.agents.formats.containers import Cri, Docker, journald
 from flowtally.agents.formats.declared import Envelope, Format, Wrapped
 from flowtally.agents.formats.syslog import NO_YEAR, Syslog
 from flowtally.agents.reading import Line, Reading, Unreadable
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 Unwrap = Callable[[bytes], Wrapped | Unreadable | None]
 Remember = Callable[[Iterable[bytes]], None]

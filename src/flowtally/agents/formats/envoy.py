@@ -22,7 +22,7 @@ from flowtally.agents.formats.members import Member, Members, value_of, whole_nu
 from flowtally.agents.formats.strictjson import NotJson, object_of
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line, Reading, Unreadable, text_of
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 DEFAULT: Final = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from flowtally.agents.formats.declared import Declared
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _ESCAPED: Final = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'", re.DOTALL)

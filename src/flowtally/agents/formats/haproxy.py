@@ -22,7 +22,7 @@ from flowtally.agents.formats.hapconfig import format_text
 from flowtally.agents.formats.syslog import Syslog
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line, quantity, text_of
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 HTTP: Final = (
     "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"

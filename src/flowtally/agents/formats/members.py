@@ -18,8 +18,8 @@ from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.strictjson import NotJson, object_of, text_in
 from flowtally.agents.formats.times import BadTime, Times, whole
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity
-from flowtally.errors import ConfigError
-from flowtally.texts import split_names
+from flowtally.core.errors import ConfigError
+from flowtally.core.texts import split_names
 
 MEANINGS: Final = tuple(means for means in get_args(Means) if means not in ("", "fraction"))
 _QUANTITIES: Final = ("bytes_up", "bytes_down", "requests", "status")

@@ -14,7 +14,7 @@ from flowtally.agents.formats import clock
 from flowtally.agents.formats.compiled import Field, Means, Piece
 from flowtally.agents.formats.escapes import NGINX, NGINX_JSON, RAW, Escape
 from flowtally.agents.formats.fields import addresses, client, first_address, name_of, opaque, request_url, text
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 _ESCAPES: Final = {"default": NGINX, "json": NGINX_JSON, "none": RAW}

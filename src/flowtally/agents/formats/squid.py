@@ -21,7 +21,7 @@ from flowtally.agents.formats import clock
 from flowtally.agents.formats.compiled import Field, Means, Piece
 from flowtally.agents.formats.escapes import LEFT, RAW, SQUID_BRACKETS, SQUID_QUOTES, SQUID_SHELL, SQUID_URL, Escape
 from flowtally.agents.formats.fields import client, ident, name_of, opaque, padded, text
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _CODE: Final = re.compile(
     r"%(?P<encoding>[\"\[#'/]?)(?P<left>-?)(?P<zero>0?)(?P<width>\d*)(?:\.(?P<most>\d+))?"

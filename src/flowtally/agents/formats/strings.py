@@ -14,7 +14,7 @@ import msgspec
 from flowtally.agents.formats import apache, clock, nginx, squid
 from flowtally.agents.formats.compiled import Compiled, Field, Piece
 from flowtally.agents.formats.declared import Declared, Format
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _UPLOADS: Final = {
     "squid": "%>st is what Squid received from the client",

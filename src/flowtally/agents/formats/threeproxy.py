@@ -16,7 +16,7 @@ from flowtally.agents.formats.compiled import Compiled, Field, Piece
 from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.times import Times
 from flowtally.agents.reading import Line, Unreadable, text_of
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 _REST: Final = "%E %U %C:%c %R:%r %O %I %h %T"
 DEFAULTS: Final = (

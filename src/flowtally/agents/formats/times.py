@@ -16,8 +16,8 @@ from typing import Final
 
 from flowtally.agents.formats.strptime import Spelling, compiled, local_time, spelling
 from flowtally.agents.reading import END_OF_TIME_AT, EPOCH
-from flowtally.edges import load_zone
-from flowtally.errors import ConfigError, UnknownZone
+from flowtally.core.edges import load_zone
+from flowtally.core.errors import ConfigError, UnknownZone
 
 _FRACTION: Final = r"(?:[.,](?P<f>\d{1,40}))?"
 _CLOCK: Final = rf"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d){_FRACTION}"

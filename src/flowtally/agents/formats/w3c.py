@@ -20,7 +20,7 @@ import msgspec
 from flowtally.agents.formats.declared import Declared, Format
 from flowtally.agents.formats.times import BadTime, Times
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 MEANS: Final = {
     "time": "date time",

@@ -36,7 +36,7 @@ from flowtally.agents.position import CannotResume, decoded, mapping_text
 from flowtally.agents.reader import LogDamaged, NotALog
 from flowtally.agents.report import ImportReport, Tally
 from flowtally.client import ApiError, Client
-from flowtally.units import counted
+from flowtally.core.units import counted
 
 RIGHT: Final = "events:write"
 RIGHTS: Final = {"counters": "readings:write"}  # kinds of inputs that need another

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowtally import errors
 from flowtally.api.reference.html import Html, Links, prose, sentence, tag
+from flowtally.core import errors
 
 Error = type[errors.FlowtallyError]
 

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from flowtally.errors import LedgerTooNew
+from flowtally.core.errors import LedgerTooNew
 
 
 def is_current(tx: Connection) -> bool:

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from flowtally import balance, burndown
+from flowtally import balance
 from flowtally.api.call import Reply
-from flowtally.edges import load_zone
-from flowtally.errors import (
+from flowtally.core import burndown
+from flowtally.core.edges import load_zone
+from flowtally.core.errors import (
     BadRequest,
     FlowtallyError,
     MethodNotAllowed,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally.edges import load_zone
-from flowtally.errors import UnknownZone
+from flowtally.core.edges import load_zone
+from flowtally.core.errors import UnknownZone
 from flowtally.vendors import base
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from flowtally.burndown import Balance
+from flowtally.core.burndown import Balance
 from flowtally.ledger import names, roster, wallet, whitelist
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.roster import Managed

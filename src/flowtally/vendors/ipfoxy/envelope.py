@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flowtally import errors
 from flowtally.api.call import Reply
-from flowtally.errors import FlowtallyError, Unauthenticated
+from flowtally.core import errors
+from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.vendors.base import Asked, Fault, Rate, Secrets
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.settings import Settings

@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.errors import BadRequest
-from flowtally.events import MAX_QUANTITY
+from flowtally.core.errors import BadRequest
+from flowtally.core.events import MAX_QUANTITY
 from flowtally.vendors.ipfoxy.buckets import HOUR_MS, UTC_PLUS_8, Unit
 from flowtally.vendors.printing import MB
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from flowtally import balance
-from flowtally.burndown import Balance, GrantBalance
-from flowtally.errors import UnknownUser
+from flowtally.core.burndown import Balance, GrantBalance
+from flowtally.core.errors import UnknownUser
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.users import User
 from flowtally.purses import burn_user

@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally import funding
 from flowtally.auth import require_right
-from flowtally.errors import NameTaken
+from flowtally.core.errors import NameTaken
 from flowtally.ledger import managed, whitelist
 from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.used_keys import use_key

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from flowtally.api.call import Reply
-from flowtally.errors import (
+from flowtally.core.errors import (
     AccountSuspended,
     FlowtallyError,
     Forbidden,

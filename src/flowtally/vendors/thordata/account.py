@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from flowtally.balance import make_balance
-from flowtally.edges import format_instant, load_zone, parse_instant
+from flowtally.core.edges import format_instant, load_zone, parse_instant
 from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.protocol import GrantAnswer

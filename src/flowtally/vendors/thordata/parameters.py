@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from flowtally.texts import split_names
+from flowtally.core.texts import split_names
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.wire import MB, ThordataError
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from flowtally.edges import calendar_edges, first_instant, format_instant
+from flowtally.core.edges import calendar_edges, first_instant, format_instant
 from flowtally.vendors.thordata.parameters import Range
 
 HOUR_MS: Final = 3_600_000

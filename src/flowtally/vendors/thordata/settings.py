@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from flowtally.choices import choice
-from flowtally.edges import load_zone
-from flowtally.errors import UnknownZone
+from flowtally.core.choices import choice
+from flowtally.core.edges import load_zone
+from flowtally.core.errors import UnknownZone
 from flowtally.vendors import base
 from flowtally.vendors.thordata.wire import GB
 

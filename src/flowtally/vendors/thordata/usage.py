@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from flowtally.edges import load_zone
-from flowtally.events import METERED
+from flowtally.core.edges import load_zone
+from flowtally.core.events import METERED
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import User
 from flowtally.purses import make_user_balance

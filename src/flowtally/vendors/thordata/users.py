@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from flowtally.errors import UnknownUser
+from flowtally.core.errors import UnknownUser
 from flowtally.funding import delete_user as delete_managed
 from flowtally.ledger import grants, managed, roster, users
 from flowtally.ledger.pools import Pools, read_pools

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowtally.errors import NotFound
+from flowtally.core.errors import NotFound
 from flowtally.ledger import whitelist
 from flowtally.ledger.pools import read_pools
 from flowtally.vendors.base import DialectCall, Route, declaring

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Raw, Struct, field
 
-from flowtally.errors import FlowtallyError
+from flowtally.core.errors import FlowtallyError
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from flowtally.api.call import Reply
 from flowtally.balance import make_balance
-from flowtally.edges import format_instant
-from flowtally.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
+from flowtally.core.edges import format_instant
+from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
 from flowtally.vendors import figures
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Rate, Route, Secrets, declaring
 from flowtally.vendors.whitepages import wire

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from flowtally.agents.formats.declared import Declared
-from flowtally.errors import ConfigError
+from flowtally.core.errors import ConfigError
 
 Include = Callable[[str], list[str]]  # the texts of the files that a pattern names
 
