@@ -45,13 +45,13 @@ from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
+from flowtally.host.notify import Notify
+from flowtally.host.time_mark import TimeMark
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.moment import Moments
-from flowtally.notify import Notify
 from flowtally.start import Clock, Tell, open_vault, started
-from flowtally.time_mark import TimeMark
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
 from flowtally.vendors import VENDORS

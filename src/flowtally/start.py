@@ -20,16 +20,16 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from flowtally import permissions
 from flowtally.config import Config
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import ConfigError, Conflict, MissingRows, Unavailable, Unprocessable
 from flowtally.core.refusal import refusing
 from flowtally.core.strength import weakness
+from flowtally.host import permissions
+from flowtally.host.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.keys.store import peek
-from flowtally.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ledger import credentials, revived, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.sealed import any_sealed

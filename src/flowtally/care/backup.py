@@ -39,12 +39,12 @@ from flowtally.core.errors import (
     StorageFull,
     Unprocessable,
 )
+from flowtally.host.permissions import close
 from flowtally.keys.store import Committed, Keys
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of
 from flowtally.ledger.vault import KEY_FILE
-from flowtally.permissions import close
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:

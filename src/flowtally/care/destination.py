@@ -15,7 +15,7 @@ import msgspec
 
 from flowtally.care.manifest import Manifest
 from flowtally.core.errors import ConfigError
-from flowtally.lease import DATA_LOCK, me
+from flowtally.host.lease import DATA_LOCK, me
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger, ledger_file
 

@@ -23,9 +23,9 @@ from typing import Final, Literal
 import msgspec
 
 from flowtally.core.clock import now_ms
-from flowtally.lease import of_data, of_keys
+from flowtally.host.lease import of_data, of_keys
+from flowtally.host.permissions import OTHERS, why_shared
 from flowtally.ledger.snapshot import sqlite_facts
-from flowtally.permissions import OTHERS, why_shared
 
 Verdict = Literal["ok", "warn", "fail"]
 

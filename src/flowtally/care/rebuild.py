@@ -17,11 +17,11 @@ from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
 from flowtally.core.errors import BrokenParts, BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.core.refusal import refusing
+from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import recovery
 from flowtally.keys.checks import KeysAudit
 from flowtally.keys.salvage import salvage
 from flowtally.keys.store import Keys, refuse_newer
-from flowtally.lease import Lease, me, of_keys
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:

@@ -26,15 +26,15 @@ from flowtally.care.verify import Report
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BackupBroken, BackupTooNew, BrokenParts
 from flowtally.core.refusal import refusing
+from flowtally.host.lease import Lease, of_data
+from flowtally.host.permissions import check_directory, close
 from flowtally.ingest import identity, recovery
 from flowtally.keys.store import Keys
-from flowtally.lease import Lease, of_data
 from flowtally.ledger import erased_accounts, erasures, portable, revived, trail
 from flowtally.ledger.credentials import live_credentials
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
-from flowtally.permissions import check_directory, close
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import UsageStore

@@ -15,7 +15,7 @@ import msgspec
 from flowtally.config import Config
 from flowtally.core.clock import now_ms
 from flowtally.core.errors import ConfigError
-from flowtally.lease import me
+from flowtally.host.lease import me
 from flowtally.ledger import vault
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.sealed import any_sealed, reseal

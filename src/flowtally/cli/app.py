@@ -49,7 +49,7 @@ from flowtally.cli import (
     whitelist,
 )
 from flowtally.cli.grouped import Group, Grouped
-from flowtally.permissions import keep_to_owner
+from flowtally.host.permissions import keep_to_owner
 
 EXIT_CODES: Final = {
     0: "done",

@@ -19,7 +19,7 @@ from flowtally.cli.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import Client, calls
 from flowtally.client.call import Call
 from flowtally.core.units import counted, human_bytes
-from flowtally.permissions import create_for_owner
+from flowtally.host.permissions import create_for_owner
 
 EXAMPLES: Final = """\
 \b

@@ -19,7 +19,7 @@ from flowtally.cli.steps import Steps
 from flowtally.config import Config
 from flowtally.core import clock
 from flowtally.core.units import counted, human_bytes, human_count
-from flowtally.lease import Lease, of_data, of_keys
+from flowtally.host.lease import Lease, of_data, of_keys
 from flowtally.protocol import (
     CheckAnswer,
     DoctorAnswer,

@@ -11,7 +11,7 @@ import typer
 from flowtally.cli.another import in_another_terminal
 from flowtally.cli.configured import KeysUrl, LedgerUrl, UsageUrl, configured, help_of
 from flowtally.cli.output import Json, facts, note, raw, say
-from flowtally.notify import Notify
+from flowtally.host.notify import Notify
 
 EXAMPLES: Final = """\
 \b

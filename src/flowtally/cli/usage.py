@@ -19,7 +19,7 @@ from flowtally.client.calls import LABEL
 from flowtally.core.edges import parse_instant
 from flowtally.core.texts import split_names
 from flowtally.core.units import human_count, human_parts
-from flowtally.permissions import create_for_owner
+from flowtally.host.permissions import create_for_owner
 from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
 
 EXAMPLES: Final = """\

@@ -17,7 +17,7 @@ import msgspec
 from flowtally.client.errors import SpoolBusy
 from flowtally.client.outbox import Batch, Limits
 from flowtally.client.pen import read_line
-from flowtally.permissions import open_for_owner
+from flowtally.host.permissions import open_for_owner
 
 _log = logging.getLogger("flowtally.client")
 

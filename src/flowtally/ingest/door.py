@@ -22,6 +22,7 @@ from flowtally.core.corrections import Correction
 from flowtally.core.errors import ConfigError, EventConflict, EventRefused, Unavailable
 from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
+from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Writer
 from flowtally.ingest.block import is_never_stored, refuse
@@ -43,7 +44,6 @@ from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.store import Committed, Keys, peek
-from flowtally.lease import Lease, me, of_keys
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pages import Page

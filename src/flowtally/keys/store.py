@@ -20,11 +20,11 @@ import msgspec
 
 from flowtally.core.errors import KeysBroken, KeysTooNew, Unavailable
 from flowtally.core.sqlite_faults import sqlite_meaning
+from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
 from flowtally.keys.counter_states import CounterGroup, Due, KnownCounter
 from flowtally.keys.held_events import Held, HeldGroup, HeldWhere, Number
 from flowtally.keys.key_index import Claim, KeyIndex, Known
-from flowtally.lease import Lease, of_keys
 
 KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 4

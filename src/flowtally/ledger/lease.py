@@ -6,7 +6,7 @@ is no longer that of the ledger is rolled back instead of committed. A holder th
 more until it has taken the lease again, by the same checks as a start.
 
 Owns the session, its thread, and what is lost. The transactions are `database`'s; a file has a lock of the system
-(`flowtally.lease`).
+(`flowtally.host.lease`).
 """
 
 from __future__ import annotations

@@ -1,2 +1,2 @@
-"""How an agent is watched: by systemd (`flowtally.notify`), by Prometheus (`metrics`, served by `door`), and before it
+"""How an agent is watched: by systemd (`host.notify`), by Prometheus (`metrics`, served by `door`), and before it
 starts (`check`)."""

@@ -14,7 +14,7 @@ from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.voice import Voice
 from flowtally.agents.watch.door import Door
 from flowtally.agents.watch.metrics import Lags, Snapshot
-from flowtally.notify import Notify
+from flowtally.host.notify import Notify
 
 BEAT_S: Final = 1.0
 TRY_AGAIN_S: Final = 10.0

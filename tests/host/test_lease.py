@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from flowtally.core.errors import ConfigError, WriterBusy
-from flowtally.lease import DATA_LOCK, Lease, of_data, of_keys, of_ledger
+from flowtally.host.lease import DATA_LOCK, Lease, of_data, of_keys, of_ledger
 
 HOLD = (
-    "import sys, pathlib\nfrom flowtally.lease import Lease\nlease = Lease(pathlib.Path(sys.argv[1]), 'data')\n"
+    "import sys, pathlib\nfrom flowtally.host.lease import Lease\nlease = Lease(pathlib.Path(sys.argv[1]), 'data')\n"
     "print('held', flush=True)\nsys.stdin.read()\n"
 )
 

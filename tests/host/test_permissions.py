@@ -23,7 +23,7 @@ from flowtally.client.outbox import Limits
 from flowtally.client.spool import Spool
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError, Damage
-from flowtally.permissions import create_for_owner
+from flowtally.host.permissions import create_for_owner
 from flowtally.server import open_house
 from flowtally.start import leases
 

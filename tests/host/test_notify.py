@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowtally.notify import Notify
+from flowtally.host.notify import Notify
 
 
 @pytest.fixture(params=["a path", "an abstract name"])
