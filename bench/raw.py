@@ -19,8 +19,8 @@ import msgspec
 
 from bench.events import bodies
 from bench.process import serve_jobs
+from flowtally.answers.statement import the_range
 from flowtally.core.edges import calendar_edges, load_zone
-from flowtally.statement import the_range
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import SETTINGS, Engine
 from flowtally.usage.queries import plan_sums

@@ -26,11 +26,11 @@ from tests.live import Live, live_server
 
 from flowtally import client as ours
 from flowtally import protocol as p
+from flowtally.answers.statement import harmless
 from flowtally.cli.app import main
 from flowtally.client.call import segment
 from flowtally.core.corrections import Correction, EventRef
 from flowtally.core.texts import is_text
-from flowtally.statement import harmless
 
 MONTH = {"from": "2026-03-01", "to": "2026-04-01", "tz": "UTC", "bucket": "total"}
 TIME = "2026-03-10T12:00:00Z"

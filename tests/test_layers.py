@@ -19,7 +19,7 @@ HOMES = {
     "sqlite3": ("flowtally.ledger", "flowtally.keys", "flowtally.core.sqlite_faults"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
-    "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.arrow", "flowtally.export"),
+    "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.answers.arrow", "flowtally.answers.export"),
     "litestar": ("flowtally.api", "flowtally.server", "flowtally.vendors.serving"),
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),

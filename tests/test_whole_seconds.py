@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowtally import funding, purses
-from flowtally.balance import make_balance
+from flowtally.answers import user_balance
+from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
+from flowtally.funding import user_funds
 from flowtally.ledger import accounts, audit, check_ins, grants, managed, plans, purchases, vouchers, wallet
 from flowtally.ledger.check_ins import Reward
 from flowtally.ledger.codes import Code
@@ -41,7 +42,9 @@ class Seller:
     def paid(self, at: int) -> int:
         with self.ledger.read() as tx:
             if self.user:
-                return purses.make_user_balance(tx, self.usage, self.account, self.user, at).pools["traffic"].spent
+                return (
+                    user_balance.make_user_balance(tx, self.usage, self.account, self.user, at).pools["traffic"].spent
+                )
             return make_balance(tx, self.usage, self.account, at).pools["traffic"].spent
 
 
@@ -71,7 +74,7 @@ def check_in(tx: Tx, seller: Seller) -> None:
 def allocate(tx: Tx, seller: Seller) -> None:
     give(tx, seller)
     user = managed.create_user(tx, seller.account, "shop", funded=True, now=seller.now)
-    funding.allocate(tx, seller.usage, seller.account, user.id, AMOUNT, now=seller.now)
+    user_funds.allocate(tx, seller.usage, seller.account, user.id, AMOUNT, now=seller.now)
     seller.user = user.id
 
 

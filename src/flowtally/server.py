@@ -28,6 +28,7 @@ from granian.net import SocketHolder
 from granian.server.embed import Server
 from litestar import Litestar
 
+from flowtally.answers.moment import Moments
 from flowtally.api.application import Lifespan, build_application
 from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
@@ -50,7 +51,6 @@ from flowtally.host.time_mark import TimeMark
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
-from flowtally.moment import Moments
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore

@@ -11,8 +11,8 @@ from tests.api.test_error_shape import assert_problem
 from tests.conftest import NOW, Client
 from tests.usage.blocks import block
 
+from flowtally.answers.moment import Moment
 from flowtally.core.edges import format_instant, parse_instant
-from flowtally.moment import Moment
 from flowtally.usage.memory import MemoryStore
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")

@@ -14,13 +14,13 @@ from litestar.testing import TestClient
 from tests.care.conftest import Patient
 from tests.ingest.conftest import named
 
+from flowtally.answers.explain import make_explanation
+from flowtally.answers.export import plan_export
+from flowtally.answers.periods import plan_closing
 from flowtally.care.care import Care
 from flowtally.config import load_config
 from flowtally.core.errors import LedgerBroken, StoreDamaged
-from flowtally.explain import make_explanation
-from flowtally.export import plan_export
 from flowtally.ledger import credentials
-from flowtally.periods import plan_closing
 from flowtally.server import create_app
 from flowtally.usage.store import Commit, Where
 

@@ -14,7 +14,7 @@ from tests.care.test_backup import TIME, run, serving, usage
 from tests.ingest.conftest import named
 from tests.test_start import flowtally
 
-from flowtally.changes import make_changes
+from flowtally.answers.changes import make_changes
 
 EVENT = {"source": "gw", "account": "acme", "time": TIME, "user": "ann", "bytes_up": 1}
 

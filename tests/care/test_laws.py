@@ -8,9 +8,10 @@ from tests.care.conftest import Patient
 from tests.conftest import NOW
 from tests.ingest.conftest import named
 
-from flowtally import funding, periods, purses
-from flowtally import vouchers as issuing
+from flowtally.answers import periods, user_balance
 from flowtally.care import laws, statements
+from flowtally.funding import user_funds
+from flowtally.funding import vouchers as issuing
 from flowtally.ledger import accounts, check_ins, codes, draws, grants, managed, vouchers
 from flowtally.ledger.vault import Vault
 
@@ -34,7 +35,7 @@ class Books:
 
     def allocate(self, amount: int) -> str:
         with self.house.ledger.begin() as tx:
-            made = funding.allocate(tx, self.house.store.inner, "acme", "fay", amount, now=self.house.clock())
+            made = user_funds.allocate(tx, self.house.store.inner, "acme", "fay", amount, now=self.house.clock())
         return made.id
 
     def close(self, start: str, end: str) -> str:
@@ -72,7 +73,7 @@ def _questions(books: Books, monkeypatch: pytest.MonkeyPatch, users: int) -> int
         for number in range(users):
             managed.create_user(tx, "acme", f"more{users}-{number}", now=NOW, funded=True)
     asked: list[int] = []
-    burn = purses.burn_funded
+    burn = user_balance.burn_funded
 
     def counted(tx: object, account: str, users: list[object], *rest: object) -> object:
         asked.append(len(users))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert
 
-from flowtally.balance import burn_pools
+from flowtally.answers.account_balance import burn_pools
 from flowtally.care import statements
 from flowtally.core import burndown
 from flowtally.ledger import accounts, audit, managed, periods, pools, sums_audit

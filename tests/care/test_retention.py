@@ -13,11 +13,11 @@ from tests.conftest import NOW
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import House, make_house  # noqa: F401
 
+from flowtally.answers.moment import Moment
 from flowtally.config import load_config
 from flowtally.core.edges import format_instant
 from flowtally.ledger import credentials
 from flowtally.ledger.installation import read_installation
-from flowtally.moment import Moment
 from flowtally.server import create_app
 from flowtally.usage.open import open_usage
 

@@ -11,16 +11,16 @@ from tests.burndown_model import ends
 from tests.conftest import NOW
 from tests.core.test_burndown import Purse, balance_of, purses
 
-from flowtally import funding
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.explain import make_explanation
+from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.burndown import Grant, Overage
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.never_paid import Beginning, Part, find
-from flowtally.explain import make_explanation
+from flowtally.funding import user_funds
 from flowtally.ledger import accounts, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import NeverPaid
-from flowtally.purses import make_user_balance
 from flowtally.usage.memory import MemoryStore
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
@@ -165,7 +165,7 @@ def test_of_a_funded_user_it_is_the_use_before_the_user_was_made(
         accounts.create_account(tx, "acme", now=MARCH)
         grants.give_grant(tx, "acme", 100, now=MARCH)
         user = managed.create_user(tx, "acme", "shop", funded=True, now=MARCH + DAY)
-        funding.allocate(tx, usage, "acme", user.id, 50, now=MARCH + 2 * DAY)
+        user_funds.allocate(tx, usage, "acme", user.id, 50, now=MARCH + 2 * DAY)
     use(MARCH + 5, 7, user.id)
     use(MARCH + DAY + 5, 8, user.id)
     with app_ledger.read() as tx:

@@ -12,11 +12,11 @@ import pytest
 from tests.conftest import NOW
 from tests.ingest.conftest import House
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.explain import make_explanation
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotAsExpected, NotFound, Unavailable
-from flowtally.explain import make_explanation
 from flowtally.ledger import grants
 from flowtally.usage.store import Where
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.conftest import NOW
 from tests.ingest.conftest import House, named, numbered
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unavailable
 from flowtally.ingest.early import MOST
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.protocol import NeverPaid, NeverPaidEvents
-from flowtally.purses import make_user_balance
 
 DAY: Final = 86_400_000
 BEGAN: Final = NOW - 10 * DAY

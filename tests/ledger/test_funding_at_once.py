@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from flowtally import funding
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
 from flowtally.core.errors import NotCovered
+from flowtally.funding import user_funds
 from flowtally.ledger import accounts, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
@@ -28,7 +28,7 @@ def test_allocations_at_once_never_overdraw(ledger: Ledger, url: str) -> None:
         try:
             with (ledger, other)[turn % 2].begin() as tx:
                 # The clocks of two processes differ: the later writer may come with the earlier time.
-                funding.allocate(tx, usage, "acme", "fay" if turn % 3 else "guy", 70, now=100 - turn)
+                user_funds.allocate(tx, usage, "acme", "fay" if turn % 3 else "guy", 70, now=100 - turn)
         except NotCovered:
             return False
         return True

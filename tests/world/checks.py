@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from tests.world.model import PURSES, Row, User, inside, total
 from tests.world.world import ACCOUNTS, DAY, NAMES, Told, World
 
-from flowtally.changes import KIND, Place
+from flowtally.answers.changes import KIND, Place
 from flowtally.core import tokens
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.cursors import Walk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowtally import funding
+from flowtally.answers.user_balance import show_allocation
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
@@ -17,10 +17,10 @@ from flowtally.core.errors import (
     UnknownUser,
     Unprocessable,
 )
+from flowtally.funding import user_funds
 from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
-from flowtally.purses import show_allocation
 
 EXAMPLE = AllocationAnswer(
     id="alc_0199f2c47b3a7c11a1f0b2c3d4e5f609",
@@ -52,7 +52,7 @@ def create_allocation(call: Call, account: str, user: str, body: AllocationReque
     account. Refused with what is `left` when the account's balance does not cover it. Send an Idempotency-Key: a
     repeated request must not allocate twice."""
     ends = parse_if_any(body.expires_at)
-    made = funding.allocate(
+    made = user_funds.allocate(
         call.tx, call.usage, account, user, body.amount, now=call.now, pool=body.pool, expires_at=ends
     )
     return show_allocation(made, users.read_user(call.tx, account, made.user_id).name)
@@ -90,5 +90,5 @@ def return_allocation(call: Call, account: str, user: str, allocation: str, body
     """Returns `amount`, or all that the user has not spent of it, to the account, as if the allocation had been that
     much smaller from its beginning: where the grant that paid it has expired meanwhile, it comes back expired. Of an
     allocation that has expired itself nothing comes back."""
-    found = funding.take_back(call.tx, call.usage, account, user, allocation, now=call.now, amount=body.amount)
+    found = user_funds.take_back(call.tx, call.usage, account, user, allocation, now=call.now, amount=body.amount)
     return show_allocation(found, users.read_user(call.tx, account, found.user_id).name)

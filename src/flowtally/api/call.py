@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from flowtally.answers.moment import Moment
 from flowtally.api.house import House
 from flowtally.api.inputs import check_known
 from flowtally.api.weights import LARGE, SMALL, Weight
@@ -14,7 +15,6 @@ from flowtally.core.errors import Unprocessable
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor, note
-from flowtally.moment import Moment
 from flowtally.usage.store import UsageReader
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from flowtally import auth
+from flowtally.answers.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
 from flowtally.api.call import Call
 from flowtally.api.operation import operation
-from flowtally.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import Instant
 from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount

@@ -11,7 +11,7 @@ from flowtally.care.erasing import Finished
 from flowtally.care.job import Status
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, UnknownAccount, UnknownUser
-from flowtally.funding import erase_user as erase
+from flowtally.funding.user_funds import erase_user as erase
 from flowtally.ledger import erased_accounts, erasures, names, users
 from flowtally.ledger.erased_accounts import AccountErasure
 from flowtally.ledger.erasures import Erasure

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from flowtally.answers.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call
@@ -14,7 +15,6 @@ from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.api.operation import operation
 from flowtally.core.edges import Instant, parse_instant
 from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
-from flowtally.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.protocol import (
     Behind,
     ExplainAnswer,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.answers.export import Format, plan_export, write_export, write_held
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import Call, Streaming
 from flowtally.api.media import choose
@@ -26,7 +27,6 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.core.events import METERED
-from flowtally.export import Format, plan_export, write_export, write_held
 from flowtally.ledger import accounts
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.protocol import HeldEvent, HeldFilter

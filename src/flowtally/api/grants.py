@@ -6,13 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from flowtally.answers.account_balance import show_grant
 from flowtally.api.call import Call
 from flowtally.api.lists import PageQuery, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.balance import show_grant
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
-from flowtally.funding import require_countable
+from flowtally.funding.user_funds import require_countable
 from flowtally.ledger import grants
 from flowtally.ledger.pages import Page
 from flowtally.protocol import GrantAnswer, GrantRequest

@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from flowtally.answers.moment import Moments
 from flowtally.api.cost import Cost
 from flowtally.api.crowd import Crowd
 from flowtally.api.exports import Exports
@@ -31,7 +32,6 @@ from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
 from flowtally.ledger.vault import Vault
-from flowtally.moment import Moments
 from flowtally.protocol import (
     CorrectionsAnswer,
     CounterAnswer,

@@ -23,6 +23,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
 from flowtally import auth
+from flowtally.answers.moment import Begun
 from flowtally.api.bodies import read_body
 from flowtally.api.call import Call, Reply, Streaming
 from flowtally.api.heads import allowed, is_head
@@ -40,7 +41,6 @@ from flowtally.ledger.accounts import require_not_erased
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
-from flowtally.moment import Begun
 from flowtally.protocol import PlainEvent
 from flowtally.usage.until_block import UntilBlock
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from flowtally.answers.periods import Closing, plan_closing, show_period
+from flowtally.answers.periods import close_period as keep
+from flowtally.answers.periods import read_open_period as read_open
+from flowtally.answers.periods import read_period as read
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfQuery, AsOfText
 from flowtally.api.call import Call
@@ -18,13 +22,9 @@ from flowtally.core.errors import (
     RolledUp,
     UnknownAccount,
 )
-from flowtally.funding import require_countable
+from flowtally.funding.user_funds import require_countable
 from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page
-from flowtally.periods import Closing, plan_closing, show_period
-from flowtally.periods import close_period as keep
-from flowtally.periods import read_open_period as read_open
-from flowtally.periods import read_period as read
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,

@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from flowtally.answers.arrow import MEDIA_TYPE as ARROW
+from flowtally.answers.arrow import to_arrow
+from flowtally.answers.overall_statement import MAX_TOP, OverallQuestion, make_overall_statement
+from flowtally.answers.statement import Question, columns_of, make_statement, to_csv
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.call import JSON, Call, Reply
@@ -15,8 +19,6 @@ from flowtally.api.inputs import ANY_TEXT
 from flowtally.api.media import choose
 from flowtally.api.operation import operation
 from flowtally.api.weights import of_usage
-from flowtally.arrow import MEDIA_TYPE as ARROW
-from flowtally.arrow import to_arrow
 from flowtally.core.edges import DateOrInstant
 from flowtally.core.errors import (
     AsOfGone,
@@ -31,9 +33,7 @@ from flowtally.core.errors import (
 )
 from flowtally.core.events import METERED
 from flowtally.core.texts import split_names
-from flowtally.overall import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
-from flowtally.statement import Question, columns_of, make_statement, to_csv
 
 CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}

@@ -7,6 +7,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, UnsetType
 
+from flowtally.answers.arrow import MEDIA_TYPE as ARROW
+from flowtally.answers.limits import limit_states
+from flowtally.answers.statement import lifetime_use, total
+from flowtally.answers.user_balance import make_user_balance
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.balance import BalanceQuery, instant_of
 from flowtally.api.call import Call, Reply
@@ -15,7 +19,6 @@ from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
 from flowtally.api.weights import of_users
-from flowtally.arrow import MEDIA_TYPE as ARROW
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import (
     AsOfGone,
@@ -33,13 +36,12 @@ from flowtally.core.errors import (
     UnknownZone,
     Unprocessable,
 )
-from flowtally.funding import delete_user as delete_funded_user
+from flowtally.funding.user_funds import delete_user as delete_funded_user
 from flowtally.ledger import managed, names, users
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.names import Borne
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.users import User
-from flowtally.limits import limit_states
 from flowtally.protocol import (
     AllocationAnswer,
     LimitSetting,
@@ -53,8 +55,6 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
-from flowtally.purses import make_user_balance
-from flowtally.statement import lifetime_use, total
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 LIMIT = LimitSetting(5_000_000_000, "bytes", "month")

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flowtally import vouchers as issuing
+from flowtally.answers.account_balance import show_grant
 from flowtally.api.call import Call
 from flowtally.api.idempotent import Recall
 from flowtally.api.lists import Cursor, Limit, show_page
 from flowtally.api.operation import Listed, operation
-from flowtally.balance import show_grant
 from flowtally.core.errors import (
     AccountSuspended,
     BadRequest,
@@ -29,6 +28,7 @@ from flowtally.core.errors import (
     Unprocessable,
     VoucherEnded,
 )
+from flowtally.funding import vouchers as issuing
 from flowtally.ledger import accounts, codes, vouchers
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import (

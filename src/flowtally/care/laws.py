@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from flowtally.balance import burn_pools, units_of
+from flowtally.answers.account_balance import burn_pools, units_of
+from flowtally.answers.user_balance import burn_funded
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.burndown import Balance
@@ -25,7 +26,6 @@ from flowtally.ledger import audit, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.users import User, read_user
-from flowtally.purses import burn_funded
 from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
 from flowtally.usage.sums_audit import SumsAudit, Used
 

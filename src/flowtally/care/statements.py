@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.moment import Moment
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.errors import FlowtallyError
@@ -24,7 +25,6 @@ from flowtally.ledger import periods, pools, sums_audit
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.periods import Period
 from flowtally.ledger.pools import Pools
-from flowtally.moment import Moment
 from flowtally.protocol import BalanceAnswer, PeriodStatement
 from flowtally.usage.store import UsageReader, Where
 from flowtally.usage.sums_audit import Part, SumsAudit, Used

@@ -8,7 +8,7 @@ An allocation may end: at `expires_at` the user's grant expires, as any grant do
 there. The account's draw knows no end: it bought a life, and nothing of what has ended comes back (decision 0048).
 
 Whether the account's balance covers an allocation, and how much of one is unspent, follow from usage, which the ledger
-does not know: callers say, in the same write transaction (`flowtally.funding`).
+does not know: callers say, in the same write transaction (`flowtally.funding.user_funds`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ to whoever redeemed it; or revoked, which returns the draw from its beginning, a
 never edited. Codes come here as `codes` keeps them.
 
 Whether the issuer's balance covers what it sets aside follows from usage, which the ledger does not know: callers say,
-in the same write transaction (`flowtally.vouchers`).
+in the same write transaction (`flowtally.funding.vouchers`).
 """
 
 from __future__ import annotations

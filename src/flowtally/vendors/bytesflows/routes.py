@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from flowtally import balance
+from flowtally.answers import account_balance
 from flowtally.api.call import Reply
 from flowtally.core import burndown
 from flowtally.core.edges import load_zone
@@ -114,7 +114,7 @@ def list_records(call: DialectCall, given: RecordsQuery) -> wire.Records:
 def paid_grants(call: DialectCall) -> list[Paid]:
     """All grants of the account that pay for bytes, burnt down as of now by one question to the usage store."""
     usage = call.usage
-    given, pools = balance.burn_pools(
+    given, pools = account_balance.burn_pools(
         call.tx, call.account, call.now, lambda where, edges: usage.sums(edges, where, _ALL)
     )
     burnt = {one.grant.id: one for pool in pools.values() if pool.unit == "bytes" for one in pool.balance.grants}

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from flowtally.answers.user_balance import burn_funded
 from flowtally.core.burndown import Balance
 from flowtally.ledger import names, roster, wallet, whitelist
 from flowtally.ledger.accounts import read_account
 from flowtally.ledger.roster import Managed
 from flowtally.ledger.whitelist import Entry
-from flowtally.purses import burn_funded
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors.base import DialectCall, Nothing
 from flowtally.vendors.ipfoxy import wire

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from flowtally import balance
+from flowtally.answers import account_balance
+from flowtally.answers.user_balance import burn_user
 from flowtally.core.burndown import Balance, GrantBalance
 from flowtally.core.errors import UnknownUser
 from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.users import User
-from flowtally.purses import burn_user
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors import figures
 from flowtally.vendors.base import DialectCall
@@ -62,7 +62,7 @@ def purses(call: DialectCall, subject: Subject) -> dict[str, Balance]:
         return call.usage.sums(edges, where, ("product",))
 
     if subject is None:
-        burnt = balance.burn_pools(call.tx, call.account, call.now, ask)[1]
+        burnt = account_balance.burn_pools(call.tx, call.account, call.now, ask)[1]
     elif subject.funded:
         account = accounts.read_account(call.tx, call.account)
         burnt = burn_user(call.tx, account, subject, call.now, ask).pools

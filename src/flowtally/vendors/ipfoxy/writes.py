@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from flowtally import funding
 from flowtally.auth import require_right
 from flowtally.core.errors import NameTaken
+from flowtally.funding import user_funds
 from flowtally.ledger import managed, whitelist
 from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.used_keys import use_key
@@ -138,7 +138,7 @@ def _is_new(call: DialectCall, key: str, *request: Any) -> bool:
 
 
 def _pass_on(call: DialectCall, user_id: str, flow: int, day: int) -> None:
-    funding.allocate(
+    user_funds.allocate(
         call.tx,
         call.usage,
         call.account,

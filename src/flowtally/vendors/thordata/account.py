@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import format_instant, load_zone, parse_instant
 from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.ledger.texts import MAX_INSTANT

@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final, Literal
 
+from flowtally.funding.vouchers import create_vouchers
 from flowtally.ledger import codes, vouchers
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.pools import DEFAULT_POOL
@@ -21,7 +22,6 @@ from flowtally.vendors.thordata.account import decimal
 from flowtally.vendors.thordata.asking import CreateCdk, ListCdk, OneCdk, texts
 from flowtally.vendors.thordata.parameters import Given
 from flowtally.vendors.thordata.wire import Cdk, CdkInfo, NewCodes, Written
-from flowtally.vouchers import create_vouchers
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)

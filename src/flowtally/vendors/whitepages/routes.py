@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from flowtally.answers.account_balance import make_balance
 from flowtally.api.call import Reply
-from flowtally.balance import make_balance
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
 from flowtally.vendors import figures

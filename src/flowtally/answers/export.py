@@ -20,15 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flowtally.answers.moment import Moment, latest
+from flowtally.answers.statement import harmless
 from flowtally.core.edges import load_zone, parse_bound, parse_instant
 from flowtally.core.errors import BadRange, MissingRows
 from flowtally.core.events import METERED
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
-from flowtally.moment import Moment, latest
 from flowtally.protocol import HeldEvent
-from flowtally.statement import harmless
 from flowtally.usage.store import Extent, Place, UsageReader, Where
 
 SLICE_ROWS: Final = 65_536

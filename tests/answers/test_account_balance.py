@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.conftest import NOW
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger import accounts, grants, pools

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from flowtally.answers.moment import Moment, show_moment
 from flowtally.core.edges import (
     Cut,
     begin_of_recent,
@@ -31,7 +32,6 @@ from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.asked import users_of
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
-from flowtally.moment import Moment, show_moment
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowtally.balance import cover_of
+from flowtally.answers.account_balance import cover_of
+from flowtally.answers.user_balance import burn_user
 from flowtally.ledger import accounts, allocations, draws, erasures, managed, users
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.erasures import Erasure
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.users import User
-from flowtally.purses import burn_user
 from flowtally.usage.store import BUCKET_MS, Part, Sum, UsageReader, Where
 
 

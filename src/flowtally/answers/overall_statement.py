@@ -12,16 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from flowtally.core.edges import calendar_edges, load_zone
-from flowtally.core.errors import BadRequest
-from flowtally.core.events import METERED
-from flowtally.ledger import accounts
-from flowtally.ledger.asked import users_anywhere
-from flowtally.ledger.database import Tx
-from flowtally.ledger.known import Known
-from flowtally.moment import Moment, show_moment
-from flowtally.protocol import Bucket, OverallUsageAnswer
-from flowtally.statement import (
+from flowtally.answers.moment import Moment, show_moment
+from flowtally.answers.statement import (
     DIMENSIONS,
     MAX_ROWS,
     Row,
@@ -35,6 +27,14 @@ from flowtally.statement import (
     the_range,
     total,
 )
+from flowtally.core.edges import calendar_edges, load_zone
+from flowtally.core.errors import BadRequest
+from flowtally.core.events import METERED
+from flowtally.ledger import accounts
+from flowtally.ledger.asked import users_anywhere
+from flowtally.ledger.database import Tx
+from flowtally.ledger.known import Known
+from flowtally.protocol import Bucket, OverallUsageAnswer
 from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
 
 ALL_DIMENSIONS: Final = ("account", *DIMENSIONS)

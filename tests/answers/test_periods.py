@@ -20,14 +20,14 @@ from msgspec.structs import asdict
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
-from flowtally import periods
+from flowtally.answers import periods
+from flowtally.answers.statement import total
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, BadRequest, Conflict, NotFound, PeriodOverlap
 from flowtally.ledger import accounts, grants
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import PeriodAnswer, PeriodDetailAnswer, ProductTotals, Totals
-from flowtally.statement import total
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import UsageStore, Where

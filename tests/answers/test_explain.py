@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tests.conftest import NOW
 from tests.usage.blocks import block
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.explain import LARGEST_SPANS, make_explanation, make_user_explanation
+from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.corrections import reference
 from flowtally.core.errors import BadRange, UnknownAccount, UnknownUser
-from flowtally.explain import LARGEST_SPANS, make_explanation, make_user_explanation
 from flowtally.ledger import accounts, allocations, grants, managed
 from flowtally.ledger.database import Ledger
 from flowtally.protocol import ExplainAnswer, PoolExplained
-from flowtally.purses import make_user_balance
 from flowtally.usage.memory import MemoryStore
 
 DAY = 86_400_000
@@ -309,7 +309,7 @@ def test_a_user_the_account_pays_for_has_no_purse_to_explain(book: Book) -> None
 
 def test_use_of_a_funded_user_is_not_the_accounts(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is paid from the user's own purse, so neither the figures nor the rows shown have it."""
-    monkeypatch.setattr("flowtally.balance.managed.funded_users", lambda tx, account: ("usr_f",))
+    monkeypatch.setattr("flowtally.answers.account_balance.managed.funded_users", lambda tx, account: ("usr_f",))
     book.give(100, 20)
     book.use(10, 60)
     book.use(9, 999, user="usr_f")

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from tests.conftest import NOW
 
-from flowtally import funding, purses
-from flowtally.balance import make_balance
+from flowtally.answers import user_balance
+from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.funding import user_funds
 from flowtally.ledger import accounts, grants, managed, users
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger
@@ -53,13 +54,13 @@ class World(msgspec.Struct):
 
     def allocate(self, user: str, amount: int, pool: str = "traffic", *, expires_at: int | None = None) -> Allocation:
         with self.ledger.begin() as tx:
-            return funding.allocate(
+            return user_funds.allocate(
                 tx, self.usage, "acme", user, amount, now=self.now, pool=pool, expires_at=expires_at
             )
 
     def take_back(self, user: str, allocation: str, amount: int | None = None) -> Allocation:
         with self.ledger.begin() as tx:
-            return funding.take_back(tx, self.usage, "acme", user, allocation, now=self.now, amount=amount)
+            return user_funds.take_back(tx, self.usage, "acme", user, allocation, now=self.now, amount=amount)
 
     def limit(self, user: str, limit: Limit | None) -> None:
         with self.ledger.begin() as tx:
@@ -68,7 +69,7 @@ class World(msgspec.Struct):
     def of(self, user: str, at: int | str | None = None) -> UserBalanceAnswer:
         at = parse_instant(at) if isinstance(at, str) else self.now if at is None else at
         with self.ledger.read() as tx:
-            return purses.make_user_balance(tx, self.usage, "acme", user, at)
+            return user_balance.make_user_balance(tx, self.usage, "acme", user, at)
 
     def account(self, at: int | None = None) -> PoolBalance:
         with self.ledger.read() as tx:
@@ -239,8 +240,8 @@ def test_deleting_a_funded_user_gives_back_what_is_unspent_and_keeps_what_is_spe
     world.now += 10
     world.use("fay", NOW + 1, 130)
     with world.ledger.begin() as tx:
-        gone = funding.delete_user(tx, world.usage, "acme", "fay", now=world.now)
-        assert funding.delete_user(tx, world.usage, "acme", gone.id, now=world.now) == gone
+        gone = user_funds.delete_user(tx, world.usage, "acme", "fay", now=world.now)
+        assert user_funds.delete_user(tx, world.usage, "acme", gone.id, now=world.now) == gone
     assert (world.account().left, world.account().drawn) == (870, 130)
     assert world.of(gone.id).pools["traffic"].spent == 130
     with pytest.raises(Conflict, match="was deleted"):
@@ -264,7 +265,7 @@ def test_a_deleted_user_keeps_what_use_dated_after_now_has_spent(world: World) -
     world.allocate("fay", 300)
     world.use("fay", NOW + 60_000, 120)
     with world.ledger.begin() as tx:
-        gone = funding.delete_user(tx, world.usage, "acme", "fay", now=world.now)
+        gone = user_funds.delete_user(tx, world.usage, "acme", "fay", now=world.now)
     assert world.of(gone.id, NOW + 60_001).pools["traffic"].overage == 0
     assert world.account().left == 880
 
@@ -289,7 +290,7 @@ def test_a_user_of_another_account_is_unknown(world: World) -> None:
             with pytest.raises(UnknownUser):
                 ask(user)
     with pytest.raises(UnknownAccount), world.ledger.read() as tx:
-        purses.make_user_balance(tx, world.usage, "nobody", "fay", NOW)
+        user_balance.make_user_balance(tx, world.usage, "nobody", "fay", NOW)
     for at in (0, -1):
         with pytest.raises(BadRange):
             world.of("ann", at)
@@ -340,7 +341,7 @@ def test_nothing_comes_back_of_an_allocation_that_has_ended_not_even_when_its_us
     assert refused.value.extra["left"] == 0
     assert world.take_back("fay", ending.id).returned == 0
     with world.ledger.begin() as tx:
-        gone = funding.delete_user(tx, world.usage, "acme", "fay", now=world.now)
+        gone = user_funds.delete_user(tx, world.usage, "acme", "fay", now=world.now)
     assert [(one.id, one.returned) for one in world.of(gone.id).allocations] == [(ending.id, 0), (staying.id, 50)]
     assert (world.account().left, world.account().drawn) == (700, 300)
 

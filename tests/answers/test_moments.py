@@ -14,11 +14,11 @@ from tests.conftest import NOW
 from tests.usage.blocks import block
 from tests.world.world import DAY, World
 
+from flowtally.answers.moment import Moment, Moments
 from flowtally.api.operation import OPERATIONS
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotYet
 from flowtally.ledger import installation
-from flowtally.moment import Moment, Moments
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Commit
 

@@ -7,7 +7,7 @@ itself to the ledger, the quota rule to `burndown`.
 
 from __future__ import annotations
 
-from flowtally.balance import cover_of
+from flowtally.answers.account_balance import cover_of
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import LimitReached
 from flowtally.ledger import accounts, codes, draws, vouchers

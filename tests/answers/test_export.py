@@ -17,13 +17,13 @@ from tests.conftest import NOW, Client, token_of
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
-from flowtally import export
+from flowtally.answers import export
+from flowtally.answers.export import SCHEMA, Format, plan_export, write_export
+from flowtally.answers.statement import Question, make_statement
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, MissingRows, UnknownAccount
-from flowtally.export import SCHEMA, Format, plan_export, write_export
 from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger
-from flowtally.statement import Question, make_statement
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.memory import MemoryStore

@@ -17,16 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import burndown_model
 
-from flowtally import funding, purses
-from flowtally.balance import make_balance
+from flowtally.answers import user_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.moment import Moment, latest
+from flowtally.answers.statement import Question, make_statement
 from flowtally.core.burndown import Draw, Grant
 from flowtally.core.edges import second_of
 from flowtally.core.errors import Conflict, NotCovered
+from flowtally.funding import user_funds
 from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.ledger.database import Ledger
-from flowtally.moment import Moment, latest
 from flowtally.protocol import PoolBalance
-from flowtally.statement import Question, make_statement
 from flowtally.usage.memory import MemoryStore
 
 NAMES = ("ann", "fay", "guy")  # ann is not funded: the account pays
@@ -98,7 +99,7 @@ class World:
     def try_to_allocate(self, user: str, amount: int, ends: int | None) -> tuple[bool, object]:
         try:
             with self.ledger.begin() as tx:
-                funding.allocate(tx, self.usage, "acme", self.ids[user], amount, now=self.now, expires_at=ends)
+                user_funds.allocate(tx, self.usage, "acme", self.ids[user], amount, now=self.now, expires_at=ends)
         except NotCovered as refused:
             return False, refused.extra["left"]
         except Conflict:
@@ -122,7 +123,7 @@ class World:
             account = make_balance(tx, self.usage, "acme", at, moment)
             told += [account.pools, account.grants]
             for user_id in (*self.funded, self.ids["ann"]):
-                found = purses.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
+                found = user_balance.make_user_balance(tx, self.usage, "acme", user_id, at, moment)
                 told += [found.pools, found.allocations, found.limit]
                 asked = Question("acme", "1970-01-01", "1970-01-02", bucket="total", user_ids=(user_id,))
                 told.append(make_statement(tx, self.usage, asked, self.now, moment).total)
@@ -131,7 +132,7 @@ class World:
     def delete(self, user: str) -> None:
         before = self.overages(self.ids[user])
         with self.ledger.begin() as tx:
-            funding.delete_user(tx, self.usage, "acme", self.ids[user], now=self.now)
+            user_funds.delete_user(tx, self.usage, "acme", self.ids[user], now=self.now)
         assert self.purse(self.ids[user], self.now + AHEAD + 1).left == 0
         assert self.overages(self.ids[user]) == before
 
@@ -142,7 +143,7 @@ class World:
     def purse(self, user_id: str, at: int | None = None) -> PoolBalance:
         with self.ledger.read() as tx:
             at = self.now if at is None else at
-            return purses.make_user_balance(tx, self.usage, "acme", user_id, at).pools["traffic"]
+            return user_balance.make_user_balance(tx, self.usage, "acme", user_id, at).pools["traffic"]
 
     def overages(self, user_id: str) -> list[int]:
         """What the purse does not cover now and at every later instant that is known of."""
@@ -186,15 +187,15 @@ def take_back(world: World, which: int, amount: int | None) -> None:
         return
     one = made[which]
     with world.ledger.read() as tx:
-        before = purses.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
-        at_last = purses.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
+        before = user_balance.make_user_balance(tx, world.usage, "acme", one.user_id, world.now)
+        at_last = user_balance.make_user_balance(tx, world.usage, "acme", one.user_id, world.now + AHEAD + 1)
     overages = world.overages(one.user_id)
     shown = next(shown for shown in at_last.allocations if shown.id == one.id)
     ended = one.expires_at is not None and one.expires_at <= world.now
     unspent = 0 if ended else (shown.left or 0) + (shown.expired or 0)  # what has ended does not come back
     refusal = pytest.raises(NotCovered) if (amount or 0) > unspent else contextlib.nullcontext()
     with refusal, world.ledger.begin() as tx:
-        funding.take_back(tx, world.usage, "acme", one.user_id, one.id, now=world.now, amount=amount)
+        user_funds.take_back(tx, world.usage, "acme", one.user_id, one.id, now=world.now, amount=amount)
     back = 0 if (amount or 0) > unspent else unspent if amount is None else amount
     purse, after = before.pools["traffic"], world.purse(one.user_id)
     assert after.left == purse.left - back

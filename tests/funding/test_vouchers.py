@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from tests.burndown_model import balance as told_by_the_model
 from tests.conftest import NOW
 
-from flowtally import funding, vouchers
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.explain import make_explanation
+from flowtally.answers.moment import Moment, latest
 from flowtally.core.burndown import Draw, Grant
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import Conflict, LimitReached, NotCovered, UnknownAccount
-from flowtally.explain import make_explanation
+from flowtally.funding import user_funds, vouchers
 from flowtally.ledger import accounts, codes, draws, grants, managed
 from flowtally.ledger import vouchers as ledger
 from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.vault import Vault
 from flowtally.ledger.vouchers import Voucher
-from flowtally.moment import Moment, latest
 from flowtally.protocol import PoolBalance
 from flowtally.usage.memory import MemoryStore
 
@@ -54,7 +54,7 @@ class World(msgspec.Struct):
 
     def allocate(self, amount: int) -> Allocation:
         with self.ledger.begin() as tx:
-            return funding.allocate(tx, self.usage, "acme", "fay", amount, now=self.now)
+            return user_funds.allocate(tx, self.usage, "acme", "fay", amount, now=self.now)
 
     def use(self, amount: int, time: int) -> None:
         row = {"series": "metered", "account": "acme", "user": "", "bytes_up": 0, "bytes_down": amount}

@@ -22,6 +22,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
+from flowtally.answers.moment import Moment, show_moment
 from flowtally.core import burndown, never_paid
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.never_paid import Beginning
@@ -30,7 +31,6 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.draws import Draw
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
-from flowtally.moment import Moment, show_moment
 from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
 from flowtally.usage.store import Sum, UsageReader, Where
 

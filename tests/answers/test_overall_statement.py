@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.overall import keep_top
-from flowtally.statement import total
+from flowtally.answers.overall_statement import keep_top
+from flowtally.answers.statement import total
 from flowtally.usage.store import Sum
 
 sums = st.lists(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.usage.blocks import block
 
-from flowtally.changes import BEGINNING, KIND, Place, make_changes
+from flowtally.answers.changes import BEGINNING, KIND, Place, make_changes
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRange, CursorGone

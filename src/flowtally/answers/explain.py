@@ -15,7 +15,9 @@ from typing import Final
 
 import msgspec
 
-from flowtally.balance import Burnt, burn_pools, oldest, show_grant, show_never_paid, show_pool
+from flowtally.answers.account_balance import Burnt, burn_pools, oldest, show_grant, show_never_paid, show_pool
+from flowtally.answers.moment import Moment, show_moment
+from flowtally.answers.user_balance import burn_user, grant_of
 from flowtally.core import burndown
 from flowtally.core.corrections import referred
 from flowtally.core.edges import format_instant
@@ -23,7 +25,6 @@ from flowtally.ledger import accounts, pools, users
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import Grant
 from flowtally.ledger.pools import Pools
-from flowtally.moment import Moment, show_moment
 from flowtally.protocol import (
     AsOf,
     Behind,
@@ -35,7 +36,6 @@ from flowtally.protocol import (
     SpanExplained,
     Unpaid,
 )
-from flowtally.purses import burn_user, grant_of
 from flowtally.usage.store import Part, Row, Sum, UsageReader, Where
 
 LARGEST_SPANS: Final = 5  # of each pool, with rows shown

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import structs
 
-from flowtally.balance import Asking, Burnt, Purses, burn_purses, show_never_paid, show_pool, units_of
+from flowtally.answers.account_balance import Asking, Burnt, Purses, burn_purses, show_never_paid, show_pool, units_of
+from flowtally.answers.limits import limit_state, window_at
+from flowtally.answers.moment import Moment, show_moment
 from flowtally.core import burndown
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.errors import BadRange
@@ -22,8 +24,6 @@ from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
 from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
 from flowtally.ledger.users import User
-from flowtally.limits import limit_state, window_at
-from flowtally.moment import Moment, show_moment
 from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from flowtally.balance import make_balance
+from flowtally.answers.account_balance import make_balance
+from flowtally.answers.moment import Moment, latest, show_moment
+from flowtally.answers.statement import total
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import calendar_edges, format_instant, load_zone, parse_bound
 from flowtally.core.errors import BadRange, BadRequest
@@ -28,7 +30,6 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.pages import walk_of
 from flowtally.ledger.periods import ClosedSpan, Period
 from flowtally.ledger.pools import Pools
-from flowtally.moment import Moment, latest, show_moment
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,
@@ -41,7 +42,6 @@ from flowtally.protocol import (
     PoolTotals,
     ProductTotals,
 )
-from flowtally.statement import total
 from flowtally.usage.store import MAX_BLOCK, BlockSum, Sum, UsageReader, Where
 
 _CHANGES = "period changes"
