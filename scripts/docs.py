@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import get_args
 
 from flowtally.api import application  # noqa: F401  importing it declares the operations
-from flowtally.api.metrics import listed
-from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.api.reference import codes
 from flowtally.cli.app import EXIT_CODES, helps
 from flowtally.config import Setting, settings
 from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
+from flowtally.web.metrics import listed
+from flowtally.web.operation import OPERATIONS, Operation
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 MADE = "<!-- Made by scripts/docs.py from {source}: change it there, then `make docs`. -->\n\n"
@@ -86,7 +86,7 @@ def metrics_page() -> str:
     for name, kind, labels, meaning in listed():
         shown = ", ".join(f"`{label}`" for label in filter(None, labels.split(", ")))
         lines.append(f"| `{name}` | {kind} | {shown} | {cell(meaning)} |")
-    return MADE.format(source="`api/metrics.py` and `api/figures.py`") + "\n".join(lines) + "\n"
+    return MADE.format(source="`web/metrics.py` and `web/metric_names.py`") + "\n".join(lines) + "\n"
 
 
 def errors_page() -> str:

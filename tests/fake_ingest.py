@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from flowtally.api.house import InThread
 from flowtally.core import errors
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import parse_instant
@@ -41,6 +40,7 @@ from flowtally.protocol import (
     SourceDetail,
 )
 from flowtally.usage.memory import MemoryStore
+from flowtally.web.services import InThread
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ import httpx
 import jsonschema_rs
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.api.openapi import describe
-from flowtally.api.operation import OPERATIONS
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
+from flowtally.web.openapi import describe
+from flowtally.web.operation import OPERATIONS
 
 JSON: Final = ("application/json", "application/problem+json")
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

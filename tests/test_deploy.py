@@ -22,10 +22,10 @@ from tests.caddy import CADDY, caddy
 from tests.live import Live, live_server
 from tests.nginx import NGINX, Nginx, nginx
 
-from flowtally.api.access import MAX_HEAD_BYTES
-from flowtally.api.operation import OPERATIONS
 from flowtally.config import load_config
 from flowtally.server import HEADER_READ_MS
+from flowtally.web.access import MAX_HEAD_BYTES
+from flowtally.web.operation import OPERATIONS
 
 PAGE = (Path(__file__).parent.parent / "docs/deploy.md").read_text()
 [CONFIGURATION] = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

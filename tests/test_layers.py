@@ -20,7 +20,7 @@ HOMES = {
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
     "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.answers.arrow", "flowtally.answers.export"),
-    "litestar": ("flowtally.api", "flowtally.server", "flowtally.vendors.serving"),
+    "litestar": ("flowtally.web", "flowtally.api", "flowtally.server", "flowtally.vendors.serving"),
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),
     "multipart": ("flowtally.vendors.reading",),

@@ -21,7 +21,7 @@ from tests.live import STOP_S, clean_environment, live_server
 from tests.nginx import free_port
 
 from flowtally.agents.watch import metrics as agent
-from flowtally.api.metrics import listed
+from flowtally.web.metrics import listed
 
 PAGE = (Path(__file__).parent.parent / "docs/deploy.md").read_text()
 UNITS = dict(re.findall(r"^```ini\n# /etc/systemd/system/(\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))

@@ -22,12 +22,12 @@ from tests.live import Live, clean_environment, live_server
 from tests.postgres import Postgres, postgres
 from tests.test_start import EVENT, FIRST, asking, flowtally
 
-from flowtally.api.house import House
 from flowtally.config import load_config
 from flowtally.core.errors import LeaseLost
 from flowtally.ledger import accounts, credentials, lease
 from flowtally.server import ledger_measures, open_house
 from flowtally.usage.memory import MemoryStore
+from flowtally.web.services import House
 
 __all__ = ["postgres"]  # a fixture, found by name
 

@@ -30,18 +30,6 @@ from litestar import Litestar
 
 from flowtally.answers.moment import Moments
 from flowtally.api.application import Lifespan, build_application
-from flowtally.api.crowd import Crowd
-from flowtally.api.exports import Exports
-from flowtally.api.guesses import Guesses
-from flowtally.api.house import EventsDoor, House
-from flowtally.api.lanes import Lanes
-from flowtally.api.logs import set_up_logs
-from flowtally.api.metrics import Metrics
-from flowtally.api.places import Places
-from flowtally.api.room import BodyRoom
-from flowtally.api.shares import Rule, Shares
-from flowtally.api.weights import Weights
-from flowtally.auth import Doorkeeper
 from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
@@ -57,6 +45,18 @@ from flowtally.usage.store import UsageStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
+from flowtally.web.auth import Doorkeeper
+from flowtally.web.capacity.body_budget import BodyRoom
+from flowtally.web.capacity.crowd import Crowd
+from flowtally.web.capacity.exports import Exports
+from flowtally.web.capacity.guesses import Guesses
+from flowtally.web.capacity.lanes import Lanes
+from flowtally.web.capacity.places import Places
+from flowtally.web.capacity.shares import Rule, Shares
+from flowtally.web.capacity.weights import Weights
+from flowtally.web.logs import set_up_logs
+from flowtally.web.metrics import Metrics
+from flowtally.web.services import EventsDoor, House
 
 BACKLOG: Final = 1024  # connections the system keeps waiting
 HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until a head is whole

@@ -15,12 +15,12 @@ from tests.usage.blocks import block
 from tests.world.world import DAY, World
 
 from flowtally.answers.moment import Moment, Moments
-from flowtally.api.operation import OPERATIONS
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotYet
 from flowtally.ledger import installation
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Commit
+from flowtally.web.operation import OPERATIONS
 
 ACME = "/v1/accounts/acme"
 FAY = f"{ACME}/users/fay"

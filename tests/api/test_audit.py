@@ -8,7 +8,7 @@ from typing import Any
 from tests.conftest import Client, token_of
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.api.operation import OPERATIONS
+from flowtally.web.operation import OPERATIONS
 
 # Not recorded: every one of them has a receipt.
 RECEIPTS = {"/v1/events", "/v1/readings", "/v1/radius/accounting"}

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import update
 from tests.conftest import NOW, Client, Clock, token_of
 
-from flowtally.api import house
-from flowtally.api.forwarded import caller_of
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unavailable
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.tables import credentials as credentials_table
 from flowtally.ledger.trail import Actor
+from flowtally.web import services
+from flowtally.web.forwarded import caller_of
 
 
 def test_secrets_are_answered_once(client: Client, acme: str) -> None:
@@ -278,7 +278,7 @@ def test_uses_that_cannot_be_written_are_kept_for_the_next_time(client: Client, 
 @pytest.fixture
 def proxied(make_client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> Client:
     """Behind a proxy of ours at 203.0.113.9, which tells the caller's address: the test client itself has none."""
-    monkeypatch.setattr(house, "caller_of", lambda _, *rest: caller_of("203.0.113.9", *rest))
+    monkeypatch.setattr(services, "caller_of", lambda _, *rest: caller_of("203.0.113.9", *rest))
     return make_client(trusted_proxies="203.0.113.0/24")
 
 

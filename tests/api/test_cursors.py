@@ -13,7 +13,6 @@ from tests.fake_ingest import FakeIngest
 from tests.usage.blocks import block
 
 from flowtally.api import application  # noqa: F401 - declares all operations
-from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.core import tokens
 from flowtally.core.counters import Run, Standing
 from flowtally.core.cursors import Walk
@@ -24,6 +23,7 @@ from flowtally.keys.store import Keys, Moved
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import bind
 from flowtally.usage.memory import MemoryStore
+from flowtally.web.operation import OPERATIONS, Operation
 
 DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.api.exports import Exports
 from flowtally.config import load_config
 from flowtally.core.errors import FlowtallyError, Overloaded, TooManyExports
 from flowtally.ledger.credentials import Credential
+from flowtally.web.capacity.exports import Exports
 
 _names = count(1)
 

@@ -19,12 +19,12 @@ from tests.postgres import Postgres, postgres
 from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, assert_refused
 
-from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.config import load_config
 from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.server import create_app
 from flowtally.usage.memory import MemoryStore
+from flowtally.web.operation import OPERATIONS, Operation
 
 __all__ = ["postgres"]
 

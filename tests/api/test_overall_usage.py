@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.api.test_error_shape import assert_problem
 from tests.conftest import NOW, Client
 from tests.usage.blocks import block
+from tests.web.test_error_shape import assert_problem
 
 from flowtally.answers.moment import Moment
 from flowtally.core.edges import format_instant, parse_instant

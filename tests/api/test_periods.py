@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api.test_error_shape import assert_problem
 from tests.conftest import Client, send, token_of
+from tests.web.test_error_shape import assert_problem
 
 PATH = "/v1/accounts/acme/periods"
 TENTH = {"from": "2026-03-10", "to": "2026-03-11"}

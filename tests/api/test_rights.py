@@ -9,11 +9,11 @@ import pytest
 from tests.conftest import Client, send, token_of
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.config import Config
 from flowtally.core.rights import INSTALLATION, PRESETS, SENDING, Right
 from flowtally.protocol import CredentialRequest
 from flowtally.vendors import VENDORS
+from flowtally.web.operation import OPERATIONS, Operation
 
 # i: ingest, a: account, m: manage, A: admin. Changing a line changes what keys that are in use may do.
 WHO_MAY = """

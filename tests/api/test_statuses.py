@@ -17,8 +17,8 @@ from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.api.operation import OPERATIONS
 from flowtally.vendors.base import Dialect, Route
+from flowtally.web.operation import OPERATIONS
 
 TABLE = Path(__file__).parents[2] / "docs" / "statuses.md"
 Status = Literal["active", "suspended", "closed", "erased"]  # what is erased is closed, too

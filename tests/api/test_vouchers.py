@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 from tests.conftest import NOW, Client, Clock, token_of
 
-from flowtally.api.guesses import WINDOW_MS, WRONG, Guesses
 from flowtally.core.errors import RateLimited
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.tables import idempotency, metadata
+from flowtally.web.capacity.guesses import WINDOW_MS, WRONG, Guesses
 
 PATH = "/v1/accounts/acme/vouchers"
 

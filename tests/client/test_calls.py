@@ -14,10 +14,10 @@ import zstandard
 
 from flowtally import protocol as p
 from flowtally.api.application import MODULES
-from flowtally.api.operation import OPERATIONS
 from flowtally.client import ApiError, AsyncClient, Client, Unreachable, calls
 from flowtally.client.wire import retry_after_s
 from flowtally.core.errors import ConfigError, FlowtallyError
+from flowtally.web.operation import OPERATIONS
 
 T = TypeVar("T")
 TOKEN = "ft_very-secret"

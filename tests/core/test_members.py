@@ -14,13 +14,13 @@ import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.agents.formats.cloudevents import read_line
 from flowtally.agents.reading import Reading as LogReading
 from flowtally.agents.reading import Unreadable as LogUnreadable
-from flowtally.api.operation import OPERATIONS, Operation
 from flowtally.core.errors import MalformedBody, TooLarge
 from flowtally.core.members import Repeated, count_members, find_repeated, find_repeated_in
 from flowtally.core.readings import MAX_READINGS, Reading
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.counting import count_names
 from flowtally.ingest.reading_body import Unreadable, decode_readings
+from flowtally.web.operation import OPERATIONS, Operation
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from flowtally import auth
 from flowtally.core import rights
 from flowtally.core.errors import Forbidden
 from flowtally.core.rights import ALL, INSTALLATION, MEANINGS, OF_ACCOUNTS, PRESETS, Right, Scope
 from flowtally.ledger.credentials import Credential
+from flowtally.web import auth
 
 ACCOUNTS = ("acme", "beta")
 NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32", "2001:db8::1")

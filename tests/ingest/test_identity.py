@@ -16,7 +16,6 @@ from tests.conftest import NOW, Clock
 from tests.ingest.conftest import Death, named
 from tests.test_start import seen
 
-from flowtally.api.house import House
 from flowtally.config import Config, load_config
 from flowtally.core.errors import (
     Damage,
@@ -35,6 +34,7 @@ from flowtally.ledger.installation import Installation, State
 from flowtally.server import open_house
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Identity
+from flowtally.web.services import House
 
 A, A_LATER, B = Identity("ins_a", "gen_1"), Identity("ins_a", "gen_2"), Identity("ins_b", "gen_3")
 NEW: Any = None

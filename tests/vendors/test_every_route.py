@@ -19,8 +19,6 @@ from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.api.logs import set_up_logs
-from flowtally.api.operation import OPERATIONS
 from flowtally.config import Config
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unavailable
@@ -30,6 +28,8 @@ from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect, Route
+from flowtally.web.logs import set_up_logs
+from flowtally.web.operation import OPERATIONS
 
 NATIVE_READS = [
     op.path

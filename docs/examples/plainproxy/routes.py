@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Reply
 from flowtally.core.edges import first_instant, load_zone
 from flowtally.core.errors import BadRequest, FlowtallyError, Unauthenticated
 from flowtally.vendors import base, figures
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Route, Secrets, declaring
+from flowtally.web.call import Reply
 
 from . import wire
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_if_any, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
 from flowtally.ledger import accounts
 from flowtally.ledger.accounts import Account
 from flowtally.ledger.pages import Page
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = AccountAnswer(
     "acme", "Acme Ltd", "Europe/Berlin", "active", "2026-03-01T00:00:00Z", "carry", "2026-03-01T09:30:00Z"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from flowtally.answers.user_balance import show_allocation
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import parse_if_any
 from flowtally.core.errors import (
     AccountSuspended,
@@ -21,6 +18,9 @@ from flowtally.funding import user_funds
 from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = AllocationAnswer(
     id="alc_0199f2c47b3a7c11a1f0b2c3d4e5f609",

@@ -45,15 +45,15 @@ from flowtally.api import (
     wallet,
     whitelist,
 )
-from flowtally.api.access import Access
-from flowtally.api.cors import Preflights
-from flowtally.api.heads import Heads
-from flowtally.api.openapi import describe
-from flowtally.api.operation import OPERATIONS, options, route
-from flowtally.api.paths import Paths
-from flowtally.api.problems import answer_problem
-from flowtally.api.schemas import Document
 from flowtally.core.errors import FlowtallyError
+from flowtally.web.access import Access
+from flowtally.web.cors import Preflights
+from flowtally.web.heads import Heads
+from flowtally.web.openapi import describe
+from flowtally.web.operation import OPERATIONS, options, route
+from flowtally.web.paths import Paths
+from flowtally.web.problems import answer_problem
+from flowtally.web.schemas import Document
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 

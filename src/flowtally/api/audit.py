@@ -7,9 +7,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import Cursor, Limit, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import Instant, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger.accounts import read_account
@@ -17,6 +14,9 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.recorded import Filter, Record, list_records
 from flowtally.protocol import AuditAnswer
 from flowtally.protocol.audit import By
+from flowtally.web.call import Call
+from flowtally.web.lists import Cursor, Limit, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = AuditAnswer(
     number=812,

@@ -10,12 +10,12 @@ from msgspec import Meta
 from flowtally.answers.account_balance import make_balance
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
-from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
-from flowtally.api.operation import operation
 from flowtally.core.edges import Instant, parse_instant
 from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
 from flowtally.protocol import BalanceAnswer, PoolBalance
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 
 class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

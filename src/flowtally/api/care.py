@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.care import backup
 from flowtally.care.care import Figures
 from flowtally.care.job import Status
@@ -25,6 +23,8 @@ from flowtally.protocol import (
     MachineCheck,
     VerifyAnswer,
 )
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 BEGUN = VerifyAnswer("running", started_at="2026-03-15T12:00:00Z")
 FOUND = VerifyAnswer(

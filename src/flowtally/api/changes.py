@@ -7,16 +7,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally import auth
 from flowtally.answers.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import Instant
 from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount
 from flowtally.ledger import accounts
 from flowtally.ledger.installation import read_installation
 from flowtally.protocol import Change, ChangesAnswer
+from flowtally.web import auth
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 
 class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_instant, load_zone
 from flowtally.core.errors import AccountSuspended, CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
 from flowtally.ledger import accounts, check_ins
 from flowtally.ledger.check_ins import CheckIn, Reward
 from flowtally.ledger.pages import Page
 from flowtally.protocol import CheckInAnswer
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = CheckInAnswer(
     account="acme",

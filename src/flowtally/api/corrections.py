@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from flowtally.api.bodies import WRITER_ERRORS, read_body
-from flowtally.api.call import Call
-from flowtally.api.inputs import NoQuery
-from flowtally.api.operation import AnyRequest, operation
 from flowtally.core.corrections import Correction, Quantities
 from flowtally.core.errors import NotAsExpected
 from flowtally.ledger.trail import ids
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
+from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.call import Call
+from flowtally.web.inputs import NoQuery
+from flowtally.web.operation import AnyRequest, operation
 
 EXAMPLES = [
     {

@@ -6,10 +6,6 @@ import functools
 
 import msgspec
 
-from flowtally import auth
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core import rights
 from flowtally.core.edges import format_if_any, format_instant, parse_if_any
 from flowtally.core.errors import (
@@ -26,6 +22,10 @@ from flowtally.ledger import credentials, revived, rotation
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.pages import Page
 from flowtally.protocol import ConfirmAnswer, CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
+from flowtally.web import auth
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = CredentialAnswer(
     id="crd_0199f2c47b3a7c11",

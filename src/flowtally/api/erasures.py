@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.care.erasing import Finished
 from flowtally.care.job import Status
 from flowtally.core.edges import format_if_any, format_instant
@@ -17,6 +15,8 @@ from flowtally.ledger.erased_accounts import AccountErasure
 from flowtally.ledger.erasures import Erasure
 from flowtally.ledger.users import erased_name
 from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 ASKED = ErasureAnswer("acme", ID, erased_name(ID), "pending", "2026-03-15T12:00:00Z")

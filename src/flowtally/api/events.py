@@ -8,11 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import WRITER_ERRORS, read_body
-from flowtally.api.call import Call, Reply
-from flowtally.api.inputs import ANY_TEXT
-from flowtally.api.operation import AnyRequest, operation
-from flowtally.api.problems import HELD
 from flowtally.core.errors import (
     AtomicRefused,
     EventConflict,
@@ -24,6 +19,11 @@ from flowtally.core.errors import (
     SequenceGap,
 )
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
+from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.call import Call, Reply
+from flowtally.web.inputs import ANY_TEXT
+from flowtally.web.operation import AnyRequest, operation
+from flowtally.web.problems import HELD
 
 PLAIN = {
     "source": "gateway-1",

@@ -10,9 +10,7 @@ from msgspec import Meta
 from flowtally.answers.explain import DEFAULT_TOP, MAX_TOP, make_explanation, make_user_explanation
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
-from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
-from flowtally.api.operation import operation
 from flowtally.core.edges import Instant, parse_instant
 from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
 from flowtally.protocol import (
@@ -24,6 +22,8 @@ from flowtally.protocol import (
     PoolExplained,
     SpanExplained,
 )
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 
 class ExplainQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

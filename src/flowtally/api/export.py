@@ -10,10 +10,6 @@ from msgspec import Meta
 
 from flowtally.answers.export import Format, plan_export, write_export, write_held
 from flowtally.api.as_of import AsOfText
-from flowtally.api.call import Call, Streaming
-from flowtally.api.media import choose
-from flowtally.api.operation import operation
-from flowtally.api.weights import of_export
 from flowtally.core.edges import DateOrInstant
 from flowtally.core.errors import (
     AsOfGone,
@@ -30,6 +26,10 @@ from flowtally.core.events import METERED
 from flowtally.ledger import accounts
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.protocol import HeldEvent, HeldFilter
+from flowtally.web.call import Call, Streaming
+from flowtally.web.capacity.weights import of_export
+from flowtally.web.media import choose
+from flowtally.web.operation import operation
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"

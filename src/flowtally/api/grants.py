@@ -7,15 +7,15 @@ from typing import Annotated
 from msgspec import Meta
 
 from flowtally.answers.account_balance import show_grant
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
 from flowtally.funding.user_funds import require_countable
 from flowtally.ledger import grants
 from flowtally.ledger.pages import Page
 from flowtally.protocol import GrantAnswer, GrantRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = GrantAnswer(
     id="grn_0199f2c47b3a7c11a1f0b2c3d4e5f607",

@@ -9,17 +9,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from flowtally import auth
-from flowtally.api.call import JSON, Reply
-from flowtally.api.forwarded import BY_PROXIES
-from flowtally.api.house import House
-from flowtally.api.metrics import MEDIA_TYPE
-from flowtally.api.operation import AnyRequest, operation, who_asks
-from flowtally.api.problems import ITS_SECURITY
 from flowtally.api.reference import serving
 from flowtally.core.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger import credentials
 from flowtally.usage.store import Where
+from flowtally.web import auth
+from flowtally.web.call import JSON, Reply
+from flowtally.web.forwarded import BY_PROXIES
+from flowtally.web.metrics import MEDIA_TYPE
+from flowtally.web.operation import AnyRequest, operation, who_asks
+from flowtally.web.problems import ITS_SECURITY
+from flowtally.web.services import House
 
 HOW_TO_READ: Final = (
     "Send a token that has the right metrics:read as `Authorization: Bearer <token>`. "

@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import Cursor, Limit
-from flowtally.api.operation import AnyRequest, Listed, operation
 from flowtally.core.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
 from flowtally.core.events import MAX_SEQUENCE
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
+from flowtally.web.call import Call
+from flowtally.web.lists import Cursor, Limit
+from flowtally.web.operation import AnyRequest, Listed, operation
 
 EXAMPLE = HeldEvent(
     source="squid-1",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.core.errors import NotFound, UnknownUser
 from flowtally.ledger import managed, users
 from flowtally.protocol import PasswordAnswer
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 

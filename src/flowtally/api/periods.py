@@ -8,10 +8,7 @@ from flowtally.answers.periods import read_open_period as read_open
 from flowtally.answers.periods import read_period as read
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfQuery, AsOfText
-from flowtally.api.call import Call
 from flowtally.api.grants import EXAMPLE as GRANT
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.errors import (
     AsOfGone,
     BadRange,
@@ -40,6 +37,9 @@ from flowtally.protocol import (
     ProductTotals,
     Totals,
 )
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = PeriodAnswer(
     id="per_0199f2c47b3a7c11a1f0b2c3d4e5f608",

@@ -6,15 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import plans
 from flowtally.ledger.pages import Page
 from flowtally.ledger.plans import Plan
 from flowtally.protocol import PlanAnswer, PlanRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = PlanAnswer(
     id="month-100",

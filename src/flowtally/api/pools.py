@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flowtally.api.call import Call
-from flowtally.api.operation import Listed, operation
 from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import pools
 from flowtally.ledger.pages import Page
 from flowtally.ledger.pools import Pools
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductAnswer, ProductRequest
+from flowtally.web.call import Call
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = PoolAnswer("mobile", "bytes", ["mobile"])
 

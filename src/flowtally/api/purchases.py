@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
 from flowtally.ledger import purchases
 from flowtally.ledger.pages import Page
 from flowtally.ledger.purchases import Purchase
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = PurchaseAnswer(
     id="ord_0199f2c47b3a7c11a1f0b2c3d4e5f60c",

@@ -13,15 +13,15 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import WRITER_ERRORS, read_body
-from flowtally.api.call import JSON, Call, Reply
-from flowtally.api.inputs import check_known
-from flowtally.api.operation import AnyRequest, operation
 from flowtally.core.edges import load_zone
 from flowtally.core.errors import MalformedBody, UnknownZone, Unprocessable, UnsupportedMedia
 from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.radius import Asked, attributes_of, reading_of
 from flowtally.core.readings import MAX_INTERVAL_S, Reading
+from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.call import JSON, Call, Reply
+from flowtally.web.inputs import check_known
+from flowtally.web.operation import AnyRequest, operation
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a packet has 4 KiB
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]

@@ -8,17 +8,17 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.bodies import WRITER_ERRORS, read_body
-from flowtally.api.call import Call, Reply
-from flowtally.api.inputs import ANY_TEXT
-from flowtally.api.lists import Cursor, Limit
-from flowtally.api.operation import AnyRequest, Listed, operation
-from flowtally.api.problems import HELD
 from flowtally.core.corrections import Quantities
 from flowtally.core.errors import NotFound
 from flowtally.core.readings import Reading
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
+from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.call import Call, Reply
+from flowtally.web.inputs import ANY_TEXT
+from flowtally.web.lists import Cursor, Limit
+from flowtally.web.operation import AnyRequest, Listed, operation
+from flowtally.web.problems import HELD
 
 USUAL: Final = frozenset({"", "no_change"})  # what is not notable of a reading that is not refused
 READING = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.care.job import Status
 from flowtally.care.retention import Rolled, Run
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict
 from flowtally.ledger.trail import note
 from flowtally.protocol import RetentionAnswer, RetentionRequest, RolledMonth
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 BEGUN = RetentionAnswer("running", 400, started_at="2026-03-15T12:00:00Z", step="roll up", done=2, total=9)
 DONE = RetentionAnswer(

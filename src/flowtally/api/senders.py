@@ -6,15 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, UnknownAccount, Unprocessable
 from flowtally.ledger import senders
 from flowtally.ledger.pages import Page
 from flowtally.ledger.senders import Sender
 from flowtally.protocol import SenderAnswer, SenderChange
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = SenderAnswer("snd_0199f2c47b3a7c13", None, "gateway 1", "2026-03-01T09:30:00Z")
 

@@ -8,9 +8,6 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import Cursor, Limit
-from flowtally.api.operation import AnyRequest, operation
 from flowtally.core.errors import BadRequest, NotFound, Settling
 from flowtally.ledger import senders
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
@@ -22,6 +19,9 @@ from flowtally.protocol import (
     SourceDetail,
     SourceHandOver,
 )
+from flowtally.web.call import Call
+from flowtally.web.lists import Cursor, Limit
+from flowtally.web.operation import AnyRequest, operation
 
 log = structlog.get_logger("flowtally.api")
 

@@ -7,13 +7,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.operation import operation
 from flowtally.core.errors import BadRequest
 from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import account_reason, not_your_account
 from flowtally.ledger import directory
 from flowtally.protocol import TakenAccount, TakenAccountsAnswer
+from flowtally.web.call import Call
+from flowtally.web.operation import operation
 
 MOST = 100
 

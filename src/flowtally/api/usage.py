@@ -14,11 +14,6 @@ from flowtally.answers.overall_statement import MAX_TOP, OverallQuestion, make_o
 from flowtally.answers.statement import Question, columns_of, make_statement, to_csv
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
-from flowtally.api.call import JSON, Call, Reply
-from flowtally.api.inputs import ANY_TEXT
-from flowtally.api.media import choose
-from flowtally.api.operation import operation
-from flowtally.api.weights import of_usage
 from flowtally.core.edges import DateOrInstant
 from flowtally.core.errors import (
     AsOfGone,
@@ -34,6 +29,11 @@ from flowtally.core.errors import (
 from flowtally.core.events import METERED
 from flowtally.core.texts import split_names
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
+from flowtally.web.call import JSON, Call, Reply
+from flowtally.web.capacity.weights import of_usage
+from flowtally.web.inputs import ANY_TEXT
+from flowtally.web.media import choose
+from flowtally.web.operation import operation
 
 CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}

@@ -13,12 +13,8 @@ from flowtally.answers.statement import lifetime_use, total
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.balance import BalanceQuery, instant_of
-from flowtally.api.call import Call, Reply
-from flowtally.api.lists import Cursor, Limit, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
-from flowtally.api.weights import of_users
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import (
     AsOfGone,
@@ -55,6 +51,10 @@ from flowtally.protocol import (
     UserChange,
     UserRequest,
 )
+from flowtally.web.call import Call, Reply
+from flowtally.web.capacity.weights import of_users
+from flowtally.web.lists import Cursor, Limit, show_page
+from flowtally.web.operation import Listed, operation
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 LIMIT = LimitSetting(5_000_000_000, "bytes", "month")

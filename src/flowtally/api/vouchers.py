@@ -12,10 +12,6 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.answers.account_balance import show_grant
-from flowtally.api.call import Call
-from flowtally.api.idempotent import Recall
-from flowtally.api.lists import Cursor, Limit, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.errors import (
     AccountSuspended,
     BadRequest,
@@ -39,6 +35,10 @@ from flowtally.protocol import (
     VouchersAnswer,
     VoucherStatus,
 )
+from flowtally.web.call import Call
+from flowtally.web.idempotent import Recall
+from flowtally.web.lists import Cursor, Limit, show_page
+from flowtally.web.operation import Listed, operation
 
 ID = "vch_0199f2c47b3a7c11a1f0b2c3d4e5f60a"
 EXAMPLE = VoucherAnswer(

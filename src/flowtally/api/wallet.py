@@ -6,9 +6,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import PageQuery, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
 from flowtally.ledger import wallet
@@ -16,6 +13,9 @@ from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import Page
 from flowtally.ledger.wallet import Transfer
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
+from flowtally.web.call import Call
+from flowtally.web.lists import PageQuery, show_page
+from flowtally.web.operation import Listed, operation
 
 DEPOSIT = WalletEntryAnswer(
     id="trf_0199f2c47b3a7c11a1f0b2c3d4e5f60a",

@@ -7,15 +7,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Call
-from flowtally.api.lists import Cursor, Limit, show_page
-from flowtally.api.operation import Listed, operation
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.ledger import users, whitelist
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.whitelist import Entry
 from flowtally.protocol import WhitelistAnswer, WhitelistChange, WhitelistRequest
+from flowtally.web.call import Call
+from flowtally.web.lists import Cursor, Limit, show_page
+from flowtally.web.operation import Listed, operation
 
 OWN = WhitelistAnswer(
     account="acme",

@@ -21,13 +21,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.api.call import Reply
-from flowtally.api.house import House
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.core.rights import Right
 from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
 from flowtally.usage.store import UsageReader
+from flowtally.web.call import Reply
+from flowtally.web.services import House
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")

@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import msgspec
 
-from flowtally.api.openapi import paragraphs, query_parameter
-from flowtally.api.schemas import REF, Document, formatted, make_schemas
 from flowtally.core.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
 from flowtally.vendors.reading import FORM, JSON, MULTIPART
+from flowtally.web.openapi import paragraphs, query_parameter
+from flowtally.web.schemas import REF, Document, formatted, make_schemas
 
 
 def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Document:

@@ -12,9 +12,9 @@ import msgspec
 import structlog
 import uuid_utils
 
-from flowtally.api.house import House
 from flowtally.core.edges import format_instant
 from flowtally.ledger.credentials import Credential
+from flowtally.web.services import House
 
 PRODUCT: Final = "api"
 MOST_WAITING: Final = 1000  # hand-overs under way; above, a call is not counted: it may not pile up where ingest stands

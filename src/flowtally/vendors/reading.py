@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 from multipart import MultipartError, MultipartParser, parse_options_header
 
-from flowtally.api.inputs import check_known, query_pairs
-from flowtally.api.operation import AnyRequest
 from flowtally.config import Config
 from flowtally.core.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.vendors.base import Asked, Place
+from flowtally.web.inputs import check_known, query_pairs
+from flowtally.web.operation import AnyRequest
 
 Pairs = list[tuple[str, Any]]
 

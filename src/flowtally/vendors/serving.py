@@ -21,15 +21,6 @@ from litestar.background_tasks import BackgroundTask
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope
 
-from flowtally.api.bodies import has_body, read_body, read_unknown
-from flowtally.api.call import Reply
-from flowtally.api.heads import allowed, method_of
-from flowtally.api.house import House, address_of
-from flowtally.api.inputs import convert_values
-from flowtally.api.operation import AnyRequest, actor_of, options
-from flowtally.api.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
-from flowtally.api.weights import SMALL, WRITE
-from flowtally.auth import require_right
 from flowtally.config import Config
 from flowtally.core.errors import (
     ClientGone,
@@ -49,6 +40,15 @@ from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, 
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import read_asked
 from flowtally.vendors.throttle import Throttle
+from flowtally.web.auth import require_right
+from flowtally.web.bodies import has_body, read_body, read_unknown
+from flowtally.web.call import Reply
+from flowtally.web.capacity.weights import SMALL, WRITE
+from flowtally.web.heads import allowed, method_of
+from flowtally.web.inputs import convert_values
+from flowtally.web.operation import AnyRequest, actor_of, options
+from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
+from flowtally.web.services import House, address_of
 
 log = structlog.get_logger("flowtally.vendors")
 

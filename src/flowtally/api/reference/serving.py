@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 from litestar import Litestar
 
-from flowtally.api.call import Reply
-from flowtally.api.house import House
-from flowtally.api.media import read_range
 from flowtally.api.reference.page import POLICY, render
+from flowtally.web.call import Reply
+from flowtally.web.media import read_range
+from flowtally.web.services import House
 
 HTML: Final = "text/html"  # the framework says the charset
 # Instead of the usual ones: anybody may keep it, and its own style is let in.

@@ -13,7 +13,6 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.answers import account_balance
-from flowtally.api.call import Reply
 from flowtally.core import burndown
 from flowtally.core.edges import load_zone
 from flowtally.core.errors import (
@@ -29,6 +28,7 @@ from flowtally.ledger.grants import Grant
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Nothing, Rate, Route, Secrets, declaring
 from flowtally.vendors.bytesflows import wire
 from flowtally.vendors.bytesflows.settings import Settings
+from flowtally.web.call import Reply
 
 MAX_PAGE_SIZE: Final = 100
 ASSET: Final = "/api/v1/dashboard/asset"

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flowtally.api.call import Reply
 from flowtally.core import errors
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.vendors.base import Asked, Fault, Rate, Secrets
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.settings import Settings
+from flowtally.web.call import Reply
 
 ID, TOKEN = "api-id", "api-token"
 MINUTE_MS: Final = 60_000

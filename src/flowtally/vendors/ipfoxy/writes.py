@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from flowtally.auth import require_right
 from flowtally.core.errors import NameTaken
 from flowtally.funding import user_funds
 from flowtally.ledger import managed, whitelist
@@ -29,6 +28,7 @@ from flowtally.vendors.ipfoxy.questions import (
     expiry_of,
 )
 from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, sub_account
+from flowtally.web.auth import require_right
 
 KEY = "order-20260301-1"
 

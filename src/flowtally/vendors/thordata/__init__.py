@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from flowtally.api.call import Reply
 from flowtally.core.errors import (
     AccountSuspended,
     FlowtallyError,
@@ -27,6 +26,7 @@ from flowtally.vendors.base import Asked, Dialect, Fault, Place, Rate, Secrets, 
 from flowtally.vendors.thordata import account, cdk, money, usage, users, whitelist, wire
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.vendors.thordata.wire import ThordataError
+from flowtally.web.call import Reply
 
 # What the core says, in their codes: the first that fits. What is wrong inside has the code of an HTTP status, which
 # their client takes for a server's error and no other.

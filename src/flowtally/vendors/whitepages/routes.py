@@ -13,13 +13,13 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.answers.account_balance import make_balance
-from flowtally.api.call import Reply
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
 from flowtally.vendors import figures
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Rate, Route, Secrets, declaring
 from flowtally.vendors.whitepages import wire
 from flowtally.vendors.whitepages.settings import Settings
+from flowtally.web.call import Reply
 
 POOL: Final = "api"
 HEADER: Final = "x-api-key"
