@@ -22,8 +22,8 @@ from tests.fake_ingest import FakeIngest
 
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")

@@ -18,10 +18,10 @@ from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.reading_body import decode_readings
-from flowtally.ledger import users
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people import users
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import (
     CorrectionReceipt,
     CorrectionsAnswer,

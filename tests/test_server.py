@@ -20,8 +20,8 @@ import pytest
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
-from flowtally.ledger import accounts, credentials, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials, managed
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import address_of, bind, open_house
 

@@ -22,8 +22,9 @@ from tests.small_disk import small_disk
 from flowtally.cli.failures import explain
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError, WriterBusy
-from flowtally.ledger import accounts, managed, wallet
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.money import wallet
+from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import bind, open_house
 

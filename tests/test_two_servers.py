@@ -24,7 +24,8 @@ from tests.test_start import EVENT, FIRST, asking, flowtally
 
 from flowtally.config import load_config
 from flowtally.core.errors import LeaseLost
-from flowtally.ledger import accounts, credentials, lease
+from flowtally.ledger import lease
+from flowtally.ledger.people import accounts, credentials
 from flowtally.server import ledger_measures, open_house
 from flowtally.usage.memory import MemoryStore
 from flowtally.web.services import House

@@ -14,10 +14,13 @@ from flowtally.answers import user_balance
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
 from flowtally.funding import user_funds
-from flowtally.ledger import accounts, audit, check_ins, grants, managed, plans, purchases, vouchers, wallet
-from flowtally.ledger.check_ins import Reward
-from flowtally.ledger.codes import Code
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import check_ins, grants, vouchers
+from flowtally.ledger.traffic.check_ins import Reward
+from flowtally.ledger.traffic.codes import Code
 from flowtally.usage.memory import MemoryStore
 
 DAY: Final = 86_400_000
@@ -97,7 +100,7 @@ def test_use_in_the_second_of_what_pays_is_paid(
         seller.use(SECOND - 1)
         assert seller.paid(SECOND + 1000) == 0
     with app_ledger.read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 @pytest.mark.parametrize("made", [0, 1, 999])

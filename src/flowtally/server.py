@@ -36,9 +36,9 @@ from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
 from flowtally.host.notify import Notify
 from flowtally.host.time_mark import TimeMark
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.people import credentials
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore

@@ -30,8 +30,9 @@ from flowtally.host.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest, keys_path
 from flowtally.keys.store import peek
-from flowtally.ledger import credentials, revived, wallet
 from flowtally.ledger.database import Ledger, Tx, ledger_file
+from flowtally.ledger.money import wallet
+from flowtally.ledger.people import credentials, revived
 from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.trail import server
 from flowtally.ledger.vault import KEY_FILE, Vault

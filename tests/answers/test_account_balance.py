@@ -10,8 +10,10 @@ from tests.conftest import NOW
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, UnknownAccount
-from flowtally.ledger import accounts, grants, pools
+from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import BalanceAnswer, PoolBalance
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Sum

@@ -15,8 +15,9 @@ from flowtally.answers.explain import LARGEST_SPANS, make_explanation, make_user
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.corrections import reference
 from flowtally.core.errors import BadRange, UnknownAccount, UnknownUser
-from flowtally.ledger import accounts, allocations, grants, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import allocations, grants
 from flowtally.protocol import ExplainAnswer, PoolExplained
 from flowtally.usage.memory import MemoryStore
 

@@ -22,8 +22,8 @@ from flowtally.answers.export import SCHEMA, Format, plan_export, write_export
 from flowtally.answers.statement import Question, make_statement
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, MissingRows, UnknownAccount
-from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, users
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.memory import MemoryStore

@@ -25,8 +25,9 @@ from flowtally.answers.statement import total
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, BadRequest, Conflict, NotFound, PeriodOverlap
-from flowtally.ledger import accounts, grants
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import PeriodAnswer, PeriodDetailAnswer, ProductTotals, Totals
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore

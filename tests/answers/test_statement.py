@@ -10,8 +10,8 @@ from tests.conftest import NOW
 from flowtally.answers.statement import Question, columns_of, make_statement, to_csv
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, BadRequest, UnknownAccount, UnknownZone
-from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, users
 from flowtally.protocol import UsageAnswer
 from flowtally.usage.memory import MemoryStore
 

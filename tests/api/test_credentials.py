@@ -12,8 +12,8 @@ from tests.conftest import NOW, Client, Clock, token_of
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unavailable
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.ledger.tables import credentials as credentials_table
 from flowtally.ledger.trail import Actor
 from flowtally.web import services

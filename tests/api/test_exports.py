@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowtally.config import load_config
 from flowtally.core.errors import FlowtallyError, Overloaded, TooManyExports
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web.capacity.exports import Exports
 
 _names = count(1)

@@ -20,8 +20,8 @@ from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, assert_refused
 
 from flowtally.config import load_config
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage.memory import MemoryStore
 from flowtally.web.operation import OPERATIONS, Operation

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 from tests.conftest import NOW, Client, Clock, figures, send, token_of
 
-from flowtally.ledger import managed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.idempotency import request_digest
+from flowtally.ledger.people import managed
 from flowtally.ledger.tables import idempotency
 
 USERS = "/v1/accounts/acme/users"

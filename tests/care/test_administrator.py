@@ -17,8 +17,8 @@ from flowtally.care.administrator import issue_admin
 from flowtally.config import Config, load_config
 from flowtally.core import bearer
 from flowtally.core.errors import ConfigError, Damage, NotFound, StoresDiffer, WriterBusy
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.server import open_house
 
 NOW = 1_800_000_000_000

@@ -20,7 +20,7 @@ from flowtally.answers.periods import plan_closing
 from flowtally.care.care import Care
 from flowtally.config import load_config
 from flowtally.core.errors import LedgerBroken, StoreDamaged
-from flowtally.ledger import credentials
+from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage.store import Commit, Where
 

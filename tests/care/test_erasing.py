@@ -16,7 +16,7 @@ from tests.ingest.test_crash import Server
 
 from flowtally.care.erasing import finish_erasures
 from flowtally.care.job import Progress
-from flowtally.ledger import erasures
+from flowtally.ledger.erasing import erasures
 
 NAME: Final = "Kunigunde-Zweifelhaft"
 BEFORE: Final = "K.Zweifelhaft-frueher"

@@ -12,7 +12,8 @@ from flowtally.answers import periods, user_balance
 from flowtally.care import laws, statements
 from flowtally.funding import user_funds
 from flowtally.funding import vouchers as issuing
-from flowtally.ledger import accounts, check_ins, codes, draws, grants, managed, vouchers
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import check_ins, codes, draws, grants, vouchers
 from flowtally.ledger.vault import Vault
 
 DAY = 86_400_000

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Table, insert
 from flowtally.answers.account_balance import burn_pools
 from flowtally.care import statements
 from flowtally.core import burndown
-from flowtally.ledger import accounts, audit, managed, periods, pools, sums_audit
+from flowtally.ledger import pools
+from flowtally.ledger.checks import rules, sums
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.periods import ClosedSpan
+from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.tables import (
     allocation_returns,
     allocations,
@@ -26,6 +27,8 @@ from flowtally.ledger.tables import (
     voucher_ends,
     vouchers,
 )
+from flowtally.ledger.traffic import periods
+from flowtally.ledger.traffic.periods import ClosedSpan
 from flowtally.usage.sums_audit import Part, Used
 
 BEGAN = 1_700_000_000_000
@@ -86,7 +89,7 @@ def _promised(ledger: Ledger, count: int) -> None:
 
 def _pages(tx: Connection, work: Callable[[Connection, list[str]], Any]) -> None:
     last = ""
-    while page := sums_audit.account_ids(tx, last, 50):
+    while page := sums.account_ids(tx, last, 50):
         work(tx, page)
         last = page[-1]
 
@@ -98,10 +101,10 @@ def _balances(tx: Connection, page: Sequence[str]) -> None:
 
 def _funded(tx: Connection, page: Sequence[str]) -> None:
     for account in page:
-        sums_audit.allocated_to(tx, sums_audit.funded_ids(tx, account, "", 100))
+        sums.allocated_to(tx, sums.funded_ids(tx, account, "", 100))
 
 
-PAGED = (sums_audit.granted, sums_audit.allocated_by, sums_audit.set_aside_by, sums_audit.last_draw, _balances, _funded)
+PAGED = (sums.granted, sums.allocated_by, sums.set_aside_by, sums.last_draw, _balances, _funded)
 
 
 def _table_checks(check: Callable[[Connection, Table], Iterator[Any]]) -> Callable[[Connection], Any]:
@@ -110,8 +113,8 @@ def _table_checks(check: Callable[[Connection, Table], Iterator[Any]]) -> Callab
 
 QUESTIONS: dict[str, Callable[[Connection], Any]] = {
     **{work.__name__: (lambda tx, work=work: _pages(tx, work)) for work in PAGED},  # type: ignore[misc]
-    **{rule.__name__: (lambda tx, rule=rule: list(rule(tx))) for rule in audit.RULES},  # type: ignore[misc]
-    **{check.__name__: _table_checks(check) for check in (audit._checks, audit._uniques, audit._references)},
+    **{rule.__name__: (lambda tx, rule=rule: list(rule(tx))) for rule in rules.RULES},  # type: ignore[misc]
+    **{check.__name__: _table_checks(check) for check in (rules._checks, rules._uniques, rules._references)},
 }
 
 
@@ -168,7 +171,7 @@ def test_a_question_of_a_check_takes_as_many_steps_as_there_are_promises(ledgers
 
 def test_the_ledger_that_is_counted_on_is_whole(ledgers: list[Ledger]) -> None:
     with ledgers[0].read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 def _burn(count: int) -> int:

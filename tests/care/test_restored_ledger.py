@@ -9,8 +9,9 @@ import pytest
 
 from flowtally.ingest.recovery import give_up_stated_blocks
 from flowtally.keys.store import Keys, Moved
-from flowtally.ledger import accounts, periods
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import periods
 
 
 @pytest.fixture

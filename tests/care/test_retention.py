@@ -16,8 +16,8 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 from flowtally.answers.moment import Moment
 from flowtally.config import load_config
 from flowtally.core.edges import format_instant
-from flowtally.ledger import credentials
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage.open import open_usage
 

@@ -16,7 +16,7 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 
 from flowtally.config import load_config
 from flowtally.core.edges import format_instant, parse_instant
-from flowtally.ledger import credentials
+from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage import folding
 from flowtally.usage.open import open_usage

@@ -22,11 +22,12 @@ from flowtally.care import rotate
 from flowtally.care.rotate import Rotated, rotate_key
 from flowtally.config import Config, load_config
 from flowtally.core.errors import ConfigError, WriterBusy
-from flowtally.ledger import accounts, managed, vouchers
-from flowtally.ledger.codes import digest_of, new_codes
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.sealed import COLUMNS
 from flowtally.ledger.tables import audit, managed_users, metadata
+from flowtally.ledger.traffic import vouchers
+from flowtally.ledger.traffic.codes import digest_of, new_codes
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.server import open_house
 

@@ -10,7 +10,7 @@ from tests.cli.test_commands import BALANCE, GRANT
 
 from flowtally.agents.report import Tally
 from flowtally.cli import unpaid
-from flowtally.ledger import grants
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import EventsAnswer, NeverPaid, NeverPaidEvents
 
 MARCH, MAY = "2026-03-01T12:00:00.500Z", "2026-05-29T10:00:00Z"

@@ -18,8 +18,9 @@ from flowtally.core.burndown import Grant, Overage
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.never_paid import Beginning, Part, find
 from flowtally.funding import user_funds
-from flowtally.ledger import accounts, grants, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import NeverPaid
 from flowtally.usage.memory import MemoryStore
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from flowtally.core import rights
 from flowtally.core.errors import Forbidden
 from flowtally.core.rights import ALL, INSTALLATION, MEANINGS, OF_ACCOUNTS, PRESETS, Right, Scope
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web import auth
 
 ACCOUNTS = ("acme", "beta")

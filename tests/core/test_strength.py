@@ -15,8 +15,8 @@ from tests.live import live_server
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
 from flowtally.core.strength import MIN_CHARS, new_characters, weakness
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.server import open_house
 from flowtally.start import ADMIN_SLOT
 

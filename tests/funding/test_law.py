@@ -25,8 +25,9 @@ from flowtally.core.burndown import Draw, Grant
 from flowtally.core.edges import second_of
 from flowtally.core.errors import Conflict, NotCovered
 from flowtally.funding import user_funds
-from flowtally.ledger import accounts, allocations, grants, managed, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.traffic import allocations, grants
 from flowtally.protocol import PoolBalance
 from flowtally.usage.memory import MemoryStore
 

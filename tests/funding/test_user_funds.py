@@ -14,10 +14,11 @@ from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotCovered, UnknownAccount, UnknownUser, Unprocessable
 from flowtally.funding import user_funds
-from flowtally.ledger import accounts, grants, managed, users
-from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.users import Limit
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.people.users import Limit
+from flowtally.ledger.traffic import grants
+from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.protocol import PoolBalance, UserBalanceAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Sum

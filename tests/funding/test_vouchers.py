@@ -19,12 +19,13 @@ from flowtally.core.burndown import Draw, Grant
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import Conflict, LimitReached, NotCovered, UnknownAccount
 from flowtally.funding import user_funds, vouchers
-from flowtally.ledger import accounts, codes, draws, grants, managed
-from flowtally.ledger import vouchers as ledger
-from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import codes, draws, grants
+from flowtally.ledger.traffic import vouchers as ledger
+from flowtally.ledger.traffic.allocations import Allocation
+from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.ledger.vault import Vault
-from flowtally.ledger.vouchers import Voucher
 from flowtally.protocol import PoolBalance
 from flowtally.usage.memory import MemoryStore
 

@@ -93,8 +93,8 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.config import load_config
     from flowtally.core.clock import now_ms
     from flowtally.ingest.door import Ingest
-    from flowtally.ledger import accounts, credentials
     from flowtally.ledger.database import Ledger
+    from flowtally.ledger.people import accounts, credentials
     from flowtally.protocol import HeldFilter
     from flowtally.usage import folding
     from flowtally.usage.clickhouse import ClickHouseStore

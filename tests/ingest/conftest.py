@@ -16,9 +16,9 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from flowtally.config import load_config
 from flowtally.ingest import committer
 from flowtally.ingest.door import Ingest
-from flowtally.ledger import accounts, credentials
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Block, UsageStore

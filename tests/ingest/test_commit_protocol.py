@@ -31,7 +31,7 @@ from flowtally.core.errors import (
 )
 from flowtally.core.texts import is_text
 from flowtally.ingest import admission
-from flowtally.ledger import accounts, credentials, users
+from flowtally.ledger.people import accounts, credentials, users
 from flowtally.usage.store import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -12,7 +12,8 @@ from tests.ingest.conftest import TIME, Death, House, named, numbered
 
 from flowtally.core.corrections import EventRef, Quantities
 from flowtally.core.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
-from flowtally.ledger import accounts, credentials, erased_accounts, erasures
+from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.people import accounts, credentials
 from flowtally.protocol import CorrectionReceipt
 from flowtally.usage.store import Where
 

@@ -17,7 +17,7 @@ from flowtally.answers.explain import make_explanation
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotAsExpected, NotFound, Unavailable
-from flowtally.ledger import grants
+from flowtally.ledger.traffic import grants
 from flowtally.usage.store import Where
 
 ACCOUNTS = ("acme", "beta")

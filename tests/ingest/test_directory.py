@@ -14,8 +14,8 @@ from flowtally.core.corrections import Correction
 from flowtally.core.edges import format_instant
 from flowtally.ingest import correcting
 from flowtally.ingest.directory import Directory
-from flowtally.ledger import accounts, managed, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed, users
 
 ANN = ("acme", "ann")
 

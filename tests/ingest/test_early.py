@@ -15,7 +15,8 @@ from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unavailable
 from flowtally.ingest.early import MOST
-from flowtally.ledger import accounts, allocations, grants, managed, users
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.traffic import allocations, grants
 from flowtally.protocol import NeverPaid, NeverPaidEvents
 
 DAY: Final = 86_400_000
@@ -126,7 +127,7 @@ def test_a_ledger_that_does_not_answer_afterwards_changes_no_receipt(
     def down(*_: object) -> None:
         raise Unavailable("the ledger does not answer")
 
-    monkeypatch.setattr("flowtally.ledger.beginnings.of_accounts", down)
+    monkeypatch.setattr("flowtally.ledger.traffic.beginnings.of_accounts", down)
     answer = light.send(event("e", account="new", time=at(BEGAN - 1)))
     assert (answer.stored, answer.never_paid) == (1, [])
 

@@ -24,8 +24,8 @@ from flowtally.core.errors import (
     Unavailable,
 )
 from flowtally.ingest.sweeps import AFTER_FAILURE_S, PAGE, Sweeps
-from flowtally.ledger import accounts, credentials, managed
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people import accounts, credentials, managed
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import HeldFilter
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

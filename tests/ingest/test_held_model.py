@@ -20,8 +20,8 @@ from tests.ingest.test_held import by_hand, run
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError, HoldsFull, SequenceGap, Unavailable
 from flowtally.ingest import committer
-from flowtally.ledger import accounts, credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials
 from flowtally.protocol import HeldFilter
 from flowtally.usage.memory import MemoryStore
 

@@ -28,9 +28,11 @@ from flowtally.core.errors import (
 )
 from flowtally.ingest.identity import UNBOUND, Found, decide
 from flowtally.keys.store import Committed, Keys, peek
-from flowtally.ledger import accounts, credentials, installation, wallet
+from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import Installation, State
+from flowtally.ledger.money import wallet
+from flowtally.ledger.people import accounts, credentials
 from flowtally.server import open_house
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import Identity

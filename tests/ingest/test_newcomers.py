@@ -20,7 +20,7 @@ from flowtally.client.outbox import Limits
 from flowtally.config import load_config
 from flowtally.core.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
 from flowtally.ingest.newcomers import HOUR_MS
-from flowtally.ledger import names
+from flowtally.ledger.people import names
 from flowtally.ledger.tables import user_names
 
 HOUR_S = HOUR_MS // 1000

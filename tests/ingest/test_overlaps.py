@@ -11,8 +11,8 @@ from tests.ingest.test_rights import issue
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger import managed
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people import managed
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest, PlainEvent
 from flowtally.usage.memory import MemoryStore
 

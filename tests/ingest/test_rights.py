@@ -10,8 +10,8 @@ from tests.ingest.conftest import House, named, numbered
 
 from flowtally.core.errors import NotFound, SourceNotYours
 from flowtally.core.rights import Right, Scope
-from flowtally.ledger import credentials
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people import credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import HeldFilter
 
 

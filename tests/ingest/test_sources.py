@@ -27,9 +27,9 @@ from flowtally.core.errors import FlowtallyError, NotFound, Settling, SourceKind
 from flowtally.ingest import committer
 from flowtally.keys.salvage import salvage
 from flowtally.keys.store import Source
-from flowtally.ledger import accounts, credentials
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.tables import products_used, user_names
 from flowtally.usage.memory import MemoryStore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.conftest import NOW
 from tests.ingest.conftest import House, named
 
-from flowtally.ledger import periods
+from flowtally.ledger.traffic import periods
 
 
 def test_what_comes_after_a_rebuild_is_never_inside_a_frozen_statement(house: House) -> None:

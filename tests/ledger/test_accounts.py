@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from flowtally.core.errors import Conflict, UnknownAccount, UnknownZone, Unprocessable
-from flowtally.ledger import accounts
-from flowtally.ledger.accounts import Account
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
+from flowtally.ledger.people.accounts import Account
 
 
 def test_an_account_is_read_as_it_was_created(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger.addresses import canonical, is_network
+from flowtally.ledger.people.addresses import canonical, is_network
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from flowtally.core.errors import Conflict, NotCovered, NotFound, Unprocessable
-from flowtally.ledger import accounts, allocations, draws, managed
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.users import User
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.people.users import User
+from flowtally.ledger.traffic import allocations, draws
 
 
 @pytest.fixture

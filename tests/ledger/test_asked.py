@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flowtally.core.errors import UnknownUser
-from flowtally.ledger.accounts import create_account
-from flowtally.ledger.asked import users_anywhere, users_of
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.known import Known
-from flowtally.ledger.managed import change_user, create_user, delete_user
+from flowtally.ledger.people.accounts import create_account
+from flowtally.ledger.people.asked import users_anywhere, users_of
+from flowtally.ledger.people.managed import change_user, create_user, delete_user
 
 
 def test_a_user_is_meant_by_name_or_id_and_nobody_is_told(ledger: Ledger) -> None:

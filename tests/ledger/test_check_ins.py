@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from flowtally.core.edges import format_instant, load_zone, parse_instant
 from flowtally.core.errors import CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
-from flowtally.ledger import accounts, audit, check_ins, grants
-from flowtally.ledger.check_ins import CheckIn, Reward
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import check_ins, grants
+from flowtally.ledger.traffic.check_ins import CheckIn, Reward
 
 REWARD = Reward(100, 30, 0)
 HOUR, DAY = 3_600_000, 86_400_000
@@ -51,7 +53,7 @@ def test_a_check_in_gives_a_grant_of_the_local_date(ledger: Ledger) -> None:
     with ledger.read() as tx:
         [grant] = grants.grants_of(tx, "acme")
         assert check_ins.list_check_ins(tx, "acme").items == [made]
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
     assert (grant.source, grant.reference, grant.pool, grant.amount) == ("sign", "2026-03-15", "traffic", 100)
     assert grant.expires_at == grant.starts_at + 30 * DAY
     assert (made.day, made.grant_id, made.amount) == ("2026-03-15", grant.id, 100)
@@ -194,7 +196,7 @@ def test_whatever_the_zone_does_dates_go_forward_and_days_do_not_multiply(
                 made = check_ins.check_in(tx, "acme", REWARD, now=now)
                 assert made.day == datetime.fromtimestamp(now // 1000, ZoneInfo(zone)).date().isoformat()
                 days.append(made.day)
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
         savepoint.rollback()
     assert days == sorted(set(days))
     assert len(days) <= (now - first) // DAY + 3

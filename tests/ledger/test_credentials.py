@@ -17,8 +17,9 @@ from flowtally.core.errors import (
     UnknownAccount,
     Unprocessable,
 )
-from flowtally.ledger import accounts, credentials, recorded, rotation, senders
+from flowtally.ledger import recorded
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials, rotation, senders
 from flowtally.ledger.tables import credentials as credentials_table
 from flowtally.protocol import Scope
 

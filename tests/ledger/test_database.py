@@ -12,8 +12,9 @@ from sqlalchemy import text
 from tests.postgres import Postgres
 
 from flowtally.core.errors import ConfigError, StorageFull, Unavailable
-from flowtally.ledger import accounts, database
+from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
 
 
 def ids(ledger: Ledger) -> list[str]:

@@ -11,30 +11,16 @@ from tests.ledger.test_erasures import texts
 from tests.ledger.test_every_command import code
 
 from flowtally.core.errors import AccountErased, Conflict, NotFound, UnknownAccount
-from flowtally.ledger import (
-    accounts,
-    audit,
-    check_ins,
-    credentials,
-    erased_accounts,
-    erasures,
-    grants,
-    idempotency,
-    managed,
-    periods,
-    plans,
-    purchases,
-    senders,
-    used_keys,
-    users,
-    vouchers,
-    wallet,
-    whitelist,
-)
+from flowtally.ledger import idempotency, used_keys
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
 from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.tables import audit as audit_rows
 from flowtally.ledger.tables import audit_erased, metadata
+from flowtally.ledger.traffic import check_ins, grants, periods, vouchers
 from flowtally.ledger.trail import Actor
 
 SECRET = "heimlich"  # part of every text of acme
@@ -171,7 +157,7 @@ def figures(tx: Connection) -> dict[str, list[Any]]:
 
 
 def found(tx: Connection) -> list[str]:
-    return [f"{fault.code} {fault.where}: {fault.detail}" for fault in audit.faults(tx)]
+    return [f"{fault.code} {fault.where}: {fault.detail}" for fault in rules.faults(tx)]
 
 
 def test_no_row_of_any_table_holds_a_text_of_it_and_the_others_keep_theirs(full: Ledger) -> None:

@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from flowtally.core.errors import NotFound, UnknownUser
-from flowtally.ledger import accounts, audit, credentials, erasures, idempotency, managed, names, users
+from flowtally.ledger import idempotency
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erasures
+from flowtally.ledger.people import accounts, credentials, managed, names, users
 from flowtally.ledger.tables import metadata
 
 NAME, OTHER = "margarethe-mustermann", "m.mustermann"
@@ -43,7 +46,7 @@ def test_no_row_of_any_table_holds_the_name_or_the_password(tx_of: Ledger) -> No
         kept = idempotency.replay_or_none(tx, asking, "k1", "0" * 64)
         assert kept is not None
         assert kept.body == b'{"user_id":"%s","user":"erased-%s","amount":3}' % (made.id.encode(), made.id.encode())
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 def test_an_erased_user_is_called_by_its_id_and_found_by_it_alone(tx_of: Ledger) -> None:

@@ -14,34 +14,17 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from flowtally.core.errors import IdempotencyMismatch
-from flowtally.ledger import (
-    accounts,
-    allocations,
-    audit,
-    check_ins,
-    credentials,
-    erased_accounts,
-    erasures,
-    grants,
-    idempotency,
-    managed,
-    periods,
-    plans,
-    pools,
-    purchases,
-    rotation,
-    senders,
-    used_keys,
-    users,
-    vouchers,
-    wallet,
-    whitelist,
-)
-from flowtally.ledger.codes import Code
+from flowtally.ledger import idempotency, pools, used_keys
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
 from flowtally.ledger.tables import audit as audit_table
 from flowtally.ledger.tables import installation, metadata
+from flowtally.ledger.traffic import allocations, check_ins, grants, periods, vouchers
+from flowtally.ledger.traffic.codes import Code
 
 NOW = 1_700_000_000_000
 MODULES: list[ModuleType] = [accounts, users, managed, erasures, allocations, pools, grants, credentials, rotation]
@@ -361,4 +344,4 @@ def test_a_command_that_failed_can_be_sent_again_with_its_key(ledger: Ledger, wo
 def test_after_a_command_the_ledger_keeps_its_own_rules(ledger: Ledger, world: World, name: str) -> None:
     ask(ledger, world, COMMANDS[name])
     with ledger.read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []

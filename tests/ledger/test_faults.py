@@ -12,8 +12,8 @@ from tests.postgres import Postgres
 
 from flowtally.core.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
 from flowtally.core.sqlite_faults import sqlite_meaning
-from flowtally.ledger import accounts
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.errors import NotCovered
 from flowtally.funding import user_funds
-from flowtally.ledger import accounts, grants, managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed
+from flowtally.ledger.traffic import grants
 from flowtally.usage.memory import MemoryStore
 
 USE = {"series": "metered", "account": "acme", "user": "", "product": "isp", "bytes_up": 0, "requests": 1}

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, insert, select
 
 from flowtally.core.errors import Conflict, NotFound, UnknownAccount, Unprocessable
 from flowtally.core.events import MAX_QUANTITY
-from flowtally.ledger import accounts, grants, pools
+from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.grants import Grant
+from flowtally.ledger.people import accounts
 from flowtally.ledger.tables import grants as grants_table
+from flowtally.ledger.traffic import grants
+from flowtally.ledger.traffic.grants import Grant
 
 LAST = 253_402_300_799_999
 

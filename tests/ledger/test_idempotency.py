@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flowtally.core.errors import BadRequest, Conflict, IdempotencyMismatch
-from flowtally.ledger import accounts, credentials, grants, idempotency
+from flowtally.ledger import idempotency
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, credentials
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import CredentialAnswer, Scope
 
 OTHERS: tuple[tuple[Scope, str | None], ...] = (

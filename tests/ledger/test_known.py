@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from flowtally.ledger import accounts, allocations, draws, erasures, grants, managed, periods, users, vouchers
-from flowtally.ledger.codes import Code
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.erasing import erasures
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.people.users import Limit
 from flowtally.ledger.tables import grants as grants_table
-from flowtally.ledger.users import Limit
+from flowtally.ledger.traffic import allocations, draws, grants, periods, vouchers
+from flowtally.ledger.traffic.codes import Code
 
 Look = Callable[[Tx, Known | None], Any]
 Do = Callable[[Tx, int], Any]

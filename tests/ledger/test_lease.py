@@ -14,8 +14,9 @@ from tests.conftest import NOW
 from tests.postgres import Postgres
 
 from flowtally.core.errors import ConfigError, LeaseLost, LedgerOlder, Unavailable, WriterBusy
-from flowtally.ledger import accounts, installation, lease
+from flowtally.ledger import installation, lease
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from flowtally.core.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
-from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed, names, users
+from flowtally.ledger.people.users import Limit
 from flowtally.ledger.sealed import any_sealed
-from flowtally.ledger.users import Limit
 
 MONTHLY = Limit(5_000, "bytes", "month")
 

@@ -16,9 +16,12 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
 
 from flowtally.core.errors import LedgerTooNew
-from flowtally.ledger import allocations, audit, credentials, database, idempotency, managed, migrations, users
+from flowtally.ledger import database, idempotency, migrations
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials, managed, users
 from flowtally.ledger.tables import metadata
+from flowtally.ledger.traffic import allocations
 
 
 def shape(tx: Connection) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def test_allocations_of_an_earlier_version_never_end(url: str) -> None:
     with ledger.read() as tx:
         expected = allocations.Allocation("alc_1", "acme", "usr_1", "traffic", 70, 3, None, 20)
         assert allocations.allocations_to(tx, "usr_1") == [expected]
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
     ledger.close()
 
 

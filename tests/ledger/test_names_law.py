@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 
 from flowtally.core.errors import NameTaken
 from flowtally.ingest.directory import Directory
-from flowtally.ledger import accounts, erasures, managed, names, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erasures
+from flowtally.ledger.people import accounts, managed, names, users
 
 NAMES = st.sampled_from("abc")
 STEPS = st.lists(

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from flowtally.core.cursors import Walk
 from flowtally.core.errors import BadRequest, CursorGone
 from flowtally.core.texts import is_text
-from flowtally.ledger import accounts, installation
+from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
 
 letters = st.characters(exclude_categories=["Cs"], exclude_characters="/").filter(is_text)
 names = st.text(letters, min_size=1, max_size=8)

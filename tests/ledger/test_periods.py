@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from flowtally.core.errors import Conflict, NotFound, PeriodOverlap, UnknownAccount, Unprocessable
-from flowtally.ledger import accounts, periods
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.periods import Period
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import periods
+from flowtally.ledger.traffic.periods import Period
 
 NOW = 1_700_000_000_000
 

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from flowtally.core.errors import ConfigError
-from flowtally.ledger import audit, credentials, installation, migrations, revived
+from flowtally.ledger import installation, migrations
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials, revived
+from flowtally.ledger.people.revived import Before, End
 from flowtally.ledger.recorded import Filter, list_records
-from flowtally.ledger.revived import Before, End
 
 NOW = 1_700_000_000_000
 LONG = 10**6  # promises: more than any ledger here
@@ -45,7 +47,7 @@ def test_what_the_ledger_of_before_ended_is_ended_and_nothing_else(ledger: Ledge
         assert credentials.read_credential(tx, soon).expires_at == NOW + 5
     with ledger.read() as tx:
         assert len(list_records(tx, Filter(action="credential.revoke")).items) == 1
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 @pytest.mark.parametrize(

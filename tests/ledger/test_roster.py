@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from flowtally.core.errors import LimitReached, NotFound, UnknownAccount
-from flowtally.ledger import accounts, managed, pools, roster, users
+from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed, roster, users
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from flowtally.core.errors import InsufficientFunds
-from flowtally.ledger import accounts, audit, grants, plans, purchases, wallet
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import grants
 
 
 def test_purchases_and_payments_at_once_never_overdraw(ledger: Ledger, url: str) -> None:
@@ -33,5 +36,5 @@ def test_purchases_and_payments_at_once_never_overdraw(ledger: Ledger, url: str)
         assert wallet.balance_of(tx, "acme") == 20
         bought = purchases.list_purchases(tx, "acme").items
         assert [one.grant_id for one in bought] == [one.id for one in grants.grants_of(tx, "acme")]
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
     other.close()

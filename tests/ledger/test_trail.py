@@ -14,11 +14,15 @@ from sqlalchemy import Connection, insert, select, text
 from tests.ledger.test_every_command import COMMANDS, World, make_world
 
 import flowtally
-from flowtally.ledger import accounts, audit, erasures, grants, managed, trail, users
+from flowtally.ledger import trail
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erasures
+from flowtally.ledger.people import accounts, managed, users
 from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.tables import audit as rows_of_audit
 from flowtally.ledger.tables import products_used
+from flowtally.ledger.traffic import grants
 from flowtally.ledger.trail import BOOKKEEPING, Actor
 
 ASKING = Actor("POST /v1/things", "crd_1", "acme", "req-1", "192.0.2.7")
@@ -109,7 +113,7 @@ def test_erasing_a_user_changes_no_record_and_leaves_no_name(ledger: Ledger) -> 
     assert records(ledger)[: len(before)] == before
     assert "margarethe" not in str(records(ledger))
     with ledger.read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 SPOILT = [
@@ -134,10 +138,10 @@ def test_a_row_that_is_edited_removed_put_in_or_moved_is_named(ledger: Ledger, s
         with ledger.begin(ASKING) as tx:
             grants.give_grant(tx, "acme", amount, now=2)
     with ledger.read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
     with undone(ledger) as tx:
         spoil(tx, statement)
-        assert {fault.code for fault in audit.faults(tx)} == {"audit"}
+        assert {fault.code for fault in rules.faults(tx)} == {"audit"}
 
 
 def spoil(tx: Connection, statement: str) -> None:
@@ -167,7 +171,7 @@ def test_a_promise_without_a_record_is_named(ledger: Ledger) -> None:
     with undone(ledger) as tx:
         tx.execute(text("UPDATE grants SET promise = 7"))
         tx.execute(text("UPDATE installation SET promises = 9"))
-        [found] = audit.faults(tx)
+        [found] = rules.faults(tx)
         assert (found.code, found.where) == ("audit", "grants of promise 7")
 
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flowtally.core.errors import BadRequest, IdempotencyMismatch
-from flowtally.ledger import accounts
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts
 from flowtally.ledger.used_keys import use_key
 
 DIGEST, OTHER = "a" * 64, "b" * 64

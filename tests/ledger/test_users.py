@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from flowtally.core.errors import NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import accounts, managed, names, users
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts, managed, names, users
 from flowtally.ledger.tables import users as users_table
 
 

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from flowtally.core.errors import Conflict, NotCovered, NotFound, UnknownAccount, Unprocessable, VoucherEnded
-from flowtally.ledger import accounts, audit, codes, draws, grants, vouchers
-from flowtally.ledger.codes import Code
-from flowtally.ledger.cuts import cut_instants
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import codes, draws, grants, vouchers
+from flowtally.ledger.traffic.codes import Code
+from flowtally.ledger.traffic.cuts import cut_instants
+from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.ledger.vault import Vault
-from flowtally.ledger.vouchers import Voucher
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_voucher_becomes_a_grant_to_whoever_redeems_it_once(books: Ledger) -> 
         used = vouchers.read_voucher(tx, made.id, "acme")
         assert (used.status, used.redeemed_by, used.ended_at, used.grant_id) == ("used", "beta", 100, given.id)
         assert [one.returned for one in draws.draws_of(tx, "acme")] == [0]
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 def test_a_revoked_voucher_returns_its_draw_and_is_worth_nothing(books: Ledger) -> None:
@@ -99,7 +101,7 @@ def test_a_revoked_voucher_returns_its_draw_and_is_worth_nothing(books: Ledger) 
         assert draws.draws_of(tx, "acme", Known(None, 4)) == []
         with pytest.raises(NotFound):
             vouchers.revoke_voucher(tx, other.id, "beta", now=70)
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 def test_nothing_ends_before_it_began_though_the_clock_was_set_back(books: Ledger) -> None:
@@ -107,7 +109,7 @@ def test_nothing_ends_before_it_began_though_the_clock_was_set_back(books: Ledge
         [_, revoked] = create(tx, 1, 2, now=500)
         assert vouchers.redeem_voucher(tx, "beta", code(1).digest, now=100).created_at == 500
         assert vouchers.revoke_voucher(tx, revoked.id, "acme", now=100).ended_at == 500
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 def test_only_active_accounts_redeem_and_an_unknown_code_says_nothing(books: Ledger) -> None:
@@ -181,7 +183,7 @@ def test_of_many_who_redeem_and_revoke_at_once_one_succeeds(books: Ledger, url: 
         assert "unused" not in status
         given = grants.grants_of(tx, "acme") + grants.grants_of(tx, "beta")
         assert len(given) == len(redeemed)
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
     other.close()
 
 

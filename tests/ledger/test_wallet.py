@@ -15,9 +15,12 @@ from flowtally.core.errors import (
     UnknownAccount,
     Unprocessable,
 )
-from flowtally.ledger import accounts, grants, plans, purchases, tables, wallet
+from flowtally.ledger import tables
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.wallet import MAX_MICROS
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.money.wallet import MAX_MICROS
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import grants
 
 DAY = 86_400_000
 

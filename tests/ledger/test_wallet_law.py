@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from flowtally.core.errors import InsufficientFunds
-from flowtally.ledger import accounts, audit, grants, plans, purchases, wallet
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.money import plans, purchases, wallet
+from flowtally.ledger.people import accounts
 from flowtally.ledger.tables import transfer_entries
+from flowtally.ledger.traffic import grants
 
 ACCOUNTS = ("acme", "beta")
 PRICES = {"small": 3, "large": 40}
@@ -71,7 +74,7 @@ def check(tx: Connection, done: list[Step]) -> None:
         bought = [str(value) for what, _, value in mine if what == "buy"]
         assert [one.plan_id for one in purchases.list_purchases(tx, account).items] == bought
         assert sorted(one.amount for one in grants.grants_of(tx, account)) == sorted(AMOUNTS[one] for one in bought)
-    assert list(audit.faults(tx)) == []
+    assert list(rules.faults(tx)) == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

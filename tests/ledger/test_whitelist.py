@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
-from flowtally.ledger import accounts, audit, credentials, erasures, idempotency, managed, whitelist
+from flowtally.ledger import idempotency
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.users import User
-from flowtally.ledger.whitelist import Entry
+from flowtally.ledger.erasing import erasures
+from flowtally.ledger.people import accounts, credentials, managed, whitelist
+from flowtally.ledger.people.users import User
+from flowtally.ledger.people.whitelist import Entry
 
 
 @pytest.fixture
@@ -167,8 +170,8 @@ def _asking(tx: Tx) -> str:
 def test_a_hand_in_the_whitelist_is_named(ledger: Ledger, fay: User, harm: str, said: str) -> None:
     with ledger.begin() as tx:
         made = put(tx, "2001:db8::1", "fay")
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
         tx.execute(text(harm))
-        [fault] = audit.faults(tx)
+        [fault] = rules.faults(tx)
     assert (fault.code, fault.where) == ("address", f"whitelist {made.id}")
     assert said in fault.detail

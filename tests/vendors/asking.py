@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from tests.conftest import NOW, Client
 
-from flowtally.ledger import credentials
+from flowtally.ledger.people import credentials
 from flowtally.protocol import Scope
 from flowtally.vendors.base import Dialect, Route
 

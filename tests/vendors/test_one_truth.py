@@ -23,8 +23,9 @@ from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import TONGUES
 
 from flowtally.core.edges import parse_instant
-from flowtally.ledger import accounts, grants, managed, users
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.traffic import grants
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect

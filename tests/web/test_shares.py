@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowtally.config import load_config
 from flowtally.core.errors import BudgetUsed, TooManyAtOnce
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web.capacity import shares as module
 from flowtally.web.capacity.shares import Rule, Shares
 

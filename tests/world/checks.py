@@ -18,7 +18,7 @@ from flowtally.core import tokens
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import format_instant
-from flowtally.ledger import audit
+from flowtally.ledger.checks import rules
 
 Check = Callable[[World, Random], None]
 ZONES: Final = ("UTC", "Asia/Kathmandu", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
@@ -400,7 +400,7 @@ def money(world: World, chance: Random) -> None:
 
 def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
     with world.house.ledger.read() as tx:
-        assert list(audit.faults(tx)) == []
+        assert list(rules.faults(tx)) == []
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -26,8 +26,8 @@ from flowtally.core.burndown import Grant
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.edges import format_instant, second_of
 from flowtally.core.errors import LedgerMissing, LedgerOlder
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
 
 RETRIABLE: Final = ("unknown_account", "unknown_user", "time_in_future")

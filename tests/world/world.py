@@ -22,8 +22,8 @@ from tests.world.model import Account, Model, User
 from flowtally.config import load_config
 from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
-from flowtally.ledger import credentials
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import UsageStore

@@ -26,11 +26,13 @@ from flowtally.answers.moment import Moment, show_moment
 from flowtally.core import burndown, never_paid
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.never_paid import Beginning
-from flowtally.ledger import accounts, draws, grants, managed, pools
+from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
-from flowtally.ledger.draws import Draw
-from flowtally.ledger.grants import Grant
+from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
+from flowtally.ledger.traffic import draws, grants
+from flowtally.ledger.traffic.draws import Draw
+from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
 from flowtally.usage.store import Sum, UsageReader, Where
 

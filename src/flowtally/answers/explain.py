@@ -21,10 +21,11 @@ from flowtally.answers.user_balance import burn_user, grant_of
 from flowtally.core import burndown
 from flowtally.core.corrections import referred
 from flowtally.core.edges import format_instant
-from flowtally.ledger import accounts, pools, users
+from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
-from flowtally.ledger.grants import Grant
+from flowtally.ledger.people import accounts, users
 from flowtally.ledger.pools import Pools
+from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol import (
     AsOf,
     Behind,

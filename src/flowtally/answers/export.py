@@ -25,9 +25,9 @@ from flowtally.answers.statement import harmless
 from flowtally.core.edges import load_zone, parse_bound, parse_instant
 from flowtally.core.errors import BadRange, MissingRows
 from flowtally.core.events import METERED
-from flowtally.ledger import accounts, users
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts, users
 from flowtally.protocol import HeldEvent
 from flowtally.usage.store import Extent, Place, UsageReader, Where
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from flowtally.core import burndown
 from flowtally.core.edges import format_if_any, load_zone, merge_edges, window_of
-from flowtally.ledger.accounts import Account
-from flowtally.ledger.users import Limit, User
+from flowtally.ledger.people.accounts import Account
+from flowtally.ledger.people.users import Limit, User
 from flowtally.protocol import LimitState
 from flowtally.usage.store import Sum, UsageReader, Where
 

@@ -30,10 +30,10 @@ from flowtally.answers.statement import (
 from flowtally.core.edges import calendar_edges, load_zone
 from flowtally.core.errors import BadRequest
 from flowtally.core.events import METERED
-from flowtally.ledger import accounts
-from flowtally.ledger.asked import users_anywhere
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts
+from flowtally.ledger.people.asked import users_anywhere
 from flowtally.protocol import Bucket, OverallUsageAnswer
 from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
 

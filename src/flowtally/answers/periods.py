@@ -24,12 +24,13 @@ from flowtally.answers.statement import total
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import calendar_edges, format_instant, load_zone, parse_bound
 from flowtally.core.errors import BadRange, BadRequest
-from flowtally.ledger import accounts, pools
-from flowtally.ledger import periods as ledger
+from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.pages import walk_of
-from flowtally.ledger.periods import ClosedSpan, Period
+from flowtally.ledger.people import accounts
 from flowtally.ledger.pools import Pools
+from flowtally.ledger.traffic import periods as ledger
+from flowtally.ledger.traffic.periods import ClosedSpan, Period
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,

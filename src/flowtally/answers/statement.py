@@ -28,10 +28,11 @@ from flowtally.core.edges import (
 )
 from flowtally.core.errors import BadRange, BadRequest
 from flowtally.core.events import MAX_LABEL_NAME_BYTES, METERED
-from flowtally.ledger import accounts, pools, users
-from flowtally.ledger.asked import users_of
+from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts, users
+from flowtally.ledger.people.asked import users_of
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 

@@ -18,12 +18,14 @@ from flowtally.core import burndown
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.errors import BadRange
 from flowtally.core.never_paid import Beginning
-from flowtally.ledger import accounts, allocations, pools, users
-from flowtally.ledger.accounts import Account
-from flowtally.ledger.allocations import Allocation
+from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
-from flowtally.ledger.grants import DEFAULT_PRIORITY, Grant
-from flowtally.ledger.users import User
+from flowtally.ledger.people import accounts, users
+from flowtally.ledger.people.accounts import Account
+from flowtally.ledger.people.users import User
+from flowtally.ledger.traffic import allocations
+from flowtally.ledger.traffic.allocations import Allocation
+from flowtally.ledger.traffic.grants import DEFAULT_PRIORITY, Grant
 from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
 from flowtally.usage.store import Sum, UsageReader, Where
 

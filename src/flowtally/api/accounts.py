@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flowtally.core.edges import format_if_any, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
-from flowtally.ledger import accounts
-from flowtally.ledger.accounts import Account
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people import accounts
+from flowtally.ledger.people.accounts import Account
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

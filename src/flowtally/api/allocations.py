@@ -15,8 +15,9 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.funding import user_funds
-from flowtally.ledger import allocations, users
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people import users
+from flowtally.ledger.traffic import allocations
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from flowtally.core.edges import Instant, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, UnknownAccount
-from flowtally.ledger.accounts import read_account
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.recorded import Filter, Record, list_records
 from flowtally.protocol import AuditAnswer
 from flowtally.protocol.audit import By

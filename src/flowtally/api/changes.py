@@ -11,8 +11,8 @@ from flowtally.answers.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT,
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import Instant
 from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount
-from flowtally.ledger import accounts
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.people import accounts
 from flowtally.protocol import Change, ChangesAnswer
 from flowtally.web import auth
 from flowtally.web.call import Call

@@ -6,9 +6,10 @@ import msgspec
 
 from flowtally.core.edges import format_instant, load_zone
 from flowtally.core.errors import AccountSuspended, CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
-from flowtally.ledger import accounts, check_ins
-from flowtally.ledger.check_ins import CheckIn, Reward
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import check_ins
+from flowtally.ledger.traffic.check_ins import CheckIn, Reward
 from flowtally.protocol import CheckInAnswer
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -18,9 +18,9 @@ from flowtally.core.errors import (
     UnknownAccount,
     Unprocessable,
 )
-from flowtally.ledger import credentials, revived, rotation
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people import credentials, revived, rotation
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import ConfirmAnswer, CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 from flowtally.web import auth
 from flowtally.web.call import Call

@@ -10,10 +10,11 @@ from flowtally.care.job import Status
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, UnknownAccount, UnknownUser
 from flowtally.funding.user_funds import erase_user as erase
-from flowtally.ledger import erased_accounts, erasures, names, users
-from flowtally.ledger.erased_accounts import AccountErasure
-from flowtally.ledger.erasures import Erasure
-from flowtally.ledger.users import erased_name
+from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.erasing.erased_accounts import AccountErasure
+from flowtally.ledger.erasing.erasures import Erasure
+from flowtally.ledger.ids import erased_name
+from flowtally.ledger.people import names, users
 from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
 from flowtally.web.call import Call
 from flowtally.web.operation import operation

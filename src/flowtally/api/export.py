@@ -23,8 +23,8 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.core.events import METERED
-from flowtally.ledger import accounts
 from flowtally.ledger.pages import MAX_LIMIT
+from flowtally.ledger.people import accounts
 from flowtally.protocol import HeldEvent, HeldFilter
 from flowtally.web.call import Call, Streaming
 from flowtally.web.capacity.weights import of_export

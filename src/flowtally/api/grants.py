@@ -10,8 +10,8 @@ from flowtally.answers.account_balance import show_grant
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
 from flowtally.funding.user_funds import require_countable
-from flowtally.ledger import grants
 from flowtally.ledger.pages import Page
+from flowtally.ledger.traffic import grants
 from flowtally.protocol import GrantAnswer, GrantRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowtally.core.errors import NotFound, UnknownUser
-from flowtally.ledger import managed, users
+from flowtally.ledger.people import managed, users
 from flowtally.protocol import PasswordAnswer
 from flowtally.web.call import Call
 from flowtally.web.operation import operation

@@ -20,8 +20,8 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.funding.user_funds import require_countable
-from flowtally.ledger import periods as ledger
 from flowtally.ledger.pages import Page
+from flowtally.ledger.traffic import periods as ledger
 from flowtally.protocol import (
     OpenPeriodAnswer,
     PeriodAdjustment,

@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, Unprocessable
-from flowtally.ledger import plans
+from flowtally.ledger.money import plans
+from flowtally.ledger.money.plans import Plan
 from flowtally.ledger.pages import Page
-from flowtally.ledger.plans import Plan
 from flowtally.protocol import PlanAnswer, PlanRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
-from flowtally.ledger import purchases
+from flowtally.ledger.money import purchases
+from flowtally.ledger.money.purchases import Purchase
 from flowtally.ledger.pages import Page
-from flowtally.ledger.purchases import Purchase
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

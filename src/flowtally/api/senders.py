@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger import senders
 from flowtally.ledger.pages import Page
-from flowtally.ledger.senders import Sender
+from flowtally.ledger.people import senders
+from flowtally.ledger.people.senders import Sender
 from flowtally.protocol import SenderAnswer, SenderChange
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -9,8 +9,8 @@ import structlog
 from msgspec import Meta
 
 from flowtally.core.errors import BadRequest, NotFound, Settling
-from flowtally.ledger import senders
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.people import senders
 from flowtally.protocol import (
     Overlap,
     OverlapsAnswer,

@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.core.errors import BadRequest
 from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import account_reason, not_your_account
-from flowtally.ledger import directory
+from flowtally.ledger.people import directory
 from flowtally.protocol import TakenAccount, TakenAccountsAnswer
 from flowtally.web.call import Call
 from flowtally.web.operation import operation

@@ -33,11 +33,11 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.funding.user_funds import delete_user as delete_funded_user
-from flowtally.ledger import managed, names, users
-from flowtally.ledger.accounts import read_account
-from flowtally.ledger.names import Borne
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
-from flowtally.ledger.users import User
+from flowtally.ledger.people import managed, names, users
+from flowtally.ledger.people.accounts import read_account
+from flowtally.ledger.people.names import Borne
+from flowtally.ledger.people.users import User
 from flowtally.protocol import (
     AllocationAnswer,
     LimitSetting,

@@ -25,8 +25,9 @@ from flowtally.core.errors import (
     VoucherEnded,
 )
 from flowtally.funding import vouchers as issuing
-from flowtally.ledger import accounts, codes, vouchers
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import codes, vouchers
 from flowtally.protocol import (
     GrantAnswer,
     RedemptionRequest,

@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
-from flowtally.ledger import wallet
-from flowtally.ledger.accounts import read_account
+from flowtally.ledger.money import wallet
+from flowtally.ledger.money.wallet import Transfer
 from flowtally.ledger.pages import Page
-from flowtally.ledger.wallet import Transfer
+from flowtally.ledger.people.accounts import read_account
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
-from flowtally.ledger import users, whitelist
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
-from flowtally.ledger.whitelist import Entry
+from flowtally.ledger.people import users, whitelist
+from flowtally.ledger.people.whitelist import Entry
 from flowtally.protocol import WhitelistAnswer, WhitelistChange, WhitelistRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit, show_page

@@ -17,9 +17,9 @@ from flowtally.core.edges import format_instant
 from flowtally.ingest import identity
 from flowtally.ingest.door import keys_path
 from flowtally.keys.store import peek
-from flowtally.ledger import credentials
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.people import credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import server
 from flowtally.start import ADMIN_SLOT, Clock, leases
 

@@ -24,9 +24,10 @@ from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import ClockJumped, Conflict
 from flowtally.keys.store import Keys
-from flowtally.ledger import audit as ledger_audit
-from flowtally.ledger import erased_accounts, erasures, revived
+from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.people import revived
 from flowtally.usage.store import UsageStore
 
 

@@ -17,8 +17,8 @@ import msgspec
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.job import Progress
 from flowtally.core.errors import Settling, Unavailable
-from flowtally.ledger import erased_accounts, erasures
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.trail import server
 from flowtally.usage.store import UsageStore
 

@@ -22,10 +22,11 @@ from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.burndown import Balance
 from flowtally.core.errors import BadRange, FlowtallyError
-from flowtally.ledger import audit, pools, sums_audit
+from flowtally.ledger import pools
+from flowtally.ledger.checks import rules, sums
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.people.users import User, read_user
 from flowtally.ledger.pools import Pools
-from flowtally.ledger.users import User, read_user
 from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
 from flowtally.usage.sums_audit import SumsAudit, Used
 
@@ -53,11 +54,11 @@ class Laws:
     def check(self) -> int:
         """How many purses' owners were looked at. Each page of accounts is one moment of the ledger."""
         with self._ledger.read() as tx:
-            count = audit.count_accounts(tx)
+            count = rules.count_accounts(tx)
         done, last = 0, ""
         while True:
             with self._ledger.read() as tx:
-                page = sums_audit.account_ids(tx, last, ACCOUNTS)
+                page = sums.account_ids(tx, last, ACCOUNTS)
                 if not page:
                     return self._seen
                 for _ in self._check_page(tx, page):
@@ -66,11 +67,11 @@ class Laws:
             last = page[-1]
 
     def _check_page(self, tx: Tx, page: Sequence[str]) -> Iterator[str]:
-        at = max(self._at, sums_audit.last_draw(tx, page) + 1)  # each must see all that was drawn
+        at = max(self._at, sums.last_draw(tx, page) + 1)  # each must see all that was drawn
         known = pools.read_pools(tx)
         used = self._sums.of_accounts(page, at)
-        given, allocated = sums_audit.granted(tx, page), sums_audit.allocated_by(tx, page)
-        aside = sums_audit.set_aside_by(tx, page)
+        given, allocated = sums.granted(tx, page), sums.allocated_by(tx, page)
+        aside = sums.set_aside_by(tx, page)
         for account in page:
             funded, in_purses = self._check_funded(tx, account, known, at)
             mine = charged(used.get(account, {}), known)
@@ -92,10 +93,10 @@ class Laws:
         """What the funded users of the account used, and what their purses were given, by pool."""
         used_by_all: dict[str, int] = defaultdict(int)
         in_purses: dict[str, int] = defaultdict(int)
-        last, size = "", max(USERS, -(-sums_audit.count_funded(tx, account) // PAGES))
-        while page := sums_audit.funded_ids(tx, account, last, size):
+        last, size = "", max(USERS, -(-sums.count_funded(tx, account) // PAGES))
+        while page := sums.funded_ids(tx, account, last, size):
             last = page[-1]
-            used, given = self._sums.of_users(account, page, at), sums_audit.allocated_to(tx, page)
+            used, given = self._sums.of_users(account, page, at), sums.allocated_to(tx, page)
             mine = {user: charged(used.get(user, {}), known) for user in page}
             for one in mine.values():
                 for pool, amount in one.items():

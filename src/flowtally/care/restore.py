@@ -30,9 +30,11 @@ from flowtally.host.lease import Lease, of_data
 from flowtally.host.permissions import check_directory, close
 from flowtally.ingest import identity, recovery
 from flowtally.keys.store import Keys
-from flowtally.ledger import erased_accounts, erasures, portable, revived, trail
-from flowtally.ledger.credentials import live_credentials
+from flowtally.ledger import portable, trail
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.people import revived
+from flowtally.ledger.people.credentials import live_credentials
 from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
 from flowtally.usage.open import open_usage

@@ -19,8 +19,8 @@ import structlog
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.job import Progress
 from flowtally.core.errors import Conflict, StorageFull
-from flowtally.ledger.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.traffic.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.trail import note, server
 from flowtally.usage.store import BUCKET_MS
 

@@ -21,10 +21,12 @@ from flowtally.answers.moment import Moment
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.errors import FlowtallyError
-from flowtally.ledger import periods, pools, sums_audit
+from flowtally.ledger import pools
+from flowtally.ledger.checks import sums
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.periods import Period
 from flowtally.ledger.pools import Pools
+from flowtally.ledger.traffic import periods
+from flowtally.ledger.traffic.periods import Period
 from flowtally.protocol import BalanceAnswer, PeriodStatement
 from flowtally.usage.store import UsageReader, Where
 from flowtally.usage.sums_audit import Part, SumsAudit, Used
@@ -52,11 +54,11 @@ class Statements:
     def check(self) -> int:
         """How many periods were looked at."""
         with self._ledger.read() as tx:
-            count = sums_audit.count_accounts_with_periods(tx)
+            count = sums.count_accounts_with_periods(tx)
         seen, done, last = 0, 0, ""
         while True:
             with self._ledger.read() as tx:
-                page = sums_audit.accounts_with_periods(tx, last, ACCOUNTS)
+                page = sums.accounts_with_periods(tx, last, ACCOUNTS)
                 if not page:
                     return seen
                 for account in page:
@@ -114,7 +116,7 @@ class Statements:
         instants = [period.closed_at]
         if not period.known_promise:
             first = period.closed_at - PLANNING_MS
-            instants += (at - 1 for at in sums_audit.changes_between(tx, period.account, first, period.closed_at))
+            instants += (at - 1 for at in sums.changes_between(tx, period.account, first, period.closed_at))
         try:
             made = [self._balance_of(tx, period, instant) for instant in instants]
         except (AssertionError, KeyError, FlowtallyError) as error:  # the ledger is broken: say so, and go on

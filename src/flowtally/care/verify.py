@@ -34,9 +34,9 @@ from flowtally.care.statements import Statements
 from flowtally.core import sqlite_faults
 from flowtally.core.errors import StoreDamaged
 from flowtally.keys.checks import KeysAudit
-from flowtally.ledger import audit as ledger_audit
-from flowtally.ledger import erased_accounts, erasures
+from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.usage.rows_audit import RowsAudit
 from flowtally.usage.store import Commit, UsageReader
 from flowtally.usage.until_block import ByRows

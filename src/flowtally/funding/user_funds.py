@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from flowtally.answers.account_balance import cover_of
 from flowtally.answers.user_balance import burn_user
-from flowtally.ledger import accounts, allocations, draws, erasures, managed, users
-from flowtally.ledger.allocations import Allocation
 from flowtally.ledger.database import Tx
-from flowtally.ledger.erasures import Erasure
+from flowtally.ledger.erasing import erasures
+from flowtally.ledger.erasing.erasures import Erasure
+from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.people.users import User
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.ledger.users import User
+from flowtally.ledger.traffic import allocations, draws
+from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.usage.store import BUCKET_MS, Part, Sum, UsageReader, Where
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from flowtally.answers.account_balance import cover_of
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import LimitReached
-from flowtally.ledger import accounts, codes, draws, vouchers
 from flowtally.ledger.database import Tx
+from flowtally.ledger.people import accounts
+from flowtally.ledger.traffic import codes, draws, vouchers
+from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.ledger.vault import Vault
-from flowtally.ledger.vouchers import Voucher
 from flowtally.protocol import DEFAULT_DURATION_S, VoucherAnswer
 from flowtally.usage.store import UsageReader
 

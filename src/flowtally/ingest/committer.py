@@ -42,7 +42,7 @@ from flowtally.ingest.turns import Turns
 from flowtally.keys.held_events import Held, HeldWhere, Number
 from flowtally.keys.key_index import Claim
 from flowtally.keys.store import Keys, Moved, Refused, SourceKind
-from flowtally.ledger.names import NOBODY, Name
+from flowtally.ledger.people.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 from flowtally.usage.store import Block, Commit, UsageStore
 

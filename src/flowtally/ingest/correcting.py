@@ -29,7 +29,7 @@ from flowtally.ingest.submission import NAMES, Correcting
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.key_index import Claim, Known
 from flowtally.keys.store import Keys, Source
-from flowtally.ledger.names import Name
+from flowtally.ledger.people.names import Name
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer, ReceiptStatus
 from flowtally.usage.store import Entry, EventKey, StoredEvent, UsageReader
 

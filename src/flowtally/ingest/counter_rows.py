@@ -24,7 +24,7 @@ from flowtally.keys.counter_states import Due, KnownCounter, Place
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.key_index import Claim
 from flowtally.keys.store import Source
-from flowtally.ledger.names import Name
+from flowtally.ledger.people.names import Name
 from flowtally.protocol import ReadingReceipt
 
 MISSING: Final = "missing_stop"

@@ -29,7 +29,7 @@ from flowtally.ingest.revival import revive
 from flowtally.ingest.submission import Metering
 from flowtally.keys.counter_states import KnownCounter, Place, row_id
 from flowtally.keys.store import Keys, Source
-from flowtally.ledger.names import NOBODY
+from flowtally.ledger.people.names import NOBODY
 from flowtally.protocol import ReadingReceipt
 from flowtally.usage.store import UsageStore
 

@@ -20,12 +20,14 @@ from flowtally.core.errors import FlowtallyError
 from flowtally.core.events import UsageEvent
 from flowtally.core.never_paid import Beginning, Part, before_all
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
-from flowtally.ledger import beginnings, names, pools
-from flowtally.ledger.beginnings import OfAccount, OfUser
+from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.names import NOBODY, History, Name
+from flowtally.ledger.people import names
+from flowtally.ledger.people.names import NOBODY, History, Name
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.texts import MAX_INSTANT
+from flowtally.ledger.traffic import beginnings
+from flowtally.ledger.traffic.beginnings import OfAccount, OfUser
 from flowtally.protocol import EventsAnswer, NeverPaidEvents
 
 log = structlog.get_logger(__name__)

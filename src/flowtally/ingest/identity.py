@@ -16,9 +16,10 @@ import msgspec
 
 from flowtally.core.errors import KeysBroken, LedgerMissing, LedgerOlder, MissingAccounts, StoresDiffer
 from flowtally.keys.store import Committed, Keys
-from flowtally.ledger import directory, installation
+from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.people import directory
 from flowtally.usage.store import Identity, UsageStore
 
 UNBOUND: Final = Identity()

@@ -21,10 +21,10 @@ from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.held_events import Held, HeldWhere
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys, Refused, Source
-from flowtally.ledger import users
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page, walk_of
+from flowtally.ledger.people import users
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import (
     CounterAnswer,
     EventAnswer,

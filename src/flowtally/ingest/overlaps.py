@@ -21,9 +21,9 @@ from flowtally.ingest.holding import event_of
 from flowtally.ingest.lookup import knows, owns
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.keys.store import Keys
-from flowtally.ledger import names
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import names
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest
 from flowtally.usage.store import UsageReader, Use
 

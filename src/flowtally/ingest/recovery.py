@@ -19,8 +19,8 @@ from flowtally.keys.counter_states import KnownCounter
 from flowtally.keys.held_events import Number
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
-from flowtally.ledger import periods
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.traffic import periods
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore
 
 log = structlog.get_logger(__name__)

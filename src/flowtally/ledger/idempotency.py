@@ -16,8 +16,8 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flowtally.core.errors import BadRequest, Conflict, IdempotencyMismatch
+from flowtally.ledger.ids import erased_name
 from flowtally.ledger.tables import idempotency
-from flowtally.ledger.users import erased_name
 
 MAX_KEY_CHARS: Final = 255
 SECRET_FIELDS: Final = frozenset({"token", "key"})  # shown once, hence never kept

@@ -1,4 +1,7 @@
-"""Made ids: a readable prefix and a UUIDv7 in hex, so that ids sort by when they were made and indexes stay cheap."""
+"""Made ids, and what stands for a name that was erased.
+
+An id is a readable prefix and a UUIDv7 in hex, so that ids sort by when they were made and indexes stay cheap.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,8 @@ Prefix = Literal[
 def new_id(prefix: Prefix) -> str:
     """A new id like `grn_0199f2c4...`: the prefix says what it names wherever it turns up in a log."""
     return prefix + uuid_utils.uuid7().hex
+
+
+def erased_name(user_id: str) -> str:
+    """What a user is called whose name was erased. It is nowhere stored, so nobody is found by it."""
+    return f"erased-{user_id}"

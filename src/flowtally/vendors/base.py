@@ -23,8 +23,8 @@ from msgspec import Meta
 
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.core.rights import Right
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.store import UsageReader
 from flowtally.web.call import Reply
 from flowtally.web.services import House

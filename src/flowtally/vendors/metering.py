@@ -13,7 +13,7 @@ import structlog
 import uuid_utils
 
 from flowtally.core.edges import format_instant
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web.services import House
 
 PRODUCT: Final = "api"

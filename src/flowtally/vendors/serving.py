@@ -31,9 +31,9 @@ from flowtally.core.errors import (
     TooLarge,
     Unauthenticated,
 )
-from flowtally.ledger import credentials
-from flowtally.ledger.accounts import require_not_erased
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people import credentials
+from flowtally.ledger.people.accounts import require_not_erased
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey

@@ -35,10 +35,10 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.core.rights import Right
-from flowtally.ledger import credentials
-from flowtally.ledger.addresses import canonical, within
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
+from flowtally.ledger.people.addresses import canonical, within
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web.last_used import LastUsed
 
 REMEMBERED_MS: Final = 10_000

@@ -9,8 +9,8 @@ import msgspec
 
 from flowtally.answers.moment import Moment
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor, note
 from flowtally.usage.store import UsageReader
 from flowtally.web.capacity.weights import LARGE, SMALL, Weight

@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 
 from flowtally.core.errors import FlowtallyError
-from flowtally.ledger import credentials
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import server
 
 EVERY_S: Final = 60

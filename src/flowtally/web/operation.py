@@ -27,9 +27,9 @@ from flowtally.config import Config
 from flowtally.core.errors import AccountErased, BadRequest, FlowtallyError
 from flowtally.core.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
 from flowtally.ingest.decompress import decompress
-from flowtally.ledger.accounts import require_not_erased
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Tx
+from flowtally.ledger.people.accounts import require_not_erased
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.protocol import PlainEvent
 from flowtally.usage.until_block import UntilBlock

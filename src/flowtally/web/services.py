@@ -16,9 +16,9 @@ from flowtally.config import Config
 from flowtally.core.clock import SteadyClock
 from flowtally.core.corrections import Correction
 from flowtally.keys.store import Keys
-from flowtally.ledger.credentials import Credential
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.vault import Vault
 from flowtally.protocol import (
     CorrectionsAnswer,

@@ -13,8 +13,8 @@ from tests.conftest import Client, Clock, send, token_of
 from flowtally.config import load_config
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import ConfigError, Conflict, FlowtallyError, Forbidden, NotFound, TooLarge, Unavailable
-from flowtally.ledger import wallet
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.money import wallet
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors.bytesflows import wire
 from flowtally.vendors.bytesflows.routes import ASSET, fail

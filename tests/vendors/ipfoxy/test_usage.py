@@ -13,7 +13,7 @@ from tests.vendors.ipfoxy.fox import MB, Fox
 
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.users import ensure_users
+from flowtally.ledger.people.users import ensure_users
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors.ipfoxy import wire
 

@@ -10,8 +10,8 @@ from tests.conftest import Client, Clock, send
 from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import MB, Fox
 
-from flowtally.ledger import managed
 from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import managed
 from flowtally.ledger.tables import used_keys
 
 USER = "/v1/accounts/reseller01/users/sub-account-1"

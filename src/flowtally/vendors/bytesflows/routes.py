@@ -23,8 +23,8 @@ from flowtally.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from flowtally.ledger import wallet
-from flowtally.ledger.grants import Grant
+from flowtally.ledger.money import wallet
+from flowtally.ledger.traffic.grants import Grant
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Nothing, Rate, Route, Secrets, declaring
 from flowtally.vendors.bytesflows import wire
 from flowtally.vendors.bytesflows.settings import Settings

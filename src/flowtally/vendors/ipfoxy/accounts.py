@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from flowtally.answers.user_balance import burn_funded
 from flowtally.core.burndown import Balance
-from flowtally.ledger import names, roster, wallet, whitelist
-from flowtally.ledger.accounts import read_account
-from flowtally.ledger.roster import Managed
-from flowtally.ledger.whitelist import Entry
+from flowtally.ledger.money import wallet
+from flowtally.ledger.people import names, roster, whitelist
+from flowtally.ledger.people.accounts import read_account
+from flowtally.ledger.people.roster import Managed
+from flowtally.ledger.people.whitelist import Entry
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors.base import DialectCall, Nothing
 from flowtally.vendors.ipfoxy import wire

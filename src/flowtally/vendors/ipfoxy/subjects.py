@@ -14,8 +14,8 @@ from flowtally.answers import account_balance
 from flowtally.answers.user_balance import burn_user
 from flowtally.core.burndown import Balance, GrantBalance
 from flowtally.core.errors import UnknownUser
-from flowtally.ledger import accounts, managed, names, users
-from flowtally.ledger.users import User
+from flowtally.ledger.people import accounts, managed, names, users
+from flowtally.ledger.people.users import User
 from flowtally.usage.store import Sum, Where
 from flowtally.vendors import figures
 from flowtally.vendors.base import DialectCall

@@ -12,8 +12,8 @@ import msgspec
 
 from flowtally.core.errors import NameTaken
 from flowtally.funding import user_funds
-from flowtally.ledger import managed, whitelist
 from flowtally.ledger.idempotency import request_digest
+from flowtally.ledger.people import managed, whitelist
 from flowtally.ledger.used_keys import use_key
 from flowtally.vendors.base import DialectCall
 from flowtally.vendors.ipfoxy import wire

@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from flowtally.funding.vouchers import create_vouchers
-from flowtally.ledger import codes, vouchers
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.pools import DEFAULT_POOL
-from flowtally.ledger.vouchers import Status, Voucher
+from flowtally.ledger.traffic import codes, vouchers
+from flowtally.ledger.traffic.vouchers import Status, Voucher
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata import parameters, wire

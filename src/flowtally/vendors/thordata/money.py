@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from flowtally.ledger import wallet
+from flowtally.ledger.money import wallet
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata.account import decimal

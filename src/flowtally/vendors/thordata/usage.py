@@ -9,8 +9,8 @@ from typing import Final
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.edges import load_zone
 from flowtally.core.events import METERED
+from flowtally.ledger.people.users import User
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.ledger.users import User
 from flowtally.usage.store import Where
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.figures import Running

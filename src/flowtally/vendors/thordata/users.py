@@ -16,11 +16,12 @@ from msgspec import UNSET
 from flowtally.answers.statement import lifetime_use
 from flowtally.core.errors import UnknownUser
 from flowtally.funding.user_funds import delete_user as delete_managed
-from flowtally.ledger import grants, managed, roster, users
+from flowtally.ledger.people import managed, roster, users
+from flowtally.ledger.people.roster import Managed
+from flowtally.ledger.people.users import Limit, User
 from flowtally.ledger.pools import Pools, read_pools
-from flowtally.ledger.roster import Managed
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.ledger.users import Limit, User
+from flowtally.ledger.traffic import grants
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.thordata import parameters, wire
 from flowtally.vendors.thordata.account import KB, MB, day_of, decimal

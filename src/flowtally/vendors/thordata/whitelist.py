@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from flowtally.core.errors import NotFound
-from flowtally.ledger import whitelist
+from flowtally.ledger.people import whitelist
 from flowtally.ledger.pools import read_pools
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.thordata import parameters, wire

@@ -15,7 +15,7 @@ from typing import Final
 from flowtally.config import Config
 from flowtally.core.errors import Overloaded, TooManyExports
 from flowtally.core.tallies import tally
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 
 RETRY_S: Final = 5
 

@@ -25,7 +25,7 @@ import msgspec
 from flowtally.config import Config
 from flowtally.core.errors import BudgetUsed, RateLimited, TooManyAtOnce
 from flowtally.core.tallies import tally
-from flowtally.ledger.credentials import Credential
+from flowtally.ledger.people.credentials import Credential
 from flowtally.web.capacity.cost import processors
 
 REMEMBERED: Final = 10_000  # accounts

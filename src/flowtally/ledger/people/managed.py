@@ -1,0 +1,179 @@
+"""Users that somebody manages: made by hand or taken over from traffic, changed, renamed, deleted.
+
+Owns what is set about a user and the rule of names (decision 0073): a name is borne once in its account, whoever
+brought it. What other accounts call their users is neither seen nor in the way. `funded` decides who pays for past use,
+so it is fixed when the user is made. Passwords come here encrypted (`vault`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from sqlalchemy import Connection, insert, select, update
+
+from flowtally.core.edges import second_of
+from flowtally.core.errors import Conflict, LimitReached, NameTaken
+from flowtally.core.events import MAX_QUANTITY
+from flowtally.ledger import trail
+from flowtally.ledger.ids import new_id
+from flowtally.ledger.people import names, past, roster, whitelist
+from flowtally.ledger.people.accounts import read_open_account
+from flowtally.ledger.people.users import Limit, User, read_user
+from flowtally.ledger.tables import managed_users, users
+from flowtally.ledger.texts import check_number, check_text
+
+SetStatus = Literal["active", "disabled"]
+
+
+def create_user(
+    tx: Connection,
+    account: str,
+    name: str,
+    *,
+    now: int,
+    product: str | None = None,
+    limit: Limit | None = None,
+    funded: bool = False,
+    status: SetStatus = "active",
+    password: str | None = None,
+    most: int = 0,
+) -> User:
+    """A new user; or the one of this account that traffic brought under this name, managed from now on. `most`: so many
+    the account may have, 0 for any number; users that only traffic brought do not count.
+
+    UnknownAccount, Conflict (closed account; a funded user that was seen in traffic already), NameTaken, LimitReached,
+    Unprocessable.
+    """
+    read_open_account(tx, account)
+    check_text("name", name, least=1)
+    user_id = names.present_bearers(tx, [(account, name)]).get((account, name))
+    if user_id is not None and read_user(tx, account, user_id).managed:
+        raise _taken(name)
+    _check_room(tx, account, most)
+    if user_id is not None and funded:
+        detail = f"user {name!r} was seen in traffic already: its use is the account's and it cannot become funded"
+        raise Conflict(detail, user=user_id)
+    if user_id is None:
+        user_id = new_id("usr_")
+        at = second_of(now) if funded else now  # its purse begins when it was made
+        tx.execute(insert(users).values(id=user_id, account=account, created_at=at))
+        names.take(tx, {(account, name): user_id}, now)
+    before = read_user(tx, account, user_id)
+    after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)
+    return _keep(tx, before, after, password, now, "user.create")
+
+
+def change_user(
+    tx: Connection,
+    account: str,
+    user: str,
+    *,
+    now: int,
+    name: str | UnsetType = UNSET,
+    product: str | UnsetType | None = UNSET,
+    limit: Limit | UnsetType | None = UNSET,
+    status: SetStatus | UnsetType = UNSET,
+    password: str | UnsetType | None = UNSET,
+) -> User:
+    """Change what is given (None takes it away); returns the user as it is then. A new name holds from `now` on, or
+    from the beginning of time where nobody ever bore it.
+
+    UnknownUser, Conflict (deleted; a new name in a closed account), NameTaken, Unprocessable.
+    """
+    before = read_user(tx, account, user)
+    if before.status == "deleted":
+        raise Conflict(f"user {before.name!r} ({before.id}) was deleted", user=before.id)
+    given = {"name": name, "product": product, "limit": limit, "status": status}
+    after = msgspec.structs.replace(before, **{field: value for field, value in given.items() if value is not UNSET})
+    if after == before and password is UNSET:
+        return before
+    if after.name != before.name:
+        _check_free(tx, after)
+        read_open_account(tx, account)
+        check_text("name", after.name, least=1)
+        names.give_up(tx, before.id, now)
+        names.take(tx, {(account, after.name): before.id}, now)
+    return _keep(tx, before, after, password, now, "user.change")
+
+
+def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
+    """From now on nobody bears its name, its password and whitelists are gone; its use, history and limit stay on
+    record.
+
+    A second time (by id) changes nothing. UnknownUser.
+    """
+    before = read_user(tx, account, user)
+    if before.status == "deleted":
+        return before
+    names.give_up(tx, before.id, now)
+    whitelist.forget_user(tx, before.id)
+    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, "user.delete")
+
+
+def funded_users(tx: Connection, account: str) -> tuple[str, ...]:
+    """Ids of the account's funded users, deleted ones included, in order."""
+    query = select(managed_users.c.user_id).where(managed_users.c.account == account, managed_users.c.funded == 1)
+    return tuple(tx.execute(query.order_by(managed_users.c.user_id)).scalars())
+
+
+def sealed_password(tx: Connection, user_id: str) -> str | None:
+    """The encrypted password of the user; None when it has none."""
+    query = select(managed_users.c.password).where(managed_users.c.user_id == user_id)
+    return tx.execute(query).scalar_one_or_none()
+
+
+def _check_room(tx: Connection, account: str, most: int) -> None:
+    present = roster.count_managed(tx, account) if most else 0
+    if most and present >= most:
+        detail = f"account {account!r} has {present} managed users; {most} are allowed"
+        raise LimitReached(detail, account=account, present=present, limit=most)
+
+
+def _check_free(tx: Connection, user: User) -> None:
+    """Whether the user may bear its name: nobody else in the account does."""
+    bearer = names.present_bearers(tx, [(user.account, user.name)]).get((user.account, user.name), user.id)
+    if bearer != user.id:
+        raise _taken(user.name)
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"the name {name!r} is in use", name=name)
+
+
+def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int, did: str) -> User:
+    if after.product is not None and after.product != before.product:
+        check_text("product", after.product, least=1)
+    if after.limit is not None:
+        check_number("limit.amount", after.limit.amount, least=0, most=MAX_QUANTITY)
+    row: dict[str, object] = {
+        "name": None if after.status == "deleted" else after.name,
+        "product": after.product,
+        "status": after.status,
+        "limit_amount": after.limit and after.limit.amount,
+        "limit_unit": after.limit and after.limit.unit,
+        "limit_window": after.limit and after.limit.window,
+        "changed_at": now,
+    }
+    if password is not UNSET:
+        row["password"] = password
+    if (before.status, before.limit) != (after.status, after.limit):
+        past.keep_settings(tx, after.id, now, status=before.status, limit=_limit(before))
+    if before.managed:
+        tx.execute(update(managed_users).where(managed_users.c.user_id == after.id).values(row))
+    else:
+        fixed = {"user_id": after.id, "account": after.account, "funded": int(after.funded)}
+        tx.execute(insert(managed_users).values(row | fixed))
+    has_password = before.has_password if password is UNSET else password is not None
+    kept = msgspec.structs.replace(after, has_password=has_password, managed=True)
+    was = None if did == "user.create" else trail.facts(before, "name")
+    changes = {"renamed": after.name != before.name, "password_set": isinstance(password, str)}
+    now_is = trail.facts(kept, "name") | {name: True for name, yes in changes.items() if yes}
+    trail.note(tx, did, account=kept.account, subject=kept.id, before=was, after=now_is)
+    return kept
+
+
+def _limit(user: User) -> tuple[int | None, str | None, str | None]:
+    one = user.limit
+    return (None, None, None) if one is None else (one.amount, one.unit, one.window)
