@@ -14,9 +14,9 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 from flowtally.care.backup import Backup, Made
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_moment, verify
+from flowtally.usage.checks.rows import audit_of
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.open import open_usage
-from flowtally.usage.rows_audit import audit_of
 
 _numbers = count()
 

@@ -10,8 +10,8 @@ from tests.care.conftest import Patient
 from tests.ingest.conftest import named
 from tests.ingest.test_readings import known, reading, told
 
-from flowtally.usage import folding
-from flowtally.usage.folding import Cuts
+from flowtally.usage import compaction
+from flowtally.usage.compaction import Cuts
 
 
 @pytest.fixture
@@ -60,11 +60,11 @@ def test_a_counter_whose_row_is_gone_is_named(metered: Patient) -> None:
 
 
 def roll_up(patient: Patient) -> None:
-    [month] = folding.months(patient.engine)
-    folding.stage(patient.engine, month, Cuts((), ()), lambda *_: None)
-    patient.store.expect_rolled_up(folding.STAGING)
-    folding.put_in_place(patient.engine, month)
-    folding.discard(patient.engine, month.month)
+    [month] = compaction.months(patient.engine)
+    compaction.stage(patient.engine, month, Cuts((), ()), lambda *_: None)
+    patient.store.expect_rolled_up(compaction.STAGING)
+    compaction.put_in_place(patient.engine, month)
+    compaction.discard(patient.engine, month.month)
     patient.store.expect_rolled_up()
 
 

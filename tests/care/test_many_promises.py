@@ -29,7 +29,7 @@ from flowtally.ledger.tables import (
 )
 from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import ClosedSpan
-from flowtally.usage.sums_audit import Part, Used
+from flowtally.usage.checks.sums import Part, Used
 
 BEGAN = 1_700_000_000_000
 AT = BEGAN + 10**9

@@ -18,7 +18,7 @@ from flowtally.config import load_config
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.people import credentials
 from flowtally.server import create_app
-from flowtally.usage import folding
+from flowtally.usage import compaction
 from flowtally.usage.open import open_usage
 
 ACCOUNT = "/v1/accounts/city"
@@ -184,7 +184,7 @@ def test_a_month_whose_replacing_fails_is_as_it_was_and_promises_go_on(
         town.use(NOW - minute * MINUTE)
     live_on(town)
     with monkeypatch.context() as patched:
-        patched.setattr(folding, "_replace", failing)
+        patched.setattr(compaction, "_replace", failing)
         with pytest.raises(AssertionError, match="failed"):
             town.roll_up()
     town.ask("GET", "/v1/changes", status=200, since="0")
@@ -202,9 +202,9 @@ def test_a_month_that_was_replaced_before_the_error_is_guarded_and_finished_by_t
         town.use(NOW - minute * MINUTE)
     live_on(town)
     before = figures(town.ask("GET", f"{ACCOUNT}/balance", status=200))
-    replace = folding._replace
+    replace = compaction._replace
     with monkeypatch.context() as patched:
-        patched.setattr(folding, "_replace", lambda *asked: failing(replace(*asked)))
+        patched.setattr(compaction, "_replace", lambda *asked: failing(replace(*asked)))
         with pytest.raises(AssertionError, match="failed"):
             town.roll_up()
     odd = {"amount": 5, "starts_at": format_instant(NOW - 9 * MINUTE)}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.cli.cells import cells, cut, left, right, shorten
+from flowtally.cli.show.cells import cells, cut, left, right, shorten
 
 FAMILY = "👨‍👩‍👧"
 NAMES = st.lists(

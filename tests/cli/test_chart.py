@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.cli.cells import cells
-from flowtally.cli.chart import Bar, bar, chart, gauge
+from flowtally.cli.show.cells import cells
+from flowtally.cli.show.chart import Bar, bar, chart, gauge
 
 BARS = st.lists(
     st.builds(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowtally.cli.cells import cells
-from flowtally.cli.layout import aligned, lay_out
+from flowtally.cli.show.cells import cells
+from flowtally.cli.show.layout import aligned, lay_out
 
 ID = "grn_01a1f8c711c27722a28983e63947e91c"
 KEY = "crd_01a1f8c711c27722a28983e63947e91d"

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from flowtally.agents.ship import Progress
-from flowtally.cli import output
-from flowtally.cli.progress import MovingBar, meter
+from flowtally.cli.show import output
+from flowtally.cli.show.progress import MovingBar, meter
 
 
 class Terminal(io.StringIO):

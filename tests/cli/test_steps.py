@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowtally.cli.steps import PAUSE_S, Steps
+from flowtally.cli.show.steps import PAUSE_S, Steps
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

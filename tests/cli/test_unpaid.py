@@ -9,7 +9,7 @@ from tests.cli.fake import Program
 from tests.cli.test_commands import BALANCE, GRANT
 
 from flowtally.agents.report import Tally
-from flowtally.cli import unpaid
+from flowtally.cli.show import unpaid
 from flowtally.ledger.traffic import grants
 from flowtally.protocol import EventsAnswer, NeverPaid, NeverPaidEvents
 

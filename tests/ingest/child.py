@@ -96,10 +96,10 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.ledger.database import Ledger
     from flowtally.ledger.people import accounts, credentials
     from flowtally.protocol import HeldFilter
-    from flowtally.usage import folding
+    from flowtally.usage import compaction
+    from flowtally.usage.checks.rows import audit_of
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
-    from flowtally.usage.rows_audit import audit_of
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to stdout
     settings = {name: json.loads(value) for name, _, value in (one.partition("=") for one in arguments)}
@@ -173,7 +173,7 @@ def main(data: str, *arguments: str) -> None:
                 say(done=True)
             case "roll_up":
                 if "die_in" in asked:
-                    die_after(folding, asked["die_in"], asked["call"])
+                    die_after(compaction, asked["die_in"], asked["call"])
                 retention = Retention(asked["days"], usage, ledger, ingest.between_blocks, clock)
                 try:
                     say(months=[one.month for one in retention.run(Progress()).months])

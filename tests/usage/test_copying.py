@@ -11,12 +11,12 @@ import pytest
 from tests.clickhouse import ClickHouse
 from tests.clickhouse import clickhouse as server  # noqa: F401
 from tests.usage.blocks import block
-from tests.usage.test_rolling_up import JANUARY, roll_up
+from tests.usage.test_compaction import JANUARY, roll_up
 
 from flowtally.core.errors import ConfigError, CopyDiffers
 from flowtally.usage import copying
+from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.rows_audit import RowsAudit
 from flowtally.usage.store import Where
 
 SEED: Final = 20261129

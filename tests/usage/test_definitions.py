@@ -13,9 +13,9 @@ from tests.usage.blocks import block
 from flowtally.core.errors import FlowtallyError, TableChanged
 from flowtally.usage import definitions
 from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.compaction import STAGING
 from flowtally.usage.definitions import check, find_changed
 from flowtally.usage.engine import Engine
-from flowtally.usage.folding import STAGING
 from flowtally.usage.schema import MADE, Made, latest_migration
 
 NOW = latest_migration()

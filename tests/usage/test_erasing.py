@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.usage.blocks import block
 
 from flowtally.core.errors import Unavailable
-from flowtally.usage import definitions, erasing, rollup
+from flowtally.usage import definitions, erasing, projections
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.schema import latest_migration
@@ -102,7 +102,7 @@ def test_all_that_is_counted_is_the_same_before_and_after(
         assert after[user] == ({("", "")} if user in erased and labels[user] else labels[user])
     if isinstance(store, ClickHouseStore):
         parts = {name for (name,) in store.engine.rows(f"SELECT DISTINCT _part FROM {TABLE}")}
-        assert all(rollup.agrees(store.engine, TABLE, part) for part in parts)
+        assert all(projections.agrees(store.engine, TABLE, part) for part in parts)
 
 
 def test_corrections_keep_all_but_their_reasons(store: UsageStore) -> None:

@@ -17,8 +17,8 @@ from tests.usage.blocks import block
 from flowtally.core.errors import BadRequest
 from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.projections import ROLLUPS
 from flowtally.usage.queries import MAX_CUTS, plan_sums
-from flowtally.usage.rollup import ROLLUPS
 from flowtally.usage.store import BUCKET_MS, MAX_SUMS, Where
 
 DAY_MS: Final = 86_400_000

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
-from tests.usage.test_rolling_up import JANUARY, roll_up
+from tests.usage.test_compaction import JANUARY, roll_up
 
 from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore

@@ -208,7 +208,7 @@ class Backup:
 
     def _refuse_damage(self, say: Progress) -> None:
         """A backup of damage would be the one that is restored, and the digests of its files would be right."""
-        from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+        from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
 
         rows = audit_of(self._usage)
         assert rows is not None

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from flowtally.care import machine, verify
+from flowtally.care import doctor, verify
 from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at, newest_of
 from flowtally.care.daily import Daily
+from flowtally.care.doctor import Check
 from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
-from flowtally.care.machine import Check
 from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
 from flowtally.config import Config
@@ -95,7 +95,7 @@ class Care:
 
     def start_verify(self) -> Status[Report]:
         """Begin a check, or join the one that is running. Conflict for a store that keeps nothing."""
-        from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
+        from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
         rows = audit_of(self._usage)
         if rows is None:
@@ -193,7 +193,7 @@ class Care:
             self._daily = Daily("retention", self.start_retention)
 
     def machine(self) -> list[Check]:
-        found = machine.checks(
+        found = doctor.checks(
             self._config.data_dir,
             min_free=self._config.min_free_bytes,
             received_at=self._received_at(),

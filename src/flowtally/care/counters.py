@@ -16,7 +16,7 @@ from flowtally.core.units import counted
 from flowtally.keys.checks import KeysAudit
 from flowtally.keys.counter_states import KnownCounter, decode, row_id
 from flowtally.keys.key_bytes import key_of
-from flowtally.usage.rows_audit import RowsAudit
+from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.store import EventKey
 
 PAGE = 1_000  # counters looked at in one question to the rows

@@ -14,8 +14,8 @@ from flowtally.care.job import Progress
 from flowtally.keys.checks import KeyRows, KeysAudit
 from flowtally.keys.key_bytes import key_of
 from flowtally.usage import fingerprint
+from flowtally.usage.checks.rows import Keyed, RowsAudit
 from flowtally.usage.fingerprint import Folded
-from flowtally.usage.rows_audit import Keyed, RowsAudit
 
 DRILLED: Final = 64  # differing buckets of keys that are looked at entry by entry
 

@@ -10,8 +10,8 @@ from flowtally.care.job import Progress
 from flowtally.keys.checks import KeysAudit
 from flowtally.keys.store import Source
 from flowtally.usage import fingerprint
+from flowtally.usage.checks.rows import Numbered, RowsAudit, SourceRows, class_of
 from flowtally.usage.fingerprint import NUMBERS
-from flowtally.usage.rows_audit import Numbered, RowsAudit, SourceRows, class_of
 
 SOURCES: Final = 20_000  # held at a time
 

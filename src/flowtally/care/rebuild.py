@@ -25,7 +25,7 @@ from flowtally.keys.store import Keys, refuse_newer
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:
-    from flowtally.usage.rows_audit import RowsAudit
+    from flowtally.usage.checks.rows import RowsAudit
 
 ROWS: Final = 300_000  # held at a time; a block has at most 200,000
 _SIDES: Final = ("", "-wal", "-shm")
@@ -47,7 +47,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
     """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
     to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole."""
-    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
+    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
     rows = audit_of(usage)
     if rows is None:
@@ -97,7 +97,7 @@ class RolledUp(msgspec.Struct, frozen=True):
 def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
     """Compare the roll-up of every part with its rows and rebuild the months in which one differs. BrokenRollup where
     that did not help; else as `rebuild_keys`."""
-    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
 
     rows = audit_of(usage)
     if rows is None:

@@ -173,7 +173,7 @@ def _assembled(
 def _assemble(
     source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
-    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
+    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
 
     say("copy")
     _copy(source, work, "keys.db", *SECRETS)
@@ -264,7 +264,7 @@ def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: E
 
 def _refuse_broken_parts(source: Path, usage: UsageStore, say: Progress) -> None:
     """Before rows are read from them: where they go, their files are new ones. Roll-ups are made anew there."""
-    from flowtally.usage.rows_audit import audit_of  # noqa: PLC0415
+    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
 
     rows = audit_of(usage)
     assert rows is not None

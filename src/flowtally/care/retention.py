@@ -26,7 +26,7 @@ from flowtally.usage.store import BUCKET_MS
 
 if TYPE_CHECKING:
     from flowtally.usage.clickhouse import ClickHouseStore
-    from flowtally.usage.folding import Cuts, Month
+    from flowtally.usage.compaction import Cuts, Month
 
 DAY_MS: Final = 86_400_000
 TRIES: Final = 3  # to find the ledger's promises about a month as they were when it was begun
@@ -69,10 +69,10 @@ class Retention:
 
     def run(self, say: Progress, *, dry: bool = False) -> Run:
         """Roll up what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
-        from flowtally.usage import folding  # noqa: PLC0415 - the engine is only loaded where it is used
+        from flowtally.usage import compaction  # noqa: PLC0415 - the engine is only loaded where it is used
 
         if not dry:  # a run that failed may have left a month decided on
-            self._between_blocks(lambda keys: folding.finish(self._store.engine))
+            self._between_blocks(lambda keys: compaction.finish(self._store.engine))
             self._store.expect_rolled_up()
         due = self.due()
         if dry:
@@ -81,30 +81,30 @@ class Retention:
             return Run(False, [self._roll_up(one, say) for one in due])
         finally:
             with suppress(StorageFull):  # the next run begins with it
-                folding.abandon(self._store.engine)
+                compaction.abandon(self._store.engine)
 
     def due(self) -> list[Month]:
-        from flowtally.usage import folding  # noqa: PLC0415
-        from flowtally.usage.rolled_up import month_end, month_of  # noqa: PLC0415
+        from flowtally.usage import compaction  # noqa: PLC0415
+        from flowtally.usage.compacted import month_end, month_of  # noqa: PLC0415
 
         now = self._clock()
         before = now - self._days * DAY_MS
         newest = month_of(self._store.last_commit().received_at)
-        found = folding.months(self._store.engine)
+        found = compaction.months(self._store.engine)
         over = takewhile(lambda one: month_end(one.month) <= before and one.month < newest, found)
         return list(takewhile(lambda one: one.until <= now, over))
 
     def _roll_up(self, month: Month, say: Progress) -> Rolled:
-        from flowtally.usage import folding  # noqa: PLC0415
+        from flowtally.usage import compaction  # noqa: PLC0415
 
         store = self._store
         for _ in range(TRIES):
             with self._ledger.read() as tx:
                 cuts, count = read_cuts(tx, month.until), count_cuts(tx, month.until)
-            folding.stage(store.engine, month, cuts, say)
+            compaction.stage(store.engine, month, cuts, say)
             say("put in place")
             if self._between_blocks(lambda keys: self._put_in_place(month, count)):  # noqa: B023 - called at once
-                folding.discard(store.engine, month.month)
+                compaction.discard(store.engine, month.month)
                 after = store.bytes_of(month.month)
                 log.info("rolled_up", month=month.month, entries=month.rows, bytes=month.bytes, bytes_after=after)
                 return Rolled(month.month, month.rows, month.bytes, after)
@@ -113,16 +113,16 @@ class Retention:
     def _put_in_place(self, month: Month, count: int) -> bool:
         """Whether the month was cut by all there is to cut it by. The ledger's one writer waits meanwhile: whoever
         promises something about the past looks at usage in the same transaction."""
-        from flowtally.usage import folding  # noqa: PLC0415
+        from flowtally.usage import compaction  # noqa: PLC0415
 
         with self._ledger.begin(server("retention")) as tx:
             if count_cuts(tx, month.until) != count:
                 return False
-            self._store.expect_rolled_up(folding.STAGING)
+            self._store.expect_rolled_up(compaction.STAGING)
             try:
-                folding.put_in_place(self._store.engine, month)
+                compaction.put_in_place(self._store.engine, month)
             except Exception:
-                self._store.expect_rolled_up(*folding.decided(self._store.engine))
+                self._store.expect_rolled_up(*compaction.decided(self._store.engine))
                 raise
             self._store.expect_rolled_up()
             note(tx, "retention.roll_up", subject=str(month.month), after={"entries": month.rows, "bytes": month.bytes})
@@ -131,7 +131,7 @@ class Retention:
 
 def read_cuts(tx: Tx, before: int) -> Cuts:
     """What rows dated before an instant must be cut by."""
-    from flowtally.usage.folding import Closed, Cuts  # noqa: PLC0415
+    from flowtally.usage.compaction import Closed, Cuts  # noqa: PLC0415
 
     instants = cut_instants(tx, before, BUCKET_MS)
     return Cuts(tuple(sorted(instants)), tuple(Closed(*one) for one in closings(tx)))

@@ -28,8 +28,8 @@ from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import Period
 from flowtally.protocol import BalanceAnswer, PeriodStatement
+from flowtally.usage.checks.sums import Part, SumsAudit, Used
 from flowtally.usage.store import UsageReader, Where
-from flowtally.usage.sums_audit import Part, SumsAudit, Used
 
 ACCOUNTS: Final = 20  # in one transaction of the ledger
 PLANNING_MS: Final = 600_000  # a statement is planned before it is kept: what was promised meanwhile is not in it

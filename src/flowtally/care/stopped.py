@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowtally.care.machine import Check
+from flowtally.care.doctor import Check
 from flowtally.core.errors import KeysBroken
 from flowtally.keys.checks import read_place
 

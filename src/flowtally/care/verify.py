@@ -23,13 +23,13 @@ from typing import Final
 
 import msgspec
 
+from flowtally.care.balances import Laws
 from flowtally.care.counters import Counters
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
-from flowtally.care.laws import Laws
 from flowtally.care.numbers import Numbers
-from flowtally.care.roll_ups import RollUps
+from flowtally.care.projections import RollUps
 from flowtally.care.statements import Statements
 from flowtally.core import sqlite_faults
 from flowtally.core.errors import StoreDamaged
@@ -37,7 +37,7 @@ from flowtally.keys.checks import KeysAudit
 from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.usage.rows_audit import RowsAudit
+from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.store import Commit, UsageReader
 from flowtally.usage.until_block import ByRows
 

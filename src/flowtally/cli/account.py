@@ -10,7 +10,7 @@ from flowtally.cli import ask, erasing
 from flowtally.cli.dates import Dates
 from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, note, table, when
+from flowtally.cli.show.output import Json, document, facts, note, table, when
 from flowtally.core.texts import printable
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from flowtally.cli.configured import KeysUrl, LedgerUrl, configured_for
-from flowtally.cli.output import Json, document, facts, note, table, when
+from flowtally.cli.show.output import Json, document, facts, note, table, when
 
 if TYPE_CHECKING:
     from flowtally.care.administrator import Admin

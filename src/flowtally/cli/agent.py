@@ -16,7 +16,7 @@ from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.agent_check import checked
 from flowtally.cli.failures import FAILED, PARTLY
 from flowtally.cli.grouped import Group
-from flowtally.cli.output import say, table
+from flowtally.cli.show.output import say, table
 from flowtally.core.errors import ConfigError
 
 

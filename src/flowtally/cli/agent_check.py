@@ -8,7 +8,7 @@ from pathlib import Path
 from flowtally.agents.report import ImportReport
 from flowtally.agents.watch.check import Looked, check
 from flowtally.cli.import_report import show_report, show_sample
-from flowtally.cli.output import document, printable, say
+from flowtally.cli.show.output import document, printable, say
 
 
 def checked(config: Path, *, json: bool) -> int:

@@ -32,7 +32,6 @@ from flowtally.cli import (
     imports,
     key,
     offline,
-    output,
     period,
     plan,
     pool,
@@ -49,6 +48,7 @@ from flowtally.cli import (
     whitelist,
 )
 from flowtally.cli.grouped import Group, Grouped
+from flowtally.cli.show import output
 from flowtally.host.permissions import keep_to_owner
 
 EXIT_CODES: Final = {

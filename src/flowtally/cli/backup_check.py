@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import document, facts, printable, say
-from flowtally.cli.steps import Steps
+from flowtally.cli.show.output import document, facts, printable, say
+from flowtally.cli.show.steps import Steps
 from flowtally.core.units import human_bytes, human_count
 
 SHOWN: Final = 50

@@ -8,12 +8,13 @@ from typing import Final
 
 import msgspec
 
-from flowtally.cli import ask, chart, output, unpaid
+from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.cells import cells, left, right
 from flowtally.cli.dates import At, Dates
-from flowtally.cli.output import AsOf, Json, document, printable, say, when
-from flowtally.cli.quantities import Write, in_one_unit
+from flowtally.cli.show import chart, output, unpaid
+from flowtally.cli.show.cells import cells, left, right
+from flowtally.cli.show.output import AsOf, Json, document, printable, say, when
+from flowtally.cli.show.quantities import Write, in_one_unit
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
 
 EXAMPLES: Final = """\

@@ -12,8 +12,8 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.backup_check import check_backup
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import Json, document, facts, note, printable, say, table
-from flowtally.cli.steps import Steps
+from flowtally.cli.show.output import Json, document, facts, note, printable, say, table
+from flowtally.cli.show.steps import Steps
 from flowtally.client import ApiError, Client
 from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import BackupAnswer, JobState, VerifyAnswer

@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.dates import Dates
-from flowtally.cli.output import Json, document, note, say, table, when
+from flowtally.cli.show.output import Json, document, note, say, table, when
 from flowtally.core.units import counted, human_count
 from flowtally.protocol import Change, ChangesAnswer
 

@@ -8,8 +8,8 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.output import Json, document, say, table, when
-from flowtally.cli.quantities import BYTES, human
+from flowtally.cli.show.output import Json, document, say, table, when
+from flowtally.cli.show.quantities import BYTES, human
 
 EXAMPLES: Final = """\
 \b

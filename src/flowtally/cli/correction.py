@@ -11,8 +11,8 @@ from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group
-from flowtally.cli.output import Json, document, facts, note, say, table, when
-from flowtally.cli.quantities import amount
+from flowtally.cli.show.output import Json, document, facts, note, say, table, when
+from flowtally.cli.show.quantities import amount
 from flowtally.core import clock
 from flowtally.core.corrections import DEFAULT_SOURCE, Correction, EventRef, Expected, Quantities
 from flowtally.core.edges import format_instant

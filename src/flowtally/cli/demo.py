@@ -16,10 +16,10 @@ import typer
 from flowtally.cli.another import in_another_terminal
 from flowtally.cli.balance import show_balance
 from flowtally.cli.configured import configured
+from flowtally.cli.demo_data import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_of_all
 from flowtally.cli.import_report import show_report
-from flowtally.cli.output import Json, document, note, say, table
-from flowtally.cli.progress import meter
-from flowtally.cli.story import BEGINS, ENDS, LOG, Told, balances, import_demo_log, seed, usage_of_all
+from flowtally.cli.show.output import Json, document, note, say, table
+from flowtally.cli.show.progress import meter
 from flowtally.cli.usage import show_usage
 from flowtally.client import Client
 from flowtally.config import Config

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from flowtally.cli.care import LOOK_S
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import document, printable, say
-from flowtally.cli.steps import Steps
+from flowtally.cli.show.output import document, printable, say
+from flowtally.cli.show.steps import Steps
 from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
 
 E = TypeVar("E", ErasureAnswer, AccountErasureAnswer)

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask, unpaid
+from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import At, Dates
-from flowtally.cli.output import AsOf, Json, document, printable, say, table, when
+from flowtally.cli.show import unpaid
+from flowtally.cli.show.output import AsOf, Json, document, printable, say, table, when
 from flowtally.core.units import counted, human_count
 from flowtally.protocol import Behind, ExplainAnswer, GrantExplained, Paid, PoolExplained, SpanExplained, Unpaid
 

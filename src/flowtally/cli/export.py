@@ -15,7 +15,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedCol
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, Dates
-from flowtally.cli.output import AsOf, Json, document, note, plain, printable
+from flowtally.cli.show.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import Client, calls
 from flowtally.client.call import Call
 from flowtally.core.units import counted, human_bytes

@@ -7,14 +7,15 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask, unpaid
+from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Again, Once, given_once, look_for
-from flowtally.cli.output import Json, document, facts, table, when
-from flowtally.cli.quantities import amount as parse
-from flowtally.cli.quantities import human
+from flowtally.cli.show import unpaid
+from flowtally.cli.show.output import Json, document, facts, table, when
+from flowtally.cli.show.quantities import amount as parse
+from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
 from flowtally.protocol import GrantAnswer, GrantRequest
 

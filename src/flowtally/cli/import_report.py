@@ -7,10 +7,10 @@ from typing import Final
 
 from flowtally.agents.look import Look, Sample
 from flowtally.agents.report import SHOWN, ImportReport, LineProblem
-from flowtally.cli import unpaid
-from flowtally.cli.cells import cells, cut, left, shorten
-from flowtally.cli.layout import aligned
-from flowtally.cli.output import printable, say, width
+from flowtally.cli.show import unpaid
+from flowtally.cli.show.cells import cells, cut, left, shorten
+from flowtally.cli.show.layout import aligned
+from flowtally.cli.show.output import printable, say, width
 from flowtally.core.units import counted, human_count, same_unit
 
 TROUBLE: Final = "yellow"

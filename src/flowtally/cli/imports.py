@@ -36,8 +36,8 @@ from flowtally.cli.declaring import (
 )
 from flowtally.cli.failures import PARTLY
 from flowtally.cli.import_report import show_report
-from flowtally.cli.output import Json, document, note, printable, say
-from flowtally.cli.progress import Meter, meter
+from flowtally.cli.show.output import Json, document, note, printable, say
+from flowtally.cli.show.progress import Meter, meter
 from flowtally.client import ApiError, Client
 from flowtally.core.errors import ConfigError
 from flowtally.core.units import counted

@@ -9,7 +9,7 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.dates import Dates
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.core import rights
 from flowtally.core.rights import Right, Scope
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest

@@ -14,8 +14,8 @@ from flowtally.cli import ask
 from flowtally.cli.care import show_report
 from flowtally.cli.configured import KeysUrl, UsageUrl, configured_for
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import Json, document, facts, note, say, table
-from flowtally.cli.steps import Steps
+from flowtally.cli.show.output import Json, document, facts, note, say, table
+from flowtally.cli.show.steps import Steps
 from flowtally.config import Config
 from flowtally.core import clock
 from flowtally.core.units import counted, human_bytes, human_count
@@ -267,13 +267,13 @@ def doctor(
 
 
 def _look_at(data: str) -> DoctorAnswer:
-    from flowtally.care import machine  # noqa: PLC0415
+    from flowtally.care import doctor  # noqa: PLC0415
     from flowtally.care.stopped import stop_check  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
     config = configured_for(data)
     last, received_at = stop_check(keys_path(config.keys_url))
-    found = machine.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
+    found = doctor.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
     return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last]])
 
 

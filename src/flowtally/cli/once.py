@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from flowtally.cli.output import note, printable
+from flowtally.cli.show.output import note, printable
 from flowtally.client import ApiError, Client
 from flowtally.client.call import Call
 

@@ -10,8 +10,8 @@ from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import AsOf, Json, document, facts, say, table, when
-from flowtally.cli.quantities import BYTES, Write
+from flowtally.cli.show.output import AsOf, Json, document, facts, say, table, when
+from flowtally.cli.show.quantities import BYTES, Write
 from flowtally.cli.usage import short
 from flowtally.core.units import human_count, same_unit
 from flowtally.protocol import (

@@ -9,9 +9,9 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.once import Once, given_once
-from flowtally.cli.output import Json, document, facts, table, when
-from flowtally.cli.quantities import amount as parse
-from flowtally.cli.quantities import human, money
+from flowtally.cli.show.output import Json, document, facts, table, when
+from flowtally.cli.show.quantities import amount as parse
+from flowtally.cli.show.quantities import human, money
 from flowtally.client import Client, calls
 from flowtally.core.units import human_money
 from flowtally.protocol import PlanAnswer, PlanRequest

@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, table
+from flowtally.cli.show.output import Json, document, facts, table
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
 
 commands = typer.Typer(name="pool", help="Pools: products that the same grants pay for.", cls=Group)

@@ -6,11 +6,12 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask, unpaid
+from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.once import Once, given_once
-from flowtally.cli.output import Json, document, facts, table, when
-from flowtally.cli.quantities import human
+from flowtally.cli.show import unpaid
+from flowtally.cli.show.output import Json, document, facts, table, when
+from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
 from flowtally.core.units import human_money
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest

@@ -9,7 +9,7 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.care import followed
 from flowtally.cli.failures import FAILED
-from flowtally.cli.output import Json, document, facts, say, table
+from flowtally.cli.show.output import Json, document, facts, say, table
 from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import RetentionAnswer
 

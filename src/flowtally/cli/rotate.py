@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli.configured import LedgerUrl, configured_for
-from flowtally.cli.output import Json, document, facts, note
+from flowtally.cli.show.output import Json, document, facts, note
 from flowtally.core.units import human_count
 
 EXAMPLES: Final = """\

@@ -8,7 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.protocol import SenderAnswer
 
 commands = typer.Typer(name="sender", help="Senders: the owners of sources. A sender can have several keys.", cls=Group)

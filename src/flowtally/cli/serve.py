@@ -10,7 +10,7 @@ import typer
 
 from flowtally.cli.another import in_another_terminal
 from flowtally.cli.configured import KeysUrl, LedgerUrl, UsageUrl, configured, help_of
-from flowtally.cli.output import Json, facts, note, raw, say
+from flowtally.cli.show.output import Json, facts, note, raw, say
 from flowtally.host.notify import Notify
 
 EXAMPLES: Final = """\

@@ -9,7 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, note, say, table, when
+from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import CounterAnswer, SourceDetail
 

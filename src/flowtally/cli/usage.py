@@ -9,11 +9,12 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from flowtally.cli import ask, output
-from flowtally.cli.cells import cells, left
-from flowtally.cli.chart import Bar, chart
+from flowtally.cli import ask
 from flowtally.cli.dates import FROM, TO, Dates
-from flowtally.cli.output import AsOf, Json, document, printable, say
+from flowtally.cli.show import output
+from flowtally.cli.show.cells import cells, left
+from flowtally.cli.show.chart import Bar, chart
+from flowtally.cli.show.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.client.calls import LABEL
 from flowtally.core.edges import parse_instant

@@ -9,15 +9,16 @@ from typing import Annotated, Final, Literal
 import typer
 from msgspec import UNSET
 
-from flowtally.cli import ask, chart, erasing, output, unpaid
+from flowtally.cli import ask, erasing
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, At, Dates
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
-from flowtally.cli.output import AsOf, Json, document, facts, printable, raw, say, table, when
-from flowtally.cli.quantities import REQUESTS, Write, in_one_unit, in_words
-from flowtally.cli.quantities import amount as parse
+from flowtally.cli.show import chart, output, unpaid
+from flowtally.cli.show.output import AsOf, Json, document, facts, printable, raw, say, table, when
+from flowtally.cli.show.quantities import REQUESTS, Write, in_one_unit, in_words
+from flowtally.cli.show.quantities import amount as parse
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
 from flowtally.core.units import human_bytes, human_count

@@ -7,14 +7,15 @@ from typing import Annotated, Final
 
 import typer
 
-from flowtally.cli import ask, unpaid
+from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
-from flowtally.cli.output import Json, document, facts, say, table, when
-from flowtally.cli.quantities import amount as parse
-from flowtally.cli.quantities import human
+from flowtally.cli.show import unpaid
+from flowtally.cli.show.output import Json, document, facts, say, table, when
+from flowtally.cli.show.quantities import amount as parse
+from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
 from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest, VoucherStatus
 

@@ -11,8 +11,8 @@ from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, Signed, example
 from flowtally.cli.once import Again, Once, given_once, look_for
-from flowtally.cli.output import Json, document, facts, table, when
-from flowtally.cli.quantities import money
+from flowtally.cli.show.output import Json, document, facts, table, when
+from flowtally.cli.show.quantities import money
 from flowtally.client import Client, calls
 from flowtally.core.units import human_money
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer

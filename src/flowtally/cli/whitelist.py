@@ -9,7 +9,7 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.grouped import Group, example
-from flowtally.cli.output import Json, document, facts, table, when
+from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.protocol import WhitelistAnswer, WhitelistChange
 
 commands = typer.Typer(

@@ -27,6 +27,7 @@ from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.disk_sync import BackgroundSync
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
@@ -37,8 +38,7 @@ from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
-from flowtally.ingest.sync import BackgroundSync
-from flowtally.ingest.turns import Turns
+from flowtally.ingest.write_turns import Turns
 from flowtally.keys.held_events import Held, HeldWhere, Number
 from flowtally.keys.key_index import Claim
 from flowtally.keys.store import Keys, Moved, Refused, SourceKind

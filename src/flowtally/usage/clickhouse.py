@@ -13,13 +13,13 @@ import msgspec
 import pyarrow as pa
 
 from flowtally.core.errors import BadRange, UsageTooNew
-from flowtally.usage import definitions, entries, erasing, installation, moves, queries, rollup
+from flowtally.usage import commits, definitions, entries, erasing, installation, projections, queries
+from flowtally.usage.checks.parts import PartsAudit
+from flowtally.usage.compacted import Guard, read_extents
+from flowtally.usage.compaction import finish
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
-from flowtally.usage.folding import finish
-from flowtally.usage.parts_audit import PartsAudit
 from flowtally.usage.published import Publishing
-from flowtally.usage.rolled_up import Guard, read_extents
 from flowtally.usage.schema import MIGRATIONS_TABLE, latest_migration, migrations
 from flowtally.usage.store import (
     MAX_BLOCK,
@@ -214,7 +214,7 @@ class ClickHouseStore(Publishing):
         )
 
     def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
-        return rollup.repair(self.engine, TABLE, since_block, spoilt)
+        return projections.repair(self.engine, TABLE, since_block, spoilt)
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""
@@ -280,15 +280,15 @@ class ClickHouseStore(Publishing):
     def last_commit(self, *, block: int | None = None, at: int | None = None) -> Commit:
         last = self.published()
         if at is not None:
-            later = self._block(moves.first_block(received_after=at))  # instants of receipt never go back
+            later = self._block(commits.first_block(received_after=at))  # instants of receipt never go back
             block = block if not later else later - 1 if block is None else min(block, later - 1)
         if block is None or block >= last.block:
             return last
-        near = self._commit(moves.commit_up_to(block, max(0, block - NEAR)))
-        return near if near.block or block <= NEAR else self._commit(moves.commit_up_to(block, 0))
+        near = self._commit(commits.commit_up_to(block, max(0, block - NEAR)))
+        return near if near.block or block <= NEAR else self._commit(commits.commit_up_to(block, 0))
 
     def next_block(self, after: int, *, until_block: int = MAX_BLOCK) -> int | None:
-        return self._block(moves.first_block(after=after, until_block=until_block)) or None
+        return self._block(commits.first_block(after=after, until_block=until_block)) or None
 
     def _block(self, query: queries.Query) -> int:
         [(found,)] = self.engine.rows(query.text, query.parameters)
@@ -308,20 +308,20 @@ class ClickHouseStore(Publishing):
         late_before: int = 0,
         until_block: int = MAX_BLOCK,
     ) -> list[Move]:
-        query = moves.moves(first, skip, limit, account, late_before, until_block)
+        query = commits.moves(first, skip, limit, account, late_before, until_block)
         found = [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
         self.guard.check_block(first)
         return found
 
     def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
-        query = moves.parts(edges, where, until_block)
+        query = commits.parts(edges, where, until_block)
         span_of = {edge: index for index, edge in enumerate(edges)}
         rows = self.engine.rows(query.text, query.parameters)
         self.guard.check(edges, msgspec.structs.replace(where, until_block=until_block))
         return [Part(span_of[span], *rest) for span, *rest in rows]
 
     def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
-        query = moves.largest(start, end, where, until_block, charge, limit)
+        query = commits.largest(start, end, where, until_block, charge, limit)
         rows = self.engine.rows(query.text, query.parameters)
         self.guard.check((start, end), msgspec.structs.replace(where, until_block=until_block))
         return [_row(row) for row in rows]

@@ -9,7 +9,7 @@ import pytest
 from tests.ingest.conftest import House, named
 
 from flowtally.core.errors import Settling, Unavailable
-from flowtally.ingest.turns import Turns
+from flowtally.ingest.write_turns import Turns
 
 
 def test_who_asks_comes_next_however_busy_the_writer_is() -> None:

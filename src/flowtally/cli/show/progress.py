@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flowtally.agents.ship import Progress as Step
-from flowtally.cli.output import note, plain
+from flowtally.cli.show.output import note, plain
 from flowtally.core.texts import printable
 from flowtally.core.units import counted
 

@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flowtally.cli.cells import cells, left
-from flowtally.cli.layout import aligned, lay_out
+from flowtally.cli.show.cells import cells, left
+from flowtally.cli.show.layout import aligned, lay_out
 from flowtally.core import texts
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document, for programs.")]

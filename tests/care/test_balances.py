@@ -9,7 +9,7 @@ from tests.conftest import NOW
 from tests.ingest.conftest import named
 
 from flowtally.answers import periods, user_balance
-from flowtally.care import laws, statements
+from flowtally.care import balances, statements
 from flowtally.funding import user_funds
 from flowtally.funding import vouchers as issuing
 from flowtally.ledger.people import accounts, managed
@@ -80,17 +80,17 @@ def _questions(books: Books, monkeypatch: pytest.MonkeyPatch, users: int) -> int
         asked.append(len(users))
         return burn(tx, account, users, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(laws, "burn_funded", counted)
+    monkeypatch.setattr(balances, "burn_funded", counted)
     assert books.patient.verify().findings == []
-    monkeypatch.setattr(laws, "burn_funded", burn)
+    monkeypatch.setattr(balances, "burn_funded", burn)
     return len(asked)
 
 
 def test_the_rows_of_an_account_are_gone_through_as_often_however_many_users_it_funds(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(laws, "USERS", 2)
-    monkeypatch.setattr(laws, "PAGES", 4)
+    monkeypatch.setattr(balances, "USERS", 2)
+    monkeypatch.setattr(balances, "PAGES", 4)
     assert _questions(books, monkeypatch, 11) == _questions(books, monkeypatch, 48 - 11) == 4
 
 
@@ -101,13 +101,13 @@ def test_a_page_whose_users_have_too_many_sums_is_halved_until_they_fit(
         users = [managed.create_user(tx, "acme", f"fay{number}", now=NOW, funded=True).name for number in range(4)]
     for number, user in enumerate(users):
         books.house.send(*named(f"h{number}", user=user, bytes_up=1, time="2026-03-16T11:00:00Z"))
-    monkeypatch.setattr(laws, "SUMS", 2)
+    monkeypatch.setattr(balances, "SUMS", 2)
     assert books.patient.verify().findings == []
 
 
 def test_many_accounts_and_users_are_walked_in_pages(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laws, "ACCOUNTS", 2)
-    monkeypatch.setattr(laws, "USERS", 1)
+    monkeypatch.setattr(balances, "ACCOUNTS", 2)
+    monkeypatch.setattr(balances, "USERS", 1)
     monkeypatch.setattr(statements, "ACCOUNTS", 1)
     with books.house.ledger.begin() as tx:
         for number in range(5):

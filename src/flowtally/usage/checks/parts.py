@@ -16,7 +16,7 @@ from typing import Any, Final
 from flowtally.core.errors import StoreDamaged
 from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
-from flowtally.usage.rollup import is_merged
+from flowtally.usage.projections import is_merged
 from flowtally.usage.store import Tell
 from flowtally.usage.text_files import OF_ROLL_UPS, ROLL_UPS, Columns, fault_of_columns, faults
 

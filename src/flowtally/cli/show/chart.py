@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.cli.cells import cells, left, right, shorten
+from flowtally.cli.show.cells import cells, left, right, shorten
 
 BLOCKS: Final = "▏▎▍▌▋▊▉█"
 MIN_BAR: Final = 8  # narrower bars tell nothing: then only the figures are printed

@@ -8,7 +8,7 @@ from typing import Final
 
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.usage.rows_audit import Part, RowsAudit
+from flowtally.usage.checks.rows import Part, RowsAudit
 
 ROUNDS: Final = 10
 

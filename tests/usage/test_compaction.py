@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.usage.blocks import block
 
 from flowtally.core.errors import RolledUp
-from flowtally.usage import folding
+from flowtally.usage import compaction
+from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.folding import Closed, Cuts
+from flowtally.usage.compaction import Closed, Cuts
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.rows_audit import RowsAudit
 from flowtally.usage.store import BUCKET_MS, UsageReader, Where
 
 JANUARY: Final = 1_767_225_600_000  # 2026
@@ -30,11 +30,11 @@ def said(*_: object) -> None:
 
 
 def roll_up(store: ClickHouseStore, cuts: Cuts = Cuts((), ())) -> None:  # noqa: B008 - frozen
-    [month] = [one for one in folding.months(store.engine) if one.month == MONTH]
-    folding.stage(store.engine, month, cuts, said)
-    store.expect_rolled_up(folding.STAGING)
-    folding.put_in_place(store.engine, month)
-    folding.discard(store.engine, MONTH)
+    [month] = [one for one in compaction.months(store.engine) if one.month == MONTH]
+    compaction.stage(store.engine, month, cuts, said)
+    store.expect_rolled_up(compaction.STAGING)
+    compaction.put_in_place(store.engine, month)
+    compaction.discard(store.engine, MONTH)
     store.expect_rolled_up()
 
 
@@ -219,7 +219,7 @@ def test_the_rows_become_few_and_are_shown_as_what_they_are(clickhouse: ClickHou
 def test_a_month_is_rolled_up_again_when_rows_were_added_to_it(clickhouse: ClickHouseStore) -> None:
     clickhouse.append(block(1, {"time": 1, "id": "a", "bytes_up": 1}, received_at=JANUARY))
     roll_up(clickhouse)
-    assert folding.months(clickhouse.engine) == []
+    assert compaction.months(clickhouse.engine) == []
     clickhouse.append(block(2, {"time": 2, "id": "b", "bytes_up": 10}, received_at=JANUARY))
     roll_up(clickhouse)
     assert clickhouse.totals().rows == 2

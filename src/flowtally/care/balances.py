@@ -27,8 +27,8 @@ from flowtally.ledger.checks import rules, sums
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.people.users import User, read_user
 from flowtally.ledger.pools import Pools
+from flowtally.usage.checks.sums import SumsAudit, Used
 from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
-from flowtally.usage.sums_audit import SumsAudit, Used
 
 ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
 USERS: Final = 100  # the same of funded users, but for accounts of many:

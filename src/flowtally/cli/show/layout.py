@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.cli.cells import cells, left, right
+from flowtally.cli.show.cells import cells, left, right
 
 GAP: Final = "  "
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
-from flowtally.cli.output import note, plain
+from flowtally.cli.show.output import note, plain
 from flowtally.core.texts import printable
 from flowtally.core.units import human_count
 

@@ -16,14 +16,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.core.errors import StoreDamaged
 from flowtally.core.events import MAX_QUANTITY
-from flowtally.usage import rollup
+from flowtally.usage import projections
+from flowtally.usage.checks.parts import look_at_all
+from flowtally.usage.checks.sums import SumsAudit
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.damage import Broken
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
-from flowtally.usage.parts_audit import look_at_all
 from flowtally.usage.store import ClaimedRow, EventKey, Tell, UsageReader, UsageStore
-from flowtally.usage.sums_audit import SumsAudit
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
@@ -183,20 +183,20 @@ class RowsAudit:
 
     def agrees(self, part: Part, portion: int) -> bool:
         """Whether every group of this portion of a part has the same sums in the roll-up as in the rows."""
-        return rollup.agrees(self._engine, TABLE, part.name, (portion, self.slices(part)), **SETTINGS)
+        return projections.agrees(self._engine, TABLE, part.name, (portion, self.slices(part)), **SETTINGS)
 
     def rebuild(self, partition: str) -> None:
         """The roll-ups of a month, from its rows; for who has the store for himself."""
-        rollup.rebuild(self._engine, TABLE, partition)
+        projections.rebuild(self._engine, TABLE, partition)
 
     def differing_accounts(self, part: Part) -> tuple[list[str], list[Group]]:
         """Roll-ups of a part that cannot be read, and of the others the accounts whose sums differ, the first few."""
-        by_rows = rollup.by_account(self._engine, TABLE, part.name, rollup=None, **SETTINGS)
+        by_rows = projections.by_account(self._engine, TABLE, part.name, rollup=None, **SETTINGS)
         unreadable: list[str] = []
         found: list[Group] = []
-        for name in rollup.ROLLUPS:
+        for name in projections.ROLLUPS:
             try:
-                rolled = rollup.by_account(self._engine, TABLE, part.name, rollup=name, **SETTINGS)
+                rolled = projections.by_account(self._engine, TABLE, part.name, rollup=name, **SETTINGS)
             except (ClickHouseError, StoreDamaged):
                 unreadable.append(name)
                 continue

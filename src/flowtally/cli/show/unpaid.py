@@ -11,8 +11,8 @@ from contextlib import suppress
 from textwrap import wrap
 from typing import Final
 
-from flowtally.cli.output import printable, say, width
-from flowtally.cli.quantities import human, in_words
+from flowtally.cli.show.output import printable, say, width
+from flowtally.cli.show.quantities import human, in_words
 from flowtally.client import ApiError, Client
 from flowtally.core import clock
 from flowtally.core.edges import parse_instant
