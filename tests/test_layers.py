@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -47,6 +49,15 @@ def test_imports_point_down() -> None:
     program = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_shows_the_order_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [one["layers"] for one in contracts if one.get("containers") == ["flowtally"]]
+    page = (ROOT / "docs/architecture.md").read_text()
+    shown = re.search(r"contracts of their own:\n\n```text\n(.*?)\n```", page, re.DOTALL)
+    assert shown is not None
+    assert shown[1].splitlines() == layers
 
 
 @pytest.mark.parametrize("library", HOMES)
