@@ -7,9 +7,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
+
+from flowtally.cli.installed import SERVER
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +33,11 @@ HOMES = {
     "stamina": ("flowtally.client",),
     "typer": ("flowtally.cli",),
     "rich": ("flowtally.cli",),
+    "platformdirs": ("flowtally.config",),
 }
+
+# Asked for, and imported by nobody here: zoneinfo reads the one, clickhouse-connect loads the other.
+NOT_IMPORTED = {"tzdata", "chdb"}
 
 # `usage/engine.py` looks whether TMPDIR, the system's own variable, is set.
 MAY_READ = {"config.py", "usage/engine.py"}
@@ -67,6 +74,35 @@ def test_a_library_stays_in_its_home(imports: grimp.ImportGraph, library: str) -
     assert not strays, f"{library} lives in {HOMES[library]}; ask there for what you need"
 
 
+def told() -> Any:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def libraries(requirements: list[str]) -> set[str]:
+    """The names under which they are imported, which are those of the distributions."""
+    return {re.split(r"[\[><=]", one)[0].replace("-", "_") for one in requirements}
+
+
+def test_what_is_imported_is_asked_for_and_what_is_asked_for_is_imported(imports: grimp.ImportGraph) -> None:
+    project = told()["project"]
+    outside = {one for one in imports.modules if not one.startswith("flowtally")} - sys.stdlib_module_names
+    asked = libraries([*project["dependencies"], *project["optional-dependencies"]["server"]])
+    assert (outside - asked, asked - outside) == (set(), NOT_IMPORTED)
+
+
+def test_the_contract_keeps_every_library_of_the_server_from_agents_and_client() -> None:
+    [contract] = [
+        one
+        for one in told()["tool"]["importlinter"]["contracts"]
+        if "flowtally.client" in one.get("source_modules", ())
+    ]
+    assert libraries(told()["project"]["optional-dependencies"]["server"]) <= set(contract["forbidden_modules"])
+
+
+def test_the_command_line_knows_what_the_server_asks_for() -> None:
+    assert set(SERVER) == libraries(told()["project"]["optional-dependencies"]["server"])
+
+
 def test_nothing_but_config_and_the_command_line_reads_the_environment() -> None:
     """A setting that is read where it is used cannot be documented, tested or handed in."""
     readers = {
@@ -80,5 +116,6 @@ def test_nothing_but_config_and_the_command_line_reads_the_environment() -> None
 @pytest.mark.parametrize("module", ["flowtally.client", "flowtally.cli.app", "flowtally.agents"])
 def test_what_only_asks_does_not_load_the_engine(module: str) -> None:
     """The engine costs a second and 280 MB, and a process that imported it must not fork (decision 0001)."""
-    code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in ('chdb', 'clickhouse_connect', 'litestar')))"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    code = f"import sys, {module}; sys.exit(', '.join(m for m in {SERVER} if m in sys.modules) or None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, ""), "these were loaded"

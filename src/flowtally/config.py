@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-import platformdirs
 from msgspec import Meta
 
 from flowtally.core.choices import choice, choices_of, listed
@@ -490,7 +489,7 @@ def load_config(environment: Mapping[str, str], dialects: Dialects | None = None
     if known:
         given["vendors"] = {vendor: _of_vendor(environment, vendor, shape) for vendor, shape in known.items()}
     given.update({name: value for name, value in arguments.items() if value is not None})
-    given["data"] = str(given.get("data") or platformdirs.user_data_dir("flowtally", appauthor=False))
+    given["data"] = str(given.get("data") or default_data())
     data = Path(str(given["data"])).expanduser().absolute()
     values = {**default_urls(data), **given, "data": str(data)}
     for name, value in values.items():
@@ -500,6 +499,14 @@ def load_config(environment: Mapping[str, str], dialects: Dialects | None = None
     _check_proxies(config)
     _check_origins(config)
     return config
+
+
+def default_data() -> str:
+    """The platform's place for user data."""
+    # Imported here: the library comes with the server, and the help of every command reads this module.
+    import platformdirs  # noqa: PLC0415
+
+    return platformdirs.user_data_dir("flowtally", appauthor=False)
 
 
 def default_urls(data: Path) -> dict[str, object]:

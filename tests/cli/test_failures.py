@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.cli.fake import TOKEN, Program
 
+from flowtally.cli.failures import explain
+
 
 def problem(code: str, detail: str, status: int) -> dict[str, object]:
     return {"type": "about:blank", "title": "", "status": status, "detail": detail, "code": code, "request_id": "r"}
@@ -190,3 +192,7 @@ def test_lines_of_nobody_say_which_option_is_missing(flowtally: Program, tmp_pat
     assert "--account ACCOUNT" not in flowtally(
         "import", str(log), "--format", "squid", "--account", "acme", "--dry-run"
     ).out  # fmt: skip
+
+
+def test_a_missing_module_that_is_not_the_servers_keeps_its_trace() -> None:
+    assert explain(ModuleNotFoundError("No module named 'nonsense'", name="nonsense")) is None

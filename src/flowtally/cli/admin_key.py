@@ -38,9 +38,9 @@ def admin(
     json: Json = False,
 ) -> None:
     """Make a new admin key if the token is lost, and list the admin keys there are."""
+    config = configured_for(data, ledger_url=ledger_url, keys_url=keys_url)
     from flowtally.care.administrator import issue_admin  # noqa: PLC0415 - most commands start without the stores
 
-    config = configured_for(data, ledger_url=ledger_url, keys_url=keys_url)
     done = issue_admin(config, name, revoke=revoke or [], revoke_all=revoke_all)
     if json:
         document(done)

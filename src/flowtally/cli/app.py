@@ -61,10 +61,13 @@ EXIT_CODES: Final = {
 }
 _EPILOG: Final = """\
 \b
-Most commands ask a server. Two environment variables name it (serve, demo, restore, rotate-key, key admin and
-rebuild-... work without it):
+Most commands ask a server. Two environment variables name it:
   FLOWTALLY_URL    the address of the server, default http://127.0.0.1:8120
   FLOWTALLY_TOKEN  the token of a key
+
+\b
+serve, demo, restore, rebuild-keys, rebuild-roll-ups, rotate-key, key admin and doctor --data ask no server. They need
+its libraries: pip install 'flowtally[server]'.
 
 \b
 Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 partly done (import), 4 server not reachable.

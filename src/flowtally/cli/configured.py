@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flowtally.cli.installed import need_server
 from flowtally.config import Config, load_config, settings
 from flowtally.core.choices import listed
 from flowtally.core.errors import ConfigError
@@ -25,7 +26,9 @@ KeysUrl = Annotated[
 
 
 def configured(**arguments: object) -> Config:
-    """As `load_config`, over this process's environment."""
+    """As `load_config`, over this process's environment. ServerNotInstalled where only the client is:
+    who calls this imports the server afterwards."""
+    need_server()
     # Imported here: the dialects load the framework, and most commands only ask a server.
     from flowtally.vendors import VENDORS  # noqa: PLC0415
 

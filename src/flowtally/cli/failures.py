@@ -18,6 +18,7 @@ from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
 from flowtally.cli.grouped import BELOW_ZERO
+from flowtally.cli.installed import ServerNotInstalled, how_to_install
 from flowtally.cli.once import AlreadyThere
 from flowtally.client import ApiError
 from flowtally.core.errors import BackupBroken, ConfigError, CopyDiffers, Damage, FlowtallyError, WriterBusy
@@ -122,6 +123,8 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
             return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case AlreadyThere():
             return Failure(_line(str(error), _snake(error), SECOND_TIME), FAILED)
+        case ServerNotInstalled():
+            return Failure(_line(str(error), _snake(error), f"To install: {how_to_install()}"), FAILED)
         case BackupBroken() | CopyDiffers():
             return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
         case WriterBusy():

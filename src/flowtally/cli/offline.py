@@ -14,6 +14,7 @@ from flowtally.cli import ask
 from flowtally.cli.care import show_report
 from flowtally.cli.configured import KeysUrl, UsageUrl, configured_for
 from flowtally.cli.failures import FAILED
+from flowtally.cli.installed import need_server
 from flowtally.cli.show.output import Json, document, facts, note, say, table
 from flowtally.cli.show.steps import Steps
 from flowtally.config import Config
@@ -121,6 +122,7 @@ def restore(
     """Restore a backup into an empty data directory, check it, and say what it holds."""
     if old_ledger is not None and revoke_credentials:
         raise typer.BadParameter("--old-ledger and --revoke-credentials: one of them is enough")
+    need_server()
     # Imported here: the engine is for the processes that use it, other commands start without it.
     from flowtally.care.restore import Revive  # noqa: PLC0415
     from flowtally.care.restore import restore as put_back  # noqa: PLC0415
@@ -178,10 +180,10 @@ def rebuild_keys(
     json: Json = False,
 ) -> None:
     """Make the event keys again from the usage rows, block by block."""
+    config = _existing(data, usage_url, keys_url)
     from flowtally.care.rebuild import rebuild_keys as rebuild  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
-    config = _existing(data, usage_url, keys_url)
     with _usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), clock.now_ms(), _progress(steps))
     if json:
@@ -206,10 +208,10 @@ def rebuild_roll_ups(
     json: Json = False,
 ) -> None:
     """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""
+    config = _existing(data, usage_url, keys_url)
     from flowtally.care.rebuild import rebuild_roll_ups as rebuild  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
-    config = _existing(data, usage_url, keys_url)
     with _usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), _progress(steps))
     if json:
@@ -219,9 +221,9 @@ def rebuild_roll_ups(
 
 
 def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
+    config = configured_for(data, usage_url=usage_url, keys_url=keys_url)
     from flowtally.start import check_places  # noqa: PLC0415
 
-    config = configured_for(data, usage_url=usage_url, keys_url=keys_url)
     check_places(config)
     return config
 
@@ -267,11 +269,11 @@ def doctor(
 
 
 def _look_at(data: str) -> DoctorAnswer:
+    config = configured_for(data)
     from flowtally.care import doctor  # noqa: PLC0415
     from flowtally.care.stopped import stop_check  # noqa: PLC0415
     from flowtally.ingest.door import keys_path  # noqa: PLC0415
 
-    config = configured_for(data)
     last, received_at = stop_check(keys_path(config.keys_url))
     found = doctor.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
     return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last]])

@@ -27,9 +27,9 @@ def rotate_key(
     json: Json = False,
 ) -> None:
     """Encrypt all stored secrets with a new key, and forget the old key."""
+    config = configured_for(data, ledger_url=ledger_url)
     from flowtally.care.rotate import rotate_key as rotate  # noqa: PLC0415 - most commands start without the stores
 
-    config = configured_for(data, ledger_url=ledger_url)
     done = rotate(config)
     if json:
         document(done)
