@@ -163,6 +163,14 @@ def test_numbered_events_are_corrected_by_their_number(house: House) -> None:
     assert (found.bytes_up, found.sum) == (1, Quantities(9, 0, 1))
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**19 - 1, 10**40])
+def test_a_number_that_no_event_can_have_is_an_unknown_event(house: House, number: int) -> None:
+    house.send(*numbered(1, 2))
+    assert told(house, right("c1", {"source": "log", "id": str(number)}, void=True)) == [("refused", "unknown_event")]
+    with pytest.raises(NotFound):
+        house.door.event("log", str(number), house.credential)
+
+
 def test_an_unknown_event_is_refused_and_its_correction_can_come_again(house: House) -> None:
     assert told(house, right("c1", void=True)) == [("refused", "unknown_event")]
     house.send(*named("e1"))

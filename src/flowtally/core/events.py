@@ -146,6 +146,13 @@ def number_of(sequence: object) -> int | None:
     return sequence if is_one else None  # type: ignore[return-value]
 
 
+def number_in(id: str) -> int | None:
+    """The number that an id is where it stands for one, as the API writes it: canonical decimal. None where it is none,
+    or more than any event can have."""
+    is_one = id.isascii() and id.isdigit() and len(id) <= MAX_SEQUENCE_CHARS and str(int(id)) == id
+    return int(id) if is_one and int(id) <= MAX_SEQUENCE else None
+
+
 _UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _CROCKFORD: Final = {char: value for value, char in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}

@@ -19,11 +19,10 @@ import xxhash
 from flowtally.core.corrections import NOTHING, QUANTITIES, Correction, EventRef, Quantities
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import NotAsExpected
-from flowtally.core.events import METERED
+from flowtally.core.events import METERED, number_in
 from flowtally.core.units import counted
 from flowtally.ingest.admission import Reason, Times, Writer, closed_account, in_future
 from flowtally.ingest.directory import Directory
-from flowtally.ingest.lookup import as_number
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.submission import NAMES, Correcting
 from flowtally.keys.key_bytes import key_of
@@ -167,7 +166,7 @@ class Corrector:
             key = key_of(event.id)
             claimed = look_up(source.no, [key]).get(key)
             return _unknown(event) if claimed is None else EventKey(source.name, id=event.id, block=claimed[1])
-        number = as_number(event.id)
+        number = number_in(event.id)
         if number is None:
             return Reason(UNKNOWN, f"source {event.source!r} is numbered: name its events by their numbers")
         if refusal := self._keys.refusals(source.no, number, number).get(number):

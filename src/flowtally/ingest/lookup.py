@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from flowtally.core.corrections import Quantities, referred
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, RolledUp, UnknownAccount
-from flowtally.core.events import MAX_SEQUENCE
+from flowtally.core.events import MAX_SEQUENCE, number_in
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.counter_states import KnownCounter
@@ -152,7 +152,7 @@ class Lookup:
     def _refused(self, source: Source, id: str) -> Refused | None:
         if source.kind != "numbered":
             return None
-        number = as_number(id)
+        number = number_in(id)
         if number is None:
             return self._keys.refusal_of(source.no, id)
         return self._keys.refusals(source.no, number, number).get(number)
@@ -160,7 +160,7 @@ class Lookup:
     def _held(self, source: Source, id: str) -> Held | None:
         if source.kind != "numbered":
             return None
-        number = as_number(id)
+        number = number_in(id)
         if number is None:
             return self._keys.held_of_id(source.no, id)
         return self._keys.held(source.no, number, number).get(number) if number <= source.mark else None
@@ -170,7 +170,7 @@ class Lookup:
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
             return None if claimed is None else self._usage.find(source.name, id=id, sequence=None, block=claimed[1])
-        number = as_number(id)
+        number = number_in(id)
         if number is None:
             return self._usage.find(source.name, id=id, sequence=None, block=None)
         return self._usage.find(source.name, id=None, sequence=number, block=None)
@@ -181,12 +181,12 @@ class Lookup:
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
             return claimed is not None and claimed[1] <= self._usage.rolled_up_to()
-        number = as_number(id)
+        number = number_in(id)
         return number is not None and 0 < number <= source.mark
 
     def _is_id_forgotten(self, source: Source, id: str) -> bool:
         """Whether an event of this id may have been: numbered ones are known for ever by their numbers alone."""
-        return source.kind == "numbered" and as_number(id) is None and self._usage.rolled_up_to() > 0
+        return source.kind == "numbered" and number_in(id) is None and self._usage.rolled_up_to() > 0
 
     def _entry(self, source: Source, id: str) -> Row | None:
         """A correction or adjustment is named, never numbered."""
@@ -329,11 +329,6 @@ def _may_be_told(refused: Refused, credential: Credential) -> Refused:
 def detail_of(source: Source) -> SourceDetail:
     sequence = source.mark if source.kind == "numbered" else None
     return SourceDetail(source.name, source.kind, source.owner, sequence, source.position)
-
-
-def as_number(id: str) -> int | None:
-    """A sequence number as the API takes it: canonical decimal."""
-    return int(id) if id.isascii() and id.isdigit() and len(id) <= 19 and str(int(id)) == id else None
 
 
 def _rolled_up(source: str, id: str) -> RolledUp:
