@@ -81,8 +81,8 @@ def test_an_event_that_is_rolled_up_while_its_second_void_waits_is_not_voided_tw
     event = town.use(NOW - 10 * MINUTE, bytes_down=50)
     assert town.ask("POST", "/v1/corrections", [void("c1", event)])["stored"] == 1
     live_on(town)
-    corrector = town.house.door._committer.corrector
-    monkeypatch.setattr(corrector, "find", rolling_up_after(town, corrector.find))
+    facts = town.house.door._committer.facts
+    monkeypatch.setattr(facts, "find", rolling_up_after(town, facts.find))
     [told] = town.ask("POST", "/v1/corrections", [void("c2", event)])["receipts"]
     assert (told["status"], told["code"]) == ("refused", "rolled_up")
     used = town.ask("GET", f"{ACCOUNT}/usage", status=200, **MARCH)["total"]

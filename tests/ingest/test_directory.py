@@ -12,7 +12,7 @@ from tests.ingest.conftest import House, named, numbered
 
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import format_instant
-from flowtally.ingest import correcting
+from flowtally.ingest import correction_plan
 from flowtally.ingest.directory import Directory
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, managed, users
@@ -202,14 +202,14 @@ def test_a_user_deleted_between_the_check_and_the_write_is_not_made_anew(
 
 def test_nor_is_one_that_an_adjustment_names(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = strict(light)
-    digest = correcting.digest
+    digest = correction_plan.digest
 
     def digest_late(one: Correction) -> int:
         monkeypatch.undo()
         delete_ann(light)
         return digest(one)
 
-    monkeypatch.setattr(correcting, "digest", digest_late)
+    monkeypatch.setattr(correction_plan, "digest", digest_late)
     free = {"account": "acme", "user": "ann", "time": format_instant(NOW - 10), "reason": "goodwill", "bytes_up": -1}
     assert light.correct({"id": "g1", **free}).stored == 1
     assert [row["user"] for row in light.store.inner.rows] == [ann]  # type: ignore[attr-defined]

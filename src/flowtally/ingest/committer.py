@@ -16,13 +16,14 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
+import numpy as np
 import structlog
 
 from flowtally.core.clock import dating
 from flowtally.core.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
-from flowtally.ingest import admission, correcting, recovery, rows
+from flowtally.ingest import admission, correction_plan, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
-from flowtally.ingest.correcting import Corrector
+from flowtally.ingest.correction_facts import CorrectionFacts
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
@@ -92,7 +93,7 @@ class Committer:
         self._create_users = create_users
         self._block_rows = block_rows
         self._has_room = has_room
-        self.corrector = Corrector(usage, keys, directory, clock, max_future_ms, create_users)
+        self.facts = CorrectionFacts(usage, keys, directory, clock, max_future_ms, create_users)
         self.sources = Sources(keys, newcomers)
         differencer = Differencer(keys, usage, directory, newcomers, clock, max_future_ms, create_users, counter_limits)
         self._counters = CounterWriter(keys, self.sources, directory, differencer, self._carry_out, clock)
@@ -346,21 +347,33 @@ class Committer:
         self.sources.check_many(kinds)
         self.sources.load(kinds)
         self.sources.open(kinds, asked.writer)
-        plan = self.corrector.plan(asked, self.sources)
+        plan = correction_plan.plan(asked.corrections, self.facts.gather(asked, self.sources))
         if plan.rows:
-            fresh = sorted(self.sources.fresh.intersection(row["key_source"] for row in plan.rows))
-            sorted_ = Sorted([], list(range(len(plan.rows))), {}, [], [], fresh=fresh)
+            claims = [(self.sources[source].no, key, digest) for (source, key), digest in plan.claims.items()]
+            new = self._with_users(plan)
+            fresh = sorted(self.sources.fresh.intersection(row.key_source for row in new))
+            sorted_ = Sorted([], list(range(len(new))), {}, [], [], fresh=fresh)
 
             def work(number: int) -> Written:
-                claimed = self._keys.claim(plan.claims, number)
-                assert claimed == len(plan.rows), "what was looked up and not found cannot be there"
-                return sorted_, correcting.batch(plan.rows)
+                claimed = self._keys.claim(claims, number)
+                assert claimed == len(new), "what was looked up and not found cannot be there"
+                return sorted_, rows.batch_of(new)
 
             try:
                 self._carry_out(work, sorted_)
             except _Burnt as burnt:
                 raise _told(burnt) from burnt
         return plan.answer
+
+    def _with_users(self, plan: correction_plan.Plan) -> Sequence[rows.NewRow]:
+        """Names of adjustments become ids; only now, when it is sure that they will be stored."""
+        self._directory.use_products({row.product for row in plan.rows if row.kind == "adjustment"})
+        if not plan.named:
+            return plan.rows
+        free = [plan.rows[index] for index in plan.named]
+        times = np.array([row.time for row in free], dtype=np.int64)
+        ids = self._directory.user_ids([(row.account, row.user) for row in free], times)
+        return correction_plan.with_users(plan.rows, dict(zip(plan.named, ids, strict=True)))
 
     # Readings of counters
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from flowtally.core.corrections import Quantities
 from flowtally.core.counters import Standing
-from flowtally.core.events import METERED
 from flowtally.ingest.directory import Directory
+from flowtally.ingest.rows import NewRow
 from flowtally.keys import counter_states
 from flowtally.keys.counter_states import Due, KnownCounter, Place
 from flowtally.keys.key_bytes import key_of
@@ -85,7 +85,7 @@ class Plan(msgspec.Struct):
 class Finished(msgspec.Struct):
     """The rows, the keys they claim, and where the counters stand with them."""
 
-    rows: list[dict[str, Any]]
+    rows: list[NewRow]
     claims: list[Claim]
     counters: list[KnownCounter]
 
@@ -98,7 +98,7 @@ def finish(plan: Plan, block: int, sources: Mapping[str, Source], directory: Dir
     closed = {(one.account, one.user) for row, one in zip(plan.rows, standings, strict=True) if row.reason == MISSING}
     erased = directory.erased(closed) if closed else set()
     rows = [_row(row, one, (one.account, one.user) in erased) for row, one in zip(plan.rows, standings, strict=True)]
-    claims = [(sources[row["source"]].no, key_of(row["id"]), row["digest"]) for row in rows]
+    claims = [(sources[row.key_source].no, key_of(row.id), row.digest) for row in rows]
     last: dict[Place, KnownCounter] = {}
     for row, standing in zip(plan.rows, standings, strict=True):
         place = (sources[row.source].no, row.counter)
@@ -115,27 +115,23 @@ def _owned(rows: Sequence[Made], directory: Directory) -> Iterator[Standing]:
         yield row.standing if row.name is None else replace(row.standing, user=next(ids))
 
 
-def _row(one: Made, standing: Standing, erased: bool) -> dict[str, Any]:
+def _row(one: Made, standing: Standing, erased: bool) -> NewRow:
     position = counter_states.encode(standing)
     hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
-    return {
-        "series": METERED,
-        "account": standing.account,
-        "user": standing.user,
-        "product": standing.product,
-        "source": one.source,
-        "time": one.time,
-        "status": 0,
-        "labels": one.labels,
-        "reason": "" if erased else one.reason,
-        "bytes_up": one.added.bytes_up,
-        "bytes_down": one.added.bytes_down,
-        "requests": one.added.requests,
-        "id": counter_states.row_id(one.counter, standing.number),
-        "key_source": one.source,
-        "digest": int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
-        "place": 0,
-        "kind": "use",
-        "refers_to": "",
-        "position": position,
-    }
+    return NewRow(
+        account=standing.account,
+        user=standing.user,
+        product=standing.product,
+        source=one.source,
+        time=one.time,
+        bytes_up=one.added.bytes_up,
+        bytes_down=one.added.bytes_down,
+        requests=one.added.requests,
+        labels=one.labels,
+        kind="use",
+        reason="" if erased else one.reason,
+        key_source=one.source,
+        id=counter_states.row_id(one.counter, standing.number),
+        digest=int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
+        position=position,
+    )

@@ -13,7 +13,7 @@ import structlog
 
 from flowtally.core.errors import FlowtallyError, SourceKindMismatch, SourceNotYours
 from flowtally.core.readings import Reading
-from flowtally.ingest import correcting, silence
+from flowtally.ingest import rows, silence
 from flowtally.ingest.block import Sorted
 from flowtally.ingest.counter_rows import Plan, finish
 from flowtally.ingest.differencing import Differencer, Later
@@ -110,7 +110,7 @@ class CounterWriter:
             claimed = self._keys.claim(done.claims, number)
             assert claimed == len(done.rows), "each row of a counter has a number of its own"
             sorted_.counters = (*revived, *done.counters)
-            return sorted_, correcting.batch(done.rows)
+            return sorted_, rows.batch_of(done.rows)
 
         try:
             self._carry_out(work, sorted_)

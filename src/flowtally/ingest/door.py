@@ -256,7 +256,7 @@ class Ingest:
     ) -> tuple[list[Correction], dict[EventKey, StoredEvent], int]:
         plain = decompress(body, encoding, self._max_body_bytes, made)
         corrections = decode_corrections(plain, kind)
-        return corrections, self._committer.corrector.find(corrections), len(plain)
+        return corrections, self._committer.facts.find(corrections), len(plain)
 
     async def _read(
         self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made, in_thread: InThread

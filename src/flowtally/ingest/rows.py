@@ -1,21 +1,77 @@
-"""Sorted events as the columns of `usage_events`: one record batch, hence one part."""
+"""What a block stores as the columns of `usage_events`: one record batch, hence one part. Pure.
+
+Owns how every column is encoded, of events (`batch`) and of all else (`batch_of`: corrections, adjustments, readings).
+`block` and `received_at` are the store's to add; what is left out has its default there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flowtally.core.events import METERED
+from flowtally.core.events import METERED, Kind
 from flowtally.ingest.admission import Times
 from flowtally.ingest.columns import Columns
 from flowtally.keys.store import Advance
 
 _LABELS: Final = pa.map_(pa.string(), pa.string())
+_NAME: Final = pa.dictionary(pa.int32(), pa.string())  # few of them: each is kept once
+TYPES: Final = {
+    **dict.fromkeys(("series", "account", "user", "product", "source"), _NAME),
+    "id": pa.string(),
+    "sequence": pa.uint64(),
+    "time": pa.int64(),
+    "status": pa.uint16(),
+    **dict.fromkeys(("bytes_up", "bytes_down", "requests"), pa.int64()),
+    "labels": _LABELS,
+    "kind": _NAME,
+    "refers_to": pa.string(),
+    "key_source": _NAME,
+    "digest": pa.int64(),
+    "mark": pa.uint64(),
+    "position": pa.string(),
+    "reason": pa.string(),
+    "place": pa.uint32(),
+}
 
 Numbers = np.ndarray[Any, np.dtype[np.uint64]]
+
+
+class NewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is to be stored and is no event as somebody sent it. Its own key is `key_source` and `id`, never a
+    number; `source` is where what it adds is counted. `place`: of entries, which of its block, from 1."""
+
+    account: str
+    user: str
+    product: str
+    source: str
+    key_source: str
+    id: str
+    digest: int
+    time: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    kind: Kind
+    series: str = METERED
+    status: int = 0
+    labels: Mapping[str, str] = {}
+    refers_to: str = ""
+    reason: str = ""
+    place: int = 0
+    position: str = ""
+
+
+def batch_of(rows: Sequence[NewRow]) -> Any:
+    """These rows, in this order."""
+    return _record(
+        {name: [getattr(row, name) for row in rows] for name in NewRow.__struct_fields__}
+        | {name: np.zeros(len(rows), dtype=np.uint64) for name in ("sequence", "mark")}
+    )
 
 
 def batch(
@@ -25,33 +81,48 @@ def batch(
     digests: Sequence[int],
     advances: Mapping[str, Advance],
 ) -> Any:
-    """The rows of a block. `users` are ids; `digests` may be empty where all are numbered; `advances` say, by source,
+    """The events of a block. `users` are ids; `digests` may be empty where all are numbered; `advances` say, by source,
     where its mark will be."""
     count = len(columns)
-    source = _dictionary(columns.source)
+    source = _column("source", columns.source)
     sequence = np.array([0 if one is None else int(one) for one in columns.sequence], dtype=np.uint64)
-    fields = {
-        "series": _constant(METERED, count),
-        "account": _dictionary(columns.account),
-        "user": _dictionary(users),
-        "product": _dictionary(columns.product),
-        "source": source,
-        "id": pa.array(columns.id, pa.string()),
-        "sequence": pa.array(sequence),
-        "time": pa.array(times, pa.int64()),
-        "status": pa.array(columns.status, pa.uint16()),
-        "bytes_up": pa.array(columns.bytes_up, pa.int64()),
-        "bytes_down": pa.array(columns.bytes_down, pa.int64()),
-        "requests": pa.array(columns.requests, pa.int64()),
-        "labels": _labels(columns.labels),
-        "kind": _constant("use", count),
-        "refers_to": _constant("", count),
-        "key_source": source,
-        "digest": pa.array(_of_named(digests, sequence)),
-        "mark": pa.array(_marks(columns, sequence, advances)),
-        "position": _positions(columns, sequence, advances),
-    }
-    return pa.RecordBatch.from_pydict(fields)
+    return _record(
+        {
+            "series": _constant(METERED, count),
+            "account": columns.account,
+            "user": users,
+            "product": columns.product,
+            "source": source,
+            "id": columns.id,
+            "sequence": sequence,
+            "time": times,
+            "status": columns.status,
+            "bytes_up": columns.bytes_up,
+            "bytes_down": columns.bytes_down,
+            "requests": columns.requests,
+            "labels": columns.labels,
+            "kind": _constant("use", count),
+            "refers_to": _constant("", count),
+            "key_source": source,
+            "digest": _of_named(digests, sequence),
+            "mark": _marks(columns, sequence, advances),
+            "position": _positions(columns, sequence, advances),
+        }
+    )
+
+
+def _record(fields: Mapping[str, Any]) -> Any:
+    return pa.RecordBatch.from_pydict({name: _column(name, fields[name]) for name in TYPES if name in fields})
+
+
+def _column(name: str, values: Any) -> Any:
+    """Values as the table has this column; what is a column already stays."""
+    if isinstance(values, pa.Array):
+        return values
+    if name == "labels":
+        return _labels(values)
+    kind = TYPES[name]
+    return pa.array(values, pa.string()).dictionary_encode() if kind == _NAME else pa.array(values, kind)
 
 
 def _of_named(digests: Sequence[int], sequence: Numbers) -> Any:
@@ -69,15 +140,11 @@ def _marks(columns: Columns, sequence: Numbers, advances: Mapping[str, Advance])
     return np.array([advances[name].mark if number else 0 for name, number in pairs], dtype=np.uint64)
 
 
-def _dictionary(values: list[str]) -> Any:
-    return pa.array(values, pa.string()).dictionary_encode()
-
-
 def _constant(value: str, count: int) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
 
 
-def _labels(labels: list[dict[str, str] | None]) -> Any:
+def _labels(labels: Sequence[Mapping[str, str] | None]) -> Any:
     if not any(labels):
         empty = pa.array([], pa.string())
         return pa.MapArray.from_arrays(pa.array(np.zeros(len(labels) + 1, dtype=np.int32)), empty, empty)
@@ -96,4 +163,4 @@ def _positions(columns: Columns, sequence: Numbers, advances: Mapping[str, Advan
             positions[row] = wanted.pop(columns.source[row]) or ""
             if not wanted:
                 break
-    return pa.array(positions, pa.string())
+    return positions

@@ -119,6 +119,12 @@ def among(db: sqlite3.Connection, source: int, first: int, last: int) -> dict[in
     return {row[1]: Held(*row) for row in db.execute(query, (source, first, last))}
 
 
+def those(db: sqlite3.Connection, source: int, numbers: Sequence[int]) -> dict[int, Held]:
+    """Those of these numbers of a source, also announced ones."""
+    query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND sequence IN (SELECT value FROM json_each(?))"
+    return {row[1]: Held(*row) for row in db.execute(query, (source, msgspec.json.encode(numbers).decode()))}
+
+
 def count(db: sqlite3.Connection, source: int, mark: int) -> int:
     """How many of a source are held; from the index alone. Announced ones are beyond its mark."""
     [count] = db.execute("SELECT count(*) FROM held WHERE source = ? AND sequence <= ?", (source, mark)).fetchone()

@@ -401,6 +401,15 @@ class Keys:
         rows = self._reader().execute(query, (source, first, last))
         return {row[1]: Refused(*row) for row in rows}
 
+    def refused_among(self, source: int, numbers: Sequence[int]) -> dict[int, Refused]:
+        """Those of these numbers that are refused: one question for all, which may be many."""
+        query = (
+            "SELECT source, sequence, id, code, detail FROM refused"
+            " WHERE source = ? AND sequence IN (SELECT value FROM json_each(?))"
+        )
+        rows = self._reader().execute(query, (source, msgspec.json.encode(numbers).decode()))
+        return {row[1]: Refused(*row) for row in rows}
+
     def unstored(self, source: int, mark: int, most: int) -> tuple[int, int]:
         """How many events of a numbered source up to its mark are held, and how many are refused, `most` at most."""
         held = held_events.count(self._reader(), source, mark)
@@ -416,6 +425,10 @@ class Keys:
     def held(self, source: int, first: int, last: int) -> dict[int, Held]:
         """The held events of a numbered source, of these numbers (both included)."""
         return held_events.among(self._reader(), source, first, last)
+
+    def held_among(self, source: int, numbers: Sequence[int]) -> dict[int, Held]:
+        """Those of these numbers that are held: one question for all, which may be many."""
+        return held_events.those(self._reader(), source, numbers)
 
     def held_of_id(self, source: int, id: str) -> Held | None:
         return held_events.of_id(self._reader(), source, id)
