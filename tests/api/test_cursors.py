@@ -17,9 +17,8 @@ from flowtally.core import tokens
 from flowtally.core.counters import Run, Standing
 from flowtally.core.cursors import Walk
 from flowtally.ingest.lookup import Lookup
-from flowtally.keys.counter_states import KnownCounter
-from flowtally.keys.held_events import Held
-from flowtally.keys.store import Keys, Moved
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Held, KnownCounter, Moved
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import bind
 from flowtally.usage.memory import MemoryStore

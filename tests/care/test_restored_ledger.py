@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowtally.ingest.recovery import give_up_stated_blocks
-from flowtally.keys.store import Keys, Moved
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Moved
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import periods

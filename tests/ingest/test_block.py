@@ -28,8 +28,7 @@ from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.prepare import prepare
 from flowtally.ingest.submission import NAMES, Outcome, Submission
-from flowtally.keys.held_events import Held
-from flowtally.keys.store import Refused, Source
+from flowtally.keys.values import Held, Refused, Source
 
 WRITER: Final = Writer("c1")
 TIME: Final = "2026-01-01T00:00:00Z"

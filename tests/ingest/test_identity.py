@@ -27,7 +27,8 @@ from flowtally.core.errors import (
     StoresDiffer,
 )
 from flowtally.ingest.identity import UNBOUND, Found, decide
-from flowtally.keys.store import Committed, Keys, peek
+from flowtally.keys.store import Keys, peek
+from flowtally.keys.values import Committed
 from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import Installation, State

@@ -15,7 +15,7 @@ from flowtally.ingest.admission import Writer
 from flowtally.ingest.queue import LARGE, WaitingQueue
 from flowtally.ingest.submission import Correcting, Submission, Sweeping
 from flowtally.ingest.sweeps import BEGINNING
-from flowtally.keys.held_events import HeldWhere
+from flowtally.keys.values import HeldWhere
 
 ALL = 10**9
 

@@ -13,7 +13,7 @@ from tests.ingest.conftest import Death, House, named
 from flowtally.core.corrections import Quantities
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, SourceKindMismatch, SourceNotYours, TooLarge, TooManyNew, UnsupportedMedia
-from flowtally.keys.counter_states import KnownCounter
+from flowtally.keys.values import KnownCounter
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.people import accounts, credentials, users
 from flowtally.protocol import ReadingReceipt

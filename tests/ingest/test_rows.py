@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.core.events import UsageEvent
@@ -36,6 +36,7 @@ def test_no_column_is_left_out_and_none_made_up() -> None:
     assert columns >= OF_THE_STORE
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=5))
 def test_an_event_and_a_row_that_says_the_same_are_the_same_columns(made: list[NewRow]) -> None:
     events = [

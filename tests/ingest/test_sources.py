@@ -26,7 +26,7 @@ from flowtally.core.corrections import DEFAULT_SOURCE
 from flowtally.core.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
 from flowtally.ingest import committer
 from flowtally.keys.salvage import salvage
-from flowtally.keys.store import Source
+from flowtally.keys.values import Source
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, credentials
 from flowtally.ledger.people.credentials import Credential

@@ -20,7 +20,8 @@ from tests.small_disk import small_disk
 from flowtally.core.errors import KeysBroken, StorageFull, WriterBusy
 from flowtally.keys import key_index
 from flowtally.keys.key_bytes import key_of, keys_of
-from flowtally.keys.store import Advance, Keys, Moved, Refused
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Advance, Moved, Refused
 
 HOLD = "import sys, pathlib\nfrom flowtally.keys.store import Keys\nkeys = Keys(pathlib.Path(sys.argv[1]))\n"
 HOLD += "print('held', flush=True)\nsys.stdin.read()\n"

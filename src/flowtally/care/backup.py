@@ -40,7 +40,8 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.host.permissions import close
-from flowtally.keys.store import Committed, Keys
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Committed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of

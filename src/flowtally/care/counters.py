@@ -14,8 +14,9 @@ from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.units import counted
 from flowtally.keys.checks import KeysAudit
-from flowtally.keys.counter_states import KnownCounter, decode, row_id
+from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
+from flowtally.keys.values import KnownCounter
 from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.store import EventKey
 

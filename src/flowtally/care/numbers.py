@@ -8,7 +8,7 @@ from typing import Final
 from flowtally.care.finding import Find, spans
 from flowtally.care.job import Progress
 from flowtally.keys.checks import KeysAudit
-from flowtally.keys.store import Source
+from flowtally.keys.values import Source
 from flowtally.usage import fingerprint
 from flowtally.usage.checks.rows import Numbered, RowsAudit, SourceRows, class_of
 from flowtally.usage.fingerprint import NUMBERS

@@ -31,9 +31,7 @@ from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Full, Room
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
-from flowtally.keys.counter_states import Due, KnownCounter
-from flowtally.keys.held_events import Held, Number
-from flowtally.keys.store import Advance, Refused, Source, SourceKind
+from flowtally.keys.values import Advance, Due, Held, KnownCounter, Number, Refused, Source, SourceKind
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 

@@ -40,9 +40,8 @@ from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.write_turns import Turns
-from flowtally.keys.held_events import Held, HeldWhere, Number
-from flowtally.keys.key_index import Claim
-from flowtally.keys.store import Keys, Moved, Refused, SourceKind
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused, SourceKind
 from flowtally.ledger.people.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 from flowtally.usage.store import Block, Commit, UsageStore

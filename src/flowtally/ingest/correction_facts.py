@@ -22,8 +22,8 @@ from flowtally.ingest.directory import Directory
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.submission import Correcting
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.key_index import Known
-from flowtally.keys.store import Keys, Source
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Known, Source
 from flowtally.usage.store import EventKey, StoredEvent, UsageReader
 
 LookUp = Callable[[int, Sequence[bytes]], Known]

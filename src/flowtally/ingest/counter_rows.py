@@ -20,10 +20,8 @@ from flowtally.core.counters import Standing
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.rows import NewRow
 from flowtally.keys import counter_states
-from flowtally.keys.counter_states import Due, KnownCounter, Place
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.key_index import Claim
-from flowtally.keys.store import Source
+from flowtally.keys.values import Claim, Due, KnownCounter, Place, Source
 from flowtally.ledger.people.names import Name
 from flowtally.protocol import ReadingReceipt
 

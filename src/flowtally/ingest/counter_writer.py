@@ -20,8 +20,8 @@ from flowtally.ingest.differencing import Differencer, Later
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.submission import Metering
-from flowtally.keys.counter_states import KnownCounter
-from flowtally.keys.store import Keys, SourceKind
+from flowtally.keys.store import Keys
+from flowtally.keys.values import KnownCounter, SourceKind
 from flowtally.protocol import ReadingsAnswer
 
 log = structlog.get_logger(__name__)

@@ -27,8 +27,9 @@ from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.ingest.revival import revive
 from flowtally.ingest.submission import Metering
-from flowtally.keys.counter_states import KnownCounter, Place, row_id
-from flowtally.keys.store import Keys, Source
+from flowtally.keys.counter_states import row_id
+from flowtally.keys.store import Keys
+from flowtally.keys.values import KnownCounter, Place, Source
 from flowtally.ledger.people.names import NOBODY
 from flowtally.protocol import ReadingReceipt
 from flowtally.usage.store import UsageStore

@@ -43,7 +43,8 @@ from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
-from flowtally.keys.store import Committed, Keys, peek
+from flowtally.keys.store import Keys, peek
+from flowtally.keys.values import Committed
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.pages import Page
 from flowtally.ledger.people.credentials import Credential

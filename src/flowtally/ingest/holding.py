@@ -15,8 +15,7 @@ from flowtally.core.events import UsageEvent
 from flowtally.ingest.admission import Reason, digests
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.prepare import Prepared
-from flowtally.keys.held_events import Held
-from flowtally.keys.store import Source
+from flowtally.keys.values import Held, Source
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(UsageEvent).decode

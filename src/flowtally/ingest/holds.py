@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import msgspec
 
 from flowtally.core.tallies import tally
-from flowtally.keys.held_events import Held
 from flowtally.keys.store import Keys
+from flowtally.keys.values import Held
 
 
 class HoldLimits(msgspec.Struct, frozen=True):

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from flowtally.core.errors import KeysBroken, LedgerMissing, LedgerOlder, MissingAccounts, StoresDiffer
-from flowtally.keys.store import Committed, Keys
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Committed
 from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id

@@ -17,10 +17,9 @@ from flowtally.core.errors import NotFound, RolledUp, UnknownAccount
 from flowtally.core.events import MAX_SEQUENCE, number_in
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
-from flowtally.keys.counter_states import KnownCounter
-from flowtally.keys.held_events import Held, HeldWhere
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.store import Keys, Refused, Source
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Held, HeldWhere, KnownCounter, Refused, Source
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page, walk_of
 from flowtally.ledger.people import users

@@ -15,10 +15,9 @@ import structlog
 from flowtally.core.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
 from flowtally.core.refusal import refusing
 from flowtally.keys import counter_states
-from flowtally.keys.counter_states import KnownCounter
-from flowtally.keys.held_events import Number
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.store import Advance, Committed, Keys, Moved, Refused, Source, SourceKind
+from flowtally.keys.store import Keys
+from flowtally.keys.values import Advance, Committed, KnownCounter, Moved, Number, Refused, Source, SourceKind
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.traffic import periods
 from flowtally.usage.store import ClaimedRow, Commit, UsageStore

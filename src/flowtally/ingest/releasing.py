@@ -11,8 +11,7 @@ from flowtally.ingest.block import Gathered, Sorted
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.prepare import prepare
 from flowtally.ingest.submission import Submission
-from flowtally.keys.held_events import Held
-from flowtally.keys.store import Advance, Refused, Source
+from flowtally.keys.values import Advance, Held, Refused, Source
 
 
 def release(held: Sequence[Held]) -> Gathered:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from flowtally.core.errors import MissingRows
-from flowtally.keys.counter_states import KnownCounter, decode, row_id
+from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.store import Keys, Source
+from flowtally.keys.store import Keys
+from flowtally.keys.values import KnownCounter, Source
 from flowtally.usage.store import EventKey, UsageStore
 
 

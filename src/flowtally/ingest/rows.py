@@ -16,7 +16,7 @@ import pyarrow as pa
 from flowtally.core.events import METERED, Kind
 from flowtally.ingest.admission import Times
 from flowtally.ingest.columns import Columns
-from flowtally.keys.store import Advance
+from flowtally.keys.values import Advance
 
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 _NAME: Final = pa.dictionary(pa.int32(), pa.string())  # few of them: each is kept once

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from flowtally.core.corrections import NOTHING
 from flowtally.core.counters import close
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
-from flowtally.keys.counter_states import Due, KnownCounter, due_at
-from flowtally.keys.store import Source
+from flowtally.keys.counter_states import due_at
+from flowtally.keys.values import Due, KnownCounter, Source
 
 PAGE: Final = 1_000  # counters looked at in one block
 LOOK_EVERY_S: Final = 1.0

@@ -18,7 +18,7 @@ from flowtally.core.readings import Reading
 from flowtally.ingest.admission import Reason, Times, Writer
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
-from flowtally.keys.held_events import HeldWhere, Number
+from flowtally.keys.values import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
 from flowtally.usage.store import EventKey, StoredEvent
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.keys.held_events import HeldWhere, Number
+from flowtally.keys.values import HeldWhere, Number
 
 ALL_EVERY_S: Final = 60.0
 PAGE: Final = 10_000

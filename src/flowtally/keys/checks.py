@@ -16,8 +16,7 @@ import msgspec
 
 from flowtally.core.errors import KeysBroken
 from flowtally.keys import counter_states, key_index
-from flowtally.keys.counter_states import KnownCounter
-from flowtally.keys.store import Committed, Source
+from flowtally.keys.values import Committed, KnownCounter, Source
 
 CHUNK: Final = 50_000
 

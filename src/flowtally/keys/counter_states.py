@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.core.counters import Standing
+from flowtally.keys.values import CounterGroup, Due, KnownCounter, Place
 
 SCHEMA: Final = """
 CREATE TABLE counters (
@@ -35,41 +36,9 @@ INTERVALS: Final = 3  # of silence after which a counter is closed
 CLOSED_KEPT_MS: Final = 86_400_000  # that long closed ones are known
 OPEN_KEPT_MS: Final = 30 * 86_400_000  # and those of which nobody said how often they are read
 
-Place = tuple[int, str]  # number of a source, name of a counter
 
 _standing: Final = msgspec.json.Decoder(Standing)
 _COLUMNS: Final = "source, counter, account, standing, open, block, time, seen_at"
-
-
-class KnownCounter(msgspec.Struct, frozen=True, gc=False):
-    """A counter and what is known of it; `standing.time` is of the latest reading."""
-
-    source: int
-    counter: str
-    standing: Standing
-    block: int
-    seen_at: int = 0
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether it is open, and to be read again by a time."""
-        return not self.standing.end and self.standing.interval_s is not None
-
-
-class Due(msgspec.Struct, frozen=True):
-    """A counter that is to be looked at later than was thought."""
-
-    source: int
-    counter: str
-    at: int
-
-
-class CounterGroup(msgspec.Struct, frozen=True):
-    """How many counters of a source and an account are known."""
-
-    source: int
-    account: str
-    counters: int
 
 
 def encode(standing: Standing) -> str:

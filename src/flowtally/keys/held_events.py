@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtally.keys.values import Held, HeldGroup, HeldWhere, Number
+
 SCHEMA: Final = """
 CREATE TABLE held (
     source INTEGER NOT NULL,
@@ -40,46 +42,8 @@ CREATE INDEX held_erased ON held (erased) WHERE erased != '';
 """
 PAGE: Final = 10_000  # read at a time
 CHUNK: Final = 400  # pairs in one statement
-Number = tuple[int, int]  # number of a source, and a number of its
 
 _COLUMNS: Final = "source, sequence, id, account, user, time, code, detail, digest, held_at, event"
-
-
-class Held(msgspec.Struct, frozen=True):
-    """One held event; `event` is the event as JSON, instants are milliseconds."""
-
-    source: int
-    sequence: int
-    id: str
-    account: str
-    user: str
-    time: int
-    code: str
-    detail: str
-    digest: int
-    held_at: int
-    event: bytes
-
-
-class HeldWhere(msgspec.Struct, frozen=True):
-    """Which of them; None: all. `until`: only those whose time is not after it. `owner`: of sources of this
-    credential."""
-
-    source: int | None = None
-    sequence: int | None = None
-    account: str | None = None
-    code: str | None = None
-    until: int | None = None
-    owner: str | None = None
-
-
-class HeldGroup(msgspec.Struct, frozen=True):
-    """How many events of a source and an account are held, and the bytes of them."""
-
-    source: int
-    account: str
-    events: int
-    bytes: int
 
 
 def insert(db: sqlite3.Connection, held: Iterable[Held], announced: int) -> None:

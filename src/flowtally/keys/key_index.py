@@ -14,8 +14,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-Claim = tuple[int, bytes, int]  # a named event's key: number of its source, bytes, digest
-Known = dict[bytes, tuple[int, int]]  # key -> (digest, block)
+from flowtally.keys.values import Claim, Known
 
 FRESH: Final = 1_000_000  # keys in memory before they drain; about 60 bytes each, twice
 DRAIN: Final = 2  # keys moved for each key that comes, so that one log is empty long before the other is full

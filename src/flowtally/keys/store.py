@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -22,9 +22,22 @@ from flowtally.core.errors import KeysBroken, KeysTooNew, Unavailable
 from flowtally.core.sqlite_faults import sqlite_meaning
 from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
-from flowtally.keys.counter_states import CounterGroup, Due, KnownCounter
-from flowtally.keys.held_events import Held, HeldGroup, HeldWhere, Number
-from flowtally.keys.key_index import Claim, KeyIndex, Known
+from flowtally.keys.key_index import KeyIndex
+from flowtally.keys.values import (
+    Claim,
+    Committed,
+    CounterGroup,
+    Held,
+    HeldGroup,
+    HeldWhere,
+    Known,
+    KnownCounter,
+    Moved,
+    Number,
+    Refused,
+    Source,
+    SourceKind,
+)
 
 KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 4
@@ -32,7 +45,6 @@ CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
 
-SourceKind = Literal["named", "numbered", "counters"]
 
 _SCHEMA: Final = f"""
 CREATE TABLE committer (
@@ -95,68 +107,6 @@ CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
 {counter_states.SCHEMA}
 """,
 }
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """Where the committer stands."""
-
-    epoch: int
-    block: int
-    burnt: int
-    received_at: int
-    rows_total: int
-    clean_block: int
-    clean: bool
-    installation: str = ""  # whose keys these are; empty until bound
-    generation: str = ""
-    promise: int = 0  # the highest number of the ledger's that was known when a block was last committed
-
-
-class Source(msgspec.Struct, frozen=True):
-    no: int
-    name: str
-    kind: SourceKind
-    owner: str
-    mark: int
-    position: str | None
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A numbered event that was refused: it consumed its number and lives only here."""
-
-    source: int
-    sequence: int
-    id: str
-    code: str
-    detail: str
-
-
-class Advance(msgspec.Struct, frozen=True):
-    """A numbered source moves to a new mark."""
-
-    source: int
-    name: str
-    mark: int
-    position: str | None
-
-
-class Moved(msgspec.Struct, frozen=True):
-    """What a block moves, besides keys."""
-
-    block: int
-    received_at: int
-    rows: int
-    advances: tuple[Advance, ...] = ()
-    refused: tuple[Refused, ...] = ()
-    held: tuple[Held, ...] = ()  # that nobody announced
-    ended: tuple[Number, ...] = ()  # holds that end
-    filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
-    counters: tuple[KnownCounter, ...] = ()  # that have rows in it
-    seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
-    forgotten: tuple[KnownCounter, ...] = ()  # that are taken out: their rows still know them
-    due: tuple[Due, ...] = ()  # that are to be looked at later than was thought
-    announced: bool = False  # it was: sources or holds are there before it
-    promise: int = 0  # the ledger's highest number when this was decided
 
 
 class _Reader(sqlite3.Connection):
