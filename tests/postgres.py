@@ -100,6 +100,7 @@ class Postgres:
             "port": self.port,
             "unix_socket_directories": self._directory,
             "shared_buffers": "32MB",
+            "dynamic_shared_memory_type": "mmap",  # in its directory: one that is killed leaves nothing in /dev/shm
         }
         if not durable:
             settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes", "wal_init_zero"), "off")

@@ -35,11 +35,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="record-squid-") as name:
         directory = Path(name)
         world, passwords = prepare(directory)
-        squid = start_squid(directory, world.proxy_port)
+        # A service of its own: Squid names its shared memory by it, and one that crashed leaves it behind.
+        service = f"record{secrets.token_hex(8)}"
+        squid = start_squid(directory, world.proxy_port, service)
         try:
             drive(world, passwords, options.seconds, options.seed)
         finally:
             stop(squid)
+            for left in Path("/dev/shm").glob(f"{service}-*"):  # noqa: S108
+                left.unlink(missing_ok=True)
         save(directory / "access.log", options.out)
 
 
@@ -70,8 +74,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_squid(directory: Path, port: int) -> subprocess.Popen[bytes]:
-    squid = subprocess.Popen(["squid", "--foreground", "-f", str(directory / "squid.conf")])  # noqa: S603, S607
+def start_squid(directory: Path, port: int, service: str) -> subprocess.Popen[bytes]:
+    command = ["squid", "--foreground", "-n", service, "-f", str(directory / "squid.conf")]
+    squid = subprocess.Popen(command)  # noqa: S603
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -100,6 +105,7 @@ def stop(squid: subprocess.Popen[bytes]) -> None:
         squid.wait(30)
     except subprocess.TimeoutExpired:
         squid.kill()
+        squid.wait()
 
 
 def save(log: Path, out: Path) -> None:

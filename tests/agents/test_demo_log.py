@@ -9,10 +9,13 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from tests.squid import crashed
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reading import Reading, Unreadable
+
+__all__ = ["crashed"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 SQUID = format_of(Declared(format="squid-io"))
@@ -59,6 +62,7 @@ def test_only_lines_of_nobody_are_left_out_when_names_carry_the_account(recorded
 
 
 @pytest.mark.system
+@pytest.mark.usefixtures("crashed")  # another Squid, once
 @pytest.mark.skipif(which("squid") is None, reason="Squid is not installed")
 def test_the_log_can_be_recorded_again(tmp_path: Path) -> None:
     out = tmp_path / "access.log.gz"

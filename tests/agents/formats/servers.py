@@ -16,6 +16,7 @@ import msgspec
 from tests.agents.programs.running import ROOT, apache_head, process, program
 from tests.agents.programs.traffic import origin
 from tests.nginx import free_port
+from tests.squid import service
 
 from flowtally.agents.formats import Declared
 
@@ -148,7 +149,11 @@ http_access allow known
     helper.chmod(0o755)
     if ROOT:  # Squid drops to this user and must still write its logs
         shutil.chown(folder, "proxy", "proxy")
-    with origin() as site, process([binary, "--foreground", "-f", str(config)], port, folder):
+    with (
+        origin() as site,
+        service(config) as arguments,
+        process([binary, "--foreground", *arguments], port, folder),
+    ):
         yield Serving(port, folder, f"http://127.0.0.1:{site}", "Proxy-Authorization")
 
 

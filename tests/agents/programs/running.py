@@ -26,6 +26,7 @@ import httpx
 import msgspec
 from tests.agents.programs.traffic import PASSWORD, USERS
 from tests.nginx import free_port
+from tests.squid import service
 
 from flowtally.agents.recipes import RECIPES, Recipe, entry_text
 from flowtally.agents.recipes.envoy import ACCESS_LOG
@@ -126,12 +127,10 @@ http_access allow known
     if ROOT:  # Squid drops to this user and must still write its log
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, "proxy", "proxy")
-    command = [program("squid") or "", "-f", str(config)]
-    with process([command[0], "--foreground", *command[1:]], port, folder):
-        yield Running(
-            recipe, port, folder, moved(recipe, path=str(log)), proxy=True, reopen=" ".join([*command, "-k", "rotate"]),
-            log=log,
-        )  # fmt: skip
+    binary = program("squid") or ""
+    with service(config) as arguments, process([binary, "--foreground", *arguments], port, folder):
+        reopen = " ".join([binary, *arguments, "-k", "rotate"])
+        yield Running(recipe, port, folder, moved(recipe, path=str(log)), proxy=True, reopen=reopen, log=log)
 
 
 @contextmanager
@@ -241,7 +240,8 @@ def envoy(folder: Path, origin: int) -> Iterator[Running]:
     access_log = json.loads(json.dumps(ACCESS_LOG).replace(recipe.entry["path"], str(log)))
     config = folder / "envoy.json"
     config.write_text(json.dumps(_envoy(port, origin, folder / "passwd", access_log)))
-    flags = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning")
+    # No hot restart, which keeps shared memory by a number that the machine's own Envoy has, and leaves it behind.
+    flags = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
     command = [program("envoy") or "", "-c", str(config), *flags, "--file-flush-interval-msec", "200"]
     with process(command, port, folder) as one:
         reopen = f"kill -USR1 {one.pid}"
