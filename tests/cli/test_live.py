@@ -146,10 +146,14 @@ def test_ctrl_c_stops_an_import_that_goes_on_later(live: Live, tmp_path: Path) -
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert running.stderr is not None
-    assert "10%" in running.stderr.readline()
-    running.send_signal(signal.SIGINT)
-    told, warned = running.communicate(timeout=60)
+    with running:
+        assert running.stderr is not None
+        assert "10%" in running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        try:
+            told, warned = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 130, warned
     assert "Run the same command again" in warned
     stored = int(re.findall(r"([\d,]+) stored", told)[0].replace(",", ""))
@@ -196,7 +200,8 @@ def test_a_correction_moves_usage_balance_changes_and_explanation(live: Live, tm
         "--source",
         "fixed-log",
     )
-    cursor = ask(live, "changes", "--since", "today", "--limit", "1000")["next"]
+    mine = ("changes", "--account", "fixed")
+    cursor = ask(live, *mine, "--since", "today", "--limit", "1000")["next"]
     done = ask(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000", "--id", "c1")
     assert done["receipts"][0]["added"] == {"bytes_up": 0, "bytes_down": -1000, "requests": -1}
     again = ask(live, "correction", "event", "fixed-log", "2", "--void", "--expects-down", "1000", "--id", "c1")
@@ -208,7 +213,7 @@ def test_a_correction_moves_usage_balance_changes_and_explanation(live: Live, tm
     assert ask(live, "correction", "show", "fixed-log", "2")["sum"]["bytes_down"] == 0
     spent = ask(live, "balance", "fixed")["pools"]["traffic"]["spent"]
     assert spent == 3500
-    changed = ask(live, "changes", "--since", cursor)["items"]
+    changed = ask(live, *mine, "--since", cursor)["items"]
     assert [(one["account"], one["corrections"], one["adjustments"], one["bytes"]) for one in changed] == [
         ("fixed", 1, 0, -1000),
         ("fixed", 0, 1, -500),
@@ -219,7 +224,7 @@ def test_a_correction_moves_usage_balance_changes_and_explanation(live: Live, tm
     assert book.returncode == 0
     for words in ("used 3,500 = spent 3,500", "of that corrections", "corrects fixed-log 2", "goodwill"):
         assert words in book.stdout
-    assert "1 correction" in run(live, "changes", "--since", cursor).stdout
+    assert "1 correction" in run(live, *mine, "--since", cursor).stdout
 
 
 def test_a_revoked_key_is_refused_with_what_to_do(live: Live) -> None:
@@ -289,7 +294,8 @@ def test_pools_and_products_are_listed_and_mapped(live: Live) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(live: Live) -> None:
-    command = f"{sys.executable} -m flowtally usage once --bucket 15m --from 2025-01-01 --to 2025-02-01 | head -1"
+    make_account(live, "enough")
+    command = f"{sys.executable} -m flowtally usage enough --bucket 15m --from 2025-01-01 --to 2025-02-01 | head -1"
     done = subprocess.run(["bash", "-c", command], env=live.environment, capture_output=True, text=True, check=False)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
