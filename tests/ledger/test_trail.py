@@ -200,7 +200,7 @@ def test_only_the_last_use_of_credentials_is_written_unrecorded() -> None:
     source = Path(flowtally.__file__).parent
     calling = [path.name for path in source.rglob("*.py") if "unrecorded(tx)" in path.read_text()]
     assert calling == ["credentials.py"]
-    assert (source / "ledger" / "credentials.py").read_text().count("unrecorded(tx)") == 1
+    assert (source / "ledger" / "people" / "credentials.py").read_text().count("unrecorded(tx)") == 1
 
 
 def test_every_transaction_of_ours_says_who_it_is_begun_for() -> None:

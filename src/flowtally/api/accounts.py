@@ -11,6 +11,7 @@ from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
 from flowtally.web.operation import Listed, operation
+from flowtally.web.transaction import Effect
 
 EXAMPLE = AccountAnswer(
     "acme", "Acme Ltd", "Europe/Berlin", "active", "2026-03-01T00:00:00Z", "carry", "2026-03-01T09:30:00Z"
@@ -28,7 +29,7 @@ EXAMPLE = AccountAnswer(
     errors=(Conflict, UnknownZone, BadRange, Unprocessable),
     body_example={"id": "acme", "name": "Acme Ltd", "timezone": "Europe/Berlin", "carry_from": "2026-03-01T00:00:00Z"},
     example=EXAMPLE,
-    opens_account=True,
+    effects=(Effect.OPENING,),
 )
 def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
     """`id` is yours to choose, or made. `timezone` is where its days begin by default. `carry_from` (default: now)
@@ -85,7 +86,7 @@ def read_account(call: Call, account: str) -> AccountAnswer:
     errors=(UnknownAccount, UnknownZone, Conflict, Unprocessable),
     body_example={"name": "Acme Group", "status": "active"},
     example=EXAMPLE,
-    opens_account=True,
+    effects=(Effect.OPENING,),
 )
 def change_account(call: Call, account: str, body: AccountChange) -> AccountAnswer:
     """Name, zone and status; nothing that would alter a past balance. One that is `suspended` passes nothing on and

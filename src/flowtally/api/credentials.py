@@ -26,6 +26,7 @@ from flowtally.web import auth
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
 from flowtally.web.operation import Listed, operation
+from flowtally.web.transaction import Effect
 
 EXAMPLE = CredentialAnswer(
     id="crd_0199f2c47b3a7c11",
@@ -105,7 +106,7 @@ def list_account_credentials(call: Call, account: str, query: PageQuery) -> Page
     errors=CHANGE_ERRORS,
     body_example={"addresses": ["203.0.113.0/24", "2001:db8::/48"]},
     example=EXAMPLE,
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def change_account_credential(call: Call, account: str, credential: str, body: CredentialChange) -> CredentialAnswer:
     """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds."""
@@ -124,7 +125,7 @@ def change_account_credential(call: Call, account: str, credential: str, body: C
     errors=(*CHANGE_ERRORS, AlreadyRotated, LimitReached),
     body_example={"overlap_s": 3600},
     example=msgspec.structs.replace(MADE, replaces="crd_0199f2c47b3a7c10"),
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def rotate_account_credential(call: Call, account: str, credential: str, body: RotateRequest) -> CredentialAnswer:
     """As `POST /v1/credentials/{credential}/rotate`."""
@@ -139,7 +140,7 @@ def rotate_account_credential(call: Call, account: str, credential: str, body: R
     answer=CredentialAnswer,
     errors=(NotFound,),
     example=EXAMPLE,
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def revoke_account_credential(call: Call, account: str, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused. A second revoke changes nothing."""
@@ -221,7 +222,7 @@ def read_credential(call: Call, credential: str) -> CredentialAnswer:
     errors=CHANGE_ERRORS,
     body_example={"addresses": ["203.0.113.0/24", "2001:db8::/48"]},
     example=EXAMPLE,
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def change_credential(call: Call, credential: str, body: CredentialChange) -> CredentialAnswer:
     """Its name, where it may come from, and an earlier end: what is given. From the answer on it holds. A later end is
@@ -242,7 +243,7 @@ def change_credential(call: Call, credential: str, body: CredentialChange) -> Cr
     errors=(*CHANGE_ERRORS, AlreadyRotated, LimitReached),
     body_example={"overlap_s": 3600},
     example=ROTATED,
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def rotate_credential(call: Call, credential: str, body: RotateRequest) -> CredentialAnswer:
     """Another takes its place: the same sender, scope, account, addresses and name, with a token and a key of its own,
@@ -277,7 +278,7 @@ def confirm_credentials(call: Call) -> ConfirmAnswer:
     answer=CredentialAnswer,
     errors=(NotFound, LastAdmin),
     example=EXAMPLE,
-    changes_credentials=True,
+    effects=(Effect.CREDENTIALS,),
 )
 def revoke_credential(call: Call, credential: str) -> CredentialAnswer:
     """From the answer on the token is refused, also if it is your own. A second revoke changes nothing. The last admin

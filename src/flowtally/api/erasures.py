@@ -18,6 +18,7 @@ from flowtally.ledger.people import names, users
 from flowtally.protocol import AccountErasureAnswer, ErasureAnswer
 from flowtally.web.call import Call
 from flowtally.web.operation import operation
+from flowtally.web.transaction import Effect
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 ASKED = ErasureAnswer("acme", ID, erased_name(ID), "pending", "2026-03-15T12:00:00Z")
@@ -45,8 +46,7 @@ def tag_held(call: Call, account: str, user: str) -> None:
     errors=(UnknownAccount, UnknownUser),
     example=ASKED,
     prepare=tag_held,
-    changes_names=True,
-    erases=True,
+    effects=(Effect.NAMES, Effect.ERASURES),
     of_erased=True,
 )
 def erase_user(call: Call, account: str, user: str, prepared: None) -> ErasureAnswer:
@@ -110,9 +110,7 @@ def _standing(found: Erasure | AccountErasure, work: Status[Finished]) -> dict[s
     answer=AccountErasureAnswer,
     errors=(UnknownAccount, Conflict),
     example=WHOLE,
-    changes_names=True,
-    changes_credentials=True,
-    erases=True,
+    effects=(Effect.CREDENTIALS, Effect.NAMES, Effect.ERASURES),
     of_erased=True,
 )
 def erase_account(call: Call, account: str) -> AccountErasureAnswer:

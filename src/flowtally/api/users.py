@@ -55,6 +55,7 @@ from flowtally.web.call import Call, Reply
 from flowtally.web.capacity.weights import of_users
 from flowtally.web.lists import Cursor, Limit, show_page
 from flowtally.web.operation import Listed, operation
+from flowtally.web.transaction import Effect
 
 ID = "usr_0199f2c47b3a7c11a1f0b2c3d4e5f607"
 LIMIT = LimitSetting(5_000_000_000, "bytes", "month")
@@ -95,7 +96,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     },
     example=EXAMPLE,
     holds_password=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     """Its name is borne once in the account while it is in use. A user that traffic brought under this name to
@@ -200,7 +201,7 @@ def read_user(call: Call, account: str, user: str) -> UserAnswer:
     body_example={"name": "alice.b", "limit": None, "status": "active"},
     example=EXAMPLE,
     holds_password=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAnswer:
     """What is left out stays; null takes a product, limit or password away. Use under a new name is the user's from
@@ -230,7 +231,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
     answer=UserAnswer,
     errors=(UnknownAccount, UnknownUser),
     example=msgspec.structs.replace(EXAMPLE, status="deleted", has_password=False),
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     """Its name is free from now on, its whitelists are gone; its use stays in the account's history. What a funded

@@ -28,6 +28,7 @@ from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.store import UsageReader
 from flowtally.web.call import Reply
 from flowtally.web.services import House
+from flowtally.web.transaction import Effect
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -136,7 +137,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any
     takes: type[msgspec.Struct] = Nothing
     writes: bool = False
-    changes_names: bool = False  # gives a user's name to somebody else, or to nobody
+    effects: tuple[Effect, ...] = ()  # what others of this process must hear of it
     example: Any = None
     takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)
 

@@ -35,7 +35,6 @@ from flowtally.ledger.people import credentials
 from flowtally.ledger.people.accounts import require_not_erased
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
-from flowtally.usage.until_block import UntilBlock
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import read_asked
@@ -49,6 +48,7 @@ from flowtally.web.inputs import convert_values
 from flowtally.web.operation import AnyRequest, actor_of, options
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
 from flowtally.web.services import House, address_of
+from flowtally.web.transaction import Transaction, ask, write
 
 log = structlog.get_logger("flowtally.vendors")
 
@@ -198,23 +198,18 @@ class Served:
         asked: Asked,
         unread: FlowtallyError | None,
     ) -> Reply:
-        assert credential.account is not None, "seen by `_who`"
-        last = house.usage.published()
-        try:
-            with house.ledger.begin(actor) if route.writes else house.ledger.read() as tx:
-                # A write may have waited for its turn: its instant and the use it sees are those of the transaction.
-                if route.writes:
-                    require_not_erased(tx, credential.account)  # since the credential was looked at
-                usage = UntilBlock(house.usage, house.usage.published() if route.writes else last)
-                now = house.clock.date() if route.writes else house.clock()
-                who = (credential, credential.account)
-                call = DialectCall(house, self._settings, *who, now, asked, usage, tx)
-                return self._dialect.succeed(self._made(route, call, unread))
-        finally:
+        account = credential.account
+        assert account is not None, "seen by `_of_account`"
+
+        def work(inside: Transaction) -> Reply:
             if route.writes:
-                house.ingest.gave(credential.account)
-            if route.changes_names:
-                house.ingest.forget_names(credential.account)  # after the commit, also one whose outcome is unknown
+                require_not_erased(inside.tx, account)  # since the credential was looked at
+            call = DialectCall(house, self._settings, credential, account, inside.now, asked, inside.usage, inside.tx)
+            return self._dialect.succeed(self._made(route, call, unread))
+
+        if route.writes:
+            return write(house, actor, work, account=account, effects=route.effects)
+        return ask(house, work)
 
     def _made(self, route: Route, call: DialectCall, unread: FlowtallyError | None) -> Any:
         if self._dialect.check is not None:

@@ -16,6 +16,7 @@ from flowtally.usage.store import UsageReader
 from flowtally.web.capacity.weights import LARGE, SMALL, Weight
 from flowtally.web.inputs import check_known
 from flowtally.web.services import House
+from flowtally.web.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -55,6 +56,10 @@ class Call(msgspec.Struct, frozen=True):
     _tx: Tx | None = None
     _usage: UsageReader | None = None
     _moment: Moment | None = None
+
+    def inside(self, own: Transaction) -> Call:
+        """The call within its transaction."""
+        return msgspec.structs.replace(self, _tx=own.tx, _usage=own.usage, _moment=own.moment, now=own.now)
 
     async def answered(self, work: Callable[[], T], weight: Weight = SMALL) -> T:
         """What the work gives, in a worker thread, at the account's turn and cost."""

@@ -22,17 +22,14 @@ from litestar import HttpMethod, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
-from flowtally.answers.moment import Begun
 from flowtally.config import Config
 from flowtally.core.errors import AccountErased, BadRequest, FlowtallyError
 from flowtally.core.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
 from flowtally.ingest.decompress import decompress
-from flowtally.ledger.database import Tx
 from flowtally.ledger.people.accounts import require_not_erased
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.protocol import PlainEvent
-from flowtally.usage.until_block import UntilBlock
 from flowtally.web import auth
 from flowtally.web.bodies import read_body
 from flowtally.web.call import Call, Reply, Streaming
@@ -43,6 +40,7 @@ from flowtally.web.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.web.paths import check_path, name_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID
 from flowtally.web.services import House, address_of
+from flowtally.web.transaction import Effect, Transaction, ask, write
 
 log = structlog.get_logger("flowtally.api")
 
@@ -76,18 +74,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
     body_example: Any = None
     prepare: Callable[..., Any] | None = None  # long questions of a write, before its transaction: see `_prepared`
-    changes_credentials: bool = False
+    effects: tuple[Effect, ...] = ()  # what others of this process must hear of it
     asks: Right | None = None  # the right that an open one asks for by itself, where a setting says so
     itself: bool = False  # whether any credential may ask it of itself
     or_sent: bool = False  # whether who may send events may ask it, of what its own sender sent
     narrows: bool = False  # without an account in its path: whether it tells credentials of an account of that alone
     holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
-    changes_names: bool = False  # gives a user's name to somebody else, or to nobody
-    opens_account: bool = False  # events that wait for the account may count from then on
     streams: bool = False  # an answer made while it is read, however long that takes: see `exports`
     of_erased: bool = False  # a write that is answered of an account that was erased, too: it brings no text
-    erases: bool = False  # leaves work behind that is finished after the commit
     also: tuple[str, ...] = ()  # other media types of the answer
     sends: bool = False  # what a gateway must be able to do whatever its account reads: bounded apart, without a budget
     weigh: Callable[[Any, int], Weight] | None = None  # a guess at its size, from its query and the time
@@ -243,28 +238,21 @@ def actor_of(request: AnyRequest, credential: Credential, config: Config, door: 
 
 
 def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Response[Any]:
-    ledger = call.house.ledger
     if op.prepare is not None:
         given["prepared"] = _prepared(op, call, given, key)
-    begun = call.house.moments.begin(_as_of(op, given))
-    try:
-        with ledger.begin(call.actor) if op.writes else ledger.read() as tx:
-            own = _writing(call, tx) if op.writes else _reading(call, tx, begun, tells_moment=op.tells_moment)
-            if key is None:
-                made = _worked(op, own, given)
-            else:
-                made = once(own, key, op.status, lambda: _worked(op, own, given), op.recall, given)
-    finally:
-        if op.changes_credentials:
-            call.house.doorkeeper.forget()  # after the commit, also one whose outcome is unknown; before the answer
-        if op.changes_names:
-            call.house.ingest.forget_names(given["account"])  # likewise
-        if op.writes and (account := given.get("account")):
-            call.house.ingest.gave(account)
-        if op.opens_account and (account := given.get("account") or given["body"].id):
-            call.house.ingest.look_again(account)
-        if op.erases:
-            call.house.care.finish_erasures()  # likewise, and after names were forgotten: it must meet no new ones
+
+    def work(inside: Transaction) -> tuple[Any, Call]:
+        own = call.inside(inside)
+        if key is None:
+            return _worked(op, own, given), own
+        return once(own, key, op.status, lambda: _worked(op, own, given), op.recall, given), own
+
+    if op.writes:
+        account = given["body"].id if Effect.OPENING in op.effects and "account" not in given else given.get("account")
+        made, own = write(call.house, call.actor, work, account=account, effects=op.effects)
+    else:
+        as_of = given["query"].as_of if op.tells_moment else None
+        made, own = ask(call.house, work, as_of=as_of, tells_moment=op.tells_moment)
     response = stream(call, made) if isinstance(made, Streaming) else respond(op, made)
     if op.tells_moment:
         response.headers[AS_OF_HEADER] = own.moment.token
@@ -278,33 +266,17 @@ def _worked(op: Operation, call: Call, given: dict[str, Any]) -> Any:
     return op.work(call, **given)
 
 
-def _writing(call: Call, tx: Tx) -> Call:
-    """It may have waited for its turn: its instant and the use it sees are those of its transaction. Nobody else
-    promises anything meanwhile, so the ledger is what it was when the last block came."""
-    usage, now = call.house.usage, call.house.clock.date()
-    return msgspec.structs.replace(call, _tx=tx, _usage=UntilBlock(usage, usage.published()), now=now)
-
-
-def _reading(call: Call, tx: Tx, begun: Begun, *, tells_moment: bool) -> Call:
-    usage = UntilBlock(call.house.usage, begun.commit)
-    moment = call.house.moments.hold(tx, begun) if tells_moment else None
-    now = call.house.clock() if moment is None else moment.instant
-    return msgspec.structs.replace(call, _tx=tx, _usage=usage, _moment=moment, now=now)
-
-
-def _as_of(op: Operation, given: Mapping[str, Any]) -> str | None:
-    return given["query"].as_of if op.tells_moment else None
-
-
 def _prepared(op: Operation, call: Call, given: dict[str, Any], key: Key | None) -> Any:
-    """What `op.prepare` gives, in a read transaction: one writer at a time holds the ledger, and ingest may need it, so
-    nobody asks the usage store in there. A request that will be answered from memory needs no preparing."""
-    begun = call.house.moments.begin()
-    with call.house.ledger.read() as tx:
-        own = _reading(call, tx, begun, tells_moment=True)
+    """What `op.prepare` gives, in a read transaction of its own: the long questions of a write, because one writer at a
+    time holds the ledger and others wait. A request that will be answered from memory needs no preparing."""
+
+    def prepare(inside: Transaction) -> Any:
+        own = call.inside(inside)
         if op.prepare is None or (key is not None and is_known(own, key)):
             return None
         return op.prepare(own, **given)
+
+    return ask(call.house, prepare, tells_moment=True)
 
 
 def respond(op: Operation, made: Any) -> Response[bytes]:

@@ -29,6 +29,7 @@ from flowtally.vendors.ipfoxy.questions import (
 )
 from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, sub_account
 from flowtally.web.auth import require_right
+from flowtally.web.transaction import Effect
 
 KEY = "order-20260301-1"
 
@@ -40,7 +41,7 @@ KEY = "order-20260301-1"
     takes=Creating,
     answer=wire.Created,
     writes=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
     summary="Create a sub-account",
     takes_example={
         "account": "ABCDEFHGJ2000",

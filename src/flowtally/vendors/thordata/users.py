@@ -28,6 +28,7 @@ from flowtally.vendors.thordata.account import KB, MB, day_of, decimal
 from flowtally.vendors.thordata.asking import CreateUser, OfFamily, OneUser, UpdateUser, texts
 from flowtally.vendors.thordata.parameters import Family, Given
 from flowtally.vendors.thordata.wire import ProxyUser, ThordataError, UserList, Written
+from flowtally.web.transaction import Effect
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
@@ -118,7 +119,7 @@ def _password(call: DialectCall, sealed: str | None) -> str:
     answer=Written,
     example=Written(),
     writes=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
     """Its name is borne once in the account. A user that traffic brought under this name to the account is taken
@@ -165,7 +166,7 @@ def _require_package(call: DialectCall, family: Family) -> None:
     answer=Written,
     example=Written(),
     writes=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def update_proxy_user(call: DialectCall, given: UpdateUser) -> Written:
     """What is missing stays as it is. A new name keeps the use so far; a new cap counts all that was ever used."""
@@ -202,7 +203,7 @@ def _new(asked: Given, field: str) -> str:
     answer=Written,
     example=Written(),
     writes=True,
-    changes_names=True,
+    effects=(Effect.NAMES,),
 )
 def delete_proxy_user(call: DialectCall, given: OneUser) -> Written:
     """Its name is free from now on; what it used stays on record, and in the account's figures."""
