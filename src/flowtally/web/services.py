@@ -151,7 +151,7 @@ class House(msgspec.Struct, frozen=True):
     vault: Vault
     metrics: Metrics
     lanes: Lanes
-    auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in (law 7)
+    auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in
     bodies: BodyRoom
     care: Care
     guesses: Guesses
