@@ -6,6 +6,7 @@
 #   make check              format, lint, types, import contract, generated docs, known vulnerabilities
 #   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
 #   make fmt docs clean     write what `check` would complain about; forget .venv
+#   make hooks              let git format and lint what you commit, before it does
 #   make PYTHON=python3.12  takes another interpreter than the first one found that is new enough
 
 SHELL := /bin/sh
@@ -18,11 +19,11 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 ARGS ?=
 
-.PHONY: help demo test check bench fmt docs clean setup
+.PHONY: help demo test check bench fmt docs hooks clean setup
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '4,9s/^# *//p' Makefile
+	@sed -n '4,10s/^# *//p' Makefile
 
 demo: setup
 	@$(BIN)/flowtally demo $(ARGS)
@@ -48,6 +49,9 @@ fmt: setup
 
 docs: setup
 	$(BIN)/python scripts/docs.py
+
+hooks: setup
+	git config core.hooksPath scripts/hooks
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
