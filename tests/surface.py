@@ -1,5 +1,6 @@
 """What others rely on, as lines of text: routes with their parameters and members, codes, settings, metrics, rights,
-commands with their options, names of the client. docs/stability.md promises it; tests/test_stability.py compares.
+commands with their options, the agent's configuration, log formats, names of the client. docs/stability.md promises
+it; tests/test_stability.py compares.
 
 `python -m tests.surface` prints it, for `tests/fixtures/surface/` when a version is released.
 """
@@ -9,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, get_args
 
+import msgspec
 import typer.main
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally import client
+from flowtally.agents.follow.agent import KINDS
+from flowtally.agents.formats import KNOWN
+from flowtally.agents.watch import metrics
 from flowtally.api.reference import codes
 from flowtally.cli.app import EXIT_CODES, app
 from flowtally.config import settings
@@ -32,7 +37,13 @@ def surface() -> Iterator[str]:
         yield from (f"setting {one.variable}" for one in settings(dialect.settings, dialect.name))
     yield from (f"setting {one.variable}" for one in settings())
     yield from (f"code {error.code} {error.status}" for _, error in codes.tree())
-    yield from (f"metric {name} {kind}" for name, kind, _, _ in listed())
+    for name, kind, labels, _ in listed():
+        yield f"metric {name} {kind}"
+        yield from (f"metric {name} has {label}" for label in filter(None, labels.split(", ")))
+    yield from (f"metric {name}" for name, _, _ in metrics.listed())
+    yield from (f"log format {name}" for name in KNOWN)
+    for kind, input_kind in KINDS.items():
+        yield from (f"agent [[{kind}]] {field.encode_name}" for field in msgspec.structs.fields(input_kind.entry))
     for right in get_args(Right):
         yield from (f"scope {scope} has {right}" for scope in scopes_with(right))
         yield f"right {right}"

@@ -17,6 +17,8 @@ from flowtally import config
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+PLACE = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")  # a link to a heading, of another page or of the same
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 def test_the_generated_pages_are_not_stale() -> None:
@@ -33,11 +35,21 @@ def test_every_setting_has_its_line_and_says_something() -> None:
         assert one.description, one.name
 
 
-@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))])
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES])
 def test_links_lead_somewhere(page: str) -> None:
     source = ROOT / page
     dead = [link for link in LINK.findall(source.read_text()) if not (source.parent / link).exists()]
     assert not dead
+    pages = [(source.parent / link if link else source, place) for link, place in PLACE.findall(source.read_text())]
+    lost = [place for other, place in pages if other.suffix == ".md" and place not in headings(other)]
+    assert not lost, "no heading is called so"
+
+
+def headings(page: Path) -> set[str]:
+    """The places of a page that a link can name: made of its headings as the hosts of repositories make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    names = [re.sub(r"\]\([^)]*\)", "]", name).lower() for name in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", name).replace(" ", "-") for name in names}
 
 
 def test_every_page_links_to_the_glossary() -> None:

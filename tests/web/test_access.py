@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import tomllib
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ from tests.fake_ingest import FakeIngest
 
 from flowtally.api import health
 from flowtally.core.errors import Unavailable
+
+PROJECT: Final = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/accounts", "/v1/accounts/nobody", "/nothing"])
@@ -106,7 +110,11 @@ def test_ready_means_it_can_write_and_read(client: Client, ingest: FakeIngest, u
 
 
 def test_the_front_page_says_what_this_is(client: Client) -> None:
-    assert client.get("/").json() == {"name": "flowtally", "version": "0.1.0", "openapi": "/schema/openapi.json"}
+    assert client.get("/").json() == {
+        "name": "flowtally",
+        "version": PROJECT["version"],
+        "openapi": "/schema/openapi.json",
+    }
 
 
 def test_a_store_that_hangs_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ class About(msgspec.Struct, frozen=True):
     may="",
     summary="Name and version of the server",
     answer=About,
-    example=About("flowtally", "0.1.0", "/x"),
+    example=About("flowtally", version("flowtally"), "/schema/openapi.json"),
 )
 async def read_about(house: House, request: AnyRequest) -> About:
     """Name, version, and where the description of the API is."""
