@@ -21,7 +21,7 @@ TEST: Final = re.compile(r"^- `(tests/[\w/]+\.py)(?:::(\w+))?`$", re.MULTILINE)
 MENTION: Final = re.compile(r"\blaws?[\s#*>]+(\d+(?:(?:,|,? and|,? or)[\s#*>]+(?:law )?\d+)*)", re.IGNORECASE)
 SUFFIXES: Final = {".py", ".md", ".sql", ".toml", ".html", ""}
 FOLDERS: Final = ("src", "tests", "docs", "bench", "scripts", ".ci")
-LINKED_FROM: Final = ("README.md", "docs/architecture.md", "docs/decisions/README.md")
+LINKED_FROM: Final = ("README.md", "docs/architecture.md", "docs/decisions/README.md", "CONTRIBUTING.md")
 
 
 def mentioned(text: str) -> list[int]:
