@@ -24,8 +24,8 @@ from flowtally.core.edges import calendar_edges, load_zone
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import SETTINGS, Engine
 from flowtally.usage.queries import plan_sums
-from flowtally.usage.store import Where
 from flowtally.usage.temporary import fast_temporary_files
+from flowtally.usage.values import Where
 
 
 class Job(msgspec.Struct, frozen=True):

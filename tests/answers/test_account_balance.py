@@ -16,7 +16,7 @@ from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import grants
 from flowtally.protocol import BalanceAnswer, PoolBalance
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Sum
+from flowtally.usage.values import Sum
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
 APRIL = parse_instant("2026-04-01T00:00:00Z")

@@ -14,7 +14,7 @@ from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRange, CursorGone
 from flowtally.protocol import ChangesAnswer
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Commit
+from flowtally.usage.values import Commit
 
 
 def ask(store: MemoryStore, since: str = BEGINNING, **more: Any) -> ChangesAnswer:

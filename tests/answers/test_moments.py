@@ -19,7 +19,7 @@ from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotYet
 from flowtally.ledger import installation
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Commit
+from flowtally.usage.values import Commit
 from flowtally.web.operation import OPERATIONS
 
 ACME = "/v1/accounts/acme"

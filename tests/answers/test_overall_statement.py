@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flowtally.answers.overall_statement import keep_top
 from flowtally.answers.statement import total
-from flowtally.usage.store import Sum
+from flowtally.usage.values import Sum
 
 sums = st.lists(
     st.builds(

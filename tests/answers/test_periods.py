@@ -31,7 +31,8 @@ from flowtally.ledger.traffic import grants
 from flowtally.protocol import PeriodAnswer, PeriodDetailAnswer, ProductTotals, Totals
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import UsageStore, Where
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Where
 
 NOW: Final = parse_instant("2026-05-15T12:00:00Z")
 DAY: Final = 86_400_000

@@ -22,7 +22,7 @@ from flowtally.config import load_config
 from flowtally.core.errors import LedgerBroken, StoreDamaged
 from flowtally.ledger.people import credentials
 from flowtally.server import create_app
-from flowtally.usage.store import Commit, Where
+from flowtally.usage.values import Commit, Where
 
 # Every file of a compact part; one that is not here yet must be looked at, too.
 FILES = {

@@ -21,7 +21,7 @@ from flowtally.ledger.traffic import grants
 from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.protocol import PoolBalance, UserBalanceAnswer
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Sum
+from flowtally.usage.values import Sum
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
 

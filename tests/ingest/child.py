@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from flowtally.core.errors import Damage, FlowtallyError
-from flowtally.usage.store import BUCKET_MS, Where
+from flowtally.usage.values import BUCKET_MS, Where
 
 ROOT = Path(__file__).parents[2]
 FIRST_AT, SECOND_AT = 1_772_400_000_000, 1_775_100_000_000  # in two months, hence two parts

@@ -21,7 +21,8 @@ from flowtally.ledger.people import accounts, credentials
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Block, UsageStore
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Block
 
 TIME: Final = "2026-03-01T00:00:00Z"
 

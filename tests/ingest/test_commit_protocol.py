@@ -32,7 +32,7 @@ from flowtally.core.errors import (
 from flowtally.core.texts import is_text
 from flowtally.ingest import admission
 from flowtally.ledger.people import accounts, credentials, users
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 

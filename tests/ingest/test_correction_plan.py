@@ -25,7 +25,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow
 from flowtally.keys.key_bytes import key_of
 from flowtally.protocol import CorrectionReceipt
-from flowtally.usage.store import Entry, EventKey, StoredEvent
+from flowtally.usage.values import Entry, EventKey, StoredEvent
 
 LATEST: Final = 1_000_000  # ms: nothing may be dated later
 REFUSED, HELD = EventRef("log", "8"), EventRef("log", "9")

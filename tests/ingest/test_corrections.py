@@ -15,7 +15,7 @@ from flowtally.core.errors import NotAsExpected, NotFound, SourceNotYours, Unava
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.people import accounts, credentials
 from flowtally.protocol import CorrectionReceipt
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 E1 = {"source": "gw", "id": "e1"}

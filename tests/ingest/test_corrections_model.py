@@ -18,7 +18,7 @@ from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotAsExpected, NotFound, Unavailable
 from flowtally.ledger.traffic import grants
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 
 ACCOUNTS = ("acme", "beta")
 PRODUCTS = ("residential", "mobile", "api", "unlimited")

@@ -36,7 +36,7 @@ from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, credentials
 from flowtally.server import open_house
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Identity
+from flowtally.usage.values import Identity
 from flowtally.web.services import House
 
 A, A_LATER, B = Identity("ins_a", "gen_1"), Identity("ins_a", "gen_2"), Identity("ins_b", "gen_3")

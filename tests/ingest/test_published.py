@@ -8,7 +8,7 @@ import pytest
 from tests.ingest.conftest import Death, House, named, numbered
 
 from flowtally.core.errors import FlowtallyError, Settling
-from flowtally.usage.store import Commit
+from flowtally.usage.values import Commit
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 

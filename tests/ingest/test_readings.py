@@ -17,7 +17,7 @@ from flowtally.keys.values import KnownCounter
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.people import accounts, credentials, users
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 START = NOW - 3_600_000

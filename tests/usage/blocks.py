@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from flowtally.usage.store import Block
+from flowtally.usage.values import Block
 
 USUAL: Final[dict[str, Any]] = {
     "series": "metered",

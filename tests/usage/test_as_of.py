@@ -14,7 +14,8 @@ from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import plan_sums
-from flowtally.usage.store import BUCKET_MS, ROWS, BlockSum, Commit, Place, Sum, UsageReader, UsageStore, Where
+from flowtally.usage.store import UsageReader, UsageStore
+from flowtally.usage.values import BUCKET_MS, ROWS, BlockSum, Commit, Place, Sum, Where
 
 ALL: Final = [0, 1000 * BUCKET_MS]
 

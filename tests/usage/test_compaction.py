@@ -17,7 +17,8 @@ from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.compaction import Closed, Cuts
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import BUCKET_MS, UsageReader, Where
+from flowtally.usage.store import UsageReader
+from flowtally.usage.values import BUCKET_MS, Where
 
 JANUARY: Final = 1_767_225_600_000  # 2026
 MONTH: Final = 202601

@@ -17,7 +17,7 @@ from flowtally.core.errors import ConfigError, CopyDiffers
 from flowtally.usage import copying
 from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 
 SEED: Final = 20261129
 FEBRUARY: Final = JANUARY + 40 * 86_400_000

@@ -18,7 +18,7 @@ from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine, _read_url
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import migrations
-from flowtally.usage.store import BUCKET_MS, Block, Sum, Where
+from flowtally.usage.values import BUCKET_MS, Block, Sum, Where
 
 MONTH_MS: Final = 32 * 86_400_000
 

@@ -16,7 +16,8 @@ from flowtally.usage import entries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import Commit, EventKey, StoredEvent, UsageStore, Where
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Commit, EventKey, StoredEvent, Where
 
 LAST: Final = 253_402_300_799_999
 

@@ -16,7 +16,8 @@ from flowtally.usage import definitions, erasing, projections
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.schema import latest_migration
-from flowtally.usage.store import BUCKET_MS, UsageStore, Where
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import BUCKET_MS, Where
 
 USERS: Final = ("usr_a", "usr_b", "usr_c", "")
 EDGES: Final = (0, BUCKET_MS, 2 * BUCKET_MS + 7, 5 * BUCKET_MS)  # one of them cuts a bucket

@@ -19,7 +19,7 @@ from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.projections import ROLLUPS
 from flowtally.usage.queries import MAX_CUTS, plan_sums
-from flowtally.usage.store import BUCKET_MS, MAX_SUMS, Where
+from flowtally.usage.values import BUCKET_MS, MAX_SUMS, Where
 
 DAY_MS: Final = 86_400_000
 BASE: Final = 1_767_225_600_000  # 2026-01-01

@@ -18,7 +18,7 @@ from flowtally.core.errors import BadRange, Unavailable
 from flowtally.usage import queries, readers
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import READERS_PART
-from flowtally.usage.store import BUCKET_MS, Where
+from flowtally.usage.values import BUCKET_MS, Where
 
 READERS = 20
 PATIENCE_S = 30

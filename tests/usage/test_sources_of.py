@@ -14,7 +14,7 @@ from tests.usage.test_compaction import JANUARY, roll_up
 from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import BUCKET_MS, Use
+from flowtally.usage.values import BUCKET_MS, Use
 
 USES = st.builds(
     Use,

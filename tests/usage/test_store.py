@@ -16,7 +16,8 @@ from flowtally.core.errors import BadRange
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import MAX_CUTS
-from flowtally.usage.store import BUCKET_MS, Changes, ClaimedRow, Sum, Totals, UsageStore, Where
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import BUCKET_MS, Changes, ClaimedRow, Sum, Totals, Where
 
 LAST: Final = 253_402_300_799_999  # the last millisecond of the year 9999
 ODD: Final = ("it's", "a\\b", "tab\t", "new\nline", 'say "x"', "{series:String}", "", "nul\x00", "ü😀", "\\'", "%s")

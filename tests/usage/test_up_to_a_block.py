@@ -13,8 +13,9 @@ from tests.usage.blocks import block
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.published import REMEMBERED_ACCOUNTS, REMEMBERED_BLOCKS
-from flowtally.usage.store import BUCKET_MS, Commit, Sum, UsageStore, Where
+from flowtally.usage.store import UsageStore
 from flowtally.usage.until_block import UntilBlock
+from flowtally.usage.values import BUCKET_MS, Commit, Sum, Where
 
 ALL = [0, 1000 * BUCKET_MS]
 

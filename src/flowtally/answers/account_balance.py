@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import structs
@@ -34,7 +34,8 @@ from flowtally.ledger.traffic import draws, grants
 from flowtally.ledger.traffic.draws import Draw
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import Rows, Sums
+from flowtally.usage.values import Sum, Where
 
 Unit = Literal["bytes", "requests"]
 Oldest = Callable[[tuple[str, ...], int], int | None]  # of these products, before an instant
@@ -67,10 +68,14 @@ class Burnt(msgspec.Struct, frozen=True):
     never_paid: tuple[never_paid.Part, ...]
 
 
+class BalanceUsage(Sums, Rows, Protocol):
+    """What a balance asks: what was used, and when the oldest of something was."""
+
+
 class Asking:
     """The questions to the usage store that a balance takes: what was used, and when the oldest of something was."""
 
-    def __init__(self, usage: UsageReader) -> None:
+    def __init__(self, usage: BalanceUsage) -> None:
         self._usage = usage
         self._where = Where()
 
@@ -83,14 +88,14 @@ class Asking:
         return oldest(self._usage, self._where, products, before)
 
 
-def oldest(usage: UsageReader, where: Where, products: tuple[str, ...], before: int) -> int | None:
+def oldest(usage: Rows, where: Where, products: tuple[str, ...], before: int) -> int | None:
     """The instant of the first row of these products."""
     return usage.first_time(before, structs.replace(where, products=products))
 
 
 def make_balance(
     tx: Tx,
-    usage: UsageReader,
+    usage: BalanceUsage,
     account_id: str,
     at: int,
     moment: Moment | None = None,
@@ -111,7 +116,7 @@ def make_balance(
     )
 
 
-def cover_of(tx: Tx, usage: UsageReader, account_id: str, pool: str, at: int) -> int:
+def cover_of(tx: Tx, usage: BalanceUsage, account_id: str, pool: str, at: int) -> int:
     """How much could be drawn from the account's pool at `at`: what is left, and credit."""
     purse = make_balance(tx, usage, account_id, at).pools.get(pool)
     return 0 if purse is None else purse.left + purse.credit

@@ -17,7 +17,8 @@ from flowtally.core.cursors import Walk
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import BadRange, BadRequest
 from flowtally.protocol import Change, ChangesAnswer
-from flowtally.usage.store import MAX_BLOCK, Move, UsageReader
+from flowtally.usage.store import Commits
+from flowtally.usage.values import MAX_BLOCK, Move
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100
@@ -44,7 +45,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 def make_changes(
-    usage: UsageReader, since: str, *, generation: str, account: str | None, late_before: str | None, limit: int
+    usage: Commits, since: str, *, generation: str, account: str | None, late_before: str | None, limit: int
 ) -> ChangesAnswer:
     """A page of changes. BadRange where `since` is neither a cursor of these changes nor an instant; CursorGone."""
     walk = Walk(KIND, generation, (account,), "since", "Begin again from an RFC 3339 instant")
@@ -59,7 +60,7 @@ def make_changes(
     return ChangesAnswer(format_instant(late), items, walk.cursor(following), more)
 
 
-def _read(usage: UsageReader, place: Place, until: int, limit: int, account: str | None, late: int) -> list[Move]:
+def _read(usage: Commits, place: Place, until: int, limit: int, account: str | None, late: int) -> list[Move]:
     """The next `limit` changes after the place, up to the block `until`."""
     found: list[Move] = []
     first, skip = place.first, place.seen or 0
@@ -75,7 +76,7 @@ def _read(usage: UsageReader, place: Place, until: int, limit: int, account: str
         first, skip = after, 0
 
 
-def _read_since(usage: UsageReader, walk: Walk, since: str) -> tuple[Place, int]:
+def _read_since(usage: Commits, walk: Walk, since: str) -> tuple[Place, int]:
     """The place, and the instant it stands for."""
     if since == BEGINNING:
         return Place(0), 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -37,7 +37,8 @@ from flowtally.protocol import (
     SpanExplained,
     Unpaid,
 )
-from flowtally.usage.store import Part, Row, Sum, UsageReader, Where
+from flowtally.usage.store import Breakdowns, Commits, Rows
+from flowtally.usage.values import Part, Row, Sum, Where
 
 LARGEST_SPANS: Final = 5  # of each pool, with rows shown
 MAX_TOP: Final = 50  # rows of each of these
@@ -46,8 +47,12 @@ DEFAULT_TOP: Final = 5
 For = tuple[int, int, str | None]  # the use in [start, end), or the draw of that id
 
 
+class ExplainUsage(Rows, Breakdowns, Commits, Protocol):
+    """What an explanation asks: sums taken apart, and when the oldest of something was."""
+
+
 def make_explanation(
-    tx: Tx, usage: UsageReader, account_id: str, at: int, top: int = DEFAULT_TOP, moment: Moment | None = None
+    tx: Tx, usage: ExplainUsage, account_id: str, at: int, top: int = DEFAULT_TOP, moment: Moment | None = None
 ) -> ExplainAnswer:
     """The balance at `at` taken apart, as known at `moment`, or all that is there. UnknownAccount; BadRange when `at`
     is not after 1970 began."""
@@ -61,7 +66,7 @@ def make_explanation(
 
 def make_user_explanation(
     tx: Tx,
-    usage: UsageReader,
+    usage: ExplainUsage,
     account_id: str,
     user: str,
     at: int,
@@ -83,7 +88,7 @@ def make_user_explanation(
 class _Explaining:
     """One question, kept with its answer, and the pools that were burnt from it taken apart."""
 
-    def __init__(self, tx: Tx, usage: UsageReader, top: int, moment: Moment | None) -> None:
+    def __init__(self, tx: Tx, usage: ExplainUsage, top: int, moment: Moment | None) -> None:
         self._tx, self._usage, self._top = tx, usage, top
         self._known: Pools = pools.read_pools(tx)
         self._then = None if moment is None else moment.known

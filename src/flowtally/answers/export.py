@@ -29,7 +29,8 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.protocol import HeldEvent
-from flowtally.usage.store import Extent, Place, UsageReader, Where
+from flowtally.usage.store import Commits, Rows
+from flowtally.usage.values import Extent, Place, Where
 
 SLICE_ROWS: Final = 65_536
 BEGINNING: Final = 0  # nothing older can be stored
@@ -63,6 +64,10 @@ SCHEMA: Final = pa.schema(
 Format = Literal["parquet", "csv"]
 
 
+class ExportUsage(Rows, Commits, Protocol):
+    """What planning an export asks: how many rows, up to which commit."""
+
+
 class Export(msgspec.Struct, frozen=True):
     """What will be written: rows of `where` with start <= time < end, and how much they are together."""
 
@@ -84,7 +89,7 @@ class Writer(Protocol):
 
 def plan_export(
     tx: Tx,
-    usage: UsageReader,
+    usage: ExportUsage,
     account_id: str,
     start: str | None,
     end: str | None,
@@ -106,7 +111,7 @@ def plan_export(
     return Export(since, until, where, block, usage.extent(since, until, where), known)
 
 
-def write_export(export: Export, usage: UsageReader, ledger: Ledger, form: Format) -> Iterator[bytes]:
+def write_export(export: Export, usage: Rows, ledger: Ledger, form: Format) -> Iterator[bytes]:
     """The file, piece by piece. MissingRows where the rows do not add up to what was announced."""
     writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
     written = Extent(0, 0, 0, 0)
@@ -141,7 +146,7 @@ def _held_table(events: Sequence[HeldEvent]) -> Any:
     return pa.table(columns, schema=SCHEMA)
 
 
-def slices(export: Export, usage: UsageReader, size: int) -> Iterator[Any]:
+def slices(export: Export, usage: Rows, size: int) -> Iterator[Any]:
     """The rows as tables of at most `size` rows, by time."""
     after: Place | None = None
     while True:

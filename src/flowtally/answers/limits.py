@@ -12,7 +12,8 @@ from flowtally.core.edges import format_if_any, load_zone, merge_edges, window_o
 from flowtally.ledger.people.accounts import Account
 from flowtally.ledger.people.users import Limit, User
 from flowtally.protocol import LimitState
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import Sums
+from flowtally.usage.values import Sum, Where
 
 
 def window_at(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:
@@ -37,7 +38,7 @@ def limit_state(limit: Limit, sums: Iterable[Sum], resets_at: int | None) -> Lim
     )
 
 
-def limit_states(account: Account, usage: UsageReader, listed: Sequence[User], at: int) -> dict[str, LimitState]:
+def limit_states(account: Account, usage: Sums, listed: Sequence[User], at: int) -> dict[str, LimitState]:
     """By user id, of those of these users of the account who have a limit."""
     limits = {one.id: one.limit for one in listed if one.limit is not None}
     if not limits:

@@ -28,7 +28,8 @@ from flowtally.ledger.installation import read_installation
 from flowtally.ledger.known import Known
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.protocol import AsOf, CommitAnswer
-from flowtally.usage.store import Commit, UsageReader
+from flowtally.usage.store import Commits
+from flowtally.usage.values import Commit
 
 KIND: Final = "as_of"
 NONE: Final = Commit(0, 0)
@@ -82,7 +83,7 @@ class Moments:
     """Of one server. `remember` keeps an instant that is about to be answered, durably: the next start knows it."""
 
     def __init__(
-        self, usage: UsageReader, ledger: Ledger, clock: SteadyClock, remember: Callable[[int], None] = lambda at: None
+        self, usage: Commits, ledger: Ledger, clock: SteadyClock, remember: Callable[[int], None] = lambda at: None
     ) -> None:
         self._usage = usage
         self._ledger = ledger
@@ -175,7 +176,7 @@ def read_token(as_of: str) -> Moment | None:
     return Moment(told.block, told.instant, first, told.promise, told.generation)
 
 
-def latest(usage: UsageReader, now: int) -> Moment:
+def latest(usage: Commits, now: int) -> Moment:
     """The present moment without the ledger: what is dated up to now."""
     return Moment(usage.published().block, now, usage.first_commit())
 

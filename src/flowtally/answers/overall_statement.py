@@ -35,7 +35,8 @@ from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts
 from flowtally.ledger.people.asked import users_anywhere
 from flowtally.protocol import Bucket, OverallUsageAnswer
-from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
+from flowtally.usage.store import Sums
+from flowtally.usage.values import MAX_SUMS, Sum, Where
 
 ALL_DIMENSIONS: Final = ("account", *DIMENSIONS)
 MAX_TOP: Final = 10_000
@@ -64,7 +65,7 @@ class OverallQuestion(msgspec.Struct, frozen=True):
 
 
 def make_overall_statement(
-    tx: Tx, usage: UsageReader, question: OverallQuestion, now: int, moment: Moment | None = None
+    tx: Tx, usage: Sums, question: OverallQuestion, now: int, moment: Moment | None = None
 ) -> OverallUsageAnswer:
     """As known at `moment`, or all that is there. UnknownAccount, UnknownUser, UnknownZone, BadRange (also where the
     rows or sums are too many), BadRequest."""
@@ -98,7 +99,7 @@ def make_overall_statement(
 
 def _rows(
     tx: Tx,
-    usage: UsageReader,
+    usage: Sums,
     question: OverallQuestion,
     edges: Sequence[int],
     where: Where,

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from flowtally.answers.account_balance import make_balance
+from flowtally.answers.account_balance import BalanceUsage, make_balance
 from flowtally.answers.moment import Moment, latest, show_moment
 from flowtally.answers.statement import total
 from flowtally.core.cursors import Walk
@@ -43,9 +44,14 @@ from flowtally.protocol import (
     PoolTotals,
     ProductTotals,
 )
-from flowtally.usage.store import MAX_BLOCK, BlockSum, Sum, UsageReader, Where
+from flowtally.usage.store import Breakdowns, Commits
+from flowtally.usage.values import MAX_BLOCK, BlockSum, Sum, Where
 
 _CHANGES = "period changes"
+
+
+class PeriodUsage(BalanceUsage, Breakdowns, Commits, Protocol):
+    """What a statement asks: what a balance does, what came since, and the last commit."""
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -61,7 +67,7 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 def plan_closing(
-    tx: Tx, usage: UsageReader, account_id: str, start: str, end: str, now: int, moment: Moment | None = None
+    tx: Tx, usage: PeriodUsage, account_id: str, start: str, end: str, now: int, moment: Moment | None = None
 ) -> Closing:
     """The statement of a span as of `moment` (None: now). UnknownAccount, BadRange (empty, not over yet),
     PeriodOverlap."""
@@ -122,7 +128,7 @@ def show_period(period: Period) -> PeriodAnswer:
 
 def read_period(
     tx: Tx,
-    usage: UsageReader,
+    usage: PeriodUsage,
     account_id: str,
     period_id: str,
     cursor: str | None,
@@ -149,7 +155,7 @@ def read_period(
 
 
 def read_open_period(
-    tx: Tx, usage: UsageReader, account_id: str, now: int, moment: Moment | None = None
+    tx: Tx, usage: PeriodUsage, account_id: str, now: int, moment: Moment | None = None
 ) -> OpenPeriodAnswer:
     """What came into closed periods since the last closing, up to `moment` (None: now): in no statement yet.
     UnknownAccount."""
@@ -190,7 +196,7 @@ def _pool(pool: str, known: Pools, sums: Sequence[Sum]) -> PoolTotals:
 
 
 def _pending(
-    usage: UsageReader, account: str, closed: Sequence[ClosedSpan], known: Pools, timezone: str, until: int
+    usage: PeriodUsage, account: str, closed: Sequence[ClosedSpan], known: Pools, timezone: str, until: int
 ) -> list[PeriodAdjustment]:
     """What came into each of these periods after the last of their closings, those where nothing did left out.
 
@@ -218,7 +224,7 @@ def _pending(
 
 
 def _changes(
-    usage: UsageReader, period: Period, since: Where, walk: Walk, cursor: str | None, limit: int
+    usage: PeriodUsage, period: Period, since: Where, walk: Walk, cursor: str | None, limit: int
 ) -> PeriodChanges:
     """In order of block and day: what is new comes at the end, so pages neither repeat nor skip."""
     zone = load_zone(period.timezone)

@@ -34,7 +34,8 @@ from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.ledger.people.asked import users_of
 from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import Sums
+from flowtally.usage.values import Sum, Where
 
 MAX_ROWS: Final = 100_000
 DIMENSIONS: Final = ("user", "product", "status", "source")
@@ -65,9 +66,7 @@ class Question(msgspec.Struct, frozen=True):
     fill: Literal["zero", "none"] = "zero"
 
 
-def make_statement(
-    tx: Tx, usage: UsageReader, question: Question, now: int, moment: Moment | None = None
-) -> UsageAnswer:
+def make_statement(tx: Tx, usage: Sums, question: Question, now: int, moment: Moment | None = None) -> UsageAnswer:
     """The statement, as known at `moment`, or all that is there. UnknownAccount, UnknownUser, UnknownZone, BadRange
     (reversed, or more than 100,000 rows), BadRequest (`by`)."""
     known = None if moment is None else moment.known
@@ -130,7 +129,7 @@ def total(sums: Iterable[Sum | Totals]) -> Totals:
 
 
 def lifetime_use(
-    tx: Tx, usage: UsageReader, account: str, user_ids: Sequence[str], until: int
+    tx: Tx, usage: Sums, account: str, user_ids: Sequence[str], until: int
 ) -> dict[str, dict[str, Totals]]:
     """What each of these users used before `until`, since ever, by user id and pool: one question for all of them. A
     pool that was not used is left out."""

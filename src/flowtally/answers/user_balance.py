@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import structs
 
-from flowtally.answers.account_balance import Asking, Burnt, Purses, burn_purses, show_never_paid, show_pool, units_of
+from flowtally.answers.account_balance import (
+    Asking,
+    BalanceUsage,
+    Burnt,
+    Purses,
+    burn_purses,
+    show_never_paid,
+    show_pool,
+    units_of,
+)
 from flowtally.answers.limits import limit_state, window_at
 from flowtally.answers.moment import Moment, show_moment
 from flowtally.core import burndown
@@ -27,7 +36,7 @@ from flowtally.ledger.traffic import allocations
 from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.ledger.traffic.grants import DEFAULT_PRIORITY, Grant
 from flowtally.protocol import AllocationAnswer, UserBalanceAnswer
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.values import Sum, Where
 
 Ask = Callable[[Where, list[int]], Sequence[Sum]]
 
@@ -44,7 +53,7 @@ class UserBurnt(msgspec.Struct, frozen=True):
 
 def make_user_balance(
     tx: Tx,
-    usage: UsageReader,
+    usage: BalanceUsage,
     account_id: str,
     user: str,
     at: int,

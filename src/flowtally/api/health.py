@@ -12,7 +12,7 @@ import msgspec
 from flowtally.api.reference import serving
 from flowtally.core.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
 from flowtally.ledger.people import credentials
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 from flowtally.web import auth
 from flowtally.web.call import JSON, Reply
 from flowtally.web.forwarded import BY_PROXIES

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.answers.account_balance import burn_pools, units_of
+from flowtally.answers.account_balance import BalanceUsage, burn_pools, units_of
 from flowtally.answers.user_balance import burn_funded
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
@@ -28,7 +28,7 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.people.users import User, read_user
 from flowtally.ledger.pools import Pools
 from flowtally.usage.checks.sums import SumsAudit, Used
-from flowtally.usage.store import MAX_SUMS, Sum, UsageReader, Where
+from flowtally.usage.values import MAX_SUMS, Sum, Where
 
 ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
 USERS: Final = 100  # the same of funded users, but for accounts of many:
@@ -40,7 +40,7 @@ class Laws:
     """One walk over all accounts and their funded users: rows of blocks up to `block`, dated before `at`."""
 
     def __init__(
-        self, usage: UsageReader, sums: SumsAudit, ledger: Ledger, block: int, at: int, find: Find, say: Progress
+        self, usage: BalanceUsage, sums: SumsAudit, ledger: Ledger, block: int, at: int, find: Find, say: Progress
     ) -> None:
         self._usage = usage
         self._sums = sums

@@ -18,7 +18,7 @@ from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.values import KnownCounter
 from flowtally.usage.checks.rows import RowsAudit
-from flowtally.usage.store import EventKey
+from flowtally.usage.values import EventKey
 
 PAGE = 1_000  # counters looked at in one question to the rows
 

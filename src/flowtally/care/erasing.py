@@ -20,7 +20,7 @@ from flowtally.core.errors import Settling, Unavailable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.trail import server
-from flowtally.usage.store import UsageStore
+from flowtally.usage.store import Texts
 
 AT_ONCE: Final = 500  # users
 ACCOUNTS_AT_ONCE: Final = 50
@@ -39,7 +39,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 def finish_erasures(
     ledger: Ledger,
-    usage: UsageStore,
+    usage: Texts,
     forget_names: Callable[[str], None],
     between_blocks: BetweenBlocks,
     clock: Callable[[], int],

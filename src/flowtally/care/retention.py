@@ -22,7 +22,7 @@ from flowtally.core.errors import Conflict, StorageFull
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.traffic.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.trail import note, server
-from flowtally.usage.store import BUCKET_MS
+from flowtally.usage.values import BUCKET_MS
 
 if TYPE_CHECKING:
     from flowtally.usage.clickhouse import ClickHouseStore

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.answers.account_balance import make_balance
+from flowtally.answers.account_balance import BalanceUsage, make_balance
 from flowtally.answers.moment import Moment
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
@@ -29,7 +29,7 @@ from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import Period
 from flowtally.protocol import BalanceAnswer, PeriodStatement
 from flowtally.usage.checks.sums import Part, SumsAudit, Used
-from flowtally.usage.store import UsageReader, Where
+from flowtally.usage.values import Where
 
 ACCOUNTS: Final = 20  # in one transaction of the ledger
 PLANNING_MS: Final = 600_000  # a statement is planned before it is kept: what was promised meanwhile is not in it
@@ -42,7 +42,7 @@ class Statements:
     """One walk over the periods of all accounts that were closed at blocks up to `block`."""
 
     def __init__(
-        self, usage: UsageReader, sums: SumsAudit, ledger: Ledger, block: int, find: Find, say: Progress
+        self, usage: BalanceUsage, sums: SumsAudit, ledger: Ledger, block: int, find: Find, say: Progress
     ) -> None:
         self._usage = usage
         self._sums = sums

@@ -7,8 +7,9 @@ allocation comes in between, and asks for the balance of that moment inside it. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from flowtally.answers.account_balance import cover_of
+from flowtally.answers.account_balance import BalanceUsage, cover_of
 from flowtally.answers.user_balance import burn_user
 from flowtally.ledger.database import Tx
 from flowtally.ledger.erasing import erasures
@@ -18,12 +19,17 @@ from flowtally.ledger.people.users import User
 from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.traffic import allocations, draws
 from flowtally.ledger.traffic.allocations import Allocation
-from flowtally.usage.store import BUCKET_MS, Part, Sum, UsageReader, Where
+from flowtally.usage.store import Breakdowns, Commits, Sums
+from flowtally.usage.values import BUCKET_MS, Part, Sum, Where
+
+
+class FundingUsage(BalanceUsage, Breakdowns, Commits, Protocol):
+    """What a user's funds ask: what a balance does, its sums by kind, and the last commit."""
 
 
 def allocate(
     tx: Tx,
-    usage: UsageReader,
+    usage: FundingUsage,
     account_id: str,
     user: str,
     amount: int,
@@ -45,7 +51,7 @@ def allocate(
 
 
 def take_back(
-    tx: Tx, usage: UsageReader, account_id: str, user: str, allocation_id: str, *, now: int, amount: int | None = None
+    tx: Tx, usage: FundingUsage, account_id: str, user: str, allocation_id: str, *, now: int, amount: int | None = None
 ) -> Allocation:
     """Return `amount` (None: all that is unspent) of an allocation to the account: its draw and the user's grant were
     that much smaller from the beginning. Nothing comes back of one that has expired. Call in a write transaction, with
@@ -60,7 +66,7 @@ def take_back(
     return allocations.take_back(tx, found, allocation_id, now=at, unspent=unspent, amount=amount)
 
 
-def delete_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: int) -> User:
+def delete_user(tx: Tx, usage: FundingUsage, account_id: str, user: str, *, now: int) -> User:
     """Delete the user, taking back what is unspent in its purses first. UnknownAccount, UnknownUser."""
     found = users.read_user(tx, account_id, user)
     if found.funded and found.status != "deleted":
@@ -70,12 +76,12 @@ def delete_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: 
     return managed.delete_user(tx, account_id, found.id, now=now)
 
 
-def erase_user(tx: Tx, usage: UsageReader, account_id: str, user: str, *, now: int) -> Erasure:
+def erase_user(tx: Tx, usage: FundingUsage, account_id: str, user: str, *, now: int) -> Erasure:
     """Delete the user as `delete_user` does, where it is not, and forget its names. UnknownAccount, UnknownUser."""
     return erasures.erase_user(tx, account_id, delete_user(tx, usage, account_id, user, now=now).id, now=now)
 
 
-def require_countable(usage: UsageReader, account_id: str, *instants: int) -> None:
+def require_countable(usage: Sums, account_id: str, *instants: int) -> None:
     """RolledUp where use up to one of these instants cannot be told any more: nothing that needs to know it for ever
     may be promised then. Call in the write transaction of the promise: old rows are rolled up in one, too."""
     for instant in instants:
@@ -88,7 +94,7 @@ def _at(tx: Tx, account_id: str, now: int) -> int:
     return max(now, draws.last_drawn_at(tx, account_id))
 
 
-def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
+def _unspent(tx: Tx, usage: FundingUsage, user: User, at: int) -> dict[str, int]:
     """What nothing known now spends of each allocation to the user, at whatever instant (law 5); only where it is
     anything, and not of those that have expired: what they did not spend is lost. Clocks differ, so use may be there
     already that is dated after `at`: it has spent its part too."""
@@ -101,7 +107,7 @@ def _unspent(tx: Tx, usage: UsageReader, user: User, at: int) -> dict[str, int]:
     return {one.grant.id: one.unspent for one in left if one.unspent}
 
 
-def _at_most(usage: UsageReader, where: Where, edges: Sequence[int], at: int) -> list[Sum]:
+def _at_most(usage: FundingUsage, where: Where, edges: Sequence[int], at: int) -> list[Sum]:
     """What was used up to `at`, and the most that is used by any later instant: a free adjustment that gives is not
     counted, for what it gives may be dated after the use it would pay."""
     before, after = edges[: edges.index(at) + 1], edges[edges.index(at) :]

@@ -7,7 +7,7 @@ itself to the ledger, the quota rule to `burndown`.
 
 from __future__ import annotations
 
-from flowtally.answers.account_balance import cover_of
+from flowtally.answers.account_balance import BalanceUsage, cover_of
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import LimitReached
 from flowtally.ledger.database import Tx
@@ -16,12 +16,11 @@ from flowtally.ledger.traffic import codes, draws, vouchers
 from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.ledger.vault import Vault
 from flowtally.protocol import DEFAULT_DURATION_S, VoucherAnswer
-from flowtally.usage.store import UsageReader
 
 
 def create_vouchers(
     tx: Tx,
-    usage: UsageReader,
+    usage: BalanceUsage,
     vault: Vault,
     account_id: str,
     amount: int,

@@ -44,7 +44,8 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused, SourceKind
 from flowtally.ledger.people.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
-from flowtally.usage.store import Block, Commit, UsageStore
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Block, Commit
 
 log = structlog.get_logger(__name__)
 

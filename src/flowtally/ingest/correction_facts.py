@@ -24,7 +24,8 @@ from flowtally.ingest.submission import Correcting
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Known, Source
-from flowtally.usage.store import EventKey, StoredEvent, UsageReader
+from flowtally.usage.store import Entries
+from flowtally.usage.values import EventKey, StoredEvent
 
 LookUp = Callable[[int, Sequence[bytes]], Known]
 Found = dict[EventRef, EventKey | Reason]
@@ -35,7 +36,7 @@ class CorrectionFacts:
 
     def __init__(
         self,
-        usage: UsageReader,
+        usage: Entries,
         keys: Keys,
         directory: Directory,
         clock: Callable[[], int],

@@ -25,7 +25,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow
 from flowtally.keys.key_bytes import key_of
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
-from flowtally.usage.store import Entry, EventKey, StoredEvent
+from flowtally.usage.values import Entry, EventKey, StoredEvent
 
 NOBODY: Final = ""  # the user of who names none
 

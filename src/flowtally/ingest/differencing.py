@@ -32,7 +32,7 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Place, Source
 from flowtally.ledger.people.names import NOBODY
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage.store import UsageStore
+from flowtally.usage.store import Claims
 
 NO_SUCH_USER: Final = "the account has no user of this name"
 
@@ -47,7 +47,7 @@ class Differencer:
     def __init__(
         self,
         keys: Keys,
-        usage: UsageStore,
+        usage: Claims,
         directory: Directory,
         newcomers: Newcomers,
         clock: Callable[[], int],

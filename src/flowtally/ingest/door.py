@@ -63,7 +63,8 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.usage.store import EventKey, StoredEvent, UsageStore
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import EventKey, StoredEvent
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ Owns the rules. Who has the stores open is `door`'s and `start`'s business.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,10 +21,15 @@ from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.people import directory
-from flowtally.usage.store import Identity, UsageStore
+from flowtally.usage.store import Claims, Owned
+from flowtally.usage.values import Identity
 
 UNBOUND: Final = Identity()
 NAMED: Final = 5  # accounts in an error
+
+
+class IdentityUsage(Owned, Claims, Protocol):
+    """What is asked before stores are bound to one another: whose the rows are, and whether there are any."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -45,7 +50,7 @@ class Found(msgspec.Struct, frozen=True):
         return UNBOUND if self.keys is None else Identity(self.keys.installation, self.keys.generation)
 
 
-def look(ledger: Ledger, keys: Committed | None, usage: UsageStore | None = None) -> Found:
+def look(ledger: Ledger, keys: Committed | None, usage: IdentityUsage | None = None) -> Found:
     """Changes nothing."""
     if usage is None:
         return Found(ledger.shown, ledger.look(), keys)
@@ -79,7 +84,7 @@ def decide(found: Found, *, rebuild: bool = False) -> Identity:
     return found.of_keys
 
 
-def check_accounts(tx: Tx, usage: UsageStore, shown: str) -> None:
+def check_accounts(tx: Tx, usage: Owned, shown: str) -> None:
     """MissingAccounts where rows name accounts that the ledger lacks. The ledger is of the present version."""
     if lacking := directory.missing(tx, usage.accounts()):
         some = ", ".join(repr(one) for one in lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
@@ -89,7 +94,7 @@ def check_accounts(tx: Tx, usage: UsageStore, shown: str) -> None:
         )
 
 
-def check(usage: UsageStore, ledger: Ledger, keys: Committed | None, *, rebuild: bool = False) -> Identity:
+def check(usage: IdentityUsage, ledger: Ledger, keys: Committed | None, *, rebuild: bool = False) -> Identity:
     """All of it, once the usage store is open."""
     found = look(ledger, keys, usage)
     decided = decide(found, rebuild=rebuild)
@@ -104,7 +109,7 @@ def make_identity(before: Identity = UNBOUND) -> Identity:
     return Identity(before.installation or new_id("ins_"), new_id("gen_"))
 
 
-def bind_first(identity: Identity, keys: Keys, usage: UsageStore) -> None:
+def bind_first(identity: Identity, keys: Keys, usage: Owned) -> None:
     """What comes before the ledger: keys, then usage. Keys that were rebuilt come last (`bind_last`): as long as they
     have no generation, any that the others have is replaced."""
     place = keys.committed()

@@ -33,7 +33,8 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.usage.store import Row, StoredEvent, UsageReader
+from flowtally.usage.store import Entries
+from flowtally.usage.values import Row, StoredEvent
 
 LIST: Final = "held"
 SOURCES: Final = "sources"
@@ -46,7 +47,7 @@ _Number = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]  # what the keys database 
 class Lookup:
     """Reads keys, rows and names; any thread."""
 
-    def __init__(self, usage: UsageReader, keys: Keys, ledger: Ledger) -> None:
+    def __init__(self, usage: Entries, keys: Keys, ledger: Ledger) -> None:
         self._usage = usage
         self._keys = keys
         self._ledger = ledger

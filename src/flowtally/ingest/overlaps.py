@@ -25,7 +25,8 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import names
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest
-from flowtally.usage.store import UsageReader, Use
+from flowtally.usage.store import Entries
+from flowtally.usage.values import Use
 
 MAX_NAMED: Final = 5  # sources that are named of one event
 
@@ -33,7 +34,7 @@ MAX_NAMED: Final = 5  # sources that are named of one event
 class Overlaps:
     """Reads rows, what is held, and names; any thread."""
 
-    def __init__(self, usage: UsageReader, keys: Keys, ledger: Ledger) -> None:
+    def __init__(self, usage: Entries, keys: Keys, ledger: Ledger) -> None:
         self._usage = usage
         self._keys = keys
         self._ledger = ledger

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,7 +20,8 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Advance, Committed, KnownCounter, Moved, Number, Refused, Source, SourceKind
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.traffic import periods
-from flowtally.usage.store import ClaimedRow, Commit, UsageStore
+from flowtally.usage.store import Blocks, Claims, Commits, Wholeness
+from flowtally.usage.values import ClaimedRow, Commit
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,11 @@ LOST_REASON: Final = "reason_lost"
 COUNTED: Final = 1_000  # blocks the keys do not know yet, whose rows are counted before anything is written
 
 
-def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None = None) -> bool:
+class RecoveryUsage(Blocks, Claims, Wholeness, Protocol):
+    """What settling and a start ask: which blocks are there, what they claim, and whether all is whole."""
+
+
+def settle_block(usage: RecoveryUsage, keys: Keys, block: int, moved: Moved | None = None) -> bool:
     """Make the keys say what the rows say of this block; whether it is there. `moved` is what memory still knows."""
     usage.end_append(block)
     if keys.committed().block >= block:
@@ -42,7 +47,7 @@ def settle_block(usage: UsageStore, keys: Keys, block: int, moved: Moved | None 
 
 
 def check(
-    usage: UsageStore, place: Committed | None, path: Path, *, rebuild: bool = False, look: bool = True
+    usage: RecoveryUsage, place: Committed | None, path: Path, *, rebuild: bool = False, look: bool = True
 ) -> list[str]:
     """Whether rows and keys (`place`: theirs, at `path`) can be brought together. Changes nothing. Raises
     errors.Damage, naming what is missing or broken. Answers the parts of which only a roll-up is broken, where it was
@@ -71,7 +76,7 @@ def check(
         return spoilt
 
 
-def _refuse_damage(usage: UsageStore, place: Committed | None) -> list[str]:
+def _refuse_damage(usage: RecoveryUsage, place: Committed | None) -> list[str]:
     """Read is what an unclean stop may have left half written: what came after the last mark in the keys."""
     if damage := usage.damage():
         raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
@@ -82,7 +87,7 @@ def _refuse_damage(usage: UsageStore, place: Committed | None) -> list[str]:
 
 
 def recover(
-    usage: UsageStore,
+    usage: RecoveryUsage,
     keys: Keys,
     *,
     holder: str,
@@ -111,7 +116,7 @@ def recover(
                 say(line)
 
 
-def last_commit(usage: UsageStore, place: Committed) -> Commit:
+def last_commit(usage: Commits, place: Committed) -> Commit:
     """The last block with rows, when the keys stand at this place; its instant of receipt is in its rows, for the keys'
     own moves on with what was refused since."""
     found = usage.last_commit(block=place.block)
@@ -123,7 +128,7 @@ def _unsure(place: Committed) -> int:
     return max(place.block, place.burnt) + 1
 
 
-def _check_rows(usage: UsageStore, acknowledged: int, there: int) -> None:
+def _check_rows(usage: RecoveryUsage, acknowledged: int, there: int) -> None:
     if there > acknowledged and (twice := usage.twice()):
         raise DoubleCounted(f"{acknowledged} usage rows were acknowledged, {there} are there: {twice}")
     if there != acknowledged:

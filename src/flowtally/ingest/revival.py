@@ -13,10 +13,11 @@ from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Source
-from flowtally.usage.store import EventKey, UsageStore
+from flowtally.usage.store import Claims
+from flowtally.usage.values import EventKey
 
 
-def revive(keys: Keys, usage: UsageStore, source: Source, counters: Collection[str]) -> list[KnownCounter]:
+def revive(keys: Keys, usage: Claims, source: Source, counters: Collection[str]) -> list[KnownCounter]:
     """Those of these counters, of which the keys know nothing, that have rows."""
     last = _last_rows(keys, source.no, counters)
     wanted = {EventKey(source.name, row_id(name, number), block=block): name for name, (number, block) in last.items()}

@@ -20,7 +20,7 @@ from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.keys.values import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
-from flowtally.usage.store import EventKey, StoredEvent
+from flowtally.usage.values import EventKey, StoredEvent
 
 STORED: Final = 0
 DUPLICATE: Final = 1

@@ -1,4 +1,4 @@
-"""The usage store over ClickHouse SQL: the three verbs of `store.py`, and what recovery needs to know of the rows.
+"""The usage store over ClickHouse SQL: all verbs of `store.py`.
 
 One block is one insert is one part, so a block is wholly there or not at all. Nothing here decides whether a row may be
 stored: duplicates are stopped before (`ingest`), which is why there is no FINAL and no repair job.
@@ -21,7 +21,7 @@ from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.published import Publishing
 from flowtally.usage.schema import MIGRATIONS_TABLE, latest_migration, migrations
-from flowtally.usage.store import (
+from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
     ROWS,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flowtally.usage.entries import ENTRY, EVENT
 from flowtally.usage.queries import MEASURES, Query
-from flowtally.usage.store import MAX_BLOCK, Where
+from flowtally.usage.values import MAX_BLOCK, Where
 
 SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
 BOUNDS: Final = (

@@ -18,7 +18,7 @@ from flowtally.core.edges import format_instant
 from flowtally.core.errors import RolledUp
 from flowtally.usage.engine import Engine
 from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
-from flowtally.usage.store import BUCKET_MS, Where
+from flowtally.usage.values import BUCKET_MS, Where
 
 TIME: Final = "toUnixTimestamp64Milli(time)"
 LAST: Final = "toUnixTimestamp64Milli(ends_at) - 1"

@@ -26,7 +26,7 @@ import pyarrow as pa
 from flowtally.core.errors import FoldBroken
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import ENTRY_SQL
-from flowtally.usage.store import BUCKET_MS
+from flowtally.usage.values import BUCKET_MS
 
 TABLE: Final = "usage_events"
 STAGING: Final = "usage_fold_staging"

@@ -20,7 +20,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from flowtally.core.errors import ConfigError, CopyDiffers, Unavailable
 from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.engine import Engine
-from flowtally.usage.store import Tell, UsageStore
+from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Tell
 
 ROWS: Final = 100_000  # in one insert, some tens of megabytes
 BLOCKS: Final = 20_000  # looked at in one question

@@ -15,7 +15,7 @@ import msgspec
 
 from flowtally.core.events import METERED
 from flowtally.usage.queries import REASON, Query
-from flowtally.usage.store import EventKey, StoredEvent, Use
+from flowtally.usage.values import EventKey, StoredEvent, Use
 
 CHUNK: Final = 500  # keys in one statement: a server takes a parameter of up to 128 KiB
 CHUNK_BYTES: Final = 40_000

@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from flowtally.core.errors import Unavailable
 from flowtally.usage.engine import Engine
 from flowtally.usage.faults import meaning
-from flowtally.usage.store import Tell
+from flowtally.usage.values import Tell
 
 LOOK_S: Final = 0.05
 GIVE_UP_S: Final = 900  # for a question that still reads an old part: none lasts longer

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from flowtally.core.clock import now_ms
 from flowtally.usage.engine import Engine
-from flowtally.usage.store import Identity
+from flowtally.usage.values import Identity
 
 _MS = pa.timestamp("ms", "UTC")
 

@@ -17,7 +17,7 @@ from flowtally.core.events import METERED
 from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit
-from flowtally.usage.store import (
+from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
     ROWS,
@@ -54,7 +54,7 @@ LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
 
 
 class MemoryStore(Publishing):
-    """All three verbs over plain dicts; one at a time, from any thread."""
+    """All verbs over plain dicts; one at a time, from any thread."""
 
     def __init__(self) -> None:
         super().__init__()

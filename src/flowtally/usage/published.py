@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowtally.usage.store import Block, Commit, Where
+from flowtally.usage.values import Block, Commit, Where
 
 REMEMBERED_BLOCKS: Final = 256
 REMEMBERED_ACCOUNTS: Final = 1_000  # of one block; of one with more every account may be touched

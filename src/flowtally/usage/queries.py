@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.core.errors import BadRange, BadRequest
-from flowtally.usage.store import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
+from flowtally.usage.values import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
 MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from flowtally.usage.store import (
+from flowtally.usage.store import UsageReader
+from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
     BlockSum,
@@ -27,7 +28,6 @@ from flowtally.usage.store import (
     Row,
     StoredEvent,
     Sum,
-    UsageReader,
     Use,
     Where,
 )

@@ -15,7 +15,8 @@ from flowtally.core.events import METERED
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
-from flowtally.usage.store import Sum, UsageReader, Where
+from flowtally.usage.store import Sums
+from flowtally.usage.values import Sum, Where
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ def request_count(found: Sum) -> int:
 
 def between(
     tx: Tx,
-    usage: UsageReader,
+    usage: Sums,
     account: str,
     edges: Sequence[int],
     *,
@@ -75,7 +76,7 @@ def _of_pools(where: Where, known: Pools, of: Collection[str]) -> Where:
 
 def running(
     tx: Tx,
-    usage: UsageReader,
+    usage: Sums,
     account: str,
     edges: Sequence[int],
     *,

@@ -17,8 +17,8 @@ from flowtally.core.errors import StoreDamaged
 from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.projections import is_merged
-from flowtally.usage.store import Tell
 from flowtally.usage.text_files import OF_ROLL_UPS, ROLL_UPS, Columns, fault_of_columns, faults
+from flowtally.usage.values import Tell
 
 USAGE: Final = "usage_events"
 ROUNDS: Final = 3

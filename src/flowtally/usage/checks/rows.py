@@ -23,7 +23,8 @@ from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.damage import Broken
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
-from flowtally.usage.store import ClaimedRow, EventKey, Tell, UsageReader, UsageStore
+from flowtally.usage.store import UsageReader, UsageStore
+from flowtally.usage.values import ClaimedRow, EventKey, Tell
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question

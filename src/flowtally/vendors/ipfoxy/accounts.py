@@ -13,7 +13,7 @@ from flowtally.ledger.people import names, roster, whitelist
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.roster import Managed
 from flowtally.ledger.people.whitelist import Entry
-from flowtally.usage.store import Sum, Where
+from flowtally.usage.values import Sum, Where
 from flowtally.vendors.base import DialectCall, Nothing
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.declared import route

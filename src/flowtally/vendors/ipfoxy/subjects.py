@@ -16,7 +16,7 @@ from flowtally.core.burndown import Balance, GrantBalance
 from flowtally.core.errors import UnknownUser
 from flowtally.ledger.people import accounts, managed, names, users
 from flowtally.ledger.people.users import User
-from flowtally.usage.store import Sum, Where
+from flowtally.usage.values import Sum, Where
 from flowtally.vendors import figures
 from flowtally.vendors.base import DialectCall
 from flowtally.vendors.figures import Running

@@ -11,7 +11,7 @@ from flowtally.core.edges import load_zone
 from flowtally.core.events import METERED
 from flowtally.ledger.people.users import User
 from flowtally.ledger.texts import MAX_INSTANT
-from flowtally.usage.store import Where
+from flowtally.usage.values import Where
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.figures import Running
 from flowtally.vendors.thordata import parameters, wire

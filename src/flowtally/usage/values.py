@@ -1,0 +1,245 @@
+"""The values that a usage store takes and gives. Pure.
+
+Owns their shape and meaning: what may be asked, what rows, sums and commits look like. Leaves the verbs to `store`, SQL
+to `clickhouse`. Instants are whole milliseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from flowtally.core.corrections import reference
+from flowtally.core.events import METERED
+
+BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
+
+MAX_BLOCK = 2**62  # beyond all numbers of blocks
+MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
+
+# The dimensions a sum can be split by; `label:<name>` too. The first two are answered from the roll-up.
+DIMENSIONS = ("user", "product", "status", "source", "account")
+
+# The columns of `UsageReader.read_rows`: what a row says, without what only the writer needs. Instants are whole
+# milliseconds, `labels` a map of text to text, `key_source` is for `Place`.
+ROWS: Final = (
+    *("time", "block", "received_at", "kind", "refers_to", "source", "key_source", "id", "sequence", "reason"),
+    *("account", "user", "product", "status", "bytes_up", "bytes_down", "requests", "labels"),
+    *("entries", "ends_at"),  # of a rolled-up row: how many it stands for, and until when; else 1 and 0
+)
+
+
+Charge = Literal["bytes", "requests"]
+Tell = Callable[[str, int, int], None]
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which rows count: one series, one account (None: all), and optionally only these user ids and products,
+    or all but these.
+
+    `accounts`: only these of all. Blocks: only rows with after_block < block <= until_block; None, no bound. A bound
+    makes it a question to the rows, because the roll-up does not know in which block something came.
+    """
+
+    series: str = METERED
+    account: str | None = None
+    users: tuple[str, ...] | None = None
+    products: tuple[str, ...] | None = None
+    without_users: tuple[str, ...] = ()
+    without_products: tuple[str, ...] = ()
+    accounts: tuple[str, ...] | None = None
+    after_block: int | None = None
+    until_block: int | None = None
+
+
+class Sum(msgspec.Struct, frozen=True, gc=False):
+    """What was used in span `span` (edges[span] <= time < edges[span + 1]) by the group `by`, in the order asked."""
+
+    span: int
+    by: tuple[str, ...]
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class BlockSum(msgspec.Struct, frozen=True):
+    """What one block brought to one span: how many rows, and their sums."""
+
+    block: int
+    received_at: int
+    span: int
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How many entries rows stand for, and their sums."""
+
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """A block that is there, and when it was received. Block 0: before the first."""
+
+    block: int
+    received_at: int
+
+
+Place = tuple[
+    int, int, str, int, str, str
+]  # (time, block, key_source, sequence, id, kind): the order of `read_rows`, total
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Who has rows in the blocks after a cursor, and the cursor to ask with next time."""
+
+    cursor: int
+    accounts: tuple[tuple[str, str], ...]  # (series, account)
+
+
+class Block(msgspec.Struct, frozen=True):
+    """One insert = one part. `rows` is a pyarrow.RecordBatch with the columns of `usage_events` except `block`
+    and `received_at`, which are the same for all its rows."""
+
+    number: int
+    received_at: int
+    rows: Any
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """All rows of the store: how many entries they stand for, the highest block, the latest receipt (0 when empty)."""
+
+    rows: int
+    last_block: int
+    last_received_at: int
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which installation a store belongs to, and since which restore or rebuild; empty until it is bound."""
+
+    installation: str = ""
+    generation: str = ""
+
+
+class ClaimedRow(msgspec.Struct, frozen=True):
+    """What the keys database must know of one row; `sequence` is 0 for a named event."""
+
+    source: str
+    id: str
+    sequence: int
+    digest: int
+    mark: int
+    position: str
+    received_at: int
+    product: str
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """One event as stored; `user` is the immutable id, `sequence` is 0 for a named event. `reason`: of a reading of a
+    counter, by which rule it counts."""
+
+    series: str
+    account: str
+    user: str
+    product: str
+    source: str
+    id: str
+    sequence: int
+    time: int
+    status: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    labels: dict[str, str]
+    block: int
+    received_at: int
+    reason: str = ""
+
+    @property
+    def reference(self) -> str:
+        """How its corrections name it."""
+        return reference(self.source, id=self.id, sequence=self.sequence)
+
+
+class EventKey(msgspec.Struct, frozen=True):
+    """An event by its key: `sequence` where the source is numbered, else `id` and the block its key was claimed in."""
+
+    source: str
+    id: str = ""
+    sequence: int = 0
+    block: int = 0
+
+
+class Use(msgspec.Struct, frozen=True):
+    """What an event says was used, whatever source it came in by; `user` is the immutable id."""
+
+    account: str
+    user: str
+    time: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    status: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row that is no event: a correction of the event `refers_to` names, or a free adjustment (empty). `user` is the
+    immutable id; `source` and `id` are the entry's own key; within a block entries are in order of `place`."""
+
+    kind: str
+    source: str
+    id: str
+    refers_to: str
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    reason: str
+    place: int
+    block: int
+    received_at: int
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What one block did to one account: rows by kind (`late`: use dated before an instant), the first and the last
+    instant its rows are dated at, and what they add. `flags`: rows of readings by the rule they count by."""
+
+    block: int
+    received_at: int
+    series: str
+    account: str
+    use: int
+    late: int
+    corrections: int
+    adjustments: int
+    earliest: int
+    latest: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+    flags: dict[str, int] = {}
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What the rows of one product and one kind add to span `span`."""
+
+    span: int
+    product: str
+    kind: str
+    rows: int
+    bytes_up: int
+    bytes_down: int
+    requests: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row as it is: what it says (`event`, whose source and id are those it counts under) and its own key."""
+
+    event: StoredEvent
+    entry: Entry
