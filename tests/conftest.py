@@ -87,17 +87,17 @@ def make_client(
     config: Config, clock: Clock, usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, admin_token: str
 ) -> Iterator[Callable[..., Client]]:
     """`make_client(max_json_bytes=10)`: a client of an application with these settings."""
-    from flowtally.server import create_app  # here, so that tests of pure code do not load the server
+    from tests.applications import served  # here, so that tests of pure code do not load the server
 
     with ExitStack() as closing:
 
         def make(**settings: Any) -> Client:
             values = {name: getattr(config, name) for name in config.__struct_fields__} | settings
-            app = create_app(load_config({}, **values), clock=clock, usage=usage, ledger=app_ledger, ingest=ingest)
-            client = TestClient(app, raise_server_exceptions=False)
+            house = {"clock": clock, "usage": usage, "ledger": app_ledger, "ingest": ingest}
+            client = closing.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **house))
             client.headers["Authorization"] = f"Bearer {admin_token}"
             client.event_hooks["response"].append(promised.check)
-            return closing.enter_context(client)
+            return client
 
         yield make
 

@@ -1,0 +1,72 @@
+"""Applications that are built once in a process and serve one test after another, each over stores of its own.
+
+What an application is made of (its routes, the OpenAPI document) is the same for all with the same dialects, takes a
+fifth of a second to build and holds nothing of an installation: that is in the house, which is made for each test, and
+in the dialects' throttles and meters, which are begun anew. So an application is taken by one test at a time, and two
+that a test has at once are two. `test_applications.py` holds that one of these is what `create_app` builds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from flowtally.api.application import build_application
+from flowtally.config import Config
+from flowtally.server import open_house
+from flowtally.vendors import VENDORS
+from flowtally.vendors.describing import describe_dialects
+from flowtally.vendors.serving import Served, enabled
+from flowtally.web.services import House
+
+Opening = Callable[[], AbstractContextManager[House]]
+
+
+class Kept:
+    """One application, for whoever serves now."""
+
+    def __init__(self, config: Config) -> None:
+        self._served = [Served(dialect, config) for dialect in enabled(VENDORS, config)]
+        self._opening: Opening | None = None
+        self.app = build_application(
+            [self._lifespan],
+            dialects=[handler for one in self._served for handler in one.handlers()],
+            more=partial(describe_dialects, enabled(VENDORS, config)),
+        )
+        self._document = self.app.state.openapi
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
+        assert self._opening is not None
+        with self._opening() as house:
+            app.state.house = house
+            yield
+
+    def begin(self, config: Config, opening: Opening) -> None:
+        """As if it had just been built."""
+        for one, dialect in zip(self._served, enabled(VENDORS, config), strict=True):
+            Served.__init__(one, dialect, config)
+        for name in list(self.app.state):
+            del self.app.state[name]
+        self.app.state.openapi = self._document
+        self._opening = opening
+
+
+_idle: Final[defaultdict[tuple[str, ...], list[Kept]]] = defaultdict(list)
+
+
+@contextmanager
+def served(config: Config, *, raise_server_exceptions: bool = True, **house: Any) -> Iterator[TestClient[Litestar]]:
+    """A client of an application with these settings over what `house` hands in: see `server.open_house`."""
+    idle = _idle[tuple(one.name for one in enabled(VENDORS, config))]
+    kept = idle.pop() if idle else Kept(config)
+    kept.begin(config, partial(open_house, config, **house))
+    with TestClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:
+        yield client
+    idle.append(kept)  # one whose test left with an error is not used again
