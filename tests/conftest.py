@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from litestar import Litestar
 from litestar.testing import TestClient
 from tests import promised
@@ -27,6 +28,15 @@ from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
+
+# What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
+# prints every local variable of every frame, which takes half a second for each trace.
+structlog.configure(
+    [
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 Client = TestClient[Litestar]
 
