@@ -6,6 +6,8 @@ within a transaction, so an upgrade is there wholly or not at all.
 
 from __future__ import annotations
 
+from functools import cache
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -17,25 +19,24 @@ from flowtally.core.errors import LedgerTooNew
 
 def is_current(tx: Connection) -> bool:
     """Whether nothing is to be done; LedgerTooNew when a later flowtally has written here."""
-    script = ScriptDirectory.from_config(_config())
+    known = _known()
     present = set(MigrationContext.configure(tx).get_current_heads())
-    unknown = present - {step.revision for step in script.walk_revisions()}
+    unknown = present - set(known)
     if unknown:
         raise LedgerTooNew(
             f"the ledger is at version {', '.join(sorted(unknown))}, which this flowtally does not know: "
-            f"it knows up to {script.get_current_head()}. Start the version that wrote it, or a later one"
+            f"it knows up to {known[0]}. Start the version that wrote it, or a later one"
         )
-    return present == set(script.get_heads())
+    return present == {known[0]}
 
 
 def upgrade(tx: Connection, to: str = "head") -> None:
     """Apply the steps that are missing, up to the version `to`. Does not commit. LedgerTooNew when there is no such."""
     config = _config()
-    script = ScriptDirectory.from_config(config)
-    if to != "head" and to not in {step.revision for step in script.walk_revisions()}:
+    if to != "head" and to not in _known():
         raise LedgerTooNew(
             f"the ledger is of version {to}, which this flowtally does not know: it knows up to "
-            f"{script.get_current_head()}. Use the version that wrote it, or a later one"
+            f"{_known()[0]}. Use the version that wrote it, or a later one"
         )
     config.attributes["connection"] = tx
     command.upgrade(config, to)
@@ -45,6 +46,12 @@ def version(tx: Connection) -> str:
     """The last step that was applied."""
     [head] = MigrationContext.configure(tx).get_current_heads()
     return str(head)
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """The versions there are, the newest first. Read once in a process: it means loading the file of every step."""
+    return tuple(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _config() -> Config:
