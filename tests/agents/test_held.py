@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from tests.agents.test_ship import line
 from tests.live import Live, live_server
+from tests.program import run_here
 
+from flowtally.cli import imports
 from flowtally.client import ApiError, Client, NumberedSource, Use
 from flowtally.protocol import AccountRequest, HeldFilter
 
@@ -31,6 +33,10 @@ def client(live: Live) -> Client:
 
 
 def run(live: Live, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_here(live.environment, *arguments)
+
+
+def run_process(live: Live, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowtally", *arguments]
     return subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False, timeout=120)
 
@@ -47,18 +53,18 @@ def total(live: Live, account: str) -> int:
 
 def test_an_import_says_what_is_held_until_it_counts_and_ends_with_0_then(live: Live, tmp_path: Path) -> None:
     path = log(tmp_path / "a.log", ["acme-bob", "later-ann", "acme-bob", "later-ann", "acme-bob"])
-    done = run(live, "import", path, *IMPORT)
+    done = run_process(live, "import", path, *IMPORT)
     assert done.returncode == 3
     assert "2 events are held by the server, and count once the reason has passed:" in done.stdout
     assert "  2: there is no account 'later'; create it and they count" in done.stdout
     assert "in all 3 stored, 2 held, 0 refused" in done.stdout
-    again = run(live, "import", path, *IMPORT, "--json")
+    again = run_process(live, "import", path, *IMPORT, "--json")
     state = {"stored": 3, "held": 2, "refused": 0, "more_refused": False}
     assert (again.returncode, json.loads(again.stdout)["lines"], json.loads(again.stdout)["state"]) == (3, 0, state)
     with client(live) as admin:
         admin.create_account(AccountRequest(id="later"))
         assert admin.retry_held(HeldFilter()).held == 0
-    again = run(live, "import", path, *IMPORT)
+    again = run_process(live, "import", path, *IMPORT)
     assert again.returncode == 0, again.stdout
     assert "in all 5 stored, 0 held, 0 refused" in again.stdout
     assert (total(live, "acme"), total(live, "later")) == (3, 2)
@@ -80,7 +86,10 @@ def test_an_import_of_which_nothing_can_be_stored_ends_with_the_reason_and_begin
     assert total(live, "typo") == 25
 
 
-def test_an_import_that_met_the_bound_goes_on_when_there_is_room(live: Live, tmp_path: Path) -> None:
+def test_an_import_that_met_the_bound_goes_on_when_there_is_room(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "IMPORT_PATIENCE_S", 0)  # else a minute, in which nobody makes room here
     path = log(tmp_path / "c.log", [*["acme-c"] * 12, *["full-c"] * 8, *["acme-c"] * 5])
     before = total(live, "acme")
     done = run(live, "import", path, *IMPORT)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.fake import Program
 from tests.live import Live, live_server
+from tests.program import run_here
 
 from flowtally.api.periods import DETAIL, EXAMPLE
 from flowtally.client import Client, Unreachable, calls
@@ -126,8 +125,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def ask(live: Live, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "flowtally", *arguments, "--json"]
-    done = subprocess.run(command, env=live.environment, capture_output=True, text=True, check=False, timeout=120)
+    done = run_here(live.environment, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -1,4 +1,7 @@
-"""The program against a real server: everything a new operator does, in order, and what scripts rely on."""
+"""The program against a real server: everything a new operator does, in order, and what scripts rely on.
+
+The first story, pipes and Ctrl-C are processes of their own; the others run the program in this one.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.live import Live, clean_environment, live_server
+from tests.program import run_here
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 FLOWTALLY = [sys.executable, "-m", "flowtally"]
 FIELD = Path(__file__).parents[1] / "fixtures/field"
@@ -28,6 +34,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def run(live: Live, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return run_here(live.environment, *arguments, stdin=stdin)
+
+
+def run_process(live: Live, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*FLOWTALLY, *arguments],
         env=live.environment,
@@ -39,7 +49,7 @@ def run(live: Live, *arguments: str, stdin: str | None = None) -> subprocess.Com
     )
 
 
-def ask(live: Live, *arguments: str) -> Any:
+def ask(live: Live, *arguments: str, run: Run = run) -> Any:
     done = run(live, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -74,16 +84,18 @@ def test_a_log_is_counted_once_however_often_it_is_imported(live: Live, tmp_path
         "--batch",
         "100",
     )
-    assert ask(live, *command)["stored"] == 250
-    assert ask(live, *command)["stored"] == 0
+    assert ask(live, *command, run=run_process)["stored"] == 250
+    assert ask(live, *command, run=run_process)["stored"] == 0
     with log.open("a") as growing:
         growing.write(squid_line(251, "bob", 500))
-    assert ask(live, *command)["stored"] == 1
-    usage = ask(
-        live, "usage", "once", "--from", "2025-02-01", "--to", "2025-03-01", "--bucket", "total", "--by", "user"
-    )
+    assert ask(live, *command, run=run_process)["stored"] == 1
+    asked = ("usage", "once", "--from", "2025-02-01", "--to", "2025-03-01", "--bucket", "total", "--by", "user")
+    usage = ask(live, *asked, run=run_process)
     assert {row["user"]: row["bytes_down"] for row in usage["rows"]} == {"ann": 250_000, "bob": 500}
-    assert ask(live, "balance", "once")["pools"]["traffic"]["left"] == 1_000_000_000 - usage["total"]["bytes"]
+    assert (
+        ask(live, "balance", "once", run=run_process)["pools"]["traffic"]["left"]
+        == 1_000_000_000 - usage["total"]["bytes"]
+    )
 
 
 def test_each_log_is_read_as_it_is_declared(live: Live) -> None:
@@ -126,11 +138,11 @@ def test_lines_that_cannot_be_read_are_shown_and_the_exit_says_so(live: Live, tm
 def test_a_pipe_needs_a_source_and_then_goes_on_too(live: Live) -> None:
     make_account(live, "piped")
     lines = squid_line(1, "ann", 10) + squid_line(2, "ann", 10)
-    refused = run(live, "import", "-", "--format", "squid", "--account", "piped", stdin=lines)
+    refused = run_process(live, "import", "-", "--format", "squid", "--account", "piped", stdin=lines)
     assert refused.returncode == 2
     assert "--source" in refused.stderr
     command = ("import", "-", "--format", "squid", "--account", "piped", "--source", "nightly", "--json")
-    first, second = (json.loads(run(live, *command, stdin=lines).stdout) for _ in range(2))
+    first, second = (json.loads(run_process(live, *command, stdin=lines).stdout) for _ in range(2))
     assert (first["stored"], second["stored"]) == (2, 0)
 
 
@@ -167,7 +179,7 @@ def test_ctrl_c_stops_an_import_that_goes_on_later(live: Live, tmp_path: Path) -
 def test_everything_a_terminal_shows_fits_it_and_pipes_carry_no_escapes(live: Live) -> None:
     make_account(live, "wide", "5GB")
     for command in (("usage", "wide"), ("balance", "wide")):
-        done = run(live, *command)
+        done = run_process(live, *command)
         assert done.returncode == 0, done.stderr
         assert "\x1b" not in done.stdout
         assert max(len(line) for line in done.stdout.splitlines()) <= 80

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Any, Final
 
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_to_owner()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        result = app(given, prog_name="flowtally", standalone_mode=False)
+        result = _command()(given, prog_name="flowtally", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except Exception as error:
         failure = failures.explain(error, given)
@@ -143,9 +144,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return failure.exit_code
 
 
+@cache
+def _command() -> Any:
+    """All commands put together, which takes a tenth of a second: once in a process."""
+    return typer.main.get_command(app)
+
+
 def helps() -> Iterator[tuple[str, str]]:
     """Name and help text of every command, in order: for the documentation."""
-    yield from _helps(typer.main.get_command(app), "flowtally")
+    yield from _helps(_command(), "flowtally")
 
 
 def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
