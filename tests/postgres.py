@@ -19,11 +19,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any, Final
 
 import psycopg
 import pytest
+from psycopg import sql
 
 USER = "flowtally"
+THROW_OUT: Final = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)  # whoever is still connected
 
 
 def find_binaries() -> Path | None:
@@ -42,6 +48,7 @@ class Postgres:
         self._directory = Path(tempfile.mkdtemp(prefix="flowtally-pg-", dir="/tmp"))  # short, and postgres may enter it
         self._numbers = count(1)
         self._spare: list[str] = []
+        self._ledgers = _Ledgers(self)
         self._server: subprocess.Popen[bytes] | None = None
         self.port = 0
         if os.geteuid() == 0:
@@ -64,10 +71,17 @@ class Postgres:
     def give_back(self, url: str) -> None:
         """Empty a database for the next who wants one: much faster than a new one. Whoever is still connected (a test
         that failed half-way) is thrown out, or the emptying would wait for him."""
-        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        sql = f"SELECT pg_terminate_backend(pid, 5000) {others}; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-        self._execute(url.rpartition("/")[2], sql)
+        empty = f"{THROW_OUT}; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+        self._execute(url.rpartition("/")[2], empty)
         self._spare.append(url)
+
+    def new_ledger(self) -> str:
+        """A database with a ledger of today that nobody has used: what an upgrade from nothing leaves."""
+        return self._ledgers.take()
+
+    def give_back_ledger(self, url: str) -> None:
+        """It is made what it was when it was given, whatever was written to it."""
+        self._ledgers.give_back(url)
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -129,12 +143,67 @@ class Postgres:
         become = ["--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
         return ["setpriv", *become, "--pdeathsig=QUIT", str(self._binaries / program), *arguments]
 
-    def _execute(self, database: str, sql: str) -> None:
+    def _execute(self, database: str, text: str) -> None:
         with psycopg.connect(self._dsn(database), autocommit=True) as connection:
-            connection.execute(sql.encode())
+            connection.execute(text.encode())
 
     def _dsn(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user={USER} dbname={database}"
+
+
+class _Ledgers:
+    """Ledgers that were upgraded from nothing once and are emptied after use: an upgrade takes a second, each time."""
+
+    SHAPE = """
+        SELECT (SELECT array_agg(a::text ORDER BY a::text) FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+                WHERE relnamespace = 'public'::regnamespace),
+               (SELECT array_agg(c::text ORDER BY c::text) FROM pg_constraint c
+                WHERE connamespace = 'public'::regnamespace)"""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._spare: list[str] = []
+        self._new: dict[str, tuple[Any, dict[str, list[Any]]]] = {}  # of each: its shape and its rows
+
+    def take(self) -> str:
+        if self._spare:
+            return self._spare.pop()
+        from flowtally.ledger.database import Ledger  # here, so that a benchmark's cluster does not load it
+
+        url = self._server.new_database()
+        Ledger.open(url).close()
+        with self._connected(url) as tx:
+            tables = [name for (name,) in tx.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+            rows = {
+                name: tx.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name))).fetchall() for name in tables
+            }
+            self._new[url] = self._shape(tx), rows
+        return url
+
+    def give_back(self, url: str) -> None:
+        shape, rows = self._new[url]
+        with self._connected(url) as tx:
+            tx.execute(THROW_OUT)
+            if self._shape(tx) == shape:
+                self._empty(tx, rows)
+                self._spare.append(url)
+            # else: a test has changed its tables, and nobody gets it again
+
+    def _shape(self, tx: psycopg.Connection[Any]) -> Any:
+        return tx.execute(self.SHAPE).fetchone()
+
+    def _empty(self, tx: psycopg.Connection[Any], new: dict[str, list[Any]]) -> None:
+        """Row by row is quicker than TRUNCATE, which makes new files for each table and index."""
+        tx.execute("SET LOCAL session_replication_role = replica")  # in any order: no reference is looked at
+        tables = {name: sql.Identifier(name) for name in new}
+        tx.execute(sql.SQL(";").join(sql.SQL("DELETE FROM {}").format(table) for table in tables.values()))
+        for name, rows in new.items():
+            for row in rows:
+                values = sql.SQL(",").join(map(sql.Literal, row))
+                tx.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(tables[name], values))
+
+    def _connected(self, url: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._server._dsn(url.rpartition("/")[2]))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -17,9 +18,15 @@ NewUrl = Callable[[], str]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewUrl]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[NewUrl]:
     """Makes URLs of empty databases."""
-    if request.param == "sqlite":
+    if kind == "sqlite":
         numbers = count(1)
         yield lambda: f"sqlite:///{tmp_path}/ledger{next(numbers)}.db"
         return
@@ -36,8 +43,16 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewUrl]:
 
 
 @pytest.fixture
-def url(new_url: NewUrl) -> str:
-    return new_url()
+def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[str]:
+    """Of a ledger of today that nobody has used. Copied or emptied, not upgraded for every test: what an upgrade does
+    is the subject of test_migrations, whose `url` is that of an empty database."""
+    if kind == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('new_ledger'), tmp_path / 'ledger.db')}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    given = server.new_ledger()
+    yield given
+    server.give_back_ledger(given)
 
 
 @pytest.fixture
@@ -50,8 +65,8 @@ def ledger(url: str) -> Iterator[Ledger]:
 @pytest.fixture
 def postgres_ledger(postgres: Postgres) -> Iterator[Ledger]:
     """For what only PostgreSQL does."""
-    url = postgres.new_database()
+    url = postgres.new_ledger()
     opened = Ledger.open(url)
     yield opened
     opened.close()
-    postgres.give_back(url)
+    postgres.give_back_ledger(url)

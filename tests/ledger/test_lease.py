@@ -21,9 +21,9 @@ from flowtally.ledger.people import accounts
 
 @pytest.fixture
 def url(postgres: Postgres) -> Iterator[str]:
-    url = postgres.new_database()
+    url = postgres.new_ledger()
     yield url
-    postgres.give_back(url)
+    postgres.give_back_ledger(url)
 
 
 @pytest.fixture

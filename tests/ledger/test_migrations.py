@@ -24,6 +24,12 @@ from flowtally.ledger.tables import metadata
 from flowtally.ledger.traffic import allocations
 
 
+@pytest.fixture
+def url(new_url: NewUrl) -> str:
+    """Of an empty database, for `ledger` too: here every upgrade is done."""
+    return new_url()
+
+
 def shape(tx: Connection) -> dict[str, Any]:
     """Everything the database says about its tables, in an order of its own; types with their collation."""
     look = inspect(tx)

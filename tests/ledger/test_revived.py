@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from tests.ledger.conftest import NewUrl
 
 from flowtally.core.errors import ConfigError
 from flowtally.ledger import installation, migrations
@@ -105,7 +106,8 @@ def test_a_ledger_that_cannot_know_is_refused(ledger: Ledger, before: Before, sa
         revived.end_as_before(tx, before, NOW)
 
 
-def test_a_ledger_of_any_version_tells_what_it_ended(url: str, tmp_path: Path) -> None:
+def test_a_ledger_of_any_version_tells_what_it_ended(new_url: NewUrl, tmp_path: Path) -> None:
+    url = new_url()
     older = Ledger.reach(url)
     with older.begin() as tx:
         migrations.upgrade(tx, "0005")
