@@ -1,4 +1,5 @@
-"""A real server on a free port with a data directory of its own, as `flowtally serve` starts it."""
+"""A real server on a free port with a data directory of its own, as `flowtally serve` starts it: a process of its own,
+from the fork server."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+from tests.fork_server import Program
 
 STOP_S = 30
 
@@ -49,10 +51,10 @@ def clean_environment() -> dict[str, str]:
 @contextmanager
 def live_server(data: Path, extra: Mapping[str, str] | None = None) -> Iterator[Live]:
     """Serving; ends the server as Ctrl-C would and insists that it ends well."""
-    command = [sys.executable, "-m", "flowtally", "serve", "--data", str(data), "--port", "0", "--json"]
+    command = ("serve", "--data", str(data), "--port", "0", "--json")
     environment = {**clean_environment(), **(extra or {})}
     with (data.parent / f"{data.name}.log").open("w+") as log:
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        server = Program(*command, env=environment, stdout=subprocess.PIPE, stderr=log)
         try:
             assert server.stdout is not None
             line = server.stdout.readline()

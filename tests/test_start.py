@@ -8,7 +8,6 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import fork_server
 from tests.live import Live, clean_environment, live_server
 from tests.small_disk import small_disk
 
@@ -59,14 +59,7 @@ def told(**settings: Any) -> str:
 
 
 def flowtally(*arguments: str, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "flowtally", *arguments],
-        env={**clean_environment(), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = fork_server.run(*arguments, env={**clean_environment(), **environment})
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
 

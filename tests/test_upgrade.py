@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests import fork_server
 from tests.fixtures import ADMIN, Answer, differences, unpack
 from tests.live import Live, clean_environment, live_server
 
-FLOWTALLY = [sys.executable, "-m", "flowtally"]
 SETTINGS = {"FLOWTALLY_ADMIN_TOKEN": ADMIN, "FLOWTALLY_CHECK_IN_BYTES": "5000"}
 
 
@@ -22,8 +20,7 @@ def old(tmp_path: Path) -> dict[str, list[Answer]]:
 
 def run(*arguments: str, live: Live | None = None) -> dict[str, object]:
     environment = {**clean_environment(), "FLOWTALLY_URL": live.url if live else "", "FLOWTALLY_TOKEN": ADMIN}
-    done = subprocess.run([*FLOWTALLY, *arguments, "--json"], env=environment, capture_output=True, text=True,
-                          check=False, timeout=120)  # fmt: skip
+    done = fork_server.run(*arguments, "--json", env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
     told = json.loads(done.stdout)
     assert isinstance(told, dict)

@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests import fork_server
 from tests.fixtures import ADMIN, unpack
 from tests.live import clean_environment, live_server
 
 # What the program of commit 9c7d560 knows. Beyond, it refuses keys and ledger at its start, and a backup by its usage.
 KNOWN_9C7D560: Final = {"keys": 1, "ledger": "0009", "usage": 3}
-FLOWTALLY: Final = [sys.executable, "-m", "flowtally"]
 
 
 def refused(*arguments: str) -> str:
     """Why a command ends with an error, on one line and without a trace."""
     environment = {**clean_environment(), "FLOWTALLY_ADMIN_TOKEN": ADMIN}
-    done = subprocess.run([*FLOWTALLY, *arguments], env=environment, capture_output=True, text=True, check=False,
-                          timeout=60)  # fmt: skip
+    done = fork_server.run(*arguments, env=environment)
     assert done.returncode in (1, 2), done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
@@ -115,7 +114,7 @@ def test_what_this_one_opened_or_saved_an_older_one_refuses_by_name(tmp_path: Pa
     data = tmp_path / "data"
     with live_server(data, {"FLOWTALLY_ADMIN_TOKEN": ADMIN}) as live:
         environment = {**live.environment, "FLOWTALLY_TOKEN": ADMIN}
-        subprocess.run([*FLOWTALLY, "backup", "new"], env=environment, check=True, capture_output=True)
+        fork_server.run("backup", "new", env=environment, check=True)
     told = json.loads((data / "backups" / "new" / "manifest.json").read_text())
     assert told["usage_schema"] > KNOWN_9C7D560["usage"]
     for place in (data, data / "backups" / "new"):

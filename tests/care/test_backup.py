@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import fork_server
 from tests.live import Live, live_server
 from tests.small_disk import small_disk
 
-FLOWTALLY = [sys.executable, "-m", "flowtally"]
 TIME = "2026-03-01T00:00:00Z"
 TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SEED = 20260315
@@ -30,9 +29,7 @@ KEY = b"c2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkLi4="
 
 def run(*arguments: str, live: Live | None = None, code: int = 0) -> Any:
     """What a command prints with `--json`."""
-    environment = live.environment if live else None
-    done = subprocess.run([*FLOWTALLY, *arguments, "--json"], env=environment, capture_output=True, text=True,
-                          check=False, timeout=120)  # fmt: skip
+    done = fork_server.run(*arguments, "--json", env=live.environment if live else os.environ)
     assert done.returncode == code, done.stderr + done.stdout
     return json.loads(done.stdout) if done.stdout else done.stderr
 

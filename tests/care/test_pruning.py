@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.care.test_backup import FLOWTALLY, run, serving
+from tests import fork_server
+from tests.care.test_backup import run, serving
 from tests.conftest import Client
 from tests.live import clean_environment
 
@@ -146,10 +146,7 @@ def test_a_check_asks_no_server_and_says_what_to_do(tmp_path: Path, arguments: l
         files = list(manifest.describe(tmp_path / name, lambda _: None))
         manifest.write(tmp_path / name, msgspec.structs.replace(described(OURS), files=files))
     (tmp_path / "cut/ledger.db").write_text("dat")
-    done = subprocess.run(
-        [*FLOWTALLY, "backup", *arguments], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
+    done = fork_server.run("backup", *arguments, cwd=tmp_path, env=clean_environment())
     assert done.returncode == code, done.stdout + done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fork_server
 from tests.ingest.child import Child, refusal
 from tests.ingest.conftest import named, numbered
 
@@ -26,8 +25,7 @@ TABLES = {
 
 
 def rebuild(data: Path, code: int = 0, what: str = "keys") -> Any:
-    command = [sys.executable, "-m", "flowtally", f"rebuild-{what}", "--data", str(data), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = fork_server.run(f"rebuild-{what}", "--data", str(data), "--json")
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout) if code == 0 else done.stderr
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests import fork_server
 from tests.care.test_backup import TIME, run, serving
 
 
@@ -30,8 +29,7 @@ def test_a_follower_is_told_of_a_restore_and_begins_again_from_an_instant(tmp_pa
             told = client.get("/v1/changes", params=path)
             assert (told.status_code, told.json()["code"]) == (410, "cursor_gone")
         assert client.get("/v1/accounts", params={"cursor": page["next"]}).json()["code"] == "cursor_gone"
-        failed = subprocess.run([sys.executable, "-m", "flowtally", "changes", "--since", seen["next"]],
-                                env=live.environment, capture_output=True, text=True, check=False)  # fmt: skip
+        failed = fork_server.run("changes", "--since", seen["next"], env=live.environment)
         assert failed.returncode == 1
         assert "Begin again from an instant" in failed.stderr
         again = client.get("/v1/changes", params={"since": seen["items"][0]["received_at"]}).json()["items"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select, update
+from tests import fork_server
 from tests.fixtures import ADMIN, differences, unpack
 from tests.live import Live, clean_environment, live_server
 from tests.postgres import Postgres, postgres
@@ -145,38 +144,12 @@ def test_no_column_is_forgotten(tmp_path: Path) -> None:
     assert found == {secret for _, secret in COLUMNS}
 
 
-CHILD = """
-import os, signal, sys
-from flowtally.care.rotate import rotate_key
-from flowtally.config import load_config
-from flowtally.ledger import sealed, vault
-
-left = int(sys.argv[2])
-def dying(work):
-    def one(*arguments, **more):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return work(*arguments, **more)
-    return one
-
-for name in ("fsync", "replace", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-sealed.PAGE = 2
-vault.Vault.renew = dying(vault.Vault.renew)
-rotate_key(load_config({}, data=sys.argv[1], usage_url="memory://"))
-print("done")
-"""
-
-
 def test_killed_at_any_moment_everything_opens_and_the_next_one_finishes(tmp_path: Path) -> None:
     went_on, step, ended = 0, 0, False
     while not ended:
         step += 1
         kept = fill(tmp_path / f"data-{step}")
-        done = subprocess.run([sys.executable, "-c", CHILD, kept.config.data, str(step)], env=clean_environment(),
-                              capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+        done = fork_server.run(kept.config.data, str(step), module="tests.care.dying_rotation", env=clean_environment())
         ended = "done" in done.stdout
         assert ended or done.returncode == -signal.SIGKILL, done.stderr
         check(kept)
@@ -248,8 +221,7 @@ def test_a_key_file_that_is_not_the_ledgers_is_left_as_it_is(
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", "flowtally", *arguments], env=clean_environment(), capture_output=True,
-                          text=True, check=False, timeout=120)  # fmt: skip
+    done = fork_server.run(*arguments, env=clean_environment())
     assert done.returncode == code, done.stderr + done.stdout
     return done.stderr if code else done.stdout
 
@@ -278,9 +250,7 @@ def test_an_old_installation_rotates_answers_as_before_and_its_earlier_backup_st
     with live_server(tmp_path / "data", settings) as live:
         assert differences(live.url, wanted["clean"]) == []
         environment = Live(live.url, ADMIN, live.data).environment
-        subprocess.run(
-            [sys.executable, "-m", "flowtally", "backup", "rotated"], env=environment, check=True, timeout=60
-        )
+        fork_server.run("backup", "rotated", env=environment, check=True)
     for source in (tmp_path / "backups" / "whole", tmp_path / "data" / "backups" / "rotated"):
         run("restore", str(source), "--data", str(tmp_path / source.name))
         with live_server(tmp_path / source.name, settings) as live:

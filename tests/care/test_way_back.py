@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from pathlib import Path
 
-from tests.care.test_backup import FLOWTALLY, TIME, run, serving, usage
+from tests import fork_server
+from tests.care.test_backup import TIME, run, serving, usage
 from tests.live import clean_environment
 
 EVENT = {"source": "gw", "id": "1", "account": "acme", "time": TIME, "user": "ann", "bytes_down": 7}
@@ -29,10 +29,7 @@ def test_back_to_the_version_of_before_with_what_senders_send_again(tmp_path: Pa
         assert {"credential.revoke", "grant.give"} <= done, done
     with sqlite3.connect(data / "ledger.db") as db:  # what a newer version would have left
         db.execute("UPDATE alembic_version SET version_num = 'r9999'")
-    refused = subprocess.run(
-        [*FLOWTALLY, "serve", "--port", "0", "--data", str(data)],
-        env=clean_environment(), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    refused = fork_server.run("serve", "--port", "0", "--data", str(data), env=clean_environment())
     assert (refused.returncode, "Start the version that wrote it, or a later one" in refused.stderr) == (2, True)
     told = run("restore", str(made), "--data", str(back), "--old-ledger", str(data))
     assert (told["report"]["found"], told["credentials"]["ended"], told["credentials"]["unconfirmed"]) == (0, 1, False)

@@ -9,13 +9,13 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests import fork_server
 from tests.fixtures import ADMIN, unpack
 from tests.live import Live, clean_environment, live_server
 
@@ -27,7 +27,6 @@ from flowtally.host.permissions import create_for_owner
 from flowtally.server import open_house
 from flowtally.start import leases
 
-FLOWTALLY = [sys.executable, "-m", "flowtally"]
 EVENT = {"source": "gw", "id": "1", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
 
 
@@ -53,8 +52,7 @@ def open_to_others(place: Path) -> list[str]:
 
 def run(*arguments: str, live: Live | None = None, code: int = 0) -> str:
     environment = live.environment if live else clean_environment()
-    done = subprocess.run([*FLOWTALLY, *arguments], env=environment, capture_output=True, text=True, check=False,
-                          timeout=120, umask=0)  # fmt: skip
+    done = fork_server.run(*arguments, env=environment, umask=0)
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout if code == 0 else done.stderr
 
@@ -185,9 +183,7 @@ def test_every_command_that_works_on_a_directory_refuses_it(own: Path) -> None:
 
 
 def doctor(place: Path) -> str:
-    done = subprocess.run([*FLOWTALLY, "doctor", "--data", str(place), "--json"], env=clean_environment(),
-                          capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
-    return done.stdout
+    return fork_server.run("doctor", "--data", str(place), "--json", env=clean_environment()).stdout
 
 
 def test_an_empty_directory_of_ours_that_a_umask_left_open_is_closed(own: Path) -> None:

@@ -20,11 +20,11 @@ from typing import Any, Self
 
 import msgspec
 import structlog
+from tests.fork_server import Program
 
 from flowtally.core.errors import Damage, FlowtallyError
 from flowtally.usage.values import BUCKET_MS, Where
 
-ROOT = Path(__file__).parents[2]
 FIRST_AT, SECOND_AT = 1_772_400_000_000, 1_775_100_000_000  # in two months, hence two parts
 
 
@@ -33,12 +33,12 @@ class Child:
 
     def __init__(self, data: Path, **settings: object) -> None:
         self.data = data
-        command = [sys.executable, "-m", "tests.ingest.child", str(data)]
-        command += [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+        given = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
         self._log = (data.parent / f"{data.name}.log").open("a+")
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
+        self._process = Program(
+            str(data), *given, module="tests.ingest.child",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+        )  # fmt: skip
         self.opened = self._read()
 
     def __enter__(self) -> Self:

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests import fork_server
 from tests.ingest.child import FIRST_AT, SECOND_AT, Child, refusal
 from tests.ingest.conftest import named
 from tests.live import clean_environment, live_server
@@ -270,8 +269,7 @@ def test_a_broken_part_of_the_migrations_is_named(data: Path) -> None:
 def test_a_rebuild_over_a_broken_part_names_it_and_changes_nothing(data: Path, what: str) -> None:
     flip(part_of(data, OLD) / "data.bin")
     keys = (data / "keys.db").read_bytes()
-    command = [sys.executable, "-m", "flowtally", f"rebuild-{what}", "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = fork_server.run(f"rebuild-{what}", "--data", str(data))
     assert done.returncode == 1, done.stderr
     assert f"part {OLD}, data.bin" in done.stderr
     assert "Traceback" not in done.stderr
@@ -294,8 +292,7 @@ def test_a_torn_page_of_the_ledger_ends_the_start_with_its_name(tmp_path: Path, 
     with live_server(data):
         pass
     tear(data / "ledger.db", table)
-    command = [sys.executable, "-m", "flowtally", "serve", "--data", str(data), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=clean_environment())
+    done = fork_server.run("serve", "--data", str(data), "--port", "0", env=clean_environment())
     assert done.returncode != 0
     assert "ledger" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,7 +11,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from tests.fork_server import Program
 from tests.live import clean_environment
 
 ROUNDS: Final = 20
@@ -35,16 +35,14 @@ class Server:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Program | None = None
         self.url = ""
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "flowtally", "serve", "--data", str(self._data), "--port", str(self._port)]
+        command = ("serve", "--data", str(self._data), "--port", str(self._port), "--json")
         environment = {**clean_environment(), "FLOWTALLY_ADMIN_TOKEN": TOKEN}
         with self._data.with_suffix(".log").open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, "--json"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self._process = Program(*command, env=environment, stdout=subprocess.PIPE, stderr=log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, f"the server did not start: {self._data.with_suffix('.log').read_text()[-2000:]}"

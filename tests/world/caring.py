@@ -13,8 +13,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +20,7 @@ from random import Random
 from typing import Any
 
 import httpx
+from tests import fork_server
 from tests.conftest import Clock
 from tests.ingest.conftest import House
 from tests.live import live_server
@@ -207,8 +206,7 @@ def served(world: World, closing: ExitStack) -> World:
     """By the program, into a directory, and by a server of its own."""
     assert world.backup is not None
     place, restored = world.place / f"restored{world.made}", Restored(world, world.backup)
-    command = [sys.executable, "-m", "flowtally", "restore", str(world.backup.place), "--data", str(place), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = fork_server.run("restore", str(world.backup.place), "--data", str(place), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["report"]["rows"] == len(restored.model.rows)
     closing.callback(shutil.rmtree, place)
