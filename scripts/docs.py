@@ -7,14 +7,20 @@ by hand: a description that reads badly is mended where it stands in the code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+from flowtally.advice import Advice, advice_of
+from flowtally.agents.reasons import REASONS
 from flowtally.api import application  # noqa: F401  importing it declares the operations
 from flowtally.api.reference import codes
-from flowtally.cli.app import EXIT_CODES, helps
+from flowtally.care.codes import COMPARISONS
+from flowtally.cli.app import helps
+from flowtally.cli.codes import EXIT_CODES, OF_LOGS, OWN, code_of, of_the_installation
+from flowtally.cli.codes import told as told_by
 from flowtally.config import Setting, settings
+from flowtally.core import errors
 from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
 from flowtally.web.metrics import listed
@@ -90,28 +96,85 @@ def metrics_page() -> str:
 
 
 def errors_page() -> str:
-    """Every error class with a code, the tree in order."""
+    """Every code that a server, the command line or an import tells: what happened, the usual cause, what to do."""
     lines = [
-        "# Error codes",
+        "# Codes of errors",
         "",
         *WORDS,
-        "Errors are problem details (RFC 9457), `application/problem+json`. `code` is stable, texts may change; "
-        "the other members depend on the code. A code below another is a case of it.",
+        "Errors are problem details (RFC 9457), `application/problem+json`. Programs look at `code`: codes are "
+        "[stable](../api.md), texts may change. `detail` says what is wrong, with the values. The other members depend "
+        "on the code. Here is for each code what happened, the usual cause, and what to do.",
         "",
-        "| status | code | title | meaning |",
-        "|---|---|---|---|",
+        "| where a code comes from | list |",
+        "|---|---|",
+        "| `code` of a problem that `/v1` answers | [the tree](#the-tree) |",
+        "| `code` in a receipt for an event, a correction or a reading | [receipts](#receipts) |",
+        "| the last word of an error of the command line | [the command line](#the-command-line) |",
+        "| how a command ended | [exit codes](#exit-codes-of-the-command-line) |",
+        "| a line of a log that was not counted | [unreadable lines](#unreadable-lines) |",
+        "| what `flowtally verify` finds | [verify](#what-verify-finds) |",
+        "| what the agent says | [the agent](../agent.md#what-it-says) |",
+        "",
+        "## The tree",
+        "",
+        "A code below another is a case of it: who does not know it can do what is right for the other one.",
+        "",
+        "```text",
+        *_tree_of(errors.FlowtallyError),
+        "```",
     ]
-    for depth, error in codes.tree():
-        told = cell(codes.meaning(error))
-        lines.append(f"| {error.status} | {'&nbsp;&nbsp;' * depth}`{error.code}` | {cell(error.title)} | {told} |")
-    return MADE.format(source="`core/errors.py`") + "\n".join(lines) + "\n"
+    for _, error in codes.tree():
+        lines += ["", f"### `{error.code}`", "", f"{error.status} · {error.title}", "", *_paragraphs(advice_of(error))]
+    lines += ["", "## Receipts", "", "[Events](../events.md#receipts) says which receipts there are."]
+    for name, told in codes.RECEIPTS.items():
+        lines += ["", f"### {name}", "", *_told(told)]
+    lines += ["", "## The command line", "", "An error is one line: what is wrong, a code, and often what to do."]
+    lines += ["A code of the server is in [the tree](#the-tree). These come from the command itself.", ""]
+    lines += [*_told(OWN), "", "### Imports", "", *_told(told_by(OF_LOGS))]
+    lines += ["", "### Data that is not as it was left", ""]
+    lines += ["A start, a restore or a command on the files themselves ends so. Nothing is served then.", ""]
+    lines += ["```text", *_tree_of(errors.ConfigError), *_tree_of(errors.Damage), "```", ""]
+    lines += _told(told_by(tuple(of_the_installation())))
+    lines += ["", "## Exit codes of the command line", ""]
+    lines += _told({str(code): told for code, told in EXIT_CODES.items()})
+    lines += ["", "## Unreadable lines", "", *_told(REASONS)]
+    lines += ["", "## What verify finds", "", "`GET /v1/verify` and `flowtally verify` list findings with these codes."]
+    for check, one in COMPARISONS.items():
+        lines += ["", f"### `{check}`", "", f"{one.meaning} **Usual cause.** {one.cause} **What to do.** {one.do}", ""]
+        lines += ["| code | what it says |", "|---|---|"]
+        lines += [f"| `{code}` | {cell(text)} |" for code, text in one.codes.items()]
+    return MADE.format(source="the docstrings and lists beside the code") + "\n".join(lines) + "\n"
+
+
+def _paragraphs(told: Advice) -> list[str]:
+    return [told.meaning, "", f"**Usual cause.** {told.cause}", "", f"**What to do.** {told.do}"]
+
+
+def _told(codes: Mapping[Any, Advice]) -> list[str]:
+    lines = ["| code | what happened | usual cause | what to do |", "|---|---|---|---|"]
+    for code, one in codes.items():
+        lines.append(f"| `{code}` | {cell(one.meaning)} | {cell(one.cause)} | {cell(one.do)} |")
+    return lines
+
+
+def _tree_of(kind: type[Exception]) -> list[str]:
+    """The class and those below it, as they are declared."""
+    shown = f"{kind.status} {kind.code}" if issubclass(kind, errors.FlowtallyError) else code_of(kind)
+    lines = [f"{kind.__name__}  {shown}"]
+    below = [one for one in kind.__subclasses__() if one.__module__ == errors.__name__]
+    for one in below:
+        branch, rest = ("└── ", "    ") if one is below[-1] else ("├── ", "│   ")
+        first, *others = _tree_of(one)
+        lines += [f"{branch}{first}", *(f"{rest}{line}" for line in others)]
+    return lines
 
 
 def cli_page() -> str:
     """The help text of every command, as the terminal shows it."""
     lines = ["# Command line", "", *WORDS]
+    lines += ["What to do about each is on [the page of codes](errors.md#exit-codes-of-the-command-line).", ""]
     lines += ["| exit code | meaning |", "|---|---|"]
-    lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    lines += [f"| {code} | {told.meaning} |" for code, told in EXIT_CODES.items()]
     for name, text in helps():
         lines += ["", f"## {name}", "", "```text", text.rstrip(), "```"]
     return MADE.format(source="the commands in `cli/`") + "\n".join(lines) + "\n"

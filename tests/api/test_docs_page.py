@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Client, Clock
 
+from flowtally.advice import advice_of
 from flowtally.api.reference import codes
 from flowtally.api.reference.curl import BESIDE, TOKEN, URL, curl
 from flowtally.api.reference.html import Html, prose, sentence, tag
@@ -336,8 +337,8 @@ def test_what_may_be_repeated_is_shown_as_often_as_its_example() -> None:
 def test_codes_are_told_in_the_order_of_their_tree() -> None:
     depths = {kind.code: depth for depth, kind in codes.tree()}
     assert (depths["conflict"], depths["sequence_gap"], depths["not_yet"]) == (0, 1, 2)
-    assert all(codes.meaning(kind) for _, kind in codes.tree())
-    assert codes.meaning(errors.EventConflict).startswith("Of a body that is one event")
+    assert all(advice_of(kind).meaning for _, kind in codes.tree())
+    assert advice_of(errors.EventConflict).meaning.startswith("An event with this id")
 
 
 def test_the_page_is_the_document_alone(client: Client, document: dict[str, Any]) -> None:

@@ -396,7 +396,7 @@ def test_new_keys_beside_rows_stop_the_start_and_can_be_made_from_the_rows(house
     for one in house.data.glob("keys.db*"):
         one.unlink()
     for _ in range(2):
-        with pytest.raises(KeysBroken, match="--rebuild-keys"):
+        with pytest.raises(KeysBroken, match="FLOWTALLY_REBUILD_KEYS=true"):
             house.open()
     house.open(rebuild_keys=True)
     house.whole()

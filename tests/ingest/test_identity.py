@@ -118,7 +118,7 @@ def test_stores_that_belong_together_open(stores: Found, wanted: Identity | str)
         (found(ledger(A), keys(), usage=None), StoresDiffer, "keys belongs to none yet"),
         (found(ledger(A), keys(A), UNBOUND), StoresDiffer, "usage belongs to none yet"),
         (found(ledger(B), keys(REBUILT), A), StoresDiffer, "none yet .rebuilt"),
-        (found(ledger(A), None, A), KeysBroken, "keys are new.*ins_a.*--rebuild-keys"),
+        (found(ledger(A), None, A), KeysBroken, "keys are new.*ins_a.*FLOWTALLY_REBUILD_KEYS=true"),
         (found(ledger(A), None, A, rows=0), KeysBroken, "Put the keys back"),
         (found(ledger(A), keys(A_LATER, 0, epoch=0), A), KeysBroken, "keys are new"),
         (found(ledger(A), None, B), StoresDiffer, "ins_b"),
@@ -313,7 +313,7 @@ def test_lost_keys_are_rebuilt_with_a_new_generation_and_numbers_nobody_had(plac
     place.send("1")
     [(id, generation)] = place.whose()
     (place.directory / "data" / "keys.db").unlink()
-    with pytest.raises(KeysBroken, match="--rebuild-keys"):
+    with pytest.raises(KeysBroken, match="FLOWTALLY_REBUILD_KEYS=true"):
         place.open()
     place.open(rebuild_keys=True)
     [(same, later)] = place.whose()

@@ -26,7 +26,12 @@ _CANNOT_ASK: Final = (
 
 
 class NoSuchAccount(Exception):
-    """No account of the log takes events; nothing was sent."""
+    """No account that the log names takes events, so nothing was sent.
+
+    Cause: The accounts are not made yet, they are closed, or the log names them otherwise than the server.
+
+    Do: Make the account (`flowtally account create`), or name it with `--account`. Then run the same command again.
+    """
 
 
 def check_accounts(client: Client, accounts: Iterable[str]) -> list[TakenAccount]:

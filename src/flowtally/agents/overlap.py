@@ -22,7 +22,13 @@ _CANNOT_ASK: Final = ("forbidden", "not_found", "method_not_allowed")  # no righ
 
 
 class AlreadyCounted(Exception):
-    """Events of this batch stand in another source; nothing of the batch was sent."""
+    """Events of this log were counted already: they stand in another source, or in this one under other numbers.
+    Nothing of these lines was sent.
+
+    Cause: The same log was imported before under another source, an agent reads it, or it was copied into itself.
+
+    Do: Go on with the source that has them. If they must count a second time, say `--overlap allow`.
+    """
 
 
 def check_overlap(client: Client, source: str, events: Sequence[PlainEvent], line_of: Callable[[int], int]) -> bool:

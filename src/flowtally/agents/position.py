@@ -39,7 +39,12 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CannotResume(Exception):
-    """The source stands where this import cannot go on; the message says why and what to do."""
+    """The source stands where this import cannot go on. The message says why and what to do.
+
+    Cause: The options differ from those of the import before, or the source was filled by something else.
+
+    Do: Use the options of the import before, or choose another `--source`.
+    """
 
 
 def mapping_text(declared: Declared, mapping: Mapping) -> str:

@@ -26,11 +26,22 @@ Remember = Callable[[Iterable[bytes]], None]
 
 
 class LogChanged(Exception):
-    """The log is not the one that was read before: shorter than the offset, or other bytes before it."""
+    """The log is not the one that was read before: it has other bytes before the place where the import stopped.
+
+    Cause: The log was rotated or written anew under the same name.
+
+    Do: If it is another log now, choose another `--source`. The rest of the old one can be imported from where it was
+    moved to.
+    """
 
 
 class LogShort(LogChanged):
-    """It ends before the offset."""
+    """The log ends before the place where the import stopped.
+
+    Cause: The log was emptied (`copytruncate`), or a shorter copy of it is read.
+
+    Do: If it is another log now, choose another `--source`.
+    """
 
 
 class LogFile:

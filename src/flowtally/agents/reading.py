@@ -8,15 +8,14 @@ and refusals included (they moved bytes too, and `status` keeps them apart). A f
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
+from flowtally.agents.reasons import Reason
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange
 from flowtally.core.events import MAX_QUANTITY
-
-Reason = Literal["too_long", "cut", "not_this_format", "ambiguous", "bad_time", "bad_size", "no_match", "no_account"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME_AT: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write

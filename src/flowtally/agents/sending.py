@@ -26,8 +26,12 @@ BATCH_BYTES: Final = 8 * 1024 * 1024  # of log text; JSON may blow it up six tim
 
 
 class NothingStored(Exception):
-    """No event could be stored and the source is not there yet, so the server took no number: nothing can go on. What
-    must be done is in the message; the same run again begins anew."""
+    """No event could be stored, and the source does not exist yet, so the server took no number and nothing can go on.
+
+    Cause: The first lines of the log name an account that does not exist.
+
+    Do: Make the account, or name one with `--account`. Then run the same command again: it begins anew.
+    """
 
 
 class Sending:

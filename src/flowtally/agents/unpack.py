@@ -47,11 +47,21 @@ _CONTROLS: Final = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 class NotALog(Exception):
-    """The file is no text that could be read line by line; the message names what it is."""
+    """The file is no text that could be read line by line. The message says what it is.
+
+    Cause: A wrong file, such as an archive or a picture.
+
+    Do: Name the log itself. Archives must be unpacked first; files of gzip, bzip2, xz and zstd are read as they are.
+    """
 
 
 class LogDamaged(Exception):
-    """The log cannot be read on: a cut or broken compressed stream. What came before was read."""
+    """The compressed log cannot be read on from here. What came before was read and counted.
+
+    Cause: The file was cut off, or is still being compressed.
+
+    Do: Run the same command again when the file is whole: it goes on where it is.
+    """
 
 
 class Unpacked:

@@ -52,14 +52,6 @@ from flowtally.cli.grouped import Group, Grouped
 from flowtally.cli.show import output
 from flowtally.host.permissions import keep_to_owner
 
-EXIT_CODES: Final = {
-    0: "done",
-    1: "failed or refused; stderr says why",
-    2: "wrong usage: an unknown option, a value that cannot be read, a setting that cannot be used",
-    3: "partly done: an import with lines it could not read, or events that were refused or are held",
-    4: "the server cannot be reached",
-    130: "stopped by Ctrl-C",
-}
 _EPILOG: Final = """\
 \b
 Most commands ask a server. Two environment variables name it:

@@ -1,6 +1,6 @@
 """What went wrong, as one line a person can act on, and the exit code that says so to a script. Pure.
 
-The line carries the stable code of `errors` and what to do; never a trace, never a secret.
+The line carries the stable code of `errors` or of `codes` and what to do; never a trace, never a secret.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from flowtally.agents.overlap import AlreadyCounted
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged, LogDamaged, NotALog
 from flowtally.agents.sending import NothingStored
+from flowtally.cli.codes import code_of
 from flowtally.cli.grouped import BELOW_ZERO
 from flowtally.cli.installed import ServerNotInstalled, how_to_install
 from flowtally.cli.once import AlreadyThere
@@ -120,17 +121,17 @@ def explain(error: Exception, given: Sequence[str] = ()) -> Failure | None:
             | NotALog()
             | NothingStored()
         ):
-            return Failure(_line(str(error), _snake(error), LOG_HINTS.get(type(error).__name__, "")), FAILED)
+            return Failure(_line(str(error), code_of(type(error)), LOG_HINTS.get(type(error).__name__, "")), FAILED)
         case AlreadyThere():
-            return Failure(_line(str(error), _snake(error), SECOND_TIME), FAILED)
+            return Failure(_line(str(error), code_of(type(error)), SECOND_TIME), FAILED)
         case ServerNotInstalled():
-            return Failure(_line(str(error), _snake(error), f"To install: {how_to_install()}"), FAILED)
+            return Failure(_line(str(error), code_of(type(error)), f"To install: {how_to_install()}"), FAILED)
         case BackupBroken() | CopyDiffers():
-            return Failure(_line(f"Nothing is restored: {error}", _snake(error), ""), FAILED)
+            return Failure(_line(f"Nothing is restored: {error}", code_of(type(error)), ""), FAILED)
         case WriterBusy():
-            return Failure(_line(str(error), _snake(error), BUSY_HINT), FAILED)
+            return Failure(_line(str(error), code_of(type(error)), BUSY_HINT), FAILED)
         case Damage():
-            return Failure(_line(f"The start is refused: {error}", _snake(error), ""), FAILED)
+            return Failure(_line(f"The start is refused: {error}", code_of(type(error)), ""), FAILED)
         case FlowtallyError():
             return Failure(_line(error.detail, error.code, HINTS.get(error.code, "")), FAILED)
         case typer.TyperException():
@@ -173,8 +174,3 @@ def _line(message: str, code: str, hint: str) -> str:
     """`error: what (code). What to do` on one line, whatever a server sent."""
     what = printable(" ".join(message.split()).rstrip("."), MAX_MESSAGE_CHARS)
     return f"error: {what} ({printable(code, MAX_CODE_CHARS)})." + (f" {hint}" if hint else "")
-
-
-def _snake(error: Exception) -> str:
-    name = type(error).__name__
-    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")

@@ -21,7 +21,12 @@ MAX_KEY_CHARS: Final = 255
 
 
 class AlreadyThere(Exception):
-    """Something of the same reference is there, and nobody can be asked whether it is meant a second time."""
+    """Something with the same reference is there already, and nobody can be asked whether a second one is meant.
+
+    Cause: A script ran twice.
+
+    Do: Nothing, if it was the same. Add `--again` to do it a second time; `--once KEY` makes a command safe to repeat.
+    """
 
 
 def _checked(key: str | None) -> str | None:

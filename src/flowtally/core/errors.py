@@ -1,81 +1,8 @@
-"""Every error flowtally raises on purpose, as one tree.
+"""Every error flowtally raises on purpose, as one tree: what a request is answered, and what ends a start or a command.
 
-    FlowtallyError
-    ├── BadRequest (400)            the request cannot be understood
-    │   ├── MalformedBody           not JSON, not CloudEvents, a broken line; carries the position
-    │   ├── UnknownZone             not an IANA time zone
-    │   └── BadRange                reversed, absurd or too finely cut range
-    │       └── NotYet              as_of a moment that is still to come
-    ├── Unauthenticated (401)       no credential, or one we do not know
-    │   ├── TokenNotWhole           a token that was mistyped or cut off
-    │   └── CredentialExpired       a credential whose time is over
-    ├── Forbidden (403)             a known credential that may not do this
-    │   ├── SourceNotYours          the source belongs to another sender
-    │   ├── NotYourAccount          a numbered event of an account this credential does not write for
-    │   └── AddressNotAllowed       a credential that may not come from where it comes from
-    ├── NotFound (404)
-    │   ├── UnknownAccount
-    │   └── UnknownUser             no such user in this account
-    ├── MethodNotAllowed (405)
-    ├── NotAcceptable (406)         nothing we can answer in is accepted
-    ├── SlowBody (408)              the body stood still or took too long
-    ├── Conflict (409)              the request is fine, the present state does not allow it
-    │   ├── NameTaken               a user's name is borne by another one
-    │   ├── AccountErased           the texts of the account were erased: nothing about it changes any more
-    │   ├── AccountSuspended        value would leave or reach an account that is suspended
-    │   ├── NotCovered              more than the balance holds: carries what is left
-    │   ├── InsufficientFunds       more than the wallet holds: carries balance and price
-    │   ├── PlanRetired             a plan that is no longer sold
-    │   ├── LimitReached            as many of a thing as there may be: carries the limit
-    │   ├── VoucherEnded            the voucher was used or revoked: carries which
-    │   ├── CheckInsOff             the setting gives nothing for a check-in
-    │   ├── CheckedIn               already, on this local day: carries when the next is possible
-    │   ├── CheckInCapReached       the month's check-ins gave all they may: carries when the next is possible
-    │   ├── LastAdmin               without this one nobody could administer
-    │   ├── AlreadyRotated          the credential that replaces it is in use
-    │   ├── PeriodOverlap           a closed period already holds part of the span
-    │   ├── IdempotencyMismatch     same Idempotency-Key, other body
-    │   ├── NotAsExpected           a correction's `expects` is not what the event stands at
-    │   ├── SequenceGap             numbered events that do not continue at mark + 1
-    │   ├── EventConflict           a body that is one event, stored before with other content: carries its receipt
-    │   └── SourceKindMismatch      numbered events for a named source, readings for either, or the reverse
-    ├── RolledUp (410)              old rows are kept by quarter hours: what asks for more; carries since when
-    ├── CursorGone (410)            a cursor made before a restore or rebuild: begin again without it
-    │   └── AsOfGone                an `as_of` token made before that
-    ├── TooLarge (413)              body or batch beyond the limits
-    │   └── TooManyNew              more sources or users that are new than a request may bring: carries the limit
-    ├── UnsupportedMedia (415)
-    ├── Unprocessable (422)         understood, and wrong: carries the field
-    │   ├── AtomicRefused           ?atomic=true and at least one event refused or in conflict
-    │   └── EventRefused            a body that is one event, which is refused: carries its receipt
-    ├── RateLimited (429)           too often: carries retry_after_s
-    │   ├── NewTooOften             more new sources or users than an account may bring within an hour
-    │   ├── TooManyAtOnce           as many requests of the credential are in work as may be
-    │   ├── BudgetUsed              the account used its share of the server's work
-    │   └── TooManyExports          as many exports of one credential or account are under way as may be
-    ├── HeadTooLarge (431)          the head of the request is beyond the limit
-    ├── ClientGone (499)            the caller hung up: nobody hears this answer, the log has its status
-    ├── StoreDamaged (500)          what is stored cannot be read: an operator is needed
-    └── Unavailable (503)           try again later: carries retry_after_s
-        ├── Overloaded              as many requests are in work as may be
-        ├── QueueFull               more waiting than the bounded queue holds
-        ├── StorageFull             no room on the disk; reads go on
-        ├── HoldsFull               as many events are held as may be: carries how far the request was stored
-        ├── LeaseLost               another server may write by now: this one writes nothing
-        ├── Settling                a write is in doubt and is being settled
-        └── ClockJumped             the machine's clock cannot be believed: nothing is dated; reads go on
-
-    Damage (not an answer to a request: the start refuses)
-    ├── MissingRows, DetachedParts, BrokenParts, KeysBroken, LedgerBroken, BrokenRollup, DoubleCounted, WriterBusy
-    │   └── KeysTooNew (a KeysBroken) the keys were written by a later flowtally
-    ├── TableChanged                the engine's text of a table is not what our migrations make
-    ├── StoresDiffer                ledger, keys and usage are not of one installation and generation
-    ├── CopyDiffers                 rows copied into another store are not those that were read
-    ├── LedgerMissing, LedgerOlder, MissingAccounts  the ledger is not the one the rows were counted with
-    ConfigError                     a setting that cannot be used
-    └── LedgerTooNew, UsageTooNew, BackupTooNew  written by a later flowtally
-
-The message carries the values. `code` is stable and documented; texts may change.
+Each class says what happened, the usual cause (`Cause:`) and what to do (`Do:`), for people who never read this file:
+docs/reference/errors.md and `/docs` are made from these docstrings, with the tree as the classes form it. The message
+of an error carries the values. `code` is stable; texts may change. Leaves to its callers how an error is shown.
 """
 
 from __future__ import annotations
@@ -84,10 +11,13 @@ from collections.abc import Mapping
 
 
 class FlowtallyError(Exception):
-    """Something failed inside that should not have. The server's log has it under `request_id`. Nothing is known to be
-    wrong with the request.
+    """Something failed inside the server that should not have. The server's log has it, with a trace, under
+    `request_id`.
 
-    The base of all answers that are errors. `extra` is added to the problem document.
+    Cause: A bug, or a library or a machine that failed under the server. The request is usually right.
+
+    Do: Send `request_id` to whoever runs the server. If the request was a write, it can be sent again with the same
+    `Idempotency-Key` or the same event ids: nothing is done twice.
     """
 
     status = 500
@@ -101,8 +31,14 @@ class FlowtallyError(Exception):
 
 
 class BadRequest(FlowtallyError):
-    """The request cannot be understood: a parameter, header or path that is unknown, or of a form that it cannot have.
-    `detail` names it."""
+    """The server does not understand the path, a parameter, a header or the body. `detail` says what is wrong.
+    `parameter` names the parameter, where it is one.
+
+    Cause: A parameter that the route does not have (a misspelt one is refused, not ignored), one that is given twice or
+    has another form, or a body where none is taken.
+
+    Do: Correct the request. The same request always gets the same answer.
+    """
 
     status = 400
     code = "bad_request"
@@ -110,37 +46,65 @@ class BadRequest(FlowtallyError):
 
 
 class MalformedBody(BadRequest):
-    """The body is no JSON, or no valid gzip or zstd. `detail` says where, `excerpt` shows the place."""
+    """The body cannot be read. `detail` says why, with the place. Nothing of it was stored.
+
+    Cause: The body is no JSON, it is empty or cut off, an object has a member twice, or it is not compressed as
+    `Content-Encoding` says.
+
+    Do: Correct the body, then send it again. `excerpt`, where it is there, shows the text at the place.
+    """
 
     code = "malformed_body"
     title = "The body cannot be read"
 
 
 class UnknownZone(BadRequest):
-    """Time zones have the names of the IANA database, such as `Europe/Berlin`."""
+    """The name is no time zone of the IANA database. `zone` repeats it.
+
+    Cause: An abbreviation such as `CEST`, an offset such as `+02:00`, or a misspelt name.
+
+    Do: Use a name such as `Europe/Berlin`, or `UTC`.
+    """
 
     code = "unknown_zone"
     title = "Unknown time zone"
 
 
 class BadRange(BadRequest):
-    """The range ends before it begins, or it makes more rows than may be answered: ask for larger buckets, fewer groups
-    or a shorter range."""
+    """The range or the instant cannot be answered. `detail` says why.
+
+    Cause: The end is not after the beginning, an instant has no `Z` and no offset, the `+` of an offset was not sent as
+    `%2B`, or the answer would have more rows than it may (`limit`).
+
+    Do: Correct the instants. For fewer rows, ask for larger buckets, fewer groups or a shorter range.
+    """
 
     code = "bad_range"
     title = "The range cannot be answered"
 
 
 class NotYet(BadRange):
-    """An answer as of a moment that is still to come could change: none is given. `retry_after_s` where that passes."""
+    """The answer as of this moment could still change, so none is given. `retry_after_s` says in how many seconds it
+    can be given, where that is known.
+
+    Cause: `as_of` is later than the server's clock, or something that began before that instant is still being written.
+
+    Do: Ask again after `retry_after_s` seconds, or leave out `as_of`. To get an earlier answer again, use the token
+    that came with it.
+    """
 
     code = "not_yet"
     title = "That moment is still to come"
 
 
 class Unauthenticated(FlowtallyError):
-    """There is no token, or none that is known: it was revoked, or belongs to another server. Send `Authorization:
-    Bearer` and the token."""
+    """The server does not know who is asking. Nothing was done.
+
+    Cause: There is no `Authorization: Bearer` header with a token, the token was revoked, or it belongs to another
+    server.
+
+    Do: Send the token of a credential of this server. An admin can make a new one with `flowtally key create`.
+    """
 
     status = 401
     code = "unauthenticated"
@@ -148,22 +112,40 @@ class Unauthenticated(FlowtallyError):
 
 
 class TokenNotWhole(Unauthenticated):
-    """It looks like one of ours, and its check sum is wrong: mistyped, or cut off. The ledger was not asked."""
+    """The text looks like a token of flowtally, and its check sum is wrong. The ledger was not asked.
+
+    Cause: The token was mistyped, or a part of it was not copied.
+
+    Do: Copy the whole token again. It was shown only once: if it is lost, an admin rotates the credential (`flowtally
+    key rotate`).
+    """
 
     code = "token_not_whole"
     title = "The token is not whole"
 
 
 class CredentialExpired(Unauthenticated):
-    """Refused from the instant `expires_at` on; one that was rotated ends so, too."""
+    """The time of the credential is over. `detail` names it and the instant.
+
+    Cause: It was made with an end (`expires_at`), or it was rotated and the time for which the old token still worked
+    is over.
+
+    Do: Use the token of the credential that replaced it, or ask an admin for a new one. Rotate credentials before they
+    end.
+    """
 
     code = "credential_expired"
     title = "The credential has expired"
 
 
 class Forbidden(FlowtallyError):
-    """The credential is known, and lacks the right that this needs; `detail` names it. Use another credential, or have
-    the right given to this one."""
+    """The credential is known, and it may not do this. `detail` names the right that is missing, or the rule.
+
+    Cause: The credential's scope does not have the right, the request is about the whole installation and the
+    credential is one of an account, or it would give somebody more than it has itself.
+
+    Do: Use another credential. An admin makes one with the rights that the program needs (`flowtally key create`).
+    """
 
     status = 403
     code = "forbidden"
@@ -171,30 +153,53 @@ class Forbidden(FlowtallyError):
 
 
 class SourceNotYours(Forbidden):
-    """A source belongs to the sender that used it first. Choose another name, or have the source handed over to your
-    sender."""
+    """The source belongs to another sender. Nothing of the request is stored.
+
+    Cause: Another credential used this name first: a source belongs to the sender that used it first. Names that begin
+    with `flowtally:` belong to the server.
+
+    Do: Choose another name for your source. If it is yours, an admin hands it over to your sender (`flowtally source
+    hand-over`).
+    """
 
     code = "source_not_yours"
     title = "The source belongs to another sender"
 
 
 class NotYourAccount(Forbidden):
-    """The credential sends for one account, and a numbered event names another one. Nothing is stored."""
+    """A numbered event names another account than the one that the credential writes for. Nothing of the request is
+    stored, and no number is used up. `index` is the event, `sequence` the source's mark.
+
+    Cause: The account is misspelt, or one program sends for several accounts with the credential of one.
+
+    Do: Correct the account, or send with a credential that is not bound to an account.
+    """
 
     code = "not_your_account"
     title = "The credential writes for another account"
 
 
 class AddressNotAllowed(Forbidden):
-    """The credential is bound to addresses, and the caller's (`address`) is none of them. Behind proxies it is the one
-    that `trusted_proxies` say, and none where such a proxy is not trusted."""
+    """The credential may be used from certain addresses only, and the caller's `address` is none of them.
+
+    Cause: The program moved to another machine, or it calls through a proxy that the setting
+    `FLOWTALLY_TRUSTED_PROXIES` does not name, so that its own address is not seen.
+
+    Do: Call from an allowed address, or have an admin change the addresses (`flowtally key change`). If `address` is
+    empty or that of a proxy, name the proxy in the setting.
+    """
 
     code = "address_not_allowed"
     title = "The credential may not come from there"
 
 
 class NotFound(FlowtallyError):
-    """There is no such thing, or it belongs to another account: both look alike."""
+    """There is no such thing, or it belongs to another account: both look alike.
+
+    Cause: An id or a path that is misspelt, or a credential of another account.
+
+    Do: Look at the list of such things for the right id, and at the account of the credential.
+    """
 
     status = 404
     code = "not_found"
@@ -202,22 +207,38 @@ class NotFound(FlowtallyError):
 
 
 class UnknownAccount(NotFound):
-    """There is no account with this id, or the credential belongs to another one. Accounts are made with `POST
-    /v1/accounts`."""
+    """There is no account with this id, or the credential belongs to another account.
+
+    Cause: The id is misspelt, or nobody has made the account yet: usage does not make accounts.
+
+    Do: Make the account with `POST /v1/accounts`, or use the id of the account that the credential belongs to.
+    """
 
     code = "unknown_account"
     title = "Unknown account"
 
 
 class UnknownUser(NotFound):
-    """The account has no user with this id or present name."""
+    """The account has no user with this id or present name.
+
+    Cause: The name is misspelt, it is a name that the user had before it was renamed, or the user has not been made and
+    has used nothing yet.
+
+    Do: Look into `GET /v1/accounts/{account}/users`. Programs that keep the user's id need not care when its name
+    changes.
+    """
 
     code = "unknown_user"
     title = "Unknown user"
 
 
 class MethodNotAllowed(FlowtallyError):
-    """The header `Allow` says what is served at this path."""
+    """Something is served at this path, but not with this method.
+
+    Cause: A `PUT` where the route takes `PATCH`, or a path that lacks its last part.
+
+    Do: Use a method that the header `Allow` of the answer names.
+    """
 
     status = 405
     code = "method_not_allowed"
@@ -225,7 +246,12 @@ class MethodNotAllowed(FlowtallyError):
 
 
 class NotAcceptable(FlowtallyError):
-    """The Accept header leaves out every form the answer can take."""
+    """The header `Accept` leaves out every form that the answer can have. `detail` lists these forms.
+
+    Cause: A library sends an `Accept` of its own, such as `text/html`.
+
+    Do: Send `Accept: application/json` or one of the forms in `detail`, or leave the header out.
+    """
 
     status = 406
     code = "not_acceptable"
@@ -233,7 +259,13 @@ class NotAcceptable(FlowtallyError):
 
 
 class SlowBody(FlowtallyError):
-    """The body stood still, or took too long as a whole. Nothing was done: send the request again."""
+    """The body of the request did not arrive in time. Nothing was done.
+
+    Cause: The connection is slow or was interrupted, or the program waits before it sends the body.
+
+    Do: Send the request again, with less in it if the connection is slow. The times are the settings
+    `FLOWTALLY_BODY_IDLE_S`, `FLOWTALLY_BODY_TOTAL_S` and `FLOWTALLY_BODY_MIN_BYTES_S`.
+    """
 
     status = 408
     code = "slow_body"
@@ -241,7 +273,15 @@ class SlowBody(FlowtallyError):
 
 
 class Conflict(FlowtallyError):
-    """The request is fine, and the present state does not allow it. `detail` says what stands in the way."""
+    """The request is right, but the present state does not allow it. `detail` says what stands in the way. Nothing was
+    changed.
+
+    Cause: A thing with this id exists already, the account is closed, the user was deleted, the credential has ended,
+    or another request does the same at this moment.
+
+    Do: Read `detail`, look at the present state and decide again. Where `detail` says so, the same request can be sent
+    again.
+    """
 
     status = 409
     code = "conflict"
@@ -249,145 +289,257 @@ class Conflict(FlowtallyError):
 
 
 class AccountErased(Conflict):
-    """All texts of the account were erased, for ever: nothing about it can be changed any more. Its figures can be
-    read, and its periods can be closed."""
+    """All texts of the account were erased, for ever. Nothing about it can be changed any more. Its figures can be
+    read, and its periods can be closed.
+
+    Cause: Somebody closed the account and had it erased, and a program still works with it.
+
+    Do: Stop sending such requests for this account. A customer who comes back gets a new account.
+    """
 
     code = "account_erased"
     title = "The account was erased"
 
 
 class AccountSuspended(Conflict):
-    """Nothing of value leaves or reaches a suspended account until it is active again. Its use is counted all the
-    same."""
+    """The account is suspended. Nothing of value leaves or reaches it until it is active again. Its use is counted all
+    the same.
+
+    Cause: Whoever runs the server suspended the account, for example because something was not paid.
+
+    Do: Set its status to `active` with `PATCH /v1/accounts/{account}`, then send the request again.
+    """
 
     code = "account_suspended"
     title = "The account is suspended"
 
 
 class NameTaken(Conflict):
-    """Another user of the account has this name. Choose another one."""
+    """Another user of the account has this name.
+
+    Cause: Two programs make the same user, or a user is renamed to the name of another one.
+
+    Do: Choose another name, or use the user that has it.
+    """
 
     code = "name_taken"
     title = "The name is in use"
 
 
 class NotCovered(Conflict):
-    """More was asked for than the balance holds; `left` says how much there is. Give a grant first, or ask for less."""
+    """More was asked for than there is. `left` says how much there is. Nothing was moved.
+
+    Cause: Others used the balance in the meantime, or the amount was meant in another unit: amounts are bytes or
+    requests.
+
+    Do: Give the account a grant first, or ask for no more than `left`.
+    """
 
     code = "not_covered"
     title = "The balance does not cover it"
 
 
 class InsufficientFunds(Conflict):
-    """A wallet is never overdrawn: `price_micros` is more than its `balance_micros`; both are in millionths of
-    `currency`."""
+    """The wallet holds less than is needed, and a wallet is never overdrawn. `price_micros` is needed, `balance_micros`
+    is there, both in millionths of `currency`.
+
+    Cause: Nothing was paid in yet, or another purchase was quicker.
+
+    Do: Pay in what is missing with `POST /v1/accounts/{account}/wallet/deposits`, then send the request again.
+    """
 
     code = "insufficient_funds"
     title = "The wallet does not hold that much"
 
 
 class PlanRetired(Conflict):
-    """It is kept for its purchases, and cannot be bought any more."""
+    """The plan is no longer sold. It is kept because it was bought before.
+
+    Cause: A shop shows a list of plans that is older than the day on which the plan was retired.
+
+    Do: Read `GET /v1/plans` again and offer a plan that is sold.
+    """
 
     code = "plan_retired"
     title = "The plan is no longer sold"
 
 
 class LimitReached(Conflict):
-    """A setting says how many there may be, and there are as many; `limit` says it."""
+    """There are as many things of this kind as there may be. `limit` says how many.
+
+    Cause: Old users, unused vouchers or addresses were never removed, or a credential was rotated again and again and
+    nobody used the new one.
+
+    Do: Remove what is no longer needed, or have the setting raised that bounds it. In place of a credential that was
+    rotated too often, issue another one.
+    """
 
     code = "limit_reached"
     title = "There may be no more of them"
 
 
 class VoucherEnded(Conflict):
-    """A voucher is used or revoked, once; its code is never said."""
+    """The voucher can no longer be used: it was redeemed or revoked. `voucher_status` says which, `voucher` is its id.
+
+    Cause: A customer redeems one code twice, or the issuer took it back.
+
+    Do: Do not try again. If the customer got nothing for it, the issuer makes another voucher.
+    """
 
     code = "voucher_ended"
     title = "The voucher was used or revoked"
 
 
 class CheckInsOff(Conflict):
-    """A setting of the server says what a check-in gives, and it is 0."""
+    """This server gives nothing for a check-in.
+
+    Cause: The setting `FLOWTALLY_CHECK_IN_BYTES` is 0, which it is unless somebody sets it.
+
+    Do: Do not offer check-ins, or set how much one gives.
+    """
 
     code = "check_ins_off"
     title = "Check-ins give nothing here"
 
 
 class CheckedIn(Conflict):
-    """An account checks in once a day of its own calendar; `next_at` says from when it may again."""
+    """The account has checked in already on this day of its own calendar. `next_at` says from when on it may again.
+
+    Cause: The button was pressed twice, or a program checks in more than once a day.
+
+    Do: Wait until `next_at`.
+    """
 
     code = "checked_in"
     title = "Checked in already today"
 
 
 class CheckInCapReached(Conflict):
-    """What check-ins may give in a month is bounded by a setting; `next_at` says from when there is more."""
+    """The check-ins of this month gave the account all that they may. `next_at` says from when on they give more.
+
+    Cause: The setting `FLOWTALLY_CHECK_IN_CAP_BYTES` bounds what check-ins give in a month.
+
+    Do: Wait until `next_at`, or have the setting raised.
+    """
 
     code = "check_in_cap_reached"
     title = "This month's check-ins gave all they may"
 
 
 class LastAdmin(Conflict):
-    """Of the admin credentials without an end one must be left. Rotating it, or issuing another first, goes."""
+    """This is the last admin credential without an end. Without it nobody could administer the server, so nothing was
+    changed.
+
+    Cause: Somebody revokes it, or gives it an end, before there is another one.
+
+    Do: Issue another admin credential without an end first, or rotate this one.
+    """
 
     code = "last_admin"
     title = "Nobody could administer any more"
 
 
 class AlreadyRotated(Conflict):
-    """The credential that replaces this one (`replaced_by`) has been used: that one is rotated from now on."""
+    """The credential was rotated before, and the one that replaces it (`replaced_by`) is in use.
+
+    Cause: Two programs rotate the same credential, or a list of credentials is old.
+
+    Do: Rotate the credential `replaced_by` from now on.
+    """
 
     code = "already_rotated"
     title = "The credential was rotated"
 
 
 class PeriodOverlap(Conflict):
-    """A closed period holds part of the span already; a span is closed once."""
+    """A closed period holds a part of this span. A span is closed once. `period` names the one that is there.
+
+    Cause: A program closes the same month twice, or with another time zone than before.
+
+    Do: Read the period that is there. Close only what comes after it: what arrives late is told as an adjustment.
+    """
 
     code = "period_overlap"
     title = "Part of the span is closed already"
 
 
 class IdempotencyMismatch(Conflict):
-    """This key was used for another request: another body, method or path. Use a new key for a new request."""
+    """The key was used for another request: another method, path or body. Nothing was done.
+
+    Cause: A program uses one key for several requests, or changes the body before it tries again. The bytes are
+    compared, so another order of members is another body.
+
+    Do: Send the very same bytes to repeat a request. Use a new key for a new request.
+    """
 
     code = "idempotency_mismatch"
     title = "Idempotency-Key was used with another body"
 
 
 class NotAsExpected(Conflict):
-    """A correction says with `expects` what the event counts now, and it counts something else: somebody corrected it
-    before. Nothing of the request is stored. Look at the event, then decide again."""
+    """The correction says with `expects` what the event counts now, and it counts something else (`present`). Nothing
+    of the request is stored.
+
+    Cause: Somebody corrected the event since you looked at it.
+
+    Do: Look at the event again, decide again, and send the correction with what it counts now.
+    """
 
     code = "not_as_expected"
     title = "The event does not count what the correction expects"
 
 
 class SequenceGap(Conflict):
-    """Numbered events go on at the source's mark plus 1, without holes. `sequence` is the mark. Nothing is stored."""
+    """The numbers of the events do not continue at the source's mark. `sequence` is the mark: the next number is one
+    more. Nothing of the request is stored.
+
+    Cause: An earlier request did not arrive, numbers were left out, or one request has numbered events of several
+    sources.
+
+    Do: Send the events again from the number after the mark on, in order and without holes, in requests of one source
+    each.
+    """
 
     code = "sequence_gap"
     title = "The numbers do not continue at the mark"
 
 
 class EventConflict(Conflict):
-    """Of a body that is one event and no list: its id or number was stored before with other content, and that stays.
-    Sending it again does not help."""
+    """An event with this id or number was stored before, with other content. That one stays. This code is for a body
+    that is one event; of a list, the receipt says so.
+
+    Cause: Two different uses got the same id, or a program changed the event before it sent it again.
+
+    Do: Do not send it again. Give a new use an id of its own. If the stored event is wrong, send a correction.
+    """
 
     code = "event_conflict"
     title = "The event was stored before with other content"
 
 
 class SourceKindMismatch(Conflict):
-    """A source is named, numbered, or of counters: its first use decides. Send this to another source."""
+    """A source has named events, numbered events or readings of counters; its first use decides which. This request has
+    another kind. Nothing of it is stored.
+
+    Cause: A program was changed from ids to numbers and kept the source's name, or one request mixes both kinds.
+
+    Do: Send these to another source.
+    """
 
     code = "source_kind_mismatch"
     title = "A source keeps the kind of its first use"
 
 
 class RolledUp(FlowtallyError):
-    """The answer would need rows that were rolled up: none is given rather than one that is nearly right."""
+    """The answer would need single rows that are now kept as sums by quarter hours only. None is given rather than one
+    that is nearly right. `kept_since`, where it is there, says since when single rows are kept.
+
+    Cause: The setting `FLOWTALLY_RETAIN_ROWS_DAYS` lets old rows be summed up, and the question asks for more than
+    sums: finer edges, single events or an old moment.
+
+    Do: Ask for a span after `kept_since`, or for whole quarter hours. To correct an old event, send an adjustment
+    without `corrects`.
+    """
 
     status = 410
     code = "rolled_up"
@@ -395,8 +547,13 @@ class RolledUp(FlowtallyError):
 
 
 class CursorGone(FlowtallyError):
-    """A cursor of another generation: made before the installation was restored or rebuilt, or of another one. What it
-    has seen need not be what is here."""
+    """The cursor belongs to another state of the installation. What it has seen need not be what is here.
+
+    Cause: The installation was restored from a backup or rebuilt after the cursor was made, or the cursor is of another
+    server.
+
+    Do: Begin the list again without the cursor. What was read before may be there once more: compare by id.
+    """
 
     status = 410
     code = "cursor_gone"
@@ -404,14 +561,26 @@ class CursorGone(FlowtallyError):
 
 
 class AsOfGone(CursorGone):
-    """An `as_of` token of another generation: its numbers mean other blocks and promises here."""
+    """The token in `as_of` was made before the installation was restored. Its block and promise have other numbers
+    since then.
+
+    Cause: A program kept the token of an answer from before a restore.
+
+    Do: Ask without `as_of`, and keep the token of the new answer.
+    """
 
     code = "as_of_gone"
     title = "The moment was before a restore"
 
 
 class TooLarge(FlowtallyError):
-    """The body or the list is larger than may be; `limit` says how large. Send it in parts."""
+    """The body, the list in it or one item of it is larger than may be. `limit` says how large. Nothing of it was
+    stored.
+
+    Cause: A whole file was sent as one request, or very many events in one list.
+
+    Do: Send it in several requests.
+    """
 
     status = 413
     code = "too_large"
@@ -419,15 +588,27 @@ class TooLarge(FlowtallyError):
 
 
 class TooManyNew(TooLarge):
-    """More `what` (sources, users) that are new than one request may bring. Nothing of it is stored; in parts it is."""
+    """The request names more new users or sources (`what`) than one request may bring. Nothing of it is stored.
+
+    Cause: A first import of many users, or a program that puts something that always differs, such as a session id, in
+    the place of the name.
+
+    Do: Look at the names. If they are right, send them in several requests.
+    """
 
     code = "too_many_new"
     title = "Too many new names in one request"
 
 
 class UnsupportedMedia(FlowtallyError):
-    """`accepted` says which media types or encodings are taken here; say yours in `Content-Type`, or
-    `Content-Encoding`."""
+    """The body has a media type or an encoding that is not taken here. `accepted` lists those that are, or `detail`
+    does.
+
+    Cause: `Content-Type` is missing, or it is what the tool sends by itself: curl says that each body is a form.
+
+    Do: Send the right `Content-Type`, such as `application/json`, and the right `Content-Encoding` if the body is
+    compressed.
+    """
 
     status = 415
     code = "unsupported_media"
@@ -435,7 +616,14 @@ class UnsupportedMedia(FlowtallyError):
 
 
 class Unprocessable(FlowtallyError):
-    """The request can be read, and a value in it cannot be taken. `detail` says which and why, `field` names it."""
+    """The request can be read, but a value in it cannot be taken. `detail` says which and why, and `field`, where it is
+    there, names it. Nothing was changed.
+
+    Cause: A number outside its bounds, a text that is too long or has characters that are not allowed, a member that is
+    missing, or values that do not go together.
+
+    Do: Correct the value, then send the request again.
+    """
 
     status = 422
     code = "unprocessable"
@@ -443,21 +631,39 @@ class Unprocessable(FlowtallyError):
 
 
 class AtomicRefused(Unprocessable):
-    """`?atomic=true` stores all or nothing. `receipts` says which events cannot be stored, and why."""
+    """`?atomic=true` stores all events or none, and some of these cannot be stored. So nothing was stored. `receipts`
+    names them and says why; it lists no more than 100.
+
+    Cause: One event of the batch is wrong, names an account that does not exist, or has the id of another event.
+
+    Do: Correct these events or take them out, and send the batch again. Without `atomic` the others would be stored.
+    """
 
     code = "atomic_refused"
     title = "Nothing was stored: some events cannot be"
 
 
 class EventRefused(Unprocessable):
-    """Of a body that is one event and no list. The receipt says why, and whether it may be stored another time."""
+    """The event was not stored. The receipt says by which rule, and whether the event may be stored later
+    (`retriable`). This code is for a body that is one event; of a list, the receipt alone says so.
+
+    Cause: A field is wrong, the account does not exist, or the event's time is in the future.
+
+    Do: Correct the event. If it is retriable, send the same event again when the reason has passed.
+    """
 
     code = "event_refused"
     title = "The event was not stored"
 
 
 class RateLimited(FlowtallyError):
-    """Wait `Retry-After` seconds, then send the same again."""
+    """The credential asked too often. Nothing was done.
+
+    Cause: In the formats of other vendors, more requests than the vendor's own limit. In `/v1`, too many wrong voucher
+    codes within an hour.
+
+    Do: Wait `Retry-After` seconds, then send the same request again.
+    """
 
     status = 429
     code = "rate_limited"
@@ -465,38 +671,67 @@ class RateLimited(FlowtallyError):
 
 
 class NewTooOften(RateLimited):
-    """More `what` (sources, users) that are new than an account, or a sender of none, may bring within an hour. Nothing
-    of the request is stored; `retry_after_s` until the next hour."""
+    """The account, or the sender if it has no account, brought more new users or sources (`what`) within this hour than
+    it may. Nothing of the request is stored.
+
+    Cause: A large first import, or a program that puts something that always differs, such as a session id, in the
+    place of the name.
+
+    Do: Look at the names. If they are right, send the same request again after `Retry-After` seconds: in the next hour
+    the count begins anew.
+    """
 
     code = "new_too_often"
     title = "Too many new names within an hour"
 
 
 class TooManyAtOnce(RateLimited):
-    """Of one credential; what sends events is counted apart from what reads."""
+    """The credential, or all credentials of its account together, have as many requests in work as they may. What sends
+    events is counted apart from what reads.
+
+    Cause: A program opens many connections and asks on all of them at once.
+
+    Do: Send the request again after `Retry-After` seconds, and fewer at a time.
+    """
 
     code = "too_many_at_once"
     title = "Too many requests at once"
 
 
 class BudgetUsed(RateLimited):
-    """What the account's requests took is more than its share of the server gives back meanwhile; `retry_after_s` is
-    when it will have. Events are never refused for it."""
+    """The requests of the account took more of the server's time than its share. Events are never refused for this
+    reason.
+
+    Cause: Large questions, such as long ranges in small buckets, that are asked again and again.
+
+    Do: Wait `Retry-After` seconds. Ask less often, or for less. The share is the setting
+    `FLOWTALLY_ACCOUNT_SHARE_PERCENT`.
+    """
 
     code = "budget_used"
     title = "The account used its share of the server"
 
 
 class TooManyExports(RateLimited):
-    """Read or end one that is under way first; `limit` says how many there may be."""
+    """As many exports of this credential or account are under way as there may be (`limit`).
+
+    Cause: An export that was begun before is still being read, or nobody reads it and its connection is open.
+
+    Do: Read or close one that is under way, then ask again.
+    """
 
     code = "too_many_exports"
     title = "Too many exports of this credential or account are under way"
 
 
 class HeadTooLarge(FlowtallyError):
-    """Path, query and headers together are more than is read of any request. A head that is far larger gets this status
-    without a body."""
+    """Path, query and headers together are larger than the server reads; `limit` is in bytes. A head that is far larger
+    gets this status without a body.
+
+    Cause: A query with a very long list, or cookies that something between adds to each request.
+
+    Do: Ask for less at a time, and send fewer headers.
+    """
 
     status = 431
     code = "head_too_large"
@@ -504,8 +739,14 @@ class HeadTooLarge(FlowtallyError):
 
 
 class ClientGone(FlowtallyError):
-    """The connection ended before the request was whole, or before its answer was ready. Nobody hears this; nginx made
-    the status usual in logs."""
+    """The caller ended the connection before the request was whole, or did not read the answer. Nobody receives this
+    answer: only the server's log has its status (nginx uses the same number).
+
+    Cause: The caller's time-out is shorter than the answer takes, or its program ended.
+
+    Do: Use a longer time-out. Whether a write was done is not known: send it again with the same `Idempotency-Key` or
+    the same event ids.
+    """
 
     status = 499
     code = "client_gone"
@@ -513,15 +754,27 @@ class ClientGone(FlowtallyError):
 
 
 class StoreDamaged(FlowtallyError):
-    """A database says that its own file is broken; of usage, `part` and `file` say which part it is, and which file of
-    it where that is known. Trying again does not help; what does not need that part is answered as ever."""
+    """A database says that its own file is broken. Of usage, `part` and `file` say which one, where that is known. What
+    does not need it is answered as usual.
+
+    Cause: A disk that fails, or a file that something else than the server wrote to.
+
+    Do: Do not try again. Whoever runs the server looks at its log, runs `flowtally verify`, and restores a backup if it
+    must be.
+    """
 
     code = "store_damaged"
     title = "What is stored cannot be read"
 
 
 class Unavailable(FlowtallyError):
-    """Try again after `retry_after_s` seconds; nothing that was acknowledged is affected."""
+    """The server cannot do this now. Nothing that was acknowledged is affected.
+
+    Cause: A database under the server is busy, short of memory or being restarted, or the server is stopping.
+
+    Do: Send the same request again after `Retry-After` seconds, as often as needed. Where `detail` asks for a smaller
+    range, ask for one.
+    """
 
     status = 503
     code = "unavailable"
@@ -533,143 +786,296 @@ class Unavailable(FlowtallyError):
 
 
 class Overloaded(Unavailable):
-    """The whole server has as many requests in work as it may; nothing was done of this one."""
+    """The whole server has as many requests or exports in work as it may. Nothing was done of this one.
+
+    Cause: Many callers at the same time, or slow ones that keep their places.
+
+    Do: Send the same request again after `Retry-After` seconds, and wait longer each time.
+    """
 
     code = "overloaded"
     title = "Too many requests are in work"
 
 
 class QueueFull(Unavailable):
-    """The writer has as much to do as may wait for it. Nothing of this request is stored: send it again after
-    `Retry-After` seconds."""
+    """More is waiting to be written, or more bodies are in memory, than may be. Nothing of this request is stored.
+
+    Cause: Events come faster than the disk takes them, or many large requests come at once.
+
+    Do: Send the same request again after `Retry-After` seconds. Ids and numbers make that safe.
+    """
 
     code = "queue_full"
     title = "More is waiting than the queue holds"
 
 
 class StorageFull(Unavailable):
-    """The disk has less free space than the server keeps free. Nothing of this request is stored, reading goes on. Make
-    room."""
+    """The disk has less free space than the server keeps free, or a database found no room. Nothing of this request is
+    stored. Reading goes on.
+
+    Cause: The disk of the data directory or of a database is full.
+
+    Do: Whoever runs the server makes room on the disk. Then send the same request again: writing begins again by
+    itself.
+    """
 
     code = "storage_full"
     title = "No room to store usage"
 
 
 class HoldsFull(Unavailable):
-    """A numbered event would have to be held, and there is no room: the request was stored up to it. `sequence` is the
-    source's mark, `reason` why the event cannot be stored, `bound` and `limit` what leaves no room."""
+    """A numbered event would have to be held, and there is no room for it. All events before it are stored: `sequence`
+    is the source's mark. `reason` says why the event cannot be stored now, `bound` and `limit` what is full.
+
+    Cause: Many events name an account or a user that nobody has made.
+
+    Do: See `flowtally held list`. Make the account or the user, or drop what is wrong. Then send the events after the
+    mark again.
+    """
 
     code = "holds_full"
     title = "No more events can be held"
 
 
 class LeaseLost(Unavailable):
-    """This server lost the lease on its ledger in PostgreSQL: it writes neither promises nor usage until it has taken
-    it again by itself. Reading goes on."""
+    """The server lost its lease on the ledger in PostgreSQL. It writes nothing until it has the lease again, which it
+    tries by itself. Reading goes on.
+
+    Cause: The connection to PostgreSQL broke, or another server took the lease.
+
+    Do: Send the same request again after `Retry-After` seconds. If that goes on, whoever runs the server looks whether
+    two servers use one ledger.
+    """
 
     code = "lease_lost"
     title = "This server may not write now"
 
 
 class Settling(Unavailable):
-    """A commit ended without an answer, and the server is finding out whether it is there. Send the same again after
-    `Retry-After` seconds."""
+    """A write ended without an answer of the database, and the server is finding out whether it is there. Until then it
+    writes nothing else.
+
+    Cause: The usage store was stopped or cut off in the middle of a write.
+
+    Do: Send the same request again after `Retry-After` seconds. What was stored after all is answered as a duplicate.
+    """
 
     code = "settling"
     title = "A write is being settled"
 
 
 class ClockJumped(Unavailable):
-    """The machine's clock says another time than what has passed since it was right, or than what was dated before."""
+    """The machine's clock shows a time that cannot be right: `clock` is what it says, `expected` what it should be.
+    Nothing is dated by it, so nothing is written. Reading goes on.
+
+    Cause: Somebody or a time service set the clock by much.
+
+    Do: Whoever runs the server sets the clock right, or waits until it has caught up. If it is right now, start the
+    server again. Then send the same request again.
+    """
 
     code = "clock_jumped"
     title = "The clock of this machine has jumped"
 
 
 class ConfigError(Exception):
-    """A setting that cannot be used; the message names the setting and the value."""
+    """A setting or an option cannot be used. The message names it, with the value. Nothing was changed.
+
+    Cause: A misspelt value, a file or an address that is not there, or two settings that do not go together.
+
+    Do: Correct the setting, then start the command again. `docs/reference/settings.md` lists all settings.
+    """
 
 
 class LedgerTooNew(ConfigError):
-    """The ledger's schema has a version this code does not know; nothing was changed."""
+    """The ledger was written by a later version of flowtally than this one. Nothing was changed.
+
+    Cause: An earlier version was started after an upgrade.
+
+    Do: Start the version that wrote the ledger, or a later one.
+    """
 
 
 class UsageTooNew(ConfigError):
-    """The usage store has a schema this code does not know; nothing was changed."""
+    """The usage store was written by a later version of flowtally than this one. Nothing was changed.
+
+    Cause: An earlier version was started over a data directory or a ClickHouse server that a later one has upgraded.
+
+    Do: Start the version that wrote the usage store, or a later one.
+    """
 
 
 class BackupTooNew(ConfigError):
-    """A backup holds what this code does not know; nothing was restored."""
+    """The backup was made by a later version of flowtally than this one. Nothing was restored.
+
+    Cause: A machine on which backups are restored was not upgraded with the server.
+
+    Do: Restore the backup with the version that made it, or a later one.
+    """
 
 
 class Damage(Exception):
-    """The stored data is not what was acknowledged. The start refuses and says which (law 9)."""
+    """The stored data is not what was acknowledged. The start refuses, and the message says what is wrong.
+
+    Cause: A disk that failed, files that were removed or mixed up, or a restore by hand.
+
+    Do: Change nothing. Read the message, keep a copy of the data directory, and restore a backup if nothing else helps.
+    """
 
 
 class MissingRows(Damage):
-    pass
+    """Rows of usage that were acknowledged are not there. The message says how many were, and how many are left.
+
+    Cause: Files of the usage store were removed, or an older copy of them was put back without the rest.
+
+    Do: Put the files back that belong to the event keys, or restore a backup. Nothing was changed.
+    """
 
 
 class DetachedParts(Damage):
-    pass
+    """The database engine put files of usage aside, so their rows would not be counted.
+
+    Cause: The engine found them broken when it started, usually after a crash of the machine or a fault of the disk.
+
+    Do: Look at the disk. Restore a backup; `flowtally verify` on the restored directory says whether all is there.
+    """
 
 
 class BrokenParts(Damage):
-    """A part is not what was written, or cannot be read: says which, and which file of it where that is known."""
+    """A file of usage is not what was written, or it cannot be read. The message names the part, and the file where
+    that is known.
+
+    Cause: A disk that returns wrong bytes, or a file that was changed by something else.
+
+    Do: Look at the disk. Restore a backup, on another disk if this one fails.
+    """
 
 
 class TableChanged(Damage):
-    """What the engine takes a table for is not what flowtally makes: says which, and what differs. Rows would be read
-    wrongly, or not be synced."""
+    """A table of the usage store is not the one that flowtally makes. The message names the table and what differs.
+    Rows could be read wrongly or be lost in a crash.
+
+    Cause: Somebody changed the table by hand, or a file of its definition is broken.
+
+    Do: Undo the change, or restore a backup. Leave the tables of flowtally to flowtally.
+    """
 
 
 class LedgerBroken(Damage):
-    """The ledger's file is not whole."""
+    """The file of the ledger is not whole.
+
+    Cause: A disk that failed, or a copy that was made while a server was writing.
+
+    Do: Restore a backup. To copy a running server, use `flowtally backup`.
+    """
 
 
 class KeysBroken(Damage):
-    pass
+    """The database of event keys is missing or cannot be read, though there are rows of usage.
+
+    Cause: The file was removed, or the disk failed.
+
+    Do: Put the file back, or start once with `FLOWTALLY_REBUILD_KEYS=true`: the keys are then made from the rows. The
+    message says what is lost that only they held.
+    """
 
 
 class KeysTooNew(KeysBroken):
-    """The keys database has a schema this code does not know; nothing was changed. It is whole: not to be rebuilt."""
+    """The database of event keys was written by a later version of flowtally. It is whole, so it must not be rebuilt.
+    Nothing was changed.
+
+    Cause: An earlier version was started over the keys of a later one.
+
+    Do: Start the version that wrote the keys, or a later one.
+    """
 
 
 class StoresDiffer(Damage):
-    """Ledger, keys and usage carry different ids: they do not belong together. Nothing was changed."""
+    """Ledger, event keys and usage do not belong together. The message says what each of them is. Nothing was changed.
+
+    Cause: One of the three is another installation's, or a copy from before a restore, a rebuild or an upgrade.
+
+    Do: Put the three back that belong together: from one backup, or from before the change.
+    """
 
 
 class CopyDiffers(Damage):
-    """Rows that were copied into another store are not those that were read. The copy was taken away again."""
+    """The rows that were copied into another store are not those that were read. The copy was taken away again.
+
+    Cause: Something else wrote to the target at the same time, or the target lost rows.
+
+    Do: Copy again into a store that nothing else uses.
+    """
 
 
 class LedgerMissing(Damage):
-    """The ledger is new though keys or rows are not. Nothing was changed: putting it back is enough."""
+    """The ledger is new or empty, though event keys or rows are there. Nothing was changed.
+
+    Cause: The setting for the ledger names another place than before, or its file was moved.
+
+    Do: Put the ledger back, or name its place. If it is lost, restore a backup.
+    """
 
 
 class LedgerOlder(Damage):
-    """The ledger holds fewer promises than the keys know of: it is an older copy. Nothing was changed."""
+    """The ledger holds fewer promises than the event keys know of: it is an older copy. Nothing was changed.
+
+    Cause: The ledger alone was put back from a backup, or PostgreSQL went back to an earlier state.
+
+    Do: Put the newer ledger back, or restore ledger, keys and usage from one backup.
+    """
 
 
 class MissingAccounts(Damage):
-    """Rows name accounts that the ledger does not have. Nothing was changed."""
+    """Rows name accounts that the ledger does not have. Nothing was changed.
+
+    Cause: The ledger is older than the rows, or it is that of another installation.
+
+    Do: Put the ledger back that belongs to the rows.
+    """
 
 
 class BrokenRollup(Damage):
-    pass
+    """Sums that the usage store keeps beside its rows differ from the rows, and could not be made anew.
+
+    Cause: A broken file beside sound rows, on a disk that takes no new files.
+
+    Do: Look at the disk, make room on it, and start again. If that does not help, restore a backup.
+    """
 
 
 class DoubleCounted(Damage):
-    """Rows of one event are there twice."""
+    """Rows of one event are there twice. The message names some of them.
+
+    Cause: Files of usage were put back beside others that hold the same rows.
+
+    Do: Take the files away that were added, or restore a backup.
+    """
 
 
 class FoldBroken(Damage):
-    """Rows that were rolled up are not what the rows say; they were not put in place."""
+    """Old rows that were summed up by quarter hours do not say what the rows say. They were not put in place: nothing
+    was changed.
+
+    Cause: A fault of flowtally, of the engine or of the machine's memory.
+
+    Do: Run `flowtally verify`. If it finds nothing, try again; if this comes again, report it with the message.
+    """
 
 
 class BackupBroken(Damage):
-    """A backup is not as it was written; nothing was restored."""
+    """The backup is not as it was written, or it was made of files that were damaged. Nothing was restored.
+
+    Cause: A copy that was cut off, a disk that failed, or files in the backup that were changed.
+
+    Do: Restore another backup, or fetch this one again from where it is kept.
+    """
 
 
 class WriterBusy(Damage):
-    """Another process owns this installation's writing."""
+    """Another process writes this installation. The message says which, where it is known.
+
+    Cause: A server is running over the same data directory or ledger, or one has not ended yet.
+
+    Do: Stop that process first, or name another place.
+    """

@@ -175,8 +175,8 @@ def _of_new_keys(found: Found, rebuild: bool) -> Identity:
     if not rebuild:
         raise KeysBroken(
             f"The keys are new, but ledger or usage belong to the installation {next(iter(bound)).installation}. Put"
-            " the keys back, or start once with --rebuild-keys (what only they held is lost: owners of sources,"
-            " reasons of refused numbered events)"
+            " the keys back, or start once with FLOWTALLY_REBUILD_KEYS=true (what only they held is lost: owners of"
+            " sources, reasons of refused numbered events)"
         )
     return make_identity(next(iter(bound)))
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.counts import Counts
-from flowtally.agents.reading import Reason
+from flowtally.agents.reasons import Reason
 from flowtally.agents.watch.door import HUNG_S, Door
 from flowtally.agents.watch.metrics import FACTS, OF_ALL, Lags, Snapshot, listed, shown
 from flowtally.core.errors import ConfigError

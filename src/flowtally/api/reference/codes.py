@@ -1,11 +1,15 @@
-"""The error codes and what each means, in the order of their tree. Pure."""
+"""The codes and what each means, why it comes and what to do: of problems in the order of their tree, and of receipts.
+Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
-from flowtally.api.reference.html import Html, Links, prose, sentence, tag
+from flowtally.advice import Advice, advice_of
+from flowtally.api.reference.html import NOTHING, Html, Links, prose, sentence, tag
 from flowtally.core import errors
+from flowtally.protocol.receipt_codes import OF_CORRECTIONS, OF_EVENTS, OF_READINGS
 
 Error = type[errors.FlowtallyError]
 
@@ -25,6 +29,12 @@ TO_DO = (
     ("503", "Not now. Wait `Retry-After` seconds, then send the same again, as often as needed."),
 )
 
+RECEIPTS: Final[Mapping[str, Mapping[str, Advice]]] = {
+    "Codes in receipts of events": OF_EVENTS,
+    "Codes in receipts of corrections": OF_CORRECTIONS,
+    "Codes in receipts of readings": OF_READINGS,
+}
+
 
 def tree(error: Error = errors.FlowtallyError, depth: int = 0) -> Iterator[tuple[int, Error]]:
     """Every class with a code, and how deep it stands below those that have their first place below the root."""
@@ -32,11 +42,6 @@ def tree(error: Error = errors.FlowtallyError, depth: int = 0) -> Iterator[tuple
     for below in error.__subclasses__():
         if below.__module__ == errors.__name__:
             yield from tree(below, depth + 1 if error is not errors.FlowtallyError else 0)
-
-
-def meaning(error: Error) -> str:
-    """The first paragraph of its own docstring."""
-    return " ".join((error.__dict__.get("__doc__") or "").split("\n\n")[0].split())
 
 
 def anchors() -> dict[str, str]:
@@ -59,14 +64,27 @@ def section(links: Links) -> Html:
         tag("h3", "Codes"),
         prose("A code that is set in is a case of the one above it."),
         tag("table", tag("tbody", *(_row(depth, error, links) for depth, error in tree())), class_="members"),
+        *(_receipts(name, codes, links) for name, codes in RECEIPTS.items()),
         id="errors",
     )
 
 
 def _row(depth: int, error: Error, links: Links) -> Html:
     name, status = tag("code", error.code, class_="name"), tag("span", str(error.status), class_="status")
-    told: list[str] = [tag("strong", f"{error.title}{'' if error.title.endswith('?') else '.'}")]
-    if said := meaning(error):
-        told += [" ", sentence(said, links)]
-    cells = (tag("th", name, status, scope="row"), tag("td", *told))
+    title = tag("strong", f"{error.title}{'' if error.title.endswith('?') else '.'}")
+    cells = (tag("th", name, status, scope="row"), tag("td", title, " ", *_told(advice_of(error), links)))
     return tag("tr", *cells, id=f"error-{error.code}", class_=f"depth{depth}")
+
+
+def _receipts(name: str, codes: Mapping[str, Advice], links: Links) -> Html:
+    rows = [
+        tag("tr", tag("th", tag("code", code, class_="name"), scope="row"), tag("td", *_told(advice, links)))
+        for code, advice in codes.items()
+    ]
+    return tag("div", tag("h3", name), tag("table", tag("tbody", *rows), class_="members"))
+
+
+def _told(advice: Advice, links: Links) -> tuple[Html, ...]:
+    named = (("Usual cause:", advice.cause), ("What to do:", advice.do))
+    parts = (tag("p", tag("strong", name), " ", sentence(text, links)) if text else NOTHING for name, text in named)
+    return (sentence(advice.meaning, links), *parts)
