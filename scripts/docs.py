@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
+
 from flowtally.advice import Advice, advice_of
 from flowtally.agents.reasons import REASONS
 from flowtally.api import application  # noqa: F401  importing it declares the operations
@@ -23,6 +25,8 @@ from flowtally.config import Setting, settings
 from flowtally.core import errors
 from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
+from flowtally.vendors.base import Dialect
+from flowtally.web.call import Reply
 from flowtally.web.metrics import listed
 from flowtally.web.operation import OPERATIONS, Operation
 
@@ -110,6 +114,7 @@ def errors_page() -> str:
         "| `code` of a problem that `/v1` answers | [the tree](#the-tree) |",
         "| `code` in a receipt for an event, a correction or a reading | [receipts](#receipts) |",
         "| the last word of an error of the command line | [the command line](#the-command-line) |",
+        "| `code` of an answer in the format of another vendor | [dialects](#dialects) |",
         "| how a command ended | [exit codes](#exit-codes-of-the-command-line) |",
         "| a line of a log that was not counted | [unreadable lines](#unreadable-lines) |",
         "| what `flowtally verify` finds | [verify](#what-verify-finds) |",
@@ -128,6 +133,14 @@ def errors_page() -> str:
     lines += ["", "## Receipts", "", "[Events](../events.md#receipts) says which receipts there are."]
     for name, told in codes.RECEIPTS.items():
         lines += ["", f"### {name}", "", *_told(told)]
+    lines += ["", "## Dialects", ""]
+    lines += [
+        "A dialect answers in the words of its vendor. Beside each of its codes stand ours: what they say of cause "
+    ]
+    lines[-1] += "and remedy is true there, too. A code above stands for those below it that are not named elsewhere."
+    for dialect in VENDORS:
+        lines += ["", f"### {dialect.title}", "", "| HTTP | code | says | stands for |", "|---|---|---|---|"]
+        lines += _codes_of(dialect)
     lines += ["", "## The command line", "", "An error is one line: what is wrong, a code, and often what to do."]
     lines += ["A code of the server is in [the tree](#the-tree). These come from the command itself.", ""]
     lines += [*_told(OWN), "", "### Imports", "", *_told(told_by(OF_LOGS))]
@@ -155,6 +168,39 @@ def _told(codes: Mapping[Any, Advice]) -> list[str]:
     for code, one in codes.items():
         lines.append(f"| `{code}` | {cell(one.meaning)} | {cell(one.cause)} | {cell(one.do)} |")
     return lines
+
+
+def _codes_of(dialect: Dialect) -> list[str]:
+    """What the dialect answers to each error of the tree, and what it declares beyond them."""
+    groups: dict[tuple[int, str], list[type[errors.FlowtallyError]]] = {}
+    texts: dict[tuple[int, str], str] = {}
+    for _, kind in codes.tree():
+        if kind in (errors.HeadTooLarge, errors.ClientGone):  # refused before the path is looked at; heard by nobody
+            continue
+        place, text = _answered(dialect.fail(kind("`detail`")))
+        groups.setdefault(place, []).append(kind)
+        texts.setdefault(place, text)
+    own = [_answered(fault.reply) for fault in dialect.faults]
+    lines = []
+    for place, kinds in groups.items():
+        first = [kind for kind in kinds if not kinds_above(kind) & set(kinds)]
+        named = ", ".join(f"[`{kind.code}`](#{kind.code})" for kind in first)
+        lines.append(f"| {place[0]} | `{place[1]}` | {cell(texts[place])} | {named} |")
+    page = f"nothing of ours: see [{dialect.title}](../dialects/{dialect.name}.md)"
+    lines += [f"| {place[0]} | `{place[1]}` | {cell(text)} | {page} |" for place, text in own if place not in groups]
+    return lines
+
+
+def kinds_above(kind: type) -> set[type]:
+    return {one for one in kind.__mro__[1:] if issubclass(one, errors.FlowtallyError)} - {errors.FlowtallyError}
+
+
+def _answered(reply: Reply) -> tuple[tuple[int, str], str]:
+    """Status and code of an answer of a dialect, and its text."""
+    told = msgspec.json.decode(reply.content)
+    told = told.get("error", told)
+    text = told.get("msg") or told.get("message")
+    return (reply.status, str(told.get("code", text))), text
 
 
 def _tree_of(kind: type[Exception]) -> list[str]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ from flowtally.cli.app import app
 from flowtally.cli.codes import EXIT_CODES, OF_LOGS, OWN, code_of, of_the_installation, told
 from flowtally.core import counters, errors
 from flowtally.protocol.receipt_codes import OF_READINGS, RECEIPT_CODES
+from flowtally.vendors import VENDORS
+from flowtally.vendors.base import Dialect
 from flowtally.web.operation import OPERATIONS
 
 ROOT = Path(__file__).parent.parent
@@ -202,6 +205,22 @@ def test_everything_that_the_agent_says_is_in_its_page() -> None:
     said |= first_texts("over", "once", "trouble", at=1, under="agents") | first_texts("over", at=2, under="agents")
     assert len(said) > 35
     assert {one for one in said if re.fullmatch(r"[a-z_]+", one) and f"`{one}`" not in page} == set()
+
+
+def test_every_code_that_a_dialect_alone_has_is_in_its_page() -> None:
+    own = re.findall(r"^\| \d+ \| `([^`]+)` .* see \[\w+\]\(\.\./(dialects/\w+\.md)\) \|$", PAGE, re.MULTILINE)
+    assert len(own) > 5
+    for code, page in own:
+        assert code in (ROOT / "docs" / page).read_text(), (code, page)
+
+
+@pytest.mark.parametrize("dialect", VENDORS, ids=lambda one: one.name)
+def test_every_code_that_a_dialect_declares_is_on_the_page(dialect: Dialect) -> None:
+    part = PAGE.split(f"### {dialect.title}\n")[1].split("\n#")[0]
+    for fault in dialect.faults:
+        told = msgspec.json.decode(fault.reply.content)
+        told = told.get("error", told)
+        assert f"| {fault.reply.status} | `{told.get('code', told.get('message'))}` |" in part, fault
 
 
 def test_the_page_is_made_of_these() -> None:
