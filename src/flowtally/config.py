@@ -1,7 +1,8 @@
 """Every setting, with its meaning: read once from the environment and the command line, then handed down.
 
 Owns names, defaults and bounds. `FLOWTALLY_<NAME>` sets the field `<name>`; an argument wins over the environment.
-Nothing else in flowtally reads the environment. The documentation of settings is generated from `settings()`.
+A server knows its environment from here alone; the command line and the agent have a few variables of their own. The
+documentation of settings is generated from `settings()`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One server process: builds stores, ingest and doors in order, serves them, and closes them in the reverse order.
 
 Owns the process: the listening socket, the signals, who stands on what. How a start goes is in `start`.
-One process serves an installation; `import chdb` happens only here (behind `usage.open`), because after it a forked
-child would hang. Imported by nothing but `cli`.
+One process serves an installation. The engine of usage is imported when a start opens it (`usage.open`) and not before,
+because after a mere import of it a forked child hangs. Imported by nothing but `cli`.
 """
 
 from __future__ import annotations
