@@ -27,6 +27,7 @@ from flowtally.api.reference import codes
 from flowtally.care.codes import COMPARISONS
 from flowtally.cli.app import app
 from flowtally.cli.codes import EXIT_CODES, OF_LOGS, OWN, code_of, of_the_installation, told
+from flowtally.client import errors as client_errors
 from flowtally.core import counters, errors
 from flowtally.protocol.receipt_codes import OF_READINGS, RECEIPT_CODES
 from flowtally.vendors import VENDORS
@@ -302,3 +303,19 @@ def test_the_tree_is_drawn_as_the_classes_form_it() -> None:
     depths = [len(re.match(r"[│├└─ ]*", line)[0]) // 4 for line in drawn]  # type: ignore[index]
     assert all(below - above <= 1 for above, below in pairwise(depths))
     assert advice.__doc__
+
+
+def test_the_tree_of_the_client_names_its_errors_where_they_stand() -> None:
+    drawn: list[tuple[int, str]] = []
+    for line in (client_errors.__doc__ or "").splitlines():
+        if found := re.match(r"([│├└─ ]*)(\w+)(  |$)", line):
+            drawn.append((len(found[1]) // 4, found[2]))
+    roots = [errors.FlowtallyError, client_errors.SendingError]
+    assert drawn == [one for root in roots for one in depths_of(root)]
+
+
+def depths_of(kind: type[Exception], depth: int = 0) -> Iterator[tuple[int, str]]:
+    yield depth, kind.__name__
+    for one in kind.__subclasses__():
+        if one.__module__ == client_errors.__name__:
+            yield from depths_of(one, depth + 1)
