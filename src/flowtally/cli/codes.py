@@ -91,7 +91,8 @@ def of_the_installation() -> Iterator[type[Exception]]:
 def _below(kind: type[Exception]) -> Iterator[type[Exception]]:
     yield kind
     for one in kind.__subclasses__():
-        yield from _below(one)
+        if one.__module__ == errors.__name__:
+            yield from _below(one)
 
 
 def code_of(kind: type[Exception]) -> str:
