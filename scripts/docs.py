@@ -13,16 +13,16 @@ from typing import Any, get_args
 
 import msgspec
 
-from flowtally.advice import Advice, advice_of
 from flowtally.agents.reasons import REASONS
 from flowtally.api import application  # noqa: F401  importing it declares the operations
 from flowtally.api.reference import codes
 from flowtally.care.codes import COMPARISONS
 from flowtally.cli.app import helps
-from flowtally.cli.codes import EXIT_CODES, OF_LOGS, OWN, code_of, of_the_installation
+from flowtally.cli.codes import EXIT_CODES, OF_COMMANDS, OF_LOGS, OWN, code_of, of_the_installation
 from flowtally.cli.codes import told as told_by
 from flowtally.config import Setting, settings
 from flowtally.core import errors
+from flowtally.core.advice import Advice, advice_of
 from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect
@@ -143,7 +143,7 @@ def errors_page() -> str:
         lines += _codes_of(dialect)
     lines += ["", "## The command line", "", "An error is one line: what is wrong, a code, and often what to do."]
     lines += ["A code of the server is in [the tree](#the-tree). These come from the command itself.", ""]
-    lines += [*_told(OWN), "", "### Imports", "", *_told(told_by(OF_LOGS))]
+    lines += [*_told({**OWN, **told_by(OF_COMMANDS)}), "", "### Imports", "", *_told(told_by(OF_LOGS))]
     lines += ["", "### Data that is not as it was left", ""]
     lines += ["A start, a restore or a command on the files themselves ends so. Nothing is served then.", ""]
     lines += ["```text", *_tree_of(errors.ConfigError), *_tree_of(errors.Damage), "```", ""]

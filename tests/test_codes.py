@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 import flowtally
-from flowtally import advice, config
-from flowtally.advice import Advice, advice_of
+from flowtally import config
 from flowtally.agents.reasons import REASONS, Reason
 from flowtally.api import application  # noqa: F401  importing it declares the operations
 from flowtally.api.reference import codes
 from flowtally.care.codes import COMPARISONS
 from flowtally.cli.app import app
-from flowtally.cli.codes import EXIT_CODES, OF_LOGS, OWN, code_of, of_the_installation, told
+from flowtally.cli.codes import EXIT_CODES, OF_COMMANDS, OF_LOGS, OWN, code_of, of_the_installation, told
 from flowtally.client import errors as client_errors
 from flowtally.core import counters, errors
+from flowtally.core.advice import Advice, advice_of
 from flowtally.protocol.receipt_codes import OF_READINGS, RECEIPT_CODES
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect
@@ -40,7 +40,7 @@ PAGE = (ROOT / "docs/reference/errors.md").read_text()
 OF_CLASSES: Mapping[str, Advice] = {
     **{kind.code: advice_of(kind) for _, kind in codes.tree()},
     **told(tuple(of_the_installation())),
-    **told(OF_LOGS),
+    **told(OF_LOGS + OF_COMMANDS),
 }
 OF_LISTS: Mapping[str, Advice] = {
     **{f"receipt {code}": one for code, one in RECEIPT_CODES.items()},
@@ -85,7 +85,7 @@ def test_each_code_has_a_meaning_a_usual_cause_and_what_to_do(code: str) -> None
 
 
 def test_a_docstring_of_an_error_has_these_three_parts_and_no_other() -> None:
-    kinds = (*(kind for _, kind in codes.tree()), *of_the_installation(), *OF_LOGS)
+    kinds = (*(kind for _, kind in codes.tree()), *of_the_installation(), *OF_LOGS, *OF_COMMANDS)
     for kind in kinds:
         paragraphs = re.split(r"\n\s*\n", (kind.__dict__.get("__doc__") or "").strip())
         assert [one.split(maxsplit=1)[0] for one in paragraphs[1:]] == ["Cause:", "Do:"], kind
@@ -302,7 +302,6 @@ def test_the_tree_is_drawn_as_the_classes_form_it() -> None:
     assert names == [kind.__name__ for _, kind in codes.tree()]
     depths = [len(re.match(r"[│├└─ ]*", line)[0]) // 4 for line in drawn]  # type: ignore[index]
     assert all(below - above <= 1 for above, below in pairwise(depths))
-    assert advice.__doc__
 
 
 def test_the_tree_of_the_client_names_its_errors_where_they_stand() -> None:

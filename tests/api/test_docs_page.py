@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Client, Clock
 
-from flowtally.advice import advice_of
 from flowtally.api.reference import codes
 from flowtally.api.reference.curl import BESIDE, TOKEN, URL, curl
 from flowtally.api.reference.html import Html, prose, sentence, tag
@@ -23,6 +22,7 @@ from flowtally.api.reference.page import render
 from flowtally.api.reference.schemas import kind, limits, members
 from flowtally.api.reference.serving import takes_gzip
 from flowtally.core import errors
+from flowtally.core.advice import advice_of
 from flowtally.vendors import VENDORS
 
 VOID: Final = {"meta", "link", "br"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from flowtally.advice import Advice
+from flowtally.core.advice import Advice
 
 Reason = Literal["too_long", "cut", "not_this_format", "ambiguous", "bad_time", "bad_size", "no_match", "no_account"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.advice import Advice
+from flowtally.core.advice import Advice
 
 _RESTORE: Final = "restore a backup: `docs/operations.md` says how"
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from flowtally.advice import Advice, advice_of
 from flowtally.agents.accounts import NoSuchAccount
 from flowtally.agents.overlap import AlreadyCounted
 from flowtally.agents.position import CannotResume
 from flowtally.agents.reader import LogChanged
 from flowtally.agents.sending import NothingStored
 from flowtally.agents.unpack import LogDamaged, NotALog
+from flowtally.cli.installed import ServerNotInstalled
 from flowtally.cli.once import AlreadyThere
 from flowtally.core import errors
+from flowtally.core.advice import Advice, advice_of
 
 EXIT_CODES: Final[Mapping[int, Advice]] = {
     0: Advice("done"),
@@ -78,8 +79,8 @@ OF_LOGS: Final[tuple[type[Exception], ...]] = (
     LogDamaged,
     NotALog,
     NothingStored,
-    AlreadyThere,
 )
+OF_COMMANDS: Final[tuple[type[Exception], ...]] = (AlreadyThere, ServerNotInstalled)
 
 
 def of_the_installation() -> Iterator[type[Exception]]:

@@ -20,7 +20,12 @@ SERVER: Final = (
 
 
 class ServerNotInstalled(Exception):
-    """A command that is the server, or works on its files, where its libraries are missing. Install them."""
+    """This command is the server, or works on its files, and libraries that it needs are not installed.
+
+    Cause: flowtally was installed without its server, which is what a machine needs that only asks one or sends to one.
+
+    Do: Run the command that the line names: it installs the libraries.
+    """
 
     def __init__(self, missing: list[str]) -> None:
         all_of_it = len(missing) == len(SERVER)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from flowtally.advice import Advice
+from flowtally.core.advice import Advice
 
 OF_EVENTS: Final[Mapping[str, Advice]] = {
     "invalid_event": Advice(

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from flowtally.advice import Advice, advice_of
 from flowtally.api.reference.html import NOTHING, Html, Links, prose, sentence, tag
 from flowtally.core import errors
+from flowtally.core.advice import Advice, advice_of
 from flowtally.protocol.receipt_codes import OF_CORRECTIONS, OF_EVENTS, OF_READINGS
 
 Error = type[errors.FlowtallyError]
