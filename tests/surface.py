@@ -1,6 +1,6 @@
-"""What others rely on, as lines of text: routes with their parameters and members, codes, settings, metrics, rights,
-commands with their options, the agent's configuration, log formats, names of the client. docs/stability.md promises
-it; tests/test_stability.py compares.
+"""What others rely on, as lines of text: routes with their parameters and members, codes of errors and receipts,
+settings, metrics, rights, commands with their options, the agent's configuration, log formats, names of the client.
+docs/stability.md promises it; tests/test_stability.py compares.
 
 `python -m tests.surface` prints it, for `tests/fixtures/surface/` when a version is released.
 """
@@ -19,9 +19,11 @@ from flowtally.agents.follow.agent import KINDS
 from flowtally.agents.formats import KNOWN
 from flowtally.agents.watch import metrics
 from flowtally.api.reference import codes
-from flowtally.cli.app import EXIT_CODES, app
+from flowtally.cli.app import app
+from flowtally.cli.codes import EXIT_CODES
 from flowtally.config import settings
 from flowtally.core.rights import Right, scopes_with
+from flowtally.protocol.receipt_codes import RECEIPT_CODES
 from flowtally.vendors import VENDORS
 from flowtally.web.metrics import listed
 from flowtally.web.openapi import describe
@@ -37,6 +39,7 @@ def surface() -> Iterator[str]:
         yield from (f"setting {one.variable}" for one in settings(dialect.settings, dialect.name))
     yield from (f"setting {one.variable}" for one in settings())
     yield from (f"code {error.code} {error.status}" for _, error in codes.tree())
+    yield from (f"receipt {code}" for code in RECEIPT_CODES)
     for name, kind, labels, _ in listed():
         yield f"metric {name} {kind}"
         yield from (f"metric {name} has {label}" for label in filter(None, labels.split(", ")))
