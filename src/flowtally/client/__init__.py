@@ -15,10 +15,10 @@ from flowtally.client.errors import (
     Undelivered,
     Unreachable,
 )
+from flowtally.client.event_maker import Use
 from flowtally.client.meter import Meter
 from flowtally.client.numbered import AsyncNumberedSource, NumberedSource
 from flowtally.client.outbox import Counts, Limits
-from flowtally.client.pen import Use
 from flowtally.client.sync import Client
 
 __all__ = [

@@ -20,9 +20,9 @@ from typing import Final, Unpack
 
 from flowtally.client.asynchronous import AsyncClient
 from flowtally.client.errors import ApiError, MeterClosed
+from flowtally.client.event_maker import Use
 from flowtally.client.metering import Metering, OnReceipt, checked
 from flowtally.client.outbox import Batch, Limits
-from flowtally.client.pen import Use
 from flowtally.protocol import EventsAnswer
 
 _END_S: Final = 1.0  # for a request that was cut off to close its connection

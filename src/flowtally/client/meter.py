@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import Final, Unpack
 
 from flowtally.client.errors import ApiError, MeterClosed
+from flowtally.client.event_maker import Use
 from flowtally.client.metering import Metering, OnReceipt, checked
 from flowtally.client.outbox import Batch, Counts, Limits
-from flowtally.client.pen import Use
 from flowtally.client.sync import Client
 from flowtally.protocol import EventsAnswer
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from flowtally.client.errors import ApiError, BufferFull, Undelivered
+from flowtally.client.event_maker import EventMaker, Use, read_line
 from flowtally.client.outbox import Batch, Counts, Limits, Outbox
-from flowtally.client.pen import Pen, Use, read_line
 from flowtally.client.spool import Spool
 from flowtally.protocol import EventsAnswer, PlainEvent, Receipt
 
@@ -26,7 +26,7 @@ class Metering:
     def __init__(
         self, source: str, limits: Limits | None, spool: str | Path | None, on_receipt: OnReceipt | None
     ) -> None:
-        self._pen = Pen(source)
+        self._maker = EventMaker(source)
         self._limits = limits or Limits()
         self._outbox = Outbox(self._limits)
         self._on_receipt = on_receipt
@@ -40,7 +40,7 @@ class Metering:
 
     @property
     def source(self) -> str:
-        return self._pen.source
+        return self._maker.source
 
     @property
     def counts(self) -> Counts:
@@ -52,8 +52,8 @@ class Metering:
         return self._trouble
 
     def _written(self, use: Use) -> tuple[str, bytes]:
-        event = self._pen.event(use)
-        return event.id, self._pen.line(event)
+        event = self._maker.event(use)
+        return event.id, self._maker.line(event)
 
     def _full(self) -> BufferFull:
         counts = self._outbox.counts

@@ -14,7 +14,7 @@ from flowtally.client import calls
 from flowtally.client.asynchronous import AsyncClient
 from flowtally.client.call import Call
 from flowtally.client.errors import ApiError, InDoubt, TwoWriters
-from flowtally.client.pen import Pen, Use
+from flowtally.client.event_maker import EventMaker, Use
 from flowtally.client.sync import Client
 from flowtally.protocol import MAX_EVENTS, EventsAnswer, PlainEvent, SourceAnswer
 
@@ -25,7 +25,7 @@ class Numbering:
     """What both numbered sources know: where the server stands, and the batch that has no answer yet."""
 
     def __init__(self, source: str) -> None:
-        self._pen = Pen(source)
+        self._maker = EventMaker(source)
         self.mark = 0
         self.position: str | None = None
         self.pending: list[PlainEvent] = []
@@ -33,7 +33,7 @@ class Numbering:
 
     @property
     def source(self) -> str:
-        return self._pen.source
+        return self._maker.source
 
     def _number(self, uses: Iterable[Use], position: str | None) -> None:
         if self.pending:
@@ -46,7 +46,7 @@ class Numbering:
         self.pending = numbered
 
     def _numbered(self, number: int, use: Use) -> PlainEvent:
-        return msgspec.structs.replace(self._pen.event(use, named=False), sequence=number)
+        return msgspec.structs.replace(self._maker.event(use, named=False), sequence=number)
 
     def _begin(self) -> tuple[Call[EventsAnswer], bool]:
         """The request, and whether the server may have heard these numbers from here before."""

@@ -16,7 +16,7 @@ import msgspec
 from flowtally.client import calls
 from flowtally.client.call import Call
 from flowtally.client.errors import ApiError
-from flowtally.client.pen import read_line
+from flowtally.client.event_maker import read_line
 from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS, EventsAnswer, PlainEvent, Receipt
 
 TOO_LARGE: Final = 413

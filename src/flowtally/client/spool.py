@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from flowtally.client.errors import SpoolBusy
+from flowtally.client.event_maker import read_line
 from flowtally.client.outbox import Batch, Limits
-from flowtally.client.pen import read_line
 from flowtally.host.permissions import open_for_owner
 
 _log = logging.getLogger("flowtally.client")

@@ -1,4 +1,4 @@
-"""Pen: writes down what was used as an event that can be sent again for ever: its id and its time are fixed here.
+"""EventMaker: makes of what was used an event that can be sent again for ever: its id and its time are fixed here.
 
 Refuses, at the caller's own line, what the server would refuse for its shape. Runs within a few microseconds.
 """
@@ -39,8 +39,8 @@ class Use(TypedDict, total=False):
 _NAMES: Final = frozenset(Use.__annotations__)
 
 
-class Pen:
-    """Writes for one source."""
+class EventMaker:
+    """Makes the events of one source."""
 
     def __init__(self, source: str) -> None:
         if not 0 < len(source) <= MAX_NAME_CHARS:
