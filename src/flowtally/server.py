@@ -46,7 +46,7 @@ from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
 from flowtally.web.auth import Doorkeeper
-from flowtally.web.capacity.body_budget import BodyRoom
+from flowtally.web.capacity.body_budget import BodyBudget
 from flowtally.web.capacity.crowd import Crowd
 from flowtally.web.capacity.exports import Exports
 from flowtally.web.capacity.guesses import Guesses
@@ -139,7 +139,7 @@ def open_house(
             metrics,
             lanes,
             auth_pool,
-            BodyRoom(config.max_waiting_bytes),
+            BodyBudget(config.max_waiting_bytes),
             care,
             Guesses(steady),
             Moments(usage, ledger, steady, mark.keep),

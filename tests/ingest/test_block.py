@@ -92,7 +92,7 @@ class Book:
         ]
 
     def _sort(self, block: Gathered, world: Any, known: Any) -> Sorted:
-        return Sorter(block, self.sources, self.refusals, world, known, self.fresh, self.holds.room(), 1).sort()
+        return Sorter(block, self.sources, self.refusals, world, known, self.fresh, self.holds.allowance(), 1).sort()
 
     def _recall(self, block: Gathered, submission: Submission, start: int) -> None:
         rows = [start + index for index, one in enumerate(submission.events) if one.sequence is not None]

@@ -9,84 +9,89 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.core.errors import QueueFull
-from flowtally.web.capacity.body_budget import BodyRoom, Hold
+from flowtally.web.capacity.body_budget import BodyBudget, Hold
 
 
 def test_bodies_together_hold_at_most_the_limit() -> None:
-    room = BodyRoom(100)
-    with room.hold() as first, room.hold() as second:
+    budget = BodyBudget(100)
+    with budget.hold() as first, budget.hold() as second:
         first.add(60)
         second.add(40)
         with pytest.raises(QueueFull, match="60 bytes are in work"):
             second.add(1)
-    assert room.held == 0
+    assert budget.held == 0
 
 
 def test_a_body_alone_is_never_without_room() -> None:
-    room = BodyRoom(10)
-    with room.hold() as only:
+    budget = BodyBudget(10)
+    with budget.hold() as only:
         only.add(8)
         only.add(8)
-    assert room.held == 0
+    assert budget.held == 0
 
 
 def test_room_comes_back_when_a_request_fails() -> None:
-    room = BodyRoom(10)
-    with room.hold() as hold:
+    budget = BodyBudget(10)
+    with budget.hold() as hold:
         hold.add(10)
-        with room.hold() as other, pytest.raises(QueueFull):
+        with budget.hold() as other, pytest.raises(QueueFull):
             other.add(1)
-    with room.hold() as next_one:
+    with budget.hold() as next_one:
         next_one.add(10)
 
 
-def test_bodies_of_one_account_leave_half_of_the_room_to_others() -> None:
-    room = BodyRoom(100)
-    with room.hold("acme") as first, room.hold("acme") as second, room.hold("bob") as theirs, room.hold() as ours:
+def test_bodies_of_one_account_leave_half_of_the_budget_to_others() -> None:
+    budget = BodyBudget(100)
+    with (
+        budget.hold("acme") as first,
+        budget.hold("acme") as second,
+        budget.hold("bob") as theirs,
+        budget.hold() as ours,
+    ):
         first.add(40)
         second.add(10)
         with pytest.raises(QueueFull, match="Bodies of the account 'acme' of 40 bytes are in work already; at most 50"):
             second.add(1)
         theirs.add(20)
         ours.add(30)
-    assert (room.held, room.held_of) == (0, {})
+    assert (budget.held, budget.held_of) == (0, {})
 
 
 def test_the_first_body_of_an_account_may_be_larger_than_half_of_the_room() -> None:
-    room = BodyRoom(100)
-    with room.hold("bob") as other, room.hold("acme") as only:
+    budget = BodyBudget(100)
+    with budget.hold("bob") as other, budget.hold("acme") as only:
         other.add(1)
         only.add(99)
-        with pytest.raises(QueueFull), room.hold("acme") as next_one:
+        with pytest.raises(QueueFull), budget.hold("acme") as next_one:
             next_one.add(1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "acme", "bob"]), st.integers(0, 60)), max_size=40))
 def test_whatever_bodies_come_and_end_all_room_comes_back(steps: list[tuple[int, str, int]]) -> None:
-    room = BodyRoom(100)
+    budget = BodyBudget(100)
     open_: dict[int, Hold] = {}
     for number, account, size in steps:
         if number in open_ and size == 0:
             open_.pop(number).end()
             continue
-        hold = open_.setdefault(number, Hold(room, account))
+        hold = open_.setdefault(number, Hold(budget, account))
         with suppress(QueueFull):
             hold.add(size)
-        assert room.held == sum(one.size for one in open_.values())
+        assert budget.held == sum(one.size for one in open_.values())
     for hold in open_.values():
         hold.end()
-    assert (room.held, dict(room.held_of)) == (0, {})
+    assert (budget.held, dict(budget.held_of)) == (0, {})
 
 
 def test_an_answer_is_held_instead_of_its_body_and_never_refused() -> None:
-    room = BodyRoom(100)
-    with room.hold("acme") as hold, room.hold("acme") as next_one, room.hold("bob") as other:
+    budget = BodyBudget(100)
+    with budget.hold("acme") as hold, budget.hold("acme") as next_one, budget.hold("bob") as other:
         hold.add(10)
         hold.become(80)
         with pytest.raises(QueueFull):
             next_one.add(1)
         other.add(20)
         hold.become(2)
-        assert (room.held, room.held_of) == (22, {"acme": 2, "bob": 20})
+        assert (budget.held, budget.held_of) == (22, {"acme": 2, "bob": 20})
         next_one.add(1)
-    assert (room.held, room.held_of) == (0, {})
+    assert (budget.held, budget.held_of) == (0, {})

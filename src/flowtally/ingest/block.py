@@ -28,7 +28,7 @@ from flowtally.core.events import MAX_SEQUENCE, UsageEvent, number_of
 from flowtally.core.texts import is_text
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
 from flowtally.ingest.holding import digest_of, hold
-from flowtally.ingest.holds import Full, Room
+from flowtally.ingest.holds import Allowance, Full
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
 from flowtally.keys.values import Advance, Due, Held, KnownCounter, Number, Refused, Source, SourceKind
@@ -184,7 +184,7 @@ def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: boo
 
 class Sorter:
     """Sorts one block. Built anew for every attempt: `known` may be only a guess the first time. `fresh` are those of
-    the sources that are not there yet; `room` is what may still be held, of which this block takes."""
+    the sources that are not there yet; `allowance` is what may still be held, of which this block takes."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class Sorter:
         world: Reasons,
         known: Mapping[Key, int],
         fresh: Collection[str] = (),
-        room: Room | None = None,
+        allowance: Allowance | None = None,
         now: int = 0,
     ) -> None:
         self._block = block
@@ -204,7 +204,7 @@ class Sorter:
         self._world = world
         self._known = known
         self._fresh = fresh
-        self._room = room
+        self._allowance = allowance
         self._now = now
         self._clean = not block.rows.faults and not world
         self._claimed: dict[Key, int] = {}
@@ -327,7 +327,7 @@ class Sorter:
                 part.refused.append(Refused(source.no, number, id, reason.code, reason.detail))
             elif not submission.atomic:  # of which nothing is kept
                 one = hold(source, number, submission.events[index], int(self._rows.times[row]), reason, self._now)
-                full = None if self._room is None else self._room.take(one)
+                full = None if self._allowance is None else self._allowance.take(one)
                 if full is not None:
                     part.stop = index
                     return full
@@ -336,8 +336,8 @@ class Sorter:
 
     def _take_back(self, part: Part, first: int) -> None:
         """The request stops before anything of the source is stored: nothing of it is kept, and it is not there."""
-        if self._room is not None:
-            self._room.give_back(part.held)
+        if self._allowance is not None:
+            self._allowance.give_back(part.held)
         part.held, part.refused, part.stop = [], [], first
 
     def _overlap(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:

@@ -530,8 +530,8 @@ class Committer:
         return bool(self.sources.fresh) or any(numbered)
 
     def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
-        room, now = (self.holds.room(), self._clock()) if world else (None, 0)
-        return Sorter(block, self.sources, self._keys.refusals, world, known, self.sources.fresh, room, now).sort()
+        allowance, now = (self.holds.allowance(), self._clock()) if world else (None, 0)
+        return Sorter(block, self.sources, self._keys.refusals, world, known, self.sources.fresh, allowance, now).sort()
 
     def _recall(self, block: Gathered) -> None:
         """What is held of the numbers this block sends again; where the content is the same, it is what is held."""

@@ -1,7 +1,7 @@
 """A body without its Content-Encoding, a piece at a time. Pure.
 
 Owns the bounds: bytes made, members, the window a zstd frame may ask for. What is made is told while it is made, so
-that whoever counts the room of bodies can say stop.
+that whoever counts the memory of bodies can say stop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much is held, of which source and account, and whether more may be: in memory, beside the table that has it.
 
-Counts follow what was committed; a block that is being sorted takes from a `Room` of its own, which is forgotten with
-it. Only the committer's thread comes here, or who has the moment between two blocks.
+Counts follow what was committed; a block that is being sorted takes from an `Allowance` of its own, which is forgotten
+with it. Only the committer's thread comes here, or who has the moment between two blocks.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class Holds:
             tally(self.accounts, one.account, sign)
         self.next_time = self._keys.next_held_time() if self.events else None
 
-    def room(self) -> Room:
-        return Room(self)
+    def allowance(self) -> Allowance:
+        return Allowance(self)
 
 
-class Room:
+class Allowance:
     """What may still be held, while one block is sorted."""
 
     def __init__(self, holds: Holds) -> None:
@@ -73,7 +73,7 @@ class Room:
         self._taken: Counter[tuple[str, object]] = Counter()
 
     def take(self, one: Held) -> Full | None:
-        """Room for one more, or why there is none."""
+        """None, and one more is held; or why it may not be."""
         holds, limits, taken = self._holds, self._holds.limits, self._taken
         size = len(one.event)
         for bound, held, limit in (

@@ -75,7 +75,7 @@ class Patience(msgspec.Struct, frozen=True):
 
 async def read_body(request: AnyRequest, limit: int, config: Config, hold: Hold | None = None) -> bytes:
     """The body of somebody known, given up as soon as it is larger than `limit` (413), arrives too slowly (408), or
-    there is no room to `hold` it (503)."""
+    there is no memory to `hold` it (503)."""
     patience = Patience(config.body_idle_s, config.body_total_s, config.body_min_bytes_s)
     return await _read(request, limit, patience, hold)
 

@@ -36,7 +36,7 @@ from flowtally.protocol import (
 )
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
-from flowtally.web.capacity.body_budget import BodyRoom
+from flowtally.web.capacity.body_budget import BodyBudget
 from flowtally.web.capacity.cost import Cost
 from flowtally.web.capacity.crowd import Crowd
 from flowtally.web.capacity.exports import Exports
@@ -152,7 +152,7 @@ class House(msgspec.Struct, frozen=True):
     metrics: Metrics
     lanes: Lanes
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in
-    bodies: BodyRoom
+    bodies: BodyBudget
     care: Care
     guesses: Guesses
     moments: Moments
