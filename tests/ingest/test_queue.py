@@ -126,10 +126,10 @@ def test_a_block_begins_with_a_large_one_or_has_none_behind_others_small_ones(
         assert block
         assert len(block) == 1 or sum(one.count for one in block) <= most
         first = next((index for index, one in enumerate(block) if one.count > LARGE), 0)
-        assert {one.turn for one in block[:first]} <= {block[first].turn}
+        assert {one.queue_key for one in block[:first]} <= {block[first].queue_key}
         taken += block
-    for turn in {one.turn for one in put}:
-        assert [one for one in taken if one.turn == turn] == [one for one in put if one.turn == turn]
+    for key in {one.queue_key for one in put}:
+        assert [one for one in taken if one.queue_key == key] == [one for one in put if one.queue_key == key]
     assert len(taken) == len(put)
 
 

@@ -39,7 +39,7 @@ from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
-from flowtally.ingest.write_turns import Turns
+from flowtally.ingest.write_lock import WriteLock
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused, SourceKind
 from flowtally.ledger.people.names import NOBODY, Name
@@ -108,7 +108,7 @@ class Committer:
         self._place = keys.committed()
         self._next = max(self._place.block, self._place.burnt) + 1
         usage.publish(recovery.last_commit(usage, self._place))
-        self._turns = Turns()
+        self._write_lock = WriteLock()
         self._stopping = threading.Event()
         self._sync = BackgroundSync(CLEAN_EVERY_S)
         self.doubt: Doubt | None = None  # while there is one nothing else is written
@@ -134,7 +134,7 @@ class Committer:
 
     def between_blocks(self, work: Callable[[], T]) -> T:
         """Do this while no block is being written: rows and keys agree. The writer waits meanwhile, so be quick."""
-        with self._turns.between(BETWEEN_WAIT_S):
+        with self._write_lock.between(BETWEEN_WAIT_S):
             if self.doubt is not None:
                 raise Settling("A write is in doubt and is being settled", retry_after_s=5)
             if not self.alive():
@@ -146,10 +146,10 @@ class Committer:
             submissions = self._queue.take(self._block_rows, BLOCK_BYTES)
             if submissions is None:
                 return
-            with self._turns.block():
-                self._turn(submissions)
+            with self._write_lock.block():
+                self._cycle(submissions)
 
-    def _turn(self, submissions: list[Waiting]) -> None:
+    def _cycle(self, submissions: list[Waiting]) -> None:
         if submissions:
             self.commit(submissions)
         if self.standing.should_try():
@@ -500,8 +500,8 @@ class Committer:
         position = {id(one): number for number, one in enumerate(self._taken)}
         first: dict[str, int] = {}
         for one in self._late:
-            first[one.turn] = min(position[id(one)], first.get(one.turn, position[id(one)]))
-        return [one for one in submissions if position[id(one)] < first.get(one.turn, len(position))]
+            first[one.queue_key] = min(position[id(one)], first.get(one.queue_key, position[id(one)]))
+        return [one for one in submissions if position[id(one)] < first.get(one.queue_key, len(position))]
 
     def _strange(self, block: Gathered, sorted_: Sorted) -> set[Name]:
         """Among which are the users this block would make: by far the usual case is that there is none."""

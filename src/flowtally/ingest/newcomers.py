@@ -154,9 +154,9 @@ def overflowing(block: Gathered, stored: Sequence[int], directory: Directory, ne
         submission = block.submissions[index]
         strange = directory.not_remembered(named - seen)
         new = strange if late or not strange else directory.free_names(strange)
-        if submission.turn in turns or not newcomers.has_room(len(new), len(seen)):
+        if submission.queue_key in turns or not newcomers.has_room(len(new), len(seen)):
             late.append(submission)
-            turns.add(submission.turn)
+            turns.add(submission.queue_key)
         else:
             seen |= new
     return late

@@ -53,7 +53,7 @@ class WaitingQueue:
             if not self._open:
                 raise Unavailable("The server is stopping", retry_after_s=5)
             self._check("", self.events, self.bytes, submission)
-            whose, account = submission.turn, submission.account
+            whose, account = submission.queue_key, submission.account
             if account:
                 self._check(
                     f" of the account {account!r}", self._events_of[whose], self._bytes_of[whose], submission, 2
@@ -69,7 +69,7 @@ class WaitingQueue:
             raise QueueFull(f"{events} events{whose} wait already; at most {most}", retry_after_s=1)
 
     def _add(self, submission: Waiting, sign: int) -> None:
-        events, size, whose = sign * submission.count, sign * submission.size, submission.turn
+        events, size, whose = sign * submission.count, sign * submission.size, submission.queue_key
         self._count += sign
         self.events += events
         self.bytes += size
@@ -119,7 +119,7 @@ class WaitingQueue:
         with self._changed:
             first: dict[str, deque[Waiting]] = {}
             for one in submissions:
-                first.setdefault(one.turn, deque()).append(one)
+                first.setdefault(one.queue_key, deque()).append(one)
                 self._add(one, 1)
             for whose, own in first.items():
                 own.extend(self._waiting.pop(whose, ()))
@@ -165,7 +165,7 @@ def _would_keep(one: Waiting, taken: Sequence[Waiting]) -> bool:
     ones are written together, which costs less; and this one is the first of the next block, so it waits for one."""
     if one.count <= LARGE or any(before.count > LARGE for before in taken):
         return False
-    return any(before.turn != one.turn for before in taken)
+    return any(before.queue_key != one.queue_key for before in taken)
 
 
 def _resolve(pairs: list[tuple[Future[Any], Answer]]) -> None:

@@ -1,7 +1,7 @@
 """What waits for the committer, and what it answers.
 
 A submission is one request: it is committed in one block or not at all, and answered exactly once. `account` is whose
-alone it is, `turn` whose turn it takes in the queue.
+alone it is, `queue_key` whose turn it takes in the queue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _OfWriter:
         return self.writer.account
 
     @property
-    def turn(self) -> str:
+    def queue_key(self) -> str:
         return self.writer.account or self.writer.sender
 
 
@@ -112,7 +112,7 @@ class Sweeping(msgspec.Struct, gc=True, eq=False):
 
     alone: ClassVar[bool] = True
     account: ClassVar[str | None] = None
-    turn: ClassVar[str] = ""  # nobody's: no account and no sender is called so
+    queue_key: ClassVar[str] = ""  # nobody's: no account and no sender is called so
     where: HeldWhere
     after: Number
     drop: Reason | None = None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from flowtally.core.errors import Unavailable
 
 
-class Turns:
+class WriteLock:
     """One committer, any number of others; those go one after the other."""
 
     def __init__(self) -> None:

@@ -9,17 +9,17 @@ import pytest
 from tests.ingest.conftest import House, named
 
 from flowtally.core.errors import Settling, Unavailable
-from flowtally.ingest.write_turns import Turns
+from flowtally.ingest.write_lock import WriteLock
 
 
 def test_who_asks_comes_next_however_busy_the_writer_is() -> None:
-    turns, done = Turns(), threading.Event()
+    lock, done = WriteLock(), threading.Event()
     blocks = 0
 
     def write() -> None:
         nonlocal blocks
         while not done.is_set():
-            with turns.block():
+            with lock.block():
                 time.sleep(0.002)
                 blocks += 1
 
@@ -28,7 +28,7 @@ def test_who_asks_comes_next_however_busy_the_writer_is() -> None:
     try:
         for _ in range(50):
             asked = blocks
-            with turns.between(5):
+            with lock.between(5):
                 before = blocks
                 assert before - asked <= 1
                 time.sleep(0.003)
@@ -39,19 +39,19 @@ def test_who_asks_comes_next_however_busy_the_writer_is() -> None:
 
 
 def test_a_block_that_takes_too_long_is_not_waited_for_and_the_writer_goes_on() -> None:
-    turns = Turns()
-    with turns.block(), pytest.raises(Unavailable, match=r"more than 0\.01 s"), turns.between(0.01):
+    lock = WriteLock()
+    with lock.block(), pytest.raises(Unavailable, match=r"more than 0\.01 s"), lock.between(0.01):
         pass
-    with turns.block():
+    with lock.block():
         pass
 
 
 def test_two_who_ask_go_one_after_the_other() -> None:
-    turns, inside = Turns(), 0
+    lock, inside = WriteLock(), 0
 
     def ask() -> None:
         nonlocal inside
-        with turns.between(5):
+        with lock.between(5):
             inside += 1
             assert inside == 1
             time.sleep(0.005)
@@ -62,7 +62,7 @@ def test_two_who_ask_go_one_after_the_other() -> None:
         one.start()
     for one in asking:
         one.join()
-    with turns.block():
+    with lock.block():
         assert inside == 0
 
 
