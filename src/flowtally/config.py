@@ -20,6 +20,7 @@ from msgspec import Meta
 from flowtally.core.choices import choice, choices_of, listed
 from flowtally.core.errors import ConfigError
 from flowtally.core.reasons import in_words
+from flowtally.core.words import ForwardedHeader
 from flowtally.protocol import MAX_BODY_BYTES
 
 PREFIX: Final = "FLOWTALLY_"
@@ -415,7 +416,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = ""
     forwarded_header: Annotated[
-        Literal["x-forwarded-for", "forwarded"],
+        ForwardedHeader,
         choice(
             "The header in which trusted proxies name the caller's address. The other one is never read.",
             {"x-forwarded-for": "one address after the other, as most proxies write", "forwarded": "as in RFC 7239"},

@@ -18,10 +18,11 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 
 from flowtally.answers import export
-from flowtally.answers.export import SCHEMA, Format, plan_export, write_export
+from flowtally.answers.export import SCHEMA, plan_export, write_export
 from flowtally.answers.statement import Question, make_statement
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, MissingRows, UnknownAccount
+from flowtally.core.words import ExportFormat
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, users
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -44,7 +45,7 @@ def clickhouse(database_url: str) -> Iterator[ClickHouseStore]:  # noqa: F811
 def written(
     ledger: Ledger,
     usage: UsageStore,
-    form: Format,
+    form: ExportFormat,
     account: str = "acme",
     start: str | None = None,
     end: str | None = None,
@@ -54,7 +55,7 @@ def written(
     return b"".join(write_export(planned, usage, ledger, form))
 
 
-def rows_of(file: bytes, form: Format) -> list[dict[str, Any]]:
+def rows_of(file: bytes, form: ExportFormat) -> list[dict[str, Any]]:
     if form == "parquet":
         return list(pq.read_table(io.BytesIO(file)).to_pylist())
     return list(csv.DictReader(io.StringIO(file.decode(), newline="")))
@@ -93,7 +94,7 @@ def test_a_row_says_all_that_is_known_of_an_event(acme_ledger: Ledger, usage: Me
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
-def test_nothing_is_a_file_too(acme_ledger: Ledger, usage: MemoryStore, form: Format) -> None:
+def test_nothing_is_a_file_too(acme_ledger: Ledger, usage: MemoryStore, form: ExportFormat) -> None:
     file = written(acme_ledger, usage, form)
     assert rows_of(file, form) == []
     names = pq.read_schema(io.BytesIO(file)).names if form == "parquet" else file.decode().strip().split(",")
@@ -155,7 +156,7 @@ blocks = st.lists(st.lists(a_row, min_size=1, max_size=6), min_size=1, max_size=
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blocks=blocks, size=st.integers(1, 5))
 def test_the_sums_over_the_file_are_the_usage_exactly(
-    app_ledger: Ledger, clickhouse: ClickHouseStore, form: Format, blocks: list[Any], size: int
+    app_ledger: Ledger, clickhouse: ClickHouseStore, form: ExportFormat, blocks: list[Any], size: int
 ) -> None:
     account = f"a{next(_names)}-{form}"
     with app_ledger.begin() as tx:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from flowtally import protocol
 from flowtally.core.edges import (
     RECENT,
-    Bucket,
     begin_of_recent,
     bucket_of,
     calendar_edges,
@@ -31,6 +30,7 @@ from flowtally.core.edges import (
     window_of,
 )
 from flowtally.core.errors import BadRange, UnknownZone
+from flowtally.core.words import Bucket
 
 HOUR = 3_600_000
 law = settings(deadline=None)  # the machine may be busy

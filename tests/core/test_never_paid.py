@@ -14,9 +14,10 @@ from tests.core.test_burndown import Purse, balance_of, purses
 from flowtally.answers.account_balance import make_balance
 from flowtally.answers.explain import make_explanation
 from flowtally.answers.user_balance import make_user_balance
-from flowtally.core.burndown import Grant, Overage
+from flowtally.core.burndown import Grant
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.never_paid import Beginning, Part, find
+from flowtally.core.words import Overage
 from flowtally.funding import user_funds
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, managed

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowtally.core.errors import Conflict, NotCovered, NotFound, UnknownAccount, Unprocessable, VoucherEnded
+from flowtally.core.words import AccountStatus
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
@@ -121,7 +122,7 @@ def test_only_active_accounts_redeem_and_an_unknown_code_says_nothing(books: Led
             assert "f" * 64 not in unknown.value.detail
         with pytest.raises(UnknownAccount):
             vouchers.redeem_voucher(tx, "nobody", code(1).digest, now=9)
-        statuses: tuple[accounts.Status, ...] = ("suspended", "closed")
+        statuses: tuple[AccountStatus, ...] = ("suspended", "closed")
         for status in statuses:
             accounts.change_account(tx, "beta", status=status, now=9)
             with pytest.raises(Conflict, match=status):

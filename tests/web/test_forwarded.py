@@ -16,13 +16,14 @@ from tests.conftest import Client
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
-from flowtally.web.forwarded import Header, address_of, caller_of
+from flowtally.core.words import ForwardedHeader
+from flowtally.web.forwarded import address_of, caller_of
 
 TRUSTED = load_config({}, trusted_proxies="10.0.0.0/8, 127.0.0.1, ::1, 2001:db8:a::/48").proxies
-XFF: Header = "x-forwarded-for"
+XFF: ForwardedHeader = "x-forwarded-for"
 
 
-def caller(peer: str, *said: str, header: Header = XFF, trusted: Any = TRUSTED) -> str:
+def caller(peer: str, *said: str, header: ForwardedHeader = XFF, trusted: Any = TRUSTED) -> str:
     return caller_of(peer, [(header.encode(), one.encode("latin-1")) for one in said], trusted, header)
 
 
@@ -85,7 +86,7 @@ def test_only_the_header_that_is_set_is_read() -> None:
 
 
 @given(st.text(st.characters(max_codepoint=255)), st.sampled_from(["x-forwarded-for", "forwarded"]))
-def test_nothing_a_stranger_writes_gives_him_another_address(said: str, header: Header) -> None:
+def test_nothing_a_stranger_writes_gives_him_another_address(said: str, header: ForwardedHeader) -> None:
     assert caller("203.0.113.9", said, header=header) == "203.0.113.9"
     ours = "203.0.113.9" if header == "x-forwarded-for" else "for=203.0.113.9"
     through = caller("10.0.0.1", said, ours, header=header)  # as a proxy adds it

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import structs
@@ -26,6 +26,7 @@ from flowtally.answers.moment import Moment, show_moment
 from flowtally.core import burndown, never_paid
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.never_paid import Beginning
+from flowtally.core.words import Overage, Unit
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people import accounts, managed
@@ -37,7 +38,6 @@ from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalanc
 from flowtally.usage.store import Rows, Sums
 from flowtally.usage.values import Sum, Where
 
-Unit = Literal["bytes", "requests"]
 Oldest = Callable[[tuple[str, ...], int], int | None]  # of these products, before an instant
 
 
@@ -47,7 +47,7 @@ class Purses(msgspec.Struct, frozen=True):
     grants: Mapping[str, list[burndown.Grant]]
     draws: Mapping[str, list[burndown.Draw]]
     beginning: Beginning
-    overage: burndown.Overage
+    overage: Overage
 
     def plans(self, at: int) -> dict[str, list[int]]:
         """Where the use of each pool must be cut."""

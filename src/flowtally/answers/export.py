@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -25,6 +25,7 @@ from flowtally.answers.statement import harmless
 from flowtally.core.edges import load_zone, parse_bound, parse_instant
 from flowtally.core.errors import BadRange, MissingRows
 from flowtally.core.events import METERED
+from flowtally.core.words import ExportFormat
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
@@ -60,8 +61,6 @@ SCHEMA: Final = pa.schema(
         ("until", _MS),  # of a rolled-up row: all it stands for is dated before; null: it is one entry, dated `time`
     ]
 )
-
-Format = Literal["parquet", "csv"]
 
 
 class ExportUsage(Rows, Commits, Protocol):
@@ -111,7 +110,7 @@ def plan_export(
     return Export(since, until, where, block, usage.extent(since, until, where), known)
 
 
-def write_export(export: Export, usage: Rows, ledger: Ledger, form: Format) -> Iterator[bytes]:
+def write_export(export: Export, usage: Rows, ledger: Ledger, form: ExportFormat) -> Iterator[bytes]:
     """The file, piece by piece. MissingRows where the rows do not add up to what was announced."""
     writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
     written = Extent(0, 0, 0, 0)
@@ -125,7 +124,7 @@ def write_export(export: Export, usage: Rows, ledger: Ledger, form: Format) -> I
     yield writer.end()
 
 
-def write_held(pages: Iterable[Sequence[HeldEvent]], form: Format) -> Iterator[bytes]:
+def write_held(pages: Iterable[Sequence[HeldEvent]], form: ExportFormat) -> Iterator[bytes]:
     """Held events as a file of the same columns, of the kind `held` and no entry each: they count for nothing yet."""
     writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
     for page in pages:

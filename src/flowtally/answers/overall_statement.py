@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -30,18 +30,17 @@ from flowtally.answers.statement import (
 from flowtally.core.edges import calendar_edges, load_zone
 from flowtally.core.errors import BadRequest
 from flowtally.core.events import METERED
+from flowtally.core.words import Bucket, Fill, Unit
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts
 from flowtally.ledger.people.asked import users_anywhere
-from flowtally.protocol import Bucket, OverallUsageAnswer
+from flowtally.protocol import OverallUsageAnswer
 from flowtally.usage.store import Sums
 from flowtally.usage.values import MAX_SUMS, Sum, Where
 
 ALL_DIMENSIONS: Final = ("account", *DIMENSIONS)
 MAX_TOP: Final = 10_000
-
-Measure = Literal["bytes", "requests"]
 
 
 class OverallQuestion(msgspec.Struct, frozen=True):
@@ -59,9 +58,9 @@ class OverallQuestion(msgspec.Struct, frozen=True):
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
     series: str = METERED
-    fill: Literal["zero", "none"] = "zero"
+    fill: Fill = "zero"
     top: int | None = None
-    top_by: Measure = "bytes"
+    top_by: Unit = "bytes"
 
 
 def make_overall_statement(
@@ -126,7 +125,7 @@ def _rows(
     return [marked[index] for index in sorted(range(len(marked)), key=places.__getitem__)], shown
 
 
-def keep_top(sums: Sequence[Sum], top: int, by: Measure) -> tuple[list[Sum], list[Sum], int]:
+def keep_top(sums: Sequence[Sum], top: int, by: Unit) -> tuple[list[Sum], list[Sum], int]:
     """The sums of the `top` groups with the most over all spans (equals: in order of their names), those of all others
     together per span, and how many groups these others are."""
     ranked = ranking(sums, by)
@@ -139,7 +138,7 @@ def keep_top(sums: Sequence[Sum], top: int, by: Measure) -> tuple[list[Sum], lis
     return kept, [others[span] for span in sorted(others)], len(ranked) - len(chosen)
 
 
-def ranking(sums: Sequence[Sum], by: Measure) -> list[tuple[str, ...]]:
+def ranking(sums: Sequence[Sum], by: Unit) -> list[tuple[str, ...]]:
     """The groups, those with the most over all spans first."""
     totals: dict[tuple[str, ...], int] = defaultdict(int)
     for found in sums:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,12 +28,13 @@ from flowtally.core.edges import (
 )
 from flowtally.core.errors import BadRange, BadRequest
 from flowtally.core.events import MAX_LABEL_NAME_BYTES, METERED
+from flowtally.core.words import Bucket, Fill
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.ledger.people.asked import users_of
-from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
+from flowtally.protocol import OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.usage.store import Sums
 from flowtally.usage.values import Sum, Where
 
@@ -63,7 +64,7 @@ class Question(msgspec.Struct, frozen=True):
     products: tuple[str, ...] | None = None
     user_ids: tuple[str, ...] | None = None  # instead of names: these users, whatever they are called
     series: str = METERED
-    fill: Literal["zero", "none"] = "zero"
+    fill: Fill = "zero"
 
 
 def make_statement(tx: Tx, usage: Sums, question: Question, now: int, moment: Moment | None = None) -> UsageAnswer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,7 @@ from flowtally.core.errors import (
     RolledUp,
     SequenceGap,
 )
+from flowtally.core.words import ReceiptsTold
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
 from flowtally.web.bodies import WRITER_ERRORS, read_body
 from flowtally.web.call import Call, Reply
@@ -51,7 +52,7 @@ CLOUD = {
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     atomic: Annotated[bool, Meta(description="Store all events or none: 422 if one is refused or in conflict.")] = False
     receipts: Annotated[
-        Literal["notable", "all"],
+        ReceiptsTold,
         Meta(description="`notable`: receipts of all but the stored events; `all`: of every event."),
     ] = "notable"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from flowtally.answers.export import Format, plan_export, write_export, write_held
+from flowtally.answers.export import plan_export, write_export, write_held
 from flowtally.api.as_of import AsOfText
 from flowtally.core.edges import DateOrInstant
 from flowtally.core.errors import (
@@ -23,6 +23,7 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.core.events import METERED
+from flowtally.core.words import ExportFormat
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.people import accounts
 from flowtally.protocol import HeldEvent, HeldFilter
@@ -33,7 +34,7 @@ from flowtally.web.operation import operation
 
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
-FORMATS: dict[str, Format] = {PARQUET: "parquet", CSV: "csv"}
+FORMATS: dict[str, ExportFormat] = {PARQUET: "parquet", CSV: "csv"}
 ROWS_HEADER = "Flowtally-Rows"
 BLOCK_HEADER = "Flowtally-Block"
 
@@ -58,7 +59,7 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
     ] = METERED
     format: Annotated[
-        Literal["parquet", "csv"] | None,
+        ExportFormat | None,
         Meta(description="The form of the file. Default: by the Accept header, else `parquet`."),
     ] = None
     as_of: AsOfText = None
@@ -106,7 +107,7 @@ def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     return Streaming(write_export(export, usage, ledger, form), media_type, headers)
 
 
-def _held(call: Call, account: str, query: ExportQuery, form: Format) -> Streaming:
+def _held(call: Call, account: str, query: ExportQuery, form: ExportFormat) -> Streaming:
     if (query.start, query.end, query.as_of) != (None, None, None):
         raise BadRequest("held=true takes no from, to or as_of: all that is held now is given", parameter="held")
     accounts.read_account(call.tx, account)

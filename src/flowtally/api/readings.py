@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ from msgspec import Meta
 from flowtally.core.corrections import Quantities
 from flowtally.core.errors import NotFound
 from flowtally.core.readings import Reading
+from flowtally.core.words import ReceiptsTold
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
 from flowtally.web.bodies import WRITER_ERRORS, read_body
@@ -38,7 +39,7 @@ CLOSING = {"source": "nas-1", "closes": "nas-1/", "time": "2026-03-01T12:00:11Z"
 
 class ReadingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipts: Annotated[
-        Literal["all", "notable"],
+        ReceiptsTold,
         Meta(
             description="`all`: a receipt for every reading; `notable`: only for readings that were refused or counted "
             "by a rule beyond the usual one."

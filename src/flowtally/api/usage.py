@@ -28,7 +28,8 @@ from flowtally.core.errors import (
 )
 from flowtally.core.events import METERED
 from flowtally.core.texts import split_names
-from flowtally.protocol import Bucket, OverallUsageAnswer, Totals, UsageAnswer
+from flowtally.core.words import Bucket, Fill, Unit
+from flowtally.protocol import OverallUsageAnswer, Totals, UsageAnswer
 from flowtally.web.call import JSON, Call, Reply
 from flowtally.web.capacity.weights import of_usage
 from flowtally.web.inputs import ANY_TEXT
@@ -106,7 +107,7 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
     ] = METERED
     fill: Annotated[
-        Literal["zero", "none"],
+        Fill,
         Meta(description="`zero`: every span for every group that has a row in the range; `none`: only what was used."),
     ] = "zero"
     as_of: AsOfText = None
@@ -150,7 +151,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    top_by: Annotated[Literal["bytes", "requests"], Meta(description="What `top` counts: bytes or requests.")] = "bytes"
+    top_by: Annotated[Unit, Meta(description="What `top` counts: bytes or requests.")] = "bytes"
 
 
 @operation(

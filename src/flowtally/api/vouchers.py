@@ -24,18 +24,12 @@ from flowtally.core.errors import (
     Unprocessable,
     VoucherEnded,
 )
+from flowtally.core.words import VoucherStatus
 from flowtally.funding import vouchers as issuing
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import codes, vouchers
-from flowtally.protocol import (
-    GrantAnswer,
-    RedemptionRequest,
-    VoucherAnswer,
-    VoucherRequest,
-    VouchersAnswer,
-    VoucherStatus,
-)
+from flowtally.protocol import GrantAnswer, RedemptionRequest, VoucherAnswer, VoucherRequest, VouchersAnswer
 from flowtally.web.call import Call
 from flowtally.web.idempotent import Recall
 from flowtally.web.lists import Cursor, Limit, show_page

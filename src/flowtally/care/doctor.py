@@ -18,16 +18,15 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from flowtally.core.clock import now_ms
+from flowtally.core.words import Verdict
 from flowtally.host.lease import of_data, of_keys
 from flowtally.host.permissions import OTHERS, why_shared
 from flowtally.ledger.snapshot import sqlite_facts
-
-Verdict = Literal["ok", "warn", "fail"]
 
 FSYNCS: Final = 24
 IMPLAUSIBLE_US: Final = 15  # the quickest drives that keep what they confirm need longer than a system call or two

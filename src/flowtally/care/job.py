@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from flowtally.core.errors import Damage, FlowtallyError
+from flowtally.core.words import JobState
 
 R = TypeVar("R")
-State = Literal["never", "running", "done", "failed"]
 
 STOP_S: Final = 60
 
@@ -30,7 +30,7 @@ class Stopped(Exception):
 class Status(msgspec.Struct, Generic[R], frozen=True):
     """How far a job is. `done` of `total` within `step`; `result` once it is done, `detail` once it failed."""
 
-    state: State = "never"
+    state: JobState = "never"
     started_at: int | None = None
     ended_at: int | None = None
     step: str = ""

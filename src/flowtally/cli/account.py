@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,7 @@ from flowtally.cli.failures import FAILED
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.show.output import Json, document, facts, note, table, when
 from flowtally.core.texts import printable
+from flowtally.core.words import AccountStatus, Overage
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 
 commands = typer.Typer(name="account", help="Accounts: create, list, show, change and erase them.", cls=Group)
@@ -54,7 +55,7 @@ def create(
         ),
     ] = None,
     overage: Annotated[
-        Literal["carry", "forgive"],
+        Overage,
         typer.Option(
             "--overage",
             help="What happens to use that no grant pays for. carry: the next grant pays for it. "
@@ -95,7 +96,7 @@ def change(
     name: Annotated[str | None, typer.Option("--name", help="A name for people to read.")] = None,
     timezone: Zone = None,
     status: Annotated[
-        Literal["active", "suspended", "closed"] | None,
+        AccountStatus | None,
         typer.Option(
             "--status",
             help="The new status. It stops no traffic by itself. A closed account takes no more "

@@ -16,7 +16,8 @@ from flowtally.cli.show.output import Json, document, facts, note, printable, sa
 from flowtally.cli.show.steps import Steps
 from flowtally.client import ApiError, Client
 from flowtally.core.units import human_bytes, human_count
-from flowtally.protocol import BackupAnswer, JobState, VerifyAnswer
+from flowtally.core.words import JobState
+from flowtally.protocol import BackupAnswer, VerifyAnswer
 
 VERIFY: Final = """\
 \b

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from flowtally.cli.show.output import AsOf, Json, document, note, plain, printab
 from flowtally.client import Client, calls
 from flowtally.client.call import Call
 from flowtally.core.units import counted, human_bytes
+from flowtally.core.words import ExportFormat
 from flowtally.host.permissions import create_for_owner
 
 EXAMPLES: Final = """\
@@ -40,7 +41,7 @@ def export(
         ),
     ],
     format: Annotated[
-        Literal["parquet", "csv"] | None,
+        ExportFormat | None,
         typer.Option("--format", help="The format of the file. Default: by the ending of its name, else parquet."),
     ] = None,
     start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
@@ -52,7 +53,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write every event and correction of an account to one file. Their sums are exactly its usage."""
-    form: Literal["parquet", "csv"] = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
+    form: ExportFormat = format or ("csv" if out.suffix.lower() == ".csv" else "parquet")
     part = out.with_name(out.name + ".part")
     with ask.client() as client, client.stream(_wanted(client, account, start, end, form, as_of, held)) as download:
         try:
@@ -77,7 +78,7 @@ def _wanted(
     account: str,
     start: str | None,
     end: str | None,
-    format: Literal["parquet", "csv"],
+    format: ExportFormat,
     as_of: str | None,
     held: bool,
 ) -> Call[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -41,6 +41,7 @@ from flowtally.cli.show.progress import Meter, meter
 from flowtally.client import ApiError, Client
 from flowtally.core.errors import ConfigError
 from flowtally.core.units import counted
+from flowtally.core.words import UnknownAccounts
 from flowtally.protocol import MAX_EVENTS
 
 EXAMPLES: Final = """\
@@ -154,7 +155,7 @@ def import_log(
         ),
     ] = False,
     overlap: Annotated[
-        Literal["refuse", "allow"],
+        UnknownAccounts,
         typer.Option(
             "--overlap",
             help="What to do with lines that are stored already, under another source or earlier in this log.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from flowtally.cli import ask
 from flowtally.cli.grouped import Group, example
 from flowtally.cli.show.output import Json, document, facts, table
+from flowtally.core.words import Charge
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
 
 commands = typer.Typer(name="pool", help="Pools: products that the same grants pay for.", cls=Group)
@@ -30,9 +31,7 @@ def list_all(json: Json = False) -> None:
 @commands.command("create", epilog=example("flowtally pool create captcha --charge requests"))
 def create(
     pool: Pool,
-    charge: Annotated[
-        Literal["bytes", "requests", "nothing"], typer.Option("--charge", help="What its grants pay for.")
-    ] = "bytes",
+    charge: Annotated[Charge, typer.Option("--charge", help="What its grants pay for.")] = "bytes",
     json: Json = False,
 ) -> None:
     """Create a pool. What its grants pay for cannot be changed later."""

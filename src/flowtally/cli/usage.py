@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
@@ -20,8 +20,9 @@ from flowtally.client.calls import LABEL
 from flowtally.core.edges import parse_instant
 from flowtally.core.texts import split_names
 from flowtally.core.units import human_count, human_parts
+from flowtally.core.words import Bucket, Fill, Unit
 from flowtally.host.permissions import create_for_owner
-from flowtally.protocol import Bucket, OverallUsageAnswer, UsageAnswer
+from flowtally.protocol import OverallUsageAnswer, UsageAnswer
 
 EXAMPLES: Final = """\
 \b
@@ -77,13 +78,11 @@ def usage(
         int | None,
         typer.Option("--top", help="With --all: show this many of the largest groups, and the others as one."),
     ] = None,
-    top_by: Annotated[
-        Literal["bytes", "requests"], typer.Option("--top-by", help="What makes a group large, for --top.")
-    ] = "bytes",
+    top_by: Annotated[Unit, typer.Option("--top-by", help="What makes a group large, for --top.")] = "bytes",
     user: Annotated[list[str] | None, typer.Option("--user", help="Only this user. Repeatable.")] = None,
     product: Annotated[list[str] | None, typer.Option("--product", help="Only this product. Repeatable.")] = None,
     fill: Annotated[
-        Literal["zero", "none"] | None,
+        Fill | None,
         typer.Option(
             "--fill",
             help="Rows for times without use. zero: a row of zeros. none: no row. Default: zero; none "

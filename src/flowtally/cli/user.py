@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 from msgspec import UNSET
@@ -22,10 +22,10 @@ from flowtally.cli.show.quantities import amount as parse
 from flowtally.cli.usage import names_in, show_usage
 from flowtally.client import Client, UsageQuestion, calls
 from flowtally.core.units import human_bytes, human_count
+from flowtally.core.words import Bucket, LimitWindow, SetUserStatus, Unit
 from flowtally.protocol import (
     AllocationAnswer,
     AllocationRequest,
-    Bucket,
     LimitSetting,
     LimitState,
     ReturnRequest,
@@ -89,16 +89,15 @@ LimitAmount = Annotated[
         help="The most it should use, such as 5GB or a plain number. flowtally counts; it does not stop traffic.",
     ),
 ]
-Unit = Annotated[Literal["bytes", "requests"], typer.Option("--unit", help="What the limit counts.")]
+LimitUnit = Annotated[Unit, typer.Option("--unit", help="What the limit counts.")]
 Window = Annotated[
-    Literal["lifetime", "day", "month"],
+    LimitWindow,
     typer.Option(
         "--window",
         help="The time that the limit is for: all use (lifetime), or each day or month in the account's time zone.",
     ),
 ]
 Product = Annotated[str | None, typer.Option("--product", help="The product that the user is for.")]
-Status = Literal["active", "disabled"]
 Password = Annotated[
     bool,
     typer.Option(
@@ -118,7 +117,7 @@ def create(
     ],
     product: Product = None,
     limit: LimitAmount = None,
-    unit: Unit = "bytes",
+    unit: LimitUnit = "bytes",
     window: Window = "lifetime",
     funded: Annotated[
         bool,
@@ -202,11 +201,11 @@ def change(
     product: Product = None,
     no_product: Annotated[bool, typer.Option("--no-product", help="Take the product away.")] = False,
     limit: LimitAmount = None,
-    unit: Unit = "bytes",
+    unit: LimitUnit = "bytes",
     window: Window = "lifetime",
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Take the limit away.")] = False,
     status: Annotated[
-        Status | None, typer.Option("--status", help="The new status. It stops no traffic by itself.")
+        SetUserStatus | None, typer.Option("--status", help="The new status. It stops no traffic by itself.")
     ] = None,
     password: Password = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="Take the password away.")] = False,

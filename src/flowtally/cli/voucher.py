@@ -17,7 +17,8 @@ from flowtally.cli.show.output import Json, document, facts, say, table, when
 from flowtally.cli.show.quantities import amount as parse
 from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
-from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest, VoucherStatus
+from flowtally.core.words import VoucherStatus
+from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest
 
 commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", cls=Group)
 

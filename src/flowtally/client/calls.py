@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import NoneType
-from typing import Final, Literal, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import msgspec
 
@@ -18,6 +18,7 @@ from flowtally.client.call import Call, Listing, Page, Query, read, segment, wri
 from flowtally.core.corrections import Correction
 from flowtally.core.readings import Reading
 from flowtally.core.texts import as_listed
+from flowtally.core.words import ExportFormat, Fill, Unit
 
 LABEL: Final = "label:"
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
@@ -39,7 +40,7 @@ class UsageQuestion(TypedDict, total=False):
     users: Iterable[str]
     products: Iterable[str]
     series: str
-    fill: Literal["zero", "none"]
+    fill: Fill
     as_of: str | None
 
 
@@ -48,7 +49,7 @@ class OverallUsageQuestion(UsageQuestion, total=False):
 
     accounts: Iterable[str]
     top: int | None
-    top_by: Literal["bytes", "requests"]
+    top_by: Unit
 
 
 # ── usage in
@@ -243,7 +244,7 @@ def export(
     end: str | None = None,
     from_: str | None = None,
     to: str | None = None,
-    format: Literal["parquet", "csv"] = "parquet",
+    format: ExportFormat = "parquet",
     as_of: str | None = None,
     held: bool = False,
 ) -> Call[bytes]:

@@ -24,18 +24,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from flowtally.core.edges import format_instant, merge_edges
 from flowtally.core.errors import BadRange
+from flowtally.core.words import GrantState, Overage, UnpaidFate
 
 BEGINNING: Final = 0  # 1970: nothing older can be stored
-
-Overage = Literal["carry", "forgive"]
-GrantState = Literal["pending", "active", "spent", "expired", "voided"]
-Fate = Literal["open", "before_carry", "forgiven"]
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -75,7 +72,7 @@ class Payment(msgspec.Struct, frozen=True):
 class Shortfall(msgspec.Struct, frozen=True):
     """Use in [start, end), or a draw, that nothing paid, and what became of it."""
 
-    fate: Fate
+    fate: UnpaidFate
     start: int
     end: int
     draw: str | None
@@ -146,7 +143,7 @@ def burn(
     counted = [draw for draw in draws if draw.at <= at and draw.amount > draw.returned]
     leaving = deque(sorted(counted, key=lambda draw: (draw.at, draw.id)))
     for edge, until, used in zip(edges, (*edges[1:], at), (*sums, 0), strict=True):
-        fate: Fate | None = "forgiven" if overage == "forgive" else "before_carry" if edge < carry_from else None
+        fate: UnpaidFate | None = "forgiven" if overage == "forgive" else "before_carry" if edge < carry_from else None
         purse.enter(edge)
         while leaving and leaving[0].at <= edge:
             draw = leaving.popleft()
@@ -194,7 +191,7 @@ class _Purse:
         elif due.amount > 0:
             self._due.append(due)
 
-    def pay(self, edge: int, unpaid: Fate | None) -> None:
+    def pay(self, edge: int, unpaid: UnpaidFate | None) -> None:
         """Pay what is due, the oldest first, from credit, then from the grants; the rest waits, or meets its fate."""
         while self._due and self.credit:
             self.credit -= self._settle(None, edge, self.credit)
@@ -221,7 +218,7 @@ class _Purse:
             self._due.popleft()
         return amount
 
-    def give_up(self, fate: Fate) -> None:
+    def give_up(self, fate: UnpaidFate) -> None:
         """Nothing will pay what is due now."""
         self.shortfalls += (Shortfall(fate, due.start, due.end, due.draw, due.amount) for due in self._due)
         self._due.clear()
@@ -253,7 +250,7 @@ def _balance(purse: _Purse, at: int, used: int, drawn: int) -> Balance:
     unspent: dict[GrantState, int] = {"pending": 0, "active": 0, "spent": 0, "expired": 0, "voided": 0}
     for each in grants:
         unspent[each.state] += each.unspent
-    unpaid: dict[Fate, int] = {"open": 0, "before_carry": 0, "forgiven": 0}
+    unpaid: dict[UnpaidFate, int] = {"open": 0, "before_carry": 0, "forgiven": 0}
     for shortfall in purse.shortfalls:
         unpaid[shortfall.fate] += shortfall.amount
     balance = Balance(

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Meta
 
 from flowtally.core.errors import BadRange, UnknownZone
+from flowtally.core.words import Bucket
 
 # Texts as messages hold them: here for who describes messages, looked at where they are read.
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -36,7 +37,6 @@ DateOrInstant = Annotated[
         extra_json_schema={"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
     ),
 ]
-Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
 
 Cut = Literal["start", "end", "both"]
 

@@ -25,7 +25,6 @@ MAX_POSITION_CHARS: Final = 4096
 MAX_NAME_CHARS: Final = 256  # source, id, account, user, product
 METERED: Final = "metered"  # the series of our own measurements
 
-Kind = Literal["use", "correction", "adjustment"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 MaybeName = Annotated[str, Meta(max_length=MAX_NAME_CHARS)]
 Quantity = Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]

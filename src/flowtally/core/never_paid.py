@@ -8,14 +8,11 @@ stand decide: one that is given later and starts earlier pays for it after all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
-from flowtally.core.burndown import Balance, Grant, Overage, Shortfall
-
-Began = Literal["grant", "account", "user"]
-Why = Literal["no_grant", "not_covered"]
+from flowtally.core.burndown import Balance, Grant, Shortfall
+from flowtally.core.words import Overage, UnpaidSince, UnpaidWhy
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -23,7 +20,7 @@ class Beginning(msgspec.Struct, frozen=True):
     user whose purse it is."""
 
     at: int
-    what: Began
+    what: UnpaidSince
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -33,8 +30,8 @@ class Part(msgspec.Struct, frozen=True):
 
     amount: int
     before: int
-    began: Began
-    why: Why
+    began: UnpaidSince
+    why: UnpaidWhy
     first: int
     grant: str = ""
 

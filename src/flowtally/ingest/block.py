@@ -26,12 +26,13 @@ from flowtally.core.errors import (
 )
 from flowtally.core.events import MAX_SEQUENCE, UsageEvent, number_of
 from flowtally.core.texts import is_text
+from flowtally.core.words import SourceKind
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
 from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Allowance, Full
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
 from flowtally.ingest.submission import CONFLICT, DUPLICATE, REFUSED, STORED, Outcome, Submission
-from flowtally.keys.values import Advance, Due, Held, KnownCounter, Number, Refused, Source, SourceKind
+from flowtally.keys.values import Advance, Due, Held, KnownCounter, Number, Refused, Source
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import Receipt
 

@@ -21,6 +21,7 @@ import structlog
 
 from flowtally.core.clock import dating
 from flowtally.core.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
+from flowtally.core.words import SourceKind
 from flowtally.ingest import admission, correction_plan, recovery, rows
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correction_facts import CorrectionFacts
@@ -41,7 +42,7 @@ from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Su
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.write_lock import WriteLock
 from flowtally.keys.store import Keys
-from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused, SourceKind
+from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused
 from flowtally.ledger.people.names import NOBODY, Name
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 from flowtally.usage.store import UsageStore

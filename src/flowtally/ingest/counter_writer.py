@@ -13,6 +13,7 @@ import structlog
 
 from flowtally.core.errors import FlowtallyError, SourceKindMismatch, SourceNotYours
 from flowtally.core.readings import Reading
+from flowtally.core.words import SourceKind
 from flowtally.ingest import rows, silence
 from flowtally.ingest.block import Sorted
 from flowtally.ingest.counter_rows import Plan, finish
@@ -21,7 +22,7 @@ from flowtally.ingest.directory import Directory
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.submission import Metering
 from flowtally.keys.store import Keys
-from flowtally.keys.values import KnownCounter, SourceKind
+from flowtally.keys.values import KnownCounter
 from flowtally.protocol import ReadingsAnswer
 
 log = structlog.get_logger(__name__)

@@ -14,10 +14,11 @@ import structlog
 
 from flowtally.core.errors import BrokenParts, DetachedParts, DoubleCounted, KeysBroken, MissingRows
 from flowtally.core.refusal import refusing
+from flowtally.core.words import SourceKind
 from flowtally.keys import counter_states
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
-from flowtally.keys.values import Advance, Committed, KnownCounter, Moved, Number, Refused, Source, SourceKind
+from flowtally.keys.values import Advance, Committed, KnownCounter, Moved, Number, Refused, Source
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.traffic import periods
 from flowtally.usage.store import Blocks, Claims, Commits, Wholeness

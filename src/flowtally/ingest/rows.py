@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flowtally.core.events import METERED, Kind
+from flowtally.core.events import METERED
+from flowtally.core.words import EntryKind
 from flowtally.ingest.admission import Times
 from flowtally.ingest.columns import Columns
 from flowtally.keys.values import Advance
@@ -56,7 +57,7 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes_up: int
     bytes_down: int
     requests: int
-    kind: Kind
+    kind: EntryKind
     series: str = METERED
     status: int = 0
     labels: Mapping[str, str] = {}

@@ -14,11 +14,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from flowtally.core.errors import NotFound
+from flowtally.core.words import SourceKind
 from flowtally.ingest.admission import Writer
 from flowtally.ingest.block import check_reserved, check_source
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.keys.store import Keys
-from flowtally.keys.values import Advance, Source, SourceKind
+from flowtally.keys.values import Advance, Source
 
 REMEMBERED: Final = 50_000
 SLICE: Final = 1_000  # names that are looked up at a time where a request has many

@@ -20,6 +20,7 @@ import msgspec
 
 from flowtally.core.errors import KeysBroken, KeysTooNew, Unavailable
 from flowtally.core.sqlite_faults import sqlite_meaning
+from flowtally.core.words import SourceKind
 from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
 from flowtally.keys.key_index import KeyIndex
@@ -36,7 +37,6 @@ from flowtally.keys.values import (
     Number,
     Refused,
     Source,
-    SourceKind,
 )
 
 KEYS: Final = "the database of event keys"

@@ -6,17 +6,15 @@ with them reaches no database.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from flowtally.core.counters import Standing
+from flowtally.core.words import SourceKind
 
 Claim = tuple[int, bytes, int]  # a named event's key: number of its source, bytes, digest
 Known = dict[bytes, tuple[int, int]]  # key -> (digest, block)
 Number = tuple[int, int]  # number of a source, and a number of its
 Place = tuple[int, str]  # number of a source, name of a counter
-SourceKind = Literal["named", "numbered", "counters"]
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ decides which grants paid for past use, so it can change only until the product 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
@@ -16,11 +16,10 @@ from sqlalchemy import Connection, delete, insert, select
 from flowtally.core.errors import Conflict, NotFound
 from flowtally.core.texts import may_be_known
 from flowtally.core.units import exact_bytes, human_count
+from flowtally.core.words import Charge
 from flowtally.ledger import trail
 from flowtally.ledger.tables import pools, product_pools, products_used
 from flowtally.ledger.texts import check_id, check_text
-
-Charge = Literal["bytes", "requests", "nothing"]
 
 DEFAULT_POOL: Final = "traffic"
 MAX_POOL_NAME_CHARS: Final = 64

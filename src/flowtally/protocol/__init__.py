@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flowtally.core.events import UsageEvent as PlainEvent
 from flowtally.core.rights import Right, Scope
+from flowtally.core.words import Bucket, GrantState, JobState, VoucherStatus
 from flowtally.protocol.accounts import (
     AccountAnswer,
     AccountChange,
@@ -48,7 +49,6 @@ from flowtally.protocol.care import (
     DoctorAnswer,
     FindingAnswer,
     Installation,
-    JobState,
     KeptBackup,
     MachineCheck,
     RetentionAnswer,
@@ -124,14 +124,11 @@ from flowtally.protocol.words import (
     MAX_BODY_BYTES,
     MAX_EVENTS,
     AsOf,
-    Bucket,
     CommitAnswer,
-    GrantState,
     PageAnswer,
     Problem,
     ReceiptStatus,
     Totals,
-    VoucherStatus,
 )
 
 __all__ = [

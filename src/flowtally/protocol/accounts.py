@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import Instant
 from flowtally.core.rights import Right, Scope
+from flowtally.core.words import AccountStatus, Charge, Overage
 
 
 class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,7 +26,7 @@ class AccountRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: str = ""
     timezone: str = "UTC"
     carry_from: Instant | None = None
-    overage: Literal["carry", "forgive"] = "carry"
+    overage: Overage = "carry"
 
 
 class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +38,7 @@ class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str | None = None
     timezone: str | None = None
-    status: Literal["active", "suspended", "closed"] | None = None
+    status: AccountStatus | None = None
 
 
 class AccountAnswer(msgspec.Struct, frozen=True):
@@ -54,9 +55,9 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     id: str
     name: str
     timezone: str
-    status: Literal["active", "suspended", "closed"]
+    status: AccountStatus
     carry_from: Instant
-    overage: Literal["carry", "forgive"]
+    overage: Overage
     created_at: Instant
     erased_at: Instant | None = None
 
@@ -163,7 +164,7 @@ class SenderAnswer(msgspec.Struct, frozen=True):
 class PoolRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A pool to make, or the same again."""
 
-    charge: Literal["bytes", "requests", "nothing"]
+    charge: Charge
 
 
 class PoolAnswer(msgspec.Struct, frozen=True):
@@ -174,7 +175,7 @@ class PoolAnswer(msgspec.Struct, frozen=True):
     """
 
     name: str
-    charge: Literal["bytes", "requests", "nothing"]
+    charge: Charge
     products: list[str]
 
 

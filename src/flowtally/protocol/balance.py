@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
 
 from flowtally.core.corrections import EventRef
 from flowtally.core.edges import Instant
-from flowtally.core.events import Kind
-from flowtally.protocol.words import AsOf, GrantState
+from flowtally.core.words import EntryKind, GrantState, Unit, UnpaidFate, UnpaidSince, UnpaidWhy
+from flowtally.protocol.words import AsOf
 
 
 class NeverPaid(msgspec.Struct, frozen=True):
@@ -28,11 +28,11 @@ class NeverPaid(msgspec.Struct, frozen=True):
     """
 
     pool: str
-    unit: Literal["bytes", "requests"]
+    unit: Unit
     amount: int
     before: Instant
-    began: Literal["grant", "account", "user"]
-    why: Literal["no_grant", "not_covered"]
+    began: UnpaidSince
+    why: UnpaidWhy
     grant: str | None = None
     first: Instant | None = None
 
@@ -52,7 +52,7 @@ class PoolBalance(msgspec.Struct, frozen=True):
         (or of `overage`).
     """
 
-    unit: Literal["bytes", "requests"]
+    unit: Unit
     granted: int
     spent: int
     left: int
@@ -136,7 +136,7 @@ class Unpaid(msgspec.Struct, frozen=True):
     fate: `open` waits for the next grant, `before_carry` is never paid, `forgiven` neither.
     """
 
-    fate: Literal["open", "before_carry", "forgiven"]
+    fate: UnpaidFate
     amount: int
 
 
@@ -149,7 +149,7 @@ class Behind(msgspec.Struct, frozen=True):
     amount: What it adds, in the unit of the pool; below zero: takes away.
     """
 
-    kind: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(Kind))})]
+    kind: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(EntryKind))})]
     source: str
     id: str
     corrects: EventRef | None

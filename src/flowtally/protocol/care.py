@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import Instant
-
-JobState = Literal["never", "running", "done", "failed"]
+from flowtally.core.words import JobState, Verdict
 
 
 class CheckAnswer(msgspec.Struct, frozen=True):
@@ -203,7 +202,7 @@ class MachineCheck(msgspec.Struct, frozen=True):
     """
 
     name: str
-    verdict: Literal["ok", "warn", "fail"]
+    verdict: Verdict
     seen: str
     detail: str = ""
 

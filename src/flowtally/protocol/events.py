@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +10,7 @@ from msgspec import Meta
 from flowtally.core.corrections import EventRef, Quantities
 from flowtally.core.edges import Instant
 from flowtally.core.events import Name, UsageEvent
+from flowtally.core.words import EntryKind, SourceKind, Unit, UnpaidSince
 from flowtally.protocol.words import ReceiptStatus
 
 MAX_OVERLAPS: Final = 100  # events in one question for them
@@ -51,12 +52,12 @@ class NeverPaidEvents(msgspec.Struct, frozen=True, omit_defaults=True):
 
     account: str
     pool: str
-    unit: Literal["bytes", "requests"]
+    unit: Unit
     events: int
     amount: int
     first: Instant
     before: Instant
-    began: Literal["grant", "account", "user"]
+    began: UnpaidSince
     user: str = ""
     grant: str | None = None
 
@@ -109,7 +110,7 @@ class SourceDetail(msgspec.Struct, frozen=True):
     """
 
     source: str
-    kind: Literal["named", "numbered", "counters"]
+    kind: SourceKind
     sender: str
     sequence: int | None
     position: str | None
@@ -279,7 +280,7 @@ class EventAnswer(msgspec.Struct, frozen=True):
     block: int | None
     corrections: list[EventCorrection] = []
     sum: Quantities | None = None
-    kind: Literal["use", "correction", "adjustment"] = "use"
+    kind: EntryKind = "use"
     corrects: EventRef | None = None
     reason: str = ""
     retriable: bool | msgspec.UnsetType = msgspec.UNSET

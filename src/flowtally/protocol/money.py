@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from flowtally.core.edges import Instant
+from flowtally.core.words import TransferKind
 
 
 class WalletAnswer(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class WalletEntryAnswer(msgspec.Struct, frozen=True):
 
     id: str
     account: str
-    kind: Literal["deposit", "adjustment", "purchase"]
+    kind: TransferKind
     amount_micros: int
     currency: str
     reference: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from flowtally.core.edges import DateOrInstant, Instant
+from flowtally.core.words import Charge
 from flowtally.protocol.balance import GrantAnswer, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
@@ -40,7 +39,7 @@ class PoolTotals(msgspec.Struct, frozen=True):
     """
 
     pool: str
-    charge: Literal["bytes", "requests", "nothing"]
+    charge: Charge
     used: int
     bytes: int
     requests: int

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import Cut, Instant
-from flowtally.protocol.words import AsOf, Bucket, Totals
+from flowtally.core.words import Bucket
+from flowtally.protocol.words import AsOf, Totals
 
 
 class UsageRow(msgspec.Struct, frozen=True, omit_defaults=True):

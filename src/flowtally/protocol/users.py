@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from flowtally.core.edges import Instant
+from flowtally.core.words import LimitWindow, SetUserStatus, Unit, UserStatus
 from flowtally.protocol.balance import NeverPaid, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
@@ -20,8 +21,8 @@ class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     amount: int
-    unit: Literal["bytes", "requests"] = "bytes"
-    window: Literal["lifetime", "day", "month"] = "lifetime"
+    unit: Unit = "bytes"
+    window: LimitWindow = "lifetime"
 
 
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,7 +40,7 @@ class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
     product: str | None = None
     limit: LimitSetting | None = None
     funded: bool = False
-    status: Literal["active", "disabled"] = "active"
+    status: SetUserStatus = "active"
     password: str | None = None
 
 
@@ -56,7 +57,7 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
     product: str | UnsetType | None = UNSET
     limit: LimitSetting | UnsetType | None = UNSET
-    status: Literal["active", "disabled"] | UnsetType = UNSET
+    status: SetUserStatus | UnsetType = UNSET
     password: str | UnsetType | None = UNSET
 
 
@@ -80,7 +81,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
     name: str
     created_at: Instant
     product: str | None = None
-    status: Literal["active", "disabled", "deleted"] = "active"
+    status: UserStatus = "active"
     funded: bool = False
     limit: LimitSetting | None = None
     has_password: bool = False
@@ -254,8 +255,8 @@ class LimitState(msgspec.Struct, frozen=True):
     resets_at: When the next window begins; null for `lifetime`.
     """
 
-    unit: Literal["bytes", "requests"]
-    window: Literal["lifetime", "day", "month"]
+    unit: Unit
+    window: LimitWindow
     limit: int
     used: int
     left: int
@@ -278,7 +279,7 @@ class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str
     user_id: str
     at: Instant
-    status: Literal["active", "disabled", "deleted"]
+    status: UserStatus
     funded: bool
     limit: LimitState | None
     pools: dict[str, PoolBalance]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.core.edges import Date, Instant
-from flowtally.protocol.words import DEFAULT_DURATION_S, VoucherStatus
+from flowtally.core.words import VoucherStatus
+from flowtally.protocol.words import DEFAULT_DURATION_S
 
 
 class VoucherRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -13,9 +13,6 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request
 DEFAULT_DURATION_S: Final = 90 * 86_400  # of what a voucher is redeemed into
 
 ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
-Bucket = Literal["15m", "hour", "day", "week", "month", "total"]
-VoucherStatus = Literal["unused", "used", "revoked"]
-GrantState = Literal["pending", "active", "spent", "expired", "voided"]
 
 
 class CommitAnswer(msgspec.Struct, frozen=True):

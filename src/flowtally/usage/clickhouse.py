@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from flowtally.core.errors import BadRange, UsageTooNew
+from flowtally.core.words import Unit
 from flowtally.usage import commits, definitions, entries, erasing, installation, projections, queries
 from flowtally.usage.checks.parts import PartsAudit
 from flowtally.usage.compacted import Guard, read_extents
@@ -28,7 +29,6 @@ from flowtally.usage.values import (
     Block,
     BlockSum,
     Changes,
-    Charge,
     ClaimedRow,
     Commit,
     Entry,
@@ -320,7 +320,7 @@ class ClickHouseStore(Publishing):
         self.guard.check(edges, msgspec.structs.replace(where, until_block=until_block))
         return [Part(span_of[span], *rest) for span, *rest in rows]
 
-    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Unit, limit: int) -> list[Row]:
         query = commits.largest(start, end, where, until_block, charge, limit)
         rows = self.engine.rows(query.text, query.parameters)
         self.guard.check((start, end), msgspec.structs.replace(where, until_block=until_block))

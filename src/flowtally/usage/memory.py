@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from flowtally.core.corrections import reference
 from flowtally.core.events import METERED
+from flowtally.core.words import Unit
 from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import LABEL, check_limit
@@ -24,7 +25,6 @@ from flowtally.usage.values import (
     Block,
     BlockSum,
     Changes,
-    Charge,
     ClaimedRow,
     Commit,
     Entry,
@@ -208,7 +208,7 @@ class MemoryStore(Publishing):
                 sums[index] += value
         return [Part(*key, *sums) for key, sums in sorted(found.items())]
 
-    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Unit, limit: int) -> list[Row]:
         def order(row: Row) -> tuple[Any, ...]:
             one = row.event
             charged = one.requests if charge == "requests" else one.bytes_up + one.bytes_down

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
+from flowtally.core.words import Unit
 from flowtally.usage.damage import Broken
 from flowtally.usage.values import (
     MAX_BLOCK,
@@ -16,7 +17,6 @@ from flowtally.usage.values import (
     Block,
     BlockSum,
     Changes,
-    Charge,
     ClaimedRow,
     Commit,
     Entry,
@@ -74,7 +74,7 @@ class Breakdowns(Protocol):
         """What is between these edges, split by product and kind, of blocks up to `until_block`. `where.account` is
         one account."""
 
-    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Unit, limit: int) -> list[Row]:
         """The rows with start <= time < end that count most in `charge`, for or against, the largest first."""
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
+from flowtally.core.words import Unit
 from flowtally.usage.store import UsageReader
 from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
     BlockSum,
     Changes,
-    Charge,
     Commit,
     Entry,
     EventKey,
@@ -60,7 +60,7 @@ class UntilBlock:
     def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
         return self._usage.parts(edges, where, min(until_block, self._commit.block))
 
-    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Charge, limit: int) -> list[Row]:
+    def largest(self, start: int, end: int, where: Where, until_block: int, charge: Unit, limit: int) -> list[Row]:
         return self._usage.largest(start, end, where, min(until_block, self._commit.block), charge, limit)
 
     def published(self) -> Commit:

@@ -7,7 +7,7 @@ to `clickhouse`. Instants are whole milliseconds since 1970 UTC.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -31,7 +31,6 @@ ROWS: Final = (
 )
 
 
-Charge = Literal["bytes", "requests"]
 Tell = Callable[[str, int, int], None]
 
 

@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.core.rights import Right
+from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.store import UsageReader
@@ -30,7 +31,6 @@ from flowtally.web.call import Reply
 from flowtally.web.services import House
 from flowtally.web.transaction import Effect
 
-Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 

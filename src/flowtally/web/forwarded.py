@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
+
+from flowtally.core.words import ForwardedHeader
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
-Header = Literal["x-forwarded-for", "forwarded"]
 
 # What proxies and networks in front add to a request, each by its own habit.
 BY_PROXIES: Final = frozenset(
@@ -35,7 +36,7 @@ _PAIR: Final = re.compile(rf"(?P<name>{_WORD})=(?P<value>{_VALUE})")
 _ELEMENT: Final = re.compile(rf"[ \t]*+(?:{_WORD}={_VALUE}(?:;{_WORD}={_VALUE})*)?[ \t]*+(?:,|\Z)")
 
 
-def caller_of(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks, header: Header) -> str:
+def caller_of(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks, header: ForwardedHeader) -> str:
     """The caller's address; `peer` is who is connected. Empty where nobody knows (a socket of this machine)."""
     if not trusted:
         return peer
@@ -60,7 +61,7 @@ def is_passed_on(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Net
     return any(name in BY_PROXIES for name, _ in headers)
 
 
-def hops_of(headers: Iterable[tuple[bytes, bytes]], header: Header) -> list[str]:
+def hops_of(headers: Iterable[tuple[bytes, bytes]], header: ForwardedHeader) -> list[str]:
     """The hops of all lines of this header, left to right; of a long one the last."""
     said = b",".join(value for name, value in headers if name == header.encode())[-MAX_BYTES:].decode("latin-1")
     if not said:

@@ -7,11 +7,11 @@ owns the numbers. A name ends in its unit; what only grows is a counter and ends
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-Kind = Literal["counter", "gauge"]
+from flowtally.core.words import MetricKind
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Figure(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = {}
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MetricKind:
         return "counter" if self.name.endswith("_total") else "gauge"
 
 

@@ -25,6 +25,7 @@ from litestar.response import Stream
 from flowtally.config import Config
 from flowtally.core.errors import AccountErased, BadRequest, FlowtallyError
 from flowtally.core.rights import OF_ACCOUNTS, PRESETS, Right, Scope, scopes_with
+from flowtally.core.words import Method
 from flowtally.ingest.decompress import decompress
 from flowtally.ledger.people.accounts import require_not_erased
 from flowtally.ledger.people.credentials import Credential
@@ -45,7 +46,6 @@ from flowtally.web.transaction import Effect, Transaction, ask, write
 log = structlog.get_logger("flowtally.api")
 
 AS_OF_HEADER: Final = "Flowtally-As-Of"  # the token of the answer's moment, whatever form the answer has
-Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 AnyRequest = Request[Any, Any, Any]
 
 

@@ -3,7 +3,7 @@ two also of other entries."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from flowtally.agents.formats import BESIDE, Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.core.choices import choice
 from flowtally.core.errors import ConfigError
+from flowtally.core.words import UnknownAccounts
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 
@@ -48,7 +49,7 @@ class LogEntry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields
     format_from: str = ""
     linger: Annotated[int, Meta(ge=1, le=86_400)] = 60
     overlap: Annotated[
-        Literal["refuse", "allow"],
+        UnknownAccounts,
         choice(
             "A file whose lines stand in another source already.",
             {"refuse": "nothing of it is sent", "allow": "it is sent, and counts again"},

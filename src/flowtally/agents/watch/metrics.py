@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -16,12 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from flowtally.core.words import MetricKind
+
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OUTCOMES: Final = ("stored", "duplicate", "conflict", "refused", "held")
-Kind = Literal["counter", "gauge"]
 
 # Of each input, by its fact: what it is for Prometheus, and for people. Inputs without such a fact have no such line.
-FACTS: Final[dict[str, tuple[str, Kind, str]]] = {
+FACTS: Final[dict[str, tuple[str, MetricKind, str]]] = {
     "lines": ("lines", "counter", "Lines read. Those that are read again after a failure count again."),
     "skipped": ("skipped", "counter", "Lines left out on purpose: blank ones, and those of skip-status."),
     "waiting": ("waiting_events", "gauge", "Events read that the server does not have yet."),
@@ -64,14 +65,14 @@ FACTS: Final[dict[str, tuple[str, Kind, str]]] = {
     "spool_bytes": ("syslog_spool_bytes", "gauge", "Bytes in the spool."),
 }
 # Of the agent.
-OF_ALL: Final[dict[str, tuple[str, Kind, str]]] = {
+OF_ALL: Final[dict[str, tuple[str, MetricKind, str]]] = {
     "server_up": ("server_up", "gauge", "1 while the server answers, else 0."),
     "outages": ("outages", "counter", "Times that the server was away and came back."),
     "waiting_bytes": ("waiting_bytes", "gauge", "Memory taken by what the server does not have yet."),
     "started_at": ("start_timestamp_seconds", "gauge", "When the agent started."),
 }
 # Made of several facts: name, kind, labels beside `log`, what it is.
-MADE: Final[tuple[tuple[str, Kind, str, str], ...]] = (
+MADE: Final[tuple[tuple[str, MetricKind, str, str], ...]] = (
     ("events", "counter", "outcome", "Events, by what the server said of them."),
     ("unreadable", "counter", "reason", "Lines that could not be read, by reason."),
     ("lag_seconds", "gauge", "", "How long something has waited to be stored; 0 while nothing waits."),
@@ -122,7 +123,7 @@ def listed() -> Iterator[tuple[str, str, str]]:
         yield _name(name, kind), "", help_text
 
 
-def _name(name: str, kind: Kind) -> str:
+def _name(name: str, kind: MetricKind) -> str:
     return f"flowtally_agent_{name}" + ("_total" if kind == "counter" else "")
 
 
@@ -156,7 +157,7 @@ class _Shown(Collector):
 
 
 def _family(
-    name: str, kind: Kind, help_text: str, labels: tuple[str, ...], values: list[tuple[tuple[str, ...], float]]
+    name: str, kind: MetricKind, help_text: str, labels: tuple[str, ...], values: list[tuple[tuple[str, ...], float]]
 ) -> Metric:
     made = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     family = made(f"flowtally_agent_{name}", help_text, labels=labels)

@@ -10,7 +10,7 @@ nobody spends the same money in between. Amounts are whole millionths of the ins
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 from flowtally.core.errors import ConfigError, Conflict, InsufficientFunds, Unprocessable
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.units import human_money
+from flowtally.core.words import TransferKind
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -28,8 +29,7 @@ from flowtally.ledger.texts import check_known, check_money, check_text
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 MAX_REFERENCE_CHARS: Final = 256
 
-Kind = Literal["deposit", "adjustment", "purchase"]
-BOOKS: Final[dict[Kind, str]] = {"deposit": "deposits", "adjustment": "adjustments", "purchase": "sales"}
+BOOKS: Final[dict[TransferKind, str]] = {"deposit": "deposits", "adjustment": "adjustments", "purchase": "sales"}
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Transfer(msgspec.Struct, frozen=True):
 
     id: str
     account: str
-    kind: Kind
+    kind: TransferKind
     amount: int
     currency: str
     reference: str
@@ -127,7 +127,9 @@ def check_currency(tx: Connection, currency: str) -> None:
             raise ConfigError(f"currency = {currency!r}: the ledger keeps {other}, and money is never converted.")
 
 
-def _transfer(kind: Kind, account: str, amount: int, currency: str, reference: str, reason: str, now: int) -> Transfer:
+def _transfer(
+    kind: TransferKind, account: str, amount: int, currency: str, reference: str, reason: str, now: int
+) -> Transfer:
     check_text("reference", reference, most=MAX_REFERENCE_CHARS)
     check_text("reason", reason)
     return Transfer(new_id("trf_"), account, kind, amount, currency, reference, reason, now)

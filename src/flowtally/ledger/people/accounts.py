@@ -6,14 +6,13 @@ what past use does to later grants, so they are fixed at creation; nothing that 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from flowtally.core.edges import load_zone, second_of
 from flowtally.core.errors import AccountErased, AccountSuspended, Conflict, UnknownAccount
 from flowtally.core.texts import may_be_known
+from flowtally.core.words import AccountStatus, Overage
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
@@ -21,9 +20,6 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people import past
 from flowtally.ledger.tables import accounts
 from flowtally.ledger.texts import check_id, check_instant, check_text
-
-Status = Literal["active", "suspended", "closed"]
-Overage = Literal["carry", "forgive"]
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -33,7 +29,7 @@ class Account(msgspec.Struct, frozen=True):
     id: str
     name: str
     timezone: str
-    status: Status
+    status: AccountStatus
     carry_from: int
     overage: Overage
     created_at: int
@@ -124,7 +120,7 @@ def change_account(
     now: int,
     name: str | None = None,
     timezone: str | None = None,
-    status: Status | None = None,
+    status: AccountStatus | None = None,
 ) -> Account:
     """Change what is given; returns the account as it is then. A closed account stays closed (Conflict)."""
     account = read_account(tx, account_id)

@@ -7,8 +7,6 @@ so it is fixed when the user is made. Passwords come here encrypted (`vault`).
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, insert, select, update
@@ -16,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from flowtally.core.edges import second_of
 from flowtally.core.errors import Conflict, LimitReached, NameTaken
 from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.words import SetUserStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.people import names, past, roster, whitelist
@@ -23,8 +22,6 @@ from flowtally.ledger.people.accounts import read_open_account
 from flowtally.ledger.people.users import Limit, User, read_user
 from flowtally.ledger.tables import managed_users, users
 from flowtally.ledger.texts import check_number, check_text
-
-SetStatus = Literal["active", "disabled"]
 
 
 def create_user(
@@ -36,7 +33,7 @@ def create_user(
     product: str | None = None,
     limit: Limit | None = None,
     funded: bool = False,
-    status: SetStatus = "active",
+    status: SetUserStatus = "active",
     password: str | None = None,
     most: int = 0,
 ) -> User:
@@ -74,7 +71,7 @@ def change_user(
     name: str | UnsetType = UNSET,
     product: str | UnsetType | None = UNSET,
     limit: Limit | UnsetType | None = UNSET,
-    status: SetStatus | UnsetType = UNSET,
+    status: SetUserStatus | UnsetType = UNSET,
     password: str | UnsetType | None = UNSET,
 ) -> User:
     """Change what is given (None takes it away); returns the user as it is then. A new name holds from `now` on, or

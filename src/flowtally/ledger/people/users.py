@@ -8,13 +8,14 @@ set about one (a limit, a status, a password) is kept by `managed`, and read her
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.core.errors import UnknownAccount, UnknownUser
 from flowtally.core.texts import may_be_known
+from flowtally.core.words import LimitWindow, Unit, UserStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import erased_name, new_id
 from flowtally.ledger.known import Known
@@ -28,20 +29,16 @@ from flowtally.ledger.tables import accounts, erasures, managed_users, user_name
 from flowtally.ledger.texts import MAX_INSTANT, check_text
 
 __all__ = [
-    "Limit", "LimitUnit", "LimitWindow", "Name", "Status", "User", "as_user", "ensure_users", "in_pool", "list_users",
+    "Limit", "Name", "User", "as_user", "ensure_users", "in_pool", "list_users",
     "names_of", "query_users", "read_user", "resolve_users",
 ]  # fmt: skip
-
-Status = Literal["active", "disabled", "deleted"]
-LimitUnit = Literal["bytes", "requests"]
-LimitWindow = Literal["lifetime", "day", "month"]
 
 
 class Limit(msgspec.Struct, frozen=True):
     """At most `amount` in each window of the account's calendar. It never pays, and stops nothing by itself."""
 
     amount: int
-    unit: LimitUnit = "bytes"
+    unit: Unit = "bytes"
     window: LimitWindow = "lifetime"
 
 
@@ -57,7 +54,7 @@ class User(msgspec.Struct, frozen=True):
     name: str
     created_at: int
     product: str | None = None
-    status: Status = "active"
+    status: UserStatus = "active"
     funded: bool = False
     limit: Limit | None = None
     has_password: bool = False
@@ -234,8 +231,8 @@ def query_users(account: str) -> Select[Any]:
 
 
 def as_user(
-    id: str, account: str, name: str | None, created_at: int, product: str | None, status: Status | None,
-    funded: int | None, amount: int | None, unit: LimitUnit | None, window: LimitWindow | None, has_password: bool,
+    id: str, account: str, name: str | None, created_at: int, product: str | None, status: UserStatus | None,
+    funded: int | None, amount: int | None, unit: Unit | None, window: LimitWindow | None, has_password: bool,
     erased_at: int | None,
 ) -> User:  # fmt: skip
     name = erased_name(id) if name is None else name

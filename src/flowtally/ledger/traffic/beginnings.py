@@ -5,11 +5,11 @@ tell of events that came before all of it; no balance is read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
+from flowtally.core.words import Overage
 from flowtally.ledger.tables import accounts, allocations, grant_voids, grants, managed_users, users
 
 CHUNK = 500
@@ -21,7 +21,7 @@ class OfAccount(msgspec.Struct, frozen=True):
     """`firsts`: by pool, of grants that ever begin. `funds`: it has funded users, deleted ones included."""
 
     carry_from: int
-    overage: Literal["carry", "forgive"]
+    overage: Overage
     firsts: dict[str, First]
     funds: bool
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, insert, select
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 from flowtally.core.errors import AccountSuspended, Conflict, NotCovered, NotFound, Unprocessable, VoucherEnded
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.texts import may_be_known
+from flowtally.core.words import VoucherStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
@@ -34,8 +35,6 @@ MAX_AT_ONCE: Final = 1000
 MAX_DURATION_S: Final = 100 * 366 * 86_400
 SOURCE: Final = "cdk"  # of the grants that vouchers become
 _MADE: Final = tuple(column for column in vouchers.c if column.name not in ("digest", "promise"))  # Voucher's, in order
-
-Status = Literal["unused", "used", "revoked"]
 
 
 class Voucher(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Voucher(msgspec.Struct, frozen=True):
     grant_id: str | None = None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> VoucherStatus:
         if self.ended_at is None:
             return "unused"
         return "revoked" if self.grant_id is None else "used"
@@ -176,7 +175,7 @@ def list_vouchers(
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
     *,
-    status: Status | None = None,
+    status: VoucherStatus | None = None,
     digest: str | None = None,
 ) -> Page[Voucher]:
     """Vouchers the account created, in the order they were; of one status, or the one whose code has this digest.

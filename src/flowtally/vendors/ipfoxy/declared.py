@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from flowtally.vendors.base import Method, Route, declaring
+from flowtally.core.words import Method
+from flowtally.vendors.base import Route, declaring
 
 BASE: Final = "/ip/open-api/"
 ROUTES: Final[list[Route]] = []

@@ -10,11 +10,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final, Literal
 
+from flowtally.core.words import VoucherStatus
 from flowtally.funding.vouchers import create_vouchers
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.ledger.traffic import codes, vouchers
-from flowtally.ledger.traffic.vouchers import Status, Voucher
+from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata import parameters, wire
@@ -27,7 +28,11 @@ ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 
 DAY_S: Final = 86_400
-STATUS: Final[dict[Status, Literal[1, 2, 3]]] = {"unused": wire.UNUSED, "used": wire.USED, "revoked": wire.REVOKED}
+STATUS: Final[dict[VoucherStatus, Literal[1, 2, 3]]] = {
+    "unused": wire.UNUSED,
+    "used": wire.USED,
+    "revoked": wire.REVOKED,
+}
 MOST_LISTED: Final = 10_000  # their list has no pages, and no answer is without end
 
 
@@ -81,7 +86,7 @@ def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
     ]
 
 
-def _issued(call: DialectCall, status: Status | None) -> list[Voucher]:
+def _issued(call: DialectCall, status: VoucherStatus | None) -> list[Voucher]:
     found: list[Voucher] = []
     cursor: str | None = None
     while True:

@@ -1,0 +1,34 @@
+"""The words that several floors share: what may stand in a field, said once.
+
+Owns the lists. Their meaning is told where a field is documented. A list that one module alone uses stays there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Unit = Literal["bytes", "requests"]  # what is counted or limited
+Charge = Literal["bytes", "requests", "nothing"]  # what the grants of a pool pay for
+Overage = Literal["carry", "forgive"]  # what happens to use that no grant pays
+GrantState = Literal["pending", "active", "spent", "expired", "voided"]
+UnpaidFate = Literal["open", "before_carry", "forgiven"]  # what became of use that no grant paid
+UnpaidSince = Literal["grant", "account", "user"]  # what began too late to pay for earlier use
+UnpaidWhy = Literal["no_grant", "not_covered"]  # why nothing will pay
+AccountStatus = Literal["active", "suspended", "closed"]
+UserStatus = Literal["active", "disabled", "deleted"]
+SetUserStatus = Literal["active", "disabled"]  # of those, what a request may set
+LimitWindow = Literal["lifetime", "day", "month"]
+VoucherStatus = Literal["unused", "used", "revoked"]
+TransferKind = Literal["deposit", "adjustment", "purchase"]  # what moved money
+EntryKind = Literal["use", "correction", "adjustment"]  # what a row of usage is
+SourceKind = Literal["named", "numbered", "counters"]  # how the events of a source are told apart
+Bucket = Literal["15m", "hour", "day", "week", "month", "total"]  # what an answer is cut into
+Fill = Literal["zero", "none"]  # whether spans without use have rows
+ExportFormat = Literal["parquet", "csv"]
+ReceiptsTold = Literal["notable", "all"]  # which receipts an answer lists
+JobState = Literal["never", "running", "done", "failed"]  # of the last job of its kind
+Verdict = Literal["ok", "warn", "fail"]  # of one look of the doctor
+UnknownAccounts = Literal["refuse", "allow"]  # what an import does with accounts that are not there
+ForwardedHeader = Literal["x-forwarded-for", "forwarded"]  # in which header proxies tell whose request it is
+MetricKind = Literal["counter", "gauge"]
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]  # of an HTTP request that is served
