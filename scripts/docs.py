@@ -1,7 +1,8 @@
 """Writes the pages of docs/reference/ from the code: settings, command line, error codes, routes.
 
 `python scripts/docs.py` writes them; `--check` says which are stale and exits with 1. Nothing on these pages is kept
-by hand: a description that reads badly is mended where it stands in the code.
+by hand: a description that reads badly is mended where it stands in the code. `readmes` does the same for the tables of
+files in the README.md of each folder of the source.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from scripts import readmes
 
 from flowtally.agents.reasons import REASONS
 from flowtally.api import application  # noqa: F401  importing it declares the operations
@@ -320,4 +325,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(max(readmes.main(), main()))
