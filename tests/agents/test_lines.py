@@ -5,7 +5,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowtally.agents.lines import BOM, CHECK_BYTES, MAX_LINE_BYTES, Lines, LogLine
+from flowtally.agents.lines import CHECK_BYTES, MAX_LINE_BYTES, Lines, LogLine
+from flowtally.core.media import BOM
 
 parts = st.sampled_from(
     [

@@ -25,9 +25,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import burndown_model
 
-from flowtally.core.burndown import BEGINNING, Balance, Draw, Grant, Payment, Shortfall, burn, plan_edges
+from flowtally.core.burndown import Balance, Draw, Grant, Payment, Shortfall, burn, plan_edges
 from flowtally.core.edges import merge_edges, parse_instant
 from flowtally.core.errors import BadRange
+from flowtally.core.times import BEGINNING
 from flowtally.core.units import parse_amount
 from flowtally.core.words import Overage
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from flowtally.core.corrections import MAX_CORRECTIONS
 from flowtally.core.errors import MalformedBody, QueueFull, TooLarge
+from flowtally.core.media import JSON, NDJSON
 from flowtally.ingest import counting
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.counting import MAX_PARTS, check_counts, check_parts, items_of, may_be_long
-from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, decode
+from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, decode
 from flowtally.ingest.decompress import MAX_WINDOW, decompress
 from flowtally.protocol import MAX_EVENTS
 
@@ -77,12 +78,12 @@ def many(item: bytes, count: int, between: bytes = b",") -> bytes:
 
 LABELS: Final = b"{" + b",".join(b'"%x":""' % number for number in range(MAX_PARTS)) + b"}"
 BOMBS: Final = {
-    "empty arrays": (PLAIN, many(b"[]", 300_000)),
-    "empty objects": (PLAIN, many(b"{}", 300_000)),
-    "numbers": (PLAIN, many(b"1", 300_000)),
-    "arrays in one item": (PLAIN, many(many(b"[]", 100_000), 1)),
-    "an id that is an array": (PLAIN, b'{"source":"a","account":"b","id":' + many(b"[]", 100_000) + b"}"),
-    "an id in an array": (PLAIN, b'[{"source":"a","account":"b","id":' + many(b"[]", 100_000) + b"}]"),
+    "empty arrays": (JSON, many(b"[]", 300_000)),
+    "empty objects": (JSON, many(b"{}", 300_000)),
+    "numbers": (JSON, many(b"1", 300_000)),
+    "arrays in one item": (JSON, many(many(b"[]", 100_000), 1)),
+    "an id that is an array": (JSON, b'{"source":"a","account":"b","id":' + many(b"[]", 100_000) + b"}"),
+    "an id in an array": (JSON, b'[{"source":"a","account":"b","id":' + many(b"[]", 100_000) + b"}]"),
     "lines": (NDJSON, b"[]\n" * 300_000),
     "one line": (NDJSON, many(b"[]", 100_000)),
     "a batch": (CLOUDEVENTS, many(b"[]", 300_000)),
@@ -113,7 +114,7 @@ def _counted(inner: Any, made: list[int]) -> Any:
     return counting_one
 
 
-@pytest.mark.parametrize("kind", [PLAIN, NDJSON])
+@pytest.mark.parametrize("kind", [JSON, NDJSON])
 @pytest.mark.parametrize(
     "item",
     [b'{"source":"a","account":"b"}', b'{"source":"a","account":"b","labels":' + LABELS + b"}"],
@@ -122,17 +123,17 @@ def _counted(inner: Any, made: list[int]) -> Any:
 def test_what_the_quick_decoder_takes_is_bounded_too(item: bytes, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 310_000 if len(item) < 100 else 1_600
     assert count > counting.FEW_BRACES or count * item.count(b":") > counting.FEW_COLONS
-    body = many(item, count, b",\n" if kind == PLAIN else b"\n")
+    body = many(item, count, b",\n" if kind == JSON else b"\n")
     module = __import__("flowtally.ingest.decode", fromlist=["decode"])
     monkeypatch.setitem(module._DECODERS, kind, lambda body: pytest.fail("it was made"))
     with pytest.raises(TooLarge):
-        decode(body if kind == PLAIN else body[1:-1], kind)
+        decode(body if kind == JSON else body[1:-1], kind)
 
 
 def test_many_honest_events_with_all_their_labels_are_taken() -> None:
     labels = {f"label {number}": "a, b: {c}" for number in range(16)}
     events = [EVENT | {"labels": labels, "id": str(number)} for number in range(40_000)]
-    for kind, body in ((PLAIN, msgspec.json.encode(events)), (NDJSON, msgspec.json.Encoder().encode_lines(events))):
+    for kind, body in ((JSON, msgspec.json.encode(events)), (NDJSON, msgspec.json.Encoder().encode_lines(events))):
         assert body.count(b":") > 40_000 * 20
         check_counts(body, MAX_EVENTS)
         assert len(decode(body, kind).events) == 40_000
@@ -152,7 +153,7 @@ def test_blank_lines_cost_nothing_and_lines_keep_their_numbers() -> None:
 )
 def test_corrections_are_counted_too(body: bytes) -> None:
     with pytest.raises(TooLarge):
-        decode_corrections(body, PLAIN)
+        decode_corrections(body, JSON)
     assert MAX_CORRECTIONS * MAX_PARTS <= 1_000_000, "as many parts are made at once"
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from flowtally.core.errors import FlowtallyError, MalformedBody, TooLarge, UnsupportedMedia
 from flowtally.core.events import MAX_QUANTITY, UsageEvent
+from flowtally.core.media import JSON, NDJSON
 from flowtally.ingest import decode as module
-from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode
+from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, Decoded, decode
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.items import EXCERPT, lines_of
 from flowtally.protocol import MAX_EVENTS
@@ -48,7 +49,7 @@ def same(one: Decoded, other: Decoded) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(PLAIN, EVENT), (PLAIN, [EVENT]), (PLAIN, CLOUD), (PLAIN, [CLOUD]), (CLOUDEVENT, CLOUD), (CLOUDEVENTS, [CLOUD])],
+    [(JSON, EVENT), (JSON, [EVENT]), (JSON, CLOUD), (JSON, [CLOUD]), (CLOUDEVENT, CLOUD), (CLOUDEVENTS, [CLOUD])],
 )
 def test_one_event_reads_alike_in_every_form(kind: str, value: Any) -> None:
     assert decode(json.dumps(value).encode(), kind) == Decoded([WANTED], {})
@@ -72,7 +73,7 @@ def test_blank_lines_carriage_returns_and_a_missing_last_newline_do_not_matter(b
     assert decode(body, NDJSON) == Decoded([WANTED] * 2, {})
 
 
-@pytest.mark.parametrize(("kind", "body"), [(NDJSON, b""), (NDJSON, b"\n \r\n"), (PLAIN, b"[]"), (CLOUDEVENTS, b"[ ]")])
+@pytest.mark.parametrize(("kind", "body"), [(NDJSON, b""), (NDJSON, b"\n \r\n"), (JSON, b"[]"), (CLOUDEVENTS, b"[ ]")])
 def test_nothing_is_no_events(kind: str, body: bytes) -> None:
     assert decode(body, kind) == Decoded([], {})
 
@@ -81,7 +82,7 @@ def test_nothing_is_no_events(kind: str, body: bytes) -> None:
 def test_another_content_type_is_refused_and_the_known_ones_are_told(kind: str) -> None:
     with pytest.raises(UnsupportedMedia) as caught:
         decode(b"[]", kind)
-    assert PLAIN in str(caught.value)
+    assert JSON in str(caught.value)
 
 
 def test_a_cloud_event_gives_all_its_fields() -> None:
@@ -146,12 +147,12 @@ def test_an_item_at_fault_keeps_its_place_beside_the_good_ones(value: Any) -> No
     decoded = decode(lines(EVENT, value, EVENT), NDJSON)
     assert list(decoded.faults) == [1]
     assert [decoded.events[0], decoded.events[2]] == [WANTED, WANTED]
-    assert same(decode(json.dumps([EVENT, value, EVENT]).encode(), PLAIN), decoded)
+    assert same(decode(json.dumps([EVENT, value, EVENT]).encode(), JSON), decoded)
 
 
 def test_a_fault_is_told_in_words() -> None:
     wrong = [{"source": "g", "id": 2}, {"source": "g", "id": "b", "account": "acme", "bytes": 5}, {"source": "g"}]
-    assert list(decode(json.dumps(wrong).encode(), PLAIN).faults.values()) == [
+    assert list(decode(json.dumps(wrong).encode(), JSON).faults.values()) == [
         "id: text is expected, not a whole number",
         "unknown field `bytes`",
         "`account` is missing",
@@ -224,7 +225,7 @@ def test_concatenated_objects_do_not_pass_because_other_lines_are_blank() -> Non
             decode(body, NDJSON)
 
 
-@pytest.mark.parametrize("kind", [PLAIN, CLOUDEVENT, CLOUDEVENTS])
+@pytest.mark.parametrize("kind", [JSON, CLOUDEVENT, CLOUDEVENTS])
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b"[" * 100_000, b'["\xff"]', b"[] []"])
 def test_a_document_that_is_no_json_is_refused(kind: str, body: bytes) -> None:
     with pytest.raises(MalformedBody):
@@ -247,7 +248,7 @@ def test_more_events_than_a_request_may_carry_are_refused(value: Any) -> None:
     with pytest.raises(TooLarge):
         decode(many, NDJSON)
     with pytest.raises(TooLarge):
-        decode(b"[" + many.replace(b"\n", b",") + b"]", PLAIN)
+        decode(b"[" + many.replace(b"\n", b",") + b"]", JSON)
 
 
 # -- compression ------------------------------------------------------------------------------------------------------
@@ -378,7 +379,7 @@ def test_events_are_read_as_they_were_written(sent: list[UsageEvent]) -> None:
     encoded = [msgspec.json.encode(event) for event in sent]
     assert decode(b"\n".join(encoded), NDJSON) == wanted
     assert decode(b"\r\n".join(encoded) + b"\n\n", NDJSON) == wanted
-    assert decode(b"[" + b",".join(encoded) + b"]", PLAIN) == wanted
+    assert decode(b"[" + b",".join(encoded) + b"]", JSON) == wanted
     if all(event.id for event in sent):
         assert decode(json.dumps([as_cloud(event) for event in sent]).encode(), CLOUDEVENTS) == wanted
 
@@ -414,7 +415,7 @@ def test_the_fast_way_and_the_careful_way_agree_on_any_body(
     assert fast is None or slow is None or same(fast, slow)
 
 
-@given(st.binary(max_size=200), st.sampled_from([PLAIN, NDJSON, CLOUDEVENT, CLOUDEVENTS]))
+@given(st.binary(max_size=200), st.sampled_from([JSON, NDJSON, CLOUDEVENT, CLOUDEVENTS]))
 def test_any_bytes_are_answered_and_never_break_the_door(body: bytes, kind: str) -> None:
     for encoding in (None, "gzip", "zstd"):
         try:

@@ -19,7 +19,7 @@ from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.client.outbox import Limits
 from flowtally.config import load_config
 from flowtally.core.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
-from flowtally.ingest.newcomers import HOUR_MS
+from flowtally.core.times import HOUR_MS
 from flowtally.ledger.people import names
 from flowtally.ledger.tables import user_names
 

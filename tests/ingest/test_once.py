@@ -11,10 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowtally.core.events import CloudEvent, UsageEvent
+from flowtally.core.media import JSON, NDJSON
 from flowtally.ingest import decode as module
 from flowtally.ingest import once
 from flowtally.ingest.columns import Columns
-from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN, Decoded, decode
+from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, Decoded, decode
 
 EVENT: Final = '{"source":"gw","id":"1","account":"acme","time":"2026-01-01T00:00:00Z"%s}'
 CLOUD: Final = (
@@ -55,29 +56,29 @@ def refused(text: str, decoded: Decoded, at: int) -> None:
 @pytest.mark.parametrize("more", TWICE)
 def test_a_plain_event_with_a_member_twice_is_refused_and_those_beside_it_are_not(more: str) -> None:
     good, bad = EVENT % ',"bytes_up":3', EVENT % more
-    for text, kind in ((f"{good}\n{bad}\n{good}", NDJSON), (f"[{good},{bad},{good}]", PLAIN)):
+    for text, kind in ((f"{good}\n{bad}\n{good}", NDJSON), (f"[{good},{bad},{good}]", JSON)):
         decoded = decode(text.encode(), kind)
         refused(text, decoded, 1)
         assert decoded.events[0] == decoded.events[2] == UsageEvent(**json.loads(good))
         assert decoded.events[1].bytes_down == 0
-    refused(bad, decode(bad.encode(), PLAIN), 0)
+    refused(bad, decode(bad.encode(), JSON), 0)
 
 
 @pytest.mark.parametrize("more", CLOUDS_TWICE)
 def test_so_is_a_cloud_event_in_every_form(more: str) -> None:
     good, bad = CLOUD % ',"data":{"bytes_up":3},"traceparent":"x"', CLOUD % more
-    for text, kind in ((f"[{good},{bad}]", CLOUDEVENTS), (f"[{good},{bad}]", PLAIN), (f"{good}\n{bad}", NDJSON)):
+    for text, kind in ((f"[{good},{bad}]", CLOUDEVENTS), (f"[{good},{bad}]", JSON), (f"{good}\n{bad}", NDJSON)):
         refused(text, decode(text.encode(), kind), 1)
-    for kind in (CLOUDEVENT, PLAIN):
+    for kind in (CLOUDEVENT, JSON):
         refused(bad, decode(bad.encode(), kind), 0)
 
 
 def test_what_is_said_twice_says_nothing_and_the_rest_still_says_which_one_it_was() -> None:
     text = '{"source":"log","sequence":7,"account":"acme","bytes_up":1,"bytes_up":2}'
-    [event] = decode(text.encode(), PLAIN).events
+    [event] = decode(text.encode(), JSON).events
     assert (event.source, event.sequence) == ("log", 7)
     for more in ('"source":"log"', '"sequence":7', '"s\\u0065quence":8'):
-        [event] = decode(f"{text[:-1]},{more}}}".encode(), PLAIN).events
+        [event] = decode(f"{text[:-1]},{more}}}".encode(), JSON).events
         assert event.sequence is None, more
 
 
@@ -142,7 +143,7 @@ cloud = objects(("specversion", "id", "source", "type", "subject"), beside)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(plain, min_size=1, max_size=4), st.sampled_from([NDJSON, PLAIN]))
+@given(st.lists(plain, min_size=1, max_size=4), st.sampled_from([NDJSON, JSON]))
 @example(['{"source":"x","account":"x","user":":a"}'], NDJSON)
 @example(['{"source":"x","account":"x","requests":1}', '{"source":"x","account":"x","user":"a","user":"b"}'], NDJSON)
 def test_every_body_of_plain_events_is_judged_as_the_obvious_way_does(texts: list[str], kind: str) -> None:
@@ -184,7 +185,7 @@ def test_usual_bodies_are_proved_without_a_look_at_each_event(
     monkeypatch.setattr(module, "_one_by_one", None)
     texts = [json.dumps(event, separators=spaces) for event in events]
     assert len(decode("\n".join(texts).encode(), NDJSON).events) == 9
-    assert len(decode(f"[{','.join(texts)}]".encode(), PLAIN).events) == 9
+    assert len(decode(f"[{','.join(texts)}]".encode(), JSON).events) == 9
     clouds = [
         {"specversion": "1.0", "type": "t", "id": "i", "source": "gw", "subject": "acme", "datacontenttype": kind}
         | {"sequence": event["sequence"], "data": {k: v for k, v in event.items() if k in once.IN_DATA}, **more}

@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
+from flowtally.core.media import BOM
+
 MAX_LINE_BYTES: Final = 64 * 1024
 CHECK_BYTES: Final = 4096  # how much before an offset is compared with what was read last time
-BOM: Final = b"\xef\xbb\xbf"
 _NULS: Final = re.compile(rb"\0+")
 _LONG_NULS: Final = re.compile(rb"\0{%d,}" % CHECK_BYTES)
 

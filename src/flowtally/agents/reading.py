@@ -16,9 +16,8 @@ from flowtally.agents.reasons import Reason
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange
 from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.times import END_OF_TIME, EPOCH
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-END_OF_TIME_AT: Final = 253_402_300_800_000  # the year 10000, which RFC 3339 cannot write
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
 
@@ -75,7 +74,7 @@ def epoch_at(seconds: bytes | str, fraction: bytes | str) -> int | None:
         return None
     text = fraction.decode("ascii") if isinstance(fraction, bytes) else fraction
     at = int(seconds) * 1000 + int(text[:3].ljust(3, "0"))
-    return at if at < END_OF_TIME_AT else None
+    return at if at < END_OF_TIME else None
 
 
 def clf_at(day: str, month: str, year: str, clock: tuple[int, int, int], offset: str) -> int | None:
@@ -89,7 +88,7 @@ def clf_at(day: str, month: str, year: str, clock: tuple[int, int, int], offset:
         return None
     east_s = (int(offset[1:3]) * 60 + int(offset[3:])) * 60 * (-1 if offset[0] == "-" else 1)
     at = (date - EPOCH) // timedelta(milliseconds=1) + (hours * 3600 + minutes * 60 + seconds - east_s) * 1000
-    return at if 0 <= at < END_OF_TIME_AT else None
+    return at if 0 <= at < END_OF_TIME else None
 
 
 def rfc3339_at(text: str) -> int | None:

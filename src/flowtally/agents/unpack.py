@@ -12,8 +12,8 @@ import re
 from io import BufferedReader
 from typing import Final
 
-from flowtally.agents.lines import BOM
 from flowtally.agents.packings import BROKEN, MAGIC, PACKINGS, PIECE, UNPACKERS, Members
+from flowtally.core.media import BOM
 
 HEAD: Final = 512  # bytes that tell what a file is, or its first line where that is shorter
 _PACKED: Final = 64 * 1024  # bytes read at a time

@@ -18,7 +18,6 @@ import pyarrow as pa
 from flowtally.core.edges import parse_instant
 from flowtally.protocol import OverallUsageAnswer, UsageAnswer
 
-MEDIA_TYPE: Final = "application/vnd.apache.arrow.stream"
 METADATA_KEY: Final = "flowtally"
 QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")
 INSTANTS: Final = ("start", "end")

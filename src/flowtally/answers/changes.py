@@ -16,6 +16,7 @@ from msgspec import Meta
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import BadRange, BadRequest
+from flowtally.core.times import LAST_INSTANT
 from flowtally.protocol import Change, ChangesAnswer
 from flowtally.usage.store import Commits
 from flowtally.usage.values import MAX_BLOCK, Move
@@ -26,7 +27,6 @@ BEGINNING: Final = "0"
 KIND: Final = "changes"
 _NUMBER: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _YEAR_1: Final = -62_135_596_800_000
-_YEAR_9999: Final = 253_402_300_799_999
 _LAST: Final = 10_413_791_999_999  # the engine's calendar ends with the year 2299
 
 
@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     block: Annotated[int, Meta(ge=0, le=MAX_BLOCK)]
     seen: Annotated[int, Meta(ge=1, le=10**9)] | None = None
-    late: Annotated[int, Meta(ge=_YEAR_1, le=_YEAR_9999)] | None = None
+    late: Annotated[int, Meta(ge=_YEAR_1, le=LAST_INSTANT)] | None = None
 
     @property
     def first(self) -> int:

@@ -25,6 +25,7 @@ from flowtally.answers.statement import harmless
 from flowtally.core.edges import load_zone, parse_bound, parse_instant
 from flowtally.core.errors import BadRange, MissingRows
 from flowtally.core.events import METERED
+from flowtally.core.times import BEGINNING, END_OF_TIME
 from flowtally.core.words import ExportFormat
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
@@ -34,8 +35,6 @@ from flowtally.usage.store import Commits, Rows
 from flowtally.usage.values import Extent, Place, Where
 
 SLICE_ROWS: Final = 65_536
-BEGINNING: Final = 0  # nothing older can be stored
-END: Final = 253_402_300_800_000  # the year 10000
 _MS: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(
     [
@@ -102,7 +101,7 @@ def plan_export(
     account = accounts.read_account(tx, account_id, known)
     zone = load_zone(account.timezone)
     since = BEGINNING if start is None else parse_bound(start, zone)
-    until = END if end is None else parse_bound(end, zone)
+    until = END_OF_TIME if end is None else parse_bound(end, zone)
     if since >= until:
         raise BadRange(f"The range is empty: from {start} to {end}")
     block = (moment or latest(usage, now)).block

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flowtally.core import burndown
 from flowtally.core.edges import format_if_any, load_zone, merge_edges, window_of
+from flowtally.core.times import BEGINNING
 from flowtally.ledger.people.accounts import Account
 from flowtally.ledger.people.users import Limit, User
 from flowtally.protocol import LimitState
@@ -19,9 +19,9 @@ from flowtally.usage.values import Sum, Where
 def window_at(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:
     """Where the window that holds `at` begins, and where the next one does."""
     if limit is None or limit.window == "lifetime":
-        return burndown.BEGINNING, None
+        return BEGINNING, None
     start, end = window_of(limit.window, at, load_zone(account.timezone))
-    return max(start, burndown.BEGINNING), end
+    return max(start, BEGINNING), end
 
 
 def limit_state(limit: Limit, sums: Iterable[Sum], resets_at: int | None) -> LimitState:

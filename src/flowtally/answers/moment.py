@@ -23,10 +23,10 @@ from flowtally.core import tokens
 from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import AsOfGone, BadRange, NotYet
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.known import Known
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.protocol import AsOf, CommitAnswer
 from flowtally.usage.store import Commits
 from flowtally.usage.values import Commit
@@ -44,7 +44,7 @@ class _Told(msgspec.Struct, frozen=True, array_like=True):
     generation: str
     block: Number
     promise: Number | None
-    instant: Annotated[int, Meta(ge=-MAX_INSTANT, le=MAX_INSTANT)]
+    instant: Annotated[int, Meta(ge=-LAST_INSTANT, le=LAST_INSTANT)]
     first_block: Number
     first_received_at: Number
 

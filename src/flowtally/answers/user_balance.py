@@ -27,6 +27,7 @@ from flowtally.core import burndown
 from flowtally.core.edges import format_if_any, format_instant, merge_edges
 from flowtally.core.errors import BadRange
 from flowtally.core.never_paid import Beginning
+from flowtally.core.times import BEGINNING
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people import accounts, users
@@ -175,8 +176,8 @@ def grant_of(allocation: Allocation) -> Grant:
 
 
 def _check_at(at: int) -> None:
-    if at <= burndown.BEGINNING:
-        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(burndown.BEGINNING)}")
+    if at <= BEGINNING:
+        raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(BEGINNING)}")
 
 
 def _purses(account: Account, user: User, got: Sequence[Allocation], names: Sequence[str]) -> Purses:

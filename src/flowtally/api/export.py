@@ -23,6 +23,7 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.core.events import METERED
+from flowtally.core.media import CSV
 from flowtally.core.words import ExportFormat
 from flowtally.ledger.pages import MAX_LIMIT
 from flowtally.ledger.people import accounts
@@ -32,7 +33,6 @@ from flowtally.web.capacity.weights import of_export
 from flowtally.web.media import choose
 from flowtally.web.operation import operation
 
-CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 FORMATS: dict[str, ExportFormat] = {PARQUET: "parquet", CSV: "csv"}
 ROWS_HEADER = "Flowtally-Rows"

@@ -11,10 +11,11 @@ import msgspec
 
 from flowtally.api.reference import serving
 from flowtally.core.errors import Forbidden, StoreDamaged, Unauthenticated, Unavailable
+from flowtally.core.media import JSON
 from flowtally.ledger.people import credentials
 from flowtally.usage.values import Where
 from flowtally.web import auth
-from flowtally.web.call import JSON, Reply
+from flowtally.web.call import Reply
 from flowtally.web.forwarded import BY_PROXIES
 from flowtally.web.metrics import MEDIA_TYPE
 from flowtally.web.operation import AnyRequest, operation, who_asks

@@ -16,10 +16,11 @@ from msgspec import Meta
 from flowtally.core.edges import load_zone
 from flowtally.core.errors import MalformedBody, UnknownZone, Unprocessable, UnsupportedMedia
 from flowtally.core.events import MAX_NAME_CHARS
+from flowtally.core.media import JSON
 from flowtally.core.radius import Asked, attributes_of, reading_of
 from flowtally.core.readings import MAX_INTERVAL_S, Reading
 from flowtally.web.bodies import WRITER_ERRORS, read_body
-from flowtally.web.call import JSON, Call, Reply
+from flowtally.web.call import Call, Reply
 from flowtally.web.inputs import check_known
 from flowtally.web.operation import AnyRequest, operation
 

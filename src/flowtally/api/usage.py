@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.answers.arrow import MEDIA_TYPE as ARROW
 from flowtally.answers.arrow import to_arrow
 from flowtally.answers.overall_statement import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.answers.statement import Question, columns_of, make_statement, to_csv
@@ -27,16 +26,16 @@ from flowtally.core.errors import (
     UnknownZone,
 )
 from flowtally.core.events import METERED
+from flowtally.core.media import ARROW, CSV, JSON
 from flowtally.core.texts import split_names
 from flowtally.core.words import Bucket, Fill, Unit
 from flowtally.protocol import OverallUsageAnswer, Totals, UsageAnswer
-from flowtally.web.call import JSON, Call, Reply
+from flowtally.web.call import Call, Reply
 from flowtally.web.capacity.weights import of_usage
 from flowtally.web.inputs import ANY_TEXT
 from flowtally.web.media import choose
 from flowtally.web.operation import operation
 
-CSV = "text/csv"
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
 SPAN: dict[str, str | int | None] = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
 EXAMPLE = UsageAnswer(

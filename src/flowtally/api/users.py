@@ -7,14 +7,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, UnsetType
 
-from flowtally.answers.arrow import MEDIA_TYPE as ARROW
 from flowtally.answers.limits import limit_states
 from flowtally.answers.statement import lifetime_use, total
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.balance import BalanceQuery, instant_of
-from flowtally.api.usage import CSV, UsageQuery, answer_usage
 from flowtally.api.usage import EXAMPLE as USAGE
+from flowtally.api.usage import UsageQuery, answer_usage
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import (
     AsOfGone,
@@ -32,6 +31,7 @@ from flowtally.core.errors import (
     UnknownZone,
     Unprocessable,
 )
+from flowtally.core.media import ARROW, CSV
 from flowtally.funding.user_funds import delete_user as delete_funded_user
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.people import managed, names, users

@@ -9,9 +9,9 @@ from typing import Final
 import structlog
 
 from flowtally.core.errors import FlowtallyError
+from flowtally.core.times import DAY_S
 
 FIRST_S: Final = 60
-DAY_S: Final = 86_400
 
 log = structlog.get_logger(__name__)
 

@@ -19,6 +19,7 @@ import structlog
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.job import Progress
 from flowtally.core.errors import Conflict, StorageFull
+from flowtally.core.times import DAY_MS
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.traffic.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.trail import note, server
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.compaction import Cuts, Month
 
-DAY_MS: Final = 86_400_000
 TRIES: Final = 3  # to find the ledger's promises about a month as they were when it was begun
 
 log = structlog.get_logger(__name__)

@@ -17,12 +17,12 @@ from flowtally.cli.show.output import Json, document, facts, say, table, when
 from flowtally.cli.show.quantities import amount as parse
 from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
+from flowtally.core.times import DAY_S
 from flowtally.core.words import VoucherStatus
 from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest
 
 commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", cls=Group)
 
-DAY_S: Final = 86_400
 COLUMNS: Final = ("id", "code", "pool", "amount", "days", "status", "created", "ended", "redeemed by")
 CREATE: Final = """\
 \b

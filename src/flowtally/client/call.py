@@ -17,10 +17,10 @@ import uuid_utils
 import zstandard
 
 from flowtally.client.errors import ApiError
+from flowtally.core.media import JSON
 
 T = TypeVar("T")
 Query = dict[str, str | list[str]]
-JSON: Final = "application/json"
 _COMPRESS_FROM_BYTES: Final = 1024
 
 

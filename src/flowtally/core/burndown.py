@@ -24,15 +24,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Final
 
 import msgspec
 
 from flowtally.core.edges import format_instant, merge_edges
 from flowtally.core.errors import BadRange
+from flowtally.core.times import BEGINNING
 from flowtally.core.words import GrantState, Overage, UnpaidFate
-
-BEGINNING: Final = 0  # 1970: nothing older can be stored
 
 
 class Grant(msgspec.Struct, frozen=True):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from flowtally.core.errors import ClockJumped
+from flowtally.core.times import EPOCH
 
 MAX_JUMP_S: Final = 300
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PASSING: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first also counts while suspended
 
 
@@ -121,6 +121,6 @@ def _ahead(wall: int, expected: int) -> ClockJumped:
 
 def _text(instant: int) -> str:
     try:
-        return f"{_EPOCH + timedelta(milliseconds=instant):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{EPOCH + timedelta(milliseconds=instant):%Y-%m-%dT%H:%M:%SZ}"
     except OverflowError:
         return f"{instant} ms since 1970"

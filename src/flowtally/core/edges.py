@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Meta
 
 from flowtally.core.errors import BadRange, UnknownZone
+from flowtally.core.times import HOUR_MS
 from flowtally.core.words import Bucket
 
 # Texts as messages hold them: here for who describes messages, looked at where they are read.
@@ -45,9 +46,8 @@ MAX_SPANS: Final = 100_000
 # quarter of weeks, a year of months. `total` is one span, of as many days.
 RECENT: Final[dict[Bucket, int]] = {"15m": 96, "hour": 48, "day": 30, "week": 12, "month": 12, "total": 30}
 
-_HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 24 * _HOUR_MS
-_CLOCK_MS: Final[dict[str, int]] = {"15m": _HOUR_MS // 4, "hour": _HOUR_MS}  # cut by the clock; the others by the date
+_DAY_MS: Final = 24 * HOUR_MS
+_CLOCK_MS: Final[dict[str, int]] = {"15m": HOUR_MS // 4, "hour": HOUR_MS}  # cut by the clock; the others by the date
 _USUAL_MS: Final = {**_CLOCK_MS, "day": _DAY_MS, "week": 7 * _DAY_MS, "month": 30 * _DAY_MS}
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (wall clocks and UTC are both reckoned from it, in whole ms)
@@ -116,7 +116,7 @@ def _parse_usual(text: str) -> int | None:
 def _offset_of_text_ms(text: str, sign: str, hour: int, minute: int) -> int:
     if hour > 23 or minute > 59:
         raise BadRange(f"{_shown(text)} is not an instant: its offset is more than 23:59")
-    offset = hour * _HOUR_MS + minute * 60_000
+    offset = hour * HOUR_MS + minute * 60_000
     return -offset if sign == "-" else offset
 
 

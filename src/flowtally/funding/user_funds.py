@@ -11,12 +11,12 @@ from typing import Protocol
 
 from flowtally.answers.account_balance import BalanceUsage, cover_of
 from flowtally.answers.user_balance import burn_user
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.database import Tx
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.erasing.erasures import Erasure
 from flowtally.ledger.people import accounts, managed, users
 from flowtally.ledger.people.users import User
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.traffic import allocations, draws
 from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.usage.store import Breakdowns, Commits, Sums
@@ -100,7 +100,7 @@ def _unspent(tx: Tx, usage: FundingUsage, user: User, at: int) -> dict[str, int]
     already that is dated after `at`: it has spent its part too."""
     account = accounts.read_account(tx, user.account)
     burnt = burn_user(
-        tx, account, user, MAX_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,)
+        tx, account, user, LAST_INSTANT, lambda where, edges: _at_most(usage, where, edges, at), cuts=(at,)
     )
     alive = {one.id for one in burnt.got if not one.ended(at)}
     left = [one for pool in burnt.pools.values() for one in pool.balance.grants if one.grant.id in alive]

@@ -12,11 +12,11 @@ from urllib.parse import unquote_to_bytes
 
 from flowtally.core.errors import MalformedBody, UnsupportedMedia
 from flowtally.core.events import CloudEvent
+from flowtally.core.media import JSON
 
 PREFIX: Final = "ce-"
 ATTRIBUTES: Final = frozenset(CloudEvent.__struct_fields__) - {"data", "data_base64", "datacontenttype"}
 WHOLE: Final = "application/cloudevents"
-JSON: Final = "application/json"
 
 Headers = Sequence[tuple[str, str]]  # in order, names in small letters
 

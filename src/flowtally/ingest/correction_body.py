@@ -13,13 +13,13 @@ import msgspec
 
 from flowtally.core.corrections import MAX_CORRECTIONS, Correction, fault_of
 from flowtally.core.errors import MalformedBody, Unprocessable
+from flowtally.core.media import JSON
 from flowtally.core.members import count_members, find_repeated
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import printable
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
 from flowtally.ingest.items import unsupported
 
-PLAIN: Final = "application/json"
 MAX_FAULT_CHARS: Final = 500
 _FIELD: Final = re.compile(r"`\$?\.?(?P<field>[a-z_.]+)`")
 
@@ -28,8 +28,8 @@ def decode_corrections(body: bytes, media_type: str) -> list[Correction]:
     """The corrections of a decompressed body. Raises MalformedBody, TooLarge, UnsupportedMedia; Unprocessable names
     the index and the field of the first that is wrong."""
     kind = media_type.partition(";")[0].strip().lower()
-    if kind != PLAIN:
-        raise unsupported(kind, [PLAIN])
+    if kind != JSON:
+        raise unsupported(kind, [JSON])
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
         if is_array(body):  # counted before anything is made of it

@@ -20,6 +20,7 @@ import numpy as np
 
 from flowtally.core.errors import MalformedBody, TooLarge, Unprocessable
 from flowtally.core.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
+from flowtally.core.media import JSON, NDJSON
 from flowtally.core.members import Repeated, count_members, find_repeated
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import is_text, printable, text_fault
@@ -40,11 +41,9 @@ from flowtally.ingest.items import (
 )
 from flowtally.protocol import MAX_EVENTS
 
-PLAIN: Final = "application/json"
-NDJSON: Final = "application/x-ndjson"
 CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
-MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, PLAIN)
+MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, JSON)
 MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
 SHORTEST: Final = 2  # bytes of an object
 FEW_BYTES: Final = 4096  # of one event, which is looked at as it is
@@ -234,7 +233,7 @@ def _placeholder(value: Any) -> UsageEvent:
 
 
 _DECODERS: Final[dict[str, Callable[[bytes], Decoded]]] = {
-    PLAIN: _decode_plain,
+    JSON: _decode_plain,
     NDJSON: _decode_lines,
     "application/jsonl": _decode_lines,
     CLOUDEVENT: _decode_cloudevent,

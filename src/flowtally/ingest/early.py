@@ -19,13 +19,13 @@ from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError
 from flowtally.core.events import UsageEvent
 from flowtally.core.never_paid import Beginning, Part, before_all
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
 from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.people import names
 from flowtally.ledger.people.names import NOBODY, History, Name
 from flowtally.ledger.pools import Pools
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.traffic import beginnings
 from flowtally.ledger.traffic.beginnings import OfAccount, OfUser
 from flowtally.protocol import EventsAnswer, NeverPaidEvents
@@ -47,7 +47,7 @@ class _Found(msgspec.Struct):
     before: int
     events: int = 0
     amount: int = 0
-    first: int = MAX_INSTANT
+    first: int = LAST_INSTANT
 
 
 class Early:

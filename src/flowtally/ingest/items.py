@@ -13,13 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.core.errors import MalformedBody, TooLarge, UnsupportedMedia
+from flowtally.core.media import BOM, NDJSON
 from flowtally.core.members import Repeated, count_members, find_repeated
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
 from flowtally.protocol import MAX_EVENTS
 
 EXCERPT: Final = 200
-BOM: Final = b"\xef\xbb\xbf"  # before a text; RFC 8259 lets a reader ignore it
-LINES: Final = "application/x-ndjson"
 NO_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 _any = msgspec.json.Decoder()
@@ -127,5 +126,5 @@ def _hint(text: bytes) -> str:
     if text[:2] in (b"\xff\xfe", b"\xfe\xff") or text[1:2] == b"\0":
         return ". It looks like UTF-16; JSON is sent as UTF-8"
     if b"}{" in text:
-        return f". Several events are an array, or lines of {LINES} (curl sends a file as it is with --data-binary)"
+        return f". Several events are an array, or lines of {NDJSON} (curl sends a file as it is with --data-binary)"
     return ""

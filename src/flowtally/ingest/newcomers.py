@@ -16,12 +16,12 @@ from typing import Final
 import msgspec
 
 from flowtally.core.errors import FlowtallyError, NewTooOften, TooManyNew
+from flowtally.core.times import HOUR_MS
 from flowtally.ingest.block import Gathered
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.submission import Submission
 from flowtally.ledger.people.names import Name
 
-HOUR_MS: Final = 3_600_000
 COUNTED: Final = 100_000  # accounts and senders; more begin at nought
 
 

@@ -13,16 +13,17 @@ import msgspec
 
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import FlowtallyError, TooLarge
+from flowtally.core.media import JSON, NDJSON
 from flowtally.core.members import Repeated
 from flowtally.core.readings import MAX_READINGS, Reading, fault_of
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import printable
 from flowtally.ingest.admission import Reason
 from flowtally.ingest.counting import check_counts
-from flowtally.ingest.decode import MAX_FAULT_CHARS, NDJSON, PLAIN
+from flowtally.ingest.decode import MAX_FAULT_CHARS
 from flowtally.ingest.items import unsupported, values_of, without_mark
 
-MEDIA_TYPES: Final = (NDJSON, PLAIN)
+MEDIA_TYPES: Final = (NDJSON, JSON)
 MAX_CLOSINGS: Final = 100  # items with `closes` in one request: each may be about all counters of a source
 MAX_SHOWN_CHARS: Final = 256  # of a name in a receipt
 
@@ -42,7 +43,7 @@ def decode_readings(body: bytes, media_type: str) -> list[Reading | Unreadable]:
         raise unsupported(kind, MEDIA_TYPES)
     body = without_mark(body)
     check_counts(body, MAX_READINGS)
-    found = [_reading(*one) for one in values_of(body, MAX_READINGS, lines=kind != PLAIN)]
+    found = [_reading(*one) for one in values_of(body, MAX_READINGS, lines=kind != JSON)]
     closings = sum(isinstance(one, Reading) and one.closes is not None for one in found)
     if closings > MAX_CLOSINGS:
         raise TooLarge(f"{closings} items with `closes` in one request; at most {MAX_CLOSINGS}", limit=MAX_CLOSINGS)

@@ -6,15 +6,12 @@ event may bear, the ledger can keep.
 
 from __future__ import annotations
 
-from typing import Final
-
 from flowtally.core.edges import tell_instant
 from flowtally.core.errors import Unprocessable
 from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.texts import may_be_known, text_fault
+from flowtally.core.times import LAST_INSTANT
 from flowtally.core.units import human_money
-
-MAX_INSTANT: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last RFC 3339 can say
 
 
 def check_text(field: str, text: str, *, least: int = 0, most: int = MAX_NAME_CHARS) -> str:
@@ -62,7 +59,7 @@ def check_money(field: str, micros: int, currency: str, *, least: int, most: int
 
 def check_instant(field: str, at: int, *, least: int = 0) -> int:
     """An instant from 1970 (or `least`) to the end of the year 9999, in milliseconds; else Unprocessable."""
-    if not least <= at <= MAX_INSTANT:
-        given, low, high = (tell_instant(one) for one in (at, least, MAX_INSTANT))
+    if not least <= at <= LAST_INSTANT:
+        given, low, high = (tell_instant(one) for one in (at, least, LAST_INSTANT))
         raise Unprocessable(f"{field} is {given}; {low} to {high} are allowed", field=field)
     return at

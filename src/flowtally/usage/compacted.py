@@ -16,6 +16,7 @@ import msgspec
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import RolledUp
+from flowtally.core.times import DAY_MS
 from flowtally.usage.engine import Engine
 from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
 from flowtally.usage.values import BUCKET_MS, Where
@@ -23,7 +24,6 @@ from flowtally.usage.values import BUCKET_MS, Where
 TIME: Final = "toUnixTimestamp64Milli(time)"
 LAST: Final = "toUnixTimestamp64Milli(ends_at) - 1"
 _EPOCH: Final = date(1970, 1, 1)
-_DAY_MS: Final = 86_400_000
 _NONE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -45,7 +45,7 @@ class Extents(msgspec.Struct, frozen=True):
 
 def month_of(instant: int) -> int:
     """YYYYMM, as the engine names the part of the rows that were received in it."""
-    day = _EPOCH + timedelta(days=instant // _DAY_MS)
+    day = _EPOCH + timedelta(days=instant // DAY_MS)
     return day.year * 100 + day.month
 
 
@@ -53,7 +53,7 @@ def month_end(month: int) -> int:
     """The first instant after a month."""
     year, number = divmod(month, 100)
     first = date(year + number // 12, number % 12 + 1, 1)
-    return (first - _EPOCH).days * _DAY_MS
+    return (first - _EPOCH).days * DAY_MS
 
 
 def read_extents(engine: Engine, *tables: str) -> Extents:

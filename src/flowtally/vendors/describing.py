@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 import msgspec
 
+from flowtally.core.media import FORM, JSON
 from flowtally.core.rights import scopes_with
 from flowtally.vendors.base import Dialect, Fault, Route
-from flowtally.vendors.reading import FORM, JSON, MULTIPART
+from flowtally.vendors.reading import MULTIPART
 from flowtally.web.openapi import paragraphs, query_parameter
 from flowtally.web.schemas import REF, Document, formatted, make_schemas
 

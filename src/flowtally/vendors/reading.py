@@ -12,15 +12,14 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 
 from flowtally.config import Config
 from flowtally.core.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
+from flowtally.core.media import FORM, JSON
 from flowtally.vendors.base import Asked, Place
 from flowtally.web.inputs import check_known, query_pairs
 from flowtally.web.operation import AnyRequest
 
 Pairs = list[tuple[str, Any]]
 
-FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
-JSON: Final = "application/json"
 MAX_PARTS: Final = 100
 MAX_NAME_CHARS: Final = 100  # of a parameter, where an error tells it
 

@@ -20,12 +20,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from flowtally.core.errors import ClientGone, HeadTooLarge
+from flowtally.core.media import PROBLEM
 from flowtally.core.texts import printable
 from flowtally.web.capacity.crowd import peer_of
 from flowtally.web.connection import Connection
 from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
-from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, MEDIA_TYPE, REQUEST_ID, problem_body
+from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, REQUEST_ID, problem_body
 from flowtally.web.sending import Sending
 from flowtally.web.services import House, address_of
 
@@ -134,7 +135,7 @@ async def _refuse_head(size: int, request_id: str, send: Send) -> None:
     """Whoever asks, and whatever: nothing of it is looked at."""
     error = HeadTooLarge(f"The head has {size} bytes; {MAX_HEAD_BYTES} are allowed.", limit=MAX_HEAD_BYTES)
     body = msgspec.json.encode(problem_body(error, request_id))
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
     headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

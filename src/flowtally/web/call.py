@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from flowtally.answers.moment import Moment
 from flowtally.core.errors import Unprocessable
+from flowtally.core.media import JSON
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor, note
@@ -19,8 +20,6 @@ from flowtally.web.services import House
 from flowtally.web.transaction import Transaction
 
 T = TypeVar("T")
-
-JSON: Final = "application/json"
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -14,13 +14,13 @@ from typing import Final
 import structlog
 
 from flowtally.core.errors import FlowtallyError
+from flowtally.core.times import MINUTE_MS
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import server
 
 EVERY_S: Final = 60
-MINUTE_MS: Final = 60_000
 
 log = structlog.get_logger(__name__)
 

@@ -12,12 +12,12 @@ import msgspec
 
 from flowtally.core import errors
 from flowtally.core.events import CloudEvent
+from flowtally.core.media import JSON, PROBLEM
 from flowtally.protocol import PlainEvent, Problem, UsageRow
 from flowtally.protocol.meanings import MEANINGS
-from flowtally.web.call import JSON
 from flowtally.web.idempotent import HEADER
 from flowtally.web.operation import AS_OF_HEADER, Listed, Operation
-from flowtally.web.problems import MEDIA_TYPE, problem_body
+from flowtally.web.problems import problem_body
 from flowtally.web.schemas import NULL, REF, Document, formatted, make_schemas, without_null
 
 TEXT: Final = {"type": "string"}
@@ -321,7 +321,7 @@ def _problem(kinds: Iterable[type[errors.FlowtallyError]]) -> Document:
     again = any(issubclass(kind, (errors.Unavailable, errors.RateLimited)) for kind in listed)
     return ({"headers": AGAIN} if again else {}) | {
         "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in listed),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name=Problem.__name__)}, "examples": examples}},
+        "content": {PROBLEM: {"schema": {"$ref": REF.format(name=Problem.__name__)}, "examples": examples}},
     }
 
 
@@ -331,7 +331,7 @@ def _shared_responses(paths: Mapping[str, Document]) -> Document:
     for operations in paths.values():
         for described in operations.values():
             for status, response in described["responses"].items():
-                codes = list(response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", ()))
+                codes = list(response.get("content", {}).get(PROBLEM, {}).get("examples", ()))
                 if len(codes) == 1:
                     told[codes[0].title().replace("_", "")].append((described["responses"], status))
     shared: Document = {}

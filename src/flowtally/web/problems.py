@@ -16,9 +16,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowtally.core import errors
+from flowtally.core.media import PROBLEM
 from flowtally.web.heads import allowed, method_of
 
-MEDIA_TYPE: Final = "application/problem+json"
 # Where the layers leave things for each other in the ASGI scope.
 REQUEST_ID: Final = "flowtally.request_id"
 CREDENTIAL_ID: Final = "flowtally.credential_id"
@@ -82,7 +82,7 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     return Response(
         msgspec.json.encode(problem_body(known, request_id), enc_hook=str),
         status_code=known.status,
-        media_type=MEDIA_TYPE,
+        media_type=PROBLEM,
         headers={**headers, **problem_headers(known)},
     )
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import FORMATS, STRINGS, Declared, Format, format_of
 from flowtally.agents.reader import MAX_LINE_BYTES
-from flowtally.agents.reading import END_OF_TIME_AT, Line, Reading
+from flowtally.agents.reading import Line, Reading
 from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.times import END_OF_TIME
 
 _SQUID = b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/a acme-bob HIER_DIRECT/10.0.0.2 a/b"
 _COMMON = b'10.0.0.1 - bob [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326'
@@ -113,7 +114,7 @@ def test_no_line_makes_a_format_raise_or_read_what_cannot_be_kept(name: str, dat
     read = reader(name)(good[:start] + line + good[end:])
     if isinstance(read, Reading):
         assert all(0 <= number <= MAX_QUANTITY for number in (read.bytes_up, read.bytes_down, read.requests))
-        assert read.time_at is None or 0 <= read.time_at < END_OF_TIME_AT
+        assert read.time_at is None or 0 <= read.time_at < END_OF_TIME
         assert 0 <= read.status <= 65_535
 
 

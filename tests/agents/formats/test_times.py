@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats.times import NAMES, BadTime, Times
-from flowtally.agents.reading import END_OF_TIME_AT
 from flowtally.core.errors import ConfigError
+from flowtally.core.times import END_OF_TIME
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AT = 1_773_119_684_000  # 2026-03-10T05:14:44Z
-INSTANTS = st.integers(0, END_OF_TIME_AT // 1000 - 100_000).map(lambda second: second * 1000)
+INSTANTS = st.integers(0, END_OF_TIME // 1000 - 100_000).map(lambda second: second * 1000)
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu", "UTC")
 
 

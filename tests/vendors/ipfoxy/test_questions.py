@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from flowtally.core.errors import BadRequest
+from flowtally.core.times import HOUR_MS
 from flowtally.vendors.ipfoxy import questions
-from flowtally.vendors.ipfoxy.buckets import HOUR_MS, UTC_PLUS_8, Unit
+from flowtally.vendors.ipfoxy.buckets import UTC_PLUS_8, Unit
 
 NOW = 1_757_000_000_000
 FLOOR_S = NOW // 1000 - 90 * 86_400

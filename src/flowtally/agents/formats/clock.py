@@ -10,8 +10,9 @@ from typing import Final
 from flowtally.agents.formats import strptime
 from flowtally.agents.formats.compiled import Field
 from flowtally.agents.formats.times import Times
-from flowtally.agents.reading import END_OF_TIME_AT, clf_at, epoch_at, rfc3339_at
+from flowtally.agents.reading import clf_at, epoch_at, rfc3339_at
 from flowtally.core.errors import ConfigError
+from flowtally.core.times import END_OF_TIME
 
 _CLF: Final = rb"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d"
 _ISO: Final = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)"
@@ -62,7 +63,7 @@ def count_field(name: str, digits: int, *, rank: int = 0) -> Field:
 
     def convert(raw: bytes) -> int | None:
         at = int(raw) * 1000 // 10**digits
-        return at if at < END_OF_TIME_AT else None
+        return at if at < END_OF_TIME else None
 
     return Field(name=name, pattern=rb"\d{1,20}", means="time", convert=convert, rank=rank)
 

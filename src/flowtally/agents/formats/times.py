@@ -15,9 +15,9 @@ from functools import lru_cache, partial
 from typing import Final
 
 from flowtally.agents.formats.strptime import Spelling, compiled, local_time, spelling
-from flowtally.agents.reading import END_OF_TIME_AT, EPOCH
 from flowtally.core.edges import load_zone
 from flowtally.core.errors import ConfigError, UnknownZone
+from flowtally.core.times import END_OF_TIME, EPOCH
 
 _FRACTION: Final = r"(?:[.,](?P<f>\d{1,40}))?"
 _CLOCK: Final = rf"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d){_FRACTION}"
@@ -85,7 +85,7 @@ def epoch_at(text: str, power: int = 3) -> int:
     if read is None:
         raise BadTime(f"no count since 1970: {text[:60]!r}")
     at = read[0]
-    if at >= END_OF_TIME_AT:
+    if at >= END_OF_TIME:
         raise BadTime(f"{text[:60]!r} is after the year 9999: are its units declared (--time-format)?")
     return at
 
@@ -141,7 +141,7 @@ def _seconds(one: Spelling, name: str, zone: tzinfo | None) -> Callable[[str | t
             found = _second_at(parts, name, zone)
         except (ValueError, OverflowError):
             return "is no time of any calendar"
-        return found if isinstance(found, str) or 0 <= found < END_OF_TIME_AT else "is not within 1970 to 9999"
+        return found if isinstance(found, str) or 0 <= found < END_OF_TIME else "is not within 1970 to 9999"
 
     return at
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from flowtally.api.reference.schemas import compact, pretty
+from flowtally.core.media import FORM
 
 URL: Final = "$FLOWTALLY_URL"
 TOKEN: Final = "$FLOWTALLY_TOKEN"  # noqa: S105  its variable
 # What else of a credential some dialects ask for, by the name it has in the answer that makes the credential.
 BESIDE: Final = {"key": "$FLOWTALLY_KEY", "id": "$FLOWTALLY_KEY_ID"}
-FORM: Final = "application/x-www-form-urlencoded"
 LONG: Final = 100  # characters of a body that stands on several lines
 NAMES: Final = {
     "account": "acme",

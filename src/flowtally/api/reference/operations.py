@@ -11,8 +11,8 @@ import msgspec
 from flowtally.api.reference.curl import curl, example_of
 from flowtally.api.reference.html import NOTHING, Html, Links, code, join, prose, sentence, tag
 from flowtally.api.reference.schemas import Member, Schema, compact, kind, members, name_of, pretty, table
+from flowtally.core.media import PROBLEM
 
-PROBLEM: Final = "application/problem+json"
 ERRORS: Final = 400
 
 

@@ -12,9 +12,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, select
 
 from flowtally.core.edges import second_of
+from flowtally.core.times import DAY_MS
 from flowtally.core.units import human_money
 from flowtally.ledger.checks.fault import LISTED, PAGE, Fault, Rule
-from flowtally.ledger.money.purchases import DAY_MS, SOURCE
+from flowtally.ledger.money.purchases import SOURCE
 from flowtally.ledger.money.wallet import BOOKS
 from flowtally.ledger.tables import grants, plans, purchases, transfer_entries, transfers
 

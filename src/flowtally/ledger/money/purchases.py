@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, insert, select
 
 from flowtally.core.errors import NotFound, PlanRetired
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.money.plans import Plan, read_plan
@@ -23,7 +24,6 @@ from flowtally.ledger.tables import purchases
 from flowtally.ledger.traffic.grants import give_grant
 
 SOURCE: Final = "order"  # of the grants it makes
-DAY_MS: Final = 86_400_000
 
 
 class Purchase(msgspec.Struct, frozen=True):

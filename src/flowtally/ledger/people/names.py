@@ -17,10 +17,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, select, update
 
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.installation import this_promise
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.tables import user_names
-from flowtally.ledger.texts import MAX_INSTANT
 
 Name = tuple[str, str]  # (account, name)
 
@@ -105,7 +105,7 @@ def names_then(tx: Connection, user_ids: Iterable[str], known: Known) -> dict[st
     """What these users were called at that moment, or had been called last; those of no name then are left out."""
     found: dict[str, str] = {}
     mine = user_names.c
-    end = case((_ended(known), mine.valid_to), else_=MAX_INSTANT + 1)
+    end = case((_ended(known), mine.valid_to), else_=LAST_INSTANT + 1)
     for chunk in chunks(user_ids):
         query = select(mine.user_id, mine.name).where(mine.user_id.in_(chunk))
         query = query.where(is_known(known, mine.promise, mine.taken_at)).order_by(end, mine.valid_from)

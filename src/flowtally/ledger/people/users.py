@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.core.errors import UnknownAccount, UnknownUser
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import LAST_INSTANT
 from flowtally.core.words import LimitWindow, Unit, UserStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import erased_name, new_id
@@ -26,7 +27,7 @@ from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.names import NOBODY, History, Name
 from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
-from flowtally.ledger.texts import MAX_INSTANT, check_text
+from flowtally.ledger.texts import check_text
 
 __all__ = [
     "Limit", "Name", "User", "as_user", "ensure_users", "in_pool", "list_users",
@@ -214,7 +215,7 @@ def names_of(tx: Connection, user_ids: Iterable[str], known: Known | None = None
 
 
 def _end() -> Any:
-    return func.coalesce(user_names.c.valid_to, MAX_INSTANT + 1)
+    return func.coalesce(user_names.c.valid_to, LAST_INSTANT + 1)
 
 
 def query_users(account: str) -> Select[Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, func, insert, select
 
 from flowtally.core.edges import first_instant, format_instant, load_zone, local_date
 from flowtally.core.errors import CheckedIn, CheckInCapReached, CheckInsOff
+from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people.accounts import read_account, read_active_account
@@ -24,7 +25,6 @@ from flowtally.ledger.tables import check_ins, grants
 from flowtally.ledger.traffic.grants import give_grant
 
 SOURCE: Final = "sign"  # of the grants that reward
-_DAY_MS: Final = 86_400_000
 
 
 class Reward(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def check_in(tx: Connection, account: str, reward: Reward, *, now: int) -> Check
     _check_new_day(tx, account, zone, now)
     today = local_date(now, zone)
     amount = _rest_of_month(tx, account, reward, today, zone)
-    expires_at = now + reward.days * _DAY_MS
+    expires_at = now + reward.days * DAY_MS
     grant = give_grant(
         tx,
         account,

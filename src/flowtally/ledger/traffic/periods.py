@@ -7,7 +7,7 @@ statement says is `periods`' business above; here it is a text.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, NotFound, PeriodOverlap, Unprocessable
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
@@ -23,8 +24,6 @@ from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.forgotten import without_texts
 from flowtally.ledger.tables import periods
 from flowtally.ledger.texts import check_instant
-
-_DAY_MS: Final = 86_400_000  # 1970-01-01 begins in 1969 UTC, east of Greenwich
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -71,7 +70,7 @@ def close_period(
 
     UnknownAccount, Unprocessable (empty span), PeriodOverlap, Conflict (another period was closed meanwhile).
     """
-    check_instant("from", starts_at, least=-_DAY_MS)
+    check_instant("from", starts_at, least=-DAY_MS)
     if ends_at <= starts_at:
         told = f"it would start at {format_instant(starts_at)} and end at {format_instant(ends_at)}"
         raise Unprocessable(f"a period must end after it starts: {told}", field="to")

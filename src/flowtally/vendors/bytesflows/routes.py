@@ -23,6 +23,7 @@ from flowtally.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from flowtally.core.times import MINUTE_MS
 from flowtally.ledger.money import wallet
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Nothing, Rate, Route, Secrets, declaring
@@ -32,7 +33,6 @@ from flowtally.web.call import Reply
 
 MAX_PAGE_SIZE: Final = 100
 ASSET: Final = "/api/v1/dashboard/asset"
-MINUTE_MS: Final = 60_000
 _ALL: Final = ("product",)
 
 ROUTES: Final[list[Route]] = []

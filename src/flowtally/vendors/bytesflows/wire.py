@@ -10,13 +10,15 @@ taken are in docs/dialects/bytesflows.md.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
+
+from flowtally.core.times import EPOCH
 
 OK: Final = 200
 BAD_PARAMETER: Final = 400
@@ -38,7 +40,6 @@ MESSAGES: Final = {
 _MICROS_PER_CENT: Final = 10_000
 _MAX_MONEY_DIGITS: Final = 18  # before the decimal point: far above any balance, far below what would cost memory
 _CLOCK: Final = "%Y-%m-%d %H:%M:%S"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = "9999-12-31 23:59:59"  # what a four-digit year can say
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -146,7 +147,7 @@ def show_money(micros: int) -> msgspec.Raw:
 def show_time(at: int, zone: ZoneInfo) -> str:
     """The instant as the zone's clock shows it, to the second. The last second of the year 9999 stands for later."""
     try:
-        return (_EPOCH + timedelta(milliseconds=at)).astimezone(zone).strftime(_CLOCK)
+        return (EPOCH + timedelta(milliseconds=at)).astimezone(zone).strftime(_CLOCK)
     except OverflowError:
         return _LAST
 
@@ -184,7 +185,7 @@ def read_money(money: bytes | msgspec.Raw) -> int:
 def read_time(text: str, zone: ZoneInfo) -> int:
     """The instant of a clock time in that zone, in milliseconds; of an hour that comes twice the first. ValueError."""
     local = datetime.strptime(text, _CLOCK).replace(tzinfo=zone)
-    return (local - _EPOCH) // timedelta(milliseconds=1)
+    return (local - EPOCH) // timedelta(milliseconds=1)
 
 
 def _succeeded(status: int) -> bool:

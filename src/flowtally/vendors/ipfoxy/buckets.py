@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from flowtally.core.times import HOUR_MS
+
 Unit = Literal["hour", "day"]
 
-HOUR_MS: Final = 3_600_000
 UTC_PLUS_8: Final = 8 * HOUR_MS
 _SIZE: Final[dict[Unit, int]] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
 

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from flowtally.core import errors
 from flowtally.core.errors import FlowtallyError, Unauthenticated
+from flowtally.core.times import MINUTE_MS
 from flowtally.vendors.base import Asked, Fault, Rate, Secrets
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.settings import Settings
 from flowtally.web.call import Reply
 
 ID, TOKEN = "api-id", "api-token"
-MINUTE_MS: Final = 60_000
 NO_DATA: Final = {"type": "object", "maxProperties": 0}
 
 # The first that fits: a body that cannot be read is a bad request as well.

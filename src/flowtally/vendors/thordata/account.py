@@ -12,8 +12,8 @@ from typing import Final
 
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import format_instant, load_zone, parse_instant
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.pools import DEFAULT_POOL
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.protocol import GrantAnswer
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.figures import running
@@ -86,7 +86,7 @@ def read_usage_statistics(call: DialectCall, given: Days) -> Usage:
     without use is a row of 0."""
     asked = day_range(texts(given))
     series = series_of(asked, load_zone(call.settings.timezone))
-    ever = running(call.tx, call.usage, call.account, [*series.edges, MAX_INSTANT], of=(DEFAULT_POOL,))
+    ever = running(call.tx, call.usage, call.account, [*series.edges, LAST_INSTANT], of=(DEFAULT_POOL,))
     steps = KB.rows(ever.before, series.parts(ever.parts[:-1]))
     left = make_balance(call.tx, call.usage, call.account, call.now).pools[DEFAULT_POOL].left
     return Usage(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final, Literal
 
+from flowtally.core.times import DAY_S
 from flowtally.core.words import VoucherStatus
 from flowtally.funding.vouchers import create_vouchers
 from flowtally.ledger.pages import MAX_LIMIT
@@ -27,7 +28,6 @@ from flowtally.vendors.thordata.wire import Cdk, CdkInfo, NewCodes, Written
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 
-DAY_S: Final = 86_400
 STATUS: Final[dict[VoucherStatus, Literal[1, 2, 3]]] = {
     "unused": wire.UNUSED,
     "used": wire.USED,

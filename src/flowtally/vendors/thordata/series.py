@@ -14,15 +14,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from datetime import date, timedelta
 from itertools import accumulate, pairwise
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from flowtally.core.edges import calendar_edges, first_instant, format_instant
+from flowtally.core.times import HOUR_MS
 from flowtally.vendors.thordata.parameters import Range
-
-HOUR_MS: Final = 3_600_000
 
 
 class Series(Struct, frozen=True):

@@ -9,8 +9,8 @@ from typing import Final
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.edges import load_zone
 from flowtally.core.events import METERED
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.people.users import User
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.usage.values import Where
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.figures import Running
@@ -78,7 +78,7 @@ def _answer(call: DialectCall, asked: Given, wanted: Range) -> UserUsage:
     family = parameters.family_of(asked)
     found = [read_proxy_user(call, name, family) for name in parameters.names_of(asked)]
     series = series_of(wanted, load_zone(call.settings.timezone))
-    each = _used_by_each(call, found, [*series.edges, MAX_INSTANT])
+    each = _used_by_each(call, found, [*series.edges, LAST_INSTANT])
     before = sum(one.before for one in each.values())
     parts = [sum(some) for some in zip(*(one.parts for one in each.values()), strict=True)]
     steps = KB.rows(before, series.parts(parts[:-1]))

@@ -15,12 +15,12 @@ from msgspec import UNSET
 
 from flowtally.answers.statement import lifetime_use
 from flowtally.core.errors import UnknownUser
+from flowtally.core.times import LAST_INSTANT
 from flowtally.funding.user_funds import delete_user as delete_managed
 from flowtally.ledger.people import managed, roster, users
 from flowtally.ledger.people.roster import Managed
 from flowtally.ledger.people.users import Limit, User
 from flowtally.ledger.pools import Pools, read_pools
-from flowtally.ledger.texts import MAX_INSTANT
 from flowtally.ledger.traffic import grants
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.thordata import parameters, wire
@@ -89,7 +89,7 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
 
 def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
     unit = MB if call.settings.list_unit == "MB" else KB
-    used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], MAX_INSTANT)
+    used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
     return [
         ProxyUser(
             day_of(call, user.created_at),

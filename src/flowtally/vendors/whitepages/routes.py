@@ -15,6 +15,7 @@ from msgspec import Meta
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
+from flowtally.core.times import DAY_MS
 from flowtally.vendors import figures
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Rate, Route, Secrets, declaring
 from flowtally.vendors.whitepages import wire
@@ -23,7 +24,6 @@ from flowtally.web.call import Reply
 
 POOL: Final = "api"
 HEADER: Final = "x-api-key"
-DAY_MS: Final = 86_400_000
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 

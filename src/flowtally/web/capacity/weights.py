@@ -14,13 +14,13 @@ import msgspec
 
 from flowtally.core.edges import load_zone, parse_bound
 from flowtally.core.errors import FlowtallyError
+from flowtally.core.times import DAY_MS
 
 LARGE_S: Final = 0.25  # what takes longer is large
 NEWEST: Final = 0.5  # how much the last time counts against those before
 REMEMBERED: Final = 10_000  # questions
 LARGE_ROWS: Final = 5_000  # of an answer, as guessed
 LARGE_DAYS: Final = 35  # of rows to be read one by one
-DAY_MS: Final = 86_400_000
 PER_DAY: Final = {"15m": 96.0, "hour": 24.0, "day": 1.0, "week": 1 / 7, "month": 1 / 30, "total": 0.0}
 FEW: Final = frozenset({"product", "status"})  # groups there are a few of; of others many
 ROLLED_UP: Final = frozenset({"user", "product", "account"})
