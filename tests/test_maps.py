@@ -125,3 +125,33 @@ def test_a_path_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text("| `here.py` | `nowhere.py` |\n\nSee `core/edges.py`, `nothing.py`; `core/` and `gone/`.\n")
     assert list(dead(page)) == ["nowhere.py", "nothing.py", "gone/"]
+
+
+NAMED = re.compile(r"`(?:flowtally\.)?((?:\w+\.)+\w+)`")
+
+
+def names_nothing(text: str) -> Iterator[str]:
+    """Dotted names of modules, or of what is in them, that lead nowhere: `ledger.accounts` after it has moved."""
+    for name in NAMED.findall(text):
+        place, rest = SOURCE, name.split(".")
+        if not (SOURCE / rest[0]).is_dir() or rest[-1] in ("db", "key", "py"):
+            continue
+        while rest and (place / rest[0]).is_dir():
+            place /= rest.pop(0)
+        if rest and (place / f"{rest[0]}.py").exists():
+            place /= f"{rest.pop(0)}.py"
+        said = (place if place.is_file() else place / "__init__.py").read_text()
+        if any(not re.search(rf"\b{part}\b", said) for part in rest):
+            yield name
+
+
+def test_every_module_that_a_docstring_or_a_comment_names_is_there() -> None:
+    found = {shown(path): [*names_nothing(path.read_text())] for path in sorted(SOURCE.rglob("*.py"))}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_a_name_that_leads_nowhere_is_found() -> None:
+    text = (
+        "`core.edges`, `flowtally.core.edges.parse_instant`, `ledger.accounts`, `core.edges.gone`, `ledger.db`, `a.b`"
+    )
+    assert list(names_nothing(text)) == ["ledger.accounts", "core.edges.gone"]

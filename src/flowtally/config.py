@@ -25,7 +25,7 @@ from flowtally.protocol import MAX_BODY_BYTES
 
 PREFIX: Final = "FLOWTALLY_"
 SECRET: Final = frozenset({"admin_token", "usage_url", "ledger_url", "keys_url"})  # values never shown
-MIN_TOKEN_CHARS: Final = 20  # as ledger.credentials has it; a new one must be stronger, see `start`
+MIN_TOKEN_CHARS: Final = 20  # as `ledger.people.credentials` has it; a new one must be stronger, see `start`
 MAX_TOKEN_CHARS: Final = 1024
 
 Network = IPv4Network | IPv6Network

@@ -7,8 +7,8 @@ Owns what a statement says and the law
 which holds because a row is in the statement if its block is at most the statement's, and an adjustment if it is later.
 Nothing is edited: a late event counts at its own time, as ever, and shows as an adjustment of the open period. The next
 closing of the account, of whatever span, takes into its statement what came into earlier closed periods since the
-closing before it; so every row is in exactly one statement, or in none yet. Leaves balances to `balance`, usage to the
-usage store, and keeping to the ledger.
+closing before it; so every row is in exactly one statement, or in none yet. Leaves balances to `account_balance`, usage
+to the usage store, and keeping to the ledger.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a user has left: its purses burnt down, and where its limit stands.
 
-Leaves the quota rule to `burndown`, allocating and taking back to `funding`, what a limit refuses to whoever stands at
-the gate: a limit never pays.
+Leaves the quota rule to `burndown`, allocating and taking back to `user_funds`, what a limit refuses to whoever stands
+at the gate: a limit never pays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A new admin key of an installation that does not run, for who owns its files: the tokens there were are lost.
 
 Owns the order and what is looked at first. Whoever can write the ledger's file could put a key in by hand; here it is
-done under the leases of a start, checked, and recorded. What a credential is, is `ledger.credentials`'.
+done under the leases of a start, checked, and recorded. What a credential is, is `ledger.people.credentials`'.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Bytes are conserved (law 5): the balance of every account and funded user against what its parts add up to.
 
-Owns the equations. The right sides are what is served (`balance`, `funding`); the left sides are added up from the rows
-and the ledger's tables by other questions (`sums_audit`), so that no mistake is on both.
+Owns the equations. The right sides are what is served (`account_balance`, `user_balance`); the left sides are added up
+from the rows and the ledger's tables by other questions (`usage.checks.sums`, `ledger.checks.sums`), so that no mistake
+is on both.
 
     use by the rows + draws  =  spent + overage + forgiven - credit
     grants given             =  spent + left + pending + expired + voided

@@ -1,7 +1,7 @@
 """How long rows stay as they came in: old months are rolled up by quarter hours, with usage kept.
 
-Owns which months are due and the order of a run; `usage.folding` has what a month becomes, the ledger what it must be
-cut by. A month is due when all of it was received more than `retain_rows_days` ago, a later one has rows and those
+Owns which months are due and the order of a run; `usage.compaction` has what a month becomes, the ledger what it must
+be cut by. A month is due when all of it was received more than `retain_rows_days` ago, a later one has rows and those
 before it are rolled up: so nothing is ever written into it again. And when none of it is dated after now: promises of
 the time to come, at whatever instant, are still to be made.
 """

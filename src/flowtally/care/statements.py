@@ -1,7 +1,7 @@
 """Closed periods: every frozen statement made anew from the rows of its time, and the law of what came later.
 
-Owns the comparison. Use is added up by a question of its own (`sums_audit`), once per account for all its periods; the
-balance is the one that `as_of` its moment would show.
+Owns the comparison. Use is added up by a question of its own (`usage.checks.sums`), once per account for all its
+periods; the balance is the one that `as_of` its moment would show.
 
     statement              =  rows of blocks up to its own, by product, pool and in total; the balance at its end, then
     its adjustments        =  what had come into earlier periods since the closing before

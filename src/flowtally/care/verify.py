@@ -10,9 +10,9 @@ or looked at in portions, and only what differs is looked at one by one.
     counters               =  what the last row of each says
     marks, kinds, places   =  what the rows of the source say
     rows acknowledged      =  rows there
-    files of parts         =  what was written (`usage.parts_audit`), before anything else is read from them
+    files of parts         =  what was written (`usage.checks.parts`), before anything else is read from them
     accounts and users     <= the ledger's;  the ledger = its own rules;  who was erased has no texts
-    balances               =  what rows, grants and allocations add up to (`laws`)
+    balances               =  what rows, grants and allocations add up to (`balances`)
     closed periods         =  the rows of their time (`statements`)
 """
 

@@ -1,7 +1,8 @@
 """Which grant paid for which use: the whole quota rule, for one purse, on values handed in.
 
 Owns grants, draws and the burn. Leaves who owns a purse to the ledger, how much was used to the usage store, and when
-to ask to `balance`. First `plan_edges` says where to cut time, then one `sums` over these edges, then `burn` tells.
+to ask to `account_balance`. First `plan_edges` says where to cut time, then one `sums` over these edges, then `burn`
+tells.
 
 What holds, whatever order things arrived in (amounts are whole numbers of the pool's unit):
 

@@ -1,7 +1,8 @@
 """The writes that depend on a balance: passing traffic on to funded users, taking it back, letting a user go.
 
 Owns how an allocation is covered: whoever passes traffic on is in the ledger's one write transaction, so no other
-allocation comes in between, and asks for the balance of that moment inside it. Leaves what a user has left to `purses`.
+allocation comes in between, and asks for the balance of that moment inside it. Leaves what a user has left to
+`user_balance`.
 """
 
 from __future__ import annotations

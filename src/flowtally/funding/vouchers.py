@@ -1,6 +1,6 @@
 """Vouchers as their issuer knows them: created when its balance covers them, shown with their codes.
 
-Owns how they are covered, as allocations are (`funding`): whoever creates them is in the ledger's one write
+Owns how they are covered, as allocations are (`user_funds`): whoever creates them is in the ledger's one write
 transaction and asks for the balance of that moment inside it, so no other draw comes in between. Leaves the voucher
 itself to the ledger, the quota rule to `burndown`.
 """

@@ -1,7 +1,7 @@
 """Who may enter and read what flowtally writes: its owner, and nobody else.
 
 Owns the umask of our processes, the look at a place before anything is written there, and files that are their owner's
-alone from the first byte. Leaves to `start` when a place is looked at, to `care.machine` how the doctor tells it.
+alone from the first byte. Leaves to `start` when a place is looked at, to `care.doctor` how the doctor tells it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ it says: another default, another number of an enum, other buckets of a roll-up,
 
 Owns the comparison: with `schema/made`, which has each table as the engine tells it; where that differs, with a table
 that this engine makes anew and drops again, for another version may tell the same otherwise. The order of columns is
-not compared: one that was added later may stand elsewhere, and rows are written by name. Leaves parts to `parts_audit`.
+not compared: one that was added later may stand elsewhere, and rows are written by name. Leaves parts to
+`checks.parts`.
 """
 
 from __future__ import annotations

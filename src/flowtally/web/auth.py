@@ -1,7 +1,7 @@
 """Who is asking, and what they may do.
 
 Owns the bearer token's way to a credential, with a short memory so that a busy source does not ask the ledger for
-every request, and what may be given to whom. Leaves to `ledger.credentials` what a token is and how it is kept.
+every request, and what may be given to whom. Leaves to `ledger.people.credentials` what a token is and how it is kept.
 
 * A right says what may be asked (`rights`), the account for whom: a credential of an account asks for that one alone,
   one without for any. Scopes are sets of rights under one name.

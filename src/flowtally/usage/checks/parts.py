@@ -4,7 +4,7 @@ Owns the looking, in two kinds. `look` reads all files of a part: CHECK compares
 roll-ups too, and the four small files it does not list are read here. `believed` costs next to nothing whatever there
 is, and covers what no error would tell later: the engine takes counts, bounds of `received_at` and names of columns
 from files without a checksum of their own, and a wrong one makes rows invisible. Leaves to `damage` what the engine's
-words mean, to `rollup` whether sums agree.
+words mean, to `projections` whether sums agree.
 """
 
 from __future__ import annotations
