@@ -84,7 +84,7 @@ def _default(name: str, value: object) -> str:
 
 
 def metrics_page() -> str:
-    """Every metric of a server, from `api.metrics` and `api.figures`."""
+    """Every metric of a server, from `web.metrics` and `web.metric_names`."""
     lines = [
         "# Metrics",
         "",
