@@ -3,7 +3,7 @@
 #
 #   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
 #   make test               all tests, a process for each core                (ARGS='-k balance' passes options on)
-#   make check              format, lint, types, import contract, generated docs, known vulnerabilities
+#   make check              format, lint, types, import contract, generated docs and code, known vulnerabilities
 #   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
 #   make fmt docs clean     write what `check` would complain about; forget .venv
 #   make hooks              let git format and lint what you commit, before it does

@@ -2,7 +2,8 @@
 
 `python scripts/docs.py` writes them; `--check` says which are stale and exits with 1. Nothing on these pages is kept
 by hand: a description that reads badly is mended where it stands in the code. `readmes` does the same for the tables of
-files in the README.md of each folder of the source.
+files in the README.md of each folder of the source; before all of it `sources` writes or checks the modules that are
+made from other modules.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from typing import Any, get_args
 
 import msgspec
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 
-from scripts import readmes
+from scripts import readmes, sources
+
+if __name__ == "__main__" and sources.main():  # first: what is imported below is partly made by it
+    sys.exit(1)
 
 from flowtally.agents.reasons import REASONS
 from flowtally.api import application  # noqa: F401  importing it declares the operations
@@ -35,7 +40,7 @@ from flowtally.web.call import Reply
 from flowtally.web.metrics import listed
 from flowtally.web.operation import OPERATIONS, Operation
 
-PAGES = Path(__file__).parent.parent / "docs" / "reference"
+PAGES = ROOT / "docs" / "reference"
 MADE = "<!-- Made by scripts/docs.py from {source}: change it there, then `make docs`. -->\n\n"
 WORDS = ("Words are explained in the [glossary](../glossary.md).", "")
 

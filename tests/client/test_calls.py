@@ -214,6 +214,17 @@ def test_every_operation_is_in_both_clients_under_its_name() -> None:
         assert not strays
 
 
+def test_both_clients_have_the_same_methods_parameters_and_words() -> None:
+    def shown(client: type) -> dict[str, tuple[str, str | None]]:
+        public = {name: one for name, one in vars(client).items() if callable(one) and not name.startswith("_")}
+        taken = {name: [str(one) for one in inspect.signature(public[name]).parameters.values()] for name in public}
+        return {name: (re.sub(r"Async|Awaitable\[(\w+)\]", r"\1", str(taken[name])), public[name].__doc__)
+                for name in public}  # fmt: skip
+
+    assert shown(Client) == shown(AsyncClient)
+    assert {"close", "do", "do_counted", "each", "healthy", "once", "ready", "stream", "told"} < shown(Client).keys()
+
+
 def is_operation(name: str, one: object) -> bool:
     return inspect.isfunction(one) and one.__module__ == calls.__name__ and not name.startswith("_")
 

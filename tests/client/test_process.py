@@ -106,6 +106,26 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("client", ["Client", "AsyncClient"])
+def test_a_forked_child_asks_over_connections_of_its_own(client: str, tmp_path: Path) -> None:
+    server = ModelServer()
+    program = """
+def say(what): print(what, flush=True)
+client = {client}(url, "secret")
+def mine(): return id(client._http.mine())
+before = mine()
+assert mine() == before
+if not (child := os.fork()):
+    say(mine() != before and mine() == mine())
+    os._exit(0)
+os.waitpid(child, 0)
+say(mine() == before)
+"""
+    with serving(server) as url:
+        done = run(program.replace("{client}", client), url, tmp_path)
+    assert (done.stdout.split(), done.stderr) == (["True", "True"], "")
+
+
 def test_a_worker_of_multiprocessing_delivers_before_it_ends(tmp_path: Path) -> None:
     """Its process ends without the interpreter's exit handlers."""
     server = ModelServer()

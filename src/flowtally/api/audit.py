@@ -12,8 +12,7 @@ from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.recorded import Filter, Record, list_records
-from flowtally.protocol import AuditAnswer
-from flowtally.protocol.audit import By
+from flowtally.protocol import AuditAnswer, ChangedBy
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit, show_page
 from flowtally.web.operation import Listed, operation
@@ -117,7 +116,7 @@ def show_own(one: Record) -> AuditAnswer:
     return msgspec.structs.replace(shown, credential=None, address=None, request_id=None, door=None)
 
 
-def _by(one: Record) -> By:
+def _by(one: Record) -> ChangedBy:
     if not one.credential:
         return "server"
     if not one.of_account:

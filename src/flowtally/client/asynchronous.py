@@ -1,4 +1,9 @@
-"""AsyncClient: the same as Client, on asyncio. Every method is awaited; lists are read with `async for`."""
+"""AsyncClient: asking a flowtally server on asyncio. Typed answers, retries, one error class.
+
+Named events must have their own `id` from the caller to be safe to send again; `AsyncMeter` makes them.
+
+Every method is awaited; lists are read with `async for`. `Client` is made from this file: `sync.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,8 @@ import stamina
 
 from flowtally.client import calls
 from flowtally.client.call import Call, Listing, as_method
-from flowtally.client.wire import NO_ANSWER, Wire, pause_s
+from flowtally.client.per_process import PerProcess
+from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -34,14 +40,17 @@ def _list(listing: Callable[P, Listing[T]]) -> Callable[Concatenate[AsyncClient,
 
 
 class AsyncStream(msgspec.Struct, frozen=True):
-    """As `sync.Stream`."""
+    """An answer on its way; names of headers are in small letters."""
 
     headers: dict[str, str]
     pieces: AsyncIterator[bytes]
 
 
 class AsyncClient:
-    """As `Client`; it belongs to the event loop that uses it."""
+    """`retry_s` 0: every call is tried once. `transport` is the seam of httpx: a MockTransport, or the app itself.
+
+    It belongs to the event loop that uses it. A forked child gets connections of its own.
+    """
 
     def __init__(
         self,
@@ -53,7 +62,8 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._wire = Wire(url, token, retry_s)
-        self._http = httpx.AsyncClient(timeout=timeout_s, headers=self._wire.headers, transport=transport)
+        headers = self._wire.headers
+        self._http = PerProcess(lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers, transport=transport))
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -64,7 +74,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.mine().aclose()
 
     # ── the server
 
@@ -76,7 +86,9 @@ class AsyncClient:
         """Whether it takes writes; not retried."""
         return await self._is_ok("/readyz")
 
-    # ── every operation of the API, as `calls` describes it
+    # ── every call of `calls`, as a method: these lines are made by scripts/sources.py
+
+    # ── usage in
 
     send_events = _ask(calls.send_events)
     event = _ask(calls.event)
@@ -93,6 +105,10 @@ class AsyncClient:
     send_accounting = _ask(calls.send_accounting)
     counters = _list(calls.counters)
 
+    # ── questions
+
+    audit = _list(calls.audit)
+    account_audit = _list(calls.account_audit)
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)
     usage_arrow = _ask(calls.usage_arrow)
@@ -104,18 +120,19 @@ class AsyncClient:
     changes = _ask(calls.changes)
     export = _ask(calls.export)
 
+    # ── periods
+
     close_period = _ask(calls.close_period)
     periods = _list(calls.periods)
     period = _ask(calls.period)
     open_period = _ask(calls.open_period)
 
+    # ── accounts, users, grants
+
     create_account = _ask(calls.create_account)
     account = _ask(calls.account)
-    audit = _list(calls.audit)
-    account_audit = _list(calls.account_audit)
     accounts = _list(calls.accounts)
     change_account = _ask(calls.change_account)
-
     users = _list(calls.users)
     create_user = _ask(calls.create_user)
     user = _ask(calls.user)
@@ -133,16 +150,16 @@ class AsyncClient:
     allocate = _ask(calls.allocate)
     allocations = _list(calls.allocations)
     take_back = _ask(calls.take_back)
-
     whitelist = _list(calls.whitelist)
     replace_whitelist = _ask(calls.replace_whitelist)
     put_on_whitelist = _ask(calls.put_on_whitelist)
     remove_from_whitelist = _ask(calls.remove_from_whitelist)
-
     give_grant = _ask(calls.give_grant)
     grant = _ask(calls.grant)
     grants = _list(calls.grants)
     void_grant = _ask(calls.void_grant)
+
+    # ── money: in whole millionths of the currency
 
     wallet = _ask(calls.wallet)
     wallet_entries = _list(calls.wallet_entries)
@@ -155,6 +172,9 @@ class AsyncClient:
     buy_plan = _ask(calls.buy_plan)
     purchases = _list(calls.purchases)
     purchase = _ask(calls.purchase)
+
+    # ── vouchers and check-ins
+
     create_vouchers = _ask(calls.create_vouchers)
     vouchers = _list(calls.vouchers)
     voucher = _ask(calls.voucher)
@@ -162,6 +182,8 @@ class AsyncClient:
     redeem_voucher = _ask(calls.redeem_voucher)
     check_in = _ask(calls.check_in)
     check_ins = _list(calls.check_ins)
+
+    # ── credentials: of an account, or (account None) of the operator
 
     create_credential = _ask(calls.create_credential)
     credential = _ask(calls.credential)
@@ -172,16 +194,20 @@ class AsyncClient:
     revoke_credential = _ask(calls.revoke_credential)
     confirm_credentials = _ask(calls.confirm_credentials)
 
+    # ── senders: who owns sources, whichever credential it has
+
     senders = _list(calls.senders)
     sender = _ask(calls.sender)
     rename_sender = _ask(calls.rename_sender)
+
+    # ── pools and products
 
     pools = _list(calls.pools)
     create_pool = _ask(calls.create_pool)
     products = _list(calls.products)
     map_product = _ask(calls.map_product)
 
-    # ── care
+    # ── care: checks and backups run on the server; ask again how they are doing
 
     start_verify = _ask(calls.start_verify)
     verify = _ask(calls.verify)
@@ -195,11 +221,17 @@ class AsyncClient:
 
     async def do(self, call: Call[T]) -> T:
         """Carry a call out, with retries."""
-        return (await self.do_counted(call))[0]
+        answer, _ = await self.do_counted(call)
+        return answer
 
     async def do_counted(self, call: Call[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
         return await self._with_retries(lambda: self._attempt(call))
+
+    async def told(self, call: Call[T]) -> tuple[T, bool]:
+        """The answer, and whether it is one that was given before, to another call with the same key."""
+        (answer, replayed), attempts = await self._with_retries(lambda: self._told(call))
+        return answer, replayed and attempts == 1  # after more, the first of them may have been heard
 
     async def once(self, call: Call[T]) -> T:
         """Carry a call out, without retries."""
@@ -221,7 +253,8 @@ class AsyncClient:
 
     @asynccontextmanager
     async def stream(self, call: Call[bytes]) -> AsyncIterator[AsyncStream]:
-        """As `Client.stream`."""
+        """Carry a call out and read its answer piece by piece, as it comes. Beginning is retried, going on is not:
+        Unreachable from `pieces` means the answer is not whole."""
         response, _ = await self._with_retries(lambda: self._open(call))
         try:
             yield AsyncStream(dict(response.headers), self._pieces(response))
@@ -254,11 +287,17 @@ class AsyncClient:
     async def _attempt(self, call: Call[T]) -> T:
         return self._wire.answer(call, await self._send(call))
 
+    async def _told(self, call: Call[T]) -> tuple[T, bool]:
+        response = await self._send(call)
+        return self._wire.answer(call, response), REPLAYED in response.headers
+
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
-        return await self._http.send(self._wire.request(self._http, call), stream=stream)
+        http = self._http.mine()
+        return await http.send(self._wire.request(http, call), stream=stream)
 
     async def _is_ok(self, path: str) -> bool:
         try:
-            return (await self._http.get(self._wire.base + path)).is_success
+            response = await self._http.mine().get(self._wire.base + path)
         except NO_ANSWER:
             return False
+        return response.is_success

@@ -1,6 +1,6 @@
 """Every question a client can ask, each as a pure function that makes a Call or a Listing.
 
-A new operation is a function here and a line in `sync.py` and `asynchronous.py`; a test says which one was forgotten.
+A new operation is a function here; `make docs` makes the methods of both clients from it (`scripts/sources.py`).
 `once`, where value is given, is your own `Idempotency-Key` (an order's number): the same call with the same key does it
 once, however often and by whatever run of a program it is asked; without it that holds for the attempts of one call.
 """
@@ -237,6 +237,23 @@ def balance(account: str, at: str | None = None, as_of: str | None = None) -> Ca
     return read(f"/v1/accounts/{segment(account)}/balance", p.BalanceAnswer, query)
 
 
+def explain(
+    account: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
+) -> Call[p.ExplainAnswer]:
+    """How the balance came about, with `top` rows of each of its largest spans."""
+    return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
+
+
+def changes(
+    since: str = "0", *, account: str | None = None, late_before: str | None = None, limit: int | None = None
+) -> Call[p.ChangesAnswer]:
+    """A page of what changed since an instant, or since `next` of an earlier answer for the same account, which is how
+    to follow. ApiError `cursor_gone` after the server was restored: begin again from an instant."""
+    return read(
+        "/v1/changes", p.ChangesAnswer, _given(since=since, account=account, late_before=late_before, limit=limit)
+    )
+
+
 def export(
     account: str,
     *,
@@ -281,23 +298,6 @@ def period(
 def open_period(account: str, *, as_of: str | None = None) -> Call[p.OpenPeriodAnswer]:
     """What came into closed periods and is in no statement yet."""
     return read(f"/v1/accounts/{segment(account)}/periods/open", p.OpenPeriodAnswer, _given(as_of=as_of))
-
-
-def explain(
-    account: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
-) -> Call[p.ExplainAnswer]:
-    """How the balance came about, with `top` rows of each of its largest spans."""
-    return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
-
-
-def changes(
-    since: str = "0", *, account: str | None = None, late_before: str | None = None, limit: int | None = None
-) -> Call[p.ChangesAnswer]:
-    """A page of what changed since an instant, or since `next` of an earlier answer for the same account, which is how
-    to follow. ApiError `cursor_gone` after the server was restored: begin again from an instant."""
-    return read(
-        "/v1/changes", p.ChangesAnswer, _given(since=since, account=account, late_before=late_before, limit=limit)
-    )
 
 
 # ── accounts, users, grants
@@ -680,7 +680,7 @@ def doctor() -> Call[p.DoctorAnswer]:
     return read("/v1/doctor", p.DoctorAnswer)
 
 
-# ── in the API's words
+# ── words of the API
 
 
 def _user(account: str, user: str) -> str:

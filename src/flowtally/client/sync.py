@@ -1,3 +1,4 @@
+# Made by scripts/sources.py from client/asynchronous.py: change that, then `make docs`.
 """Client: asking a flowtally server from ordinary code. Typed answers, retries, one error class.
 
 Named events must have their own `id` from the caller to be safe to send again; `Meter` makes them.
@@ -5,7 +6,6 @@ Named events must have their own `id` from the caller to be safe to send again; 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -17,9 +17,9 @@ import stamina
 
 from flowtally.client import calls
 from flowtally.client.call import Call, Listing, as_method
-from flowtally.client.wire import NO_ANSWER, Wire, pause_s
+from flowtally.client.per_process import PerProcess
+from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
 
-REPLAYED = "Idempotent-Replayed"
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -61,9 +61,8 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._wire = Wire(url, token, retry_s)
-        self._timeout_s = timeout_s
-        self._transport = transport
-        self._connect()
+        headers = self._wire.headers
+        self._http = PerProcess(lambda: httpx.Client(timeout=timeout_s, headers=headers, transport=transport))
 
     def __enter__(self) -> Client:
         return self
@@ -74,7 +73,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._http.mine().close()
 
     # ── the server
 
@@ -86,7 +85,9 @@ class Client:
         """Whether it takes writes; not retried."""
         return self._is_ok("/readyz")
 
-    # ── every operation of the API, as `calls` describes it
+    # ── every call of `calls`, as a method
+
+    # ── usage in
 
     send_events = _ask(calls.send_events)
     event = _ask(calls.event)
@@ -103,6 +104,10 @@ class Client:
     send_accounting = _ask(calls.send_accounting)
     counters = _list(calls.counters)
 
+    # ── questions
+
+    audit = _list(calls.audit)
+    account_audit = _list(calls.account_audit)
     usage = _ask(calls.usage)
     usage_csv = _ask(calls.usage_csv)
     usage_arrow = _ask(calls.usage_arrow)
@@ -114,18 +119,19 @@ class Client:
     changes = _ask(calls.changes)
     export = _ask(calls.export)
 
+    # ── periods
+
     close_period = _ask(calls.close_period)
     periods = _list(calls.periods)
     period = _ask(calls.period)
     open_period = _ask(calls.open_period)
 
+    # ── accounts, users, grants
+
     create_account = _ask(calls.create_account)
     account = _ask(calls.account)
-    audit = _list(calls.audit)
-    account_audit = _list(calls.account_audit)
     accounts = _list(calls.accounts)
     change_account = _ask(calls.change_account)
-
     users = _list(calls.users)
     create_user = _ask(calls.create_user)
     user = _ask(calls.user)
@@ -143,16 +149,16 @@ class Client:
     allocate = _ask(calls.allocate)
     allocations = _list(calls.allocations)
     take_back = _ask(calls.take_back)
-
     whitelist = _list(calls.whitelist)
     replace_whitelist = _ask(calls.replace_whitelist)
     put_on_whitelist = _ask(calls.put_on_whitelist)
     remove_from_whitelist = _ask(calls.remove_from_whitelist)
-
     give_grant = _ask(calls.give_grant)
     grant = _ask(calls.grant)
     grants = _list(calls.grants)
     void_grant = _ask(calls.void_grant)
+
+    # ── money: in whole millionths of the currency
 
     wallet = _ask(calls.wallet)
     wallet_entries = _list(calls.wallet_entries)
@@ -165,6 +171,9 @@ class Client:
     buy_plan = _ask(calls.buy_plan)
     purchases = _list(calls.purchases)
     purchase = _ask(calls.purchase)
+
+    # ── vouchers and check-ins
+
     create_vouchers = _ask(calls.create_vouchers)
     vouchers = _list(calls.vouchers)
     voucher = _ask(calls.voucher)
@@ -172,6 +181,8 @@ class Client:
     redeem_voucher = _ask(calls.redeem_voucher)
     check_in = _ask(calls.check_in)
     check_ins = _list(calls.check_ins)
+
+    # ── credentials: of an account, or (account None) of the operator
 
     create_credential = _ask(calls.create_credential)
     credential = _ask(calls.credential)
@@ -182,16 +193,20 @@ class Client:
     revoke_credential = _ask(calls.revoke_credential)
     confirm_credentials = _ask(calls.confirm_credentials)
 
+    # ── senders: who owns sources, whichever credential it has
+
     senders = _list(calls.senders)
     sender = _ask(calls.sender)
     rename_sender = _ask(calls.rename_sender)
+
+    # ── pools and products
 
     pools = _list(calls.pools)
     create_pool = _ask(calls.create_pool)
     products = _list(calls.products)
     map_product = _ask(calls.map_product)
 
-    # ── care
+    # ── care: checks and backups run on the server; ask again how they are doing
 
     start_verify = _ask(calls.start_verify)
     verify = _ask(calls.verify)
@@ -205,7 +220,8 @@ class Client:
 
     def do(self, call: Call[T]) -> T:
         """Carry a call out, with retries."""
-        return self.do_counted(call)[0]
+        answer, _ = self.do_counted(call)
+        return answer
 
     def do_counted(self, call: Call[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
@@ -273,17 +289,12 @@ class Client:
         return self._wire.answer(call, response), REPLAYED in response.headers
 
     def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
-        if self._pid != os.getpid():
-            self._connect()
-        return self._http.send(self._wire.request(self._http, call), stream=stream)
+        http = self._http.mine()
+        return http.send(self._wire.request(http, call), stream=stream)
 
     def _is_ok(self, path: str) -> bool:
         try:
-            return self._http.get(self._wire.base + path).is_success
+            response = self._http.mine().get(self._wire.base + path)
         except NO_ANSWER:
             return False
-
-    def _connect(self) -> None:
-        # Two processes on one connection would read each other's answers, so a child forgets its parent's pool.
-        self._pid = os.getpid()
-        self._http = httpx.Client(timeout=self._timeout_s, headers=self._wire.headers, transport=self._transport)
+        return response.is_success

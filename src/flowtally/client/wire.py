@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 RETRY_STATUS: Final = frozenset({429, 502, 503, 504})
 RETRY_AFTER_MAX_S: Final = 30  # a server that asks for more patience is told to the user instead
+REPLAYED: Final = "Idempotent-Replayed"  # the header of an answer that was given before
 NO_ANSWER: Final = (httpx.TransportError, httpx.DecodingError)
 _NO_RETRY: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 

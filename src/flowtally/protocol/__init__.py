@@ -1,3 +1,4 @@
+# Made by scripts/sources.py from the modules beside it: change that, then `make docs`.
 """The HTTP messages of our own API, shared by `api/`, `client/`, `agents/` and `cli/`.
 
 Instants are RFC 3339 text, quantities whole numbers (bytes, requests), money whole micro-units with their
@@ -25,7 +26,7 @@ from flowtally.protocol.accounts import (
     SenderAnswer,
     SenderChange,
 )
-from flowtally.protocol.audit import AuditAnswer
+from flowtally.protocol.audit import AuditAnswer, ChangedBy
 from flowtally.protocol.balance import (
     BalanceAnswer,
     Behind,
@@ -153,6 +154,7 @@ __all__ = [
     "Behind",
     "Bucket",
     "Change",
+    "ChangedBy",
     "ChangesAnswer",
     "CheckAnswer",
     "CheckInAnswer",

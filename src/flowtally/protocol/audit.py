@@ -8,7 +8,7 @@ import msgspec
 
 from flowtally.core.edges import Instant
 
-By = Literal["server", "installation", "account", "another_account"]
+ChangedBy = Literal["server", "installation", "account", "another_account"]
 
 
 class AuditAnswer(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class AuditAnswer(msgspec.Struct, frozen=True):
     subject: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-    by: By
+    by: ChangedBy
     credential: str | None
     address: str | None
     request_id: str | None

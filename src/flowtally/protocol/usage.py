@@ -42,7 +42,7 @@ class UsageRow(msgspec.Struct, frozen=True, omit_defaults=True):
     others: int | None = None
 
 
-Row = Annotated[dict[str, str | int | None], Meta(extra_json_schema={"$ref": "#/components/schemas/UsageRow"})]
+_Row = Annotated[dict[str, str | int | None], Meta(extra_json_schema={"$ref": "#/components/schemas/UsageRow"})]
 
 
 class UsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +59,7 @@ class UsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     end: Instant = msgspec.field(name="to")
     timezone: str
     bucket: Bucket
-    rows: list[Row]
+    rows: list[_Row]
     total: Totals
     as_of: AsOf | None = None
 
@@ -80,7 +80,7 @@ class OverallUsageAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     end: Instant = msgspec.field(name="to")
     timezone: str
     bucket: Bucket
-    rows: list[Row]
+    rows: list[_Row]
     total: Totals
     as_of: AsOf | None = None
 
