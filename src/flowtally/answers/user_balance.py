@@ -130,9 +130,8 @@ def burn_funded(
 ) -> dict[str, dict[str, burndown.Balance]]:
     """The purses of these funded users at `at`, by user id and pool, from one question by user and product."""
     account, known = accounts.read_account(tx, account_id), pools.read_pools(tx)
-    purses = {
-        one.id: _purses(account, one, allocations.allocations_to(tx, one.id), list(units_of(known))) for one in funded
-    }
+    got = allocations.allocations_to_each(tx, [one.id for one in funded])
+    purses = {one.id: _purses(account, one, got[one.id], list(units_of(known))) for one in funded}
     plans = {id: purse.plans(at) for id, purse in purses.items()}
     edges = merge_edges(*(plan for mine in plans.values() for plan in mine.values()))
     used: dict[str, list[Sum]] = {id: [] for id in purses}

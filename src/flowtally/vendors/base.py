@@ -27,9 +27,16 @@ from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.store import UsageReader
+from flowtally.web.auth import require_right
 from flowtally.web.call import Reply
 from flowtally.web.services import House
 from flowtally.web.transaction import Effect
+
+# All that a vendor takes of what serves it.
+__all__ = [
+    "METHODS", "Asked", "Dialect", "DialectCall", "Effect", "Fault", "Method", "Nothing", "Place", "Rate", "Reply",
+    "Route", "Secrets", "Settings", "WrongKey", "declaring",
+]  # fmt: skip
 
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
@@ -117,6 +124,10 @@ class DialectCall(msgspec.Struct, frozen=True):
         assert self._tx is not None, "the work of a route runs in a transaction"
         return self._tx
 
+    def require(self, right: Right) -> None:
+        """Forbidden where the caller lacks a right that the work needs beside the route's own."""
+        require_right(self.credential, right)
+
 
 class Nothing(msgspec.Struct, frozen=True):
     """A route without parameters."""
@@ -176,12 +187,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     metered: Callable[[Any], bool] = lambda settings: False  # whether its own calls are use of the account
 
 
-def declaring(routes: list[Route]) -> Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """A decorator that declares routes into this list."""
+def declaring(
+    routes: list[Route], under: str = ""
+) -> Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    """A decorator that declares routes into this list, each at its path `under` another."""
 
     def route(method: Method, path: str, **declared: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def declare(work: Callable[..., Any]) -> Callable[..., Any]:
-            routes.append(Route(method=method, path=path, work=work, **declared))
+            routes.append(Route(method=method, path=under + path, work=work, **declared))
             return work
 
         return declare

@@ -64,6 +64,21 @@ def between(
     return parts
 
 
+def running_by_user(usage: Sums, account: str, edges: Sequence[int], users: Collection[str]) -> dict[str, Running]:
+    """What each of these users (by id) used of all products, before the first edge and between the edges (at least
+    two): one question for all of them."""
+    asked = [0, *edges] if edges[0] > 0 else list(edges)
+    totals = {user: [0] * (len(asked) - 1) for user in users}
+    for found in usage.sums(asked, Where(METERED, account, tuple(totals)), ("user",)):
+        totals[found.by[0]][found.span] += byte_count(found)
+    return {user: _since(edges[0], parts) for user, parts in totals.items()}
+
+
+def _since(first_edge: int, parts: list[int]) -> Running:
+    """`parts` begin at 0; what lies before the first edge is one of them, unless that is the beginning."""
+    return Running(parts[0], parts[1:]) if first_edge > 0 else Running(0, parts)
+
+
 def _of_pools(where: Where, known: Pools, of: Collection[str]) -> Where:
     """Only products of these pools. The default pool has every product that nobody mapped, so it is named by what it
     does not have."""
@@ -89,5 +104,4 @@ def running(
     ask = partial(between, tx, usage, account, of=of, count=count, users=users, without_users=without_users)
     if edges[0] <= 0:
         return Running(0, ask(edges) if len(edges) > 1 else [])
-    before, *parts = ask([0, *edges])
-    return Running(before, parts)
+    return _since(edges[0], ask([0, *edges]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.vendors.thordata import parameters, wire
-from flowtally.vendors.thordata.parameters import Given, Range
+from flowtally.vendors.thordata.parameters import Range
 from flowtally.vendors.thordata.wire import ThordataError
 
 
@@ -55,16 +55,16 @@ def test_the_none_of_their_wrapper_is_no_limit_only_where_that_is_switched_on() 
 
 @pytest.mark.parametrize(("start", "end", "days"), [("2025-01-01", "2025-01-03", 3), ("2025-01-01", "2025-01-01", 1)])
 def test_a_range_has_both_its_ends(start: str, end: str, days: int) -> None:
-    assert parameters.day_range({"from_date": start, "to_date": end}).days == days
+    assert parameters.day_range(start, end).days == days
 
 
 @given(st.dates(date(1970, 1, 1), date(2100, 1, 1)), st.integers(0, 400))
 def test_180_days_are_answered_and_one_more_is_10021(first: date, more: int) -> None:
-    asked = {"from_date": str(first), "to_date": str(first + timedelta(more))}
+    asked = (str(first), str(first + timedelta(more)))
     if more < 180:
-        assert parameters.day_range(asked).days == more + 1
+        assert parameters.day_range(*asked).days == more + 1
     else:
-        assert code_of(lambda: parameters.day_range(asked)) == 10021
+        assert code_of(lambda: parameters.day_range(*asked)) == 10021
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_180_days_are_answered_and_one_more_is_10021(first: date, more: int) -> 
         {"from_date": "٢٠٢٥-٠١-٠١", "to_date": "2025-01-02"},
     ],
 )
-def test_a_range_that_is_none_is_10000(asked: Given) -> None:
-    assert code_of(lambda: parameters.day_range(asked)) == 10000
+def test_a_range_that_is_none_is_10000(asked: dict[str, str]) -> None:
+    assert code_of(parameters.Days(**asked).range) == 10000
 
 
 def test_hours_touch_days() -> None:
-    found = parameters.hour_range({"from_date": "2025-07-01 23", "to_date": "2025-07-02 00"})
+    found = parameters.hour_range("2025-07-01 23", "2025-07-02 00")
     assert found == Range(date(2025, 7, 1), date(2025, 7, 2), ("2025-07-01 23", "2025-07-02 00"))
     assert found.days == 2
 
@@ -107,26 +107,25 @@ def test_hours_touch_days() -> None:
     ],
 )
 def test_hours_that_are_none_or_too_many_are_refused(start: str, end: str, code: int) -> None:
-    asked = {"from_date": start, "to_date": end}
     if code == 200:
-        assert parameters.hour_range(asked).days == 180
+        assert parameters.hour_range(start, end).days == 180
     else:
-        assert code_of(lambda: parameters.hour_range(asked)) == code
+        assert code_of(lambda: parameters.hour_range(start, end)) == code
 
 
 def test_families_have_numbers_and_a_default() -> None:
-    assert [parameters.family_of({"proxy_type": one}) for one in ("1", "2", "3", "9")] == [
+    assert [parameters.family_of(one) for one in ("1", "2", "3", "9")] == [
         "residential", "unlimited", "mobile", "mobile",
     ]  # fmt: skip
-    assert parameters.family_of({}) == parameters.family_of({"proxy_type": ""}) == "residential"
+    assert parameters.OfFamily().family() == parameters.family_of("") == "residential"
     for text in ("0", "4", "5", "01", "x"):
-        assert code_of(lambda text=text: parameters.family_of({"proxy_type": text})) == 10000  # type: ignore[misc]
+        assert code_of(lambda text=text: parameters.family_of(text)) == 10000  # type: ignore[misc]
 
 
 def test_several_names_are_named_once_each() -> None:
-    assert parameters.names_of({"username": "user12, user34,user12"}) == ("user12", "user34")
+    assert parameters.names_of("user12, user34,user12") == ("user12", "user34")
     for text in ("", ",", " , ", ",".join(f"user{n:03}" for n in range(101))):
-        assert code_of(lambda text=text: parameters.names_of({"username": text})) == 10000  # type: ignore[misc]
+        assert code_of(lambda text=text: parameters.names_of(text)) == 10000  # type: ignore[misc]
 
 
 def test_a_switch_is_true_or_false() -> None:
@@ -138,18 +137,18 @@ def test_a_switch_is_true_or_false() -> None:
 
 
 def test_cdk_amounts_and_numbers_are_whole_and_positive() -> None:
-    assert parameters.flow_units({"flow": "3"}) == 3
-    assert parameters.how_many({"num": "2"}, 100) == 2
+    assert parameters.flow_units("3") == 3
+    assert parameters.how_many("2", 100) == 2
     for text in ("0", "-1", "1.5", "x", ""):
-        assert code_of(lambda text=text: parameters.flow_units({"flow": text})) == 10000  # type: ignore[misc]
+        assert code_of(lambda text=text: parameters.flow_units(text)) == 10000  # type: ignore[misc]
     for text in ("0", "-1", "101", "1.5"):
-        assert code_of(lambda text=text: parameters.how_many({"num": text}, 100)) == 10003  # type: ignore[misc]
-    assert code_of(lambda: parameters.how_many({}, 100)) == 10000
+        assert code_of(lambda text=text: parameters.how_many(text, 100)) == 10003  # type: ignore[misc]
+    assert code_of(lambda: parameters.how_many("", 100)) == 10000
 
 
 def test_cdk_states_are_1_2_and_3_or_all() -> None:
-    assert [parameters.cdk_status({"status": one}) for one in ("", "1", "2", "3")] == [None, 1, 2, 3]
-    assert code_of(lambda: parameters.cdk_status({"status": "4"})) == 10000
+    assert [parameters.cdk_status(one) for one in ("", "1", "2", "3")] == [None, 1, 2, 3]
+    assert code_of(lambda: parameters.cdk_status("4")) == 10000
 
 
 def test_a_refusal_names_the_parameter_but_never_its_value() -> None:

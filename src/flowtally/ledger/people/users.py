@@ -31,7 +31,7 @@ from flowtally.ledger.texts import check_text
 
 __all__ = [
     "Limit", "Name", "User", "as_user", "ensure_users", "in_pool", "list_users",
-    "names_of", "query_users", "read_user", "resolve_users",
+    "names_of", "query_users", "read_user", "resolve_users", "users_named",
 ]  # fmt: skip
 
 
@@ -137,6 +137,18 @@ def read_user(tx: Connection, account: str, user: str, known: Known | None = Non
         read_account(tx, account)
         raise UnknownUser(f"account {account!r} has no user {user!r}", user=user)
     return as_user(*row) if known is None else _then(tx, as_user(*row), known)
+
+
+def users_named(tx: Connection, account: str, names: Iterable[str]) -> dict[str, User]:
+    """Who of the account bears these names now, by name, without those that nobody bears: as many questions for many
+    names as for one."""
+    present = history.present_bearers(tx, ((account, name) for name in names))
+    named = {user_id: name for (_, name), user_id in present.items()}
+    found: dict[str, User] = {}
+    for chunk in history.chunks(named):
+        rows = tx.execute(query_users(account).where(users.c.id.in_(chunk)))
+        found.update((named[row.id], as_user(*row)) for row in rows)
+    return found
 
 
 def bearers(tx: Connection, names: Iterable[Name], known: Known | None = None) -> dict[Name, str]:

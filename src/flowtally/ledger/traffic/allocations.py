@@ -13,6 +13,7 @@ does not know: callers say, in the same write transaction (`flowtally.funding.us
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people.accounts import read_active_account
+from flowtally.ledger.people.names import chunks
 from flowtally.ledger.people.users import User
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import allocation_returns, allocations
@@ -141,6 +143,15 @@ def allocations_of(tx: Connection, account: str, known: Known | None = None) -> 
 def allocations_to(tx: Connection, user_id: str, known: Known | None = None) -> list[Allocation]:
     """All that the user ever got, in order of id: the grants of its purses. `known`: as it was known then."""
     return _known_allocations(tx, allocations.c.user_id == user_id, known)
+
+
+def allocations_to_each(tx: Connection, user_ids: Sequence[str]) -> dict[str, list[Allocation]]:
+    """The same of each of these users, by id: as many questions for many as for one."""
+    found: dict[str, list[Allocation]] = {user_id: [] for user_id in user_ids}
+    for some in chunks(found):
+        for one in _known_allocations(tx, allocations.c.user_id.in_(some), None):
+            found[one.user_id].append(one)
+    return found
 
 
 def _known_allocations(tx: Connection, whose: ColumnElement[bool], known: Known | None) -> list[Allocation]:

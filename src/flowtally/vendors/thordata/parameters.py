@@ -1,7 +1,10 @@
-"""What a request of Thordata's clients says: texts into our values, once. Pure.
+"""What a request of Thordata's clients says: its parameters as they are declared, and what they mean. Pure.
 
 Owns the rules of names, passwords, ranges and families, and which code refuses what. On their wire every value is a
-text, in the query, in a form or (as we allow too) in a JSON object. An empty text is one that was not sent.
+text, in the query, in a form or (as we allow too) in a JSON object, which may say numbers and booleans; an empty text
+is one that was not sent. So a declaration, which is what the OpenAPI document shows, refuses hardly anything. Its
+method makes our values of it, each once, in the order they are written, and raises ThordataError for the first that is
+wrong.
 """
 
 from __future__ import annotations
@@ -9,15 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from flowtally.core.texts import split_names
 from flowtally.vendors.thordata import wire
-from flowtally.vendors.thordata.wire import MB, ThordataError
+from flowtally.vendors.thordata.wire import MB, CdkStatus, ThordataError
 
-Given = Mapping[str, str]
 Family = Literal["residential", "unlimited", "mobile"]
 
 MAX_DAYS: Final = 180
@@ -34,6 +36,10 @@ _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 _NAME: Final = re.compile(r"[A-Za-z0-9]{6,15}")
 _PASSWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{5,14}")
 _YES: Final = {"true": True, "1": True, "false": False, "0": False}
+_CDK_STATUS: Final[Mapping[str, CdkStatus]] = {"1": 1, "2": 2, "3": 3}
+
+
+# ── what is meant
 
 
 class Range(Struct, frozen=True):
@@ -48,34 +54,282 @@ class Range(Struct, frozen=True):
         return (self.last - self.first).days + 1
 
 
+class WhichUser(Struct, frozen=True):
+    """Who bears the name, among the users of a family."""
+
+    name: str
+    family: Family
+
+
+class UsageQuestion(Struct, frozen=True):
+    """What these users of a family used in a range, together."""
+
+    names: tuple[str, ...]
+    family: Family
+    range: Range
+
+
+class NewUser(Struct, frozen=True):
+    """A user to make; `cap` in bytes, None for none."""
+
+    name: str
+    family: Family
+    password: str
+    cap: int | None
+    active: bool
+
+
+class Changes(Struct, frozen=True):
+    """What of a user becomes something else."""
+
+    name: str | UnsetType
+    password: str | UnsetType
+    cap: int | UnsetType | None
+    active: bool | UnsetType
+
+
+class Address(Struct, frozen=True):
+    """An address on the list of a family; `enabled` where it is put there."""
+
+    ip: str
+    family: Family
+    enabled: bool = True
+
+
+# ── as declared
+
+# What may come as a number or boolean of JSON is a text all the same where requests are described.
+TEXT: Final[dict[str, Any]] = {"type": "string"}
+
+
+def one_of(*values: str) -> dict[str, Any]:
+    return {**TEXT, "enum": list(values)}
+
+
+ProxyType = Annotated[
+    str | int,
+    Meta(
+        description="1 residential (also where it is missing), 2 unlimited, 3 or 9 mobile.",
+        examples=["1"],
+        extra_json_schema=one_of("1", "2", "3", "9"),
+    ),
+]
+Day = Annotated[str, Meta(description="A day, which belongs to the range.", examples=["2025-01-01"])]
+Hour = Annotated[
+    str, Meta(description="An hour of the day from 00 to 23, which belongs to the range.", examples=["2025-07-01 00"])
+]
+Name = Annotated[str, Meta(description="The user's present name.", examples=["user123"])]
+Names = Annotated[str, Meta(description="One name, or several with commas between: their sum.", examples=["user123"])]
+NewName = Annotated[str, Meta(description="6 to 15 letters or digits.", examples=["user456"])]
+Password = Annotated[str, Meta(description="6 to 15 letters or digits, first a letter.", examples=["password123"])]
+LimitMb = Annotated[
+    str | int, Meta(description="MB: 0 for no limit, else at least 100.", examples=["100"], extra_json_schema=TEXT)
+]
+Switch = Annotated[
+    str | bool | int, Meta(description="true or false.", examples=["true"], extra_json_schema=one_of("true", "false"))
+]
+Ip = Annotated[str, Meta(description="One IPv4 or IPv6 address.", examples=["1.1.1.1"])]
+
+
+class OfFamily(Struct, frozen=True):
+    """Of which family of users or lists."""
+
+    proxy_type: ProxyType = ""
+
+    def family(self) -> Family:
+        return family_of(self.proxy_type)
+
+
+class Days(Struct, frozen=True):
+    """Which days."""
+
+    from_date: Day = ""
+    to_date: Day = ""
+
+    def range(self) -> Range:
+        return day_range(self.from_date, self.to_date)
+
+
+class UserDays(Struct, frozen=True):
+    """Whose days."""
+
+    username: Names = ""
+    from_date: Day = ""
+    to_date: Day = ""
+    proxy_type: ProxyType = ""
+
+    def question(self) -> UsageQuestion:
+        wanted = day_range(self.from_date, self.to_date)
+        return UsageQuestion(range=wanted, family=family_of(self.proxy_type), names=names_of(self.username))
+
+
+class UserHours(Struct, frozen=True):
+    """Whose hours."""
+
+    username: Names = ""
+    from_date: Hour = ""
+    to_date: Hour = ""
+    proxy_type: ProxyType = ""
+
+    def question(self) -> UsageQuestion:
+        wanted = hour_range(self.from_date, self.to_date)
+        return UsageQuestion(range=wanted, family=family_of(self.proxy_type), names=names_of(self.username))
+
+
+class CreateUser(Struct, frozen=True):
+    """A user to make."""
+
+    username: NewName = ""
+    password: Password = ""
+    traffic_limit: LimitMb = ""
+    status: Switch = ""
+    proxy_type: ProxyType = ""
+
+    def new_user(self, *, lenient_limits: bool) -> NewUser:
+        return NewUser(
+            family=family_of(self.proxy_type),
+            name=new_name(required("username", self.username)),
+            password=new_password(required("password", self.password)),
+            cap=limit_bytes("traffic_limit", text_of(self.traffic_limit), lenient=lenient_limits),
+            active=switch("status", required("status", text_of(self.status))),
+        )
+
+
+class UpdateUser(Struct, frozen=True):
+    """What is missing or empty stays. The names without `new_` are those of their Java client."""
+
+    username: Name = ""
+    new_username: NewName = ""
+    new_password: Password = ""
+    new_traffic_limit: LimitMb = ""
+    new_status: Switch = ""
+    password: Password = ""
+    traffic_limit: LimitMb = ""
+    status: Switch = ""
+    proxy_type: ProxyType = ""
+
+    def which(self) -> WhichUser:
+        return WhichUser(required("username", self.username), family_of(self.proxy_type))
+
+    def changes(self, *, lenient_limits: bool) -> Changes:
+        """`username` is always the present name."""
+        cap = text_of(self.new_traffic_limit) or text_of(self.traffic_limit)
+        name = self.new_username if self.new_username != self.username else ""
+        password = self.new_password or self.password
+        status = text_of(self.new_status) or text_of(self.status)
+        return Changes(
+            cap=limit_bytes("new_traffic_limit", cap, lenient=lenient_limits) if cap else UNSET,
+            name=new_name(name) if name else UNSET,
+            password=new_password(password) if password else UNSET,
+            active=switch("new_status", status) if status else UNSET,
+        )
+
+
+class OneUser(Struct, frozen=True):
+    """Which user."""
+
+    username: Name = ""
+    proxy_type: ProxyType = ""
+
+    def which(self) -> WhichUser:
+        return WhichUser(required("username", self.username), family_of(self.proxy_type))
+
+
+class AddIp(Struct, frozen=True):
+    """An address to put on the whitelist."""
+
+    ip: Ip = ""
+    status: Switch = ""
+    proxy_type: ProxyType = ""
+
+    def address(self) -> Address:
+        return Address(
+            one_address(self.ip),
+            family_of(self.proxy_type),
+            switch("status", required("status", text_of(self.status))),
+        )
+
+
+class OneIp(Struct, frozen=True):
+    """Which address."""
+
+    ip: Ip = ""
+    proxy_type: ProxyType = ""
+
+    def address(self) -> Address:
+        return Address(family=family_of(self.proxy_type), ip=one_address(self.ip))
+
+
+class CreateCdk(Struct, frozen=True):
+    """CDKs to make."""
+
+    flow: Annotated[
+        str | int, Meta(description="What each is worth, in whole units.", examples=["3"], extra_json_schema=TEXT)
+    ] = ""
+    num: Annotated[str | int, Meta(description="How many.", examples=["2"], extra_json_schema=TEXT)] = ""
+
+    def units_and_number(self, most: int) -> tuple[int, int]:
+        return flow_units(text_of(self.flow)), how_many(text_of(self.num), most)
+
+
+class ListCdk(Struct, frozen=True):
+    """Which CDKs."""
+
+    status: Annotated[
+        str | int,
+        Meta(description="1 unused, 2 used, 3 revoked; missing: all.", extra_json_schema=one_of("1", "2", "3")),
+    ] = ""
+
+    def wanted(self) -> CdkStatus | None:
+        return cdk_status(text_of(self.status))
+
+
+class OneCdk(Struct, frozen=True):
+    """Which CDK."""
+
+    cdk: Annotated[str, Meta(description="The code; case matters.", examples=["LCoum2cHq1XSmTGi"])] = ""
+
+    def code(self) -> str:
+        return required("cdk", self.cdk)
+
+
+# ── one by one
+
+
+def text_of(sent: str | int) -> str:
+    """As the text their wire has."""
+    return str(sent).lower() if isinstance(sent, bool) else str(sent)
+
+
 def wrong(name: str, why: str) -> ThordataError:
     """10000, naming the parameter."""
     return ThordataError(wire.PARAMETER, f"{wire.MESSAGES[wire.PARAMETER]}: {name} {why}")
 
 
-def required(given: Given, name: str) -> str:
-    text = given.get(name, "")
+def required(name: str, text: str) -> str:
     if not text:
         raise wrong(name, "is missing")
     return text
 
 
-def family_of(given: Given) -> Family:
-    """`proxy_type`: their pages call it required and give it a default."""
-    text = given.get("proxy_type") or "1"
+def family_of(proxy_type: str | int) -> Family:
+    """Their pages call it required and give it a default."""
+    text = text_of(proxy_type) or "1"
     if text not in FAMILIES:
         raise wrong("proxy_type", "is not 1, 2, 3 or 9")
     return FAMILIES[text]
 
 
-def day_range(given: Given) -> Range:
-    """`from_date` to `to_date`, both included: at most 180 days."""
-    return _checked(Range(_day("from_date", required(given, "from_date")), _day("to_date", required(given, "to_date"))))
+def day_range(from_date: str, to_date: str) -> Range:
+    """Both included: at most 180 days."""
+    return _checked(
+        Range(_day("from_date", required("from_date", from_date)), _day("to_date", required("to_date", to_date)))
+    )
 
 
-def hour_range(given: Given) -> Range:
+def hour_range(from_date: str, to_date: str) -> Range:
     """The same by the hour: `2025-07-01 09`."""
-    start, end = (_hour(name, required(given, name)) for name in ("from_date", "to_date"))
+    start, end = _hour("from_date", from_date), _hour("to_date", to_date)
     if start > end:
         raise wrong("from_date", "is after to_date")
     return _checked(Range(_day("from_date", start[:10]), _day("to_date", end[:10]), (start, end)))
@@ -101,14 +355,14 @@ def _day(name: str, text: str) -> date:
 
 
 def _hour(name: str, text: str) -> str:
-    if not _HOUR.fullmatch(text):
+    if not _HOUR.fullmatch(required(name, text)):
         raise wrong(name, "is no hour such as 2025-07-01 09")
     return text
 
 
-def names_of(given: Given) -> tuple[str, ...]:
-    """`username`: one, or several with commas between (`texts.split_names`); each once."""
-    asked = split_names(required(given, "username"))
+def names_of(username: str) -> tuple[str, ...]:
+    """One, or several with commas between (`texts.split_names`); each once."""
+    asked = split_names(required("username", username))
     names = tuple(dict.fromkeys(name for part in asked if (name := part.strip())))
     if not names or len(names) > MAX_NAMES:
         raise wrong("username", f"names nobody, or more than {MAX_NAMES}")
@@ -150,26 +404,29 @@ def switch(name: str, text: str) -> bool:
     return found
 
 
-def flow_units(given: Given) -> int:
+def one_address(ip: str) -> str:
+    """No network: those are put on a list natively."""
+    if "/" in required("ip", ip):
+        raise wrong("ip", "is no single address")
+    return ip
+
+
+def flow_units(text: str) -> int:
     """How much a CDK is worth, in whole units."""
-    text = required(given, "flow")
-    if not _NUMBER.fullmatch(text) or int(text) == 0:
+    if not _NUMBER.fullmatch(required("flow", text)) or int(text) == 0:
         raise wrong("flow", "is no whole number from 1")
     return int(text)
 
 
-def how_many(given: Given, most: int) -> int:
-    """`num`: how many CDKs to make."""
-    text = required(given, "num")
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
+def how_many(text: str, most: int) -> int:
+    """How many CDKs to make."""
+    if not _NUMBER.fullmatch(required("num", text)) or not 1 <= int(text) <= most:
         raise ThordataError(wire.QUANTITY, f"{wire.MESSAGES[wire.QUANTITY]}: num is not 1 to {most}")
     return int(text)
 
 
-def cdk_status(given: Given) -> Literal[1, 2, 3] | None:
-    """`status`: 1 unused, 2 used, 3 revoked; None: all."""
-    text = given.get("status", "")
-    known: dict[str, Literal[1, 2, 3]] = {"1": 1, "2": 2, "3": 3}
-    if text and text not in known:
+def cdk_status(text: str) -> CdkStatus | None:
+    """1 unused, 2 used, 3 revoked; None: all."""
+    if text and text not in _CDK_STATUS:
         raise wrong("status", "is not 1, 2 or 3")
-    return known.get(text)
+    return _CDK_STATUS.get(text)

@@ -12,19 +12,26 @@ reads what they answer. Leaves what a request says to `parameters`, every figure
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 
+from flowtally.core.edges import format_instant, load_zone
 from flowtally.core.errors import FlowtallyError
+from flowtally.vendors.printing import Unit
 
 T = TypeVar("T")
+CdkStatus = Literal[1, 2, 3]
 
 KB: Final = 1024  # bytes
 MB: Final = 1024 * KB
 GB: Final = 1024 * MB
+IN_KB: Final = Unit(KB, 2)
+IN_MB: Final = Unit(MB, 2)
+IN_MONEY: Final = Unit(1_000_000, 2)  # of millionths
 
 OK: Final = 200
 PARAMETER: Final = 10000
@@ -250,7 +257,7 @@ class Cdk(Struct, frozen=True):
 
     cdk: str
     create_time: int
-    status: Literal[1, 2, 3]
+    status: CdkStatus
     traffic: Decimal
     traffic_duration: int
 
@@ -268,7 +275,7 @@ class CdkInfo(Struct, frozen=True):
     """
 
     cdk: str
-    status: Literal[1, 2, 3]
+    status: CdkStatus
     create_time: int
     traffic: Decimal
     traffic_duration: int
@@ -280,6 +287,21 @@ class _Head(Struct, frozen=True):
     code: int
     data: Raw = field(default_factory=lambda: Raw(b"{}"))
     msg: str = ""
+
+
+def decimal(unit: Unit, steps: int) -> Decimal:
+    """A number of the unit's smallest steps as it is printed."""
+    return Decimal(unit.text(steps))
+
+
+def show_day(at: int, timezone: str) -> str:
+    """The date of an instant."""
+    return format_instant(at, load_zone(timezone))[:10]
+
+
+def show_rows(labels: Sequence[str], steps: Sequence[int]) -> list[UsageRow]:
+    """Days or hours, from their steps of a KB."""
+    return [UsageRow(label, decimal(IN_KB, one)) for label, one in zip(labels, steps, strict=True)]
 
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")

@@ -7,14 +7,10 @@ from typing import Final
 
 from flowtally.ledger.money import wallet
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
-from flowtally.vendors.printing import Unit
-from flowtally.vendors.thordata.account import decimal
-from flowtally.vendors.thordata.wire import WalletBalance
+from flowtally.vendors.thordata.wire import IN_MONEY, WalletBalance, decimal
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
-
-MONEY: Final = Unit(1_000_000, 2)  # of millionths
 
 
 @route(
@@ -28,5 +24,5 @@ MONEY: Final = Unit(1_000_000, 2)  # of millionths
 def read_wallet_balance(call: DialectCall, given: Nothing) -> WalletBalance:
     """What the wallet holds, under both names that are in use: their page's and their clients'. What is less than a
     cent is cut off, not rounded."""
-    money = decimal(MONEY, MONEY.steps(wallet.balance_of(call.tx, call.account)))
+    money = decimal(IN_MONEY, IN_MONEY.steps(wallet.balance_of(call.tx, call.account)))
     return WalletBalance(money, money)

@@ -1,4 +1,4 @@
-"""Rows of Thordata's ranges: which label stands for which time. Pure.
+"""The rows of Thordata's ranges: which label stands for which time. Pure.
 
 Every label from the first to the last has a row, so that a range of n days has n rows and a day 24, whatever the zone's
 clock does:

@@ -8,11 +8,9 @@ from flowtally.core.errors import NotFound
 from flowtally.ledger.people import whitelist
 from flowtally.ledger.pools import read_pools
 from flowtally.vendors.base import DialectCall, Route, declaring
-from flowtally.vendors.thordata import parameters, wire
-from flowtally.vendors.thordata.account import day_of
-from flowtally.vendors.thordata.asking import AddIp, OfFamily, OneIp, texts
-from flowtally.vendors.thordata.parameters import Given
-from flowtally.vendors.thordata.wire import Whitelist, WhitelistedIp, Written
+from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.parameters import AddIp, Family, OfFamily, OneIp
+from flowtally.vendors.thordata.wire import Whitelist, WhitelistedIp, Written, show_day
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
@@ -30,9 +28,9 @@ route = declaring(ROUTES)
 def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[WhitelistedIp]:
     """The account's own list, in the order it was filled. With the setting `whitelist_array` the array of its entries
     alone, as their SDKs read it."""
-    pool = _pool(call, texts(given))
+    pool = _pool(call, given.family())
     entries = [
-        WhitelistedIp(day_of(call, one.created_at), one.address, one.enabled)
+        WhitelistedIp(show_day(one.created_at, call.settings.timezone), one.address, one.enabled)
         for one in whitelist.read_list(call.tx, call.account, None, pool)
     ]
     if call.settings.whitelist_array:
@@ -54,16 +52,16 @@ def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[Whitelisted
 )
 def add_ip(call: DialectCall, given: AddIp) -> Written:
     """One that is there already is enabled or disabled."""
-    asked = texts(given)
+    asked = given.address()
     whitelist.put_address(
         call.tx,
         call.account,
         None,
-        _address(asked),
+        asked.ip,
         now=call.now,
         most=call.house.config.max_whitelist_ips,
-        pool=_pool(call, asked),
-        enabled=parameters.switch("status", parameters.required(asked, "status")),
+        pool=_pool(call, asked.family),
+        enabled=asked.enabled,
     )
     return Written()
 
@@ -81,23 +79,13 @@ def add_ip(call: DialectCall, given: AddIp) -> Written:
 )
 def delete_ip(call: DialectCall, given: OneIp) -> Written:
     """10010 when it is not on the list."""
-    asked = texts(given)
-    pool = _pool(call, asked)
-    address = _address(asked)
+    asked = given.address()
     try:
-        whitelist.remove_address(call.tx, call.account, None, address, pool=pool)
+        whitelist.remove_address(call.tx, call.account, None, asked.ip, pool=_pool(call, asked.family))
     except NotFound:
         raise wire.ThordataError(wire.NO_SUCH_IP) from None
     return Written()
 
 
-def _pool(call: DialectCall, asked: Given) -> str:
-    return read_pools(call.tx).pool_of(parameters.family_of(asked))
-
-
-def _address(asked: Given) -> str:
-    """One address: networks are put on a list natively."""
-    text = parameters.required(asked, "ip")
-    if "/" in text:
-        raise parameters.wrong("ip", "is no single address")
-    return text
+def _pool(call: DialectCall, family: Family) -> str:
+    return read_pools(call.tx).pool_of(family)

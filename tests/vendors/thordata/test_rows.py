@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowtally.core.edges import first_instant, format_instant
 from flowtally.vendors.thordata.parameters import Range
-from flowtally.vendors.thordata.series import Series, series_of
+from flowtally.vendors.thordata.rows import Series, series_of
 
 HOUR = 3_600_000
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"]

@@ -14,21 +14,18 @@ from typing import Final
 from msgspec import UNSET
 
 from flowtally.answers.statement import lifetime_use
-from flowtally.core.errors import UnknownUser
 from flowtally.core.times import LAST_INSTANT
+from flowtally.core.words import SetUserStatus
 from flowtally.funding.user_funds import delete_user as delete_managed
 from flowtally.ledger.people import managed, roster, users
 from flowtally.ledger.people.roster import Managed
 from flowtally.ledger.people.users import Limit, User
 from flowtally.ledger.pools import Pools, read_pools
 from flowtally.ledger.traffic import grants
-from flowtally.vendors.base import DialectCall, Route, declaring
-from flowtally.vendors.thordata import parameters, wire
-from flowtally.vendors.thordata.account import KB, MB, day_of, decimal
-from flowtally.vendors.thordata.asking import CreateUser, OfFamily, OneUser, UpdateUser, texts
-from flowtally.vendors.thordata.parameters import Family, Given
-from flowtally.vendors.thordata.wire import ProxyUser, ThordataError, UserList, Written
-from flowtally.web.transaction import Effect
+from flowtally.vendors.base import DialectCall, Effect, Route, declaring
+from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.parameters import CreateUser, Family, OfFamily, OneUser, UpdateUser, WhichUser
+from flowtally.vendors.thordata.wire import IN_KB, IN_MB, ProxyUser, ThordataError, UserList, Written, decimal, show_day
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
@@ -43,14 +40,18 @@ def is_proxy_user(user: User, family: Family, pools: Pools) -> bool:
     return user.managed and not user.funded and user.status != "deleted" and same
 
 
-def read_proxy_user(call: DialectCall, name: str, family: Family) -> User:
-    """Who bears the name now. ThordataError 10020, also for an id: their names are no ids."""
-    try:
-        found = users.read_user(call.tx, call.account, name)
-    except UnknownUser:
-        raise ThordataError(wire.NO_SUCH_USER) from None
-    if found.name != name or not is_proxy_user(found, family, read_pools(call.tx)):
+def read_proxy_users(call: DialectCall, names: Sequence[str], family: Family) -> list[User]:
+    """Who bears these names now, read together. ThordataError 10020 if one is nobody's, also for an id: their names are
+    no ids."""
+    known, bearers = read_pools(call.tx), users.users_named(call.tx, call.account, names)
+    found = [bearers[name] for name in names if name in bearers and is_proxy_user(bearers[name], family, known)]
+    if len(found) < len(names):
         raise ThordataError(wire.NO_SUCH_USER)
+    return found
+
+
+def _read_proxy_user(call: DialectCall, which: WhichUser) -> User:
+    [found] = read_proxy_users(call, [which.name], which.family)
     return found
 
 
@@ -77,7 +78,7 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
     """The users of one kind, in the order they were made, with their caps and what they ever used, both in MB; with
     their passwords in clear for a credential of scope `manage`, empty for others. `remaining_limit` is how many users
     of any kind may still be made."""
-    pool = read_pools(call.tx).pool_of(parameters.family_of(texts(given)))
+    pool = read_pools(call.tx).pool_of(given.family())
     count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
     if count > MOST_LISTED:
         raise ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} users: list them natively")
@@ -88,11 +89,11 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
 
 
 def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
-    unit = MB if call.settings.list_unit == "MB" else KB
+    unit = IN_MB if call.settings.list_unit == "MB" else IN_KB
     used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
     return [
         ProxyUser(
-            day_of(call, user.created_at),
+            show_day(user.created_at, call.settings.timezone),
             user.name,
             _password(call, sealed),
             user.status == "active",
@@ -124,26 +125,29 @@ def _password(call: DialectCall, sealed: str | None) -> str:
 def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
     """Its name is borne once in the account. A user that traffic brought under this name to the account is taken
     over, with its use so far. The cap is in MB, 0 is none."""
-    asked = texts(given)
-    family = parameters.family_of(asked)
-    name = parameters.new_name(parameters.required(asked, "username"))
-    password = parameters.new_password(parameters.required(asked, "password"))
-    cap = parameters.limit_bytes("traffic_limit", asked["traffic_limit"], lenient=call.settings.lenient_limits)
-    active = parameters.switch("status", parameters.required(asked, "status"))
+    user = given.new_user(lenient_limits=call.settings.lenient_limits)
     if call.settings.package_first:
-        _require_package(call, family)
+        _require_package(call, user.family)
     managed.create_user(
         call.tx,
         call.account,
-        name,
+        user.name,
         now=call.now,
-        product=family,
-        limit=None if cap is None else Limit(cap),
-        status="active" if active else "disabled",
-        password=call.house.vault.seal(password),
+        product=user.family,
+        limit=_limit(user.cap),
+        status=_status(user.active),
+        password=call.house.vault.seal(user.password),
         most=call.house.config.max_users,
     )
     return Written()
+
+
+def _limit(cap: int | None) -> Limit | None:
+    return None if cap is None else Limit(cap)
+
+
+def _status(active: bool) -> SetUserStatus:
+    return "active" if active else "disabled"
 
 
 def _require_package(call: DialectCall, family: Family) -> None:
@@ -170,27 +174,19 @@ def _require_package(call: DialectCall, family: Family) -> None:
 )
 def update_proxy_user(call: DialectCall, given: UpdateUser) -> Written:
     """What is missing stays as it is. A new name keeps the use so far; a new cap counts all that was ever used."""
-    asked = texts(given)
-    found = read_proxy_user(call, parameters.required(asked, "username"), parameters.family_of(asked))
-    name, password, cap, status = (_new(asked, field) for field in ("username", "password", "traffic_limit", "status"))
-    lenient = call.settings.lenient_limits
-    limit = parameters.limit_bytes("new_traffic_limit", cap, lenient=lenient) if cap else None
+    found = _read_proxy_user(call, given.which())
+    new = given.changes(lenient_limits=call.settings.lenient_limits)
     managed.change_user(
         call.tx,
         call.account,
         found.id,
         now=call.now,
-        name=parameters.new_name(name) if name not in ("", found.name) else UNSET,
-        password=call.house.vault.seal(parameters.new_password(password)) if password else UNSET,
-        limit=(None if limit is None else Limit(limit)) if cap else UNSET,
-        status=("active" if parameters.switch("new_status", status) else "disabled") if status else UNSET,
+        name=new.name,
+        password=UNSET if new.password is UNSET else call.house.vault.seal(new.password),
+        limit=UNSET if new.cap is UNSET else _limit(new.cap),
+        status=UNSET if new.active is UNSET else _status(new.active),
     )
     return Written()
-
-
-def _new(asked: Given, field: str) -> str:
-    """`new_password`, or `password` as their Java client says; `username` is always the present name."""
-    return asked[f"new_{field}"] or ("" if field == "username" else asked[field])
 
 
 @route(
@@ -207,7 +203,6 @@ def _new(asked: Given, field: str) -> str:
 )
 def delete_proxy_user(call: DialectCall, given: OneUser) -> Written:
     """Its name is free from now on; what it used stays on record, and in the account's figures."""
-    asked = texts(given)
-    found = read_proxy_user(call, parameters.required(asked, "username"), parameters.family_of(asked))
+    found = _read_proxy_user(call, given.which())
     delete_managed(call.tx, call.usage, call.account, found.id, now=call.now)
     return Written()

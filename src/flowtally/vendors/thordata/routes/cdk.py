@@ -8,7 +8,7 @@ its body.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
 from flowtally.core.times import DAY_S
 from flowtally.core.words import VoucherStatus
@@ -19,20 +19,14 @@ from flowtally.ledger.traffic import codes, vouchers
 from flowtally.ledger.traffic.vouchers import Voucher
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.printing import Unit
-from flowtally.vendors.thordata import parameters, wire
-from flowtally.vendors.thordata.account import decimal
-from flowtally.vendors.thordata.asking import CreateCdk, ListCdk, OneCdk, texts
-from flowtally.vendors.thordata.parameters import Given
-from flowtally.vendors.thordata.wire import Cdk, CdkInfo, NewCodes, Written
+from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.parameters import CreateCdk, ListCdk, OneCdk, wrong
+from flowtally.vendors.thordata.wire import Cdk, CdkInfo, CdkStatus, NewCodes, Written, decimal
 
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 
-STATUS: Final[dict[VoucherStatus, Literal[1, 2, 3]]] = {
-    "unused": wire.UNUSED,
-    "used": wire.USED,
-    "revoked": wire.REVOKED,
-}
+STATUS: Final[dict[VoucherStatus, CdkStatus]] = {"unused": wire.UNUSED, "used": wire.USED, "revoked": wire.REVOKED}
 MOST_LISTED: Final = 10_000  # their list has no pages, and no answer is without end
 
 
@@ -49,14 +43,14 @@ MOST_LISTED: Final = 10_000  # their list has no pages, and no answer is without
 )
 def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
     """All or none: what they are worth leaves the balance at once. 10017 when it does not cover them."""
-    asked = texts(given)
+    units, number = given.units_and_number(call.settings.cdk_most)
     made = create_vouchers(
         call.tx,
         call.usage,
         call.house.vault,
         call.account,
-        parameters.flow_units(asked) * call.settings.cdk_unit_bytes,
-        parameters.how_many(asked, call.settings.cdk_most),
+        units * call.settings.cdk_unit_bytes,
+        number,
         now=call.now,
         pool=DEFAULT_POOL,
         duration_s=call.settings.cdk_days * DAY_S,
@@ -78,7 +72,7 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
 def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
     """Those of the account's pool `traffic`, in the order they were made: codes are as good as what they are
     worth. More than 10000 are refused: ask by status, or natively."""
-    wanted = parameters.cdk_status(texts(given))
+    wanted = given.wanted()
     found = _issued(call, next((name for name, number in STATUS.items() if number == wanted), None))
     return [
         Cdk(code, one.created_at // 1000, STATUS[one.status], _flow(call, one), one.duration_s)
@@ -111,9 +105,9 @@ def _issued(call: DialectCall, status: VoucherStatus | None) -> list[Voucher]:
 )
 def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
     """Only an unused one: what it is worth comes back to the balance. 10000 for a used or revoked one."""
-    found = _mine(call, texts(given))
+    found = _mine(call, given.code())
     if found.status != "unused":
-        raise parameters.wrong("cdk", f"is {found.status}")
+        raise wrong("cdk", f"is {found.status}")
     vouchers.revoke_voucher(call.tx, found.id, call.account, now=call.now)
     return Written()
 
@@ -130,11 +124,11 @@ def revoke_cdk(call: DialectCall, given: OneCdk) -> Written:
 )
 def read_cdk(call: DialectCall, given: OneCdk) -> CdkInfo:
     """Whoever redeemed it is told as the id of an account."""
-    asked = texts(given)
-    found = _mine(call, asked)
+    code = given.code()
+    found = _mine(call, code)
     used = found.status == "used"
     return CdkInfo(
-        asked["cdk"],
+        code,
         STATUS[found.status],
         found.created_at // 1000,
         _flow(call, found),
@@ -144,12 +138,12 @@ def read_cdk(call: DialectCall, given: OneCdk) -> CdkInfo:
     )
 
 
-def _mine(call: DialectCall, asked: Given) -> Voucher:
+def _mine(call: DialectCall, code: str) -> Voucher:
     """The account's own voucher of this code, among those the dialect lists; 10000 for any other."""
-    digest = codes.digest_of(call.house.vault, parameters.required(asked, "cdk"))
+    digest = codes.digest_of(call.house.vault, code)
     found = vouchers.find_voucher(call.tx, digest, call.account)
     if found is None or found.pool != DEFAULT_POOL:
-        raise parameters.wrong("cdk", "is unknown")
+        raise wrong("cdk", "is unknown")
     return found
 
 

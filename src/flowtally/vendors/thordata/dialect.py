@@ -1,0 +1,128 @@
+"""The account, usage, proxy user, whitelist and CDK side of Thordata's API, at its own paths.
+
+Owns who is asking (`token` and `key`, wherever they are put), the envelope and which error is which code. Answers are
+HTTP 200 whatever the code: their client never reads the body of anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from flowtally.core.errors import (
+    AccountSuspended,
+    FlowtallyError,
+    Forbidden,
+    LimitReached,
+    MethodNotAllowed,
+    NameTaken,
+    NotCovered,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    UnknownUser,
+)
+from flowtally.vendors.base import Asked, Dialect, Fault, Place, Rate, Reply, Secrets, WrongKey
+from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.routes import ROUTES
+from flowtally.vendors.thordata.settings import Settings
+from flowtally.vendors.thordata.wire import ThordataError
+
+# What the core says, in their codes: the first that fits. What is wrong inside has the code of an HTTP status, which
+# their client takes for a server's error and no other.
+CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
+    (WrongKey, wire.WRONG_KEY),
+    (Unauthenticated, wire.WRONG_TOKEN),
+    (Forbidden, wire.WRONG_TOKEN),
+    (NameTaken, wire.NAME_TAKEN),
+    (LimitReached, wire.TOO_MANY),
+    (NotCovered, wire.NO_PACKAGE),
+    (UnknownUser, wire.NO_SUCH_USER),
+    (RateLimited, wire.TOO_OFTEN),
+    (Unavailable, 503),
+)
+PLACES: Final[tuple[Place, ...]] = ("headers", "query", "form")
+OWN_WORDS: Final = (
+    AccountSuspended,
+    Forbidden,
+    MethodNotAllowed,
+)  # texts that say more than the list, and hold nothing secret
+
+
+def identify(asked: Asked, settings: Settings) -> Secrets:
+    """`token`, and `key` where it is sent: in the headers, the query or the body. Unauthenticated without a token, or
+    with two that differ; WrongKey without a key that is required, or with two."""
+    token = asked.secret("token", *PLACES)
+    key = "" if settings.key == "ignored" else asked.secret("key", *PLACES, wrong=WrongKey)
+    if not token:
+        raise Unauthenticated("There is no token.")
+    if settings.key == "required" and not key:
+        raise WrongKey("There is no key.")
+    return Secrets(token, key or None)
+
+
+def succeed(made: Any) -> Reply:
+    return Reply(wire.encode(made))
+
+
+def fail(error: FlowtallyError) -> Reply:
+    """Any error as an envelope. Only texts of our own are repeated: what was sent may hold secrets."""
+    return Reply(wire.encode_error(as_theirs(error)))
+
+
+def as_theirs(error: FlowtallyError) -> ThordataError:
+    if isinstance(error, ThordataError):
+        return error
+    for kind, number in CODES:
+        if isinstance(error, kind):
+            return ThordataError(number, _said(error, wire.MESSAGES.get(number, "Unavailable, try again later")))
+    if error.status >= 500:
+        return ThordataError(error.status, "Server error")
+    return ThordataError(wire.PARAMETER, _said(error, wire.MESSAGES[wire.PARAMETER]))
+
+
+def _said(error: FlowtallyError, usual: str) -> str:
+    return f"{usual}: {error.detail}" if isinstance(error, OWN_WORDS) else usual
+
+
+def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of an answer: of a success with these data, or a failure, whose data are `{}`."""
+    data = {"anyOf": [schema, {"type": "object", "maxProperties": 0}]}
+    members = {
+        "code": {"type": "integer", "description": "200: it is a success. Any other: why it is none."},
+        "data": {**data, "description": "What was asked for; empty where it is no success."},
+        "msg": {"type": "string", "description": "`ok`, or why it is no success."},
+    }
+    return {"type": "object", "properties": members, "required": list(members)}
+
+
+def _faults() -> list[Fault]:
+    return [Fault(f"{number}: {text}", fail(ThordataError(number))) for number, text in wire.MESSAGES.items()]
+
+
+def _rate(settings: Settings) -> Rate | None:
+    return Rate(settings.rate_requests, settings.rate_seconds * 1000) if settings.rate_requests else None
+
+
+def _secret(name: Literal["token", "key"]) -> Mapping[str, str]:
+    told = f"The {name} of a credential of an account."
+    return {"type": "apiKey", "in": "header", "name": name, "description": told, "x-holds": name}
+
+
+THORDATA: Final = Dialect(
+    name="thordata",
+    title="Thordata",
+    description="Balance, usage, proxy users, whitelist and CDKs. The format is that of Thordata's API "
+    "(https://openapi.thordata.com/api). `token` and `key` may also be in the query or in the body; `key` may be left "
+    "out unless the setting `key` says otherwise. Every answer is HTTP 200; `code` says whether it is a success.",
+    settings=Settings,
+    identify=identify,
+    secrets_in_body=True,
+    succeed=succeed,
+    fail=fail,
+    routes=ROUTES,
+    security={"thordataToken": _secret("token"), "thordataKey": _secret("key")},
+    faults=_faults(),
+    envelope=envelope,
+    rate=_rate,
+)

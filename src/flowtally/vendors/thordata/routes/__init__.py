@@ -1,0 +1,18 @@
+"""Thordata's routes, by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from flowtally.vendors.base import Route
+from flowtally.vendors.thordata.routes import account, cdk, money, usage, users, whitelist
+
+ROUTES: Final[Sequence[Route]] = (
+    *account.ROUTES,
+    *money.ROUTES,
+    *users.ROUTES,
+    *usage.ROUTES,
+    *whitelist.ROUTES,
+    *cdk.ROUTES,
+)
