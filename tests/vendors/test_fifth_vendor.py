@@ -15,6 +15,7 @@ from docs.examples.plainproxy import PLAINPROXY, wire
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.live import Live, live_server
+from tests.vendors.test_folders import NAMES, imported, is_base_enough
 
 from flowtally import vendors
 from flowtally.client import Client
@@ -96,6 +97,12 @@ def test_it_is_in_the_openapi_document_beside_the_others(live: Live) -> None:
 def test_the_example_is_a_dialect_and_none_of_ours() -> None:
     assert isinstance(PLAINPROXY, Dialect)
     assert PLAINPROXY.name not in {dialect.name for dialect in vendors.VENDORS}
+
+
+def test_the_example_has_the_files_of_every_vendor_and_needs_no_more_of_the_frame() -> None:
+    files = list(EXAMPLE.glob("*.py"))
+    assert {path.stem for path in files} == NAMES - {"samples", "README"}
+    assert all(is_base_enough(module, "") for path in files for module in imported(path))
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=40))

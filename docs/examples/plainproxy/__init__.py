@@ -1,5 +1,5 @@
 """PlainProxy, a vendor that does not exist: traffic of a day in GB, behind a key in the header."""
 
-from .routes import PLAINPROXY
+from .dialect import PLAINPROXY
 
 __all__ = ["PLAINPROXY"]

@@ -17,8 +17,9 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.money import wallet
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors.bytesflows import wire
-from flowtally.vendors.bytesflows.routes import ASSET, fail
+from flowtally.vendors.bytesflows.dialect import fail
 from flowtally.vendors.bytesflows.settings import Settings
+from flowtally.vendors.bytesflows.wire import ASSET
 
 RECORDS = "/api/v1/user/traffic/records"
 PATHS = (ASSET, RECORDS)

@@ -12,7 +12,7 @@ from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import BASE, Fox
 
 from flowtally.core import errors
-from flowtally.vendors.ipfoxy import IPFOXY, envelope, wire
+from flowtally.vendors.ipfoxy import IPFOXY, dialect, wire
 from flowtally.vendors.ipfoxy.settings import Settings
 
 FLOW = "get-sub-account-flow"
@@ -137,8 +137,8 @@ def test_every_error_of_ours_has_a_code_of_theirs() -> None:
     for kind in below(errors.FlowtallyError):
         made = kind.__new__(kind)
         errors.FlowtallyError.__init__(made, "why")
-        assert envelope.code_of(made) in documented, kind
-        assert (envelope.code_of(made) == wire.FAULT) == (kind.status >= 500), kind
+        assert dialect.code_of(made) in documented, kind
+        assert (dialect.code_of(made) == wire.FAULT) == (kind.status >= 500), kind
 
 
 def test_each_documented_code_is_shown_in_the_description() -> None:

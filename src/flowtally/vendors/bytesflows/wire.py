@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from flowtally.core.times import EPOCH
 
+ASSET: Final = "/api/v1/dashboard/asset"
 OK: Final = 200
 BAD_PARAMETER: Final = 400
 THROTTLED: Final = 429

@@ -1,7 +1,5 @@
 """IPFoxy: sub-accounts, what they have and what they used."""
 
-from __future__ import annotations
-
-from flowtally.vendors.ipfoxy.routes import IPFOXY
+from flowtally.vendors.ipfoxy.dialect import IPFOXY
 
 __all__ = ["IPFOXY"]

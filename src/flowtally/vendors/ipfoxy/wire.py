@@ -33,6 +33,7 @@ RETRYABLE: Final = frozenset({FAULT, BAD_REQUEST, TOO_OFTEN})
 
 IN_KB: Final = Unit(KB)
 IN_MB: Final = Unit(MB, 2)
+PATH: Final = "/ip/open-api/"  # that all of its endpoints are under
 NEVER: Final = "2147483647"  # the last second of a 32-bit clock: no expiry
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (wall clocks are reckoned from it, in whole ms)

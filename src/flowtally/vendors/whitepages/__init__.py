@@ -1,7 +1,5 @@
 """Whitepages: daily request counts."""
 
-from __future__ import annotations
-
-from flowtally.vendors.whitepages.routes import WHITEPAGES
+from flowtally.vendors.whitepages.dialect import WHITEPAGES
 
 __all__ = ["WHITEPAGES"]

@@ -14,12 +14,14 @@ from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.roster import Managed
 from flowtally.ledger.people.whitelist import Entry
 from flowtally.usage.values import Sum, Where
-from flowtally.vendors.base import DialectCall, Nothing
+from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.ipfoxy import wire
-from flowtally.vendors.ipfoxy.declared import route
-from flowtally.vendors.ipfoxy.questions import AccountAsked, AccountsAsked, MaybeAccountAsked
-from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, expires_at, purses, subject_of
+from flowtally.vendors.ipfoxy.parameters import AccountAsked, AccountsAsked, MaybeAccountAsked
+from flowtally.vendors.ipfoxy.routes.subjects import MOBILE, RESIDENTIAL, expires_at, purses, subject_of
 from flowtally.vendors.printing import Unit
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES, under=wire.PATH)
 
 NORMAL, DISABLED = "1", "2"
 MAIN, SUB = "1", "2"

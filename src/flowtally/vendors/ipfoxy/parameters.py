@@ -15,7 +15,7 @@ from msgspec import Meta
 from flowtally.core.errors import BadRequest
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.times import HOUR_MS
-from flowtally.vendors.ipfoxy.buckets import UTC_PLUS_8, Unit
+from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, Unit
 from flowtally.vendors.printing import MB
 
 DAY_MS: Final = 24 * HOUR_MS

@@ -9,8 +9,8 @@ import pytest
 
 from flowtally.core.errors import BadRequest
 from flowtally.core.times import HOUR_MS
-from flowtally.vendors.ipfoxy import questions
-from flowtally.vendors.ipfoxy.buckets import UTC_PLUS_8, Unit
+from flowtally.vendors.ipfoxy import parameters
+from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, Unit
 
 NOW = 1_757_000_000_000
 FLOOR_S = NOW // 1000 - 90 * 86_400
@@ -25,14 +25,14 @@ def read(into: Any, *given: dict[str, str]) -> Any:
     return msgspec.convert(merged, into, strict=False)
 
 
-def usage(**changed: str) -> questions.Range:
-    return questions.usage_range(read(questions.UsageAsked, USAGE, changed), NOW)
+def usage(**changed: str) -> parameters.Range:
+    return parameters.usage_range(read(parameters.UsageAsked, USAGE, changed), NOW)
 
 
 def test_a_usage_question_has_its_defaults_and_both_ends_inclusive() -> None:
-    asked = read(questions.UsageAsked, USAGE, {"undocumented": "x"})
+    asked = read(parameters.UsageAsked, USAGE, {"undocumented": "x"})
     assert (asked.page, asked.page_size) == (1, 20)
-    assert usage() == questions.Range("day", 1_756_000_000_000, 1_756_086_399_999, UTC_PLUS_8)
+    assert usage() == parameters.Range("day", 1_756_000_000_000, 1_756_086_399_999, UTC_PLUS_8)
     assert usage(unit="1").unit == "hour"
 
 
@@ -62,7 +62,7 @@ def test_a_wrong_parameter_is_refused(name: str, value: str) -> None:
 @pytest.mark.parametrize("missing", USAGE)
 def test_a_missing_parameter_is_named(missing: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=f"missing required field `{missing}`"):
-        read(questions.UsageAsked, {name: value for name, value in USAGE.items() if name != missing})
+        read(parameters.UsageAsked, {name: value for name, value in USAGE.items() if name != missing})
 
 
 def test_90_days_are_counted_with_a_few_minutes_of_slack_and_the_end_may_be_still_to_come() -> None:
@@ -74,8 +74,8 @@ def test_90_days_are_counted_with_a_few_minutes_of_slack_and_the_end_may_be_stil
 
 @pytest.mark.parametrize(("given", "unit"), [({"is_hour": "1"}, "hour"), ({"is_hour": "0"}, "day"), ({}, "day")])
 def test_a_history_is_of_days_in_utc_plus_8_unless_hours_are_asked_for(given: dict[str, str], unit: Unit) -> None:
-    asked = read(questions.HistoryAsked, HISTORY, given)
-    assert questions.history_range(asked, NOW) == questions.Range(
+    asked = read(parameters.HistoryAsked, HISTORY, given)
+    assert parameters.history_range(asked, NOW) == parameters.Range(
         unit, 1_756_000_000_000, 1_756_086_399_999, UTC_PLUS_8
     )
 
@@ -87,16 +87,16 @@ def test_a_history_is_of_days_in_utc_plus_8_unless_hours_are_asked_for(given: di
 )  # fmt: skip
 def test_a_wrong_parameter_of_a_history_is_refused(changed: dict[str, str]) -> None:
     with pytest.raises((BadRequest, msgspec.ValidationError), match=next(iter(changed))):
-        questions.history_range(read(questions.HistoryAsked, HISTORY, changed), NOW)
+        parameters.history_range(read(parameters.HistoryAsked, HISTORY, changed), NOW)
 
 
 def test_traffic_is_allocated_in_mb_of_1048576_bytes_for_ever_or_for_some_days() -> None:
-    for into in (questions.Creating, questions.Allocating):
+    for into in (parameters.Creating, parameters.Allocating):
         assert read(into, CREATION, {"proxy_type": "2"}).day == 0
         assert [read(into, CREATION, {"day": day}).day for day in ("0", "30", "90", "180", "360")]
-    assert questions.amount_of(1024) == 2**30
-    assert questions.expiry_of(0, NOW) is None
-    assert questions.expiry_of(30, NOW) == NOW + 30 * 24 * HOUR_MS
+    assert parameters.amount_of(1024) == 2**30
+    assert parameters.expiry_of(0, NOW) is None
+    assert parameters.expiry_of(30, NOW) == NOW + 30 * 24 * HOUR_MS
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_traffic_is_allocated_in_mb_of_1048576_bytes_for_ever_or_for_some_days()
 )
 def test_a_wrong_field_of_a_new_sub_account_is_refused(name: str, value: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=name):
-        read(questions.Creating, CREATION, {name: value})
+        read(parameters.Creating, CREATION, {name: value})
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_a_wrong_field_of_a_new_sub_account_is_refused(name: str, value: str) ->
     ],
 )
 def test_a_whitelist_is_a_list_of_addresses_each_once(ip: str, addresses: list[str]) -> None:
-    assert questions.addresses_of(ip) == addresses
+    assert parameters.addresses_of(ip) == addresses
 
 
 @pytest.mark.parametrize("ip", ["x", "1.2.3.4,", ",", "1.2.3.0/24", "1.2.3.4:80", "1.2.3.4;5.6.7.8"])
 def test_what_is_no_address_is_refused(ip: str) -> None:
     with pytest.raises(BadRequest, match="is no IP address"):
-        questions.addresses_of(ip)
+        parameters.addresses_of(ip)

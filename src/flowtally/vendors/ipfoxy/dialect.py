@@ -1,4 +1,5 @@
-"""Who asks, and what an answer or an error looks like: HTTP 200 in every case, the code tells.
+"""IPFoxy's reseller side, at its own paths: who asks, and what an answer or an error looks like. HTTP is 200 in every
+case, the code tells.
 
 Owns which of our errors is which of the vendor's codes. No code of its own exists for "no such account": it is a
 parameter error, as the notes read the vendor's list.
@@ -12,10 +13,10 @@ from typing import Any, Final
 from flowtally.core import errors
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.core.times import MINUTE_MS
-from flowtally.vendors.base import Asked, Fault, Rate, Secrets
+from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Reply, Secrets
 from flowtally.vendors.ipfoxy import wire
+from flowtally.vendors.ipfoxy.routes import ROUTES
 from flowtally.vendors.ipfoxy.settings import Settings
-from flowtally.web.call import Reply
 
 ID, TOKEN = "api-id", "api-token"
 NO_DATA: Final = {"type": "object", "maxProperties": 0}
@@ -82,4 +83,35 @@ FAULTS: Final = (
     Fault("too many requests", fail(errors.RateLimited("Too many requests; try again in 3 s"))),
     Fault("the request cannot be read", fail(errors.MalformedBody("The form cannot be read."))),
     Fault("a fault inside", fail(FlowtallyError("Something failed inside."))),
+)
+
+IPFOXY: Final = Dialect(
+    name="ipfoxy",
+    title="IPFoxy",
+    description="Sub-accounts for resellers: a sub-account is a funded user, residential traffic the pool `traffic`, "
+    "mobile traffic the pool `mobile`. The format is that of IPFoxy's open API "
+    "(https://github.com/IPFoxy-Proxies/developer-api). An answer is HTTP 200; `code` says whether it is a success.",
+    settings=Settings,
+    identify=identify,
+    succeed=succeed,
+    fail=fail,
+    routes=ROUTES,
+    security={
+        "ipfoxy_id": {
+            "type": "apiKey",
+            "in": "header",
+            "name": ID,
+            "description": "The id of a credential of an account.",
+            "x-holds": "id",
+        },
+        "ipfoxy_token": {
+            "type": "apiKey",
+            "in": "header",
+            "name": TOKEN,
+            "description": "The token of that credential.",
+        },
+    },
+    faults=FAULTS,
+    envelope=envelope,
+    rate=rate,
 )

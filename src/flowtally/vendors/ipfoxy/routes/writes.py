@@ -6,7 +6,7 @@ used no key. The first answer follows from the request, so the same request is a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,10 +15,9 @@ from flowtally.funding import user_funds
 from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.people import managed, whitelist
 from flowtally.ledger.used_keys import use_key
-from flowtally.vendors.base import DialectCall
+from flowtally.vendors.base import DialectCall, Effect, Route, declaring
 from flowtally.vendors.ipfoxy import wire
-from flowtally.vendors.ipfoxy.declared import route
-from flowtally.vendors.ipfoxy.questions import (
+from flowtally.vendors.ipfoxy.parameters import (
     Allocating,
     Creating,
     Repassing,
@@ -27,11 +26,12 @@ from flowtally.vendors.ipfoxy.questions import (
     amount_of,
     expiry_of,
 )
-from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, sub_account
-from flowtally.web.auth import require_right
-from flowtally.web.transaction import Effect
+from flowtally.vendors.ipfoxy.routes.subjects import MOBILE, RESIDENTIAL, sub_account
 
-KEY = "order-20260301-1"
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES, under=wire.PATH)
+
+KEY: Final = "order-20260301-1"
 
 
 @route(
@@ -56,7 +56,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     """A user that is paid from its own purse, and the first residential traffic in it, drawn from the account's: both
     or neither; so it needs the right `allocations:write`, too. The name is borne once in the account, and is not that
     of the caller's own account."""
-    require_right(call.credential, "allocations:write")
+    call.require("allocations:write")
     made = wire.Created(given.account, given.password)
     if not _is_new(call, given.idempotency_key, "create", given.account, given.password, given.flow, given.day):
         return made

@@ -1,4 +1,4 @@
-"""The buckets of IPFoxy's usage lists: hours and days of a fixed offset from UTC (pure).
+"""The rows of IPFoxy's usage lists, its buckets: hours and days of a fixed offset from UTC (pure).
 
 A bucket that overlaps the range is told whole, so an answer does not depend on where in a bucket the range begins or
 ends; both ends belong to the range. The vendor's documented example begins one second after its day does.

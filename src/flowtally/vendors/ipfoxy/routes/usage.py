@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from flowtally.vendors.base import DialectCall
+from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.ipfoxy import wire
-from flowtally.vendors.ipfoxy.buckets import bucket_edges
-from flowtally.vendors.ipfoxy.declared import route
-from flowtally.vendors.ipfoxy.questions import (
+from flowtally.vendors.ipfoxy.parameters import (
     DAY_MS,
     HISTORY_PAGE_SIZE,
     HistoryAsked,
@@ -22,7 +20,11 @@ from flowtally.vendors.ipfoxy.questions import (
     history_range,
     usage_range,
 )
-from flowtally.vendors.ipfoxy.subjects import MOBILE, RESIDENTIAL, Subject, subject_of, used
+from flowtally.vendors.ipfoxy.routes.subjects import MOBILE, RESIDENTIAL, Subject, subject_of, used
+from flowtally.vendors.ipfoxy.rows import bucket_edges
+
+ROUTES: Final[list[Route]] = []
+route = declaring(ROUTES, under=wire.PATH)
 
 LATEST_MS: Final = 366 * DAY_MS  # no event is taken that is dated further ahead: see `max_future_s`
 EXAMPLE_USAGE: Final = wire.UsageList(

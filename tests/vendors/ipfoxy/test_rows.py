@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowtally.core.edges import parse_instant
 from flowtally.core.times import HOUR_MS
-from flowtally.vendors.ipfoxy.buckets import UTC_PLUS_8, bucket_edges
+from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, bucket_edges
 
 SIZES: dict[Literal["hour", "day"], int] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
 
