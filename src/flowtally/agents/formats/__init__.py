@@ -1,9 +1,4 @@
-"""How logs are written: a declared format becomes an exact reader. A new one is a file here and a line in `FORMATS`.
-
-`declared` has the values, `compiled` makes a reader of the pieces of a server's own format string, `times` reads
-instants; each other file is one kind of format. A format reads lines (`reading.Line`) and knows neither files nor
-accounts.
-"""
+"""How logs are written: a declared format becomes an exact reader. A new one is a file here and a line in `FORMATS`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Recipes: how a program's log is made to say what must be metered, and how the agent reads it.
-
-`recipe` is the value and its text; each other file is a program.
-"""
+"""Recipes: how a program's log is made to say what must be metered, and how the agent reads it."""
 
 from __future__ import annotations
 

@@ -1,2 +1,1 @@
-"""How an agent is watched: by systemd (`host.notify`), by Prometheus (`metrics`, served by `door`), and before it
-starts (`check`)."""
+"""How an agent is watched, by systemd, by Prometheus, and before it starts: see README.md beside this file."""

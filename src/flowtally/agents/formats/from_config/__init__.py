@@ -1,8 +1,4 @@
-"""The log formats that a server's configuration declares, and which log is written in which. One file a server; pure.
-
-`read` of each takes the text and a function that gives the texts of included files, and gives `Formats`, or None where
-the text is no configuration of that server. Who opens files is `agents.format_from`.
-"""
+"""The log formats that a server's configuration declares, and which log is written in which. See README.md."""
 
 from __future__ import annotations
 
