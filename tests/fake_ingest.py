@@ -14,6 +14,7 @@ import msgspec
 from flowtally.core import errors
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import parse_instant
+from flowtally.core.events import UsageEvent
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
@@ -75,9 +76,15 @@ class FakeIngest:
             events = msgspec.json.decode(body, type=list[PlainEvent])
         except msgspec.DecodeError as error:
             raise errors.MalformedBody(str(error)) from None
+        return self._stored(events, credential.id)
+
+    async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer:
+        return self._stored(events, sender)
+
+    def _stored(self, events: Sequence[UsageEvent], owner: str) -> EventsAnswer:
         new = [event for event in events if (event.source, event.id) not in self.seen]
         if new:
-            self.seen |= {(event.source, event.id): (event, credential.id) for event in new}
+            self.seen |= {(event.source, event.id): (event, owner) for event in new}
             self.usage.rows = [*self.usage.rows, *(self._row(event) for event in new)]
         return EventsAnswer(len(new), len(events) - len(new), 0, 0, [])
 

@@ -29,9 +29,11 @@ from flowtally.core.errors import (
     Unprocessable,
     WriterBusy,
 )
+from flowtally.core.events import UsageEvent
 from flowtally.core.texts import is_text
 from flowtally.ingest import admission
 from flowtally.ledger.people import accounts, credentials, users
+from flowtally.protocol import EventsAnswer
 from flowtally.usage.values import Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -124,6 +126,21 @@ def test_a_source_belongs_to_who_wrote_it_first_and_keeps_its_kind(light: House)
     assert light.send(*named("2")).stored == 1  # an admin
     with pytest.raises(FlowtallyError, match="no source"):
         light.door.source("gw", yours)
+
+
+def test_what_the_process_observed_itself_is_stored_once_and_is_its_senders(light: House) -> None:
+    async def record(*events: dict[str, Any]) -> EventsAnswer:
+        return await light.door.record("flowtally:api", [UsageEvent(**one) for one in events])
+
+    assert asyncio.run(record(*named("1", "2"))).stored == 2
+    again = asyncio.run(record(*named("2", "3", account="nobody")))
+    assert (again.stored, again.conflict, again.refused) == (0, 1, 1)
+    assert [receipt.code for receipt in again.receipts][1] == "unknown_account"
+    with light.ledger.begin() as tx:
+        other = credentials.issue(tx, "ingest", None, "other", 0)[0]
+    with pytest.raises(SourceNotYours):
+        light.send(*named("4"), credential=other)
+    light.whole()
 
 
 # -- the insert or the commit fails -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, now_ms
 from flowtally.core.corrections import Correction
 from flowtally.core.errors import ConfigError, EventConflict, EventRefused, Unavailable
+from flowtally.core.events import UsageEvent
 from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
 from flowtally.host.lease import Lease, me, of_keys
@@ -73,6 +74,7 @@ InThread: TypeAlias = Callable[
     [Callable[[], Any]], Awaitable[Any]
 ]  # does work in a thread, when it is the caller's turn
 
+OWN_EVENT_BYTES: Final = 256  # what an event that came in no body counts as, where what waits is bounded in bytes
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
 
 
@@ -180,6 +182,15 @@ class Ingest:
         submission = Submission(writer, decoded.events, decoded.faults, size, atomic, prepared=prepared)
         if is_never_stored(submission) and self.ready()[0]:
             return _told(await self._refuse(submission, receipts_all, in_thread), alone=decoded.alone)
+        return _told(await self._stored(submission, receipts_all), alone=decoded.alone)
+
+    async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer:
+        """Store what this process observed itself, as `sender`, which owns the sources it begins. Raises as `take`."""
+        submission = Submission(Writer(sender, admin=True), list(events), {}, len(events) * OWN_EVENT_BYTES)
+        return await self._stored(submission)
+
+    async def _stored(self, submission: Submission, receipts_all: bool = False) -> EventsAnswer:
+        """Wait for the committer. HoldsFull as in `take`."""
         submission.loop = asyncio.get_running_loop()
         submission.answer = submission.loop.create_future()
         self._queue.put(submission)
@@ -190,7 +201,7 @@ class Ingest:
             raise outcome.stopped
         if (found.stored or found.duplicate) and self._early.may_have(submission, outcome):
             found = await asyncio.to_thread(self._early.tell, submission, outcome, found)
-        return _told(found, alone=decoded.alone)
+        return found
 
     async def _refuse(self, submission: Submission, receipts_all: bool, in_thread: InThread) -> EventsAnswer:
         """The same answer as in a block, but nobody's events wait behind what is none: some hundred bytes, packed, may

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
 import structlog
 import uuid_utils
 
 from flowtally.core.edges import format_instant
+from flowtally.core.events import UsageEvent
 from flowtally.ledger.people.credentials import Credential
 from flowtally.web.services import House
 
@@ -23,7 +23,8 @@ log = structlog.get_logger("flowtally.vendors")
 
 
 class SelfMeter:
-    """Of one dialect of one server: its source is `flowtally:<vendor>`. `missed`: calls that were not counted."""
+    """Of one dialect of one server: its source is `flowtally:<vendor>`, and so is the sender that owns it. `missed`:
+    calls that were not counted."""
 
     def __init__(self, vendor: str) -> None:
         self._source = f"flowtally:{vendor}"
@@ -40,23 +41,16 @@ class SelfMeter:
         task.add_done_callback(self._under_way.discard)
 
     async def _hand_over(self, house: House, credential: Credential, now: int) -> None:
-        event = {
-            "source": self._source,
-            "id": str(uuid_utils.uuid7()),
-            "account": credential.account,
-            "product": PRODUCT,
-            "time": format_instant(now),
-            "requests": 1,
-        }
+        event = UsageEvent(
+            source=self._source,
+            account=str(credential.account),
+            id=str(uuid_utils.uuid7()),
+            time=format_instant(now),
+            product=PRODUCT,
+            requests=1,
+        )
         try:
-            taken = await house.ingest.take(
-                msgspec.json.encode([event]),
-                "application/json",
-                None,
-                Credential(self._source, "admin", None, self._source, now, sender=self._source),
-                atomic=False,
-                receipts_all=False,
-            )
+            taken = await house.ingest.record(self._source, [event])
         except Exception as error:  # whatever it is: the caller has his answer and must not hear of it
             self._miss(f"{type(error).__name__}: {error}")
             return

@@ -15,6 +15,7 @@ from flowtally.care.care import Care
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock
 from flowtally.core.corrections import Correction
+from flowtally.core.events import UsageEvent
 from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import Page
@@ -73,6 +74,8 @@ class EventsDoor(Protocol):
         in_thread: InThread = asyncio.to_thread,
         headers: Sequence[tuple[str, str]] = (),
     ) -> EventsAnswer: ...
+
+    async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer: ...
 
     async def correct(
         self,

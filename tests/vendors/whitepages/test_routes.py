@@ -159,7 +159,7 @@ def test_a_call_that_cannot_be_metered_is_answered_all_the_same(make_client: Cal
     house = client.app.state.house
 
     class Full:
-        async def take(self, *args: object, **kwargs: object) -> None:
+        async def record(self, *args: object, **kwargs: object) -> None:
             raise RuntimeError("no room")
 
     client.app.state.house = msgspec.structs.replace(house, ingest=Full())
