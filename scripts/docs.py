@@ -123,7 +123,7 @@ def errors_page() -> str:
         "|---|---|",
         "| `code` of a problem that `/v1` answers | [the tree](#the-tree) |",
         "| `code` in a receipt for an event, a correction or a reading | [receipts](#receipts) |",
-        "| the last word of an error of the command line | [the command line](#the-command-line) |",
+        "| the word in parentheses in an error of the command line | [the command line](#the-command-line) |",
         "| `code` of an answer in the format of another vendor | [dialects](#dialects) |",
         "| how a command ended | [exit codes](#exit-codes-of-the-command-line) |",
         "| a line of a log that was not counted | [unreadable lines](#unreadable-lines) |",

@@ -96,6 +96,11 @@ def test_no_class_says_what_another_one_says() -> None:
     assert [part for part, times in said.items() if times > 1] == []
 
 
+@pytest.mark.parametrize("error", [error for _, error in codes.tree()], ids=lambda error: error.code)
+def test_a_meaning_says_more_than_the_title_beside_it(error: type[errors.FlowtallyError]) -> None:
+    assert advice_of(error).meaning.split(".")[0].casefold() != error.title.casefold()
+
+
 def test_no_two_codes_mean_the_same() -> None:
     """Of lists: what to do may be the same for several, what happened is not."""
     meanings = Counter(one.meaning for code, one in ALL.items() if code != "verify counted_twice")

@@ -338,7 +338,7 @@ def test_codes_are_told_in_the_order_of_their_tree() -> None:
     depths = {kind.code: depth for depth, kind in codes.tree()}
     assert (depths["conflict"], depths["sequence_gap"], depths["not_yet"]) == (0, 1, 2)
     assert all(advice_of(kind).meaning for _, kind in codes.tree())
-    assert advice_of(errors.EventConflict).meaning.startswith("An event with this id")
+    assert advice_of(errors.EventConflict).meaning.startswith("The id or number is that of")
 
 
 def test_the_page_is_the_document_alone(client: Client, document: dict[str, Any]) -> None:

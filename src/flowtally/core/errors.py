@@ -46,7 +46,8 @@ class BadRequest(FlowtallyError):
 
 
 class MalformedBody(BadRequest):
-    """The body cannot be read. `detail` says why, with the place. Nothing of it was stored.
+    """The server cannot read what was sent as JSON, or cannot unpack it. `detail` says why, with the place. Nothing of
+    it was stored.
 
     Cause: The body is no JSON, it is empty or cut off, an object has a member twice, or it is not compressed as
     `Content-Encoding` says.
@@ -153,7 +154,7 @@ class Forbidden(FlowtallyError):
 
 
 class SourceNotYours(Forbidden):
-    """The source belongs to another sender. Nothing of the request is stored.
+    """A source belongs to one sender, and this one is not yours. Nothing of the request is stored.
 
     Cause: Another credential used this name first: a source belongs to the sender that used it first. Names that begin
     with `flowtally:` belong to the server.
@@ -259,7 +260,7 @@ class NotAcceptable(FlowtallyError):
 
 
 class SlowBody(FlowtallyError):
-    """The body of the request did not arrive in time. Nothing was done.
+    """The server waited for the body of the request and gave up. Nothing was done.
 
     Cause: The connection is slow or was interrupted, or the program waits before it sends the body.
 
@@ -302,8 +303,7 @@ class AccountErased(Conflict):
 
 
 class AccountSuspended(Conflict):
-    """The account is suspended. Nothing of value leaves or reaches it until it is active again. Its use is counted all
-    the same.
+    """Nothing of value leaves or reaches the account until it is active again. Its use is counted all the same.
 
     Cause: Whoever runs the server suspended the account, for example because something was not paid.
 
@@ -353,7 +353,7 @@ class InsufficientFunds(Conflict):
 
 
 class PlanRetired(Conflict):
-    """The plan is no longer sold. It is kept because it was bought before.
+    """The plan was retired. It is kept because it was bought before, and cannot be bought again.
 
     Cause: A shop shows a list of plans that is older than the day on which the plan was retired.
 
@@ -505,8 +505,8 @@ class SequenceGap(Conflict):
 
 
 class EventConflict(Conflict):
-    """An event with this id or number was stored before, with other content. That one stays. This code is for a body
-    that is one event; of a list, the receipt says so.
+    """The id or number is that of an event with other content, which stays. This event is not stored. This code is for
+    a body that is one event; in a list, the receipt alone says so.
 
     Cause: Two different uses got the same id, or a program changed the event before it sent it again.
 
@@ -644,8 +644,8 @@ class AtomicRefused(Unprocessable):
 
 
 class EventRefused(Unprocessable):
-    """The event was not stored. The receipt says by which rule, and whether the event may be stored later
-    (`retriable`). This code is for a body that is one event; of a list, the receipt alone says so.
+    """A rule does not allow this event. The receipt says which one, and whether the event may be stored later
+    (`retriable`). This code is for a body that is one event; in a list, the receipt alone says so.
 
     Cause: A field is wrong, the account does not exist, or the event's time is in the future.
 
@@ -759,8 +759,8 @@ class StoreDamaged(FlowtallyError):
 
     Cause: A disk that fails, or a file that something else than the server wrote to.
 
-    Do: Do not try again. Whoever runs the server looks at its log, runs `flowtally verify`, and restores a backup if it
-    must be.
+    Do: Do not try again. Whoever runs the server looks at its log, runs `flowtally verify`, and restores a backup if
+    nothing else helps.
     """
 
     code = "store_damaged"
@@ -868,7 +868,7 @@ class ClockJumped(Unavailable):
     """The machine's clock shows a time that cannot be right: `clock` is what it says, `expected` what it should be.
     Nothing is dated by it, so nothing is written. Reading goes on.
 
-    Cause: Somebody or a time service set the clock by much.
+    Cause: Somebody, or a service that sets the time, moved the clock by a large amount.
 
     Do: Whoever runs the server sets the clock right, or waits until it has caught up. If it is right now, start the
     server again. Then send the same request again.
