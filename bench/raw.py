@@ -21,9 +21,10 @@ from bench.events import bodies
 from bench.process import serve_jobs
 from flowtally.answers.statement import the_range
 from flowtally.core.edges import calendar_edges, load_zone
-from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import SETTINGS, Engine
 from flowtally.usage.queries import plan_sums
+from flowtally.usage.schema import TABLE
 from flowtally.usage.temporary import fast_temporary_files
 from flowtally.usage.values import Where
 

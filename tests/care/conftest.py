@@ -14,7 +14,6 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 from flowtally.care.backup import Backup, Made
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_moment, verify
-from flowtally.usage.checks.rows import audit_of
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.open import open_usage
 
@@ -30,8 +29,7 @@ class Patient:
         self.store = store
 
     def verify(self) -> Report:
-        rows = audit_of(self.store)
-        assert rows is not None
+        rows = self.store.audit
         moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
         return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
 
@@ -46,8 +44,7 @@ class Patient:
 
     def broken(self) -> list[str]:
         """Parts that are not what was written, in words."""
-        rows = audit_of(self.store)
-        assert rows is not None
+        rows = self.store.audit
         return [str(one) for one in rows.broken(lambda *_: None)[1]]
 
     def back_up(self, place: Path) -> Made:

@@ -11,7 +11,7 @@ from tests.ingest.conftest import named
 from tests.ingest.test_readings import known, reading, told
 
 from flowtally.usage import compaction
-from flowtally.usage.compaction import Cuts
+from flowtally.usage.values import Cuts
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_a_counter_whose_row_is_gone_is_named(metered: Patient) -> None:
 def roll_up(patient: Patient) -> None:
     [month] = compaction.months(patient.engine)
     compaction.stage(patient.engine, month, Cuts((), ()), lambda *_: None)
-    patient.store.expect_rolled_up(compaction.STAGING)
+    patient.store.guard.expect(compaction.STAGING)
     compaction.put_in_place(patient.engine, month)
     compaction.discard(patient.engine, month.month)
-    patient.store.expect_rolled_up()
+    patient.store.guard.expect()
 
 
 def test_counters_outlive_their_rows(metered: Patient) -> None:

@@ -97,7 +97,6 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.ledger.people import accounts, credentials
     from flowtally.protocol import HeldFilter
     from flowtally.usage import compaction
-    from flowtally.usage.checks.rows import audit_of
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
 
@@ -119,8 +118,7 @@ def main(data: str, *arguments: str) -> None:
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return
-    audit = audit_of(usage)
-    assert audit is not None
+    audit = usage.audit
     say(open=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -174,7 +172,7 @@ def main(data: str, *arguments: str) -> None:
             case "roll_up":
                 if "die_in" in asked:
                     die_after(compaction, asked["die_in"], asked["call"])
-                retention = Retention(asked["days"], usage, ledger, ingest.between_blocks, clock)
+                retention = Retention(asked["days"], usage.compaction, usage, ledger, ingest.between_blocks, clock)
                 try:
                     say(months=[one.month for one in retention.run(Progress()).months])
                 except FlowtallyError as error:

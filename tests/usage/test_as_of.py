@@ -14,8 +14,9 @@ from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import plan_sums
-from flowtally.usage.store import UsageReader, UsageStore
+from flowtally.usage.store import UsageStore
 from flowtally.usage.values import BUCKET_MS, ROWS, BlockSum, Commit, Place, Sum, Where
+from flowtally.usage.verbs import UsageReader
 
 ALL: Final = [0, 1000 * BUCKET_MS]
 

@@ -13,12 +13,10 @@ from tests.usage.blocks import block
 
 from flowtally.core.errors import RolledUp
 from flowtally.usage import compaction
-from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.compaction import Closed, Cuts
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.store import UsageReader
-from flowtally.usage.values import BUCKET_MS, Where
+from flowtally.usage.values import BUCKET_MS, Closed, Cuts, Where
+from flowtally.usage.verbs import UsageReader
 
 JANUARY: Final = 1_767_225_600_000  # 2026
 MONTH: Final = 202601
@@ -33,10 +31,10 @@ def said(*_: object) -> None:
 def roll_up(store: ClickHouseStore, cuts: Cuts = Cuts((), ())) -> None:  # noqa: B008 - frozen
     [month] = [one for one in compaction.months(store.engine) if one.month == MONTH]
     compaction.stage(store.engine, month, cuts, said)
-    store.expect_rolled_up(compaction.STAGING)
+    store.guard.expect(compaction.STAGING)
     compaction.put_in_place(store.engine, month)
     compaction.discard(store.engine, MONTH)
-    store.expect_rolled_up()
+    store.guard.expect()
 
 
 an_instant = st.one_of(st.integers(0, 3 * BUCKET_MS), st.sampled_from([5, 6, 7, BUCKET_MS, BUCKET_MS - 1]))
@@ -62,7 +60,7 @@ some_closings = st.lists(
 def filled(engine: ClickHouseStore, blocks: Sequence[Sequence[dict[str, Any]]]) -> MemoryStore:
     """The same rows in both, an even block's events numbered."""
     engine.engine.command("TRUNCATE TABLE usage_events")
-    engine.expect_rolled_up()
+    engine.guard.expect()
     reference, mark = MemoryStore(), 0
     for number, rows in enumerate(blocks, start=1):
         mine = []
@@ -159,7 +157,7 @@ def test_a_row_of_other_blocks_alone_is_in_nobodys_way(clickhouse: ClickHouseSto
 def claims(store: ClickHouseStore, blocks: int) -> Any:
     """What keys can be made of, by both ways; a position belongs to the block."""
     whole = {number: sorted(store.claims(number), key=repr) for number in range(1, blocks + 1)}
-    audited = {number: sorted(mine, key=repr) for number, mine in RowsAudit(store).claims(1, blocks)}
+    audited = {number: sorted(mine, key=repr) for number, mine in store.audit.claims(1, blocks)}
     assert audited == whole
     return {
         number: (

@@ -15,7 +15,6 @@ from tests.usage.test_compaction import JANUARY, roll_up
 
 from flowtally.core.errors import ConfigError, CopyDiffers
 from flowtally.usage import copying
-from flowtally.usage.checks.rows import RowsAudit
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.values import Where
 
@@ -87,13 +86,13 @@ def test_every_row_is_the_same_and_blocks_with_keys_are_in_one_part(
         copying.copy(clickhouse, target, said)
         assert dump(target) == dump(clickhouse)
         assert (target.totals(), target.twice()) == (clickhouse.totals(), "")
-        target.expect_rolled_up()
+        target.guard.expect()
         for store in (clickhouse, target):
             assert store.rolled_up_to() == 12
         everywhere = Where(series="metered")
         asked = ((0, 2**45 // 900_000 * 900_000), everywhere, ("account", "user", "product"))
         assert target.sums(*asked) == clickhouse.sums(*asked)
-        assert RowsAudit(target).broken(said)[1] == []
+        assert target.audit.broken(said)[1] == []
         with pytest.raises(ConfigError, match="this database is not empty, it has installation"):
             copying.check_empty(target_url)
         for spoil, named in (

@@ -13,9 +13,9 @@ from tests.usage.blocks import block
 
 from flowtally.core.errors import Unavailable
 from flowtally.usage import definitions, erasing, projections
-from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
-from flowtally.usage.schema import latest_migration
+from flowtally.usage.schema import TABLE, latest_migration
 from flowtally.usage.store import UsageStore
 from flowtally.usage.values import BUCKET_MS, Where
 

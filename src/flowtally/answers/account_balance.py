@@ -35,8 +35,8 @@ from flowtally.ledger.traffic import draws, grants
 from flowtally.ledger.traffic.draws import Draw
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
-from flowtally.usage.store import Rows, Sums
 from flowtally.usage.values import Sum, Where
+from flowtally.usage.verbs import Rows, Sums
 
 Oldest = Callable[[tuple[str, ...], int], int | None]  # of these products, before an instant
 

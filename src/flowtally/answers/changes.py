@@ -18,8 +18,8 @@ from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import BadRange, BadRequest
 from flowtally.core.times import LAST_INSTANT
 from flowtally.protocol import Change, ChangesAnswer
-from flowtally.usage.store import Commits
 from flowtally.usage.values import MAX_BLOCK, Move
+from flowtally.usage.verbs import Commits
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100

@@ -37,8 +37,8 @@ from flowtally.protocol import (
     SpanExplained,
     Unpaid,
 )
-from flowtally.usage.store import Breakdowns, Commits, Rows
 from flowtally.usage.values import Part, Row, Sum, Where
+from flowtally.usage.verbs import Breakdowns, Commits, Rows
 
 LARGEST_SPANS: Final = 5  # of each pool, with rows shown
 MAX_TOP: Final = 50  # rows of each of these

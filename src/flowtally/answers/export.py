@@ -31,8 +31,8 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.protocol import HeldEvent
-from flowtally.usage.store import Commits, Rows
 from flowtally.usage.values import Extent, Place, Where
+from flowtally.usage.verbs import Commits, Rows
 
 SLICE_ROWS: Final = 65_536
 _MS: Final = pa.timestamp("ms", "UTC")

@@ -12,8 +12,8 @@ from flowtally.core.times import BEGINNING
 from flowtally.ledger.people.accounts import Account
 from flowtally.ledger.people.users import Limit, User
 from flowtally.protocol import LimitState
-from flowtally.usage.store import Sums
 from flowtally.usage.values import Sum, Where
+from flowtally.usage.verbs import Sums
 
 
 def window_at(limit: Limit | None, account: Account, at: int) -> tuple[int, int | None]:

@@ -28,8 +28,8 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.known import Known
 from flowtally.protocol import AsOf, CommitAnswer
-from flowtally.usage.store import Commits
 from flowtally.usage.values import Commit
+from flowtally.usage.verbs import Commits
 
 KIND: Final = "as_of"
 NONE: Final = Commit(0, 0)

@@ -36,8 +36,8 @@ from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts
 from flowtally.ledger.people.asked import users_anywhere
 from flowtally.protocol import OverallUsageAnswer
-from flowtally.usage.store import Sums
 from flowtally.usage.values import MAX_SUMS, Sum, Where
+from flowtally.usage.verbs import Sums
 
 ALL_DIMENSIONS: Final = ("account", *DIMENSIONS)
 MAX_TOP: Final = 10_000

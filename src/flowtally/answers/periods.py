@@ -44,8 +44,8 @@ from flowtally.protocol import (
     PoolTotals,
     ProductTotals,
 )
-from flowtally.usage.store import Breakdowns, Commits
 from flowtally.usage.values import MAX_BLOCK, BlockSum, Sum, Where
+from flowtally.usage.verbs import Breakdowns, Commits
 
 _CHANGES = "period changes"
 

@@ -35,8 +35,8 @@ from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.ledger.people.asked import users_of
 from flowtally.protocol import OverallUsageAnswer, Totals, UsageAnswer
-from flowtally.usage.store import Sums
 from flowtally.usage.values import Sum, Where
+from flowtally.usage.verbs import Sums
 
 MAX_ROWS: Final = 100_000
 DIMENSIONS: Final = ("user", "product", "status", "source")

@@ -49,7 +49,7 @@ from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:
-    from flowtally.usage.frozen import Frozen
+    from flowtally.usage.frozen import Freezing, Frozen
 
 T = TypeVar("T")
 
@@ -177,9 +177,8 @@ class Backup:
         self._installation = ""
 
     def make(self, say: Progress) -> Made:
-        from flowtally.usage import frozen  # noqa: PLC0415 - the engine is only loaded where it is used
-
-        if not frozen.can_freeze(self._usage):
+        freezing = self._usage.freezing
+        if freezing is None:
             raise Conflict(
                 "The usage rows are not in this process: back up the ClickHouse server, after a copy of keys.db and "
                 "before one of the ledger"
@@ -191,13 +190,13 @@ class Backup:
         self._partial = self._target.with_name(f"{PARTIAL}{self._installation}-{self._target.name}")
         self._refuse_damage(say)
         self._prepare()
-        frozen.remove_leftovers(self._usage)
+        freezing.remove_leftovers()
         try:
             say("moment")
             with moment_of(self._ledger) as ledger:
-                taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger))
+                taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
                 try:
-                    return self._write(taken, say)
+                    return self._write(taken, freezing.schema(), say)
                 finally:
                     taken.keys.close()
                     taken.frozen.thaw()
@@ -209,9 +208,7 @@ class Backup:
 
     def _refuse_damage(self, say: Progress) -> None:
         """A backup of damage would be the one that is restored, and the digests of its files would be right."""
-        from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
-
-        rows = audit_of(self._usage)
+        rows = self._usage.audit
         assert rows is not None
         if found := [*rows.damage(), *map(str, rows.broken(say)[1])]:
             raise BrokenParts(f"Nothing is backed up, usage is not what was written: {'; '.join(found[:NAMED])}")
@@ -224,14 +221,12 @@ class Backup:
                 shutil.rmtree(left, ignore_errors=True)  # another server may be making its own at this moment
         self._partial.mkdir(mode=0o700)
 
-    def _take(self, keys: Keys, ledger: LedgerMoment) -> Taken:
-        from flowtally.usage import frozen  # noqa: PLC0415
-
+    def _take(self, keys: Keys, ledger: LedgerMoment, freezing: Freezing) -> Taken:
         began = time.perf_counter()
         place = keys.committed()
         snapshot = Snapshot(keys.path)
         try:
-            parts = frozen.freeze(self._usage, "backup")
+            parts = freezing.freeze("backup")
         except BaseException:
             snapshot.close()
             raise
@@ -241,16 +236,15 @@ class Backup:
             snapshot.close()
             parts.thaw()
             raise
-        surplus = frozen.surplus(self._usage)
+        compaction = self._usage.compaction
+        surplus = 0 if compaction is None else compaction.surplus()
         return Taken(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
 
     def _refuse_broken(self, copy: Path, kind: type[Damage]) -> None:
         if copy.exists() and (said := complaints(copy, quick=kind is KeysBroken)):
             raise kind(f"Nothing is backed up, {copy.name} is not whole: {'; '.join(said)}")
 
-    def _write(self, taken: Taken, say: Progress) -> Made:
-        from flowtally.usage import frozen  # noqa: PLC0415
-
+    def _write(self, taken: Taken, usage_schema: int, say: Progress) -> Made:
         say("ledger")
         version_of_ledger = taken.ledger.write(self._partial, say)
         self._refuse_broken(self._partial / "ledger.db", LedgerBroken)
@@ -282,7 +276,7 @@ class Backup:
             made_at=format_instant(self._now),
             block=taken.place.block,
             rows=taken.place.rows_total,
-            usage_schema=frozen.schema_of(self._usage),
+            usage_schema=usage_schema,
             ledger=taken.ledger.kind,
             ledger_schema=version_of_ledger,
             installation=self._installation,

@@ -29,6 +29,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.people import revived
 from flowtally.usage.store import UsageStore
+from flowtally.usage.values import Kept
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -46,13 +47,6 @@ class Figures(msgspec.Struct, frozen=True):
     ledger_bytes: int | None
     waiting_events: int
     waiting_bytes: int
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """Rows received since this instant are as they came in; those up to this block are rolled up."""
-
-    since: int
-    block: int
 
 
 class Care:
@@ -95,9 +89,7 @@ class Care:
 
     def start_verify(self) -> Status[Report]:
         """Begin a check, or join the one that is running. Conflict for a store that keeps nothing."""
-        from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
-
-        rows = audit_of(self._usage)
+        rows = self._usage.audit
         if rows is None:
             raise Conflict("Usage is in memory: there is nothing to verify")
 
@@ -166,30 +158,23 @@ class Care:
 
     def start_retention(self, *, dry: bool = False) -> Status[Run]:
         """Begin to roll up what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
-        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
-
         days = self._config.retain_rows_days
         if days is None:
             raise Conflict("retain_rows_days is not set: rows are kept for ever")
-        if not isinstance(self._usage, ClickHouseStore):
+        compaction = self._usage.compaction
+        if compaction is None:
             raise Conflict("Usage is in memory: there is nothing to roll up")
-        retention = Retention(days, self._usage, self._ledger, self._between_blocks, self._clock)
+        retention = Retention(days, compaction, self._usage, self._ledger, self._between_blocks, self._clock)
         return self._retention.start(lambda say: retention.run(say, dry=dry))
 
     def kept(self) -> Kept | None:
         """Since when rows are as they came in; None where nothing is rolled up."""
-        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
-
-        if not isinstance(self._usage, ClickHouseStore) or not self._usage.guard.extents.rows:
-            return None
-        extents = self._usage.guard.extents
-        return Kept(extents.kept_since, extents.block)
+        compaction = self._usage.compaction
+        return None if compaction is None else compaction.kept()
 
     def begin_daily(self) -> None:
         """Roll up by itself, where an age is set and rows are kept."""
-        from flowtally.usage.clickhouse import ClickHouseStore  # noqa: PLC0415
-
-        if self._config.retain_rows_days is not None and isinstance(self._usage, ClickHouseStore):
+        if self._config.retain_rows_days is not None and self._usage.compaction is not None:
             self._daily = Daily("retention", self.start_retention)
 
     def machine(self) -> list[Check]:

@@ -20,7 +20,7 @@ from flowtally.core.errors import Settling, Unavailable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.trail import server
-from flowtally.usage.store import Texts
+from flowtally.usage.verbs import Texts
 
 AT_ONCE: Final = 500  # users
 ACCOUNTS_AT_ONCE: Final = 50

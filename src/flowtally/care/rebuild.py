@@ -47,9 +47,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
     """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
     to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole."""
-    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
-
-    rows = audit_of(usage)
+    rows = usage.audit
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
     with Lease(of_keys(path), "keys_url") as lease, refusing():
@@ -97,9 +95,7 @@ class RolledUp(msgspec.Struct, frozen=True):
 def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
     """Compare the roll-up of every part with its rows and rebuild the months in which one differs. BrokenRollup where
     that did not help; else as `rebuild_keys`."""
-    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
-
-    rows = audit_of(usage)
+    rows = usage.audit
     if rows is None:
         raise Conflict("This usage store keeps no roll-ups")
     with Lease(of_keys(path), "keys_url"), refusing():

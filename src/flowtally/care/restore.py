@@ -173,8 +173,6 @@ def _assembled(
 def _assemble(
     source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
-    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415 - the engine is only loaded where it is used
-
     say("copy")
     _copy(source, work, "keys.db", *SECRETS)
     with ExitStack() as closing:
@@ -195,7 +193,7 @@ def _assemble(
             lives = choose(tx, now)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
             erased_accounts.reopen(tx)
-        rows = audit_of(usage)
+        rows = usage.audit
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
         _refuse_broken(source, report)
@@ -236,14 +234,16 @@ def _put_ledger(source: Path, work: Path, told: Manifest, to: Destination, say: 
 
 def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: ExitStack) -> UsageStore:
     """The rows where they go; those for a server are put together here first. `undo` takes them away from there."""
-    from flowtally.usage import copying, frozen  # noqa: PLC0415
+    from flowtally.usage import copying  # noqa: PLC0415 - the engine is only loaded where it is used
 
     usage = open_usage(f"chdb:///{work / 'usage'}")
+    freezing = usage.freezing
+    assert freezing is not None
     try:
         parts = sorted(one for one in (source / "usage").glob("*") if one.is_dir())
         for number, part in enumerate(parts):
             say("usage", number, len(parts))
-            frozen.put_back(usage, [part])
+            freezing.put_back([part])
         if to.usage_url is None:
             return usage
         _refuse_broken_parts(source, usage, say)
@@ -264,9 +264,7 @@ def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: E
 
 def _refuse_broken_parts(source: Path, usage: UsageStore, say: Progress) -> None:
     """Before rows are read from them: where they go, their files are new ones. Roll-ups are made anew there."""
-    from flowtally.usage.checks.rows import audit_of  # noqa: PLC0415
-
-    rows = audit_of(usage)
+    rows = usage.audit
     assert rows is not None
     if broken := [str(one) for one in rows.broken(say)[1] if not one.in_roll_up]:
         raise BackupBroken(f"{source} was made of damaged files: {'; '.join(broken[:10])}")

@@ -23,11 +23,11 @@ from flowtally.core.times import DAY_MS
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.traffic.cuts import closings, count_cuts, cut_instants
 from flowtally.ledger.trail import note, server
-from flowtally.usage.values import BUCKET_MS
+from flowtally.usage.values import BUCKET_MS, Closed, Cuts, Month, month_end, month_of
+from flowtally.usage.verbs import Commits
 
 if TYPE_CHECKING:
-    from flowtally.usage.clickhouse import ClickHouseStore
-    from flowtally.usage.compaction import Cuts, Month
+    from flowtally.usage.compaction import Compaction
 
 TRIES: Final = 3  # to find the ledger's promises about a month as they were when it was begun
 
@@ -56,24 +56,24 @@ class Retention:
     def __init__(
         self,
         days: int,
-        store: ClickHouseStore,
+        compaction: Compaction,
+        commits: Commits,
         ledger: Ledger,
         between_blocks: BetweenBlocks,
         clock: Callable[[], int],
     ) -> None:
         self._days = days
-        self._store = store
+        self._compaction = compaction
+        self._commits = commits
         self._ledger = ledger
         self._between_blocks = between_blocks
         self._clock = clock
 
     def run(self, say: Progress, *, dry: bool = False) -> Run:
         """Roll up what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
-        from flowtally.usage import compaction  # noqa: PLC0415 - the engine is only loaded where it is used
-
         if not dry:  # a run that failed may have left a month decided on
-            self._between_blocks(lambda keys: compaction.finish(self._store.engine))
-            self._store.expect_rolled_up()
+            self._between_blocks(lambda keys: self._compaction.go_on())
+            self._compaction.refresh()
         due = self.due()
         if dry:
             return Run(True, [Rolled(one.month, one.rows, one.bytes) for one in due])
@@ -81,31 +81,25 @@ class Retention:
             return Run(False, [self._roll_up(one, say) for one in due])
         finally:
             with suppress(StorageFull):  # the next run begins with it
-                compaction.abandon(self._store.engine)
+                self._compaction.abandon()
 
     def due(self) -> list[Month]:
-        from flowtally.usage import compaction  # noqa: PLC0415
-        from flowtally.usage.compacted import month_end, month_of  # noqa: PLC0415
-
         now = self._clock()
         before = now - self._days * DAY_MS
-        newest = month_of(self._store.last_commit().received_at)
-        found = compaction.months(self._store.engine)
+        newest = month_of(self._commits.last_commit().received_at)
+        found = self._compaction.months()
         over = takewhile(lambda one: month_end(one.month) <= before and one.month < newest, found)
         return list(takewhile(lambda one: one.until <= now, over))
 
     def _roll_up(self, month: Month, say: Progress) -> Rolled:
-        from flowtally.usage import compaction  # noqa: PLC0415
 
-        store = self._store
         for _ in range(TRIES):
             with self._ledger.read() as tx:
                 cuts, count = read_cuts(tx, month.until), count_cuts(tx, month.until)
-            compaction.stage(store.engine, month, cuts, say)
+            self._compaction.stage(month, cuts, say)
             say("put in place")
             if self._between_blocks(lambda keys: self._put_in_place(month, count)):  # noqa: B023 - called at once
-                compaction.discard(store.engine, month.month)
-                after = store.bytes_of(month.month)
+                after = self._compaction.clear(month)
                 log.info("rolled_up", month=month.month, entries=month.rows, bytes=month.bytes, bytes_after=after)
                 return Rolled(month.month, month.rows, month.bytes, after)
         raise Conflict(f"Promises about {month.month} kept changing while it was rolled up; nothing was changed")
@@ -113,25 +107,16 @@ class Retention:
     def _put_in_place(self, month: Month, count: int) -> bool:
         """Whether the month was cut by all there is to cut it by. The ledger's one writer waits meanwhile: whoever
         promises something about the past looks at usage in the same transaction."""
-        from flowtally.usage import compaction  # noqa: PLC0415
 
         with self._ledger.begin(server("retention")) as tx:
             if count_cuts(tx, month.until) != count:
                 return False
-            self._store.expect_rolled_up(compaction.STAGING)
-            try:
-                compaction.put_in_place(self._store.engine, month)
-            except Exception:
-                self._store.expect_rolled_up(*compaction.decided(self._store.engine))
-                raise
-            self._store.expect_rolled_up()
+            self._compaction.put_in_place(month)
             note(tx, "retention.roll_up", subject=str(month.month), after={"entries": month.rows, "bytes": month.bytes})
             return True
 
 
 def read_cuts(tx: Tx, before: int) -> Cuts:
     """What rows dated before an instant must be cut by."""
-    from flowtally.usage.compaction import Closed, Cuts  # noqa: PLC0415
-
     instants = cut_instants(tx, before, BUCKET_MS)
     return Cuts(tuple(sorted(instants)), tuple(Closed(*one) for one in closings(tx)))

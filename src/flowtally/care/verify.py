@@ -38,9 +38,9 @@ from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.usage.checks.rows import RowsAudit
-from flowtally.usage.store import UsageReader
 from flowtally.usage.until_block import ByRows
 from flowtally.usage.values import Commit
+from flowtally.usage.verbs import UsageReader
 
 SUBJECTS: Final = 50_000  # users held at a time
 ERASED: Final = 5_000  # erased users looked for in one question

@@ -20,8 +20,8 @@ from flowtally.ledger.people import accounts, managed, users
 from flowtally.ledger.people.users import User
 from flowtally.ledger.traffic import allocations, draws
 from flowtally.ledger.traffic.allocations import Allocation
-from flowtally.usage.store import Breakdowns, Commits, Sums
 from flowtally.usage.values import BUCKET_MS, Part, Sum, Where
+from flowtally.usage.verbs import Breakdowns, Commits, Sums
 
 
 class FundingUsage(BalanceUsage, Breakdowns, Commits, Protocol):

@@ -24,8 +24,8 @@ from flowtally.ingest.submission import Correcting
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Known, Source
-from flowtally.usage.store import Entries
 from flowtally.usage.values import EventKey, StoredEvent
+from flowtally.usage.verbs import Entries
 
 LookUp = Callable[[int, Sequence[bytes]], Known]
 Found = dict[EventRef, EventKey | Reason]

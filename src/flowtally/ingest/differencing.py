@@ -32,7 +32,7 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Place, Source
 from flowtally.ledger.people.names import NOBODY
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage.store import Claims
+from flowtally.usage.verbs import Claims
 
 NO_SUCH_USER: Final = "the account has no user of this name"
 

@@ -21,8 +21,8 @@ from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.people import directory
-from flowtally.usage.store import Claims, Owned
 from flowtally.usage.values import Identity
+from flowtally.usage.verbs import Claims, Owned
 
 UNBOUND: Final = Identity()
 NAMED: Final = 5  # accounts in an error

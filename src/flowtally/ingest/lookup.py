@@ -33,8 +33,8 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
-from flowtally.usage.store import Entries
 from flowtally.usage.values import Row, StoredEvent
+from flowtally.usage.verbs import Entries
 
 LIST: Final = "held"
 SOURCES: Final = "sources"

@@ -25,8 +25,8 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import names
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest
-from flowtally.usage.store import Entries
 from flowtally.usage.values import Use
+from flowtally.usage.verbs import Entries
 
 MAX_NAMED: Final = 5  # sources that are named of one event
 

@@ -21,8 +21,8 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Advance, Committed, KnownCounter, Moved, Number, Refused, Source
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.traffic import periods
-from flowtally.usage.store import Blocks, Claims, Commits, Wholeness
 from flowtally.usage.values import ClaimedRow, Commit
+from flowtally.usage.verbs import Blocks, Claims, Commits, Wholeness
 
 log = structlog.get_logger(__name__)
 

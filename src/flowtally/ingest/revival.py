@@ -13,8 +13,8 @@ from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Source
-from flowtally.usage.store import Claims
 from flowtally.usage.values import EventKey
+from flowtally.usage.verbs import Claims
 
 
 def revive(keys: Keys, usage: Claims, source: Source, counters: Collection[str]) -> list[KnownCounter]:

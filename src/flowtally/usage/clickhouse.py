@@ -1,4 +1,4 @@
-"""The usage store over ClickHouse SQL: all verbs of `store.py`.
+"""The usage store over ClickHouse SQL: all verbs of `verbs.py`.
 
 One block is one insert is one part, so a block is wholly there or not at all. Nothing here decides whether a row may be
 stored: duplicates are stopped before (`ingest`), which is why there is no FINAL and no repair job.
@@ -16,12 +16,14 @@ from flowtally.core.errors import BadRange, UsageTooNew
 from flowtally.core.words import Unit
 from flowtally.usage import commits, definitions, entries, erasing, installation, projections, queries
 from flowtally.usage.checks.parts import PartsAudit
-from flowtally.usage.compacted import Guard, read_extents
-from flowtally.usage.compaction import finish
+from flowtally.usage.checks.rows import RowsAudit
+from flowtally.usage.compacted import Guard
+from flowtally.usage.compaction import Compaction, finish
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
+from flowtally.usage.frozen import Freezing
 from flowtally.usage.published import Publishing
-from flowtally.usage.schema import MIGRATIONS_TABLE, latest_migration, migrations
+from flowtally.usage.schema import MIGRATIONS_TABLE, TABLE, latest_migration, migrations
 from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
@@ -47,7 +49,6 @@ from flowtally.usage.values import (
     Where,
 )
 
-TABLE = "usage_events"
 TRIED = "write_try"  # there for the moment of a try
 NEAR = 1000  # block numbers: a block that was burnt has one before it that was not, nearly always the next
 _MS = pa.timestamp("ms", "UTC")
@@ -66,6 +67,9 @@ class ClickHouseStore(Publishing):
         except BaseException:
             engine.close()
             raise
+        self.compaction = Compaction(engine, self.guard)
+        self.audit = RowsAudit(engine, self)
+        self.freezing = Freezing(engine, engine.path) if engine.path is not None else None
         self._first: Commit | None = None
 
     def append(self, block: Block) -> None:
@@ -346,20 +350,6 @@ class ClickHouseStore(Publishing):
         )
         [(parts, rows, size)] = self.engine.rows(text, {"table": TABLE})
         return {"usage_parts": parts, "usage_rows": rows, "usage_bytes_on_disk": size}
-
-    # Rolling up
-
-    def expect_rolled_up(self, *staged: str) -> None:
-        """What is rolled up is refused from now on to whoever needs its rows: of this table, and of those staged."""
-        self.guard.extents = read_extents(self.engine, TABLE, *staged)
-
-    def bytes_of(self, month: int) -> int:
-        """On the disk, of a month's rows."""
-        text = (
-            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
-            " AND table = {table:String} AND partition = {month:String}"
-        )
-        return int(self.engine.rows(text, {"table": TABLE, "month": str(month)})[0][0])
 
     def close(self) -> None:
         self.engine.close()

@@ -8,7 +8,6 @@ Nothing is asked where nothing is rolled up, or where the question is of a later
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -16,14 +15,13 @@ import msgspec
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import RolledUp
-from flowtally.core.times import DAY_MS
 from flowtally.usage.engine import Engine
 from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
-from flowtally.usage.values import BUCKET_MS, Where
+from flowtally.usage.schema import TABLE
+from flowtally.usage.values import BUCKET_MS, Where, month_end, month_of
 
 TIME: Final = "toUnixTimestamp64Milli(time)"
 LAST: Final = "toUnixTimestamp64Milli(ends_at) - 1"
-_EPOCH: Final = date(1970, 1, 1)
 _NONE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -41,19 +39,6 @@ class Extents(msgspec.Struct, frozen=True):
     def kept_since(self) -> int:
         """Rows received from this instant on are as they came in: the month after the last that was rolled up."""
         return month_end(month_of(self.received_at))
-
-
-def month_of(instant: int) -> int:
-    """YYYYMM, as the engine names the part of the rows that were received in it."""
-    day = _EPOCH + timedelta(days=instant // DAY_MS)
-    return day.year * 100 + day.month
-
-
-def month_end(month: int) -> int:
-    """The first instant after a month."""
-    year, number = divmod(month, 100)
-    first = date(year + number // 12, number % 12 + 1, 1)
-    return (first - _EPOCH).days * DAY_MS
 
 
 def read_extents(engine: Engine, *tables: str) -> Extents:
@@ -74,7 +59,11 @@ class Guard:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.extents = read_extents(engine, "usage_events")
+        self.extents = read_extents(engine, TABLE)
+
+    def expect(self, *staged: str) -> None:
+        """What is rolled up is refused from now on to whoever needs its rows: of the table, and of those staged."""
+        self.extents = read_extents(self._engine, TABLE, *staged)
 
     def check(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> None:
         """RolledUp where an edge, a bound on blocks or a dimension asks for more than is kept."""

@@ -17,18 +17,18 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 import pyarrow as pa
 
 from flowtally.core.errors import FoldBroken
+from flowtally.usage.compacted import Guard
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import ENTRY_SQL
-from flowtally.usage.values import BUCKET_MS
+from flowtally.usage.schema import TABLE
+from flowtally.usage.values import BUCKET_MS, Closed, Cuts, Kept, Month, Tell
 
-TABLE: Final = "usage_events"
 STAGING: Final = "usage_fold_staging"
 INSTANTS: Final = "usage_fold_instants"
 CLOSINGS: Final = "usage_fold_closings"
@@ -42,32 +42,58 @@ _SETTINGS: Final = (
 )
 _ASK: Final[Mapping[str, Any]] = {"max_execution_time": 0, "max_threads": 1, "optimize_use_projections": 0}
 
-Say = Callable[[str, int, int], None]
 
+class Compaction:
+    """What `care` does with one store's months. Between two blocks: `go_on` and `put_in_place`."""
 
-class Closed(msgspec.Struct, frozen=True):
-    """A closed period of an account: what is dated in it and of a later block is an adjustment."""
+    def __init__(self, engine: Engine, guard: Guard) -> None:
+        self._engine = engine
+        self._guard = guard
 
-    account: str
-    starts_at: int
-    ends_at: int
-    block: int
+    def kept(self) -> Kept | None:
+        """Since when rows are as they came in; None where nothing is compacted."""
+        extents = self._guard.extents
+        return Kept(extents.kept_since, extents.block) if extents.rows else None
 
+    def surplus(self) -> int:
+        """By how much the entries are more than the rows."""
+        return self._guard.extents.surplus
 
-class Cuts(msgspec.Struct, frozen=True):
-    """Where rows must stay apart: (account, instant) within quarter hours, and the closed periods."""
+    def go_on(self) -> None:
+        """Finish what a run that failed had decided on."""
+        finish(self._engine)
 
-    instants: tuple[tuple[str, int], ...]
-    closed: tuple[Closed, ...]
+    def refresh(self) -> None:
+        """See what is compacted now."""
+        self._guard.expect()
 
+    def months(self) -> list[Month]:
+        return months(self._engine)
 
-class Month(msgspec.Struct, frozen=True):
-    """A month of receipt: rows as they came in, all dated before `until`; bytes on the disk of all its rows."""
+    def stage(self, month: Month, cuts: Cuts, tell: Tell) -> None:
+        stage(self._engine, month, cuts, tell)
 
-    month: int
-    rows: int
-    until: int
-    bytes: int
+    def put_in_place(self, month: Month) -> None:
+        """What the month will be is refused from before it is there: an answer made of half of it is never given."""
+        self._guard.expect(STAGING)
+        try:
+            put_in_place(self._engine, month)
+        except Exception:
+            self._guard.expect(*decided(self._engine))
+            raise
+        self._guard.expect()
+
+    def clear(self, month: Month) -> int:
+        """Once a month is in its place, what it was made of goes. How many bytes it has on the disk."""
+        discard(self._engine, month.month)
+        text = (
+            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
+            " AND table = {table:String} AND partition = {month:String}"
+        )
+        return int(self._engine.rows(text, {"table": TABLE, "month": str(month.month)})[0][0])
+
+    def abandon(self) -> None:
+        abandon(self._engine)
 
 
 def finish(engine: Engine) -> list[int]:
@@ -104,7 +130,7 @@ def months(engine: Engine) -> list[Month]:
     return [Month(month, rows, until, int(sizes.get(str(month), 0))) for month, rows, until in raw]
 
 
-def stage(engine: Engine, month: Month, cuts: Cuts, say: Say) -> None:
+def stage(engine: Engine, month: Month, cuts: Cuts, say: Tell) -> None:
     """Make what the month will be, durably, and compare it. FoldBroken where it is not the same."""
     abandon(engine)
     engine.command(f"CREATE TABLE {STAGING} AS {TABLE}")

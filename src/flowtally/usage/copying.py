@@ -18,8 +18,9 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.core.errors import ConfigError, CopyDiffers, Unavailable
-from flowtally.usage.clickhouse import TABLE, ClickHouseStore
+from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
+from flowtally.usage.schema import TABLE
 from flowtally.usage.store import UsageStore
 from flowtally.usage.values import Tell
 

@@ -54,7 +54,11 @@ LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
 
 
 class MemoryStore(Publishing):
-    """All verbs over plain dicts; one at a time, from any thread."""
+    """All verbs over plain dicts; one at a time, from any thread. Nothing is kept, so nothing can be done with it."""
+
+    compaction = None
+    audit = None
+    freezing = None
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from flowtally.core.words import Unit
-from flowtally.usage.store import UsageReader
 from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
@@ -31,6 +30,7 @@ from flowtally.usage.values import (
     Use,
     Where,
 )
+from flowtally.usage.verbs import UsageReader
 
 
 class UntilBlock:

@@ -7,12 +7,14 @@ to `clickhouse`. Instants are whole milliseconds since 1970 UTC.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from flowtally.core.corrections import reference
 from flowtally.core.events import METERED
+from flowtally.core.times import DAY_MS
 
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 
@@ -32,6 +34,9 @@ ROWS: Final = (
 
 
 Tell = Callable[[str, int, int], None]
+
+
+_EPOCH: Final = date(1970, 1, 1)
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -225,6 +230,38 @@ class Move(msgspec.Struct, frozen=True):
     flags: dict[str, int] = {}
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """Rows received since this instant are as they came in; those up to this block are compacted."""
+
+    since: int
+    block: int
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """A closed period of an account: what is dated in it and of a later block is an adjustment."""
+
+    account: str
+    starts_at: int
+    ends_at: int
+    block: int
+
+
+class Cuts(msgspec.Struct, frozen=True):
+    """Where rows must stay apart: (account, instant) within quarter hours, and the closed periods."""
+
+    instants: tuple[tuple[str, int], ...]
+    closed: tuple[Closed, ...]
+
+
+class Month(msgspec.Struct, frozen=True):
+    """A month of receipt: rows as they came in, all dated before `until`; bytes on the disk of all its rows."""
+
+    month: int
+    rows: int
+    until: int
+    bytes: int
+
+
 class Part(msgspec.Struct, frozen=True):
     """What the rows of one product and one kind add to span `span`."""
 
@@ -242,3 +279,16 @@ class Row(msgspec.Struct, frozen=True):
 
     event: StoredEvent
     entry: Entry
+
+
+def month_of(instant: int) -> int:
+    """YYYYMM, as the engine names the part of the rows that were received in it."""
+    day = _EPOCH + timedelta(days=instant // DAY_MS)
+    return day.year * 100 + day.month
+
+
+def month_end(month: int) -> int:
+    """The first instant after a month."""
+    year, number = divmod(month, 100)
+    first = date(year + number // 12, number % 12 + 1, 1)
+    return (first - _EPOCH).days * DAY_MS

@@ -26,7 +26,7 @@ from flowtally.core.rights import Right
 from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
-from flowtally.usage.store import UsageReader
+from flowtally.usage.verbs import UsageReader
 from flowtally.web.auth import require_right
 from flowtally.web.call import Reply
 from flowtally.web.services import House

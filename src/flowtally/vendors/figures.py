@@ -15,8 +15,8 @@ from flowtally.core.events import METERED
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.pools import DEFAULT_POOL, Pools
-from flowtally.usage.store import Sums
 from flowtally.usage.values import Sum, Where
+from flowtally.usage.verbs import Sums
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from flowtally.core.media import JSON
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor, note
-from flowtally.usage.store import UsageReader
+from flowtally.usage.verbs import UsageReader
 from flowtally.web.capacity.weights import LARGE, SMALL, Weight
 from flowtally.web.inputs import check_known
 from flowtally.web.services import House

@@ -19,8 +19,8 @@ import msgspec
 from flowtally.answers.moment import Begun, Moment
 from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
-from flowtally.usage.store import UsageReader
 from flowtally.usage.until_block import UntilBlock
+from flowtally.usage.verbs import UsageReader
 from flowtally.web.services import House
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import xxhash
@@ -19,12 +19,13 @@ from flowtally.core.events import MAX_QUANTITY
 from flowtally.usage import projections
 from flowtally.usage.checks.parts import look_at_all
 from flowtally.usage.checks.sums import SumsAudit
-from flowtally.usage.clickhouse import TABLE, ClickHouseStore
 from flowtally.usage.damage import Broken
+from flowtally.usage.engine import Engine
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
-from flowtally.usage.store import UsageReader, UsageStore
+from flowtally.usage.schema import TABLE
 from flowtally.usage.values import ClaimedRow, EventKey, Tell
+from flowtally.usage.verbs import Claims, Texts, UsageReader, Wholeness
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
@@ -86,16 +87,15 @@ class Group(msgspec.Struct, frozen=True):
     roll_up: tuple[int, int, int]
 
 
-def audit_of(usage: UsageStore) -> RowsAudit | None:
-    """None for a store that is not the engine's."""
-    return RowsAudit(usage) if isinstance(usage, ClickHouseStore) else None
+class AuditedUsage(UsageReader, Claims, Wholeness, Texts, Protocol):
+    """What is asked of the store itself, to be compared with the rows."""
 
 
 class RowsAudit:
     """Questions about the rows of one store; any thread."""
 
-    def __init__(self, store: ClickHouseStore) -> None:
-        self._engine = store.engine
+    def __init__(self, engine: Engine, store: AuditedUsage) -> None:
+        self._engine = engine
         self._store = store
 
     @property

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.core.events import METERED
-from flowtally.usage.clickhouse import TABLE
 from flowtally.usage.engine import Engine
+from flowtally.usage.schema import TABLE
 
 SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_execution_time": 0}
 _SUMS: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"

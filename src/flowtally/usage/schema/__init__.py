@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+TABLE: Final = "usage_events"
 ENGINE: Final = "MergeTree"  # the one place that names the table engine
 
 
