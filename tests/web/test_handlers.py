@@ -12,9 +12,10 @@ import pytest
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import DialectCall, Route
+from flowtally.web.bodies import AnyRequest
 from flowtally.web.call import Call
 from flowtally.web.inputs import NoQuery
-from flowtally.web.operation import OPERATIONS, AnyRequest, Operation
+from flowtally.web.operation import OPERATIONS, Operation
 from flowtally.web.services import House
 
 ROUTES = [(vendor.name, route) for vendor in VENDORS for route in vendor.routes]

@@ -13,8 +13,8 @@ from typing import Final
 
 from flowtally.client import ApiError, Client
 from flowtally.protocol import TakenAccount
+from flowtally.protocol.words import MAX_ACCOUNTS_ASKED
 
-MOST: Final = 100  # accounts that are asked about; of a log with more, those that come first
 NEAR: Final = 3
 LOOKED_THROUGH: Final = 1_000  # accounts that a name may be near to
 _CANNOT_ASK: Final = (
@@ -36,7 +36,7 @@ class NoSuchAccount(Exception):
 
 def check_accounts(client: Client, accounts: Iterable[str]) -> list[TakenAccount]:
     """Those that take no events. Raises NoSuchAccount where none of them does, and the client's ApiError."""
-    asked = list(islice(dict.fromkeys(one for one in accounts if one), MOST))
+    asked = list(islice(dict.fromkeys(one for one in accounts if one), MAX_ACCOUNTS_ASKED))
     if not asked:
         return []
     try:

@@ -16,10 +16,10 @@ import msgspec
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reading import Reading, text_of
 from flowtally.core.edges import format_if_any
+from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.texts import printable, text_fault
 
 MAX_USERS: Final = 50_000
-MAX_NAME_CHARS: Final = 256  # what is kept of a name, for the figures only
 LARGEST: Final = 5
 ODD: Final = 5
 SAMPLES: Final = 2  # the first so many lines, and the largest one

@@ -18,7 +18,7 @@ from flowtally.protocol import MAX_OVERLAPS, OverlapsAnswer, PlainEvent
 SAMPLES: Final = min(50, MAX_OVERLAPS)
 RUN: Final = 3
 MOST_NEAR: Final = 4  # places of one batch that are looked at more closely
-_CANNOT_ASK: Final = ("forbidden", "not_found", "method_not_allowed")  # no right to, or a server of an earlier version
+CANNOT_ASK: Final = ("forbidden", "not_found", "method_not_allowed")  # no right to, or a server of an earlier version
 
 
 class AlreadyCounted(Exception):
@@ -41,7 +41,7 @@ def check_overlap(client: Client, source: str, events: Sequence[PlainEvent], lin
             around = range(max(0, index - SAMPLES // 2), min(len(events), index + SAMPLES // 2))
             found += _found(client, source, events, around)
     except ApiError as error:
-        if error.code not in _CANNOT_ASK:
+        if error.code not in CANNOT_ASK:
             raise
         return False
     if len(events) < RUN and not any(event.user or event.bytes_up or event.bytes_down for event in events):

@@ -16,10 +16,9 @@ from flowtally.agents.reasons import Reason
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange
 from flowtally.core.events import MAX_QUANTITY
-from flowtally.core.times import END_OF_TIME, EPOCH
+from flowtally.core.times import END_OF_TIME, EPOCH, MONTH_NAMES
 
-_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
+MONTHS: Final = {name: number for number, name in enumerate(MONTH_NAMES, 1)}
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

@@ -30,11 +30,12 @@ from flowtally.core.words import Overage, Unit
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people import accounts, managed
-from flowtally.ledger.pools import DEFAULT_POOL, Pools
+from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic import draws, grants
 from flowtally.ledger.traffic.draws import Draw
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol import BalanceAnswer, GrantAnswer, NeverPaid, PoolBalance
+from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.usage.values import Sum, Where
 from flowtally.usage.verbs import Rows, Sums
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from flowtally.core.edges import parse_instant
 from flowtally.protocol import OverallUsageAnswer, UsageAnswer
+from flowtally.protocol.usage import SHOWN_QUANTITIES
 
 METADATA_KEY: Final = "flowtally"
-QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")
 INSTANTS: Final = ("start", "end")
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -39,7 +39,7 @@ def to_arrow(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str]) -
 def _column(name: str, values: list[Any], zone: str, instants: dict[str, int]) -> Any:
     if name in INSTANTS:
         return pa.array([_instant(text, instants) for text in values], pa.timestamp("ms", zone))
-    if name in QUANTITIES:
+    if name in SHOWN_QUANTITIES:
         return whole_numbers(values)
     if name == "status":
         return pa.array(values, pa.uint16())

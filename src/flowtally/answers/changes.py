@@ -21,8 +21,6 @@ from flowtally.protocol import Change, ChangesAnswer
 from flowtally.usage.values import MAX_BLOCK, Move
 from flowtally.usage.verbs import Commits
 
-MAX_LIMIT: Final = 1_000
-DEFAULT_LIMIT: Final = 100
 BEGINNING: Final = "0"
 KIND: Final = "changes"
 _NUMBER: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)

@@ -27,7 +27,7 @@ from flowtally.core.edges import (
     parse_bound,
 )
 from flowtally.core.errors import BadRange, BadRequest
-from flowtally.core.events import MAX_LABEL_NAME_BYTES, METERED
+from flowtally.core.events import LABEL, MAX_LABEL_NAME_BYTES, METERED
 from flowtally.core.words import Bucket, Fill
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
@@ -35,14 +35,13 @@ from flowtally.ledger.known import Known
 from flowtally.ledger.people import accounts, users
 from flowtally.ledger.people.asked import users_of
 from flowtally.protocol import OverallUsageAnswer, Totals, UsageAnswer
+from flowtally.protocol.usage import SHOWN_QUANTITIES
 from flowtally.usage.values import Sum, Where
 from flowtally.usage.verbs import Sums
 
 MAX_ROWS: Final = 100_000
 DIMENSIONS: Final = ("user", "product", "status", "source")
-LABEL: Final = "label:"
 MAX_BY: Final = 8
-QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")
 
 Row = dict[str, str | int | None]
 
@@ -164,7 +163,7 @@ def harmless(value: str | int | None) -> str | int | None:
 def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
     """The names of what a row holds, in order; `ranked`: also how many others it is the sum of."""
     groups = [column for name in by for column in (("user", "user_id") if name == "user" else (name,))]
-    return ("start", "end", *groups, *QUANTITIES, *(("others",) if ranked else ()), "cut")
+    return ("start", "end", *groups, *SHOWN_QUANTITIES, *(("others",) if ranked else ()), "cut")
 
 
 def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...] | None:

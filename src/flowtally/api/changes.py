@@ -7,11 +7,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from flowtally.answers.changes import BEGINNING, DEFAULT_LIMIT, KIND, MAX_LIMIT, Place, make_changes
+from flowtally.answers.changes import BEGINNING, KIND, Place, make_changes
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import Instant
 from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT
 from flowtally.ledger.people import accounts
 from flowtally.protocol import Change, ChangesAnswer
 from flowtally.web import auth

@@ -9,10 +9,10 @@ from flowtally.core.corrections import Correction, Quantities
 from flowtally.core.errors import NotAsExpected
 from flowtally.ledger.trail import ids
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
-from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call
 from flowtally.web.inputs import NoQuery
-from flowtally.web.operation import AnyRequest, operation
+from flowtally.web.operation import operation
 
 EXAMPLES = [
     {

@@ -20,10 +20,10 @@ from flowtally.core.errors import (
 )
 from flowtally.core.words import ReceiptsTold
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
-from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
 from flowtally.web.inputs import ANY_TEXT
-from flowtally.web.operation import AnyRequest, operation
+from flowtally.web.operation import operation
 from flowtally.web.problems import HELD
 
 PLAIN = {

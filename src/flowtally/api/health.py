@@ -15,10 +15,11 @@ from flowtally.core.media import JSON
 from flowtally.ledger.people import credentials
 from flowtally.usage.values import Where
 from flowtally.web import auth
+from flowtally.web.bodies import AnyRequest
 from flowtally.web.call import Reply
 from flowtally.web.forwarded import BY_PROXIES
 from flowtally.web.metrics import MEDIA_TYPE
-from flowtally.web.operation import AnyRequest, operation, who_asks
+from flowtally.web.operation import operation, who_asks
 from flowtally.web.problems import ITS_SECURITY
 from flowtally.web.services import House
 

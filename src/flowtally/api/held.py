@@ -7,14 +7,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from flowtally.core.corrections import MAX_REASON_CHARS
 from flowtally.core.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
 from flowtally.core.events import MAX_SEQUENCE
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.ledger.texts import check_text
-from flowtally.protocol import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
+from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
+from flowtally.web.bodies import AnyRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit
-from flowtally.web.operation import AnyRequest, Listed, operation
+from flowtally.web.operation import Listed, operation
 
 EXAMPLE = HeldEvent(
     source="squid-1",

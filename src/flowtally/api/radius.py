@@ -19,10 +19,10 @@ from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.media import JSON
 from flowtally.core.radius import Asked, attributes_of, reading_of
 from flowtally.core.readings import MAX_INTERVAL_S, Reading
-from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
 from flowtally.web.inputs import check_known
-from flowtally.web.operation import AnyRequest, operation
+from flowtally.web.operation import operation
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a packet has 4 KiB
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]

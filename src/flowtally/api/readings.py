@@ -14,11 +14,11 @@ from flowtally.core.readings import Reading
 from flowtally.core.words import ReceiptsTold
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
-from flowtally.web.bodies import WRITER_ERRORS, read_body
+from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
 from flowtally.web.inputs import ANY_TEXT
 from flowtally.web.lists import Cursor, Limit
-from flowtally.web.operation import AnyRequest, Listed, operation
+from flowtally.web.operation import Listed, operation
 from flowtally.web.problems import HELD
 
 USUAL: Final = frozenset({"", "no_change"})  # what is not notable of a reading that is not refused

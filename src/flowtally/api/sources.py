@@ -19,9 +19,10 @@ from flowtally.protocol import (
     SourceDetail,
     SourceHandOver,
 )
+from flowtally.web.bodies import AnyRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit
-from flowtally.web.operation import AnyRequest, operation
+from flowtally.web.operation import operation
 
 log = structlog.get_logger("flowtally.api")
 

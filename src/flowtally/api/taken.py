@@ -12,10 +12,9 @@ from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import account_reason, not_your_account
 from flowtally.ledger.people import directory
 from flowtally.protocol import TakenAccount, TakenAccountsAnswer
+from flowtally.protocol.words import MAX_ACCOUNTS_ASKED
 from flowtally.web.call import Call
 from flowtally.web.operation import operation
-
-MOST = 100
 
 
 class TakenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +23,7 @@ class TakenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="The accounts' ids (repeatable, at most 100).",
             examples=[["acme"]],
-            extra_json_schema={"minItems": 1, "maxItems": MOST},
+            extra_json_schema={"minItems": 1, "maxItems": MAX_ACCOUNTS_ASKED},
         ),
     ]
 
@@ -47,8 +46,10 @@ def read_taken_accounts(call: Call, query: TakenQuery) -> TakenAccountsAnswer:
     """Stores nothing: to be asked before a log is sent. `code` is what a receipt of an event would say:
     `unknown_account`, `account_closed`, or `not_your_account`, which a key of an account is told of all others."""
     asked = list(dict.fromkeys(query.account))
-    if len(asked) > MOST:
-        raise BadRequest(f"account: at most {MOST} accounts; {len(asked)} are given.", parameter="account")
+    if len(asked) > MAX_ACCOUNTS_ASKED:
+        raise BadRequest(
+            f"account: at most {MAX_ACCOUNTS_ASKED} accounts; {len(asked)} are given.", parameter="account"
+        )
     statuses = directory.statuses(call.tx, filter(may_be_known, asked))
     return TakenAccountsAnswer([_taken(call, one, statuses.get(one)) for one in asked])
 

@@ -36,6 +36,7 @@ from flowtally.web.inputs import ANY_TEXT
 from flowtally.web.media import choose
 from flowtally.web.operation import operation
 
+UsageForm = Literal["json", "csv", "arrow"]
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
 SPAN: dict[str, str | int | None] = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
 EXAMPLE = UsageAnswer(
@@ -111,7 +112,7 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "zero"
     as_of: AsOfText = None
     format: Annotated[
-        Literal["json", "csv", "arrow"] | None,
+        UsageForm | None,
         Meta(description="The form of the answer. Default: by the Accept header, else `json`."),
     ] = None
 
@@ -259,7 +260,7 @@ def names_in(values: list[str]) -> tuple[str, ...]:
     return tuple(name for given in values for name in split_names(given))
 
 
-def form_of(accept: str, asked: Literal["json", "csv", "arrow"] | None) -> str:
+def form_of(accept: str, asked: UsageForm | None) -> str:
     """The media type of the answer: the parameter, which a link can carry, before the header."""
     return choose(accept, tuple(FORMS.values())) if asked is None else FORMS[asked]
 

@@ -20,6 +20,7 @@ from flowtally.answers.account_balance import BalanceUsage, make_balance
 from flowtally.answers.moment import Moment
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
+from flowtally.core.corrections import QUANTITIES
 from flowtally.core.errors import FlowtallyError
 from flowtally.ledger import pools
 from flowtally.ledger.checks import sums
@@ -33,7 +34,6 @@ from flowtally.usage.values import Where
 
 ACCOUNTS: Final = 20  # in one transaction of the ledger
 PLANNING_MS: Final = 600_000  # a statement is planned before it is kept: what was promised meanwhile is not in it
-QUANTITIES: Final = ("bytes_up", "bytes_down", "requests")
 
 Figures = Mapping[str, int | str | None]
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from flowtally.client import Client
 from flowtally.core.errors import ConfigError
+from flowtally.core.texts import MAX_SHOWN_CHARS
+from flowtally.protocol.words import DEFAULT_URL
 
-MAX_SHOWN_CHARS: Final = 100
-DEFAULT_URL: Final = "http://127.0.0.1:8120"
 PATIENCE_S: Final[float] = 3  # seconds, unless said otherwise: a person is waiting; an import is given a minute
 
 

@@ -13,6 +13,7 @@ from flowtally.cli.account import Account
 from flowtally.cli.dates import At, Dates
 from flowtally.cli.show import chart, output, unpaid
 from flowtally.cli.show.cells import cells, left, right
+from flowtally.cli.show.chart import GAUGE
 from flowtally.cli.show.output import AsOf, Json, document, printable, say, when
 from flowtally.cli.show.quantities import Write, in_one_unit
 from flowtally.protocol import BalanceAnswer, GrantAnswer, PoolBalance
@@ -24,7 +25,6 @@ Examples:
   flowtally balance acme --at 2026-07-01T00:00:00Z --json
   flowtally balance acme --as-of 2026-07-01T00:00:00Z
 """
-GAUGE: Final = 20
 MIN_GAUGE: Final = 4  # narrower says nothing
 PARTS: Final = ("left", "spent", "pending", "expired", "voided")  # of what was granted
 WORDS: Final = {  # what the other figures mean, as docs/glossary.md says it at length

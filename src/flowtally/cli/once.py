@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from flowtally.cli.show.output import note, printable
 from flowtally.client import ApiError, Client
 from flowtally.client.call import Call
+from flowtally.protocol.words import MAX_KEY_CHARS
 
 T = TypeVar("T")
-MAX_KEY_CHARS: Final = 255
 
 
 class AlreadyThere(Exception):

@@ -16,8 +16,8 @@ from flowtally.cli.show.cells import cells, left
 from flowtally.cli.show.chart import Bar, chart
 from flowtally.cli.show.output import AsOf, Json, document, printable, say
 from flowtally.client import OverallUsageQuestion, UsageQuestion
-from flowtally.client.calls import LABEL
 from flowtally.core.edges import parse_instant
+from flowtally.core.events import LABEL
 from flowtally.core.texts import split_names
 from flowtally.core.units import human_count, human_parts
 from flowtally.core.words import Bucket, Fill, Unit

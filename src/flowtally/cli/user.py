@@ -16,6 +16,7 @@ from flowtally.cli.grouped import Group, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.show import chart, output, unpaid
+from flowtally.cli.show.chart import GAUGE
 from flowtally.cli.show.output import AsOf, Json, document, facts, printable, raw, say, table, when
 from flowtally.cli.show.quantities import REQUESTS, Write, in_one_unit, in_words
 from flowtally.cli.show.quantities import amount as parse
@@ -41,7 +42,6 @@ commands = typer.Typer(
 
 COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")
 ALLOCATIONS: Final = ("id", "pool", "amount", "returned", "spent", "left", "expired", "made", "expires")
-GAUGE: Final = 20
 CREATE: Final = """\
 \b
 Examples:

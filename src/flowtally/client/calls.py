@@ -16,12 +16,12 @@ import msgspec
 from flowtally import protocol as p
 from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
 from flowtally.core.corrections import Correction
+from flowtally.core.events import LABEL
 from flowtally.core.media import ARROW
 from flowtally.core.readings import Reading
 from flowtally.core.texts import as_listed
 from flowtally.core.words import ExportFormat, Fill, Unit
 
-LABEL: Final = "label:"
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
 WORDS: Final = OF_RANGE | {"users": "user", "products": "product", "accounts": "account"}
 

@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Meta
 
 from flowtally.core.errors import BadRange, UnknownZone
-from flowtally.core.times import HOUR_MS
+from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.core.words import Bucket
 
 # Texts as messages hold them: here for who describes messages, looked at where they are read.
@@ -46,15 +46,14 @@ MAX_SPANS: Final = 100_000
 # quarter of weeks, a year of months. `total` is one span, of as many days.
 RECENT: Final[dict[Bucket, int]] = {"15m": 96, "hour": 48, "day": 30, "week": 12, "month": 12, "total": 30}
 
-_DAY_MS: Final = 24 * HOUR_MS
 _CLOCK_MS: Final[dict[str, int]] = {"15m": HOUR_MS // 4, "hour": HOUR_MS}  # cut by the clock; the others by the date
-_USUAL_MS: Final = {**_CLOCK_MS, "day": _DAY_MS, "week": 7 * _DAY_MS, "month": 30 * _DAY_MS}
+_USUAL_MS: Final = {**_CLOCK_MS, "day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (wall clocks and UTC are both reckoned from it, in whole ms)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
 _LAST_DAY: Final = date.max.toordinal()
-_MIN_MS: Final = (date.min.toordinal() - _EPOCH_DAY) * _DAY_MS
-_MAX_MS: Final = (_LAST_DAY + 1 - _EPOCH_DAY) * _DAY_MS  # the end of the year 9999
+_MIN_MS: Final = (date.min.toordinal() - _EPOCH_DAY) * DAY_MS
+_MAX_MS: Final = (_LAST_DAY + 1 - _EPOCH_DAY) * DAY_MS  # the end of the year 9999
 _FIRST_YEAR: Final = 1970  # nothing older can be stored
 _MAX_ZONE_CHARS: Final = 64
 _UTC_KEYS: Final = frozenset({"UTC", "Etc/UTC"})
@@ -196,7 +195,7 @@ def _zone_names() -> frozenset[str]:
 
 def _offset_ms(at: int, zone: ZoneInfo) -> int:
     """The zone's offset at an instant. At the rims of the calendar the nearest day tells: no clock changes there."""
-    seconds = min(max(at, _MIN_MS + 2 * _DAY_MS), _MAX_MS - 2 * _DAY_MS) // 1000
+    seconds = min(max(at, _MIN_MS + 2 * DAY_MS), _MAX_MS - 2 * DAY_MS) // 1000
     return _whole_ms(datetime.fromtimestamp(seconds, zone).utcoffset())
 
 
@@ -233,7 +232,7 @@ def parse_bound(text: str, zone: ZoneInfo) -> int:
 
 def first_instant(day: date, zone: ZoneInfo) -> int:
     """The first instant at which the zone's clock shows `day` or a later date."""
-    midnight = (day.toordinal() - _EPOCH_DAY) * _DAY_MS
+    midnight = (day.toordinal() - _EPOCH_DAY) * DAY_MS
     # fold=0: the first of two midnights; in a gap, the offset before it (PEP 495), which puts us at or after the gap.
     at = midnight - _whole_ms(datetime(day.year, day.month, day.day, tzinfo=zone).utcoffset())
     skipped = at + _offset_ms(at, zone) - midnight
@@ -341,7 +340,7 @@ def _begun_day(at: int, zone: ZoneInfo) -> int:
 def _check_range(bucket: Bucket, start: int, end: int, zone: ZoneInfo, limit: int) -> None:
     if start >= end:
         raise BadRange(f"The range is empty: from {format_instant(start, zone)} to {format_instant(end, zone)}")
-    if start < -_DAY_MS or end > _MAX_MS:  # 1970-01-01 begins in 1969 UTC, east of Greenwich
+    if start < -DAY_MS or end > _MAX_MS:  # 1970-01-01 begins in 1969 UTC, east of Greenwich
         raise BadRange(f"The range leaves the years 1970 to 9999: from {tell_instant(start)} to {tell_instant(end)}")
     usual = _USUAL_MS.get(bucket, end - start)
     # A tenth more than usual is more than any long row of odd days or months can make up for; the rest is counted.
@@ -373,7 +372,7 @@ def _offset_changes(start: int, end: int, zone: ZoneInfo) -> list[tuple[int, int
     changes = [(start, _offset_ms(start, zone))]
     seen = start
     while seen < end - 1:
-        low, seen = seen, min(seen + _DAY_MS, end - 1)
+        low, seen = seen, min(seen + DAY_MS, end - 1)
         offset = _offset_ms(seen, zone)
         if offset != changes[-1][1]:
             changes.append((_first_change(low, seen, zone), offset))
@@ -392,7 +391,7 @@ def _date_edges(bucket: Bucket, start: int, end: int, zone: ZoneInfo) -> Iterato
 
 
 def _local_day(at: int, zone: ZoneInfo) -> int:
-    return _EPOCH_DAY + (at + _offset_ms(at, zone)) // _DAY_MS
+    return _EPOCH_DAY + (at + _offset_ms(at, zone)) // DAY_MS
 
 
 def _dates(bucket: Bucket, first: int, last: int) -> Iterator[date]:

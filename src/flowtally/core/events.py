@@ -155,6 +155,8 @@ def number_in(id: str) -> int | None:
 _UUID7: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _CROCKFORD: Final = {char: value for value, char in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+LABEL: Final = "label:"  # before the name of a label, where dimensions are named
+NOBODY: Final = ""  # whose use it is when an event names no user
 
 
 def time_of_id(id: str) -> int | None:

@@ -25,6 +25,7 @@ from flowtally.core.errors import BadRange, Unprocessable
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.readings import LOW_WORD, Reading
 from flowtally.core.texts import printable
+from flowtally.core.times import MONTH_NAMES
 
 START, STOP, INTERIM, ON, OFF = 1, 2, 3, 7, 8
 STATUSES: Final = {
@@ -43,7 +44,6 @@ REALM: Final = "realm"  # of User-Name: `user@realm`, `realm\user`
 _SAFE: Final = re.compile(r"[A-Za-z0-9._:@+=-]{1,64}")
 # FreeRADIUS 3 prints a date as `strftime("%b %e %Y %H:%M:%S %Z")` in its own zone.
 _DATE: Final = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) (\d{4}) (\d\d):(\d\d):(\d\d) ([A-Za-z]{1,6}|[+-]\d{2,4})")
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 Attributes = Mapping[str, Any]  # by name in small letters: a text or a number
 
@@ -192,7 +192,7 @@ def _timestamp(said: Attributes, asked: Asked) -> int | None:
     text = str(value)
     if text.isascii() and text.isdecimal() and len(text) <= 10:
         return int(text) * 1000
-    if (found := _DATE.fullmatch(text)) is not None and found[1] in _MONTHS:
+    if (found := _DATE.fullmatch(text)) is not None and found[1] in MONTH_NAMES:
         return _dated(said, found, asked.zone)
     try:
         return parse_instant(text)
@@ -201,7 +201,7 @@ def _timestamp(said: Attributes, asked: Asked) -> int | None:
 
 
 def _dated(said: Attributes, found: re.Match[str], zone: ZoneInfo | None) -> int:
-    month, name = _MONTHS.index(found[1]) + 1, found[7]
+    month, name = MONTH_NAMES.index(found[1]) + 1, found[7]
     day, year, hour, minute, second = map(int, found.groups()[1:6])
     try:
         local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the zone follows

@@ -19,6 +19,7 @@ _NO_NAME: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _JOINERS: Final = "\u200c\u200d"  # Persian needs them, and the emoji made of several
 _LISTED: Final = re.compile(r"\\[,\\]|,|[^,\\]+|\\", re.DOTALL)
 ELLIPSIS: Final = "…"
+MAX_SHOWN_CHARS: Final = 100  # of a value that an error tells
 
 
 def is_text(text: str) -> bool:

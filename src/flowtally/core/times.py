@@ -14,3 +14,4 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BEGINNING: Final = 0  # the earliest instant that a store keeps
 LAST_INSTANT: Final = 253_402_300_799_999  # of the year 9999, which is as far as dates are written
 END_OF_TIME: Final = LAST_INSTANT + 1
+MONTH_NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in logs

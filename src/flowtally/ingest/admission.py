@@ -59,6 +59,7 @@ _PLAIN_TIME: Final = (
 )
 _MICROS: Final = pa.timestamp("us", "UTC")
 _UNDATED: Final = 0
+NO_SUCH_USER: Final = "the account has no user of this name"
 
 
 def faults(columns: Columns, unreadable: Mapping[int, str]) -> tuple[Times, Reasons]:

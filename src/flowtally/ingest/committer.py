@@ -21,8 +21,10 @@ import structlog
 
 from flowtally.core.clock import dating
 from flowtally.core.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
+from flowtally.core.events import NOBODY
 from flowtally.core.words import SourceKind
 from flowtally.ingest import admission, correction_plan, recovery, rows
+from flowtally.ingest.admission import NO_SUCH_USER
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
 from flowtally.ingest.correction_facts import CorrectionFacts
 from flowtally.ingest.counter_limits import CounterLimits
@@ -34,7 +36,7 @@ from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
-from flowtally.ingest.queue import WaitingQueue
+from flowtally.ingest.queue import Answer, WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
@@ -43,15 +45,14 @@ from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.write_lock import WriteLock
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused
-from flowtally.ledger.people.names import NOBODY, Name
-from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
+from flowtally.ledger.people.names import Name
+from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.store import UsageStore
 from flowtally.usage.values import Block, Commit
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | FlowtallyError
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
 Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
 
@@ -62,7 +63,6 @@ BETWEEN_WAIT_S: Final = 60
 # Without the name: reasons of refused numbered events are kept for ever, where no erasure would find it.
 ERASED: Final = admission.Reason("erased", "it was held, and its user was erased")
 ACCOUNT_ERASED: Final = admission.Reason("erased", "it was held, and its account was erased")
-NO_SUCH_USER: Final = "the account has no user of this name"
 
 
 class Committer:

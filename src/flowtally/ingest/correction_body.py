@@ -18,9 +18,8 @@ from flowtally.core.members import count_members, find_repeated
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import printable
 from flowtally.ingest.counting import check_parts, count_names, is_array, items_of, may_be_long
-from flowtally.ingest.items import unsupported
+from flowtally.ingest.items import MAX_FAULT_CHARS, unsupported
 
-MAX_FAULT_CHARS: Final = 500
 _FIELD: Final = re.compile(r"`\$?\.?(?P<field>[a-z_.]+)`")
 
 

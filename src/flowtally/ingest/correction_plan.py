@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,6 +18,7 @@ from msgspec.structs import replace
 from flowtally.core.corrections import Correction, EventRef, Quantities
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import NotAsExpected
+from flowtally.core.events import NOBODY
 from flowtally.ingest.admission import Reason, Writer, closed_account, in_future
 from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, receipt, remark, rolled_up, told, unknown
 from flowtally.ingest.prepare import Key
@@ -26,8 +26,6 @@ from flowtally.ingest.rows import NewRow
 from flowtally.keys.key_bytes import key_of
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
 from flowtally.usage.values import Entry, EventKey, StoredEvent
-
-NOBODY: Final = ""  # the user of who names none
 
 User = tuple[str, str]  # account and id
 

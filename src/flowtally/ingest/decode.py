@@ -29,6 +29,7 @@ from flowtally.ingest.cloud_headers import Headers, attributes_of, is_binary
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.counting import check_counts, check_labels, count_names, is_array
 from flowtally.ingest.items import (
+    MAX_FAULT_CHARS,
     NO_JSON,
     Item,
     Items,
@@ -44,7 +45,6 @@ from flowtally.protocol import MAX_EVENTS
 CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
 MEDIA_TYPES: Final = (CLOUDEVENT, CLOUDEVENTS, NDJSON, JSON)
-MAX_FAULT_CHARS: Final = 500  # of the reason: it names fields as they were sent, and is kept
 SHORTEST: Final = 2  # bytes of an object
 FEW_BYTES: Final = 4096  # of one event, which is looked at as it is
 

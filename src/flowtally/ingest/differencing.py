@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.counter_values import Values
 from flowtally.core.counters import Seen, Standing, Step, close, step
-from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.events import MAX_QUANTITY, NOBODY
 from flowtally.core.readings import Reading
-from flowtally.ingest.admission import Reason, Times, account_reason, in_future, not_your_account
+from flowtally.ingest.admission import NO_SUCH_USER, Reason, Times, account_reason, in_future, not_your_account
 from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
 from flowtally.ingest.counter_rows import MISSING, Made, Plan
 from flowtally.ingest.directory import Directory
@@ -30,11 +30,8 @@ from flowtally.ingest.submission import Metering
 from flowtally.keys.counter_states import row_id
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Place, Source
-from flowtally.ledger.people.names import NOBODY
 from flowtally.protocol import ReadingReceipt
 from flowtally.usage.verbs import Claims
-
-NO_SUCH_USER: Final = "the account has no user of this name"
 
 
 class Later(Exception):

@@ -15,13 +15,14 @@ from typing import Final
 
 from flowtally.core.clock import dating
 from flowtally.core.errors import FlowtallyError
+from flowtally.core.events import NOBODY
 from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import Times
 from flowtally.ledger import installation, pools
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.people import directory, names, users
-from flowtally.ledger.people.names import NOBODY, History, Name
+from flowtally.ledger.people.names import History, Name
 from flowtally.ledger.trail import server
 
 ALL: Final = ""  # no account has this name

@@ -17,14 +17,14 @@ import structlog
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError
-from flowtally.core.events import UsageEvent
+from flowtally.core.events import NOBODY, UsageEvent
 from flowtally.core.never_paid import Beginning, Part, before_all
 from flowtally.core.times import LAST_INSTANT
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
 from flowtally.ledger import pools
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.people import names
-from flowtally.ledger.people.names import NOBODY, History, Name
+from flowtally.ledger.people.names import History, Name
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic import beginnings
 from flowtally.ledger.traffic.beginnings import OfAccount, OfUser

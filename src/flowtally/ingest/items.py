@@ -24,6 +24,7 @@ NO_JSON: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _any = msgspec.json.Decoder()
 _unmade = msgspec.json.Decoder(msgspec.Raw)
 _LINE: Final = re.compile(rb"\S[^\n]*")  # but for space before it, of which there may be any amount
+MAX_FAULT_CHARS: Final = 500  # of what is wrong with an item
 
 
 class Item(msgspec.Struct, frozen=True):

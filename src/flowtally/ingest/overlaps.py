@@ -16,7 +16,7 @@ from typing import Final
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Unprocessable
-from flowtally.core.events import UsageEvent
+from flowtally.core.events import NOBODY, UsageEvent
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.lookup import knows, owns
 from flowtally.ingest.prepare import Prepared, prepare
@@ -72,7 +72,7 @@ class Overlaps:
         for row, time in looked_for.items():
             event = events[row]
             history = histories.get((event.account, event.user), ())
-            user = names.bearer_at(history, time) if event.user != names.NOBODY else names.NOBODY
+            user = names.bearer_at(history, time) if event.user != NOBODY else NOBODY
             if user is not None:
                 rows[_use(event, user, time)].append(row)
         sources = self._usage.sources_of(list(rows), asked.source)

@@ -20,8 +20,7 @@ from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import printable
 from flowtally.ingest.admission import Reason
 from flowtally.ingest.counting import check_counts
-from flowtally.ingest.decode import MAX_FAULT_CHARS
-from flowtally.ingest.items import unsupported, values_of, without_mark
+from flowtally.ingest.items import MAX_FAULT_CHARS, unsupported, values_of, without_mark
 
 MEDIA_TYPES: Final = (NDJSON, JSON)
 MAX_CLOSINGS: Final = 100  # items with `closes` in one request: each may be about all counters of a source

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.core.counters import Standing
+from flowtally.core.times import DAY_MS
 from flowtally.keys.values import CounterGroup, Due, KnownCounter, Place
 
 SCHEMA: Final = """
@@ -33,7 +34,7 @@ CREATE INDEX counters_due ON counters (due_at);
 """
 LAST: Final = "\U0010ffff"  # after every text that begins alike
 INTERVALS: Final = 3  # of silence after which a counter is closed
-CLOSED_KEPT_MS: Final = 86_400_000  # that long closed ones are known
+CLOSED_KEPT_MS: Final = DAY_MS  # that long closed ones are known
 OPEN_KEPT_MS: Final = 30 * 86_400_000  # and those of which nobody said how often they are read
 
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from flowtally.core.errors import BadRequest, Conflict, IdempotencyMismatch
 from flowtally.ledger.ids import erased_name
 from flowtally.ledger.tables import idempotency
+from flowtally.protocol.words import MAX_KEY_CHARS
 
-MAX_KEY_CHARS: Final = 255
 SECRET_FIELDS: Final = frozenset({"token", "key"})  # shown once, hence never kept
 
 

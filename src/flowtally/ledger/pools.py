@@ -20,8 +20,8 @@ from flowtally.core.words import Charge
 from flowtally.ledger import trail
 from flowtally.ledger.tables import pools, product_pools, products_used
 from flowtally.ledger.texts import check_id, check_text
+from flowtally.protocol.words import DEFAULT_POOL
 
-DEFAULT_POOL: Final = "traffic"
 MAX_POOL_NAME_CHARS: Final = 64
 _CHUNK: Final = 500
 

@@ -6,12 +6,16 @@ event may bear, the ledger can keep.
 
 from __future__ import annotations
 
+from typing import Final
+
 from flowtally.core.edges import tell_instant
 from flowtally.core.errors import Unprocessable
 from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.texts import may_be_known, text_fault
 from flowtally.core.times import LAST_INSTANT
 from flowtally.core.units import human_money
+
+MAX_REFERENCE_CHARS: Final = 256  # of a grant, a transfer
 
 
 def check_text(field: str, text: str, *, least: int = 0, most: int = MAX_NAME_CHARS) -> str:

@@ -75,7 +75,7 @@ from flowtally.protocol.events import (
     TakenAccount,
     TakenAccountsAnswer,
 )
-from flowtally.protocol.held import MAX_REASON_CHARS, HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
+from flowtally.protocol.held import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.protocol.money import (
     AdjustmentRequest,
     DepositRequest,
@@ -100,12 +100,13 @@ from flowtally.protocol.periods import (
     ProductTotals,
 )
 from flowtally.protocol.readings import CounterAnswer, ReadingReceipt, ReadingsAnswer
-from flowtally.protocol.usage import Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer, UsageRow
+from flowtally.protocol.usage import SHOWN_QUANTITIES, Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer, UsageRow
 from flowtally.protocol.users import (
     AccountErasureAnswer,
     AllocationAnswer,
     AllocationRequest,
     ErasureAnswer,
+    ErasureState,
     LimitSetting,
     LimitState,
     NameAnswer,
@@ -122,8 +123,13 @@ from flowtally.protocol.users import (
 from flowtally.protocol.vouchers import CheckInAnswer, RedemptionRequest, VoucherAnswer, VoucherRequest, VouchersAnswer
 from flowtally.protocol.words import (
     DEFAULT_DURATION_S,
+    DEFAULT_POOL,
+    DEFAULT_URL,
+    MAX_ACCOUNTS_ASKED,
     MAX_BODY_BYTES,
     MAX_EVENTS,
+    MAX_KEY_CHARS,
+    MAX_PRIORITY,
     AsOf,
     CommitAnswer,
     PageAnswer,
@@ -134,10 +140,15 @@ from flowtally.protocol.words import (
 
 __all__ = [
     "DEFAULT_DURATION_S",
+    "DEFAULT_POOL",
+    "DEFAULT_URL",
+    "MAX_ACCOUNTS_ASKED",
     "MAX_BODY_BYTES",
     "MAX_EVENTS",
+    "MAX_KEY_CHARS",
     "MAX_OVERLAPS",
-    "MAX_REASON_CHARS",
+    "MAX_PRIORITY",
+    "SHOWN_QUANTITIES",
     "AccountAnswer",
     "AccountChange",
     "AccountErasureAnswer",
@@ -170,6 +181,7 @@ __all__ = [
     "DoctorAnswer",
     "DrawExplained",
     "ErasureAnswer",
+    "ErasureState",
     "EventAnswer",
     "EventCorrection",
     "EventsAnswer",

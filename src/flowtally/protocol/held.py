@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from flowtally.core.corrections import MAX_REASON_CHARS
 from flowtally.core.edges import Instant
 from flowtally.core.events import MAX_SEQUENCE
 
-MAX_REASON_CHARS: Final = 500
 HeldCode = Literal["unknown_account", "unknown_user", "time_in_future"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +10,8 @@ from msgspec import Meta
 from flowtally.core.edges import Cut, Instant
 from flowtally.core.words import Bucket
 from flowtally.protocol.words import AsOf, Totals
+
+SHOWN_QUANTITIES: Final = ("bytes_up", "bytes_down", "bytes", "requests")  # in the order of columns
 
 
 class UsageRow(msgspec.Struct, frozen=True, omit_defaults=True):

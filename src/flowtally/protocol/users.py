@@ -12,6 +12,8 @@ from flowtally.core.words import LimitWindow, SetUserStatus, Unit, UserStatus
 from flowtally.protocol.balance import NeverPaid, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
 
+ErasureState = Literal["pending", "finished"]
+
 
 class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The most a user may use. flowtally counts and says who is over it; it does not stop traffic by itself.
@@ -120,7 +122,7 @@ class ErasureAnswer(msgspec.Struct, frozen=True):
     account: str
     user_id: str
     user: str
-    state: Literal["pending", "finished"]
+    state: ErasureState
     asked_at: Instant
     finished_at: Instant | None = None
     step: str = ""
@@ -141,7 +143,7 @@ class AccountErasureAnswer(msgspec.Struct, frozen=True):
     """
 
     account: str
-    state: Literal["pending", "finished"]
+    state: ErasureState
     asked_at: Instant
     finished_at: Instant | None = None
     step: str = ""

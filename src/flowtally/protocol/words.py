@@ -11,6 +11,11 @@ from flowtally.core.edges import Instant
 MAX_EVENTS: Final = 100_000  # per request
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # decompressed, per request
 DEFAULT_DURATION_S: Final = 90 * 86_400  # of what a voucher is redeemed into
+DEFAULT_URL: Final = "http://127.0.0.1:8120"  # where a server listens unless it is told otherwise
+DEFAULT_POOL: Final = "traffic"  # of products that name none
+MAX_PRIORITY: Final = 1_000_000  # of a grant
+MAX_KEY_CHARS: Final = 255  # of an Idempotency-Key
+MAX_ACCOUNTS_ASKED: Final = 100  # in one question whether they are there
 
 ReceiptStatus = Literal["stored", "duplicate", "conflict", "refused"]
 

@@ -10,14 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flowtally.usage.entries import ENTRY, EVENT
-from flowtally.usage.queries import MEASURES, Query
+from flowtally.usage.queries import BOUNDS, MEASURES, SPAN, Query
 from flowtally.usage.values import MAX_BLOCK, Where
 
-SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
-BOUNDS: Final = (
-    "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')",
-    "time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')",
-)
 _COMMIT: Final = "max(block), toUnixTimestamp64Milli(argMax(received_at, block))"
 CHARGED: Final = {"bytes": "toInt128(bytes_up) + bytes_down", "requests": "toInt128(requests)"}
 

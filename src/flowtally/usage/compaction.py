@@ -23,7 +23,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from flowtally.core.errors import FoldBroken
-from flowtally.usage.compacted import Guard
+from flowtally.usage.compacted import TIME, Guard
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import ENTRY_SQL
 from flowtally.usage.schema import TABLE
@@ -256,8 +256,7 @@ def _insert(engine: Engine, table: str, columns: dict[str, Any]) -> None:
 
 # What they become
 
-_AT: Final = "toUnixTimestamp64Milli(time)"
-_BUCKET: Final = f"intDiv({_AT}, {BUCKET_MS})"
+_BUCKET: Final = f"intDiv({TIME}, {BUCKET_MS})"
 
 
 def _roll_up(month: Month, portion: int, portions: int) -> str:
@@ -271,7 +270,7 @@ def _roll_up(month: Month, portion: int, portions: int) -> str:
         " arrayCount(x -> x <= e.at, i.instants) AS segment, arrayCount(b -> b < e.block, c.blocks) AS turn,"
         " if(arrayExists((s, t, b) -> s <= e.at AND e.at < t AND e.block > b, c.starts, c.ends, c.blocks),"
         " e.block, 0) AS late"
-        f" FROM (SELECT *, {_AT} AS at, {_BUCKET} AS bucket,"
+        f" FROM (SELECT *, {TIME} AS at, {_BUCKET} AS bucket,"
         f" if({big}, cityHash64(key_source, sequence, id, block, place), 0) AS alone FROM {TABLE}"
         f" WHERE {_raw(month)} AND cityHash64(toString(account), {_BUCKET}) % {portions:d} = {portion:d}) AS e"
         f" LEFT JOIN {INSTANTS} AS i ON i.account = toString(e.account) AND i.bucket = e.bucket"

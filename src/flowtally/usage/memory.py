@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from flowtally.core.corrections import reference
-from flowtally.core.events import METERED
+from flowtally.core.corrections import QUANTITIES, reference
+from flowtally.core.events import LABEL, METERED
 from flowtally.core.words import Unit
 from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
-from flowtally.usage.queries import LABEL, check_limit
+from flowtally.usage.queries import check_limit
 from flowtally.usage.values import (
     MAX_BLOCK,
     MAX_SUMS,
@@ -43,13 +43,12 @@ from flowtally.usage.values import (
     Where,
 )
 
-SUMMED: Final = ("bytes_up", "bytes_down", "requests")
 TYPES: Final = {
     "labels": pa.map_(pa.string(), pa.string()),
     "block": pa.uint64(),
     "sequence": pa.uint64(),
     "entries": pa.uint64(),
-} | {name: pa.int64() for name in ("time", "received_at", "ends_at", *SUMMED)}
+} | {name: pa.int64() for name in ("time", "received_at", "ends_at", *QUANTITIES)}
 LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
 
 
@@ -74,7 +73,7 @@ class MemoryStore(Publishing):
         for row in self._inside(edges[0], edges[-1], where):
             span = bisect_right(edges, row["time"]) - 1
             sums = found[span, tuple(_value(row, name) for name in by)]
-            for index, quantity in enumerate(SUMMED):
+            for index, quantity in enumerate(QUANTITIES):
                 sums[index] += row[quantity]
         check_limit(len(found), limit)
         return [Sum(span, group, *sums) for (span, group), sums in sorted(found.items())]
@@ -89,14 +88,14 @@ class MemoryStore(Publishing):
                 found[place].append(row)
         return [
             BlockSum(
-                block, rows[0]["received_at"], span, len(rows), *(sum(row[name] for row in rows) for name in SUMMED)
+                block, rows[0]["received_at"], span, len(rows), *(sum(row[name] for row in rows) for name in QUANTITIES)
             )
             for (block, span), rows in sorted(found.items())[:limit]
         ]
 
     def extent(self, start: int, end: int, where: Where) -> Extent:
         found = self._inside(start, end, where)
-        return Extent(len(found), *(sum(row[name] for row in found) for name in SUMMED))
+        return Extent(len(found), *(sum(row[name] for row in found) for name in QUANTITIES))
 
     def first_time(self, end: int, where: Where) -> int | None:
         return min((row["time"] for row in self._inside(0, end, where)), default=None)
@@ -165,7 +164,7 @@ class MemoryStore(Publishing):
     def _is_void(self, row: Mapping[str, Any]) -> bool:
         name = reference(row["key_source"], id=row["id"], sequence=row["sequence"])
         corrections = [one for one in self.rows if _kind(one) == "correction" and one["refers_to"] == name]
-        stands = (row[name] + sum(one[name] for one in corrections) for name in SUMMED)
+        stands = (row[name] + sum(one[name] for one in corrections) for name in QUANTITIES)
         return bool(corrections) and not any(stands)
 
     def rolled_up_until(self) -> int:
@@ -323,7 +322,7 @@ def _move(block: int, series: str, account: str, rows: Sequence[Mapping[str, Any
     times = [row["time"] for row in rows]
     late = sum(kind == "use" and time < late_before for kind, time in zip(kinds, times, strict=True))
     counts = (kinds.count("use"), late, kinds.count("correction"), kinds.count("adjustment"))
-    up, down, requests = (sum(row[name] for row in rows) for name in SUMMED)
+    up, down, requests = (sum(row[name] for row in rows) for name in QUANTITIES)
     flags = Counter(row["reason"] for row in rows if _kind(row) == "use" and row.get("reason"))
     sums = (min(times), max(times), up, down, requests)
     return Move(block, rows[0]["received_at"], series, account, *counts, *sums, dict(flags))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from flowtally.core.corrections import QUANTITIES
 from flowtally.core.errors import BrokenRollup, StoreDamaged
 from flowtally.usage.engine import Engine
 
@@ -20,7 +21,6 @@ ROLLUPS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart
     "buckets": ("series", "account", "product", "user"),
     "account_buckets": ("series", "account", "product"),
 }
-_MEASURES: Final = ("bytes_up", "bytes_down", "requests")
 _BUCKET: Final = "intDiv(toUnixTimestamp64Milli(time), 900000)"
 
 
@@ -69,8 +69,8 @@ def agrees(engine: Engine, table: str, part: str, portion: tuple[int, int] = (0,
 def _one_agrees(
     engine: Engine, table: str, part: str, rollup: str, portion: tuple[int, int], settings: Mapping[str, Any]
 ) -> bool:
-    merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in _MEASURES)
-    summed = ", ".join(f"sum(toInt128({name}))" for name in _MEASURES)
+    merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in QUANTITIES)
+    summed = ", ".join(f"sum(toInt128({name}))" for name in QUANTITIES)
     names = ", ".join(f"toString({name})" for name in ROLLUPS[rollup])
     # Every group must agree, not only the grand total: a hash over all groups is one number to compare.
     groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}}{portion} GROUP BY {keys}"
@@ -89,7 +89,7 @@ def by_account(
     engine: Engine, table: str, part: str, *, rollup: str | None, **settings: Any
 ) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Sums of a part by (series, account), from one of its roll-ups or (None) from its rows."""
-    sums = (f"sumMerge(`sum(toInt128({name}))`)" if rollup else f"sum(toInt128({name}))" for name in _MEASURES)
+    sums = (f"sumMerge(`sum(toInt128({name}))`)" if rollup else f"sum(toInt128({name}))" for name in QUANTITIES)
     source = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})" if rollup else table
     keys = "toString(series), toString(account)"
     text = f"SELECT {keys}, {', '.join(sums)} FROM {source} WHERE _part = {{part:String}} GROUP BY {keys}"

@@ -14,14 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.core.errors import BadRange, BadRequest
+from flowtally.core.events import LABEL
 from flowtally.usage.values import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
 MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
-ROLLED_UP: Final = frozenset({"user", "product", "account"})  # what the projection keeps apart
+PROJECTED: Final = frozenset({"user", "product", "account"})  # what the projection keeps apart
 MAX_CUTS: Final = 5_000  # above this many cut buckets, reading rows alone is the simpler and the faster plan
 MANY_USERS: Final = 200  # ids in one condition
-LABEL: Final = "label:"
+TABLE: Final = "usage_events"
 SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
 ORDER: Final = "time, block, toString(key_source), sequence, id, toString(kind)"  # of `Place`
 BOUNDS: Final = (
@@ -50,7 +51,7 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
     parameters: dict[str, Any] = {"edges": list(edges), "first": edges[0], "last": edges[-1], "limit": limit + 1}
     conditions = conditions_of(where, parameters)
     groups = [_group(name, index, parameters) for index, name in enumerate(by)]
-    if not ROLLED_UP.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
+    if not PROJECTED.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
         return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
     parameters |= {"first_bucket": edges[0] // BUCKET_MS, "last_bucket": -(-edges[-1] // BUCKET_MS), "cut": cut}
     rolled_up = _from_rollup(conditions, groups, bool(cut))

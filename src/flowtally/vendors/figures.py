@@ -14,7 +14,8 @@ import msgspec
 from flowtally.core.events import METERED
 from flowtally.ledger import pools
 from flowtally.ledger.database import Tx
-from flowtally.ledger.pools import DEFAULT_POOL, Pools
+from flowtally.ledger.pools import Pools
+from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.usage.values import Sum, Where
 from flowtally.usage.verbs import Sums
 

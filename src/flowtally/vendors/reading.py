@@ -14,8 +14,8 @@ from flowtally.config import Config
 from flowtally.core.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.core.media import FORM, JSON
 from flowtally.vendors.base import Asked, Place
+from flowtally.web.bodies import AnyRequest
 from flowtally.web.inputs import check_known, query_pairs
-from flowtally.web.operation import AnyRequest
 
 Pairs = list[tuple[str, Any]]
 

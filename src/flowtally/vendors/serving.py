@@ -40,12 +40,12 @@ from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import read_asked
 from flowtally.vendors.throttle import Throttle
 from flowtally.web.auth import require_right
-from flowtally.web.bodies import has_body, read_body, read_unknown
+from flowtally.web.bodies import AnyRequest, has_body, read_body, read_unknown
 from flowtally.web.call import Reply
 from flowtally.web.capacity.weights import SMALL, WRITE
 from flowtally.web.heads import allowed, method_of
 from flowtally.web.inputs import convert_values
-from flowtally.web.operation import AnyRequest, actor_of, options
+from flowtally.web.operation import actor_of, options
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
 from flowtally.web.services import House, address_of
 from flowtally.web.transaction import Transaction, ask, write

@@ -19,12 +19,11 @@ from msgspec import Meta
 from flowtally.core.errors import BadRequest, FlowtallyError, MalformedBody, Unprocessable, UnsupportedMedia
 from flowtally.core.members import find_repeated
 from flowtally.core.reasons import IS_MISSING, in_words
-from flowtally.core.texts import may_be_known, printable, text_fault
+from flowtally.core.texts import MAX_SHOWN_CHARS, may_be_known, printable, text_fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-MAX_SHOWN_CHARS: Final = 100
 MAX_REASON_CHARS: Final = 300
 SECRET: Final = frozenset(
     {"password", "new_password", "token", "key", "cdk", "code"}

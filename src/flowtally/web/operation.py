@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 import structlog
-from litestar import HttpMethod, Request, Response
+from litestar import HttpMethod, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
@@ -32,7 +32,7 @@ from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.protocol import PlainEvent
 from flowtally.web import auth
-from flowtally.web.bodies import read_body
+from flowtally.web.bodies import AnyRequest, read_body
 from flowtally.web.call import Call, Reply, Streaming
 from flowtally.web.capacity.weights import SMALL, WRITE, Weight
 from flowtally.web.heads import allowed, is_head
@@ -46,7 +46,6 @@ from flowtally.web.transaction import Effect, Transaction, ask, write
 log = structlog.get_logger("flowtally.api")
 
 AS_OF_HEADER: Final = "Flowtally-As-Of"  # the token of the answer's moment, whatever form the answer has
-AnyRequest = Request[Any, Any, Any]
 
 
 class Listed(msgspec.Struct, frozen=True):

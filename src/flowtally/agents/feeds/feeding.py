@@ -14,16 +14,15 @@ from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.follow.counts import Counts
 from flowtally.agents.follow.courier import Job
 from flowtally.agents.follow.exchange import Exchange
+from flowtally.agents.follow.log import LOOK_S
 from flowtally.agents.follow.server import EVENT_BYTES, Server
+from flowtally.agents.follow.stream import INTERVAL_S, RECHECK_S
 from flowtally.agents.follow.telling import Telling
 from flowtally.agents.position import Position
 from flowtally.agents.reader import LogLine
 from flowtally.agents.sending import Sending
 from flowtally.protocol import EventsAnswer
 
-LOOK_S: Final = 0.25
-INTERVAL_S: Final = 0.7  # between two requests, where there is no full batch
-RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
 SLICE_LINES: Final = 2_000
 
 

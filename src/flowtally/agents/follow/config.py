@@ -35,8 +35,8 @@ from flowtally.agents.formats import Declared
 from flowtally.core.choices import wrong_word
 from flowtally.core.errors import ConfigError
 from flowtally.core.texts import text_fault
+from flowtally.protocol.words import DEFAULT_URL
 
-DEFAULT_SERVER: Final = "http://127.0.0.1:8120"
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 MAX_ENTRIES: Final = 10_000
 _BESIDE: Final = ("envelope", "time-format", "zone")
@@ -86,7 +86,7 @@ def parsed(text: bytes, name: str, kinds: Mapping[str, Kind], variables: Mapping
         if faults := kinds[kind].check(made):
             raise ConfigError(f"{name}: {'; '.join(faults)}")
     return AgentConfig(
-        server=(top.server or variables.get("FLOWTALLY_URL", "").strip() or DEFAULT_SERVER).rstrip("/"),
+        server=(top.server or variables.get("FLOWTALLY_URL", "").strip() or DEFAULT_URL).rstrip("/"),
         token_file=top.token_file,
         host=_host(top.host, name),
         metrics=_metrics(top.metrics, name),

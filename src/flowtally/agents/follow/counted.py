@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from flowtally.agents.overlap import AlreadyCounted, spread
+from flowtally.agents.overlap import CANNOT_ASK, AlreadyCounted, spread
 from flowtally.agents.sending import Sending
 from flowtally.client import ApiError, Client
 
 FEWEST: Final = 10  # events; fewer may be alike by chance
-_CANNOT_ASK: Final = ("forbidden", "not_found", "method_not_allowed")  # no right to, or a server of an earlier version
 
 
 def check_counted(client: Client, sending: Sending) -> None:
@@ -26,7 +25,7 @@ def check_counted(client: Client, sending: Sending) -> None:
     try:
         answer = client.overlaps(sending.source, [sending.events[index] for index in picked])
     except ApiError as error:
-        if error.code not in _CANNOT_ASK:
+        if error.code not in CANNOT_ASK:
             raise
         return
     found = Counter(name for one in answer.overlaps for name in (one.sources or [""]))

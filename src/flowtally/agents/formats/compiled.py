@@ -26,13 +26,13 @@ from flowtally.agents.formats.fits import Fits
 from flowtally.agents.formats.loose import Loose
 from flowtally.agents.formats.times import BadTime
 from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
+from flowtally.core.corrections import QUANTITIES
 from flowtally.core.errors import ConfigError
 
 Means = Literal[
     "", "time", "fraction", "bytes_up", "bytes_down", "requests", "status", "client", "user", "url", "account",
     "product", "id",
 ]  # fmt: skip
-_QUANTITIES: Final = ("bytes_up", "bytes_down", "requests")
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,6 +263,6 @@ def _status(raw: bytes) -> int | None:
 
 _DEFAULTS: Final[dict[str, Callable[[bytes], Any]]] = {
     **dict.fromkeys(("client", "user", "url", "account", "product", "id"), text_of),
-    **dict.fromkeys(_QUANTITIES, quantity),
+    **dict.fromkeys(QUANTITIES, quantity),
     "status": _status,
 }

@@ -23,7 +23,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 _SQUID: Final = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
-_COMMON: Final = '%h %l %u %t "%r" %>s %b'
+COMMON: Final = '%h %l %u %t "%r" %>s %b'
 _AGENT: Final = ' "%{Referer}i" "%{User-Agent}i"'
 _SQUID_COMMON: Final = '%>a %[ui %[un [%tl] "%rm %\'ru HTTP/%rv" %>Hs %<st'
 NAMES: Final = {
@@ -32,10 +32,10 @@ NAMES: Final = {
     "squid-common": Named("squid", _SQUID_COMMON + " %Ss:%Sh"),
     "squid-combined": Named("squid", _SQUID_COMMON + ' "%\'{Referer}>h" "%\'{User-Agent}>h" %Ss:%Sh'),
     "e2guardian": Named("e2guardian", "%ts.%03tu %6tr %>a %Ss/%>Hs %<st %rm %ru %un DEFAULT_PARENT/%<a %mt"),
-    "common": Named("apache", _COMMON),
-    "combined": Named("apache", _COMMON + _AGENT),
-    "combinedio": Named("apache", _COMMON + _AGENT + " %I %O"),
-    "vhost_combined": Named("apache", "%v:%p " + _COMMON + _AGENT),
+    "common": Named("apache", COMMON),
+    "combined": Named("apache", COMMON + _AGENT),
+    "combinedio": Named("apache", COMMON + _AGENT + " %I %O"),
+    "vhost_combined": Named("apache", "%v:%p " + COMMON + _AGENT),
     "nginx-main": Named(
         "nginx",
         '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '

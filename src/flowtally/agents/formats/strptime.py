@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
+from flowtally.agents.reading import MONTHS
+
 _NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
 _LONG: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DIRECTIVES: Final = {
     "Y": r"(?P<Y>\d{4})",
@@ -97,7 +98,7 @@ def _day(parts: Mapping[str, str | None]) -> date:
         if day.year != year:
             raise ValueError("no such day of the year")
         return day
-    month = _MONTHS.get((parts.get("b") or "").lower()[:3]) or int(parts.get("m") or 0)
+    month = MONTHS.get((parts.get("b") or "").lower()[:3]) or int(parts.get("m") or 0)
     return date(year, month, int(parts.get("d") or 0))
 
 

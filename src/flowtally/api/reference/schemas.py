@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.api.reference.html import NOTHING, Html, Links, code, join, prose, sentence, tag
+from flowtally.web.schemas import NULL
 
 Schema = Mapping[str, Any]
 
-NULL: Final = {"type": "null"}
 SHOWN: Final = frozenset(
     (
         *("$ref", "anyOf", "oneOf", "allOf", "type", "enum", "const", "format", "items", "properties", "required"),

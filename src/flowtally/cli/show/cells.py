@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from rich.cells import cell_len, split_graphemes
 
-ELLIPSIS = "…"
+from flowtally.core.texts import ELLIPSIS
 
 
 def cells(text: str) -> int:

@@ -17,6 +17,7 @@ BLOCKS: Final = "▏▎▍▌▋▊▉█"
 MIN_BAR: Final = 8  # narrower bars tell nothing: then only the figures are printed
 FAIR_BAR: Final = 16  # what a label that has to be cut leaves
 MIN_LABEL: Final = 12  # a name is not cut further for the sake of the bars
+GAUGE: Final = 20  # cells of a bar that shows how much is left
 
 
 class Bar(msgspec.Struct, frozen=True):

@@ -18,10 +18,9 @@ from flowtally.core import clock
 from flowtally.core.edges import parse_instant
 from flowtally.core.units import counted, human_count
 from flowtally.protocol import NeverPaid, NeverPaidEvents
+from flowtally.protocol.words import DEFAULT_POOL, MAX_PRIORITY
 
 STYLE: Final = "yellow"
-DEFAULT_POOL: Final = "traffic"
-MAX_PRIORITY: Final = 1_000_000  # pays last
 
 
 def show(account: str, found: Sequence[NeverPaid], *, user: str = "", pool: str | None = None) -> None:

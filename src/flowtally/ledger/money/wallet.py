@@ -24,10 +24,9 @@ from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.tables import plans, transfer_entries, transfers
-from flowtally.ledger.texts import check_known, check_money, check_text
+from flowtally.ledger.texts import MAX_REFERENCE_CHARS, check_known, check_money, check_text
 
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
-MAX_REFERENCE_CHARS: Final = 256
 
 BOOKS: Final[dict[TransferKind, str]] = {"deposit": "deposits", "adjustment": "adjustments", "purchase": "sales"}
 

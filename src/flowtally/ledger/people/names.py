@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, select, update
 
+from flowtally.core.events import NOBODY
 from flowtally.core.texts import may_be_known
 from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.installation import this_promise
@@ -25,7 +26,6 @@ from flowtally.ledger.tables import user_names
 Name = tuple[str, str]  # (account, name)
 
 CHUNK: Final = 500  # names per query: far below what a statement may bind, and no slower than more
-NOBODY: Final = ""
 _STILL = user_names.c.valid_to.is_(None)
 
 

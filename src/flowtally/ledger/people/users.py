@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
 from flowtally.core.errors import UnknownAccount, UnknownUser
+from flowtally.core.events import NOBODY
 from flowtally.core.texts import may_be_known
 from flowtally.core.times import LAST_INSTANT
 from flowtally.core.words import LimitWindow, Unit, UserStatus
@@ -24,10 +25,11 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_chosen, read_page
 from flowtally.ledger.people import names as history
 from flowtally.ledger.people import past
 from flowtally.ledger.people.accounts import read_account
-from flowtally.ledger.people.names import NOBODY, History, Name
-from flowtally.ledger.pools import DEFAULT_POOL, Pools, read_pools
+from flowtally.ledger.people.names import History, Name
+from flowtally.ledger.pools import Pools, read_pools
 from flowtally.ledger.tables import accounts, erasures, managed_users, user_names, users
 from flowtally.ledger.texts import check_text
+from flowtally.protocol.words import DEFAULT_POOL
 
 __all__ = [
     "Limit", "Name", "User", "as_user", "ensure_users", "in_pool", "list_users",

@@ -21,8 +21,9 @@ from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.people.addresses import canonical
 from flowtally.ledger.people.names import chunks
 from flowtally.ledger.people.users import read_user
-from flowtally.ledger.pools import DEFAULT_POOL, read_pools
+from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import whitelist
+from flowtally.protocol.words import DEFAULT_POOL
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -20,9 +20,9 @@ from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people.accounts import read_account, read_active_account
-from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.ledger.tables import check_ins, grants
 from flowtally.ledger.traffic.grants import give_grant
+from flowtally.protocol.words import DEFAULT_POOL
 
 SOURCE: Final = "sign"  # of the grants that reward
 

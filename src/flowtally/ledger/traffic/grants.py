@@ -21,11 +21,10 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import grant_voids, grants
-from flowtally.ledger.texts import check_id, check_instant, check_known, check_number, check_text
+from flowtally.ledger.texts import MAX_REFERENCE_CHARS, check_id, check_instant, check_known, check_number, check_text
+from flowtally.protocol.words import MAX_PRIORITY
 
 MAX_SOURCE_CHARS: Final = 64
-MAX_REFERENCE_CHARS: Final = 256
-MAX_PRIORITY: Final = 1_000_000
 DEFAULT_PRIORITY: Final = 100
 MAX_GRANTED: Final = 2**63 - 1  # all grants of one account in one pool: sums fit 64 bits, whoever adds them up
 _GIVEN: Final = tuple(column for column in grants.c if column.name != "promise")  # in the order of Grant's fields

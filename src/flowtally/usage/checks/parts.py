@@ -17,10 +17,10 @@ from flowtally.core.errors import StoreDamaged
 from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.projections import is_merged
+from flowtally.usage.queries import TABLE
 from flowtally.usage.text_files import OF_ROLL_UPS, ROLL_UPS, Columns, fault_of_columns, faults
 from flowtally.usage.values import Tell
 
-USAGE: Final = "usage_events"
 ROUNDS: Final = 3
 LOOK_BYTES: Final = 1 << 30  # some two seconds of one core
 _ACTIVE: Final = "active AND database = currentDatabase() AND table = {table:String}"
@@ -163,7 +163,7 @@ def look_at_all(engine: Engine, tell: Tell) -> tuple[int, list[Broken]]:
                 found += [one] if (one := audit.look(part)) else []
             seen.update(new)
         read += len(seen)
-        if table == USAGE:
+        if table == TABLE:
             found += [one for one in audit.believed() if not _is_named(one, found)]
     return read, found
 

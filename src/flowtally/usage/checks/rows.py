@@ -18,7 +18,7 @@ from flowtally.core.errors import StoreDamaged
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.usage import projections
 from flowtally.usage.checks.parts import look_at_all
-from flowtally.usage.checks.sums import SumsAudit
+from flowtally.usage.checks.sums import SETTINGS, SumsAudit
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.entries import CLAIM
@@ -30,7 +30,6 @@ from flowtally.usage.verbs import Claims, Texts, UsageReader, Wholeness
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
 GROUPS: Final = 300_000  # groups of a roll-up held by the engine at a time
-SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_execution_time": 0}
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -13,10 +13,10 @@ import msgspec
 
 from flowtally.core.events import METERED
 from flowtally.usage.engine import Engine
+from flowtally.usage.queries import MEASURES
 from flowtally.usage.schema import TABLE
 
 SETTINGS: Final = {"optimize_use_projections": 0, "max_threads": 1, "max_execution_time": 0}
-_SUMS: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt128(requests))"
 _MINE: Final = "series = {series:String} AND block <= {block:UInt64} AND time < fromUnixTimestamp64Milli({end:Int64})"
 
 
@@ -54,7 +54,7 @@ class SumsAudit:
     def of_accounts(self, accounts: Sequence[str], end: int) -> dict[str, dict[str, Used]]:
         """What each of these accounts used before `end`, by product: all its users together."""
         text = (
-            f"SELECT toString(account), toString(product), {_SUMS} FROM {TABLE}"
+            f"SELECT toString(account), toString(product), {MEASURES} FROM {TABLE}"
             f" WHERE {_MINE} AND account IN {{accounts:Array(String)}} GROUP BY account, product"
         )
         return _by_first(self._ask(text, accounts=list(accounts), end=end))
@@ -62,7 +62,7 @@ class SumsAudit:
     def of_users(self, account: str, users: Sequence[str], end: int) -> dict[str, dict[str, Used]]:
         """What each of these users of an account used before `end`, by product."""
         text = (
-            f"SELECT toString(user), toString(product), {_SUMS} FROM {TABLE}"
+            f"SELECT toString(user), toString(product), {MEASURES} FROM {TABLE}"
             f" WHERE {_MINE} AND account = {{account:String}} AND user IN {{users:Array(String)}}"
             " GROUP BY user, product"
         )
@@ -75,7 +75,7 @@ class SumsAudit:
         text = (
             "SELECT roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)}) AS start,"
             " roundDown(toInt64(block) - 1, {after:Array(Int64)}) AS since, toString(product),"
-            f" {_SUMS} FROM {TABLE} WHERE {_MINE} AND account = {{account:String}}"
+            f" {MEASURES} FROM {TABLE} WHERE {_MINE} AND account = {{account:String}}"
             " AND time >= fromUnixTimestamp64Milli({first:Int64}) GROUP BY start, since, product"
         )
         rows = self._ask(text, account=account, edges=list(edges), after=after, first=edges[0], end=edges[-1])

@@ -14,11 +14,10 @@ from msgspec import Meta
 
 from flowtally.core.errors import BadRequest
 from flowtally.core.events import MAX_QUANTITY
-from flowtally.core.times import HOUR_MS
+from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, Unit
 from flowtally.vendors.printing import MB
 
-DAY_MS: Final = 24 * HOUR_MS
 OLDEST_DAYS: Final = 90
 SLACK_MS: Final = 300_000  # what clocks may differ, and what a call may travel
 HISTORY_PAGES: Final = 25

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from flowtally.core.errors import RateLimited
+from flowtally.core.times import HOUR_MS
 
 WRONG: Final = 30  # guesses a credential may have
-WINDOW_MS: Final = 3_600_000  # in
+WINDOW_MS: Final = HOUR_MS  # in
 REMEMBERED: Final = 10_000  # credentials
 
 

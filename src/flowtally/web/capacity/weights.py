@@ -15,6 +15,7 @@ import msgspec
 from flowtally.core.edges import load_zone, parse_bound
 from flowtally.core.errors import FlowtallyError
 from flowtally.core.times import DAY_MS
+from flowtally.usage.queries import PROJECTED
 
 LARGE_S: Final = 0.25  # what takes longer is large
 NEWEST: Final = 0.5  # how much the last time counts against those before
@@ -23,7 +24,6 @@ LARGE_ROWS: Final = 5_000  # of an answer, as guessed
 LARGE_DAYS: Final = 35  # of rows to be read one by one
 PER_DAY: Final = {"15m": 96.0, "hour": 24.0, "day": 1.0, "week": 1 / 7, "month": 1 / 30, "total": 0.0}
 FEW: Final = frozenset({"product", "status"})  # groups there are a few of; of others many
-ROLLED_UP: Final = frozenset({"user", "product", "account"})
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def of_usage(query: Any, now: int) -> Weight:
     days = _days(query.start, query.end, query.tz, now)
     by = [name for given in query.by for name in given.split(",")]
     rows = max(1.0, days * PER_DAY.get(query.bucket, 1.0)) * _groups(by)
-    one_by_one = not ROLLED_UP.issuperset(by) or query.as_of is not None
+    one_by_one = not PROJECTED.issuperset(by) or query.as_of is not None
     large = rows > LARGE_ROWS or (one_by_one and days > LARGE_DAYS)
     shape = f"{query.bucket} by {','.join(sorted(by))[:200]} of 2^{int(days).bit_length()} days"
     return Weight(large, f"{shape} as of" if query.as_of is not None else shape)

@@ -12,11 +12,11 @@ from typing import Final
 
 from flowtally.agents.formats.declared import Declared
 from flowtally.agents.formats.from_config.found import Formats, Include
+from flowtally.agents.formats.names import COMMON
 from flowtally.agents.formats.strings import apache_unquoted
 
 _WORD: Final = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'|(\S+)", re.DOTALL)
 _KNOWN: Final = ("logformat", "customlog", "globallog", "transferlog", "serverroot", "documentroot", "loadmodule")
-_COMMON: Final = '%h %l %u %t "%r" %>s %b'  # where no LogFormat says otherwise
 DEFAULT: Final = "(default)"
 
 
@@ -28,7 +28,7 @@ def read(text: str, include: Include) -> Formats | None:
         return None
     made = Formats()
     defined = {words[1]: words[2] for words in directives if words[0].lower() == "define" and len(words) > 2}
-    default = Declared(apache_log_format=_COMMON)
+    default = Declared(apache_log_format=COMMON)
     for words in directives:
         if words[0].lower() == "logformat" and len(words) > 1:
             declared = Declared(apache_log_format=words[1])

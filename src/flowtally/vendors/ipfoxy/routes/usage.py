@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from flowtally.core.times import DAY_MS
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.parameters import (
-    DAY_MS,
     HISTORY_PAGE_SIZE,
     HistoryAsked,
     Range,

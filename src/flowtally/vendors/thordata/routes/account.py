@@ -13,8 +13,8 @@ from typing import Final
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import load_zone, parse_instant
 from flowtally.core.times import LAST_INSTANT
-from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.protocol import GrantAnswer
+from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.figures import running
 from flowtally.vendors.thordata.parameters import Days

@@ -14,9 +14,9 @@ from flowtally.core.times import DAY_S
 from flowtally.core.words import VoucherStatus
 from flowtally.funding.vouchers import create_vouchers
 from flowtally.ledger.pages import MAX_LIMIT
-from flowtally.ledger.pools import DEFAULT_POOL
 from flowtally.ledger.traffic import codes, vouchers
 from flowtally.ledger.traffic.vouchers import Voucher
+from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata import wire

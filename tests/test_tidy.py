@@ -1,0 +1,99 @@
+"""One word, one thing: what two modules say alike has one home."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "flowtally"
+
+# Set where they are used, one by one: that two of them are equal today says nothing of tomorrow.
+KNOBS = frozenset(
+    {
+        "AFTER_FAILURE_S",
+        "BEAT_S",
+        "CACHED",
+        "CHUNK",
+        "LISTED",
+        "MOST_NEAR",
+        "NAMED",
+        "PAGE",
+        "REMEMBERED",
+        "ROWS",
+        "SHOWN",
+        "SOON_S",
+        "TRIES",
+    }
+)
+EXAMPLES = frozenset({"ID", "EXAMPLE"})  # of documents, each beside what it is an example of
+LENGTHS = frozenset({60_000, 3_600_000, 86_400_000, 86_400, 253_402_300_799_999, 253_402_300_800_000})
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        if "migrations" not in path.parts and "vendors" not in path.parts:  # vendors know nothing of one another
+            yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text())
+
+
+def constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for node in tree.body:
+        target = (
+            node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else 0
+        )
+        if isinstance(target, ast.Name) and isinstance(node, (ast.AnnAssign, ast.Assign)) and node.value is not None:
+            yield target.id, node.value
+
+
+def twice(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {what: where for what, where in found.items() if len(where) > 1}
+
+
+def test_no_list_of_words_is_written_twice() -> None:
+    """They live in `core/words.py`, or in the one module that uses them."""
+    found = defaultdict(list)
+    for name, tree in modules():
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Subscript)
+                and ast.unparse(node.value) == "Literal"
+                and isinstance(node.slice, ast.Tuple)
+            ):
+                found[" | ".join(sorted(map(ast.unparse, node.slice.elts)))].append(f"{name}:{node.lineno}")
+    assert twice(found) == {}
+
+
+def test_no_constant_is_set_twice_to_the_same() -> None:
+    found = defaultdict(list)
+    for name, tree in modules():
+        for constant, value in constants(tree):
+            if (
+                constant.isupper()
+                and not constant.startswith("_")
+                and constant not in KNOBS | EXAMPLES
+                and len(constant) > 1
+            ):
+                found[f"{constant} = {ast.unparse(value)}"].append(name)
+    assert twice(found) == {}
+
+
+@pytest.mark.parametrize("length", sorted(LENGTHS))
+def test_lengths_of_time_are_those_of_core_times(length: int) -> None:
+    found = [
+        f"{name}: {constant}"
+        for name, tree in modules()
+        for constant, value in constants(tree)
+        if name != "core/times.py" and isinstance(value, ast.Constant) and value.value == length
+    ]
+    assert found == []
+
+
+def test_every_knob_is_still_set_more_than_once() -> None:
+    found = defaultdict(list)
+    for name, tree in modules():
+        for constant, _ in constants(tree):
+            found[constant].append(name)
+    assert {knob for knob in KNOBS if len(found[knob]) < 2} == set()
