@@ -300,8 +300,9 @@ def test_two_commands_leave_the_same_ledger_in_either_order(ledger: Ledger, worl
             savepoint.rollback()
         return left
 
+    names = list(COMMANDS)
     with ledger.begin() as tx:
-        for other in COMMANDS.keys() - {name}:
+        for other in names[names.index(name) + 1 :]:  # each pair once
             assert after(tx, name, other) == after(tx, other, name), other
 
 
