@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.conftest import wait_for_no_disk
 from tests.postgres import Postgres, postgres
 
 from flowtally.ledger.database import Ledger
@@ -58,6 +59,7 @@ def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[s
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
     opened = Ledger.open(url)
+    wait_for_no_disk(opened)
     yield opened
     opened.close()
 
