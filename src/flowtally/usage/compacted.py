@@ -16,7 +16,7 @@ import msgspec
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import RolledUp
 from flowtally.usage.engine import Engine
-from flowtally.usage.queries import BOUNDS, ROLLED_UP, Query, conditions_of
+from flowtally.usage.queries import BOUNDS, PROJECTED, Query, conditions_of
 from flowtally.usage.schema import TABLE
 from flowtally.usage.values import BUCKET_MS, Where, month_end, month_of
 
@@ -70,7 +70,7 @@ class Guard:
         if edges[0] < self.extents.until:
             self._check_edges(edges, where)
             self._check_blocks(edges, where)
-            if fine := [name for name in by if name not in ROLLED_UP]:
+            if fine := [name for name in by if name not in PROJECTED]:
                 self._refuse_any(edges, where, "1", f"It is kept by user and product; not by {fine[0]}")
 
     def check_unmixed(self, edges: Sequence[int], where: Where) -> None:

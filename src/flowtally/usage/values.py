@@ -21,7 +21,7 @@ BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 MAX_BLOCK = 2**62  # beyond all numbers of blocks
 MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
 
-# The dimensions a sum can be split by; `label:<name>` too. `queries.ROLLED_UP` are answered from the roll-up.
+# The dimensions a sum can be split by; `label:<name>` too. `queries.PROJECTED` are answered from the roll-up.
 DIMENSIONS = ("user", "product", "status", "source", "account")
 
 # The columns of `UsageReader.read_rows`: what a row says, without what only the writer needs. Instants are whole
