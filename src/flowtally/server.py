@@ -30,7 +30,7 @@ from litestar import Litestar
 
 from flowtally.answers.moment import Moments
 from flowtally.api.application import Lifespan, build_application
-from flowtally.care.care import Care
+from flowtally.care.care import Care, CareSettings
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
@@ -102,7 +102,7 @@ def open_house(
         closing.callback(lanes.close)
         closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
         care = Care(
-            config,
+            CareSettings(config.data_dir, config.backups, config.min_free_bytes, config.retain_rows_days),
             steady,
             usage,
             ledger,

@@ -28,7 +28,8 @@ from flowtally.core.strength import weakness
 from flowtally.host import permissions
 from flowtally.host.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ingest import identity
-from flowtally.ingest.door import Ingest, keys_path
+from flowtally.ingest.door import Ingest
+from flowtally.ingest.settings import ingest_settings, keys_path
 from flowtally.keys.store import peek
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.money import wallet
@@ -160,7 +161,7 @@ def _open(
         if tell is not None and made:
             tell(made[0])
 
-    ingest = Ingest.open(config, usage, ledger, clock=clock, lease=taken[1], begin=begin)
+    ingest = Ingest.open(ingest_settings(config), usage, ledger, clock=clock, lease=taken[1], begin=begin)
     closing.callback(ingest.close)
     ledger.when_regained(ingest.forget_all)
     ledger.keep_lease(lambda: _check_again(usage, ledger, ingest))

@@ -10,6 +10,7 @@ from tests.conftest import Client, Clock, send, token_of
 
 from flowtally.config import Config, load_config
 from flowtally.ingest.door import Ingest
+from flowtally.ingest.settings import ingest_settings
 from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
 
@@ -19,7 +20,7 @@ EVENT = {"source": "gw", "id": "1"}
 @pytest.fixture
 def ingest(config: Config, usage: MemoryStore, app_ledger: Ledger, clock: Clock) -> Iterator[Ingest]:
     settings = {name: getattr(config, name) for name in config.__struct_fields__} | {"min_free_bytes": 0}
-    opened = Ingest.open(load_config({}, **settings), usage, app_ledger, clock=clock)
+    opened = Ingest.open(ingest_settings(load_config({}, **settings)), usage, app_ledger, clock=clock)
     yield opened
     opened.close()
 

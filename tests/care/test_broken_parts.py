@@ -17,7 +17,7 @@ from tests.ingest.conftest import named
 from flowtally.answers.explain import make_explanation
 from flowtally.answers.export import plan_export
 from flowtally.answers.periods import plan_closing
-from flowtally.care.care import Care
+from flowtally.care.care import Care, CareSettings
 from flowtally.config import load_config
 from flowtally.core.errors import LedgerBroken, StoreDamaged
 from flowtally.ledger.people import credentials
@@ -246,7 +246,8 @@ def test_a_ledger_file_that_is_not_whole_is_not_backed_up(patient: Patient, part
 def test_the_doctor_of_a_server_sees_what_the_engine_believes_wrongly(patient: Patient, part: Path) -> None:
     def verdict() -> tuple[str, str]:
         care = Care(
-            load_config({}, data=str(patient.house.data)), patient.house.clock, patient.store, patient.house.ledger,
+            CareSettings(patient.house.data, patient.house.data / "backups", 0),
+            patient.house.clock, patient.store, patient.house.ledger,
             patient.house.door.between_blocks, lambda _: None, lambda _: 0, dict,
         )  # fmt: skip
         [check] = [one for one in care.machine() if one.name == "parts"]

@@ -93,6 +93,7 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.config import load_config
     from flowtally.core.clock import now_ms
     from flowtally.ingest.door import Ingest
+    from flowtally.ingest.settings import ingest_settings
     from flowtally.ledger.database import Ledger
     from flowtally.ledger.people import accounts, credentials
     from flowtally.protocol import HeldFilter
@@ -114,7 +115,7 @@ def main(data: str, *arguments: str) -> None:
     try:
         usage = open_usage(config.usage_url)
         assert isinstance(usage, ClickHouseStore)
-        ingest = Ingest.open(config, usage, ledger, clock=clock)
+        ingest = Ingest.open(ingest_settings(config), usage, ledger, clock=clock)
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return

@@ -16,6 +16,7 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from flowtally.config import load_config
 from flowtally.ingest import committer
 from flowtally.ingest.door import Ingest
+from flowtally.ingest.settings import ingest_settings
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, credentials
 from flowtally.ledger.people.credentials import Credential
@@ -99,7 +100,7 @@ class House:
 
     def open(self, **settings: object) -> Ingest:
         config = load_config({}, data=str(self.data), **(self.settings | settings))
-        self.ingest = Ingest.open(config, self.store, self.ledger, clock=self.clock)
+        self.ingest = Ingest.open(ingest_settings(config), self.store, self.ledger, clock=self.clock)
         return self.ingest
 
     @property

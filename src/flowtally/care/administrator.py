@@ -15,7 +15,7 @@ from flowtally.config import Config
 from flowtally.core.clock import now_ms
 from flowtally.core.edges import format_instant
 from flowtally.ingest import identity
-from flowtally.ingest.door import keys_path
+from flowtally.ingest.settings import keys_path
 from flowtally.keys.store import peek
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people import credentials

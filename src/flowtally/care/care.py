@@ -19,7 +19,6 @@ from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
 from flowtally.care.retention import Retention, Run
 from flowtally.care.verify import Moment, Report
-from flowtally.config import Config
 from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import ClockJumped, Conflict
@@ -49,12 +48,22 @@ class Figures(msgspec.Struct, frozen=True):
     waiting_bytes: int
 
 
+class CareSettings(msgspec.Struct, frozen=True):
+    """Where the installation and its backups are, how much room must be left there, and how long rows stay as they came
+    in (None: for ever)."""
+
+    data: Path
+    backups: Path
+    min_free_bytes: int
+    retain_rows_days: int | None = None
+
+
 class Care:
     """Of one server."""
 
     def __init__(
         self,
-        config: Config,
+        settings: CareSettings,
         clock: Callable[[], int],
         usage: UsageStore,
         ledger: Ledger,
@@ -64,7 +73,7 @@ class Care:
         metrics: Callable[[], Mapping[str, float]],
         forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._clock = clock
         self._usage = usage
         self._ledger = ledger
@@ -81,7 +90,7 @@ class Care:
 
     @property
     def backups(self) -> Path:
-        return self._config.backups
+        return self._settings.backups
 
     def verify(self) -> Status[Report]:
         """How the last check is doing, or ended."""
@@ -112,9 +121,9 @@ class Care:
         those that the server named are left when it is complete."""
         now = self._clock()
         backup = Backup(
-            self._config.backups,
+            self._settings.backups,
             name or name_at(now),
-            data=self._config.data_dir,
+            data=self._settings.data,
             usage=self._usage,
             ledger=self._ledger,
             between_blocks=self._between_blocks,
@@ -158,7 +167,7 @@ class Care:
 
     def start_retention(self, *, dry: bool = False) -> Status[Run]:
         """Begin to roll up what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
-        days = self._config.retain_rows_days
+        days = self._settings.retain_rows_days
         if days is None:
             raise Conflict("retain_rows_days is not set: rows are kept for ever")
         compaction = self._usage.compaction
@@ -174,13 +183,13 @@ class Care:
 
     def begin_daily(self) -> None:
         """Roll up by itself, where an age is set and rows are kept."""
-        if self._config.retain_rows_days is not None and self._usage.compaction is not None:
+        if self._settings.retain_rows_days is not None and self._usage.compaction is not None:
             self._daily = Daily("retention", self.start_retention)
 
     def machine(self) -> list[Check]:
         found = doctor.checks(
-            self._config.data_dir,
-            min_free=self._config.min_free_bytes,
+            self._settings.data,
+            min_free=self._settings.min_free_bytes,
             received_at=self._received_at(),
             serving=True,
             now=self._clock.machine if isinstance(self._clock, SteadyClock) else self._clock,
@@ -206,14 +215,14 @@ class Care:
 
     def measures(self) -> dict[str, float]:
         """For /metrics: the clock, room, backups, and what the last check found."""
-        room = shutil.disk_usage(self._config.data_dir)
-        newest, backups = newest_of(self._config.backups)
+        room = shutil.disk_usage(self._settings.data)
+        newest, backups = newest_of(self._settings.backups)
         verified = self._verify.status
         told = {
             "clock_right": float(self._clock_right()),
             "disk_free": float(room.free),
             "disk_size": float(room.total),
-            "disk_reserve": float(self._config.min_free_bytes),
+            "disk_reserve": float(self._settings.min_free_bytes),
             "backups": float(backups),
             "backup_at": newest / 1000,
             "backup_failed": float(self._backup.status.state == "failed"),

@@ -182,7 +182,7 @@ def rebuild_keys(
     """Make the event keys again from the usage rows, block by block."""
     config = _existing(data, usage_url, keys_url)
     from flowtally.care.rebuild import rebuild_keys as rebuild  # noqa: PLC0415
-    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
     with _usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), clock.now_ms(), _progress(steps))
@@ -210,7 +210,7 @@ def rebuild_roll_ups(
     """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""
     config = _existing(data, usage_url, keys_url)
     from flowtally.care.rebuild import rebuild_roll_ups as rebuild  # noqa: PLC0415
-    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
     with _usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), _progress(steps))
@@ -231,7 +231,7 @@ def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
 @contextmanager
 def _usage_of(config: Config) -> Iterator[UsageStore]:
     """The usage store of an installation that does not run, and stays so meanwhile."""
-    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
     from flowtally.usage.open import open_usage  # noqa: PLC0415
 
     with Lease(of_data(config.data_dir), "data"):
@@ -272,7 +272,7 @@ def _look_at(data: str) -> DoctorAnswer:
     config = configured_for(data)
     from flowtally.care import doctor  # noqa: PLC0415
     from flowtally.care.stopped import stop_check  # noqa: PLC0415
-    from flowtally.ingest.door import keys_path  # noqa: PLC0415
+    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
     last, received_at = stop_check(keys_path(config.keys_url))
     found = doctor.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)

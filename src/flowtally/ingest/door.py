@@ -12,14 +12,12 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 
-from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, now_ms
 from flowtally.core.corrections import Correction
-from flowtally.core.errors import ConfigError, EventConflict, EventRefused, Unavailable
+from flowtally.core.errors import EventConflict, EventRefused, Unavailable
 from flowtally.core.events import UsageEvent
 from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
@@ -30,18 +28,17 @@ from flowtally.ingest.block import is_never_stored, refuse
 from flowtally.ingest.cloud_headers import Headers
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
-from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.decode import Decoded, check_positions, decode_request
 from flowtally.ingest.decompress import Made, decompress, nobody
 from flowtally.ingest.directory import Directory
 from flowtally.ingest.early import Early
-from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.lookup import Lookup, detail_of
-from flowtally.ingest.newcomers import Newcomers, NewLimits
+from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
+from flowtally.ingest.settings import IngestSettings
 from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.store import Keys, peek
@@ -81,17 +78,19 @@ SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a
 class Ingest:
     """Everything that writes usage. `Ingest.open` recovers first and may raise errors.Damage."""
 
-    def __init__(self, config: Config, usage: UsageStore, ledger: Ledger, keys: Keys, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: IngestSettings, usage: UsageStore, ledger: Ledger, keys: Keys, clock: Callable[[], int]
+    ) -> None:
         self.started_clean = True  # whether the process before this one had ended as it should
-        self._max_body_bytes = config.max_body_bytes
+        self._max_body_bytes = settings.max_body_bytes
         self._usage = usage
         self._keys = keys
         self._lookup = Lookup(usage, keys, ledger)
         self._overlaps = Overlaps(usage, keys, ledger)
-        self._queue = WaitingQueue(config.max_waiting_events, config.max_waiting_bytes)
+        self._queue = WaitingQueue(settings.max_waiting_events, settings.max_waiting_bytes)
         self._refused = 0  # events that went into no block; told by the event loop alone
-        self._has_room = _room_check(config)
-        newcomers = Newcomers(_new_limits(config), clock)
+        self._has_room = _room_check(settings.places, settings.min_free_bytes)
+        newcomers = Newcomers(settings.new_limits, clock)
         self._early = Early(ledger, clock)
         self._directory = Directory(ledger, clock, newcomers.users_made)
         self._committer = Committer(
@@ -100,15 +99,11 @@ class Ingest:
             directory=self._directory,
             queue=self._queue,
             clock=clock,
-            max_future_ms=config.max_future_s * 1000,
-            create_users=config.create_unknown_users,
-            block_rows=config.block_rows,
-            hold_limits=HoldLimits(
-                config.max_held_per_source, config.max_held_per_account, config.max_held_events, config.max_held_bytes
-            ),
-            counter_limits=CounterLimits(
-                config.max_counters_per_source, config.max_counters_per_account, config.counter_max_rate
-            ),
+            max_future_ms=settings.max_future_ms,
+            create_users=settings.create_users,
+            block_rows=settings.block_rows,
+            hold_limits=settings.hold_limits,
+            counter_limits=settings.counter_limits,
             newcomers=newcomers,
             has_room=self._has_room,
         )
@@ -116,7 +111,7 @@ class Ingest:
     @classmethod
     def open(
         cls,
-        config: Config,
+        settings: IngestSettings,
         usage: UsageStore,
         ledger: Ledger,
         *,
@@ -126,11 +121,11 @@ class Ingest:
     ) -> Self:
         """Look whether it may open, changing nothing; then bring keys and rows together and start the committer.
         `lease`: of the keys, where the caller has it; `begin`: the transaction the caller's start writes with."""
-        path = keys_path(config.keys_url)
+        path = settings.keys
         lease = lease or Lease(of_keys(path), "keys_url")
         with ExitStack() as undo, refusing():
             undo.callback(lease.release)
-            rebuild, place = config.rebuild_keys, peek(path)
+            rebuild, place = settings.rebuild_keys, peek(path)
             whose = identity.check(usage, ledger, place, rebuild=rebuild)
             spoilt = recovery.check(usage, place, path, rebuild=rebuild)
             keys = Keys(path, lease)
@@ -146,7 +141,7 @@ class Ingest:
             recovery.give_up_stated_blocks(keys, ledger)
             if isinstance(clock, SteadyClock):
                 clock.not_before(keys.committed().received_at)
-            ingest = cls(config, usage, ledger, keys, clock)
+            ingest = cls(settings, usage, ledger, keys, clock)
             ingest.started_clean = place is None or place.clean
             undo.pop_all()
         ingest._committer.start()
@@ -434,41 +429,15 @@ class Ingest:
             return {"usage_up": 0.0}
 
 
-def keys_path(url: str) -> Path:
-    """The file of `sqlite:///FILE`."""
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite" or not parts.path.strip("/"):
-        raise ConfigError(f"keys_url must be sqlite:///FILE, not {parts.scheme or url!r}")
-    return Path("/" + parts.path.lstrip("/"))
-
-
 def _say(line: str) -> None:
     log.warning("recovery", did=line)
 
 
-def _room_check(config: Config) -> Callable[[], bool]:
-    # Refusing early keeps room for what a commit needs besides its rows, and for the ledger. Keys and rows may be on
-    # disks of their own.
-    data = config.data_dir
-    stores = [keys_path(config.keys_url).parent]
-    if config.usage_url.startswith("chdb:"):
-        stores.append(Path("/" + urlsplit(config.usage_url).path.lstrip("/")))
-    places = [data, *(place for place in stores if not place.resolve().is_relative_to(data.resolve()))]
-    least = config.min_free_bytes
-
+def _room_check(places: Sequence[Path], least: int) -> Callable[[], bool]:
     def has_room() -> bool:
         return all(not place.exists() or shutil.disk_usage(place).free >= least for place in places)
 
     return has_room
-
-
-def _new_limits(config: Config) -> NewLimits:
-    return NewLimits(
-        config.max_new_sources_per_request,
-        config.max_new_sources_per_hour,
-        config.max_new_users_per_request,
-        config.max_new_users_per_hour,
-    )
 
 
 def _told(found: EventsAnswer, *, alone: bool) -> EventsAnswer:
