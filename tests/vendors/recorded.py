@@ -1,13 +1,12 @@
-"""What dialects answer to many requests, as lines of text: made from a seed, so that two versions can be compared.
+"""What dialects are asked and answer, as text, so that two versions can be compared.
 
-One account with users of every kind, grants, use, vouchers and a wallet; then requests with parameters from a few good
-and many bad values, in the query, a form or a JSON object, some of them writes. What differs in every run (ids, codes,
-trace ids) is replaced by what it is.
+One account with users of every kind, grants, use, vouchers and a wallet, made from a seed. Requests are drawn: their
+parameters from good and bad values, in the query, a form or a JSON object, some of them writes. What differs in every
+run (ids, codes, trace ids) is replaced by what it is.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from tests.conftest import Client, send
-from tests.vendors.asking import PLACES, Shown, issue
+from tests.vendors.asking import PLACES, issue
 
 from flowtally.protocol import Scope
 from flowtally.vendors import VENDORS
@@ -98,6 +97,18 @@ WORSE: Final[dict[str, list[Any]]] = {
 }  # fmt: skip
 
 
+class Request(msgspec.Struct, frozen=True):
+    """What a client asks; `known`: with a token that is one. `CODE1` among the parameters is the first code known."""
+
+    vendor: str
+    method: str
+    path: str
+    place: str
+    given: dict[str, Any]
+    scope: Scope
+    known: bool
+
+
 class World:
     """The account, and what its clients are answered."""
 
@@ -149,42 +160,46 @@ class World:
             product = self.chance.choice(["residential", "", "mobile", "api", "datacenter"])
             send(self.client, f"e{number}", f"{day}T{hour:02}:{minute:02}:00Z", "shop", product=product, **event)
 
-    def ask(self, dialect: Dialect, route: Route) -> str:
+    def draw(self, dialect: Dialect, route: Route) -> Request:
+        """Something that a client may ask of the route."""
         given = self._given(route)
-        secrets, headers = PLACES[dialect.name](self._who())
+        scope = SCOPES[self.chance.random() >= 0.85]
+        known = self.chance.random() < 0.98
         method = route.method if self.chance.random() < 0.97 else self.chance.choice(["GET", "POST", "PUT"])
         place = self.chance.choice(["query", "query", "json", "form"] if method != "GET" else ["query"] * 9 + ["json"])
-        sent = {name: self._coded(value) for name, value in given.items()}
+        return Request(dialect.name, method, route.path, place, given, scope, known)
+
+    def ask(self, request: Request) -> str:
+        """The status, when to come again, and the body."""
+        who = self.readers[request.scope]
+        secrets, headers = PLACES[request.vendor](who if request.known else who.with_token("nobody" * 5))
+        sent = {name: self._coded(value) for name, value in request.given.items()}
         asked: dict[str, dict[str, Any]] = {
             "query": {"params": {**secrets, **texts(sent)}},
             "form": {"params": secrets, "data": texts(sent)},
             "json": {"params": secrets, "json": sent},
         }
-        answer = self.client.request(method, route.path, headers={"Authorization": "", **headers}, **asked[place])
+        headers = {"Authorization": "", **headers}
+        answer = self.client.request(request.method, request.path, headers=headers, **asked[request.place])
         self.codes += [one for one in re.findall(r'"([A-Za-z0-9]{16})"', answer.text) if one not in self.codes]
-        told = f"{answer.status_code} {answer.headers.get('Retry-After', '')} {self._plain(answer.text)}"
-        return f"{method} {route.path} {place} {json.dumps(given, ensure_ascii=False)} -> {told}"
-
-    def _who(self) -> Shown:
-        one = self.readers["manage" if self.chance.random() < 0.85 else "account"]
-        return one if self.chance.random() < 0.98 else one.with_token("nobody" * 5)
+        return f"{answer.status_code} {answer.headers.get('Retry-After', '')} {self._plain(answer.text)}"
 
     def _given(self, route: Route) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for name in (one.encode_name for one in msgspec.structs.fields(route.takes)):
             likely = 0.97 if name in route.takes_example or name in ENDS else 0.4
             if name not in ENDS.values() and self.chance.random() < likely:
-                given |= self._good(name, "hour" in route.path)
+                given |= self._good(name, route)
         for name in list(given):
             if self.chance.random() < 0.07:
                 given[name] = self.chance.choice([*WORSE.get(name, []), self.chance.choice(BAD)])
         return given
 
-    def _good(self, name: str, hours: bool) -> dict[str, Any]:
+    def _good(self, name: str, route: Route) -> dict[str, Any]:
         if name not in ENDS:
-            return {name: self.chance.choice(VALUES[name])}
+            return {name: self.chance.choice(VALUES.get(name, [route.takes_example.get(name, "")]))}
         start, end = self.chance.choice(RANGES[name])
-        if hours and name == "from_date":
+        if "hour" in route.path and name == "from_date":
             first, last = sorted(self.chance.sample(["00", "01", "02", "03", "11", "12", "23"], 2))
             start, end = f"{start} {first}", f"{end} {last}"
         return {name: start, ENDS[name]: end}
@@ -209,10 +224,8 @@ def client_of(make_client: Callable[..., Client], seed: int) -> Client:
     return make_client(vendors={one.name: one.settings(**wanted.get(one.name, {})) for one in VENDORS})
 
 
-def answers(make_client: Callable[..., Client], seed: int, count: int) -> Iterator[str]:
-    """A line for each request."""
-    chance = random.Random(seed)
-    world = World(client_of(make_client, seed), chance)
+def draw(world: World, count: int) -> Iterator[Request]:
+    """Requests of all routes, questions more than writes."""
     routes = [(dialect, route) for dialect in VENDORS for route in dialect.routes for _ in range(3 - route.writes * 2)]
     for _ in range(count):
-        yield world.ask(*chance.choice(routes))
+        yield world.draw(*world.chance.choice(routes))
