@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -47,8 +47,8 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused
 from flowtally.ledger.people.names import Name
 from flowtally.protocol import CorrectionsAnswer
-from flowtally.usage.store import UsageStore
 from flowtally.usage.values import Block, Commit
+from flowtally.usage.verbs import Commits, Entries
 
 log = structlog.get_logger(__name__)
 
@@ -65,13 +65,17 @@ ERASED: Final = admission.Reason("erased", "it was held, and its user was erased
 ACCOUNT_ERASED: Final = admission.Reason("erased", "it was held, and its account was erased")
 
 
+class WriterUsage(recovery.SettlingUsage, Commits, Entries, Protocol):
+    """What the one writer asks: to write blocks and settle them, the last commit, and events that are corrected."""
+
+
 class Committer:
     """Owns the thread that writes. `stop` ends it after what waits is written."""
 
     def __init__(
         self,
         *,
-        usage: UsageStore,
+        usage: WriterUsage,
         keys: Keys,
         directory: Directory,
         queue: WaitingQueue,

@@ -30,11 +30,15 @@ LOST_REASON: Final = "reason_lost"
 COUNTED: Final = 1_000  # blocks the keys do not know yet, whose rows are counted before anything is written
 
 
-class RecoveryUsage(Blocks, Claims, Wholeness, Protocol):
-    """What settling and a start ask: which blocks are there, what they claim, and whether all is whole."""
+class SettlingUsage(Blocks, Claims, Protocol):
+    """What settling a block asks: whether it is there, and what it claims."""
 
 
-def settle_block(usage: RecoveryUsage, keys: Keys, block: int, moved: Moved | None = None) -> bool:
+class RecoveryUsage(SettlingUsage, Wholeness, Protocol):
+    """What a start asks besides: whether all is whole."""
+
+
+def settle_block(usage: SettlingUsage, keys: Keys, block: int, moved: Moved | None = None) -> bool:
     """Make the keys say what the rows say of this block; whether it is there. `moved` is what memory still knows."""
     usage.end_append(block)
     if keys.committed().block >= block:
