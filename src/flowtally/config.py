@@ -299,7 +299,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retain_rows_days: Annotated[
         Annotated[int, Meta(ge=62, le=36_500)] | None,
         Meta(
-            description="After how many days single events are rolled up to sums of quarter hours, whole months "
+            description="After how many days single events are compacted to sums of quarter hours, whole months "
             "at a time. Usage, balances, closed periods and event keys stay exactly as they are. It "
             "cannot be undone. Not set: single events are kept for ever."
         ),

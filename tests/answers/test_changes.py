@@ -96,7 +96,7 @@ def test_further_pages_call_late_what_the_first_did_and_following_begins_anew(st
 
 
 def test_where_nothing_is_left_the_cursor_stands_at_the_last_commit(store: MemoryStore) -> None:
-    """Else that of a quiet account stays behind, until its block is rolled up."""
+    """Else that of a quiet account stays behind, until its block is compacted."""
     quiet = ask(store, account="g")
     assert ([one.block for one in quiet.items], quiet.next) == ([3], after(41, account="g"))
 

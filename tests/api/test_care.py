@@ -92,7 +92,7 @@ def test_rows_are_kept_for_ever_unless_a_setting_says_otherwise(client: Client) 
     assert "retain_rows_days is not set" in answer.json()["detail"]
 
 
-def test_usage_in_memory_is_never_rolled_up(make_client: Callable[..., Client]) -> None:
+def test_usage_in_memory_is_never_compacted(make_client: Callable[..., Client]) -> None:
     client = make_client(retain_rows_days=62)
     assert client.get("/v1/retention").json()["retain_rows_days"] == 62
     answer = client.post("/v1/retention", json={"dry_run": True})

@@ -30,10 +30,10 @@ FILES = {
     "default_compression_codec.txt", "metadata_version.txt", "minmax_received_at.idx", "partition.dat", "primary.cidx",
     "serialization.json", "skp_idx.packed",
 }  # fmt: skip
-OF_ROLL_UP = FILES - {"minmax_received_at.idx", "partition.dat", "skp_idx.packed"}
+OF_PROJECTION = FILES - {"minmax_received_at.idx", "partition.dat", "skp_idx.packed"}
 ALL = [
     *sorted(FILES),
-    *(f"{name}.proj/{file}" for name in ("buckets", "account_buckets") for file in sorted(OF_ROLL_UP)),
+    *(f"{name}.proj/{file}" for name in ("buckets", "account_buckets") for file in sorted(OF_PROJECTION)),
 ]
 
 

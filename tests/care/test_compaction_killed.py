@@ -1,4 +1,4 @@
-"""Killed at every step of rolling a month up: a start goes on or begins anew, and nothing is lost or counted twice."""
+"""Killed at every step of compacting a month: a start goes on or begins anew, and nothing is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def lived(data: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("step", "call"),
-    [("_roll_up", 1), ("stage", 1), ("_sync", 2), ("_replace", 1), ("put_in_place", 1), ("discard", 1)],
+    [("_compact", 1), ("stage", 1), ("_sync", 2), ("_replace", 1), ("put_in_place", 1), ("discard", 1)],
 )
 def test_a_kill_at_any_step_is_mended_by_the_next_start(data: Path, step: str, call: int) -> None:
     keys = content(data)
     with Child(data, now=NOW) as child:
         before = child.ask("total")
-        assert child.ask("roll_up", days=62, die_in=step, call=call) == {"died": -9}
+        assert child.ask("compact", days=62, die_in=step, call=call) == {"died": -9}
     with Child(data, now=NOW) as child:
         assert child.ask("total") == before
         assert child.ask("sql", text=TABLES) == {"rows": []}
-        began = step in ("_roll_up", "stage")  # what was not yet decided on is begun anew
-        assert child.ask("roll_up", days=62) == {"months": [202603] if began else []}
+        began = step in ("_compact", "stage")  # what was not yet decided on is begun anew
+        assert child.ask("compact", days=62) == {"months": [202603] if began else []}
         assert child.ask("total") == before
         [[rows, entries, kept]] = child.ask("sql", text=PHYSICAL)["rows"]
         assert (int(entries), int(kept)) == (100, 100)
@@ -67,10 +67,10 @@ def test_a_kill_at_any_step_is_mended_by_the_next_start(data: Path, step: str, c
         assert conflict["conflict"] == 1
 
 
-def test_keys_are_rebuilt_from_what_was_rolled_up_as_from_the_rows(data: Path) -> None:
+def test_keys_are_rebuilt_from_what_was_compacted_as_from_the_rows(data: Path) -> None:
     before = content(data)
     with Child(data, now=NOW) as child:
-        assert child.ask("roll_up", days=62) == {"months": [202603]}
+        assert child.ask("compact", days=62) == {"months": [202603]}
         child.stop()
     for file in data.glob("keys.db*"):
         file.unlink()
@@ -83,9 +83,9 @@ def test_keys_are_rebuilt_from_what_was_rolled_up_as_from_the_rows(data: Path) -
     assert [row[:2] for row in after["refused"]] == [row[:2] for row in before["refused"]]
 
 
-def test_rows_lost_from_a_rolled_up_month_are_missed(data: Path) -> None:
+def test_rows_lost_from_a_compacted_month_are_missed(data: Path) -> None:
     with Child(data, now=NOW) as child:
-        child.ask("roll_up", days=62)
+        child.ask("compact", days=62)
         child.ask("sql", text="ALTER TABLE usage_events DELETE WHERE keys = 0 SETTINGS mutations_sync = 2")
         child.stop()
     child = Child(data, now=NOW)
@@ -100,17 +100,17 @@ def test_a_full_disk_changes_nothing_and_the_next_run_succeeds() -> None:
         with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
-        told = child.ask("roll_up", days=62)
+        told = child.ask("compact", days=62)
         assert told.get("error") == "storage_full", (told, (disk / "data.log").read_text()[-3000:])
         assert child.ask("total") == before
         (disk / "filler").unlink()
-        assert child.ask("roll_up", days=62) == {"months": [202603]}
+        assert child.ask("compact", days=62) == {"months": [202603]}
         assert child.ask("total") == before
 
 
-def test_a_backup_of_what_was_rolled_up_is_restored_whole(tmp_path: Path, data: Path) -> None:
+def test_a_backup_of_what_was_compacted_is_restored_whole(tmp_path: Path, data: Path) -> None:
     with Child(data, now=NOW) as child:
-        child.ask("roll_up", days=62)
+        child.ask("compact", days=62)
         before = child.ask("total")
         child.stop()
     ledger = Path(f"{data}.ledger.db")
@@ -120,7 +120,7 @@ def test_a_backup_of_what_was_rolled_up_is_restored_whole(tmp_path: Path, data: 
         assert (made["state"], made["rows"]) == ("done", 100)
         report = run("verify", live=live)
         assert report["found"] == 0
-        assert report["notes"] == ["99 of 100 entries are rolled up by quarter hours."]
+        assert report["notes"] == ["99 of 100 entries are compacted by quarter hours."]
         told = run("retention", live=live)
         assert (told["retain_rows_days"], told["rows_kept_since"]) == (62, "2026-04-01T00:00:00Z")
         gone = client.get("/v1/events", params={"source": "gw", "id": "a1"})

@@ -1,4 +1,4 @@
-"""Counters and the rows of their readings: what differs is named; roll-ups and rebuilds leave them the same."""
+"""Counters and the rows of their readings: what differs is named; projections and rebuilds leave them the same."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_counter_whose_row_is_gone_is_named(metered: Patient) -> None:
     assert metered.found()["counter_without_row"] == ["counter 'b' of source 'box': has no row 'b/2' in block 3"]
 
 
-def roll_up(patient: Patient) -> None:
+def compact(patient: Patient) -> None:
     [month] = compaction.months(patient.engine)
     compaction.stage(patient.engine, month, Cuts((), ()), lambda *_: None)
     patient.store.guard.expect(compaction.STAGING)
@@ -71,7 +71,7 @@ def roll_up(patient: Patient) -> None:
 def test_counters_outlive_their_rows(metered: Patient) -> None:
     house = metered.house
     before = known(house), known(house, "other")
-    metered.house.door.between_blocks(lambda keys: roll_up(metered))
+    metered.house.door.between_blocks(lambda keys: compact(metered))
     assert metered.found() == {}
     house.close()
     for path in house.data.glob("keys.db*"):

@@ -90,7 +90,7 @@ def test_a_gap_in_the_numbers_of_blocks_costs_nothing(patient: Patient) -> None:
         assert house.store.last_commit(block=asked).block == there
 
 
-def test_every_account_of_the_rows_is_told_past_the_roll_ups(patient: Patient) -> None:
+def test_every_account_of_the_rows_is_told_past_the_projections(patient: Patient) -> None:
     assert patient.house.store.accounts() == []
     patient.house.send(*named("1"), *named("2", account="beta"))
     assert patient.house.store.accounts() == ["acme", "beta"]

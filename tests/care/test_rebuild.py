@@ -95,7 +95,7 @@ def test_a_directory_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_roll_up_that_is_gone_is_made_from_the_rows(data: Path) -> None:
+def test_a_projection_that_is_gone_is_made_from_the_rows(data: Path) -> None:
     assert rebuild(data, what="roll-ups")["rebuilt"] == []
     count = "SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, buckets)"
     with Child(data) as child:

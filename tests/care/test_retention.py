@@ -1,4 +1,4 @@
-"""Months of life over the whole server, rolled up: what was promised is said as before, to the letter, and what cannot
+"""Months of life over the whole server, compacted: what was promised is said as before, to the letter, and what cannot
 be said any more is refused."""
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Town:
     def give(self, amount: int, **more: Any) -> Any:
         return self.ask("POST", "/v1/accounts/city/grants", {"amount": amount, **more}, status=201)
 
-    def roll_up(self) -> Any:
+    def compact(self) -> Any:
         told = self.ask("POST", "/v1/retention", {}, status=202)
         until = time.monotonic() + 60
         while told["state"] == "running" and time.monotonic() < until:
@@ -154,19 +154,19 @@ def test_everything_that_was_promised_is_said_as_before(lived: Town) -> None:
     physical = "SELECT count() FROM usage_events WHERE account = 'city'"
     engine = lived.house.store.inner.engine  # type: ignore[attr-defined]
     rows = engine.rows(physical)[0][0]
-    told = lived.roll_up()
+    told = lived.compact()
     assert [one["month"] for one in told["months"]] == ["2026-03"]
     assert engine.rows(physical)[0][0] < rows
     after = everything(lived)
     for question in before:
         assert after[question] == before[question], question
-    assert lived.roll_up()["months"] == []
+    assert lived.compact()["months"] == []
 
 
 def test_what_needs_single_old_events_is_refused_and_says_since_when_they_are_kept(lived: Town) -> None:
     with lived.house.ledger.read() as tx:
         then = Moment(2, NOW, promise=0, generation=read_installation(tx).generation).token
-    lived.roll_up()
+    lived.compact()
     account, range_ = "/v1/accounts/city", {"from": "2026-03-01", "to": "2026-04-01"}
     for path, query in (
         (f"{account}/usage", {**range_, "by": "status"}),
@@ -189,7 +189,7 @@ def test_a_promise_that_would_need_them_is_refused_where_one_at_a_quarter_hour_i
     town.use(NOW - 8 * MINUTE)
     town.clock.at += 120 * DAY
     town.use(town.clock.at)
-    town.roll_up()
+    town.compact()
     before = town.ask("GET", "/v1/accounts/city/balance", status=200)
     odd = {"amount": 5, "starts_at": format_instant(NOW - 9 * MINUTE)}
     told = town.ask("POST", "/v1/accounts/city/grants", odd, status=410)
@@ -212,7 +212,7 @@ def test_nothing_is_old_enough_in_may(lived: Town, monkeypatch: pytest.MonkeyPat
     """March ended 44 days ago. What was dated since is of another clock than the one that is asked."""
     care = lived._client.app.state.house.care
     monkeypatch.setattr(care, "_clock", lambda: lived.clock.at - 60 * DAY)
-    assert lived.roll_up()["months"] == []
+    assert lived.compact()["months"] == []
 
 
 def test_the_export_says_what_its_rows_stand_for(lived: Town) -> None:
@@ -224,7 +224,7 @@ def test_the_export_says_what_its_rows_stand_for(lived: Town) -> None:
         return list(csv.DictReader(io.StringIO(text)))
 
     before = lines()
-    lived.roll_up()
+    lived.compact()
     after = lines()
     assert len(after) < len(before)
     for column in ("bytes_down", "requests", "entries"):
@@ -235,8 +235,8 @@ def test_the_export_says_what_its_rows_stand_for(lived: Town) -> None:
     assert len(after) - len(old) == 1
 
 
-def test_retries_of_what_was_rolled_up_are_duplicates_and_other_content_is_a_conflict(lived: Town) -> None:
-    lived.roll_up()
+def test_retries_of_what_was_compacted_are_duplicates_and_other_content_is_a_conflict(lived: Town) -> None:
+    lived.compact()
     event = {"source": "gw", "id": "e1", "account": "city", "user": "ann", "product": "residential", "requests": 1}
     event |= {"time": "2026-03-01T00:00:00Z", "bytes_down": 1}
     assert lived.ask("POST", "/v1/events", [event])["duplicate"] == 1

@@ -1,4 +1,4 @@
-"""Rolling up beside whatever else goes on, over the whole server: no figure moves, nothing is refused for ever."""
+"""Compacting beside whatever else goes on, over the whole server: no figure moves, nothing is refused for ever."""
 
 from __future__ import annotations
 
@@ -64,25 +64,25 @@ def failing(*_: Any) -> None:
     raise RuntimeError("Timeout exceeded while waiting for merges")
 
 
-def rolling_up_after(town: Town, verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The verb, and right after it the old month is rolled up."""
+def compacting_after(town: Town, verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb, and right after it the old month is compacted."""
 
     def found(*args: Any, **more: Any) -> Any:
         answer = verb(*args, **more)
-        town.roll_up()
+        town.compact()
         return answer
 
     return found
 
 
-def test_an_event_that_is_rolled_up_while_its_second_void_waits_is_not_voided_twice(
+def test_an_event_that_is_compacted_while_its_second_void_waits_is_not_voided_twice(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = town.use(NOW - 10 * MINUTE, bytes_down=50)
     assert town.ask("POST", "/v1/corrections", [void("c1", event)])["stored"] == 1
     live_on(town)
     facts = town.house.door._committer.facts
-    monkeypatch.setattr(facts, "find", rolling_up_after(town, facts.find))
+    monkeypatch.setattr(facts, "find", compacting_after(town, facts.find))
     [told] = town.ask("POST", "/v1/corrections", [void("c2", event)])["receipts"]
     assert (told["status"], told["code"]) == ("refused", "rolled_up")
     used = town.ask("GET", f"{ACCOUNT}/usage", status=200, **MARCH)["total"]
@@ -90,14 +90,14 @@ def test_an_event_that_is_rolled_up_while_its_second_void_waits_is_not_voided_tw
     assert findings(town) == []
 
 
-def test_an_event_that_is_rolled_up_while_it_is_asked_for_is_not_shown_without_its_corrections(
+def test_an_event_that_is_compacted_while_it_is_asked_for_is_not_shown_without_its_corrections(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = town.use(NOW - 10 * MINUTE, bytes_down=50)
     town.ask("POST", "/v1/corrections", [void("c1", event)])
     live_on(town)
     store = town.house.store.inner
-    monkeypatch.setattr(store, "find", rolling_up_after(town, store.find))
+    monkeypatch.setattr(store, "find", compacting_after(town, store.find))
     assert town.ask("GET", "/v1/events", status=410, source="gw", id=event)["code"] == "rolled_up"
 
 
@@ -106,30 +106,30 @@ def test_late_use_stays_known_as_before_and_after_a_closing_of_a_later_period(to
     town.ask("POST", f"{ACCOUNT}/periods", {"from": "2026-01-01", "to": "2026-02-01"}, status=201)
     town.clock.at += DAY
     town.use(parse_instant("2026-02-10T10:01:30Z"))
-    # It starts after all that is rolled up is dated.
+    # It starts after all that is compacted is dated.
     town.ask("POST", f"{ACCOUNT}/periods", {"from": "2026-03-01", "to": "2026-03-03"}, status=201)
     town.use(parse_instant("2026-02-10T10:02:00Z"))
     live_on(town)
     before = figures(town.ask("GET", f"{ACCOUNT}/periods/open", status=200))
-    assert town.roll_up()["months"]
+    assert town.compact()["months"]
     assert figures(town.ask("GET", f"{ACCOUNT}/periods/open", status=200)) == before
     town.ask("POST", f"{ACCOUNT}/periods", {"from": "2026-06-01", "to": "2026-07-01"}, status=201)
     assert findings(town) == []
 
 
-def test_what_is_dated_in_the_future_is_rolled_up_when_it_is_past(town: Town) -> None:
+def test_what_is_dated_in_the_future_is_compacted_when_it_is_past(town: Town) -> None:
     given = town.give(500)
     later = (NOW + 120 * DAY) // 900_000 * 900_000
     for minute in (1, 12):
         town.use(later + minute * MINUTE)
     town.clock.at = later - MINUTE
     town.use(town.clock.at)
-    assert town.roll_up()["months"] == []
+    assert town.compact()["months"] == []
     town.clock.at = later + 5 * MINUTE + 3  # between the two
     town.ask("POST", f"{ACCOUNT}/grants/{given['id']}/void", status=200)
     town.clock.at = later + 13 * MINUTE
     before = figures(town.ask("GET", f"{ACCOUNT}/balance", status=200, at=format_instant(town.clock.at)))
-    assert [one["month"] for one in town.roll_up()["months"]] == ["2026-03"]
+    assert [one["month"] for one in town.compact()["months"]] == ["2026-03"]
     assert figures(town.ask("GET", f"{ACCOUNT}/balance", status=200, at=format_instant(town.clock.at))) == before
     assert findings(town) == []
 
@@ -142,7 +142,7 @@ def test_the_id_of_a_numbered_event_may_be_gone_with_its_row_and_its_number_is_n
     live_on(town)
     assert town.ask("GET", "/v1/events", status=200, source="num", id="a")["sequence"] == 1
     town.ask("GET", "/v1/events", status=404, source="num", id="c")
-    town.roll_up()
+    town.compact()
     told = town.ask("GET", "/v1/events", status=410, source="num", id="a")
     assert told["code"] == "rolled_up"
     assert "Ask by the event's number" in told["detail"]
@@ -150,11 +150,11 @@ def test_the_id_of_a_numbered_event_may_be_gone_with_its_row_and_its_number_is_n
     town.ask("GET", "/v1/events", status=404, source="num", id="3")
 
 
-def test_an_explained_balance_gives_what_is_rolled_up_no_id(town: Town) -> None:
+def test_an_explained_balance_gives_what_is_compacted_no_id(town: Town) -> None:
     for minute in (1, 2):
         town.use(NOW - minute * MINUTE)
     live_on(town)
-    town.roll_up()
+    town.compact()
     spans = town.ask("GET", f"{ACCOUNT}/explain", status=200)["pools"]["traffic"]["spans"]
     rows = [row for span in spans for row in span["largest"]]
     assert {(row["source"], row["id"]) for row in rows if "rolled up" in row["reason"]} == {("", "")}
@@ -167,14 +167,14 @@ def test_verify_names_an_account_whose_balance_is_refused_and_goes_on(town: Town
     for minute in (10, 8):
         town.use(NOW - minute * MINUTE)
     live_on(town)
-    town.roll_up()
+    town.compact()
     assert findings(town) == []
     assert town.house.ledger.file is not None
     with sqlite3.connect(town.house.ledger.file) as db:  # a hand that minds no rules
         db.execute("UPDATE grants SET starts_at = ? WHERE id = ?", (NOW - 9 * MINUTE, given["id"]))
     [found] = findings(town)
     assert (found["code"], found["where"]) == ("balance", "account 'city'")
-    assert "RolledUp" in found["detail"]
+    assert "RowsCompacted" in found["detail"]
 
 
 def test_a_month_whose_replacing_fails_is_as_it_was_and_promises_go_on(
@@ -186,11 +186,11 @@ def test_a_month_whose_replacing_fails_is_as_it_was_and_promises_go_on(
     with monkeypatch.context() as patched:
         patched.setattr(compaction, "_replace", failing)
         with pytest.raises(AssertionError, match="failed"):
-            town.roll_up()
+            town.compact()
     town.ask("GET", "/v1/changes", status=200, since="0")
     town.give(5, starts_at=format_instant(NOW - 9 * MINUTE))  # between the two
     before = figures(town.ask("GET", f"{ACCOUNT}/balance", status=200))
-    assert [one["month"] for one in town.roll_up()["months"]] == ["2026-03"]
+    assert [one["month"] for one in town.compact()["months"]] == ["2026-03"]
     assert figures(town.ask("GET", f"{ACCOUNT}/balance", status=200)) == before
     assert findings(town) == []
 
@@ -206,10 +206,10 @@ def test_a_month_that_was_replaced_before_the_error_is_guarded_and_finished_by_t
     with monkeypatch.context() as patched:
         patched.setattr(compaction, "_replace", lambda *asked: failing(replace(*asked)))
         with pytest.raises(AssertionError, match="failed"):
-            town.roll_up()
+            town.compact()
     odd = {"amount": 5, "starts_at": format_instant(NOW - 9 * MINUTE)}
     town.ask("POST", f"{ACCOUNT}/grants", odd, status=410)
-    assert town.roll_up()["months"] == []
+    assert town.compact()["months"] == []
     engine = town.house.store.inner.engine  # type: ignore[attr-defined]
     assert engine.rows("SHOW TABLES LIKE 'usage_fold%'") == []
     assert figures(town.ask("GET", f"{ACCOUNT}/balance", status=200)) == before

@@ -152,8 +152,8 @@ def test_what_is_held_is_no_missing_number_and_is_named_where_it_is_stored_too(s
     assert found["missing_number"][0].endswith(": 12")
 
 
-def test_a_broken_roll_up_is_named_with_account_and_figures(patient: Patient) -> None:
-    """The roll-up of another part in the place of its own."""
+def test_a_broken_projection_is_named_with_account_and_figures(patient: Patient) -> None:
+    """The projection of another part in the place of its own."""
     patient.house.send(*named("a", bytes_up=10, bytes_down=30))
     patient.house.send(*named("b", bytes_up=20, bytes_down=30))
     parts = dict(patient.engine.rows("SELECT DISTINCT id, _part FROM usage_events", optimize_use_projections=0))
@@ -171,20 +171,20 @@ def test_a_broken_roll_up_is_named_with_account_and_figures(patient: Patient) ->
     assert [one.split(":")[0] for one in found.pop("broken_part")] == [f"part {part}"]  # files of another part
     assert found == {
         "roll_up": [
-            f"part {part}, account 'acme', series 'metered': the roll-up {name} says bytes up 20 instead of 10"
+            f"part {part}, account 'acme', series 'metered': the projection {name} says bytes up 20 instead of 10"
             for name in ("buckets", "account_buckets")
         ]
     }
 
 
-def test_a_roll_up_that_is_gone_is_named(sick: Patient) -> None:
+def test_a_projection_that_is_gone_is_named(sick: Patient) -> None:
     sick.rows("ALTER TABLE usage_events CLEAR PROJECTION buckets IN PARTITION 202603 SETTINGS mutations_sync = 2")
     assert set(sick.found()) == {"roll_up"}
     sick.rows(
         "ALTER TABLE usage_events CLEAR PROJECTION account_buckets IN PARTITION 202603 SETTINGS mutations_sync = 2"
     )
     parts = sick.found()["roll_up"]
-    assert all(line.endswith("its roll-up buckets, account_buckets is missing or cannot be read") for line in parts)
+    assert all(line.endswith("its projection buckets, account_buckets is missing or cannot be read") for line in parts)
 
 
 def test_a_row_of_a_block_that_was_not_committed_is_named(sick: Patient) -> None:

@@ -44,7 +44,7 @@ def test_a_dry_run_says_so_and_both_at_once_are_wrong_usage(flowtally: Program) 
     flowtally.fake.answers["GET /v1/retention"] = (200, KEPT)
     flowtally.fake.answers["POST /v1/retention"] = (202, would)
     ran = flowtally("retention", "--dry-run")
-    assert (ran.code, "Would be rolled up:" in ran.out) == (0, True)
+    assert (ran.code, "Would be compacted:" in ran.out) == (0, True)
     assert flowtally("retention", "--run", "--dry-run").code == 2
 
 

@@ -131,7 +131,7 @@ def main(data: str, *arguments: str) -> None:
                 except FlowtallyError as error:
                     say(error=error.code, **error.extra)
             case "total":
-                ever = [0, 2**47 // BUCKET_MS * BUCKET_MS]  # aligned, so that the roll-up answers
+                ever = [0, 2**47 // BUCKET_MS * BUCKET_MS]  # aligned, so that the projection answers
                 by_user = [[one.by[0], one.bytes_up] for one in usage.sums(ever, Where(), ("user",))]
                 rows, acknowledged = usage.totals().rows, ingest._keys.committed().rows_total
                 bytes_up = sum(one.bytes_up for one in usage.sums([0, 2**47], Where()))
@@ -170,7 +170,7 @@ def main(data: str, *arguments: str) -> None:
             case "die_in_move":
                 ingest._keys.move = lambda moved: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
                 say(done=True)
-            case "roll_up":
+            case "compact":
                 if "die_in" in asked:
                     die_after(compaction, asked["die_in"], asked["call"])
                 retention = Retention(asked["days"], usage.compaction, usage, ledger, ingest.between_blocks, clock)

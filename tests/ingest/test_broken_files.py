@@ -106,7 +106,7 @@ def test_after_an_unclean_stop_the_parts_since_the_last_mark_are_read(data: Path
 
 
 @pytest.mark.parametrize("name", ["data.bin", "columns.txt", "primary.cidx", "count.txt"])
-def test_a_broken_roll_up_is_made_anew_at_an_unclean_stop_or_where_the_engine_sees_it(
+def test_a_broken_projection_is_made_anew_at_an_unclean_stop_or_where_the_engine_sees_it(
     whole: tuple[Path, dict[str, Any]], data: Path, name: str
 ) -> None:
     part = part_of(data, NEW)
@@ -115,10 +115,10 @@ def test_a_broken_roll_up_is_made_anew_at_an_unclean_stop_or_where_the_engine_se
     with Child(data, now=SECOND_AT) as child:
         assert child.ask("answers") == whole[1]
         assert child.ask("verify")["findings"] == []
-    assert f"rebuilt the roll-up of part {NEW}" in (data.parent / "data.log").read_text(errors="replace")
+    assert f"rebuilt the projection of part {NEW}" in (data.parent / "data.log").read_text(errors="replace")
 
 
-def test_a_missing_roll_up_is_told(whole: tuple[Path, dict[str, Any]], data: Path) -> None:
+def test_a_missing_projection_is_told(whole: tuple[Path, dict[str, Any]], data: Path) -> None:
     shutil.rmtree(part_of(data, OLD) / "buckets.proj")
     child = Child(data, now=SECOND_AT)
     try:

@@ -55,7 +55,7 @@ def test_named_and_numbered_events_and_adjustments_are_looked_up_together(
         "held_among": 2,
         "events_of": 1,
         "corrections_of": 1,
-        "rolled_up_to": 1,
+        "compacted_to": 1,
         "erased": 1,
         "statuses": 1,
     }
@@ -64,6 +64,6 @@ def test_named_and_numbered_events_and_adjustments_are_looked_up_together(
 def test_who_only_adjusts_asks_nothing_about_events(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked_for(light, monkeypatch, free("a", bytes_up=1), free("b", bytes_up=2)) == {
         "claimed": 1,
-        "rolled_up_to": 1,
+        "compacted_to": 1,
         "statuses": 1,
     }

@@ -115,23 +115,25 @@ def test_a_torn_part_stops_the_start(data: Path) -> None:
     assert part.is_dir()
 
 
-def roll_up_files(part: Path, rollup: str) -> list[Path]:
-    files = (part / f"{rollup}.proj").iterdir()
+def projection_files(part: Path, projection: str) -> list[Path]:
+    files = (part / f"{projection}.proj").iterdir()
     return [file for file in files if file.suffix in (".bin", ".cmrk4", ".cmrk3", ".cidx")]
 
 
 @pytest.mark.parametrize(
-    ("rollup", "damage"),
+    ("projection", "damage"),
     [("buckets", "zeros"), ("buckets", "empty"), ("buckets", "gone"), ("account_buckets", "zeros")],
 )
-def test_a_roll_up_torn_by_a_power_cut_is_rebuilt_before_the_door_opens(data: Path, rollup: str, damage: str) -> None:
+def test_a_projection_torn_by_a_power_cut_is_rebuilt_before_the_door_opens(
+    data: Path, projection: str, damage: str
+) -> None:
     events = [event for user in "abc" for event in named(*(f"{user}{n}" for n in range(50)), user=user, bytes_up=7)]
     with Child(data) as child:
         child.send(*events)
         wanted = child.ask("total")["by_user"]
         [part] = parts(child)
         child.kill()
-    files = roll_up_files(part, rollup)
+    files = projection_files(part, projection)
     assert files
     for file in files:
         match damage:
@@ -144,9 +146,9 @@ def test_a_roll_up_torn_by_a_power_cut_is_rebuilt_before_the_door_opens(data: Pa
     with Child(data) as child:
         total = child.ask("total")
         assert (total["rows"], total["bytes_up"], total["by_user"]) == (150, 1050, wanted)
-        text = f"SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, {rollup})"
-        assert child.ask("sql", text=text)["rows"] == [["3" if rollup == "buckets" else "1"]]
-        assert f"rebuilt the roll-up of part {part.name}" in (data.parent / "data.log").read_text(errors="replace")
+        text = f"SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, {projection})"
+        assert child.ask("sql", text=text)["rows"] == [["3" if projection == "buckets" else "1"]]
+        assert f"rebuilt the projection of part {part.name}" in (data.parent / "data.log").read_text(errors="replace")
         assert statuses(child.send(*named("new"))) == (1, 0)
         child.stop()
     with Child(data) as child:

@@ -154,7 +154,7 @@ def test_a_credential_of_an_account_is_told_of_that_account_alone(light: House) 
     assert told.overlaps == [Overlap(1, [], 1), Overlap(3, [], 1)]
 
 
-def test_what_is_rolled_up_is_not_found_and_since_when_is_told(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_compacted_is_not_found_and_since_when_is_told(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(light, line()).unknown_before is None
-    monkeypatch.setattr(MemoryStore, "rolled_up_until", lambda self: 86_400_000)
+    monkeypatch.setattr(MemoryStore, "compacted_until", lambda self: 86_400_000)
     assert ask(light, line()).unknown_before == format_instant(86_400_000)

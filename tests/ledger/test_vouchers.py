@@ -151,7 +151,7 @@ def test_lists_are_of_one_status_or_code_and_of_one_account(books: Ledger) -> No
         assert vouchers.find_voucher(tx, code(0).digest, "acme") == made[0]
 
 
-def test_where_time_is_cut_by_a_voucher_is_kept_when_old_rows_are_rolled_up(books: Ledger) -> None:
+def test_where_time_is_cut_by_a_voucher_is_kept_when_old_rows_are_compacted(books: Ledger) -> None:
     with books.begin() as tx:
         create(tx, 1, now=777)
         assert ("acme", 777) in cut_instants(tx, 1000, 900_000)

@@ -24,7 +24,7 @@ ALL: Final = [0, 1000 * BUCKET_MS]
 # -- the text ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_bound_on_blocks_is_asked_from_rows_because_the_roll_up_does_not_know_blocks() -> None:
+def test_a_bound_on_blocks_is_asked_from_rows_because_the_projection_does_not_know_blocks() -> None:
     query = plan_sums([0, BUCKET_MS], Where(account="acme", after_block=3, until_block=7), ("user",))
     assert query.text == (
         "SELECT span, by0, up, down, hits FROM ("
@@ -40,7 +40,7 @@ def test_a_bound_on_blocks_is_asked_from_rows_because_the_roll_up_does_not_know_
     assert (query.parameters["after_block"], query.parameters["until_block"]) == (3, 7)
 
 
-def test_accounts_are_chosen_in_the_roll_up() -> None:
+def test_accounts_are_chosen_in_the_projection() -> None:
     query = plan_sums([0, BUCKET_MS], Where(accounts=("a", "b")), ("account",))
     assert "account IN {accounts:Array(String)}" in query.text
     assert "first_bucket" in query.text

@@ -1,4 +1,4 @@
-"""Rows rolled up answer every question as the rows did, or not at all."""
+"""Rows compacted answer every question as the rows did, or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
 
-from flowtally.core.errors import RolledUp
+from flowtally.core.errors import RowsCompacted
 from flowtally.usage import compaction
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
@@ -21,14 +21,14 @@ from flowtally.usage.verbs import UsageReader
 JANUARY: Final = 1_767_225_600_000  # 2026
 MONTH: Final = 202601
 ACCOUNTS: Final = ("a", "b")
-REFUSED: Final = "rolled up"
+REFUSED: Final = "compacted"
 
 
 def said(*_: object) -> None:
     """Nobody listens."""
 
 
-def roll_up(store: ClickHouseStore, cuts: Cuts = Cuts((), ())) -> None:  # noqa: B008 - frozen
+def compact(store: ClickHouseStore, cuts: Cuts = Cuts((), ())) -> None:  # noqa: B008 - frozen
     [month] = [one for one in compaction.months(store.engine) if one.month == MONTH]
     compaction.stage(store.engine, month, cuts, said)
     store.guard.expect(compaction.STAGING)
@@ -80,14 +80,14 @@ def filled(engine: ClickHouseStore, blocks: Sequence[Sequence[dict[str, Any]]]) 
 def answer(store: UsageReader, question: str, *args: Any, **more: Any) -> Any:
     try:
         found = getattr(store, question)(*args, **more)
-    except RolledUp:
+    except RowsCompacted:
         return REFUSED
     return found
 
 
 @given(some_blocks, some_cuts, some_closings, st.data())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rolled_up_rows_answer_like_rows_or_not_at_all(
+def test_compacted_rows_answer_like_rows_or_not_at_all(
     clickhouse: ClickHouseStore,
     blocks: list[list[dict[str, Any]]],
     cuts: set[tuple[str, int]],
@@ -98,7 +98,7 @@ def test_rolled_up_rows_answer_like_rows_or_not_at_all(
     closed = sorted((Closed(a, start, start + length, at) for a, start, length, at in closings), key=lambda c: c.block)
     own = {(one.account, edge) for one in closed for edge in (one.starts_at, one.ends_at)}
     before = claims(clickhouse, len(blocks))
-    roll_up(clickhouse, Cuts(tuple(sorted(cuts | own)), tuple(closed)))
+    compact(clickhouse, Cuts(tuple(sorted(cuts | own)), tuple(closed)))
     edges: Any = sorted(data.draw(st.sets(an_instant, min_size=2, max_size=5)))
     for account in ACCOUNTS:
         mine = [0, *sorted({at for name, at in cuts if name == account} - {0}), 4 * BUCKET_MS]
@@ -137,8 +137,8 @@ def test_a_row_that_an_edge_and_a_bound_on_blocks_cut_at_once_is_in_the_way(
     """It begins before the edge, so it is none that begins in the range; its last block is after the bound."""
     first = [{"time": 1000, "bytes_up": 1}, {"time": 5000, "bytes_up": 20}]
     filled(clickhouse, [first, [{"time": 6000, "bytes_up": 300}]])
-    roll_up(clickhouse)
-    with pytest.raises(RolledUp):
+    compact(clickhouse)
+    with pytest.raises(RowsCompacted):
         clickhouse.sums([4795, 97051], where, ())
 
 
@@ -149,7 +149,7 @@ def test_a_row_of_other_blocks_alone_is_in_nobodys_way(clickhouse: ClickHouseSto
         {"user": "v", "time": 6000, "bytes_up": 300},
     ]
     filled(clickhouse, [first, second])
-    roll_up(clickhouse)
+    compact(clickhouse)
     [found] = clickhouse.sums([4795, 97051], Where(account="acme", until_block=1), ())
     assert found.bytes_up == 1
 
@@ -170,21 +170,21 @@ def claims(store: ClickHouseStore, blocks: int) -> Any:
 
 
 @pytest.mark.parametrize("by", ["status", "source", "label:country"])
-def test_what_rolling_up_dropped_is_refused(clickhouse: ClickHouseStore, by: str) -> None:
+def test_what_compacting_dropped_is_refused(clickhouse: ClickHouseStore, by: str) -> None:
     clickhouse.append(block(1, {"time": 1}, received_at=JANUARY))
-    roll_up(clickhouse)
-    with pytest.raises(RolledUp) as refused:
+    compact(clickhouse)
+    with pytest.raises(RowsCompacted) as refused:
         clickhouse.sums([0, BUCKET_MS], Where(account="acme"), (by,))
     assert refused.value.extra["kept_since"] == "2026-02-01T00:00:00Z"
     assert clickhouse.sums([BUCKET_MS, 2 * BUCKET_MS], Where(account="acme"), (by,)) == []
 
 
-def test_an_edge_inside_a_rolled_up_row_is_named_with_the_quarter_hours_around_it(clickhouse: ClickHouseStore) -> None:
+def test_an_edge_inside_a_compacted_row_is_named_with_the_quarter_hours_around_it(clickhouse: ClickHouseStore) -> None:
     clickhouse.append(block(1, {"time": 10}, {"time": 20}, received_at=JANUARY))
-    roll_up(clickhouse)
+    compact(clickhouse)
     for edge in (10, 21, 900):
         assert len(clickhouse.sums([0, edge, BUCKET_MS], Where(account="acme"))) == 1
-    with pytest.raises(RolledUp) as refused:
+    with pytest.raises(RowsCompacted) as refused:
         clickhouse.sums([0, 20, BUCKET_MS], Where(account="acme"))
     names = ("edge", "before", "after")
     assert [refused.value.extra[name] for name in names] == [
@@ -201,7 +201,7 @@ def test_the_rows_become_few_and_are_shown_as_what_they_are(clickhouse: ClickHou
     clickhouse.append(
         block(2, *({"key_source": "log", "sequence": n, "mark": 500} for n in range(1, 501)), received_at=JANUARY)
     )
-    roll_up(clickhouse)
+    compact(clickhouse)
     [(rows, entries, keys)] = clickhouse.engine.rows("SELECT count(), sum(entries), sum(keys) FROM usage_events")
     assert (rows, entries, keys) == (1 + 500 + 1, 1000, 1000)
     [row] = clickhouse.read_rows(0, BUCKET_MS, Where(account="acme"), limit=10).to_pylist()
@@ -210,16 +210,16 @@ def test_the_rows_become_few_and_are_shown_as_what_they_are(clickhouse: ClickHou
     assert (shown.event.bytes_up, shown.entry.reason) == (500, "1000 entries, rolled up")
     assert clickhouse.find("gw", id="3", sequence=None, block=1) is None
     assert clickhouse.find("log", id=None, sequence=3, block=None) is None
-    with pytest.raises(RolledUp):
+    with pytest.raises(RowsCompacted):
         clickhouse.moves(1, 0, 10)
     assert (clickhouse.first_commit().block, clickhouse.last_commit().block, clickhouse.next_block(1)) == (2, 2, 2)
 
 
-def test_a_month_is_rolled_up_again_when_rows_were_added_to_it(clickhouse: ClickHouseStore) -> None:
+def test_a_month_is_compacted_again_when_rows_were_added_to_it(clickhouse: ClickHouseStore) -> None:
     clickhouse.append(block(1, {"time": 1, "id": "a", "bytes_up": 1}, received_at=JANUARY))
-    roll_up(clickhouse)
+    compact(clickhouse)
     assert compaction.months(clickhouse.engine) == []
     clickhouse.append(block(2, {"time": 2, "id": "b", "bytes_up": 10}, received_at=JANUARY))
-    roll_up(clickhouse)
+    compact(clickhouse)
     assert clickhouse.totals().rows == 2
     assert clickhouse.sums([0, BUCKET_MS], Where(account="acme"))[0].bytes_up == 11

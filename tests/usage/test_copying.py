@@ -11,7 +11,7 @@ import pytest
 from tests.clickhouse import ClickHouse
 from tests.clickhouse import clickhouse as server  # noqa: F401
 from tests.usage.blocks import block
-from tests.usage.test_compaction import JANUARY, roll_up
+from tests.usage.test_compaction import JANUARY, compact
 
 from flowtally.core.errors import ConfigError, CopyDiffers
 from flowtally.usage import copying
@@ -36,12 +36,12 @@ def said(*_: object) -> None:
 
 
 def fill(store: ClickHouseStore, chance: Random) -> None:
-    """Two months; the first is rolled up afterwards."""
+    """Two months; the first is compacted afterwards."""
     for number in range(1, 25):
         at = JANUARY if number < 13 else FEBRUARY
         rows = [row(number, index, chance) for index in range(chance.choice([1, 2, 3, 30]))]
         store.append(block(number, *rows, received_at=at + number))
-    roll_up(store)
+    compact(store)
 
 
 def row(number: int, index: int, chance: Random) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def test_every_row_is_the_same_and_blocks_with_keys_are_in_one_part(
         assert (target.totals(), target.twice()) == (clickhouse.totals(), "")
         target.guard.expect()
         for store in (clickhouse, target):
-            assert store.rolled_up_to() == 12
+            assert store.compacted_to() == 12
         everywhere = Where(series="metered")
         asked = ((0, 2**45 // 900_000 * 900_000), everywhere, ("account", "user", "product"))
         assert target.sums(*asked) == clickhouse.sums(*asked)

@@ -142,7 +142,7 @@ def test_old_parts_are_gone_at_once_and_the_setting_is_as_before(clickhouse: Cli
     assert shape() == before
 
 
-def test_parts_of_other_months_and_roll_ups_are_not_written_anew(clickhouse: ClickHouseStore) -> None:
+def test_parts_of_other_months_and_projections_are_not_written_anew(clickhouse: ClickHouseStore) -> None:
     clickhouse.append(block(1, {"user": "usr_b", "labels": {"k": "v"}}, received_at=DAY))
     clickhouse.append(block(2, {"user": "usr_a", "labels": {"k": "v"}}, received_at=40 * DAY))
     before = files(clickhouse)

@@ -1,4 +1,4 @@
-"""The text of the questions, and that the engine answers them from the roll-up.
+"""The text of the questions, and that the engine answers them from the projection.
 
 The optimiser takes a projection when the query reads nothing that the projection lacks, so a harmless looking change of
 the text can make every answer twenty times slower without changing it. Hence the text is pinned, and EXPLAIN is asked.
@@ -17,7 +17,7 @@ from tests.usage.blocks import block
 from flowtally.core.errors import BadRequest
 from flowtally.usage import queries
 from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.projections import ROLLUPS
+from flowtally.usage.projections import PROJECTIONS
 from flowtally.usage.queries import MAX_CUTS, plan_sums
 from flowtally.usage.values import BUCKET_MS, MAX_SUMS, Where
 
@@ -25,11 +25,11 @@ DAY_MS: Final = 86_400_000
 BASE: Final = 1_767_225_600_000  # 2026-01-01
 ROWS: Final = 5_000_000
 STEP_MS: Final = 1_500  # 5 M rows over 87 days
-ROLLED_UP: Final = re.compile(r"ReadFromMergeTree \((buckets|account_buckets)\)")
+PROJECTED: Final = re.compile(r"ReadFromMergeTree \((buckets|account_buckets)\)")
 FROM_ROWS: Final = re.compile(r"ReadFromMergeTree \(\w+\.usage_events\)")
 
 
-def test_aligned_edges_ask_the_roll_up_alone() -> None:
+def test_aligned_edges_ask_the_projection_alone() -> None:
     query = plan_sums([0, BUCKET_MS], Where(account="acme"), ("user",))
     assert query.text == (
         "SELECT span, by0, up, down, hits FROM ("
@@ -56,17 +56,17 @@ def test_a_few_users_are_left_out_by_a_list_and_many_by_one_text() -> None:
     assert many.parameters["without_users"] == ",".join(f"u{n}" for n in range(201))
 
 
-def test_a_cut_bucket_is_asked_from_rows_and_left_out_of_the_roll_up() -> None:
+def test_a_cut_bucket_is_asked_from_rows_and_left_out_of_the_projection() -> None:
     query = plan_sums([5, 3 * BUCKET_MS], Where(), ())
-    rolled_up, rows = query.text.split(" UNION ALL ")
+    compacted, rows = query.text.split(" UNION ALL ")
     assert query.parameters["cut"] == [0]
-    assert "NOT IN {cut:Array(Int64)}" in rolled_up
-    assert "time >=" not in rolled_up
+    assert "NOT IN {cut:Array(Int64)}" in compacted
+    assert "time >=" not in compacted
     assert "intDiv(toUnixTimestamp64Milli(time), 900000) IN {cut:Array(Int64)}" in rows
     assert "time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')" in rows
 
 
-def test_what_the_roll_up_does_not_keep_apart_is_asked_from_rows() -> None:
+def test_what_the_projection_does_not_keep_apart_is_asked_from_rows() -> None:
     for by in (("status",), ("source",), ("label:country",), ("user", "status")):
         text = plan_sums([0, BUCKET_MS], Where(), by).text
         assert "UNION" not in text
@@ -117,9 +117,9 @@ class Explained:
         query = plan_sums(edges, where, by)
         rows = store.engine.rows(f"EXPLAIN indexes = 1 {query.text}", query.parameters)
         self.text = "\n".join(row[0] for row in rows)
-        found = ROLLED_UP.search(self.text)
-        self.from_roll_up = found is not None
-        self.roll_up = found.group(1) if found else None
+        found = PROJECTED.search(self.text)
+        self.from_projection = found is not None
+        self.projection = found.group(1) if found else None
         self.from_rows = FROM_ROWS.search(self.text) is not None
         reads = [part.split("Granules: ")[1] for part in self.text.split("ReadFromMergeTree ")[1:]]
         self.granules = [int(read.split()[0]) for read in reads]
@@ -164,25 +164,25 @@ MANY_OTHERS: Final = Where(account="acc3", without_users=tuple(f"u{n}" for n in 
         OTHER_PRODUCTS,
     ],
 )
-def test_aligned_edges_are_answered_from_the_roll_up_alone(
+def test_aligned_edges_are_answered_from_the_projection_alone(
     big: ClickHouseStore, by: tuple[str, ...], where: Where
 ) -> None:
     for edges in (DAYS, [BASE, BASE + BUCKET_MS], [-DAY_MS, 4_000_000_000_000 // BUCKET_MS * BUCKET_MS]):
         plan = Explained(big, edges, where, by)
-        assert plan.from_roll_up, plan.text
+        assert plan.from_projection, plan.text
         assert not plan.from_rows, plan.text
 
 
-def test_what_does_not_ask_for_users_reads_the_roll_up_without_users(big: ClickHouseStore) -> None:
-    # Users are as many as events here, so the roll-up with users has a row for every event.
-    assert Explained(big, DAYS, Where()).roll_up == "account_buckets"
-    assert Explained(big, DAYS, Where(), ("account", "product")).roll_up == "account_buckets"
-    assert Explained(big, DAYS, ONE, ("user",)).roll_up == "buckets"
+def test_what_does_not_ask_for_users_reads_the_projection_without_users(big: ClickHouseStore) -> None:
+    # Users are as many as events here, so the projection with users has a row for every event.
+    assert Explained(big, DAYS, Where()).projection == "account_buckets"
+    assert Explained(big, DAYS, Where(), ("account", "product")).projection == "account_buckets"
+    assert Explained(big, DAYS, ONE, ("user",)).projection == "buckets"
 
 
 def test_rows_are_read_for_the_cut_buckets_only(big: ClickHouseStore) -> None:
     plan = Explained(big, [BASE + 5, BASE + 80 * DAY_MS + 1], ONE)
-    assert plan.from_roll_up, plan.text
+    assert plan.from_projection, plan.text
     assert plan.from_rows, plan.text
     # 100,000 rows of this account are in at least 12 granules per part; two buckets are in one or two of them.
     assert plan.granules[1] <= 2 * int(big.measures()["usage_parts"]) * 2, plan.text
@@ -190,7 +190,7 @@ def test_rows_are_read_for_the_cut_buckets_only(big: ClickHouseStore) -> None:
 
 def test_a_day_by_status_reads_that_day_of_that_account_only(big: ClickHouseStore) -> None:
     plan = Explained(big, [BASE + DAY_MS, BASE + 2 * DAY_MS], ONE, ("status",))
-    assert not plan.from_roll_up
+    assert not plan.from_projection
     assert plan.granules[0] <= 2 * int(big.measures()["usage_parts"]), plan.text
 
 
@@ -227,8 +227,8 @@ def test_every_plan_gives_the_same_total(big: ClickHouseStore) -> None:
 def test_a_projection_is_there_after_every_insert_however_small(clickhouse: ClickHouseStore) -> None:
     clickhouse.append(block(1, {"time": 5}))
     plan = Explained(clickhouse, [0, BUCKET_MS], Where())
-    # The engine may prefer one granule of rows to one granule of a roll-up; but the roll-up must be there.
-    for rollup in ROLLUPS:
-        text = f"SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, {rollup})"
+    # The engine may prefer one granule of rows to one granule of a projection; but the projection must be there.
+    for projection in PROJECTIONS:
+        text = f"SELECT count() FROM mergeTreeProjection(currentDatabase(), usage_events, {projection})"
         assert clickhouse.engine.rows(text) == [(1,)]
-    assert plan.from_roll_up or plan.from_rows
+    assert plan.from_projection or plan.from_rows

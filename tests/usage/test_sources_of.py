@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
-from tests.usage.test_compaction import JANUARY, roll_up
+from tests.usage.test_compaction import JANUARY, compact
 
 from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -72,13 +72,13 @@ def test_engine_and_list_find_the_same(
     assert told[0] == told[1]
 
 
-def test_what_is_rolled_up_is_in_no_source_any_more(clickhouse: ClickHouseStore) -> None:
+def test_what_is_compacted_is_in_no_source_any_more(clickhouse: ClickHouseStore) -> None:
     use = Use("acme", "u1", JANUARY, 1, 2, 1, 200)
     clickhouse.append(block(1, row_of(use, "s1", ("a", 0)), received_at=JANUARY + 1))
-    assert (clickhouse.sources_of([use], "s2"), clickhouse.rolled_up_until()) == ({use: ["s1"]}, 0)
-    roll_up(clickhouse)
+    assert (clickhouse.sources_of([use], "s2"), clickhouse.compacted_until()) == ({use: ["s1"]}, 0)
+    compact(clickhouse)
     assert clickhouse.sources_of([use], "s2") == {}
-    assert JANUARY < clickhouse.rolled_up_until() <= JANUARY + BUCKET_MS
+    assert JANUARY < clickhouse.compacted_until() <= JANUARY + BUCKET_MS
 
 
 def test_one_of_a_part_that_has_no_numbers_is_found_beside_one_that_was_voided(clickhouse: ClickHouseStore) -> None:

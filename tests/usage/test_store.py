@@ -160,7 +160,7 @@ def test_totals_of_nothing_are_zero(store: UsageStore) -> None:
     assert store.blocks_after(0) == []
     assert store.claims(1) == []
     assert store.damage() == []
-    assert store.repair_rollups(0) == []
+    assert store.repair_projections(0) == []
 
 
 def test_totals_and_blocks_say_what_was_appended(store: UsageStore) -> None:
@@ -278,7 +278,7 @@ def test_every_grouping_agrees_over_aligned_cut_and_mixed_edges(clickhouse: Clic
             world.agree(cuts, Where(account="a"), _BY[size:])
 
 
-def test_more_cut_buckets_than_are_worth_a_roll_up_are_answered_alike(clickhouse: ClickHouseStore) -> None:
+def test_more_cut_buckets_than_are_worth_a_projection_are_answered_alike(clickhouse: ClickHouseStore) -> None:
     rows = [{"time": index * 60_000_000_007, "bytes_down": index} for index in range(100)]
     world = World(clickhouse, rows, 1)
     for many in (MAX_CUTS - 1, MAX_CUTS + 3):

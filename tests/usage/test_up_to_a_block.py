@@ -1,4 +1,4 @@
-"""Sums up to a block: exact whatever is written meanwhile, and from the roll-up where that is the same."""
+"""Sums up to a block: exact whatever is written meanwhile, and from the projection where that is the same."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Watched:
     """The texts of the questions that a store asks its engine; `then` is done after the next one."""
 
     def __init__(self, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rolled_up: list[bool] = []
+        self.compacted: list[bool] = []
         self.then: Callable[[], None] | None = None
         asked = store.engine.rows
 
         def rows(text: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> Any:
             found = asked(text, parameters, **more)
             if "AS up" in text:
-                self.rolled_up.append("first_bucket" in text)
+                self.compacted.append("first_bucket" in text)
                 then, self.then = self.then, None
                 if then is not None:
                     then()
@@ -54,11 +54,11 @@ def up(found: list[Sum]) -> int:
     return sum(one.bytes_up for one in found)
 
 
-def test_up_to_the_last_block_it_is_asked_of_the_roll_up(clickhouse: ClickHouseStore, watched: Watched) -> None:
+def test_up_to_the_last_block_it_is_asked_of_the_projection(clickhouse: ClickHouseStore, watched: Watched) -> None:
     clickhouse.publish(Commit(0, 0))
     write(clickhouse, 1, "acme")
     assert up(clickhouse.sums(ALL, Where(account="acme", until_block=1))) == 1
-    assert watched.rolled_up == [True]
+    assert watched.compacted == [True]
 
 
 def test_blocks_of_others_change_nothing(clickhouse: ClickHouseStore, watched: Watched) -> None:
@@ -67,7 +67,7 @@ def test_blocks_of_others_change_nothing(clickhouse: ClickHouseStore, watched: W
     write(clickhouse, 2, "beta")
     asked = [Where(account="acme", until_block=1), Where(accounts=("a", "acme"), until_block=1), Where(until_block=1)]
     assert [up(clickhouse.sums(ALL, where)) for where in asked] == [1, 1, 1]
-    assert watched.rolled_up == [True, True, False]
+    assert watched.compacted == [True, True, False]
 
 
 def test_a_block_under_way_is_not_in_it(clickhouse: ClickHouseStore, watched: Watched) -> None:
@@ -75,7 +75,7 @@ def test_a_block_under_way_is_not_in_it(clickhouse: ClickHouseStore, watched: Wa
     write(clickhouse, 1, "acme")
     clickhouse.append(block(2, {"account": "acme", "bytes_up": 2}))  # there, and not published
     assert up(clickhouse.sums(ALL, Where(account="acme", until_block=1))) == 1
-    assert watched.rolled_up == [False]
+    assert watched.compacted == [False]
 
 
 def test_one_that_comes_while_it_is_asked_neither(clickhouse: ClickHouseStore, watched: Watched) -> None:
@@ -84,7 +84,7 @@ def test_one_that_comes_while_it_is_asked_neither(clickhouse: ClickHouseStore, w
     watched.then = lambda: write(clickhouse, 2, "acme")
     assert up(clickhouse.sums([3, *ALL[1:]], Where(account="acme", until_block=1))) == 0
     assert up(clickhouse.sums(ALL, Where(account="acme", until_block=1))) == 1
-    assert watched.rolled_up == [True, False, False]
+    assert watched.compacted == [True, False, False]
 
 
 def test_a_question_of_one_block_after_another_goes_to_the_rows(clickhouse: ClickHouseStore, watched: Watched) -> None:
@@ -92,7 +92,7 @@ def test_a_question_of_one_block_after_another_goes_to_the_rows(clickhouse: Clic
     write(clickhouse, 1, "acme")
     write(clickhouse, 2, "acme")
     assert up(clickhouse.sums(ALL, Where(after_block=1, until_block=2))) == 2
-    assert watched.rolled_up == [False]
+    assert watched.compacted == [False]
 
 
 def test_where_nobody_says_what_comes_it_is_asked_of_the_rows(clickhouse: ClickHouseStore, watched: Watched) -> None:
@@ -101,7 +101,7 @@ def test_where_nobody_says_what_comes_it_is_asked_of_the_rows(clickhouse: ClickH
     clickhouse.publish(Commit(1, 1000))  # as a start does: of blocks before it nothing is known
     assert up(clickhouse.sums(ALL, Where(until_block=0))) == 0
     assert up(clickhouse.sums(ALL, Where(until_block=1))) == 1
-    assert watched.rolled_up == [False, False, True]
+    assert watched.compacted == [False, False, True]
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -164,7 +164,7 @@ def changes(world: World, chance: Random) -> None:
             found[one["account"]].append(one)
         since, more = told["next"], told["more"]
     for account in ACCOUNTS:
-        kept = world.model.rows[world.model.rolled_up :]
+        kept = world.model.rows[world.model.compacted :]
         rows, mine = [row for row in kept if row.account == account.name], found[account.name]
         for kind, name in (("use", "use"), ("correction", "corrections"), ("adjustment", "adjustments")):
             assert sum(one[name] for one in mine) == sum(row.kind == kind for row in rows)
@@ -328,7 +328,7 @@ def events(world: World, chance: Random) -> None:
         assert amounts(told["sum"]) == world.model.stands(row.key)
         corrections = [one for one in world.model.rows if one.of == row.key]
         assert [(one["source"], one["id"]) for one in told["corrections"]] == [one.key for one in corrections]
-    for row in some(chance, [one for one in world.model.rows[world.model.rolled_up :] if one.kind != "use"]):
+    for row in some(chance, [one for one in world.model.rows[world.model.compacted :] if one.kind != "use"]):
         told = world.ask("GET", "/v1/events", source=row.key[0], id=row.key[1])
         of = None if row.of is None else {"source": row.of[0], "id": row.of[1]}
         assert (told["kind"], told["corrects"], amounts(told)) == (row.kind, of, row.adds)

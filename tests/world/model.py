@@ -132,7 +132,7 @@ class Model:
     accounts: dict[str, Account]
     rows: list[Row] = field(default_factory=list)
     rolled_up_to_block: int = 0
-    rolled_up: int = 0  # as many of them, from the first on, have no row of their own any more
+    compacted: int = 0  # as many of them, from the first on, have no row of their own any more
     content: dict[Key, object] = field(default_factory=dict)  # what must be equal for a retry to be a retry
     marks: dict[str, tuple[int, str]] = field(default_factory=dict)
     refused: dict[Key, str] = field(default_factory=dict)
@@ -334,11 +334,11 @@ class Model:
 
     def kept_events(self) -> list[Row]:
         """Those that have rows of their own."""
-        return [row for row in self.rows[self.rolled_up :] if row.kind == "use"]
+        return [row for row in self.rows[self.compacted :] if row.kind == "use"]
 
     @property
     def gone(self) -> set[Key]:
-        return {row.key for row in self.rows[: self.rolled_up]}
+        return {row.key for row in self.rows[: self.compacted]}
 
     def _add(self, kind: str, key: Key, of: Key | None, said: dict[str, Any], at: int, user: User | None) -> None:
         adds = Quantities(said.get("bytes_up", 0), said.get("bytes_down", 0), said.get("requests", 1))

@@ -693,7 +693,7 @@ def wait(world: World, chance: Random) -> None:
 @verb(1)
 def roll_old_months_up(world: World, chance: Random) -> None:
     """Months pass, and what was received before becomes few rows. From then on its events cannot be shown alone; all
-    else is checked as ever. A list in memory is never rolled up."""
+    else is checked as ever. A list in memory is never compacted."""
     if isinstance(world.house.store.inner, MemoryStore):
         assert world.ask("POST", "/v1/retention", {}, status=409)["code"] == "conflict"
         return
@@ -704,8 +704,8 @@ def roll_old_months_up(world: World, chance: Random) -> None:
     world.settle_held()
     world.made += 1
     send(world, [an_event(world, chance, sure=True) | {"source": "gw", "id": f"e{world.made}"}])
-    world.roll_up()
-    world.model.rolled_up = old
+    world.compact()
+    world.model.compacted = old
     world.past_moments.clear()
     world.told.clear()
 

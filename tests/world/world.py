@@ -173,7 +173,7 @@ class World:
                 user.id = self.ask("GET", f"/v1/accounts/{user.account}/users/{user.name}")["id"]
                 assert [one.id for one in self.model.users].count(user.id) == 1, "a new user is nobody else"
 
-    def roll_up(self) -> None:
+    def compact(self) -> None:
         """Everything that is old enough."""
         told = self.ask("POST", "/v1/retention", {}, status=202)
         until = time.monotonic() + 60

@@ -243,7 +243,7 @@ def _grant(given: Grant, found: burndown.GrantBalance, cover: _Cover) -> GrantEx
 
 
 def _id(row: Row) -> str:
-    """What names the entry; nothing names a rolled-up row, which has no source either."""
+    """What names the entry; nothing names a compacted row, which has no source either."""
     if not row.entry.source:
         return ""
     return str(row.event.sequence) if row.event.sequence else row.entry.id

@@ -56,8 +56,8 @@ SCHEMA: Final = pa.schema(
         ("bytes_down", pa.int64()),
         ("requests", pa.int64()),
         ("labels", pa.map_(pa.string(), pa.string())),
-        ("entries", pa.int64()),  # 1, or how many a rolled-up row stands for
-        ("until", _MS),  # of a rolled-up row: all it stands for is dated before; null: it is one entry, dated `time`
+        ("entries", pa.int64()),  # 1, or how many a compacted row stands for
+        ("until", _MS),  # of a compacted row: all it stands for is dated before; null: it is one entry, dated `time`
     ]
 )
 
@@ -223,13 +223,13 @@ def _named(rows: Any, ledger: Ledger, known: Known | None) -> Any:
     called = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
     sequence = rows.column("sequence")
     named = pc.equal(sequence, pa.scalar(0, sequence.type))
-    rolled_up = pc.greater(rows.column("ends_at"), 0)
+    compacted = pc.greater(rows.column("ends_at"), 0)
     made = {
         "user": called.take(ids.indices),
         "user_id": rows.column("user"),
         "sequence": pc.if_else(named, pa.scalar(None, sequence.type), sequence),
-        "id": pc.if_else(rolled_up, "", rows.column("id")),
-        "until": pc.if_else(rolled_up, rows.column("ends_at"), pa.scalar(None, pa.int64())),
+        "id": pc.if_else(compacted, "", rows.column("id")),
+        "until": pc.if_else(compacted, rows.column("ends_at"), pa.scalar(None, pa.int64())),
     }
     columns = [made[field.name] if field.name in made else rows.column(field.name) for field in SCHEMA]
     return pa.table(

@@ -12,7 +12,7 @@ from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.core.edges import Instant, parse_instant
-from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount
+from flowtally.core.errors import AsOfGone, BadRange, NotYet, RowsCompacted, UnknownAccount
 from flowtally.protocol import BalanceAnswer, PoolBalance
 from flowtally.web.call import Call
 from flowtally.web.operation import operation
@@ -33,7 +33,7 @@ class BalanceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What an account has left",
     query=BalanceQuery,
     answer=BalanceAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RowsCompacted),
     example=BalanceAnswer(
         "acme",
         "2026-03-15T00:00:00Z",

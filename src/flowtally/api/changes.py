@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.answers.changes import BEGINNING, KIND, Place, make_changes
 from flowtally.core.cursors import Walk
 from flowtally.core.edges import Instant
-from flowtally.core.errors import BadRange, CursorGone, RolledUp, UnknownAccount
+from flowtally.core.errors import BadRange, CursorGone, RowsCompacted, UnknownAccount
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT
 from flowtally.ledger.people import accounts
@@ -54,7 +54,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="What changed since",
     query=ChangesQuery,
     answer=ChangesAnswer,
-    errors=(BadRange, UnknownAccount, RolledUp, CursorGone),
+    errors=(BadRange, UnknownAccount, RowsCompacted, CursorGone),
     example=ChangesAnswer(
         "2026-03-14T00:00:00Z",
         [

@@ -15,7 +15,7 @@ from flowtally.core.errors import (
     HoldsFull,
     NotFound,
     NotYourAccount,
-    RolledUp,
+    RowsCompacted,
     SequenceGap,
 )
 from flowtally.core.words import ReceiptsTold
@@ -161,7 +161,7 @@ def _attributes(request: AnyRequest) -> list[tuple[str, str]]:
     summary="Look up an event or a correction",
     query=EventQuery,
     answer=EventAnswer,
-    errors=(NotFound, RolledUp),
+    errors=(NotFound, RowsCompacted),
     example=EventAnswer(
         source="gateway-1",
         id="0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607",

@@ -12,7 +12,7 @@ from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.api.grants import EXAMPLE as GRANT
 from flowtally.core.edges import Instant, parse_instant
-from flowtally.core.errors import AsOfGone, BadRange, NotYet, RolledUp, UnknownAccount, UnknownUser
+from flowtally.core.errors import AsOfGone, BadRange, NotYet, RowsCompacted, UnknownAccount, UnknownUser
 from flowtally.protocol import (
     Behind,
     ExplainAnswer,
@@ -109,7 +109,7 @@ EXAMPLE = ExplainAnswer(
     summary="How a balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, AsOfGone, RowsCompacted),
     example=EXAMPLE,
 )
 def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAnswer:
@@ -127,7 +127,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     summary="How a user's balance came about",
     query=ExplainQuery,
     answer=ExplainAnswer,
-    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, AsOfGone, RolledUp),
+    errors=(BadRange, NotYet, UnknownAccount, UnknownUser, AsOfGone, RowsCompacted),
     example=msgspec.structs.replace(EXAMPLE, user=_ROW.user, user_id=_ROW.user_id),
 )
 def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuery) -> ExplainAnswer:

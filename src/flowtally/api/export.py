@@ -18,7 +18,7 @@ from flowtally.core.errors import (
     NotAcceptable,
     NotYet,
     Overloaded,
-    RolledUp,
+    RowsCompacted,
     TooManyExports,
     UnknownAccount,
 )
@@ -81,13 +81,13 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams=True,
     query=ExportQuery,
     answer=bytes,
-    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RolledUp, TooManyExports, Overloaded),
+    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RowsCompacted, TooManyExports, Overloaded),
     also=(PARQUET, CSV),
 )
 def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     """Events and corrections one by one in order of time, users by their names, as they are in the store at one moment:
     rows up to the block the header `Flowtally-Block` names (the moment's token is in `Flowtally-As-Of`);
-    `Flowtally-Rows` says how many (a row that was rolled up counts as the `entries` it stands for). Their sums are the
+    `Flowtally-Rows` says how many (a row that was compacted counts as the `entries` it stands for). Their sums are the
     account's usage of the range, exactly.
 
     A transfer that breaks off is not complete: a Parquet file lacks its footer then. A credential may have so many

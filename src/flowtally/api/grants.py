@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from flowtally.answers.account_balance import show_grant
 from flowtally.core.edges import parse_if_any, parse_instant
-from flowtally.core.errors import BadRange, Conflict, NotFound, RolledUp, UnknownAccount, Unprocessable
+from flowtally.core.errors import BadRange, Conflict, NotFound, RowsCompacted, UnknownAccount, Unprocessable
 from flowtally.funding.user_funds import require_countable
 from flowtally.ledger.pages import Page
 from flowtally.ledger.traffic import grants
@@ -45,7 +45,7 @@ class GrantsQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     body=GrantRequest,
     answer=GrantAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, Conflict, BadRange, Unprocessable, RolledUp),
+    errors=(UnknownAccount, NotFound, Conflict, BadRange, Unprocessable, RowsCompacted),
     body_example={
         "amount": 100_000_000_000,
         "pool": "traffic",

@@ -16,7 +16,7 @@ from flowtally.core.errors import (
     NotFound,
     NotYet,
     PeriodOverlap,
-    RolledUp,
+    RowsCompacted,
     UnknownAccount,
 )
 from flowtally.funding.user_funds import require_countable
@@ -104,7 +104,7 @@ def plan(call: Call, account: str, body: PeriodRequest) -> Closing:
     body=PeriodRequest,
     answer=PeriodAnswer,
     status=201,
-    errors=(UnknownAccount, BadRange, Conflict, PeriodOverlap, RolledUp),
+    errors=(UnknownAccount, BadRange, Conflict, PeriodOverlap, RowsCompacted),
     prepare=plan,
     body_example={"from": "2026-03-01", "to": "2026-04-01"},
     example=EXAMPLE,
@@ -146,7 +146,7 @@ def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswe
     summary="Adjustments of the open period",
     query=AsOfQuery,
     answer=OpenPeriodAnswer,
-    errors=(NotYet, UnknownAccount, AsOfGone, RolledUp),
+    errors=(NotYet, UnknownAccount, AsOfGone, RowsCompacted),
     example=OpenPeriodAnswer(
         "acme",
         4711,
@@ -169,7 +169,7 @@ def read_open_period(call: Call, account: str, query: AsOfQuery) -> OpenPeriodAn
     summary="Read a closed period",
     query=PeriodQuery,
     answer=PeriodDetailAnswer,
-    errors=(NotFound, NotYet, AsOfGone, RolledUp),
+    errors=(NotFound, NotYet, AsOfGone, RowsCompacted),
     example=DETAIL,
 )
 def read_period(call: Call, account: str, period: str, query: PeriodQuery) -> PeriodDetailAnswer:

@@ -1,9 +1,9 @@
-"""How long rows are kept as they came in, and rolling old ones up now."""
+"""How long rows are kept as they came in, and compacting old ones now."""
 
 from __future__ import annotations
 
 from flowtally.care.job import Status
-from flowtally.care.retention import Rolled, Run
+from flowtally.care.retention import CompactedMonth, Run
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict
 from flowtally.ledger.trail import note
@@ -29,7 +29,7 @@ DONE = RetentionAnswer(
     "POST",
     "/v1/retention",
     may="retention:write",
-    summary="Roll old rows up now",
+    summary="Compact old rows now",
     status=202,
     body=RetentionRequest,
     answer=RetentionAnswer,
@@ -53,12 +53,12 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
     "GET",
     "/v1/retention",
     may="retention:read",
-    summary="From when on single rows are kept, and the last roll-up",
+    summary="From when on single rows are kept, and the last compaction",
     answer=RetentionAnswer,
     example=DONE,
 )
 def read_retention(call: Call) -> RetentionAnswer:
-    """`rows_kept_since`: rows received from then on are as they came in; null where nothing was rolled up. The last run
+    """`rows_kept_since`: rows received from then on are as they came in; null where nothing was compacted. The last run
     is forgotten when the server stops, what it did is not."""
     return _told(call, call.house.care.retention())
 
@@ -82,5 +82,5 @@ def _told(call: Call, status: Status[Run]) -> RetentionAnswer:
     )
 
 
-def _month(one: Rolled) -> RolledMonth:
+def _month(one: CompactedMonth) -> RolledMonth:
     return RolledMonth(f"{one.month // 100:04}-{one.month % 100:02}", one.entries, one.bytes, one.bytes_after)

@@ -106,7 +106,7 @@ async def find_overlaps(call: Call, request: AnyRequest, body: OverlapsRequest) 
     compared. One that was voided does not count as there: it may be sent anew.
 
     Named are sources of the caller's own sender; whoever has the right `sources:read` is told all. Of other senders'
-    sources there is only a number, `other_senders`, and only of events that the caller may look up. What is rolled up
+    sources there is only a number, `other_senders`, and only of events that the caller may look up. What is compacted
     is not found: before `unknown_before` not every event is known."""
     return await call.answered(lambda: call.house.ingest.overlaps(body, call.credential))
 

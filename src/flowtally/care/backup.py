@@ -90,7 +90,7 @@ class Taken(NamedTuple):
     keys: Snapshot
     frozen: Frozen
     ledger: LedgerMoment
-    surplus: int  # entries that have no row of their own: rolled up
+    surplus: int  # entries that have no row of their own: compacted
     paused_ms: float
 
 

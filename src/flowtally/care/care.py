@@ -162,27 +162,27 @@ class Care:
         return self._erasing.start(work, again=True)
 
     def retention(self) -> Status[Run]:
-        """How the last rolling up is doing, or ended."""
+        """How the last compacting is doing, or ended."""
         return self._retention.status
 
     def start_retention(self, *, dry: bool = False) -> Status[Run]:
-        """Begin to roll up what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
+        """Begin to compact what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
         days = self._settings.retain_rows_days
         if days is None:
             raise Conflict("retain_rows_days is not set: rows are kept for ever")
         compaction = self._usage.compaction
         if compaction is None:
-            raise Conflict("Usage is in memory: there is nothing to roll up")
+            raise Conflict("Usage is in memory: there is nothing to compact")
         retention = Retention(days, compaction, self._usage, self._ledger, self._between_blocks, self._clock)
         return self._retention.start(lambda say: retention.run(say, dry=dry))
 
     def kept(self) -> Kept | None:
-        """Since when rows are as they came in; None where nothing is rolled up."""
+        """Since when rows are as they came in; None where nothing is compacted."""
         compaction = self._usage.compaction
         return None if compaction is None else compaction.kept()
 
     def begin_daily(self) -> None:
-        """Roll up by itself, where an age is set and rows are kept."""
+        """Compact by itself, where an age is set and rows are kept."""
         if self._settings.retain_rows_days is not None and self._usage.compaction is not None:
             self._daily = Daily("retention", self.start_retention)
 

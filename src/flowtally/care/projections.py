@@ -1,4 +1,4 @@
-"""The roll-ups of each part against its rows. Merges replace parts while they are looked at: what a part became is
+"""The projections of each part against its rows. Merges replace parts while they are looked at: what a part became is
 looked at in the next round."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flowtally.usage.checks.rows import Part, RowsAudit
 ROUNDS: Final = 10
 
 
-class RollUps:
+class Projections:
     """One look at all parts with rows of blocks up to `block`, but those `without`, whose rows cannot be read. `notes`
     get what could not be compared."""
 
@@ -40,7 +40,9 @@ class RollUps:
                 if self._rows.is_active(part.name):
                     looked_at += self._look_at(part, seen)
                 self._say("roll-ups", looked_at, total)
-        self._notes.append("Merges kept replacing parts: the roll-ups of the newest were not compared; verify again.")
+        self._notes.append(
+            "Merges kept replacing parts: the projections of the newest were not compared; verify again."
+        )
         return looked_at
 
     def _look_at(self, part: Part, seen: set[str]) -> int:
@@ -59,15 +61,17 @@ class RollUps:
         unreadable, differing = self._rows.differing_accounts(part)
         where = f"part {part.name}"
         if unreadable:
-            self._find("roll_up", where, f"its roll-up {', '.join(unreadable)} is missing or cannot be read")
+            self._find("roll_up", where, f"its projection {', '.join(unreadable)} is missing or cannot be read")
         elif not differing:
-            self._find("roll_up", where, "groups of its roll-up differ from its rows; the sums of the accounts agree")
+            self._find(
+                "roll_up", where, "groups of its projection differ from its rows; the sums of the accounts agree"
+            )
         for one in differing:
             names = ("bytes up", "bytes down", "requests")
             figures = ", ".join(
-                f"{name} {rolled} instead of {by_rows}"
-                for name, rolled, by_rows in zip(names, one.roll_up, one.rows, strict=True)
-                if rolled != by_rows
+                f"{name} {projected} instead of {by_rows}"
+                for name, projected, by_rows in zip(names, one.projection, one.rows, strict=True)
+                if projected != by_rows
             )
             account = f"{where}, account {one.account!r}, series {one.series!r}"
-            self._find("roll_up", account, f"the roll-up {one.name} says {figures}")
+            self._find("roll_up", account, f"the projection {one.name} says {figures}")

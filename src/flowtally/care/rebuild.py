@@ -1,4 +1,4 @@
-"""New keys and new roll-ups from the rows: for when they are lost or wrong, with no server running.
+"""New keys and new projections from the rows: for when they are lost or wrong, with no server running.
 
 Owns the order. The new keys are made beside the old ones and take their place when they are complete and the row counts
 agree, so a rebuild that is stopped has changed nothing. They are of a new generation, which the next start gives to
@@ -85,19 +85,19 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
         )  # fmt: skip
 
 
-class RolledUp(msgspec.Struct, frozen=True):
+class RebuiltProjections(msgspec.Struct, frozen=True):
     """How many parts were compared, and which months (YYYYMM) were rebuilt."""
 
     parts: int
     rebuilt: list[str]
 
 
-def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
-    """Compare the roll-up of every part with its rows and rebuild the months in which one differs. BrokenRollup where
-    that did not help; else as `rebuild_keys`."""
+def rebuild_projections(usage: UsageStore, path: Path, say: Progress) -> RebuiltProjections:
+    """Compare the projection of every part with its rows and rebuild the months in which one differs. BrokenRollup
+    where that did not help; else as `rebuild_keys`."""
     rows = usage.audit
     if rows is None:
-        raise Conflict("This usage store keeps no roll-ups")
+        raise Conflict("This usage store keeps no projections")
     with Lease(of_keys(path), "keys_url"), refusing():
         spoilt = _refuse_damage(rows, say)
         parts, broken = _compare(rows, say)
@@ -107,17 +107,17 @@ def rebuild_roll_ups(usage: UsageStore, path: Path, say: Progress) -> RolledUp:
             rows.rebuild(month)
         os.sync()
         if months and (still := sorted({*_compare(rows, say)[1], *_refuse_damage(rows, say)})):
-            raise BrokenRollup(f"The roll-up of part {', '.join(still)} differs from its rows and cannot be rebuilt")
-        return RolledUp(parts, months)
+            raise BrokenRollup(f"The projection of part {', '.join(still)} differs from its rows and cannot be rebuilt")
+        return RebuiltProjections(parts, months)
 
 
 def _refuse_damage(rows: RowsAudit, say: Progress) -> list[str]:
-    """DetachedParts and BrokenParts where rows are not there or not what was written; the parts of which only a roll-up
-    is."""
+    """DetachedParts and BrokenParts where rows are not there or not what was written; the parts of which only a
+    projection is."""
     if damage := rows.damage():
         raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
     broken = rows.broken(say)[1]
-    if unreadable := [str(one) for one in broken if not one.in_roll_up]:
+    if unreadable := [str(one) for one in broken if not one.in_projection]:
         raise BrokenParts(f"Usage rows are not what was written: {'; '.join(unreadable)}")
     return [one.part for one in broken]
 

@@ -263,10 +263,10 @@ def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: E
 
 
 def _refuse_broken_parts(source: Path, usage: UsageStore, say: Progress) -> None:
-    """Before rows are read from them: where they go, their files are new ones. Roll-ups are made anew there."""
+    """Before rows are read from them: where they go, their files are new ones. Projections are made anew there."""
     rows = usage.audit
     assert rows is not None
-    if broken := [str(one) for one in rows.broken(say)[1] if not one.in_roll_up]:
+    if broken := [str(one) for one in rows.broken(say)[1] if not one.in_projection]:
         raise BackupBroken(f"{source} was made of damaged files: {'; '.join(broken[:10])}")
 
 

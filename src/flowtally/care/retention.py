@@ -1,8 +1,8 @@
-"""How long rows stay as they came in: old months are rolled up by quarter hours, with usage kept.
+"""How long rows stay as they came in: old months are compacted by quarter hours, with usage kept.
 
 Owns which months are due and the order of a run; `usage.compaction` has what a month becomes, the ledger what it must
 be cut by. A month is due when all of it was received more than `retain_rows_days` ago, a later one has rows and those
-before it are rolled up: so nothing is ever written into it again. And when none of it is dated after now: promises of
+before it are compacted: so nothing is ever written into it again. And when none of it is dated after now: promises of
 the time to come, at whatever instant, are still to be made.
 """
 
@@ -34,7 +34,7 @@ TRIES: Final = 3  # to find the ledger's promises about a month as they were whe
 log = structlog.get_logger(__name__)
 
 
-class Rolled(msgspec.Struct, frozen=True):
+class CompactedMonth(msgspec.Struct, frozen=True):
     """A month of receipt (YYYYMM): entries with rows of their own, bytes on the disk before and (once done) after."""
 
     month: int
@@ -44,10 +44,10 @@ class Rolled(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What was rolled up; or, `dry`, what would be."""
+    """What was compacted; or, `dry`, what would be."""
 
     dry: bool
-    months: list[Rolled]
+    months: list[CompactedMonth]
 
 
 class Retention:
@@ -70,15 +70,15 @@ class Retention:
         self._clock = clock
 
     def run(self, say: Progress, *, dry: bool = False) -> Run:
-        """Roll up what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
+        """Compact what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
         if not dry:  # a run that failed may have left a month decided on
             self._between_blocks(lambda keys: self._compaction.go_on())
             self._compaction.refresh()
         due = self.due()
         if dry:
-            return Run(True, [Rolled(one.month, one.rows, one.bytes) for one in due])
+            return Run(True, [CompactedMonth(one.month, one.rows, one.bytes) for one in due])
         try:
-            return Run(False, [self._roll_up(one, say) for one in due])
+            return Run(False, [self._compact(one, say) for one in due])
         finally:
             with suppress(StorageFull):  # the next run begins with it
                 self._compaction.abandon()
@@ -91,7 +91,7 @@ class Retention:
         over = takewhile(lambda one: month_end(one.month) <= before and one.month < newest, found)
         return list(takewhile(lambda one: one.until <= now, over))
 
-    def _roll_up(self, month: Month, say: Progress) -> Rolled:
+    def _compact(self, month: Month, say: Progress) -> CompactedMonth:
 
         for _ in range(TRIES):
             with self._ledger.read() as tx:
@@ -100,9 +100,9 @@ class Retention:
             say("put in place")
             if self._between_blocks(lambda keys: self._put_in_place(month, count)):  # noqa: B023 - called at once
                 after = self._compaction.clear(month)
-                log.info("rolled_up", month=month.month, entries=month.rows, bytes=month.bytes, bytes_after=after)
-                return Rolled(month.month, month.rows, month.bytes, after)
-        raise Conflict(f"Promises about {month.month} kept changing while it was rolled up; nothing was changed")
+                log.info("month_compacted", month=month.month, entries=month.rows, bytes=month.bytes, bytes_after=after)
+                return CompactedMonth(month.month, month.rows, month.bytes, after)
+        raise Conflict(f"Promises about {month.month} kept changing while it was compacted; nothing was changed")
 
     def _put_in_place(self, month: Month, count: int) -> bool:
         """Whether the month was cut by all there is to cut it by. The ledger's one writer waits meanwhile: whoever

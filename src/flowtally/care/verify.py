@@ -4,7 +4,7 @@ Owns what is compared with what. The moment is taken between two blocks, for mil
 keys and marks of the blocks up to then, which never change. Memory is bounded: what is long is folded (`fingerprint`)
 or looked at in portions, and only what differs is looked at one by one.
 
-    roll-up of each part   =  its rows
+    projection of each part   =  its rows
     keys                   =  named rows: one each, same digest, same block
     numbers up to a mark   =  one row, one refused or one held entry each
     counters               =  what the last row of each says
@@ -29,7 +29,7 @@ from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
 from flowtally.care.numbers import Numbers
-from flowtally.care.projections import RollUps
+from flowtally.care.projections import Projections
 from flowtally.care.statements import Statements
 from flowtally.core import sqlite_faults
 from flowtally.core.errors import StoreDamaged
@@ -98,7 +98,7 @@ class Verifier:
         for name, check in (
             ("parts", self._check_parts),
             ("rows", self._check_rows),
-            ("roll-ups", self._check_roll_ups),
+            ("roll-ups", self._check_projections),
             ("keys", EventKeys(*both).check),
             ("numbers", Numbers(*both).check),
             ("counters", Counters(*both).check),
@@ -131,11 +131,11 @@ class Verifier:
         read, broken = self._rows.broken(self._say)
         for one in broken:
             self._find("broken_part", f"part {one.part}", f"{one.file}: {one.said}" if one.file else one.said)
-        self._broken = [one.part for one in broken if not one.in_roll_up]
+        self._broken = [one.part for one in broken if not one.in_projection]
         return read
 
-    def _check_roll_ups(self) -> int:
-        found = RollUps(self._rows, self._block, self._find, self._say, self._notes, self._broken)
+    def _check_projections(self) -> int:
+        found = Projections(self._rows, self._block, self._find, self._say, self._notes, self._broken)
         return found.check()
 
     # Rows against the committer's place
@@ -155,8 +155,8 @@ class Verifier:
             self._find("rows_total", "usage rows", detail)
         if facts.keys != facts.rows:
             self._find("keys_total", "usage rows", f"{facts.rows} entries are there and {facts.keys} keys of them")
-        if facts.rolled_up:
-            self._notes.append(f"{facts.rolled_up} of {facts.rows} entries are rolled up by quarter hours.")
+        if facts.compacted:
+            self._notes.append(f"{facts.compacted} of {facts.rows} entries are compacted by quarter hours.")
         if facts.last_block != self._block:
             self._find("last_block", f"block {self._block}", f"has no rows; they end at block {facts.last_block}")
         if facts.last_received_at > place.received_at:

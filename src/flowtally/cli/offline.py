@@ -56,7 +56,7 @@ Stop the server first. The old keys database stays beside the new one; owners of
 numbers and events that were held are taken from it where it can still be read. Without it they are lost: what
 was held is refused from then on.
 """
-ROLL_UPS: Final = """\
+PROJECTIONS: Final = """\
 \b
 Example:
   flowtally rebuild-roll-ups --data ./data
@@ -201,7 +201,7 @@ def rebuild_keys(
     )
 
 
-def rebuild_roll_ups(
+def rebuild_projections(
     data: Data,
     usage_url: UsageUrl = None,
     keys_url: KeysUrl = None,
@@ -209,7 +209,7 @@ def rebuild_roll_ups(
 ) -> None:
     """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""
     config = _existing(data, usage_url, keys_url)
-    from flowtally.care.rebuild import rebuild_roll_ups as rebuild  # noqa: PLC0415
+    from flowtally.care.rebuild import rebuild_projections as rebuild  # noqa: PLC0415
     from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
     with _usage_of(config) as usage, Steps() as steps:

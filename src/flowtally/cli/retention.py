@@ -1,4 +1,4 @@
-"""`flowtally retention`: since when rows are kept, and rolling old ones up now."""
+"""`flowtally retention`: since when rows are kept, and compacting old ones now."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ a backup first.
 
 
 def retention(
-    run: Annotated[bool, typer.Option("--run", help="Roll up now all rows that are old enough.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Compact now all rows that are old enough.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be rolled up, and change nothing.")
+        bool, typer.Option("--dry-run", help="List what would be compacted, and change nothing.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Show from when on single rows are kept; or replace older ones by sums of quarter hours (roll them up)."""
+    """Show from when on single rows are kept; or replace older ones by sums of quarter hours (compact them)."""
     if run and dry_run:
         raise typer.BadParameter("either --run or --dry-run")
     with ask.client() as client:
@@ -57,16 +57,16 @@ def _show(answer: RetentionAnswer) -> None:
         }
     )
     if answer.state == "failed":
-        say(f"Rolling up failed: {answer.detail}", style="red")
+        say(f"Compacting failed: {answer.detail}", style="red")
     elif answer.state == "running":
-        say(f"Rolling up: {answer.step}, {answer.done} of {answer.total}")
+        say(f"Compacting: {answer.step}, {answer.done} of {answer.total}")
     elif answer.months:
         rows = [
             (one.month, human_count(one.entries), human_bytes(one.bytes), human_bytes(one.bytes_after or 0))
             for one in answer.months
         ]
         if answer.dry_run:
-            say("Would be rolled up:", style="bold")
+            say("Would be compacted:", style="bold")
             table(("month", "entries", "size"), [row[:3] for row in rows], right=frozenset({1, 2}))
         else:
             table(("month", "entries", "before", "after"), rows, right=frozenset({1, 2, 3}))

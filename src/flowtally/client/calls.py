@@ -267,7 +267,7 @@ def export(
 ) -> Call[bytes]:
     """Every row of the account as a file, or (`held`) the events that are held. It may be large:
     `client.stream(calls.export(...))` reads it piece by piece; the headers `flowtally-rows` and `flowtally-block` say
-    how many rows it has (a rolled-up one counts as its `entries`), up to which block; `flowtally-as-of` is the token to
+    how many rows it has (a compacted one counts as its `entries`), up to which block; `flowtally-as-of` is the token to
     get the same again."""
     query = _usage_query(UsageQuestion(start=start, end=end, from_=from_, to=to, as_of=as_of))
     query |= {name: value for name, value in (("format", format), ("held", "true" if held else "")) if value}
@@ -654,12 +654,12 @@ def verify() -> Call[p.VerifyAnswer]:
 
 
 def start_retention(*, dry_run: bool = False) -> Call[p.RetentionAnswer]:
-    """Roll old rows up, or tell what would be; or join the run that is under way."""
+    """Compact old rows, or tell what would be; or join the run that is under way."""
     return write("POST", "/v1/retention", p.RetentionAnswer, p.RetentionRequest(dry_run))
 
 
 def retention() -> Call[p.RetentionAnswer]:
-    """Since when rows are kept as they came in, and how the last rolling up is doing."""
+    """Since when rows are kept as they came in, and how the last compacting is doing."""
     return read("/v1/retention", p.RetentionAnswer)
 
 

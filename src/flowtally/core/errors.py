@@ -530,7 +530,7 @@ class SourceKindMismatch(Conflict):
     title = "A source keeps the kind of its first use"
 
 
-class RolledUp(FlowtallyError):
+class RowsCompacted(FlowtallyError):
     """The answer would need single rows that are now kept as sums by quarter hours only. None is given rather than one
     that is nearly right. `kept_since`, where it is there, says since when single rows are kept.
 

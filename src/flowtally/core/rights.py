@@ -121,8 +121,8 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "verify:write": "start a check of everything",
         "backups:read": "list the backups",
         "backups:write": "start a backup, and let it remove old ones",
-        "retention:read": "read what is rolled up",
-        "retention:write": "roll old rows up",
+        "retention:read": "read what is compacted",
+        "retention:write": "compact old rows",
     }
 )
 

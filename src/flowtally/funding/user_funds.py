@@ -83,8 +83,8 @@ def erase_user(tx: Tx, usage: FundingUsage, account_id: str, user: str, *, now: 
 
 
 def require_countable(usage: Sums, account_id: str, *instants: int) -> None:
-    """RolledUp where use up to one of these instants cannot be told any more: nothing that needs to know it for ever
-    may be promised then. Call in the write transaction of the promise: old rows are rolled up in one, too."""
+    """RowsCompacted where use up to one of these instants cannot be told any more: nothing that needs to know it for
+    ever may be promised then. Call in the write transaction of the promise: old rows are compacted in one, too."""
     for instant in instants:
         if start := instant % BUCKET_MS:
             usage.sums([instant - start, instant], Where(account=account_id))

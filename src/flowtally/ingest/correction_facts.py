@@ -55,7 +55,7 @@ class CorrectionFacts:
         return self._events(_only_keys(self._event_keys(_named(corrections), self._keys.known)), {})
 
     def gather(self, asked: Correcting, sources: Mapping[str, Source]) -> Facts:
-        """`sources` are those of the corrections' own keys. Nothing is rolled up while this is asked and planned."""
+        """`sources` are those of the corrections' own keys. Nothing is compacted while this is asked and planned."""
         keys = self._event_keys(_named(asked.corrections), self._keys.claimed, asked.writer)
         events = self._events(_only_keys(keys), asked.found)
         free = self._free(asked)
@@ -65,7 +65,7 @@ class CorrectionFacts:
             keys=keys,
             events=events,
             entries=self._usage.corrections_of(list(events.values())) if events else {},
-            compacted_to=self._usage.rolled_up_to(),
+            compacted_to=self._usage.compacted_to(),
             # A correction bears its event's labels, and the events were looked up before: those of a user that was
             # erased since must not come back, nor a reason that may tell who it was.
             erased=self._directory.erased((one.account, one.user) for one in events.values()) if events else set(),

@@ -20,7 +20,7 @@ from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import NotAsExpected
 from flowtally.core.events import NOBODY
 from flowtally.ingest.admission import Reason, Writer, closed_account, in_future
-from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, receipt, remark, rolled_up, told, unknown
+from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, compacted, receipt, remark, told, unknown
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow
 from flowtally.keys.key_bytes import key_of
@@ -242,15 +242,15 @@ class _Planning:
         if isinstance(key, Reason):
             return key
         stored, mine = facts.events.get(key), facts.writer.account
-        # Looked up before, an event may be rolled up since, and its corrections with it: none would be found, and what
+        # Looked up before, an event may be compacted since, and its corrections with it: none would be found, and what
         # they took would be taken again.
         if stored is None or stored.block <= facts.compacted_to:
-            return rolled_up(event) if mine is None and self._is_rolled_up(key) else unknown(event)
+            return compacted(event) if mine is None and self._is_compacted(key) else unknown(event)
         if mine not in (None, stored.account):
             return unknown(event)
         return _Standing.of(stored, facts.entries[stored.reference], (stored.account, stored.user) in facts.erased)
 
-    def _is_rolled_up(self, key: EventKey) -> bool:
+    def _is_compacted(self, key: EventKey) -> bool:
         """Its key is claimed and its row is not there. Of named ones it may be no event's but a correction's."""
         return bool(key.sequence) or key.block <= self._facts.compacted_to
 

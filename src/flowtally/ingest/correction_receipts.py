@@ -34,8 +34,8 @@ def is_held(event: EventRef, code: str) -> Reason:
     return Reason(REFUSED, f"event {event.id} is held ({code}) and counts for nothing yet")
 
 
-def rolled_up(event: EventRef) -> Reason:
-    told = f"event {event.id!r} of source {event.source!r} is rolled up with others; a free adjustment can be made"
+def compacted(event: EventRef) -> Reason:
+    told = f"event {event.id!r} of source {event.source!r} is compacted with others; a free adjustment can be made"
     return Reason("rolled_up", told)
 
 

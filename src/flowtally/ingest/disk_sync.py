@@ -1,7 +1,7 @@
 """Now and then make sure that everything is on the disk, without keeping the writer waiting.
 
-The engine syncs rows but not the roll-ups' files. After a sync of the whole machine everything up to the block that was
-committed when it began is safe, so an unclean stop later has less to compare.
+The engine syncs rows but not the projections' files. After a sync of the whole machine everything up to the block that
+was committed when it began is safe, so an unclean stop later has less to compare.
 """
 
 from __future__ import annotations

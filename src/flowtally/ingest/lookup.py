@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from flowtally.core.corrections import Quantities, referred
 from flowtally.core.edges import format_instant
-from flowtally.core.errors import NotFound, RolledUp, UnknownAccount
+from flowtally.core.errors import NotFound, RowsCompacted, UnknownAccount
 from flowtally.core.events import MAX_SEQUENCE, number_in
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
@@ -110,11 +110,11 @@ class Lookup:
             if row is not None and knows(source, row.event.account, credential):
                 return self._entry_answer(row)
             missing = stored is None and row is None and refused is None and held is None
-            if missing and sees(source, credential) and self._is_rolled_up(source, id):
-                raise _rolled_up(name, id)
+            if missing and sees(source, credential) and self._is_compacted(source, id):
+                raise _compacted(name, id)
             if missing and sees(source, credential) and self._is_id_forgotten(source, id):
-                raise RolledUp(
-                    f"Old events of source {name!r} are rolled up, and ids of numbered events are kept with their rows"
+                raise RowsCompacted(
+                    f"Old events of source {name!r} are compacted, and ids of numbered events are kept with their rows"
                     f" only: no row has the id {id!r}. Ask by the event's number.",
                     source=name,
                     id=id,
@@ -175,18 +175,18 @@ class Lookup:
             return self._usage.find(source.name, id=id, sequence=None, block=None)
         return self._usage.find(source.name, id=None, sequence=number, block=None)
 
-    def _is_rolled_up(self, source: Source, id: str) -> bool:
-        """Whether it has no row any more: its key is claimed, in a block that is rolled up."""
+    def _is_compacted(self, source: Source, id: str) -> bool:
+        """Whether it has no row any more: its key is claimed, in a block that is compacted."""
         if source.kind != "numbered":
             key = key_of(id)
             claimed = self._keys.known(source.no, [key]).get(key)
-            return claimed is not None and claimed[1] <= self._usage.rolled_up_to()
+            return claimed is not None and claimed[1] <= self._usage.compacted_to()
         number = number_in(id)
         return number is not None and 0 < number <= source.mark
 
     def _is_id_forgotten(self, source: Source, id: str) -> bool:
         """Whether an event of this id may have been: numbered ones are known for ever by their numbers alone."""
-        return source.kind == "numbered" and number_in(id) is None and self._usage.rolled_up_to() > 0
+        return source.kind == "numbered" and number_in(id) is None and self._usage.compacted_to() > 0
 
     def _entry(self, source: Source, id: str) -> Row | None:
         """A correction or adjustment is named, never numbered."""
@@ -240,8 +240,8 @@ class Lookup:
         total = Quantities(stored.bytes_up, stored.bytes_down, stored.requests)
         shown: list[EventCorrection] = []
         entries = self._usage.corrections_of([stored])[stored.reference]
-        if stored.block <= self._usage.rolled_up_to():  # since it was read: its corrections may not have been found
-            raise _rolled_up(stored.source, stored.id or str(stored.sequence))
+        if stored.block <= self._usage.compacted_to():  # since it was read: its corrections may not have been found
+            raise _compacted(stored.source, stored.id or str(stored.sequence))
         for entry in entries:
             added = Quantities(entry.bytes_up, entry.bytes_down, entry.requests)
             total = total.plus(added)
@@ -331,9 +331,9 @@ def detail_of(source: Source) -> SourceDetail:
     return SourceDetail(source.name, source.kind, source.owner, sequence, source.position)
 
 
-def _rolled_up(source: str, id: str) -> RolledUp:
-    return RolledUp(
-        f"Event {id!r} of source {source!r} counts, but it is rolled up with others: it cannot be shown alone or"
+def _compacted(source: str, id: str) -> RowsCompacted:
+    return RowsCompacted(
+        f"Event {id!r} of source {source!r} counts, but it is compacted with others: it cannot be shown alone or"
         " corrected. A free adjustment can be made.",
         source=source,
         id=id,

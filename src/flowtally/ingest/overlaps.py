@@ -56,7 +56,7 @@ class Overlaps:
         found = self._stored(asked, prepared, looked_for)
         for row, sources in self._held(asked, looked_for).items():
             found[row] |= sources
-        until = self._usage.rolled_up_until()
+        until = self._usage.compacted_until()
         told = [self._told(row, asked.events[row].account, found[row], credential) for row in sorted(found)]
         overlaps = [one for one in told if one.sources or one.other_senders]
         return OverlapsAnswer(overlaps, format_instant(until) if until else None)

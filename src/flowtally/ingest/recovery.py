@@ -55,8 +55,8 @@ def check(
     usage: RecoveryUsage, place: Committed | None, path: Path, *, rebuild: bool = False, look: bool = True
 ) -> list[str]:
     """Whether rows and keys (`place`: theirs, at `path`) can be brought together. Changes nothing. Raises
-    errors.Damage, naming what is missing or broken. Answers the parts of which only a roll-up is broken, where it was
-    to `look` at what is written in files."""
+    errors.Damage, naming what is missing or broken. Answers the parts of which only a projection is broken, where it
+    was to `look` at what is written in files."""
     with refusing():
         spoilt = _refuse_damage(usage, place) if look else []
         if place is not None:
@@ -86,7 +86,7 @@ def _refuse_damage(usage: RecoveryUsage, place: Committed | None) -> list[str]:
     if damage := usage.damage():
         raise DetachedParts(f"Usage rows are put aside and would not be counted: {'; '.join(damage)}")
     broken = usage.broken(0 if place is None else place.block if place.clean else place.clean_block)
-    if rows := [str(one) for one in broken if not one.in_roll_up]:
+    if rows := [str(one) for one in broken if not one.in_projection]:
         raise BrokenParts(f"Usage rows are not what was written: {'; '.join(rows)}")
     return sorted({one.part for one in broken})
 
@@ -117,7 +117,7 @@ def recover(
         now = keys.committed()
         _check_rows(usage, now.rows_total, usage.totals().rows)
         if spoilt or not before.clean:
-            for line in usage.repair_rollups(now.block if before.clean else before.clean_block, spoilt):
+            for line in usage.repair_projections(now.block if before.clean else before.clean_block, spoilt):
                 say(line)
 
 

@@ -202,7 +202,7 @@ class Keys:
             self._db.execute("UPDATE committer SET holder = holder")
 
     def mark_clean(self, block: int, *, stopped: bool = False, promise: int = 0) -> None:
-        """Everything up to `block` is on the disk, roll-ups too. `promise`: the ledger's highest number by then."""
+        """Everything up to `block` is on the disk, projections too. `promise`: the ledger's highest number by then."""
         with self.begin(durable=True):
             changes = "clean_block = max(clean_block, ?), clean = ?, promise = max(promise, ?)"
             self._db.execute(f"UPDATE committer SET {changes}", (block, stopped, promise))

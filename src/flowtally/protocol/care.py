@@ -67,16 +67,16 @@ class VerifyAnswer(msgspec.Struct, frozen=True):
 
 
 class RetentionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to roll up.
+    """What to compact.
 
-    dry_run: Only tell what would be rolled up.
+    dry_run: Only tell what would be compacted.
     """
 
     dry_run: bool = False
 
 
 class RolledMonth(msgspec.Struct, frozen=True):
-    """A month of receipt (UTC) that was rolled up.
+    """A month of receipt (UTC) that was compacted.
 
     month: The month, as 2026-03.
     entries: How many entries had rows of their own.
@@ -91,15 +91,15 @@ class RolledMonth(msgspec.Struct, frozen=True):
 
 
 class RetentionAnswer(msgspec.Struct, frozen=True):
-    """Since when rows are kept as they came in, and how the last rolling up is doing. Null: not set, never, or not
+    """Since when rows are kept as they came in, and how the last compacting is doing. Null: not set, never, or not
     known until it is done.
 
     retain_rows_days: For how many days rows are kept as they came in; null: for ever.
     rows_kept_since: Rows received since then are kept as they came in.
     rolled_up_to_block: Past moments and changes up to this block may be refused.
     total: How much there is to do in this step.
-    dry_run: Whether it only told what would be rolled up.
-    months: What was rolled up, month by month.
+    dry_run: Whether it only told what would be compacted.
+    months: What was compacted, month by month.
     detail: Why it failed; empty where it did not.
     """
 

@@ -152,7 +152,7 @@ class OverlapsAnswer(msgspec.Struct, frozen=True):
     """Those events that were found in other sources.
 
     overlaps: The events that were found.
-    unknown_before: Of usage before this instant some is rolled up: an event of that time that was not found may be
+    unknown_before: Of usage before this instant some is compacted: an event of that time that was not found may be
         stored all the same. Null: nothing is.
     """
 

@@ -90,7 +90,7 @@ class ClickHouseStore(Publishing):
         return [Sum(span_of[row[0]], tuple(row[1:-3]), *row[-3:]) for row in rows]
 
     def _sums(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
-        if self._nothing_after(where):  # then the roll-up has the same as the rows up to the block, unless one comes
+        if self._nothing_after(where):  # then the projection has the same as the rows up to the block, unless one comes
             rows = self._grouped(edges, msgspec.structs.replace(where, until_block=None), by, limit)
             if self._nothing_after(where):
                 return rows
@@ -151,7 +151,7 @@ class ClickHouseStore(Publishing):
             return found
         return self._first
 
-    def rolled_up_to(self) -> int:
+    def compacted_to(self) -> int:
         return self.guard.extents.block
 
     def try_writing(self) -> None:
@@ -208,7 +208,7 @@ class ClickHouseStore(Publishing):
         return [*audit.believed(), *(one for one in looked_at if one)]
 
     def twice(self) -> str:
-        # Rows that were rolled up carry the last block of many.
+        # Rows that were compacted carry the last block of many.
         text = (
             f"SELECT block, arraySort(groupUniqArray(_part)) AS parts FROM {TABLE} WHERE keys > 0"
             " GROUP BY block HAVING length(parts) > 1 ORDER BY block LIMIT 1"
@@ -217,7 +217,7 @@ class ClickHouseStore(Publishing):
             f"block {block} is in the parts {' and '.join(parts)}" for block, parts in self.engine.rows(text)
         )
 
-    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+    def repair_projections(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
         return projections.repair(self.engine, TABLE, since_block, spoilt)
 
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
@@ -275,7 +275,7 @@ class ClickHouseStore(Publishing):
         rows = self.engine.rows(query.text, query.parameters)
         return {Use(*said): list(sources) for *said, sources in rows}
 
-    def rolled_up_until(self) -> int:
+    def compacted_until(self) -> int:
         return self.guard.extents.until
 
     def published(self) -> Commit:

@@ -1,7 +1,7 @@
 """The SQL of changes and of explanations: rows by commit, rows by kind, the largest rows. Pure.
 
-These go to the rows, since the roll-up knows neither blocks nor kinds. What bounds them: the skip index on `block`, or
-the primary key where an account is named.
+These go to the rows, since the projection knows neither blocks nor kinds. What bounds them: the skip index on `block`,
+or the primary key where an account is named.
 """
 
 from __future__ import annotations

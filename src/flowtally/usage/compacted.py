@@ -1,8 +1,8 @@
-"""May a question be answered where old rows were rolled up? Only if the answer is the one the rows would have given.
+"""May a question be answered where old rows were compacted? Only if the answer is the one the rows would have given.
 
-Owns the questions that find a rolled-up row in the way, as SQL, and the refusal that names it. A rolled-up row stands
+Owns the questions that find a compacted row in the way, as SQL, and the refusal that names it. A compacted row stands
 for all use of one user and product in a quarter hour at most, so whatever is cut at quarter hours is answered as ever.
-Nothing is asked where nothing is rolled up, or where the question is of a later time than all that is.
+Nothing is asked where nothing is compacted, or where the question is of a later time than all that is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.core.edges import format_instant
-from flowtally.core.errors import RolledUp
+from flowtally.core.errors import RowsCompacted
 from flowtally.usage.engine import Engine
 from flowtally.usage.queries import BOUNDS, PROJECTED, Query, conditions_of
 from flowtally.usage.schema import TABLE
@@ -26,7 +26,7 @@ _NONE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Extents(msgspec.Struct, frozen=True):
-    """How far the rolled-up rows reach: all their instants are before `until`, their blocks up to `block`, received up
+    """How far the compacted rows reach: all their instants are before `until`, their blocks up to `block`, received up
     to `received_at`. `surplus`: how many more entries than rows there are in the store."""
 
     rows: int = 0
@@ -37,12 +37,12 @@ class Extents(msgspec.Struct, frozen=True):
 
     @property
     def kept_since(self) -> int:
-        """Rows received from this instant on are as they came in: the month after the last that was rolled up."""
+        """Rows received from this instant on are as they came in: the month after the last that was compacted."""
         return month_end(month_of(self.received_at))
 
 
 def read_extents(engine: Engine, *tables: str) -> Extents:
-    """Of everything in these tables, read once at the start and then moved by whoever rolls up."""
+    """Of everything in these tables, read once at the start and then moved by whoever compacts."""
     found = Extents()
     for table in tables:
         columns = "count(), toUnixTimestamp64Milli(max(ends_at)), max(block), toUnixTimestamp64Milli(max(received_at))"
@@ -54,7 +54,7 @@ def read_extents(engine: Engine, *tables: str) -> Extents:
 
 
 class Guard:
-    """Refuses what cannot be answered exactly. Call it after the question: what is rolled up between the two is in the
+    """Refuses what cannot be answered exactly. Call it after the question: what is compacted between the two is in the
     extents already, so an answer made of half of it is never given."""
 
     def __init__(self, engine: Engine) -> None:
@@ -62,11 +62,11 @@ class Guard:
         self.extents = read_extents(engine, TABLE)
 
     def expect(self, *staged: str) -> None:
-        """What is rolled up is refused from now on to whoever needs its rows: of the table, and of those staged."""
+        """What is compacted is refused from now on to whoever needs its rows: of the table, and of those staged."""
         self.extents = read_extents(self._engine, TABLE, *staged)
 
     def check(self, edges: Sequence[int], where: Where, by: Sequence[str] = ()) -> None:
-        """RolledUp where an edge, a bound on blocks or a dimension asks for more than is kept."""
+        """RowsCompacted where an edge, a bound on blocks or a dimension asks for more than is kept."""
         if edges[0] < self.extents.until:
             self._check_edges(edges, where)
             self._check_blocks(edges, where)
@@ -116,10 +116,10 @@ class Guard:
             if self._engine.rows(query.text, query.parameters):
                 raise self._refusal(told)
 
-    def _refusal(self, told: str, **extra: str) -> RolledUp:
+    def _refusal(self, told: str, **extra: str) -> RowsCompacted:
         since = format_instant(self.extents.kept_since)
-        return RolledUp(
-            f"Usage received before {since} is rolled up by quarter hours. {told}",
+        return RowsCompacted(
+            f"Usage received before {since} is compacted by quarter hours. {told}",
             kept_since=since,
             kept_since_block=self.extents.block,
             **extra,
@@ -138,7 +138,7 @@ def _counts_in_part(where: Where) -> str:
 
 
 def find(where: Where, start: int, end: int, condition: str, parameters: Mapping[str, object] = _NONE) -> Query:
-    """One rolled-up row that counts for the question and has what is asked: its first and its last instant."""
+    """One compacted row that counts for the question and has what is asked: its first and its last instant."""
     bound: dict[str, object] = {"first": start, "last": end, **parameters}
     conditions = [*conditions_of(where, bound), *BOUNDS, "keys = 0", condition]
     text = f"SELECT {TIME}, {LAST} FROM usage_events WHERE {' AND '.join(conditions)} LIMIT 1"

@@ -1,4 +1,4 @@
-"""Rolling old rows up: a month of them becomes few, and everything that was promised stays as it is.
+"""Compacting old rows: a month of them becomes few, and everything that was promised stays as it is.
 
 Owns the SQL and the order, which is all the safety there is:
 
@@ -141,7 +141,7 @@ def stage(engine: Engine, month: Month, cuts: Cuts, say: Tell) -> None:
     )
     for portion in range(portions):
         say("roll up", portion, portions)
-        engine.command(_roll_up(month, portion, portions))
+        engine.command(_compact(month, portion, portions))
     for portion in range(portions):
         say("keys", portion, portions)
         engine.command(_named_keys(month, portion, portions))
@@ -210,7 +210,7 @@ def _drop(engine: Engine, *tables: str) -> None:
 
 
 def _sync(engine: Engine) -> None:
-    # Neither roll-ups nor the directories of moved parts are synced by the engine.
+    # Neither projections nor the directories of moved parts are synced by the engine.
     if engine.embedded:
         os.sync()
 
@@ -259,7 +259,7 @@ def _insert(engine: Engine, table: str, columns: dict[str, Any]) -> None:
 _BUCKET: Final = f"intDiv({TIME}, {BUCKET_MS})"
 
 
-def _roll_up(month: Month, portion: int, portions: int) -> str:
+def _compact(month: Month, portion: int, portions: int) -> str:
     """Everything that may ever be asked apart is a key of the groups. `turn`: after how many closings it came; `late`:
     its block, where it is an adjustment of a closed period, which is listed by block."""
     big = " OR ".join(f"abs({name}) >= {ALONE}" for name in ("bytes_up", "bytes_down", "requests"))
@@ -322,13 +322,13 @@ def _compare(engine: Engine, month: Month, portion: int, portions: int) -> None:
         before, after = (engine.rows(text, **_ASK) for text in texts)
         if before != after:
             raise FoldBroken(
-                f"The rows of {month.month} rolled up differ from the rows ({question.__name__[1:]}: {before[0]} and"
+                f"The rows of {month.month} compacted differ from the rows ({question.__name__[1:]}: {before[0]} and"
                 f" {after[0]}); nothing was changed"
             )
 
 
 def _amounts(table: str, month: Month, portion: int, portions: int) -> str:
-    """Every group of the roll-up, and the kinds in it: how many entries, how much."""
+    """Every group of the projection, and the kinds in it: how many entries, how much."""
     sums = ", ".join(f"sum(toInt128({name}))" for name in ("bytes_up", "bytes_down", "requests"))
     groups = (
         f"SELECT (toString(series), toString(account), toString(user), toString(product), kind, {_BUCKET}) AS k,"

@@ -2,7 +2,7 @@
 
 A month at a time, in the order of blocks, in inserts of bounded size, in the engine's own form (Native), so that no
 value passes through another type. Rows of a block that bear keys are never split over two inserts (`twice` tells a
-copied part by that); rolled-up rows of one block may be many, and are. Nothing is resumed: what was begun is taken
+copied part by that); compacted rows of one block may be many, and are. Nothing is resumed: what was begun is taken
 away, and begun anew.
 
 Owns the copy and its comparison, row by row as a digest, and sums. Leaves to `care.restore` when both are asked, and to

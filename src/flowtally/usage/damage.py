@@ -29,15 +29,15 @@ PART: Final = re.compile(PART_NAME)
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """`file` is empty where the engine did not name one; of a roll-up it is `NAME.proj/FILE`, or `NAME.proj`."""
+    """`file` is empty where the engine did not name one; of a projection it is `NAME.proj/FILE`, or `NAME.proj`."""
 
     part: str
     file: str
     said: str
 
     @property
-    def in_roll_up(self) -> bool:
-        """Its rows are not touched: the roll-up can be made anew from them."""
+    def in_projection(self) -> bool:
+        """Its rows are not touched: the projection can be made anew from them."""
         return self.file.partition("/")[0].endswith(".proj")
 
     def __str__(self) -> str:

@@ -1,5 +1,5 @@
 """Are the tables what our migrations make? The engine keeps a text of each, without a checksum, and opens over whatever
-it says: another default, another number of an enum, other buckets of a roll-up, a setting that syncs nothing.
+it says: another default, another number of an enum, other buckets of a projection, a setting that syncs nothing.
 
 Owns the comparison: with `schema/made`, which has each table as the engine tells it; where that differs, with a table
 that this engine makes anew and drops again, for another version may tell the same otherwise. The order of columns is

@@ -29,7 +29,7 @@ ENTRY: Final = (
     f" {REASON}, place, block,"
     " toUnixTimestamp64Milli(received_at)"
 )
-# What the keys must know of a row: nothing of a rolled-up one, each number of a run of them.
+# What the keys must know of a row: nothing of a compacted one, each number of a run of them.
 CLAIM: Final = (
     "toString(key_source), id, toUInt64(sequence - arrayJoin(range(keys))), digest, mark, position,"
     " toUnixTimestamp64Milli(received_at), toString(product)"
@@ -118,7 +118,7 @@ def entry(source: str, id: str, block: int) -> Query:
 
 def sources_of(uses: Sequence[Use], without: str, *, standing: bool = False) -> Query:
     """A use, and the sources other than `without` that an event which says it is in; `standing`: that corrections did
-    not take to nothing. What is rolled up says nothing of single events.
+    not take to nothing. What is compacted says nothing of single events.
 
     Times lead to the rows, so they are read first: at 1 M rows that took half as long as the engine's own order."""
     names = Use.__struct_fields__

@@ -1,9 +1,9 @@
 """Emptying the texts of rows of users, or of whole accounts: labels, and why corrections were made (decision 0024).
 
-No quantity, dimension or key is touched, and no roll-up holds a text: the engine writes anew the two columns of the
-parts concerned and links the roll-ups as they are (seen in a trace). Under our merge settings it syncs what it writes
-before the part takes its place (seen too), so a power cut leaves each part as it was or as it shall be. A mutation is
-the engine's own promise: one that a dying process left is carried on by the next.
+No quantity, dimension or key is touched, and no projection holds a text: the engine writes anew the two columns of the
+parts concerned and links the projections as they are (seen in a trace). Under our merge settings it syncs what it
+writes before the part takes its place (seen too), so a power cut leaves each part as it was or as it shall be. A
+mutation is the engine's own promise: one that a dying process left is carried on by the next.
 
 Owns the statements and their order. Old parts stay on the disk for minutes, in case; here they must not.
 """

@@ -36,6 +36,7 @@ def write_identity(engine: Engine, identity: Identity) -> None:
 
 
 def accounts_of(engine: Engine, table: str) -> list[str]:
-    """Every account that rows name. From the rows: a roll-up may be torn when a start asks, and the column is small."""
+    """Every account that rows name. From the rows: a projection may be torn when a start asks, and the column is
+    small."""
     text = f"SELECT DISTINCT toString(account) AS a FROM {table} WHERE account != '' ORDER BY a"
     return [row[0] for row in engine.rows(text, optimize_use_projections=0)]

@@ -49,7 +49,7 @@ TYPES: Final = {
     "sequence": pa.uint64(),
     "entries": pa.uint64(),
 } | {name: pa.int64() for name in ("time", "received_at", "ends_at", *QUANTITIES)}
-LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever rolled up
+LACKING: Final = {"entries": 1, "ends_at": 0}  # here nothing is ever compacted
 
 
 class MemoryStore(Publishing):
@@ -109,7 +109,7 @@ class MemoryStore(Publishing):
         commits = {Commit(row["block"], row["received_at"]) for row in self.rows}
         return min(commits, key=lambda one: one.block, default=Commit(0, 0))
 
-    def rolled_up_to(self) -> int:
+    def compacted_to(self) -> int:
         return 0
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
@@ -167,7 +167,7 @@ class MemoryStore(Publishing):
         stands = (row[name] + sum(one[name] for one in corrections) for name in QUANTITIES)
         return bool(corrections) and not any(stands)
 
-    def rolled_up_until(self) -> int:
+    def compacted_until(self) -> int:
         return 0
 
     def published(self) -> Commit:
@@ -269,7 +269,7 @@ class MemoryStore(Publishing):
     def twice(self) -> str:
         return ""
 
-    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+    def repair_projections(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
         return []
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:

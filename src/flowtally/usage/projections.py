@@ -1,8 +1,8 @@
-"""Are the roll-ups (the projections `buckets` and `account_buckets`) what their rows say?
+"""Are the projections (`buckets` and `account_buckets`) what their rows say?
 
-An insert syncs its rows but not its projection's files, so after an unclean stop a roll-up may be torn while its rows
-are whole. A merge does sync both (seen in a trace, under our settings), so only parts that no merge has made need a
-look: a start stays quick whatever the size. Owns the comparison and the rebuild; leaves to `recovery` when to ask.
+An insert syncs its rows but not its projection's files, so after an unclean stop a projection may be torn while its
+rows are whole. A merge does sync both (seen in a trace, under our settings), so only parts that no merge has made need
+a look: a start stays quick whatever the size. Owns the comparison and the rebuild; leaves to `recovery` when to ask.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flowtally.core.corrections import QUANTITIES
 from flowtally.core.errors import BrokenRollup, StoreDamaged
 from flowtally.usage.engine import Engine
 
-ROLLUPS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart, besides the bucket
+PROJECTIONS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what it keeps apart, besides the bucket
     "buckets": ("series", "account", "product", "user"),
     "account_buckets": ("series", "account", "product"),
 }
@@ -25,8 +25,8 @@ _BUCKET: Final = "intDiv(toUnixTimestamp64Milli(time), 900000)"
 
 
 def repair(engine: Engine, table: str, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
-    """Compare the roll-up of each part with rows after `since_block`, rebuild those that differ, and those of the parts
-    `spoilt`; compare again."""
+    """Compare the projection of each part with rows after `since_block`, rebuild those that differ, and those of the
+    parts `spoilt`; compare again."""
     parts = _parts_since(engine, table, since_block)
     broken = sorted({part for part in parts if not _agrees(engine, table, part)} | set(spoilt))
     if not broken:
@@ -36,12 +36,12 @@ def repair(engine: Engine, table: str, since_block: int, spoilt: Collection[str]
     # A rebuild makes parts of other names: look at all of them again.
     still = [part for part in _parts_since(engine, table, since_block) if not _agrees(engine, table, part)]
     if still:
-        raise BrokenRollup(f"The roll-up of part {', '.join(still)} differs from its rows and could not be rebuilt")
+        raise BrokenRollup(f"The projection of part {', '.join(still)} differs from its rows and could not be rebuilt")
     # A rebuild is not synced either (seen in a trace; a merge is), and it rewrote older parts of the month too, which
     # the next start would not look at.
     if engine.embedded:
         os.sync()
-    return [f"rebuilt the roll-up of part {part}" for part in broken]
+    return [f"rebuilt the projection of part {part}" for part in broken]
 
 
 def _parts_since(engine: Engine, table: str, since_block: int) -> list[str]:
@@ -61,22 +61,27 @@ def _agrees(engine: Engine, table: str, part: str) -> bool:
 
 
 def agrees(engine: Engine, table: str, part: str, portion: tuple[int, int] = (0, 1), **settings: Any) -> bool:
-    """Whether the roll-ups of a part say what its rows say. Of a large part a portion (which, of how many) at a time:
-    the engine holds all groups it compares."""
-    return all(_one_agrees(engine, table, part, rollup, portion, settings) for rollup in ROLLUPS)
+    """Whether the projections of a part say what its rows say. Of a large part a portion (which, of how many) at a
+    time: the engine holds all groups it compares."""
+    return all(_one_agrees(engine, table, part, projection, portion, settings) for projection in PROJECTIONS)
 
 
 def _one_agrees(
-    engine: Engine, table: str, part: str, rollup: str, portion: tuple[int, int], settings: Mapping[str, Any]
+    engine: Engine, table: str, part: str, projection: str, portion: tuple[int, int], settings: Mapping[str, Any]
 ) -> bool:
     merged = ", ".join(f"sumMerge(`sum(toInt128({name}))`)" for name in QUANTITIES)
     summed = ", ".join(f"sum(toInt128({name}))" for name in QUANTITIES)
-    names = ", ".join(f"toString({name})" for name in ROLLUPS[rollup])
+    names = ", ".join(f"toString({name})" for name in PROJECTIONS[projection])
     # Every group must agree, not only the grand total: a hash over all groups is one number to compare.
     groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}}{portion} GROUP BY {keys}"
     shape = f"SELECT count(), groupBitXor(cityHash64(k, s)) FROM ({groups})"
-    rolled = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})"
-    roll = {"keys": f"{names}, `{_BUCKET}`", "sums": merged, "source": rolled, "portion": _of(f"`{_BUCKET}`", portion)}
+    projected = f"mergeTreeProjection(currentDatabase(), {table}, {projection})"
+    roll = {
+        "keys": f"{names}, `{_BUCKET}`",
+        "sums": merged,
+        "source": projected,
+        "portion": _of(f"`{_BUCKET}`", portion),
+    }
     rows = {"keys": f"{names}, {_BUCKET}", "sums": summed, "source": table, "portion": _of(_BUCKET, portion)}
     try:
         ours = _one(engine, shape.format(**roll), part, settings)
@@ -86,11 +91,11 @@ def _one_agrees(
 
 
 def by_account(
-    engine: Engine, table: str, part: str, *, rollup: str | None, **settings: Any
+    engine: Engine, table: str, part: str, *, projection: str | None, **settings: Any
 ) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """Sums of a part by (series, account), from one of its roll-ups or (None) from its rows."""
-    sums = (f"sumMerge(`sum(toInt128({name}))`)" if rollup else f"sum(toInt128({name}))" for name in QUANTITIES)
-    source = f"mergeTreeProjection(currentDatabase(), {table}, {rollup})" if rollup else table
+    """Sums of a part by (series, account), from one of its projections or (None) from its rows."""
+    sums = (f"sumMerge(`sum(toInt128({name}))`)" if projection else f"sum(toInt128({name}))" for name in QUANTITIES)
+    source = f"mergeTreeProjection(currentDatabase(), {table}, {projection})" if projection else table
     keys = "toString(series), toString(account)"
     text = f"SELECT {keys}, {', '.join(sums)} FROM {source} WHERE _part = {{part:String}} GROUP BY {keys}"
     rows = engine.rows(text, {"part": part}, **{"optimize_use_projections": 0, **settings})
@@ -107,10 +112,10 @@ def _one(engine: Engine, text: str, part: str, settings: Mapping[str, Any]) -> t
 
 
 def rebuild(engine: Engine, table: str, partition: str) -> None:
-    """All roll-ups of a month, from its rows. Not synced."""
+    """All projections of a month, from its rows. Not synced."""
     if not partition.isdigit():
         raise AssertionError(f"partition {partition!r} is not a month")
     wait = "SETTINGS mutations_sync = 2"
-    for rollup in ROLLUPS:
-        engine.command(f"ALTER TABLE {table} CLEAR PROJECTION {rollup} IN PARTITION {partition} {wait}")
-        engine.command(f"ALTER TABLE {table} MATERIALIZE PROJECTION {rollup} IN PARTITION {partition} {wait}")
+    for projection in PROJECTIONS:
+        engine.command(f"ALTER TABLE {table} CLEAR PROJECTION {projection} IN PARTITION {partition} {wait}")
+        engine.command(f"ALTER TABLE {table} MATERIALIZE PROJECTION {projection} IN PARTITION {partition} {wait}")

@@ -2,7 +2,7 @@
 
 Owns three things in memory. The last block that was published, which is what "now" means. The instant of a block that
 is dated and not published yet. And of the newest blocks whose rows they have: with that a store can tell that its
-roll-up, which knows no blocks, still is an answer up to a block. Each is swapped whole, so readers never wait.
+projection, which knows no blocks, still is an answer up to a block. Each is swapped whole, so readers never wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The SQL of the usage store, as pure functions from a question to text and bound parameters.
 
-Owns the shape of the text, which decides whether the engine answers from the roll-up: it chooses a projection by what
-a query would read, so the raw `time`, `sumIf`, `sum(a + b)`, `status` and labels miss it. tests/usage/test_queries.py
-pins the text and asks EXPLAIN. Nothing from outside is ever put into the text; values are bound.
+Owns the shape of the text, which decides whether the engine answers from the projection: it chooses a projection by
+what a query would read, so the raw `time`, `sumIf`, `sum(a + b)`, `status` and labels miss it.
+tests/usage/test_queries.py pins the text and asks EXPLAIN. Nothing from outside is ever put into the text; values are
+bound.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BOUNDS: Final = (
 )
 
 
-# What a row says of itself; a rolled-up one, what it is.
+# What a row says of itself; a compacted one, what it is.
 REASON: Final = (
     "if(keys = 0, concat(toString(entries), if(entries = 1, ' entry', ' entries'), ', rolled up'), usage_events.reason)"
 )
@@ -44,7 +45,7 @@ class Query(msgspec.Struct, frozen=True):
 
 def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int = MAX_SUMS) -> Query:
     """One statement: span start, group values, three sums. Buckets cut by an edge come from rows, the others from the
-    roll-up; everything comes from rows where the roll-up does not keep the groups apart."""
+    projection; everything comes from rows where the projection does not keep the groups apart."""
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
         raise AssertionError(f"edges must ascend and be at least two, got {len(edges)}")
     cut = sorted({edge // BUCKET_MS for edge in edges if edge % BUCKET_MS})
@@ -54,11 +55,11 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
     if not PROJECTED.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
         return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
     parameters |= {"first_bucket": edges[0] // BUCKET_MS, "last_bucket": -(-edges[-1] // BUCKET_MS), "cut": cut}
-    rolled_up = _from_rollup(conditions, groups, bool(cut))
+    projected = _from_projection(conditions, groups, bool(cut))
     if not cut:
-        return Query(_order(rolled_up, len(by)), parameters)
+        return Query(_order(projected, len(by)), parameters)
     rows = _from_rows([*conditions, f"{BUCKET} IN {{cut:Array(Int64)}}"], groups)
-    return Query(_order(_both(rolled_up, rows, len(by)), len(by)), parameters)
+    return Query(_order(_both(projected, rows, len(by)), len(by)), parameters)
 
 
 def conditions_of(where: Where, parameters: dict[str, Any]) -> list[str]:
@@ -103,7 +104,7 @@ def _without(users: Sequence[str], parameters: dict[str, Any]) -> str:
 
 
 def bounds_blocks(where: Where) -> bool:
-    """Whether it asks for some blocks only: the roll-up has all of them together."""
+    """Whether it asks for some blocks only: the projection has all of them together."""
     return where.after_block is not None or where.until_block is not None
 
 
@@ -123,7 +124,7 @@ def _select(span: str, conditions: Sequence[str], groups: Sequence[str]) -> str:
     return f"SELECT {columns}, {sums} FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY {keys}"
 
 
-def _from_rollup(conditions: Sequence[str], groups: Sequence[str], cut: bool) -> str:
+def _from_projection(conditions: Sequence[str], groups: Sequence[str], cut: bool) -> str:
     # A bucket that no edge cuts lies in one span, so its first instant tells which.
     span = f"roundDown({BUCKET} * {BUCKET_MS}, {{edges:Array(Int64)}})"
     bounds = [f"{BUCKET} >= {{first_bucket:Int64}}", f"{BUCKET} < {{last_bucket:Int64}}"]
@@ -135,10 +136,10 @@ def _from_rows(conditions: Sequence[str], groups: Sequence[str]) -> str:
     return _select(SPAN, [*conditions, *BOUNDS], groups)
 
 
-def _both(rolled_up: str, rows: str, groups: int) -> str:
+def _both(projected: str, rows: str, groups: int) -> str:
     keys = ", ".join(["span", *(f"by{index}" for index in range(groups))])
     sums = "sum(up) AS up, sum(down) AS down, sum(hits) AS hits"
-    return f"SELECT {keys}, {sums} FROM ({rolled_up} UNION ALL {rows}) GROUP BY {keys}"
+    return f"SELECT {keys}, {sums} FROM ({projected} UNION ALL {rows}) GROUP BY {keys}"
 
 
 def _order(select: str, groups: int) -> str:

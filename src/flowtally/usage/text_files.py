@@ -14,8 +14,8 @@ from typing import Final
 from urllib.parse import quote
 
 FIRST_COLUMNS: Final = 21  # those of the first migration: a part may lack the columns that came later, never these
-ROLL_UPS: Final[Mapping[str, int]] = {"buckets": 8, "account_buckets": 7}  # how many columns each has
-OF_ROLL_UPS: Final[Mapping[str, str]] = {
+PROJECTIONS: Final[Mapping[str, int]] = {"buckets": 8, "account_buckets": 7}  # how many columns each has
+OF_PROJECTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("series", "account", "product", "user"), "LowCardinality(String)"),
     "intDiv(toUnixTimestamp64Milli(time), 900000)": "Int64",
     **{f"sum(toInt128({name}))": "AggregateFunction(sum, Int128)" for name in ("bytes_up", "bytes_down", "requests")},
@@ -29,7 +29,8 @@ _STREAM: Final = re.compile(r"(?:%2Ekeys|%2Evalues)?(?:\.(?:dict_prefix|dict|siz
 
 
 def faults(place: Path, schema: Columns | None) -> Iterator[tuple[str, str]]:
-    """(file, what is wrong) in a part's directory, or a roll-up's (`schema` None). OSError where one is not there."""
+    """(file, what is wrong) in a part's directory, or a projection's (`schema` None). OSError where one is not
+    there."""
     if not (place / "checksums.txt").read_bytes().startswith(_CHECKSUMS):  # CHECK would make it anew where it is gone
         yield "checksums.txt", "it does not begin as it should"
     if not _CODEC.fullmatch((place / "default_compression_codec.txt").read_bytes()):
@@ -46,11 +47,11 @@ def faults(place: Path, schema: Columns | None) -> Iterator[tuple[str, str]]:
         yield "columns_substreams.txt", "it does not say where the columns stand"
 
 
-def fault_of_columns(columns: Columns, schema: Columns | None, roll_up: str = "") -> str:
-    """Empty where a part of this table, or a roll-up of this name, may have these columns."""
+def fault_of_columns(columns: Columns, schema: Columns | None, projection: str = "") -> str:
+    """Empty where a part of this table, or a projection of this name, may have these columns."""
     if schema is None:
-        strange = [name for name, kind in columns if OF_ROLL_UPS.get(name) != kind]
-        lacking = len(columns) != ROLL_UPS.get(roll_up)
+        strange = [name for name, kind in columns if OF_PROJECTIONS.get(name) != kind]
+        lacking = len(columns) != PROJECTIONS.get(projection)
     else:
         strange = [name for name, kind in columns if (name, kind) not in schema]
         lacking = not set(schema[:FIRST_COLUMNS]).issubset(columns)

@@ -79,8 +79,8 @@ class UntilBlock:
     def under_way(self) -> int | None:
         return None
 
-    def rolled_up_to(self) -> int:
-        return self._usage.rolled_up_to()
+    def compacted_to(self) -> int:
+        return self._usage.compacted_to()
 
     def next_block(self, after: int, *, until_block: int = MAX_BLOCK) -> int | None:
         return self._usage.next_block(after, until_block=min(until_block, self._commit.block))
@@ -116,8 +116,8 @@ class UntilBlock:
     def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
         return self._usage.sources_of(uses, without)
 
-    def rolled_up_until(self) -> int:
-        return self._usage.rolled_up_until()
+    def compacted_until(self) -> int:
+        return self._usage.compacted_until()
 
     def _bounded(self, where: Where) -> Where:
         until = self._commit.block if where.until_block is None else min(where.until_block, self._commit.block)
@@ -125,7 +125,7 @@ class UntilBlock:
 
 
 class ByRows(UntilBlock):
-    """The same from the rows alone, never from a roll-up of them: for whoever checks the one against the other."""
+    """The same from the rows alone, never from a projection of them: for whoever checks the one against the other."""
 
     def _bounded(self, where: Where) -> Where:
         bounded = super()._bounded(where)

@@ -21,7 +21,7 @@ BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 MAX_BLOCK = 2**62  # beyond all numbers of blocks
 MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
 
-# The dimensions a sum can be split by; `label:<name>` too. `queries.PROJECTED` are answered from the roll-up.
+# The dimensions a sum can be split by; `label:<name>` too. `queries.PROJECTED` are answered from the projection.
 DIMENSIONS = ("user", "product", "status", "source", "account")
 
 # The columns of `UsageReader.read_rows`: what a row says, without what only the writer needs. Instants are whole
@@ -29,7 +29,7 @@ DIMENSIONS = ("user", "product", "status", "source", "account")
 ROWS: Final = (
     *("time", "block", "received_at", "kind", "refers_to", "source", "key_source", "id", "sequence", "reason"),
     *("account", "user", "product", "status", "bytes_up", "bytes_down", "requests", "labels"),
-    *("entries", "ends_at"),  # of a rolled-up row: how many it stands for, and until when; else 1 and 0
+    *("entries", "ends_at"),  # of a compacted row: how many it stands for, and until when; else 1 and 0
 )
 
 
@@ -44,7 +44,7 @@ class Where(msgspec.Struct, frozen=True):
     or all but these.
 
     `accounts`: only these of all. Blocks: only rows with after_block < block <= until_block; None, no bound. A bound
-    makes it a question to the rows, because the roll-up does not know in which block something came.
+    makes it a question to the rows, because the projection does not know in which block something came.
     """
 
     series: str = METERED

@@ -43,7 +43,7 @@ class Sums(Protocol):
         """How much between these edges (strictly ascending, at least two), only non-empty groups, in order of span
         and group. One query, hence one moment. Group values are text (`status` in decimal, a missing label empty).
         Raises BadRange where there are more than `limit` sums.
-        Up to a block it is exact whatever is written meanwhile: asked of the roll-up where nothing that counts came
+        Up to a block it is exact whatever is written meanwhile: asked of the projection where nothing that counts came
         after the block, else of the rows."""
 
 
@@ -134,20 +134,21 @@ class Entries(Protocol):
 
     def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
         """Of these uses, which are few, those that an event of another source than `without` says too, and the names
-        of these sources in order. An event that corrections took to nothing says nothing, nor does a rolled-up row."""
+        of these sources in order. An event that corrections took to nothing says nothing, nor does a compacted row."""
 
-    def rolled_up_to(self) -> int:
+    def compacted_to(self) -> int:
         """Entries of blocks up to this one have no rows of their own; 0: all have."""
 
-    def rolled_up_until(self) -> int:
-        """All instants of rolled-up rows are before this one; 0: there are none."""
+    def compacted_until(self) -> int:
+        """All instants of compacted rows are before this one; 0: there are none."""
 
 
 class UsageReader(Sums, Rows, Breakdowns, Commits, Entries, Protocol):
     """All that those may do who answer questions. Who asks declares the smallest of these that is enough.
 
-    Old rows may be rolled up by quarter hours. What then cannot be answered as the rows would have is refused: any of
-    these verbs may raise RolledUp, whoever asks at quarter hours, of all commits, by user and product never sees it."""
+    Old rows may be compacted by quarter hours. What then cannot be answered as the rows would have is refused: any of
+    these verbs may raise RowsCompacted, whoever asks at quarter hours, of all commits, by user and product never sees
+    it."""
 
 
 class Blocks(Protocol):
@@ -184,7 +185,7 @@ class Claims(Protocol):
         """Everything the keys database must know of a block's rows."""
 
     def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
-        """The positions of those of these named rows that are there, also where they are rolled up."""
+        """The positions of those of these named rows that are there, also where they are compacted."""
 
 
 class Owned(Protocol):
@@ -212,9 +213,9 @@ class Wholeness(Protocol):
     def twice(self) -> str:
         """In words, which parts have rows of the same block: one of them is a copy. Empty where there are none."""
 
-    def repair_rollups(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
-        """Compare the roll-ups of parts with blocks after `since_block` with their rows; rebuild where they differ, and
-        of the parts `spoilt`. Says in words what was rebuilt; BrokenRollup where that did not help."""
+    def repair_projections(self, since_block: int, spoilt: Collection[str] = ()) -> list[str]:
+        """Compare the projections of parts with blocks after `since_block` with their rows; rebuild where they differ,
+        and of the parts `spoilt`. Says in words what was rebuilt; BrokenRollup where that did not help."""
 
 
 class Texts(Protocol):

@@ -1,10 +1,10 @@
 """Is every part what was written? Its files, and what the engine took from them when it loaded the part.
 
 Owns the looking, in two kinds. `look` reads all files of a part: CHECK compares those that `checksums.txt` lists, of
-roll-ups too, and the four small files it does not list are read here. `believed` costs next to nothing whatever there
-is, and covers what no error would tell later: the engine takes counts, bounds of `received_at` and names of columns
-from files without a checksum of their own, and a wrong one makes rows invisible. Leaves to `damage` what the engine's
-words mean, to `projections` whether sums agree.
+projections too, and the four small files it does not list are read here. `believed` costs next to nothing whatever
+there is, and covers what no error would tell later: the engine takes counts, bounds of `received_at` and names of
+columns from files without a checksum of their own, and a wrong one makes rows invisible. Leaves to `damage` what the
+engine's words mean, to `projections` whether sums agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.projections import is_merged
 from flowtally.usage.queries import TABLE
-from flowtally.usage.text_files import OF_ROLL_UPS, ROLL_UPS, Columns, fault_of_columns, faults
+from flowtally.usage.text_files import OF_PROJECTIONS, PROJECTIONS, Columns, fault_of_columns, faults
 from flowtally.usage.values import Tell
 
 ROUNDS: Final = 3
@@ -60,7 +60,7 @@ class PartsAudit:
 
     def believed(self) -> Iterator[Broken]:
         """Parts of which the engine believes what their rows or the schema do not say."""
-        for asked in (self._indexes, self._bounds, self._columns, self._roll_ups):
+        for asked in (self._indexes, self._bounds, self._columns, self._projections):
             try:
                 yield from asked()
             except StoreDamaged as error:
@@ -104,8 +104,8 @@ class PartsAudit:
 
     def _indexes(self) -> Iterator[Broken]:
         """The index of a part is loaded at its first use: a start that did not use it would open and fail later."""
-        rolled = (f"mergeTreeProjection(currentDatabase(), {self._table}, {name})" for name in ROLL_UPS)
-        for source in (self._table, *rolled):
+        projected = (f"mergeTreeProjection(currentDatabase(), {self._table}, {name})" for name in PROJECTIONS)
+        for source in (self._table, *projected):
             try:
                 self._ask(f"SELECT count() FROM {source} WHERE series = ''", optimize_use_projections=0)
             except StoreDamaged as error:
@@ -132,7 +132,7 @@ class PartsAudit:
             if fault := fault_of_columns(columns, self._schema()):
                 yield from (Broken(part, "columns.txt", fault) for part in parts)
 
-    def _roll_ups(self) -> Iterator[Broken]:
+    def _projections(self) -> Iterator[Broken]:
         columns = "parent_name, name, toValidUTF8(exception)"
         text = f"SELECT {columns} FROM system.projection_parts WHERE {_ACTIVE} AND is_broken"
         for part, name, exception in self._ask(text, table=self._table):
@@ -141,9 +141,9 @@ class PartsAudit:
             "SELECT parent_name, name, countIf((column, type) IN ({known:Array(Tuple(String, String))}))"
             f" FROM system.projection_parts_columns WHERE {_ACTIVE} GROUP BY parent_name, name"
         )
-        for part, name, known in self._ask(text, table=self._table, known=list(OF_ROLL_UPS.items())):
-            if known != ROLL_UPS.get(name):
-                yield Broken(part, f"{name}.proj/columns.txt", "its columns are not those of the roll-up")
+        for part, name, known in self._ask(text, table=self._table, known=list(OF_PROJECTIONS.items())):
+            if known != PROJECTIONS.get(name):
+                yield Broken(part, f"{name}.proj/columns.txt", "its columns are not those of the projection")
 
     def _ask(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         settings = {name: parameters.pop(name) for name in list(parameters) if name.startswith("optimize_")}
@@ -173,5 +173,5 @@ def _broken(error: StoreDamaged) -> Broken:
 
 
 def _is_named(one: Broken, found: Sequence[Broken]) -> bool:
-    """One part is not told twice, but for its roll-ups."""
-    return any(other.part == one.part and other.in_roll_up == one.in_roll_up for other in found)
+    """One part is not told twice, but for its projections."""
+    return any(other.part == one.part and other.in_projection == one.in_projection for other in found)

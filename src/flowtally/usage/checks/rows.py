@@ -29,7 +29,7 @@ from flowtally.usage.verbs import Claims, Texts, UsageReader, Wholeness
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
-GROUPS: Final = 300_000  # groups of a roll-up held by the engine at a time
+GROUPS: Final = 300_000  # groups of a projection held by the engine at a time
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     rows: int
     keys: int
-    rolled_up: int
+    compacted: int
     last_block: int
     last_received_at: int
     impossible: int  # rows no door lets in: a negative use, a quantity beyond the limits, a mark below its number
@@ -46,7 +46,7 @@ class Facts(msgspec.Struct, frozen=True):
 class Part(msgspec.Struct, frozen=True):
     name: str
     rows: int
-    groups: int  # of its largest roll-up; 0 where it has none
+    groups: int  # of its largest projection; 0 where it has none
 
 
 class Keyed(msgspec.Struct, frozen=True):
@@ -77,13 +77,13 @@ class SourceRows(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Sums of an account (bytes up, bytes down, requests), by its rows and by the roll-up of this name."""
+    """Sums of an account (bytes up, bytes down, requests), by its rows and by the projection of this name."""
 
     name: str
     series: str
     account: str
     rows: tuple[int, int, int]
-    roll_up: tuple[int, int, int]
+    projection: tuple[int, int, int]
 
 
 class AuditedUsage(UsageReader, Claims, Wholeness, Texts, Protocol):
@@ -132,8 +132,8 @@ class RowsAudit:
             f" (kind = 'use' AND ({signed})) OR mark < sequence OR key_source = ''))"
             f" FROM {TABLE} WHERE block <= {{block:UInt64}}"
         )
-        rows, keys, rolled_up, last, received, impossible = self._ask(text, block=block)[0]
-        return Facts(rows, keys, rolled_up, last, max(received, 0), impossible)
+        rows, keys, compacted, last, received, impossible = self._ask(text, block=block)[0]
+        return Facts(rows, keys, compacted, last, max(received, 0), impossible)
 
     def torn_blocks(self, block: int) -> Iterator[tuple[int, list[int]]]:
         """Blocks whose rows have more than one instant of receipt, some thousand blocks at a time: (looked at up to,
@@ -150,7 +150,7 @@ class RowsAudit:
             yield high, [row[0] for row in self._ask(text, low=first - 1, high=high)]
             low = high
 
-    # Roll-ups: parts are never changed, only replaced by merges
+    # Projections: parts are never changed, only replaced by merges
 
     def parts(self, block: int, without: Sequence[str] = ()) -> list[Part]:
         """The active parts with rows of blocks up to this one; `without`: not these, which cannot be read."""
@@ -182,27 +182,30 @@ class RowsAudit:
         return 1 + part.groups // GROUPS
 
     def agrees(self, part: Part, portion: int) -> bool:
-        """Whether every group of this portion of a part has the same sums in the roll-up as in the rows."""
+        """Whether every group of this portion of a part has the same sums in the projection as in the rows."""
         return projections.agrees(self._engine, TABLE, part.name, (portion, self.slices(part)), **SETTINGS)
 
     def rebuild(self, partition: str) -> None:
-        """The roll-ups of a month, from its rows; for who has the store for himself."""
+        """The projections of a month, from its rows; for who has the store for himself."""
         projections.rebuild(self._engine, TABLE, partition)
 
     def differing_accounts(self, part: Part) -> tuple[list[str], list[Group]]:
-        """Roll-ups of a part that cannot be read, and of the others the accounts whose sums differ, the first few."""
-        by_rows = projections.by_account(self._engine, TABLE, part.name, rollup=None, **SETTINGS)
+        """Projections of a part that cannot be read, and of the others the accounts whose sums differ, the first
+        few."""
+        by_rows = projections.by_account(self._engine, TABLE, part.name, projection=None, **SETTINGS)
         unreadable: list[str] = []
         found: list[Group] = []
-        for name in projections.ROLLUPS:
+        for name in projections.PROJECTIONS:
             try:
-                rolled = projections.by_account(self._engine, TABLE, part.name, rollup=name, **SETTINGS)
+                projected = projections.by_account(self._engine, TABLE, part.name, projection=name, **SETTINGS)
             except (ClickHouseError, StoreDamaged):
                 unreadable.append(name)
                 continue
             none = (0, 0, 0)
-            differing = sorted(one for one in rolled.keys() | by_rows.keys() if rolled.get(one) != by_rows.get(one))
-            found += [Group(name, *one, by_rows.get(one, none), rolled.get(one, none)) for one in differing[:LISTED]]
+            differing = sorted(
+                one for one in projected.keys() | by_rows.keys() if projected.get(one) != by_rows.get(one)
+            )
+            found += [Group(name, *one, by_rows.get(one, none), projected.get(one, none)) for one in differing[:LISTED]]
         return unreadable, found
 
     # Keys and numbers
@@ -296,7 +299,7 @@ class RowsAudit:
             yield block, [ClaimedRow(*row[1:]) for row in mine]
 
     def users(self, part: int, parts: int) -> list[tuple[str, str]]:
-        """(account, user id) of all rows, of one class out of `parts`; from the roll-up."""
+        """(account, user id) of all rows, of one class out of `parts`; from the projection."""
         text = (
             f"SELECT toString(account), toString(user) FROM {TABLE}"
             " WHERE account != '' AND cityHash64(account, user) % {parts:UInt64} = {part:UInt64} GROUP BY account, user"

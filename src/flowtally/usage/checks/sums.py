@@ -1,4 +1,4 @@
-"""What the rows add up to, asked past the roll-ups: the other side of the laws that `verify` checks.
+"""What the rows add up to, asked past the projections: the other side of the laws that `verify` checks.
 
 Owns the SQL, which shares nothing with the questions that answers are made of (`queries`). All of it is about the rows
 of blocks up to one block, which never change. One thread of the engine does the work.
