@@ -29,7 +29,7 @@ class Patient:
         self.store = store
 
     def verify(self) -> Report:
-        rows = self.store.audit
+        rows = self.store.rows_check
         moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
         return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
 
@@ -44,7 +44,7 @@ class Patient:
 
     def broken(self) -> list[str]:
         """Parts that are not what was written, in words."""
-        rows = self.store.audit
+        rows = self.store.rows_check
         return [str(one) for one in rows.broken(lambda *_: None)[1]]
 
     def back_up(self, place: Path) -> Made:

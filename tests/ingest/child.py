@@ -119,7 +119,7 @@ def main(data: str, *arguments: str) -> None:
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return
-    audit = usage.audit
+    rows_check = usage.rows_check
     say(open=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -148,8 +148,8 @@ def main(data: str, *arguments: str) -> None:
                 say(**{name: said(figure) for name, figure in figures(usage).items()})
             case "verify":
                 try:
-                    moment = ingest.between_blocks(lambda keys: take_moment(audit, keys.path))
-                    report = verify(audit, moment, ledger, Progress(), clock())
+                    moment = ingest.between_blocks(lambda keys: take_moment(rows_check, keys.path))
+                    report = verify(rows_check, moment, ledger, Progress(), clock())
                     say(findings=[f"{one.code}: {one.where}: {one.detail}" for one in report.findings])
                 except Damage as error:
                     say(findings=[f"{type(error).__name__}: {error}"])

@@ -157,7 +157,7 @@ def test_a_row_of_other_blocks_alone_is_in_nobodys_way(clickhouse: ClickHouseSto
 def claims(store: ClickHouseStore, blocks: int) -> Any:
     """What keys can be made of, by both ways; a position belongs to the block."""
     whole = {number: sorted(store.claims(number), key=repr) for number in range(1, blocks + 1)}
-    audited = {number: sorted(mine, key=repr) for number, mine in store.audit.claims(1, blocks)}
+    audited = {number: sorted(mine, key=repr) for number, mine in store.rows_check.claims(1, blocks)}
     assert audited == whole
     return {
         number: (

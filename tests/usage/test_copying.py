@@ -92,7 +92,7 @@ def test_every_row_is_the_same_and_blocks_with_keys_are_in_one_part(
         everywhere = Where(series="metered")
         asked = ((0, 2**45 // 900_000 * 900_000), everywhere, ("account", "user", "product"))
         assert target.sums(*asked) == clickhouse.sums(*asked)
-        assert target.audit.broken(said)[1] == []
+        assert target.rows_check.broken(said)[1] == []
         with pytest.raises(ConfigError, match="this database is not empty, it has installation"):
             copying.check_empty(target_url)
         for spoil, named in (

@@ -19,7 +19,7 @@ from flowtally.usage.until_block import UntilBlock
 
 SRC: Final = Path(flowtally.__file__).parent
 STORES: Final = ("ClickHouseStore", "MemoryStore")
-CAPABILITIES: Final = {"compaction", "audit", "freezing"}  # what only some stores can do
+CAPABILITIES: Final = {"compaction", "rows_check", "freezing"}  # what only some stores can do
 READERS: Final = (v.Sums, v.Rows, v.Breakdowns, v.Commits, v.Entries)
 WRITERS: Final = (v.Blocks, v.Claims, v.Owned, v.Wholeness, v.Texts)
 

@@ -208,7 +208,7 @@ class Backup:
 
     def _refuse_damage(self, say: Progress) -> None:
         """A backup of damage would be the one that is restored, and the digests of its files would be right."""
-        rows = self._usage.audit
+        rows = self._usage.rows_check
         assert rows is not None
         if found := [*rows.damage(), *map(str, rows.broken(say)[1])]:
             raise BrokenParts(f"Nothing is backed up, usage is not what was written: {'; '.join(found[:NAMED])}")

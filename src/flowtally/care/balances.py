@@ -28,7 +28,7 @@ from flowtally.ledger.checks import rules, sums
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.people.users import User, read_user
 from flowtally.ledger.pools import Pools
-from flowtally.usage.checks.sums import SumsAudit, Used
+from flowtally.usage.checks.sums import SumsCheck, Used
 from flowtally.usage.values import MAX_SUMS, Sum, Where
 
 ACCOUNTS: Final = 50  # in one transaction of the ledger, and one question to the rows
@@ -41,7 +41,7 @@ class Laws:
     """One walk over all accounts and their funded users: rows of blocks up to `block`, dated before `at`."""
 
     def __init__(
-        self, usage: BalanceUsage, sums: SumsAudit, ledger: Ledger, block: int, at: int, find: Find, say: Progress
+        self, usage: BalanceUsage, sums: SumsCheck, ledger: Ledger, block: int, at: int, find: Find, say: Progress
     ) -> None:
         self._usage = usage
         self._sums = sums

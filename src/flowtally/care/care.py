@@ -98,7 +98,7 @@ class Care:
 
     def start_verify(self) -> Status[Report]:
         """Begin a check, or join the one that is running. Conflict for a store that keeps nothing."""
-        rows = self._usage.audit
+        rows = self._usage.rows_check
         if rows is None:
             raise Conflict("Usage is in memory: there is nothing to verify")
 

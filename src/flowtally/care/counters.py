@@ -13,11 +13,11 @@ import msgspec
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
 from flowtally.core.units import counted
-from flowtally.keys.checks import KeysAudit
+from flowtally.keys.checks import KeysCheck
 from flowtally.keys.counter_states import decode, row_id
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.values import KnownCounter
-from flowtally.usage.checks.rows import RowsAudit
+from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.values import EventKey
 
 PAGE = 1_000  # counters looked at in one question to the rows
@@ -26,7 +26,7 @@ PAGE = 1_000  # counters looked at in one question to the rows
 class Counters:
     """One look at all counters that are known, and their rows of blocks up to `block`."""
 
-    def __init__(self, rows: RowsAudit, keys: KeysAudit, block: int, find: Find, say: Progress) -> None:
+    def __init__(self, rows: RowsCheck, keys: KeysCheck, block: int, find: Find, say: Progress) -> None:
         self._rows = rows
         self._keys = keys
         self._block = block

@@ -11,10 +11,10 @@ from typing import Final
 
 from flowtally.care.finding import LISTED, Find, spans
 from flowtally.care.job import Progress
-from flowtally.keys.checks import KeyRows, KeysAudit
+from flowtally.keys.checks import KeyRows, KeysCheck
 from flowtally.keys.key_bytes import key_of
 from flowtally.usage import fingerprint
-from flowtally.usage.checks.rows import Keyed, RowsAudit
+from flowtally.usage.checks.rows import Keyed, RowsCheck
 from flowtally.usage.fingerprint import Folded
 
 DRILLED: Final = 64  # differing buckets of keys that are looked at entry by entry
@@ -23,7 +23,7 @@ DRILLED: Final = 64  # differing buckets of keys that are looked at entry by ent
 class EventKeys:
     """One look at all keys, and all named rows of blocks up to `block`."""
 
-    def __init__(self, rows: RowsAudit, keys: KeysAudit, block: int, find: Find, say: Progress) -> None:
+    def __init__(self, rows: RowsCheck, keys: KeysCheck, block: int, find: Find, say: Progress) -> None:
         self._rows = rows
         self._keys = keys
         self._block = block

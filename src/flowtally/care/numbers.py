@@ -7,10 +7,10 @@ from typing import Final
 
 from flowtally.care.finding import Find, spans
 from flowtally.care.job import Progress
-from flowtally.keys.checks import KeysAudit
+from flowtally.keys.checks import KeysCheck
 from flowtally.keys.values import Source
 from flowtally.usage import fingerprint
-from flowtally.usage.checks.rows import Numbered, RowsAudit, SourceRows, class_of
+from flowtally.usage.checks.rows import Numbered, RowsCheck, SourceRows, class_of
 from flowtally.usage.fingerprint import NUMBERS
 
 SOURCES: Final = 20_000  # held at a time
@@ -19,7 +19,7 @@ SOURCES: Final = 20_000  # held at a time
 class Numbers:
     """One look at all sources, and their rows of blocks up to `block`."""
 
-    def __init__(self, rows: RowsAudit, keys: KeysAudit, block: int, find: Find, say: Progress) -> None:
+    def __init__(self, rows: RowsCheck, keys: KeysCheck, block: int, find: Find, say: Progress) -> None:
         self._rows = rows
         self._keys = keys
         self._block = block

@@ -8,7 +8,7 @@ from typing import Final
 
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.usage.checks.rows import Part, RowsAudit
+from flowtally.usage.checks.rows import Part, RowsCheck
 
 ROUNDS: Final = 10
 
@@ -18,7 +18,7 @@ class Projections:
     get what could not be compared."""
 
     def __init__(
-        self, rows: RowsAudit, block: int, find: Find, say: Progress, notes: list[str], without: Sequence[str] = ()
+        self, rows: RowsCheck, block: int, find: Find, say: Progress, notes: list[str], without: Sequence[str] = ()
     ) -> None:
         self._rows = rows
         self._block = block

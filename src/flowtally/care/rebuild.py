@@ -19,13 +19,13 @@ from flowtally.core.errors import BrokenParts, BrokenRollup, Conflict, DetachedP
 from flowtally.core.refusal import refusing
 from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import recovery
-from flowtally.keys.checks import KeysAudit
+from flowtally.keys.checks import KeysCheck
 from flowtally.keys.salvage import salvage
 from flowtally.keys.store import Keys, refuse_newer
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:
-    from flowtally.usage.checks.rows import RowsAudit
+    from flowtally.usage.checks.rows import RowsCheck
 
 ROWS: Final = 300_000  # held at a time; a block has at most 200,000
 _SIDES: Final = ("", "-wal", "-shm")
@@ -47,7 +47,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
     """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
     to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole."""
-    rows = usage.audit
+    rows = usage.rows_check
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
     with Lease(of_keys(path), "keys_url") as lease, refusing():
@@ -95,7 +95,7 @@ class RebuiltProjections(msgspec.Struct, frozen=True):
 def rebuild_projections(usage: UsageStore, path: Path, say: Progress) -> RebuiltProjections:
     """Compare the projection of every part with its rows and rebuild the months in which one differs. BrokenRollup
     where that did not help; else as `rebuild_keys`."""
-    rows = usage.audit
+    rows = usage.rows_check
     if rows is None:
         raise Conflict("This usage store keeps no projections")
     with Lease(of_keys(path), "keys_url"), refusing():
@@ -111,7 +111,7 @@ def rebuild_projections(usage: UsageStore, path: Path, say: Progress) -> Rebuilt
         return RebuiltProjections(parts, months)
 
 
-def _refuse_damage(rows: RowsAudit, say: Progress) -> list[str]:
+def _refuse_damage(rows: RowsCheck, say: Progress) -> list[str]:
     """DetachedParts and BrokenParts where rows are not there or not what was written; the parts of which only a
     projection is."""
     if damage := rows.damage():
@@ -122,7 +122,7 @@ def _refuse_damage(rows: RowsAudit, say: Progress) -> list[str]:
     return [one.part for one in broken]
 
 
-def _compare(rows: RowsAudit, say: Progress) -> tuple[int, list[str]]:
+def _compare(rows: RowsCheck, say: Progress) -> tuple[int, list[str]]:
     parts = rows.parts(2**63)
     broken = []
     for number, part in enumerate(parts):
@@ -142,11 +142,11 @@ def _give_up_earlier_blocks(path: Path, now: int) -> None:
 
 
 def _count_sources(path: Path) -> int:
-    audit = KeysAudit(path)
+    check = KeysCheck(path)
     try:
-        return audit.count_sources()
+        return check.count_sources()
     finally:
-        audit.close()
+        check.close()
 
 
 def _put_in_place(new: Path, path: Path, now: int) -> Path | None:

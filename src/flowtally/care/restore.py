@@ -193,7 +193,7 @@ def _assemble(
             lives = choose(tx, now)
             erasures.reopen(tx)  # rows are a moment older than the ledger: the start looks at all of them again
             erased_accounts.reopen(tx)
-        rows = usage.audit
+        rows = usage.rows_check
         assert rows is not None
         report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
         _refuse_broken(source, report)
@@ -264,7 +264,7 @@ def _put_usage(source: Path, work: Path, to: Destination, say: Progress, undo: E
 
 def _refuse_broken_parts(source: Path, usage: UsageStore, say: Progress) -> None:
     """Before rows are read from them: where they go, their files are new ones. Projections are made anew there."""
-    rows = usage.audit
+    rows = usage.rows_check
     assert rows is not None
     if broken := [str(one) for one in rows.broken(say)[1] if not one.in_projection]:
         raise BackupBroken(f"{source} was made of damaged files: {'; '.join(broken[:10])}")

@@ -29,7 +29,7 @@ from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import Period
 from flowtally.protocol import BalanceAnswer, PeriodStatement
-from flowtally.usage.checks.sums import Part, SumsAudit, Used
+from flowtally.usage.checks.sums import Part, SumsCheck, Used
 from flowtally.usage.values import Where
 
 ACCOUNTS: Final = 20  # in one transaction of the ledger
@@ -42,7 +42,7 @@ class Statements:
     """One walk over the periods of all accounts that were closed at blocks up to `block`."""
 
     def __init__(
-        self, usage: BalanceUsage, sums: SumsAudit, ledger: Ledger, block: int, find: Find, say: Progress
+        self, usage: BalanceUsage, sums: SumsCheck, ledger: Ledger, block: int, find: Find, say: Progress
     ) -> None:
         self._usage = usage
         self._sums = sums

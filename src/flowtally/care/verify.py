@@ -33,11 +33,11 @@ from flowtally.care.projections import Projections
 from flowtally.care.statements import Statements
 from flowtally.core import sqlite_faults
 from flowtally.core.errors import StoreDamaged
-from flowtally.keys.checks import KeysAudit
+from flowtally.keys.checks import KeysCheck
 from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.usage.checks.rows import RowsAudit
+from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.until_block import ByRows
 from flowtally.usage.values import Commit
 from flowtally.usage.verbs import UsageReader
@@ -69,7 +69,7 @@ class Report(msgspec.Struct, frozen=True):
 class Moment(msgspec.Struct, frozen=True):
     """What was the case between two blocks."""
 
-    keys: KeysAudit
+    keys: KeysCheck
     above: list[tuple[int, int]]
     damage: list[str]
     unread: str = ""  # why rows above could not be looked for
@@ -78,7 +78,7 @@ class Moment(msgspec.Struct, frozen=True):
 class Verifier:
     """One run. `now`: the instant of the balances that are checked."""
 
-    def __init__(self, rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> None:
+    def __init__(self, rows: RowsCheck, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> None:
         self._rows = rows
         self._now = now
         self._keys = moment.keys
@@ -235,20 +235,20 @@ class Verifier:
         return Statements(self._by_rows(), sums, self._ledger, self._block, self._find, self._say).check()
 
 
-def take_moment(rows: RowsAudit, keys: Path) -> Moment:
+def take_moment(rows: RowsCheck, keys: Path) -> Moment:
     """Call it between two blocks. KeysBroken where the keys cannot tell of their moment."""
-    audit = KeysAudit(keys)
+    check = KeysCheck(keys)
     try:
         try:
-            return Moment(audit, rows.above(audit.committed.block), rows.damage())
+            return Moment(check, rows.above(check.committed.block), rows.damage())
         except StoreDamaged as error:
-            return Moment(audit, [], rows.damage(), error.detail)
+            return Moment(check, [], rows.damage(), error.detail)
     except BaseException:
-        audit.close()
+        check.close()
         raise
 
 
-def verify(rows: RowsAudit, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> Report:
+def verify(rows: RowsCheck, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> Report:
     """Compare everything; closes the moment. `now`: the instant of the balances that are checked."""
     try:
         return Verifier(rows, moment, ledger, progress, now).run()

@@ -35,7 +35,7 @@ class KeyRows(msgspec.Struct, frozen=True):
     blocks: list[int]
 
 
-class KeysAudit:
+class KeysCheck:
     """Made in the moment that counts (between two blocks); used by one thread, then closed."""
 
     def __init__(self, path: Path) -> None:

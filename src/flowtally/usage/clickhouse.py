@@ -15,8 +15,8 @@ import pyarrow as pa
 from flowtally.core.errors import BadRange, UsageTooNew
 from flowtally.core.words import Unit
 from flowtally.usage import commits, definitions, entries, erasing, installation, projections, queries
-from flowtally.usage.checks.parts import PartsAudit
-from flowtally.usage.checks.rows import RowsAudit
+from flowtally.usage.checks.parts import PartsCheck
+from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.compacted import Guard
 from flowtally.usage.compaction import Compaction, finish
 from flowtally.usage.damage import Broken
@@ -68,7 +68,7 @@ class ClickHouseStore(Publishing):
             engine.close()
             raise
         self.compaction = Compaction(engine, self.guard)
-        self.audit = RowsAudit(engine, self)
+        self.rows_check = RowsCheck(engine, self)
         self.freezing = Freezing(engine, engine.path) if engine.path is not None else None
         self._first: Commit | None = None
 
@@ -203,9 +203,9 @@ class ClickHouseStore(Publishing):
         return [f"part {name} is detached ({reason or 'by hand'})" for name, reason in rows]
 
     def broken(self, since_block: int) -> list[Broken]:
-        audit = PartsAudit(self.engine, TABLE)
-        looked_at = (audit.look(part) for part in audit.since(since_block))
-        return [*audit.believed(), *(one for one in looked_at if one)]
+        parts = PartsCheck(self.engine, TABLE)
+        looked_at = (parts.look(part) for part in parts.since(since_block))
+        return [*parts.believed(), *(one for one in looked_at if one)]
 
     def twice(self) -> str:
         # Rows that were compacted carry the last block of many.

@@ -56,7 +56,7 @@ class MemoryStore(Publishing):
     """All verbs over plain dicts; one at a time, from any thread. Nothing is kept, so nothing can be done with it."""
 
     compaction = None
-    audit = None
+    rows_check = None
     freezing = None
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from flowtally.usage.verbs import Blocks, Claims, Owned, Texts, UsageReader, Wholeness
 
 if TYPE_CHECKING:
-    from flowtally.usage.checks.rows import RowsAudit
+    from flowtally.usage.checks.rows import RowsCheck
     from flowtally.usage.compaction import Compaction
     from flowtally.usage.frozen import Freezing
 
@@ -24,7 +24,7 @@ class UsageStore(UsageReader, Blocks, Claims, Owned, Wholeness, Texts, Protocol)
         """How old months become few rows; None: nothing is kept."""
 
     @property
-    def audit(self) -> RowsAudit | None:
+    def rows_check(self) -> RowsCheck | None:
         """What the rows say of themselves; None: nothing is kept."""
 
     @property

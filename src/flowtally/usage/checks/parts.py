@@ -30,7 +30,7 @@ _BOUNDS: Final = (
 )
 
 
-class PartsAudit:
+class PartsCheck:
     """The parts of one table. `settings` hold for every question."""
 
     def __init__(self, engine: Engine, table: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -155,16 +155,16 @@ def look_at_all(engine: Engine, tell: Tell) -> tuple[int, list[Broken]]:
     too, but for what the last of `ROUNDS` rounds would find new: a merge reads all it takes."""
     read, found = 0, []
     for (table,) in engine.rows("SHOW TABLES"):
-        audit, seen = PartsAudit(engine, table, {"max_threads": 1, "max_execution_time": 0}), set[str]()
+        check, seen = PartsCheck(engine, table, {"max_threads": 1, "max_execution_time": 0}), set[str]()
         for _ in range(ROUNDS):
-            new = [part for part in audit.names() if part not in seen]
+            new = [part for part in check.names() if part not in seen]
             for number, part in enumerate(new):
                 tell("parts", number, len(new))
-                found += [one] if (one := audit.look(part)) else []
+                found += [one] if (one := check.look(part)) else []
             seen.update(new)
         read += len(seen)
         if table == TABLE:
-            found += [one for one in audit.believed() if not _is_named(one, found)]
+            found += [one for one in check.believed() if not _is_named(one, found)]
     return read, found
 
 

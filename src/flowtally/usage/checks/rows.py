@@ -18,7 +18,7 @@ from flowtally.core.errors import StoreDamaged
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.usage import projections
 from flowtally.usage.checks.parts import look_at_all
-from flowtally.usage.checks.sums import SETTINGS, SumsAudit
+from flowtally.usage.checks.sums import SETTINGS, SumsCheck
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.entries import CLAIM
@@ -90,7 +90,7 @@ class AuditedUsage(UsageReader, Claims, Wholeness, Texts, Protocol):
     """What is asked of the store itself, to be compared with the rows."""
 
 
-class RowsAudit:
+class RowsCheck:
     """Questions about the rows of one store; any thread."""
 
     def __init__(self, engine: Engine, store: AuditedUsage) -> None:
@@ -102,9 +102,9 @@ class RowsAudit:
         """What answers are made from, to be compared with the rows."""
         return self._store
 
-    def sums(self, block: int) -> SumsAudit:
+    def sums(self, block: int) -> SumsCheck:
         """What the rows of blocks up to this one add up to."""
-        return SumsAudit(self._engine, block)
+        return SumsCheck(self._engine, block)
 
     def damage(self) -> list[str]:
         return self._store.damage()

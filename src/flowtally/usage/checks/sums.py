@@ -44,7 +44,7 @@ class Part(msgspec.Struct, frozen=True):
     used: Used
 
 
-class SumsAudit:
+class SumsCheck:
     """Questions to the metered rows of blocks up to `block`; any thread."""
 
     def __init__(self, engine: Engine, block: int) -> None:
