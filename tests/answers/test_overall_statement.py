@@ -1,4 +1,4 @@
-"""The top groups and the others: folding loses nothing."""
+"""The top groups and the others: merging them loses nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ sums = st.lists(
 
 @given(sums, st.integers(1, 12), st.sampled_from(["bytes", "requests"]))
 def test_the_kept_and_the_others_are_the_whole_in_every_span(found: list[Sum], top: int, measure: str) -> None:
-    kept, others, folded = keep_top(found, top, measure)  # type: ignore[arg-type]
+    kept, others, merged = keep_top(found, top, measure)  # type: ignore[arg-type]
     groups = {one.by for one in found}
-    assert len({one.by for one in kept}) == min(top, len(groups)) == len(groups) - folded
+    assert len({one.by for one in kept}) == min(top, len(groups)) == len(groups) - merged
     for span in range(4):
         whole = total(one for one in found if one.span == span)
         assert total(one for one in (*kept, *others) if one.span == span) == whole

@@ -1,4 +1,4 @@
-"""Folding: two lists differ in a bucket exactly where they do not hold the same, and SQL folds as Python does."""
+"""Digests: two lists differ in a bucket exactly where they do not hold the same, and SQL digests as Python does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flowtally.keys.key_bytes import key_of
 from flowtally.usage import fingerprint
 from flowtally.usage.engine import Engine
-from flowtally.usage.fingerprint import Folded
+from flowtally.usage.fingerprint import BucketDigests
 
 Entry = tuple[bytes, int, int]
 ENTRIES = st.lists(
@@ -26,8 +26,8 @@ IDS = (
 )  # fmt: skip
 
 
-def folded(entries: list[Entry]) -> Folded:
-    made = Folded()
+def digests(entries: list[Entry]) -> BucketDigests:
+    made = BucketDigests()
     for start in range(0, len(entries), 7):  # in portions: the order of things does not matter
         keys, digests, blocks = zip(*entries[start : start + 7], strict=True)
         entry = fingerprint.entries("gw", keys)
@@ -38,7 +38,7 @@ def folded(entries: list[Entry]) -> Folded:
 @given(ENTRIES, st.randoms())
 def test_order_and_portions_do_not_matter(entries: list[Entry], chance: object) -> None:
     shuffled = sorted(entries, key=lambda _: chance.random())  # type: ignore[attr-defined]
-    assert folded(entries).differing(folded(shuffled)) == []
+    assert digests(entries).differing(digests(shuffled)) == []
 
 
 @given(ENTRIES, ENTRIES)
@@ -46,7 +46,7 @@ def test_lists_differ_exactly_where_their_entries_do(one: list[Entry], other: li
     differing = (Counter(one) - Counter(other)) + (Counter(other) - Counter(one))
     entry = fingerprint.entries("gw", [key for key, _, _ in differing])
     buckets = {int(bucket) for bucket in entry % np.uint64(fingerprint.BUCKETS)} if differing else set()
-    assert set(folded(one).differing(folded(other))) == buckets
+    assert set(digests(one).differing(digests(other))) == buckets
 
 
 @given(st.integers(1, 10**12), st.integers(0, 500), st.data())

@@ -1,6 +1,6 @@
 """The world as a bookkeeper would write it down: lists of what happened, everything recomputed from the beginning.
 
-Nothing is indexed, folded or remembered, and no code of the server is used but its shapes. What a purse holds is the
+Nothing is indexed, summed up or remembered, and no code of the server is used but its shapes. What a purse holds is the
 business of `tests.burndown_model`, one unit of traffic after the other.
 """
 

@@ -1,7 +1,7 @@
 """What all accounts used, over the spans of a calendar: the operator's question.
 
 Owns the choice of accounts and the top groups. Everything else is a statement's (`statement`): the same calendar,
-filling and cap, and one `sums` call, so that rows add up to the total whatever was folded (law 4).
+filling and cap, and one `sums` call, so that rows add up to the total whatever was merged (law 4).
 """
 
 from __future__ import annotations
@@ -107,17 +107,17 @@ def _rows(
     known: Known | None,
 ) -> tuple[list[Row], list[Sum]]:
     """The rows, and the sums they show."""
-    # With `top` the groups are folded here, after the one question: ranking them first would be another moment.
+    # With `top` the groups are merged here, after the one question: ranking them first would be another moment.
     sums = usage.sums(edges, where, by, limit=MAX_ROWS if question.top is None else MAX_SUMS)
-    kept, others, folded = (sums, [], 0) if question.top is None else keep_top(sums, question.top, question.top_by)
+    kept, others, merged = (sums, [], 0) if question.top is None else keep_top(sums, question.top, question.top_by)
     if question.fill == "zero":
         kept = fill_zero(kept, len(edges) - 1, by)
-        others = fill_zero(others, len(edges) - 1, ()) if folded else []
+        others = fill_zero(others, len(edges) - 1, ()) if merged else []
     check_rows(len(kept) + len(others), "rows")
     rows = show_rows(tx, kept, spans, by, known)
     if question.top is None:
         return rows, kept
-    rest = [_others_row(row, by, folded) for row in show_rows(tx, others, spans, ())]
+    rest = [_others_row(row, by, merged) for row in show_rows(tx, others, spans, ())]
     shown = [*kept, *others]
     marked = [row | {"others": 0} for row in rows] + rest
     ranks = {group: rank for rank, group in enumerate(ranking(sums, question.top_by))}
@@ -151,11 +151,11 @@ def _add(one: Sum, other: Sum) -> Sum:
     return Sum(one.span, one.by, up, down, one.requests + other.requests)
 
 
-def _others_row(row: Row, by: Sequence[str], folded: int) -> Row:
+def _others_row(row: Row, by: Sequence[str], merged: int) -> Row:
     """Null is no name: a group of that name cannot be meant."""
     times: Row = {"start": row["start"], "end": row["end"]}
     names: Row = dict.fromkeys(name for name in columns_of(by) if name not in row)
-    return times | names | {name: value for name, value in row.items() if name not in times} | {"others": folded}
+    return times | names | {name: value for name, value in row.items() if name not in times} | {"others": merged}
 
 
 def _known(tx: Tx, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:

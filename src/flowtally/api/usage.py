@@ -254,7 +254,7 @@ def answer_usage(
 def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnswer | Reply:
     """As an account's usage, over all accounts or those named by `account`; days are those of UTC unless `tz` says
     otherwise. With `top` the largest group comes first in every span, and every row says in `others` how many groups
-    it sums up: 0 for a group of its own. Whatever is folded, the total is the sum of the rows. `top` ranks at most a
+    it sums up: 0 for a group of its own. Whatever is merged, the total is the sum of the rows. `top` ranks at most a
     million sums."""
     form = form_of(call.accept, query.format)
     by = names_in(query.by)

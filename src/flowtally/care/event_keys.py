@@ -1,6 +1,6 @@
 """Event keys against named rows: one each, with the same digest and block.
 
-Both are folded first (`fingerprint`), so that memory is bounded; only where they differ each entry is looked at.
+Both are digested first (`fingerprint`), so that memory is bounded; only where they differ each entry is looked at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flowtally.keys.checks import KeyRows, KeysCheck
 from flowtally.keys.key_bytes import key_of
 from flowtally.usage import fingerprint
 from flowtally.usage.checks.rows import Keyed, RowsCheck
-from flowtally.usage.fingerprint import Folded
+from flowtally.usage.fingerprint import BucketDigests
 
 DRILLED: Final = 64  # differing buckets of keys that are looked at entry by entry
 
@@ -34,7 +34,7 @@ class EventKeys:
         """How many named rows were looked at."""
         for said in self._keys.complaints():
             self._find("keys_file", "keys database", f"SQLite says: {said}")
-        by_rows, by_keys, seen = self._rows.fold_named(self._block), Folded(), 0
+        by_rows, by_keys, seen = self._rows.digest_named(self._block), BucketDigests(), 0
         total = int(by_rows.counts.sum())
         for some in self._keys.all_keys():
             if some.source is None:

@@ -158,7 +158,7 @@ def _put_in_place(new: Path, path: Path, now: int) -> Path | None:
             if Path(f"{path}{side}").exists():
                 os.rename(f"{path}{side}", f"{old}{side}")
     for side in _SIDES[1:]:
-        Path(f"{new}{side}").unlink(missing_ok=True)  # folded back when it was closed
+        Path(f"{new}{side}").unlink(missing_ok=True)  # checkpointed when it was closed
     os.rename(new, path)
     sync_directory(path.parent)
     return old

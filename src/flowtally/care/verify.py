@@ -1,7 +1,7 @@
 """Is everything what it says it is? Every total derived anew, while writing goes on.
 
 Owns what is compared with what. The moment is taken between two blocks, for milliseconds; all else is about the rows,
-keys and marks of the blocks up to then, which never change. Memory is bounded: what is long is folded (`fingerprint`)
+keys and marks of the blocks up to then, which never change. Memory is bounded: what is long is digested (`fingerprint`)
 or looked at in portions, and only what differs is looked at one by one.
 
     projection of each part   =  its rows

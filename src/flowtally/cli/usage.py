@@ -161,9 +161,9 @@ def _bar(label: str, row: Row, size: str) -> Bar:
 
 def _names_of(row: Row, bucket: str) -> list[str]:
     """What a row is of: its span, and its groups."""
-    folded = row.get("others")
+    merged = row.get("others")
     groups = [printable(str(value)) or "-" for name, value in row.items() if name not in NO_GROUP]
-    groups = [f"{folded} others"] if folded else groups
+    groups = [f"{merged} others"] if merged else groups
     return groups if bucket == "total" and groups else [_span_of(row, bucket), *groups]
 
 

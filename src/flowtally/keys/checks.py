@@ -2,7 +2,7 @@
 
 Owns a connection of its own that cannot write. Keys are never changed or removed, so those up to a block are the same
 however late they are read; what does change (the committer's place, sources, which numbers are held) is copied at the
-beginning. Reads are cut into short transactions: a long one would keep the write-ahead log from being folded back.
+beginning. Reads are cut into short transactions: a long one would keep the write-ahead log from being checkpointed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do two long lists hold the same, without sorting or keeping either? Both are folded into one number per bucket.
+"""Do two long lists hold the same, without sorting or keeping either? Each becomes one number per bucket.
 
 An entry's bucket follows from its key, its number from key and content; numbers of a bucket are added up, so order does
-not matter and an entry that is there twice shows. The engine folds rows in SQL, Python folds SQLite's keys: the same
+not matter and an entry that is there twice shows. The engine digests rows in SQL, Python SQLite's keys: the same
 functions, xxHash64 and ClickHouse's intHash64 (the finalizer of MurmurHash3 over its own constant), written twice.
 Differing buckets are then looked at entry by entry.
 """
@@ -65,8 +65,8 @@ def int_hash(values: Words) -> Words:
     return mixed
 
 
-class Folded:
-    """Entries folded so far: per bucket how many, and the sum of their contents."""
+class BucketDigests:
+    """Entries added so far: per bucket how many, and the sum of their contents."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(BUCKETS, dtype=np.uint64)
@@ -77,7 +77,7 @@ class Folded:
         np.add.at(self.counts, bucket, np.uint64(1))
         np.add.at(self.sums, bucket, content)
 
-    def differing(self, other: Folded) -> list[int]:
+    def differing(self, other: BucketDigests) -> list[int]:
         """Buckets in which the two do not hold the same."""
         differ = (self.counts != other.counts) | (self.sums != other.sums)
         return [int(bucket) for bucket in np.flatnonzero(differ)]

@@ -33,7 +33,7 @@ def lay_out(
         return lines[:1], lines[1:]
     kept = [index for index in range(len(columns)) if index == 0 or any(row[index] for row in rows)]
     names, texts = [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
-    return _folded(names, texts, frozenset(place for place, index in enumerate(kept) if index in figures), width)
+    return _wrapped(names, texts, frozenset(place for place, index in enumerate(kept) if index in figures), width)
 
 
 class Grid(msgspec.Struct):
@@ -51,7 +51,7 @@ class Grid(msgspec.Struct):
         return (self.indent + _line(row, self.widths, self.figures)).rstrip()
 
 
-def _folded(
+def _wrapped(
     columns: Sequence[str], rows: list[list[str]], figures: frozenset[int], width: int
 ) -> tuple[list[str], list[str]]:
     grid = _narrowed(columns, rows, figures, width)

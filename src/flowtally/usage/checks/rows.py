@@ -22,7 +22,7 @@ from flowtally.usage.checks.sums import SETTINGS, SumsCheck
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.entries import CLAIM
-from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, Folded
+from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, BucketDigests
 from flowtally.usage.schema import TABLE
 from flowtally.usage.values import ClaimedRow, EventKey, Tell
 from flowtally.usage.verbs import Claims, Texts, UsageReader, Wholeness
@@ -210,17 +210,17 @@ class RowsCheck:
 
     # Keys and numbers
 
-    def fold_named(self, block: int) -> Folded:
-        """All named rows, folded as `Folded` folds keys."""
+    def digest_named(self, block: int) -> BucketDigests:
+        """All named rows, digested as `BucketDigests` does keys."""
         text = (
             f"SELECT {BUCKET_SQL} AS bucket, count(), {CONTENT_SQL} FROM {TABLE}"
             " WHERE sequence = 0 AND keys > 0 AND block <= {block:UInt64} GROUP BY bucket"
         )
-        folded = Folded()
+        digests = BucketDigests()
         for bucket, count, content in self._ask(text, block=block):
-            folded.counts[bucket] = count
-            folded.sums[bucket] = content
-        return folded
+            digests.counts[bucket] = count
+            digests.sums[bucket] = content
+        return digests
 
     def named_in(self, buckets: Sequence[int], block: int) -> list[Keyed]:
         """The named rows of these buckets."""
