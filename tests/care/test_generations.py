@@ -69,11 +69,11 @@ def test_two_restores_of_one_backup_are_two_generations_and_give_new_numbers(tmp
 def test_a_gap_in_the_numbers_of_blocks_costs_nothing(patient: Patient) -> None:
     house = patient.house
     house.send(*named("1", "2"))
-    for burnt in (10**12, 2 * 10**12):
-        house.keys.burn(burnt)
+    for skipped in (10**12, 2 * 10**12):
+        house.keys.skip(skipped)
         house.close()
         house.open()
-        house.send(*named(f"after-{burnt}"))
+        house.send(*named(f"after-{skipped}"))
     began = time.monotonic()
     assert patient.found() == {}
     assert time.monotonic() - began < 20

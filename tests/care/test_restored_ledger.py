@@ -33,10 +33,10 @@ def close(ledger: Ledger, block: int) -> None:
 def test_a_block_that_only_a_statement_knows_is_never_used_again(keys: Keys, app_ledger: Ledger) -> None:
     close(app_ledger, block=8)
     give_up_stated_blocks(keys, app_ledger)
-    assert keys.committed().burnt == 8
+    assert keys.committed().skipped == 8
 
 
 def test_a_block_that_is_there_is_not_given_up(keys: Keys, app_ledger: Ledger) -> None:
     close(app_ledger, block=5)
     give_up_stated_blocks(keys, app_ledger)
-    assert keys.committed().burnt == 0
+    assert keys.committed().skipped == 0

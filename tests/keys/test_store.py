@@ -238,13 +238,13 @@ def test_a_start_is_unclean_until_it_is_stopped_and_says_how_the_last_one_ended(
 
 
 def test_a_burnt_number_stays_burnt(keys: Keys) -> None:
-    keys.burn(9)
-    keys.burn(3)
-    assert keys.committed().burnt == 9
+    keys.skip(9)
+    keys.skip(3)
+    assert keys.committed().skipped == 9
 
 
 def test_what_was_committed_is_there_after_the_process_was_killed(place: Path) -> None:
-    code = HOLD.replace("print", "keys.register('gw', 'named', 'owner'); keys.burn(5)\nprint")
+    code = HOLD.replace("print", "keys.register('gw', 'named', 'owner'); keys.skip(5)\nprint")
     with subprocess.Popen(
         [sys.executable, "-c", code, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as owner:
@@ -255,7 +255,7 @@ def test_what_was_committed_is_there_after_the_process_was_killed(place: Path) -
     keys = Keys(place)
     found = keys.source("gw")
     assert found is not None
-    assert (found.owner, keys.committed().burnt) == ("owner", 5)
+    assert (found.owner, keys.committed().skipped) == ("owner", 5)
     keys.close()
 
 

@@ -148,8 +148,8 @@ class Verifier:
             self._find("not_compared", "rows after the last block", self._moment.unread)
         for block, count in self._moment.above:
             self._find("uncommitted_block", f"block {block}", f"{count} rows of a block that was never committed")
-        if place.burnt and (count := self._rows.in_block(place.burnt)):
-            self._find("burnt_block", f"block {place.burnt}", f"{count} rows of a block whose number was given up")
+        if place.skipped and (count := self._rows.in_block(place.skipped)):
+            self._find("burnt_block", f"block {place.skipped}", f"{count} rows of a block whose number was given up")
         if facts.rows != place.rows_total:
             detail = f"{place.rows_total} rows were acknowledged up to block {self._block}, {facts.rows} are there"
             self._find("rows_total", "usage rows", detail)

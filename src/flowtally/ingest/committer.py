@@ -3,7 +3,7 @@
     begin (keys) -> claim -> insert the rows as block n -> committer.block = n -> commit -> receipts
 
 Once the insert was sent, a block only goes forward. On any doubt the committer settles (`recovery`), door closed: its
-rows are there: claim and commit from them; they are not: its number is burnt and the callers are told to retry.
+rows are there: claim and commit from them; they are not: its number is skipped and the callers are told to retry.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Committer:
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
         self._place = keys.committed()
-        self._next = max(self._place.block, self._place.burnt) + 1
+        self._next = max(self._place.block, self._place.skipped) + 1
         usage.publish(recovery.last_commit(usage, self._place))
         self._write_lock = WriteLock()
         self._stopping = threading.Event()
@@ -294,8 +294,8 @@ class Committer:
                 self._carry_out(
                     lambda number: (sorted_, self._batch(block, sorted_) if sorted_.stored else None), sorted_
                 )
-        except _Burnt as burnt:
-            raise _told(burnt) from burnt
+        except _BlockSkipped as skipped:
+            raise _told(skipped) from skipped
         if recoded:
             with self._keys.begin(durable=True):
                 self._keys.recode(recoded)
@@ -366,8 +366,8 @@ class Committer:
 
             try:
                 self._carry_out(work, sorted_)
-            except _Burnt as burnt:
-                raise _told(burnt) from burnt
+            except _BlockSkipped as skipped:
+                raise _told(skipped) from skipped
         return plan.answer
 
     def _with_users(self, plan: correction_plan.Plan) -> Sequence[rows.NewRow]:
@@ -388,8 +388,8 @@ class Committer:
         self._late += planned.late
         try:
             self._counters.write(planned.block)
-        except _Burnt as burnt:
-            return planned.failed(_told(burnt))
+        except _BlockSkipped as skipped:
+            return planned.failed(_told(skipped))
         return planned.answers()
 
     def _look_for_silence(self) -> None:
@@ -425,17 +425,17 @@ class Committer:
     def _admitted(self, admitted: list[Submission]) -> Answers:
         try:
             return self._block(admitted)
-        except _Burnt as burnt:
-            if len(admitted) == 1 or isinstance(burnt.__cause__, StorageFull):
-                return [(one, _told(burnt)) for one in admitted]
+        except _BlockSkipped as skipped:
+            if len(admitted) == 1 or isinstance(skipped.__cause__, StorageFull):
+                return [(one, _told(skipped)) for one in admitted]
         # The engine refused the block: one bad request must not stand in the way of the others.
         answers: Answers = []
         for index, one in enumerate(admitted):
             try:
                 refused, mine, _ = self._with_sources([one])  # what was remembered of its sources went with the block
                 answers += refused or self._block(mine)
-            except _Burnt as burnt:
-                answers.append((one, _told(burnt)))
+            except _BlockSkipped as skipped:
+                answers.append((one, _told(skipped)))
             except FlowtallyError as error:  # in doubt, or no room: nothing else is written now
                 return answers + [(late, error) for late in admitted[index:]]
         return answers
@@ -614,7 +614,7 @@ class Committer:
                 raise
             log.warning("block_in_doubt", block=number, error=str(error)[:500])
             if not self._settle():
-                raise _Burnt(f"block {number} was not written") from error
+                raise _BlockSkipped(f"block {number} was not written") from error
             return sorted_  # the rows are there: it went forward, and the receipts are true
         self.doubt = None
         self._announced = False
@@ -699,7 +699,7 @@ class Doubt(msgspec.Struct, frozen=True):
     moved: Moved
 
 
-class _Burnt(Exception):
+class _BlockSkipped(Exception):
     """The block is not there and never will be; its cause says why."""
 
 
@@ -707,8 +707,8 @@ def _next(held: Sequence[Held], limit: int) -> Number | None:
     return (held[-1].source, held[-1].sequence) if len(held) == limit else None
 
 
-def _told(burnt: _Burnt) -> FlowtallyError:
-    cause = burnt.__cause__
+def _told(skipped: _BlockSkipped) -> FlowtallyError:
+    cause = skipped.__cause__
     if isinstance(cause, FlowtallyError):
         return cause
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")

@@ -1,7 +1,7 @@
 """After any doubt: the rows are the log, the keys follow. The same procedure at start and while running.
 
 A block whose insert was sent is either there (then its claims are derived from its rows and committed) or it is not
-(then its number is burnt). The start refuses, and says why, when rows are missing that were acknowledged (law 9).
+(then its number is skipped). The start refuses, and says why, when rows are missing that were acknowledged (law 9).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def settle_block(usage: SettlingUsage, keys: Keys, block: int, moved: Moved | No
         return True  # the commit had happened; only its answer was lost
     rows = usage.claims(block)
     if not rows:
-        keys.burn(block)
+        keys.skip(block)
         return False
     _commit_from_rows(keys, block, rows, moved)
     return True
@@ -112,7 +112,7 @@ def recover(
             settle_block(usage, keys, block)
             say(f"settled block {block} from its rows")
         if not before.clean:
-            settle_block(usage, keys, _unsure(before))  # absent: its number is burnt
+            settle_block(usage, keys, _unsure(before))  # absent: its number is skipped
         keys.withdraw()
         now = keys.committed()
         _check_rows(usage, now.rows_total, usage.totals().rows)
@@ -130,7 +130,7 @@ def last_commit(usage: Commits, place: Committed) -> Commit:
 
 def _unsure(place: Committed) -> int:
     """The number of the insert that may outlive the process that sent it."""
-    return max(place.block, place.burnt) + 1
+    return max(place.block, place.skipped) + 1
 
 
 def _check_rows(usage: RecoveryUsage, acknowledged: int, there: int) -> None:
@@ -147,13 +147,13 @@ def give_up_stated_blocks(keys: Keys, ledger: Ledger) -> None:
     with ledger.read() as tx:
         stated = periods.highest_block(tx)
     if stated > keys.committed().block:
-        keys.burn(stated)
+        keys.skip(stated)
 
 
 def give_up_earlier_blocks(keys: Keys, now: int) -> None:
     """After a restore, or where the old keys are gone: which numbers were given is not known, and none may be given
     twice. The next one is above all that can have been, for there is less than a block a millisecond."""
-    keys.burn(max(now, keys.committed().block))
+    keys.skip(max(now, keys.committed().block))
 
 
 def commit_from_rows(keys: Keys, block: int, rows: Sequence[ClaimedRow]) -> None:

@@ -180,5 +180,5 @@ def read_place(path: Path) -> Committed:
 
 
 def _place(row: tuple[int, ...]) -> Committed:
-    epoch, block, burnt, received_at, rows_total, clean_block, clean = row
-    return Committed(epoch, block, burnt, received_at, rows_total, clean_block, bool(clean))
+    epoch, block, skipped, received_at, rows_total, clean_block, clean = row
+    return Committed(epoch, block, skipped, received_at, rows_total, clean_block, bool(clean))

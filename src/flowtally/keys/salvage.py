@@ -1,7 +1,7 @@
 """What only an old keys database knows, carried into one rebuilt from the rows.
 
 Rows tell keys, marks and positions. Owners of sources, why numbers were refused, what is held, numbers without a row
-after the last one and burnt block numbers were only ever in the old file; where it can still be read, a rebuild need
+after the last one and skipped block numbers were only ever in the old file; where it can still be read, a rebuild need
 not forget them.
 """
 

@@ -2,7 +2,7 @@
 
 SQLite beside the data. Claiming must never delay the ledger, hence not the ledger's database. The rows of the usage
 store are the log and this database follows them: a commit here may be lost in a power cut, except one that carries
-what only lives here (refused and held numbered events, the owner of a source, a burnt block), which is synced.
+what only lives here (refused and held numbered events, the owner of a source, a skipped block), which is synced.
 
 One process owns it (`WriterBusy` otherwise); only the committer's thread writes. Reads may come from any thread.
 """
@@ -207,7 +207,7 @@ class Keys:
             changes = "clean_block = max(clean_block, ?), clean = ?, promise = max(promise, ?)"
             self._db.execute(f"UPDATE committer SET {changes}", (block, stopped, promise))
 
-    def burn(self, block: int) -> None:
+    def skip(self, block: int) -> None:
         """The block is not there and never will be, and what it announced neither."""
         with self.begin(durable=True, forgets=True):
             self._db.execute("UPDATE committer SET burnt = max(burnt, ?)", (block,))
@@ -464,8 +464,8 @@ def committed_of(db: sqlite3.Connection, version: int = SCHEMA_VERSION) -> Commi
     """The one row of this open database, which has that schema."""
     more = ", installation, generation, promise" if version >= 2 else ""
     query = f"SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean{more} FROM committer"
-    epoch, block, burnt, received_at, rows, clean_block, clean, *whose = db.execute(query).fetchone()
-    return Committed(epoch, block, burnt, received_at, rows, clean_block, bool(clean), *whose)
+    epoch, block, skipped, received_at, rows, clean_block, clean, *whose = db.execute(query).fetchone()
+    return Committed(epoch, block, skipped, received_at, rows, clean_block, bool(clean), *whose)
 
 
 _SOURCE: Final = "SELECT no, name, kind, owner, mark, position FROM sources"

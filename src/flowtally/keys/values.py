@@ -137,7 +137,7 @@ class Committed(msgspec.Struct, frozen=True):
 
     epoch: int
     block: int
-    burnt: int
+    skipped: int
     received_at: int
     rows_total: int
     clean_block: int

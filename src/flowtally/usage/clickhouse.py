@@ -50,7 +50,7 @@ from flowtally.usage.values import (
 )
 
 TRIED = "write_try"  # there for the moment of a try
-NEAR = 1000  # block numbers: a block that was burnt has one before it that was not, nearly always the next
+NEAR = 1000  # block numbers: a block that was skipped has one before it that was not, nearly always the next
 _MS = pa.timestamp("ms", "UTC")
 
 
