@@ -23,7 +23,6 @@ MEASURES: Final = "sum(toInt128(bytes_up)), sum(toInt128(bytes_down)), sum(toInt
 PROJECTED: Final = frozenset({"user", "product", "account"})  # what the projection keeps apart
 MAX_CUTS: Final = 5_000  # above this many cut buckets, reading rows alone is the simpler and the faster plan
 MANY_USERS: Final = 200  # ids in one condition
-TABLE: Final = "usage_events"
 SPAN: Final = "roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)})"
 ORDER: Final = "time, block, toString(key_source), sequence, id, toString(kind)"  # of `Place`
 BOUNDS: Final = (

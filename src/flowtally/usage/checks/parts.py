@@ -17,7 +17,7 @@ from flowtally.core.errors import StoreDamaged
 from flowtally.usage.damage import Broken, read_broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.projections import is_merged
-from flowtally.usage.queries import TABLE
+from flowtally.usage.schema import TABLE
 from flowtally.usage.text_files import OF_PROJECTIONS, PROJECTIONS, Columns, fault_of_columns, faults
 from flowtally.usage.values import Tell
 
