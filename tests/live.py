@@ -49,12 +49,21 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def live_server(data: Path, extra: Mapping[str, str] | None = None) -> Iterator[Live]:
-    """Serving; ends the server as Ctrl-C would and insists that it ends well."""
+def live_server(data: Path, extra: Mapping[str, str] | None = None, source: Path | None = None) -> Iterator[Live]:
+    """Serving; ends the server as Ctrl-C would and insists that it ends well. `source`: another than the one that the
+    fork server has loaded."""
     command = ("serve", "--data", str(data), "--port", "0", "--json")
     environment = {**clean_environment(), **(extra or {})}
     with (data.parent / f"{data.name}.log").open("w+") as log:
-        server = Program(*command, env=environment, stdout=subprocess.PIPE, stderr=log)
+        server: Program | subprocess.Popen[str]
+        if source is None:
+            server = Program(*command, env=environment, stdout=subprocess.PIPE, stderr=log)
+        else:
+            anew, environment = (
+                [sys.executable, "-m", "flowtally", *command],
+                {**environment, "PYTHONPATH": str(source)},
+            )
+            server = subprocess.Popen(anew, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             assert server.stdout is not None
             line = server.stdout.readline()

@@ -46,8 +46,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def live(source: Path) -> Iterator[Live]:
-    settings = {"PYTHONPATH": str(source / "src"), "FLOWTALLY_PLAINPROXY_TIMEZONE": "Asia/Kolkata"}
-    with live_server(source / "data", settings) as live:
+    with live_server(source / "data", {"FLOWTALLY_PLAINPROXY_TIMEZONE": "Asia/Kolkata"}, source / "src") as live:
         yield live
 
 
