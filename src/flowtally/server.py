@@ -47,11 +47,11 @@ from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
 from flowtally.web.auth import Doorkeeper
 from flowtally.web.capacity.body_budget import BodyBudget
-from flowtally.web.capacity.crowd import Crowd
+from flowtally.web.capacity.connection_limits import ConnectionLimits
 from flowtally.web.capacity.exports import Exports
-from flowtally.web.capacity.guesses import Guesses
+from flowtally.web.capacity.failed_attempts import FailedAttempts
 from flowtally.web.capacity.lanes import Lanes
-from flowtally.web.capacity.places import Places
+from flowtally.web.capacity.request_slots import RequestSlots
 from flowtally.web.capacity.shares import Rule, Shares
 from flowtally.web.capacity.weights import Weights
 from flowtally.web.logs import set_up_logs
@@ -141,10 +141,10 @@ def open_house(
             auth_pool,
             BodyBudget(config.max_waiting_bytes),
             care,
-            Guesses(steady),
+            FailedAttempts(steady),
             Moments(usage, ledger, steady, mark.keep),
-            Places(config.max_requests),
-            Crowd(config),
+            RequestSlots(config.max_requests),
+            ConnectionLimits(config),
             shares,
             Weights(),
             exports,
@@ -226,8 +226,10 @@ def run(
             app = _application(config)
             app.state.house = house
             gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait
-            house.crowd.most = room_for(config.max_connections)
-            asyncio.run(_serve(app, listener, on_ready, house.crowd.most, house.crowd, tls, notify))
+            house.connection_limits.most = room_for(config.max_connections)
+            asyncio.run(
+                _serve(app, listener, on_ready, house.connection_limits.most, house.connection_limits, tls, notify)
+            )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -294,11 +296,11 @@ def room_for(connections: int) -> int:
     return connections
 
 
-async def _sweep(crowd: Crowd, port: int) -> None:
+async def _sweep(connection_limits: ConnectionLimits, port: int) -> None:
     while True:
-        await asyncio.sleep(crowd.pause_s)
+        await asyncio.sleep(connection_limits.pause_s)
         try:
-            await asyncio.to_thread(crowd.sweep, port)
+            await asyncio.to_thread(connection_limits.sweep, port)
         except OSError as error:  # it may find no file free to look with
             log.warning("connections were not looked at", error=str(error))
 
@@ -316,7 +318,7 @@ async def _serve(
     listener: socket.socket,
     on_ready: Callable[[str], None] | None,
     connections: int = BACKLOG,
-    crowd: Crowd | None = None,
+    connection_limits: ConnectionLimits | None = None,
     tls: Tls | None = None,
     notify: Notify | None = None,
 ) -> None:
@@ -333,7 +335,7 @@ async def _serve(
     log.info("listening", address=address)
     if on_ready is not None:
         server.on_startup(lambda: on_ready(address))
-    beside = [] if crowd is None else [asyncio.create_task(_sweep(crowd, port))]
+    beside = [] if connection_limits is None else [asyncio.create_task(_sweep(connection_limits, port))]
     if notify is not None:
         server.on_startup(notify.ready)
         beside.append(asyncio.create_task(_beat(notify, address)))

@@ -13,7 +13,7 @@ from flowtally.core.errors import RateLimited
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.tables import idempotency, metadata
-from flowtally.web.capacity.guesses import WINDOW_MS, WRONG, Guesses
+from flowtally.web.capacity.failed_attempts import WINDOW_MS, WRONG, FailedAttempts
 
 PATH = "/v1/accounts/acme/vouchers"
 
@@ -188,18 +188,18 @@ def test_who_guesses_is_stopped_and_nobody_else(client: Client, beta: str, clock
 
 def test_right_codes_and_what_is_no_guess_are_not_counted() -> None:
     clock = Clock()
-    guesses = Guesses(clock)
+    attempts = FailedAttempts(clock)
     for _ in range(2 * WRONG):
-        guesses.count("crd")
-        guesses.was_right("crd")
+        attempts.count("crd")
+        attempts.was_right("crd")
     for _ in range(WRONG):
         clock.at += 1000
-        guesses.count("crd")
+        attempts.count("crd")
     for _ in range(2):
         with pytest.raises(RateLimited) as refused:
-            guesses.count("crd")
+            attempts.count("crd")
         assert refused.value.extra["retry_after_s"] == (WINDOW_MS - (WRONG - 1) * 1000) // 1000
     clock.at = NOW + 1000 + WINDOW_MS
-    guesses.count("crd")
+    attempts.count("crd")
     with pytest.raises(RateLimited):
-        guesses.count("crd")
+        attempts.count("crd")

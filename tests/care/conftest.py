@@ -13,7 +13,7 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 
 from flowtally.care.backup import Backup, Made
 from flowtally.care.job import Progress
-from flowtally.care.verify import Report, take_moment, verify
+from flowtally.care.verify import Report, take_baseline, verify
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.open import open_usage
 
@@ -30,7 +30,7 @@ class Patient:
 
     def verify(self) -> Report:
         rows = self.store.rows_check
-        moment = self.house.door.between_blocks(lambda keys: take_moment(rows, keys.path))
+        moment = self.house.door.between_blocks(lambda keys: take_baseline(rows, keys.path))
         return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
 
     def found(self) -> dict[str, list[str]]:

@@ -89,7 +89,7 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.care.backup import Backup
     from flowtally.care.job import Progress
     from flowtally.care.retention import Retention
-    from flowtally.care.verify import take_moment, verify
+    from flowtally.care.verify import take_baseline, verify
     from flowtally.config import load_config
     from flowtally.core.clock import now_ms
     from flowtally.ingest.door import Ingest
@@ -148,7 +148,7 @@ def main(data: str, *arguments: str) -> None:
                 say(**{name: said(figure) for name, figure in figures(usage).items()})
             case "verify":
                 try:
-                    moment = ingest.between_blocks(lambda keys: take_moment(rows_check, keys.path))
+                    moment = ingest.between_blocks(lambda keys: take_baseline(rows_check, keys.path))
                     report = verify(rows_check, moment, ledger, Progress(), clock())
                     say(findings=[f"{one.code}: {one.where}: {one.detail}" for one in report.findings])
                 except Damage as error:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowtally.core.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
 from flowtally.core.events import UsageEvent
 from flowtally.ingest import admission
-from flowtally.ingest.admission import Writer
+from flowtally.ingest.admission import Submitter
 from flowtally.ingest.block import (
     Gathered,
     Sorted,
@@ -30,7 +30,7 @@ from flowtally.ingest.prepare import prepare
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.keys.values import Held, Refused, Source
 
-WRITER: Final = Writer("c1")
+WRITER: Final = Submitter("c1")
 TIME: Final = "2026-01-01T00:00:00Z"
 NUMBERED: Final = ("n1", "n2")
 NAMED: Final = ("a", "b")
@@ -375,7 +375,7 @@ def test_the_request_stops_where_no_more_can_be_held_and_says_how_far_it_went() 
 
 
 def test_an_event_of_another_account_is_refused_with_its_request() -> None:
-    book, bound = Book(), Writer("c1", "acme")
+    book, bound = Book(), Submitter("c1", "acme")
     events = [*numbered(1, 1).events, *numbered(2, 2, account="other").events]
     assert book.take([Submission(bound, events, {}, 1)]) == ["NotYourAccount"]
     assert (book.stored, book.held, book.sources["n1"].mark) == ([], {}, 0)
@@ -446,7 +446,7 @@ def test_an_item_at_fault_without_a_number_leaves_no_trace_of_its_source() -> No
 
 def test_a_source_keeps_its_owner_and_an_admin_may_write_any() -> None:
     source = Source(1, "x", "named", "c1", 0, None)
-    for writer, allowed in ((Writer("c1"), True), (Writer("c2"), False), (Writer("c2", admin=True), True)):
+    for writer, allowed in ((Submitter("c1"), True), (Submitter("c2"), False), (Submitter("c2", admin=True), True)):
         one = Submission(writer, named("1").events, {}, 1)
         if allowed:
             check_source(one.writer, source, "named")
@@ -459,7 +459,7 @@ def test_a_source_keeps_its_owner_and_an_admin_may_write_any() -> None:
 
 def test_a_source_of_this_server_is_written_by_nobody_else() -> None:
     ours = "flowtally:whitepages"
-    for writer in (Writer("c1"), Writer("c1", admin=True)):
+    for writer in (Submitter("c1"), Submitter("c1", admin=True)):
         with pytest.raises(SourceNotYours):
             check_reserved(writer, ours)
-    check_reserved(Writer(ours), ours)
+    check_reserved(Submitter(ours), ours)

@@ -29,7 +29,7 @@ def asked_for(house: House, monkeypatch: pytest.MonkeyPatch, *corrections: dict[
     house.send(*named("e0"))  # so that its facts are there
     facts, asked = house.door._committer.facts, Counter[str]()
     with monkeypatch.context() as patched:
-        for store in ("_usage", "_keys", "_directory"):
+        for store in ("_usage", "_keys", "_resolver"):
             patched.setattr(facts, store, Counted(getattr(facts, store), asked))
         assert house.correct(*corrections).stored == len(corrections)
     return asked

@@ -18,8 +18,8 @@ from flowtally.core.corrections import NOTHING, QUANTITIES, Correction, EventRef
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotAsExpected
 from flowtally.core.events import METERED
-from flowtally.ingest.admission import Reason, Writer
-from flowtally.ingest.correction_plan import Facts, Plan, digest, plan, with_users
+from flowtally.ingest.admission import Reason, Submitter
+from flowtally.ingest.correction_plan import CorrectionPlan, Facts, digest, plan, with_users
 from flowtally.ingest.correction_receipts import unknown
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow
@@ -32,10 +32,10 @@ REFUSED, HELD = EventRef("log", "8"), EventRef("log", "9")
 EVENTS: Final = tuple(EventRef(*name) for name in (("gw", "e1"), ("gw", "e2"), ("log", "1"), ("log", "2")))
 NAMED: Final = (*EVENTS, REFUSED, HELD, EventRef("gw", "none"), EventRef("log", "77"), EventRef("corrections", "c1"))
 ADMIN, OWNER, BOUND, STRANGER = (
-    Writer("snd_1", admin=True),
-    Writer("snd_2"),  # owns both sources
-    Writer("snd_2", "acme"),
-    Writer("snd_3"),
+    Submitter("snd_1", admin=True),
+    Submitter("snd_2"),  # owns both sources
+    Submitter("snd_2", "acme"),
+    Submitter("snd_3"),
 )
 
 
@@ -52,7 +52,7 @@ class Book:
         self.erased: set[tuple[str, str]] = set()
         self.create_users = False
 
-    def facts(self, corrections: Sequence[Correction], writer: Writer, *, stale: bool) -> Facts:
+    def facts(self, corrections: Sequence[Correction], writer: Submitter, *, stale: bool) -> Facts:
         """`stale`: events were looked up before they were compacted, their corrections after that."""
         refs = {one.corrects for one in corrections if one.corrects is not None}
         keys = {ref: self.key(ref, writer) for ref in refs}
@@ -74,7 +74,7 @@ class Book:
     def claims(self) -> dict[Key, tuple[int, NewRow]]:
         return {(row.key_source, key_of(row.id)): (block, row) for block, row in self.entries}
 
-    def key(self, ref: EventRef, writer: Writer) -> EventKey | Reason:
+    def key(self, ref: EventRef, writer: Submitter) -> EventKey | Reason:
         if not writer.admin and (writer.sender != "snd_2" or ref.source not in ("gw", "log")):
             return unknown(ref)
         if ref in (REFUSED, HELD):
@@ -105,7 +105,7 @@ class Book:
     def bearer(self, account: str, name: str) -> str | None:
         return "" if not name else self.names.get((account, name), [None])[-1]
 
-    def store(self, done: Plan) -> list[NewRow]:
+    def store(self, done: CorrectionPlan) -> list[NewRow]:
         """As the committer does: users are made now."""
         made = {}
         for index in done.named:
@@ -135,7 +135,7 @@ class Model:
                 now = [was if says is None else says for was, says in zip(now, said_now, strict=True)]
         return Quantities(*now)
 
-    def take(self, one: Correction, writer: Writer) -> tuple[str, str, Any]:
+    def take(self, one: Correction, writer: Submitter) -> tuple[str, str, Any]:
         """Status, code, and (before, after) or what is added."""
         for place, taken in enumerate(self.said):
             if (taken.source, taken.id) == (one.source, one.id):
@@ -154,7 +154,7 @@ class Model:
         self.said.append(one)
         return "stored", self.remark(one), self.moved(one, self.said, writer)
 
-    def moved(self, one: Correction, said: Sequence[Correction], writer: Writer) -> Any:
+    def moved(self, one: Correction, said: Sequence[Correction], writer: Submitter) -> Any:
         if one.corrects is None:
             return one.adds()
         if self.missing(one.corrects, writer):
@@ -176,7 +176,7 @@ class Model:
             return "unknown_user"
         return "time_in_future" if one.time == format_instant(LATEST + 1) else ""
 
-    def missing(self, event: EventRef, writer: Writer) -> str:
+    def missing(self, event: EventRef, writer: Submitter) -> str:
         key = self.book.key(event, writer)
         if isinstance(key, Reason):
             return key.code
@@ -240,7 +240,7 @@ def happen(book: Book, step: tuple[Any, ...]) -> None:
             book.create_users = True
 
 
-def ask(book: Book, model: Model, writer: Writer, asked: Sequence[Correction], stale: bool) -> None:
+def ask(book: Book, model: Model, writer: Submitter, asked: Sequence[Correction], stale: bool) -> None:
     facts, said = book.facts(asked, writer, stale=stale), list(model.said)
     try:
         told = [model.take(one, writer) for one in asked]

@@ -525,8 +525,8 @@ def test_keys_that_cannot_be_written_hold_nothing(light: House) -> None:
 def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_erasure(light: House) -> None:
     """Its events were announced: they are not held, and their numbers not taken."""
     light.send(*numbered(1, 1, user="ann"))
-    real, faults = light.door._directory.use_products, [RuntimeError("no ledger")]
-    light.door._directory.use_products = lambda products: (  # type: ignore[method-assign]
+    real, faults = light.door._resolver.use_products, [RuntimeError("no ledger")]
+    light.door._resolver.use_products = lambda products: (  # type: ignore[method-assign]
         _raise(faults.pop()) if faults else real(products)
     )
     sent = [*numbered(2, 2), *numbered(3, 3, user="ann", time=FUTURE)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowtally.core.errors import QueueFull
 from flowtally.core.events import UsageEvent
-from flowtally.ingest.admission import Writer
+from flowtally.ingest.admission import Submitter
 from flowtally.ingest.queue import LARGE, WaitingQueue
 from flowtally.ingest.submission import Correcting, Submission, Sweeping
 from flowtally.ingest.sweeps import BEGINNING
@@ -22,7 +22,7 @@ ALL = 10**9
 
 def sent(account: str | None, count: int = 1, *, size: int = 1, sender: str = "snd_1") -> Submission:
     event = UsageEvent("gw", account or "acme", "1", None, None)
-    return Submission(Writer(sender, account), [event] * count, {}, size)
+    return Submission(Submitter(sender, account), [event] * count, {}, size)
 
 
 def test_accounts_take_turns_and_each_in_its_own_order() -> None:
@@ -73,7 +73,7 @@ def test_the_first_request_of_an_account_may_be_larger_than_its_part() -> None:
 
 def test_what_is_alone_comes_alone_when_it_is_its_turn() -> None:
     queue = WaitingQueue(100, 1000)
-    correcting: Any = Correcting(Writer("snd_1", "acme"), [object()], {}, 1)  # type: ignore[list-item]
+    correcting: Any = Correcting(Submitter("snd_1", "acme"), [object()], {}, 1)  # type: ignore[list-item]
     sweeping = Sweeping(HeldWhere(), BEGINNING)
     first, second = sent("bob"), sent("bob")
     for one in (first, correcting, sweeping, second):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from flowtally.core.errors import NameTaken
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.people import accounts, managed, names, users
@@ -40,7 +40,7 @@ class History:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.now = ledger, 100
         self.log: dict[str, list[list[Any]]] = {name: [] for name in "abc"}
-        self.directory = Directory(ledger, lambda: self.now)  # one for all: it must forget what it should
+        self.directory = NameResolver(ledger, lambda: self.now)  # one for all: it must forget what it should
         with ledger.begin() as tx:
             accounts.create_account(tx, "acme", now=1)
 

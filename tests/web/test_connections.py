@@ -15,7 +15,7 @@ from tests.live import Live, live_server
 from flowtally.config import load_config
 from flowtally.server import HEADER_READ_MS, OTHER_FILES, room_for
 from flowtally.web.access import MAX_HEAD_BYTES
-from flowtally.web.capacity.crowd import HERE, MOST_S, STUCK_S, Crowd, Peer
+from flowtally.web.capacity.connection_limits import HERE, MOST_S, STUCK_S, ConnectionLimits, Peer
 from flowtally.web.forwarded import Networks
 
 H2C = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -142,9 +142,9 @@ def crowd(
     proxies: str = "",
     here: Networks = (),
     clock: Callable[[], float] = time.monotonic,
-) -> Crowd:
+) -> ConnectionLimits:
     settings = {"max_connections": most, "max_connections_per_address": per_address, "trusted_proxies": proxies}
-    return Crowd(load_config({}, data="/nowhere", **settings), here, clock)
+    return ConnectionLimits(load_config({}, data="/nowhere", **settings), here, clock)
 
 
 def test_one_address_has_so_many_connections_and_others_keep_theirs(listening: Listening) -> None:

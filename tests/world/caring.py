@@ -36,7 +36,7 @@ from flowtally.core.corrections import Quantities
 from flowtally.core.edges import format_instant
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.snapshot import Snapshot, moment_of
+from flowtally.ledger.snapshot import Snapshot, snapshot_of
 from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.memory import MemoryStore
 
@@ -146,7 +146,7 @@ def take(world: World, place: Path) -> None:
     """As `care.backup` does it: keys, then usage, then the ledger, between two blocks; written afterwards."""
     assert world.memory is not None
     place.mkdir()
-    with moment_of(world.house.ledger) as ledger:
+    with snapshot_of(world.house.ledger) as ledger:
 
         def moments(keys: Any) -> tuple[Snapshot, list[dict[str, Any]]]:
             taken = Snapshot(keys.path), world.memory.rows if world.memory else []

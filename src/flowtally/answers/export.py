@@ -77,7 +77,7 @@ class Export(msgspec.Struct, frozen=True):
     known: Known | None = None
 
 
-class Writer(Protocol):
+class RowWriter(Protocol):
     """Turns slices into pieces of a file."""
 
     def write(self, slice_: Any) -> bytes: ...
@@ -111,7 +111,7 @@ def plan_export(
 
 def write_export(export: Export, usage: Rows, ledger: Ledger, form: ExportFormat) -> Iterator[bytes]:
     """The file, piece by piece. MissingRows where the rows do not add up to what was announced."""
-    writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
+    writer: RowWriter = ParquetWriter() if form == "parquet" else CsvWriter()
     written = Extent(0, 0, 0, 0)
     for rows in slices(export, usage, SLICE_ROWS):
         written = _add(written, rows)
@@ -125,7 +125,7 @@ def write_export(export: Export, usage: Rows, ledger: Ledger, form: ExportFormat
 
 def write_held(pages: Iterable[Sequence[HeldEvent]], form: ExportFormat) -> Iterator[bytes]:
     """Held events as a file of the same columns, of the kind `held` and no entry each: they count for nothing yet."""
-    writer: Writer = ParquetWriter() if form == "parquet" else CsvWriter()
+    writer: RowWriter = ParquetWriter() if form == "parquet" else CsvWriter()
     for page in pages:
         if piece := writer.write(_held_table(page)) if page else b"":
             yield piece

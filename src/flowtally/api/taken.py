@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.core.errors import BadRequest
 from flowtally.core.texts import may_be_known
 from flowtally.ingest.admission import account_reason, not_your_account
-from flowtally.ledger.people import directory
+from flowtally.ledger.people import lookup
 from flowtally.protocol import TakenAccount, TakenAccountsAnswer
 from flowtally.protocol.words import MAX_ACCOUNTS_ASKED
 from flowtally.web.call import Call
@@ -50,7 +50,7 @@ def read_taken_accounts(call: Call, query: TakenQuery) -> TakenAccountsAnswer:
         raise BadRequest(
             f"account: at most {MAX_ACCOUNTS_ASKED} accounts; {len(asked)} are given.", parameter="account"
         )
-    statuses = directory.statuses(call.tx, filter(may_be_known, asked))
+    statuses = lookup.statuses(call.tx, filter(may_be_known, asked))
     return TakenAccountsAnswer([_taken(call, one, statuses.get(one)) for one in asked])
 
 

@@ -169,10 +169,10 @@ def revoke_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
 def _look_up(call: Call, account: str, body: RedemptionRequest) -> None:
     """A wrong code is told before the ledger's one writer is taken up, and counted."""
     accounts.read_account(call.tx, account)
-    call.house.guesses.count(call.credential.id)
+    call.house.failed_attempts.count(call.credential.id)
     if vouchers.find_voucher(call.tx, codes.digest_of(call.house.vault, body.code)) is None:
         raise NotFound("there is no voucher with this code")
-    call.house.guesses.was_right(call.credential.id)
+    call.house.failed_attempts.was_right(call.credential.id)
 
 
 @operation(

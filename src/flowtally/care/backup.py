@@ -44,7 +44,7 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Committed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
-from flowtally.ledger.snapshot import LedgerMoment, Snapshot, complaints, moment_of
+from flowtally.ledger.snapshot import LedgerSnapshot, Snapshot, complaints, snapshot_of
 from flowtally.ledger.vault import KEY_FILE
 from flowtally.usage.store import UsageStore
 
@@ -89,7 +89,7 @@ class Taken(NamedTuple):
     place: Committed
     keys: Snapshot
     frozen: Frozen
-    ledger: LedgerMoment
+    ledger: LedgerSnapshot
     surplus: int  # entries that have no row of their own: compacted
     paused_ms: float
 
@@ -193,7 +193,7 @@ class Backup:
         freezing.remove_leftovers()
         try:
             say("moment")
-            with moment_of(self._ledger) as ledger:
+            with snapshot_of(self._ledger) as ledger:
                 taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
                 try:
                     return self._write(taken, freezing.schema(), say)
@@ -221,7 +221,7 @@ class Backup:
                 shutil.rmtree(left, ignore_errors=True)  # another server may be making its own at this moment
         self._partial.mkdir(mode=0o700)
 
-    def _take(self, keys: Keys, ledger: LedgerMoment, freezing: Freezing) -> Taken:
+    def _take(self, keys: Keys, ledger: LedgerSnapshot, freezing: Freezing) -> Taken:
         began = time.perf_counter()
         place = keys.committed()
         snapshot = Snapshot(keys.path)

@@ -18,7 +18,7 @@ from flowtally.care.doctor import Check
 from flowtally.care.erasing import Finished, finish_erasures
 from flowtally.care.job import Job, Progress, Status
 from flowtally.care.retention import Retention, Run
-from flowtally.care.verify import Moment, Report
+from flowtally.care.verify import Baseline, Report
 from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import ClockJumped, Conflict
@@ -102,13 +102,13 @@ class Care:
         if rows is None:
             raise Conflict("Usage is in memory: there is nothing to verify")
 
-        def take(keys: Keys) -> Moment:
-            return verify.take_moment(rows, keys.path)
+        def take(keys: Keys) -> Baseline:
+            return verify.take_baseline(rows, keys.path)
 
         def work(progress: Progress) -> Report:
             progress("moment")
-            moment = self._between_blocks(take)
-            return verify.verify(rows, moment, self._ledger, progress, self._clock())
+            baseline = self._between_blocks(take)
+            return verify.verify(rows, baseline, self._ledger, progress, self._clock())
 
         return self._verify.start(work)
 

@@ -195,7 +195,7 @@ def _assemble(
             erased_accounts.reopen(tx)
         rows = usage.rows_check
         assert rows is not None
-        report = verify.verify(rows, verify.take_moment(rows, keys.path), ledger, say, now)
+        report = verify.verify(rows, verify.take_baseline(rows, keys.path), ledger, say, now)
         _refuse_broken(source, report)
         recovery.give_up_stated_blocks(keys, ledger)
         recovery.give_up_earlier_blocks(keys, now)

@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Baseline(msgspec.Struct, frozen=True):
     """What was the case between two blocks."""
 
     keys: KeysCheck
@@ -78,14 +78,14 @@ class Moment(msgspec.Struct, frozen=True):
 class Verifier:
     """One run. `now`: the instant of the balances that are checked."""
 
-    def __init__(self, rows: RowsCheck, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> None:
+    def __init__(self, rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int) -> None:
         self._rows = rows
         self._now = now
-        self._keys = moment.keys
-        self._moment = moment
+        self._keys = baseline.keys
+        self._baseline = baseline
         self._ledger = ledger
         self._say = progress
-        self._block = moment.keys.committed.block
+        self._block = baseline.keys.committed.block
         self._checks: list[Check] = []
         self._findings: list[Finding] = []
         self._found = 0
@@ -142,11 +142,11 @@ class Verifier:
 
     def _check_rows(self) -> int:
         place, facts = self._keys.committed, self._rows.facts(self._block)
-        for said in self._moment.damage:
+        for said in self._baseline.damage:
             self._find("detached_part", "usage rows", said)
-        if self._moment.unread:
-            self._find("not_compared", "rows after the last block", self._moment.unread)
-        for block, count in self._moment.above:
+        if self._baseline.unread:
+            self._find("not_compared", "rows after the last block", self._baseline.unread)
+        for block, count in self._baseline.above:
             self._find("uncommitted_block", f"block {block}", f"{count} rows of a block that was never committed")
         if place.skipped and (count := self._rows.in_block(place.skipped)):
             self._find("burnt_block", f"block {place.skipped}", f"{count} rows of a block whose number was given up")
@@ -235,25 +235,25 @@ class Verifier:
         return Statements(self._by_rows(), sums, self._ledger, self._block, self._find, self._say).check()
 
 
-def take_moment(rows: RowsCheck, keys: Path) -> Moment:
+def take_baseline(rows: RowsCheck, keys: Path) -> Baseline:
     """Call it between two blocks. KeysBroken where the keys cannot tell of their moment."""
     check = KeysCheck(keys)
     try:
         try:
-            return Moment(check, rows.above(check.committed.block), rows.damage())
+            return Baseline(check, rows.above(check.committed.block), rows.damage())
         except StoreDamaged as error:
-            return Moment(check, [], rows.damage(), error.detail)
+            return Baseline(check, [], rows.damage(), error.detail)
     except BaseException:
         check.close()
         raise
 
 
-def verify(rows: RowsCheck, moment: Moment, ledger: Ledger, progress: Progress, now: int) -> Report:
-    """Compare everything; closes the moment. `now`: the instant of the balances that are checked."""
+def verify(rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int) -> Report:
+    """Compare everything; closes the baseline. `now`: the instant of the balances that are checked."""
     try:
-        return Verifier(rows, moment, ledger, progress, now).run()
+        return Verifier(rows, baseline, ledger, progress, now).run()
     finally:
-        moment.keys.close()
+        baseline.keys.close()
 
 
 def _told(error: Exception) -> str:

@@ -37,7 +37,7 @@ from flowtally.cli.declaring import (
 from flowtally.cli.failures import PARTLY
 from flowtally.cli.import_report import show_report
 from flowtally.cli.show.output import Json, document, note, printable, say
-from flowtally.cli.show.progress import Meter, meter
+from flowtally.cli.show.progress import ProgressMeter, meter
 from flowtally.client import ApiError, Client
 from flowtally.core.errors import ConfigError
 from flowtally.core.units import counted
@@ -261,7 +261,7 @@ def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportR
         return run.report()
 
 
-def _run(run: Importer, shown: Meter, options: Reading, reports: list[ImportReport]) -> bool:
+def _run(run: Importer, shown: ProgressMeter, options: Reading, reports: list[ImportReport]) -> bool:
     """Import to the end, or until Ctrl-C: whether it was stopped."""
     try:
         with shown:

@@ -23,7 +23,7 @@ from flowtally.ingest.columns import Columns
 from flowtally.ledger.texts import may_be_id
 
 
-class Writer(msgspec.Struct, frozen=True):
+class Submitter(msgspec.Struct, frozen=True):
     """Who hands events in: the sender that owns its sources, the account it is bound to (None: any). `admin`:
     whether it may act for any sender."""
 
@@ -165,7 +165,7 @@ def _time(id: str, text: str | None) -> int:
 def world_faults(
     columns: Columns,
     times: Times,
-    writers: Sequence[tuple[Writer, int]],
+    writers: Sequence[tuple[Submitter, int]],
     statuses: Mapping[str, str],
     latest_at: int,
 ) -> Reasons:

@@ -27,7 +27,7 @@ from flowtally.core.errors import (
 from flowtally.core.events import MAX_SEQUENCE, UsageEvent, number_of
 from flowtally.core.texts import is_text
 from flowtally.core.words import SourceKind
-from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Writer
+from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Submitter
 from flowtally.ingest.holding import digest_of, hold
 from flowtally.ingest.holds import Allowance, Full
 from flowtally.ingest.prepare import Key, Prepared, join, prepare
@@ -80,7 +80,7 @@ class Sorted(msgspec.Struct):
     due: tuple[Due, ...] = ()
 
 
-class Running(msgspec.Struct):
+class SourceProgress(msgspec.Struct):
     """A numbered source while the block is sorted."""
 
     mark: int
@@ -158,7 +158,7 @@ def refuse(submission: Submission) -> Outcome:
     return answer
 
 
-def check_reserved(writer: Writer, name: str, begins: SourceKind | None = None) -> None:
+def check_reserved(writer: Submitter, name: str, begins: SourceKind | None = None) -> None:
     """Some names are nobody's to take, and not theirs who took them when they still could: else whoever came first
     would shut administrators out of the default source of corrections, or write what is told as this server's.
     `begins`: the source is not there yet and would be of this kind, for ever."""
@@ -173,7 +173,7 @@ def check_reserved(writer: Writer, name: str, begins: SourceKind | None = None) 
         )
 
 
-def check_source(writer: Writer, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:
+def check_source(writer: Submitter, source: Source, kind: SourceKind, *, fresh: bool = False) -> None:
     """A source keeps the kind of its first use, and its owner until it is handed over. `fresh`: it is not there yet, so
     nobody's but of whoever may be about to make it, not even an administrator's."""
     if source.owner != writer.sender and (fresh or not writer.admin):
@@ -209,7 +209,7 @@ class Sorter:
         self._now = now
         self._clean = not block.rows.faults and not world
         self._claimed: dict[Key, int] = {}
-        self._running: dict[str, Running] = {}
+        self._progress: dict[str, SourceProgress] = {}
         self._sorted = Sorted([], [], {}, [], [])
 
     def sort(self) -> Sorted:
@@ -228,7 +228,7 @@ class Sorter:
     def _advances(self) -> Iterator[Advance]:
         """Of sources that moved; and of those with rows again, which bear where it stands."""
         again = {self._rows.columns.source[row] for row in self._sorted.stored} if self._sorted.ended else ()
-        for name, one in self._running.items():
+        for name, one in self._progress.items():
             if one.moved or name in again:
                 yield Advance(self._sources[name].no, name, one.mark, one.position)
 
@@ -245,7 +245,7 @@ class Sorter:
         if submission.atomic and any(status in (CONFLICT, REFUSED) for status in part.outcome.statuses):
             raise _atomic_refused(submission, part.outcome)
         if running is not None:
-            self._running[self._rows.columns.source[start + numbered[0]]] = running
+            self._progress[self._rows.columns.source[start + numbered[0]]] = running
         self._count(part)
         return _cut(part)
 
@@ -263,12 +263,14 @@ class Sorter:
 
     # Numbered events
 
-    def _numbered(self, submission: Submission, start: int, numbered: Sequence[int], part: Part) -> Running | None:
+    def _numbered(
+        self, submission: Submission, start: int, numbered: Sequence[int], part: Part
+    ) -> SourceProgress | None:
         """Where the source stands after it; None where it does not come into being."""
         columns = self._rows.columns
         last = start + numbered[-1]
         source = self._sources[columns.source[last]]
-        before = self._running.get(source.name) or Running(source.mark, source.position)
+        before = self._progress.get(source.name) or SourceProgress(source.mark, source.position)
         asked = [columns.sequence[start + index] for index in numbered]
         first = first_number(asked, source.name, before.mark)
         overlap = max(0, min(len(numbered), before.mark + 1 - first))
@@ -279,15 +281,15 @@ class Sorter:
         if self._clean and len(new) == len(part.outcome.statuses):  # by far the usual case
             part.outcome.statuses = [STORED] * len(numbered)
             part.stored += range(start, last + 1)
-            return Running(first + len(numbered) - 1, columns.position[last], moved=True)
+            return SourceProgress(first + len(numbered) - 1, columns.position[last], moved=True)
         return self._beyond(submission, start, source, before, new, part)
 
     def _beyond(
-        self, submission: Submission, start: int, source: Source, before: Running, new: Sequence[int], part: Part
-    ) -> Running | None:
+        self, submission: Submission, start: int, source: Source, before: SourceProgress, new: Sequence[int], part: Part
+    ) -> SourceProgress | None:
         """The events after the mark, one by one."""
         self._check_accounts(source.name, before.mark, start, new)
-        absent = source.name in self._fresh and source.name not in self._running
+        absent = source.name in self._fresh and source.name not in self._progress
         faults = {index: self._fault(start + index) for index in new} if absent else {}
         if absent and None not in faults.values():
             part.outcome.reasons |= {index: reason for index, reason in faults.items() if reason is not None}
@@ -299,7 +301,7 @@ class Sorter:
         done = [index for index in new if index < part.stop]
         now = before
         if done:
-            now = Running(before.mark + len(done), self._rows.columns.position[start + done[-1]], moved=True)
+            now = SourceProgress(before.mark + len(done), self._rows.columns.position[start + done[-1]], moved=True)
         if full is not None and why is not None:
             part.outcome.stopped = _holds_full(source.name, now.mark, why, full)
         return now if done or not absent else None

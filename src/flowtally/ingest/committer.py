@@ -30,17 +30,26 @@ from flowtally.ingest.correction_facts import CorrectionFacts
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
-from flowtally.ingest.directory import Directory
 from flowtally.ingest.disk_sync import BackgroundSync
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import Answer, WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import Standing
-from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, Waiting
+from flowtally.ingest.submission import (
+    NAMES,
+    Correcting,
+    Outcome,
+    ReadingsSubmission,
+    Submission,
+    Sweeping,
+    Swept,
+    Waiting,
+)
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.write_lock import WriteLock
 from flowtally.keys.store import Keys
@@ -77,7 +86,7 @@ class Committer:
         *,
         usage: WriterUsage,
         keys: Keys,
-        directory: Directory,
+        resolver: NameResolver,
         queue: WaitingQueue,
         clock: Callable[[], int],
         max_future_ms: int,
@@ -90,7 +99,7 @@ class Committer:
     ) -> None:
         self._usage = usage
         self._keys = keys
-        self._directory = directory
+        self._resolver = resolver
         self._queue = queue
         self._clock = clock
         self._date = dating(clock)
@@ -98,14 +107,14 @@ class Committer:
         self._create_users = create_users
         self._block_rows = block_rows
         self._has_room = has_room
-        self.facts = CorrectionFacts(usage, keys, directory, clock, max_future_ms, create_users)
+        self.facts = CorrectionFacts(usage, keys, resolver, clock, max_future_ms, create_users)
         self.sources = Sources(keys, newcomers)
-        differencer = Differencer(keys, usage, directory, newcomers, clock, max_future_ms, create_users, counter_limits)
-        self._counters = CounterWriter(keys, self.sources, directory, differencer, self._carry_out, clock)
+        differencer = Differencer(keys, usage, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
+        self._counters = CounterWriter(keys, self.sources, resolver, differencer, self._carry_out, clock)
         self._newcomers = newcomers
         self._taken: list[Waiting] = []  # for the block that is being written
         self._late: list[
-            Submission | Metering
+            Submission | ReadingsSubmission
         ] = []  # of those the ones that wait for the next, and what follows in their turns
         self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
@@ -135,7 +144,7 @@ class Committer:
         self._sync.finish()
         if self.doubt is None:
             os.sync()
-            self._mark_clean(self._place.block, stopped=True, promise=self._directory.last_promise())
+            self._mark_clean(self._place.block, stopped=True, promise=self._resolver.last_promise())
 
     def between_blocks(self, work: Callable[[], T]) -> T:
         """Do this while no block is being written: rows and keys agree. The writer waits meanwhile, so be quick."""
@@ -174,7 +183,7 @@ class Committer:
             self._check_door()
             self._keys.try_writing()
             self._usage.try_writing()
-            self._directory.try_writing()
+            self._resolver.try_writing()
         except Exception as error:
             self.standing.saw(error)
             self.standing.fails(error)
@@ -221,17 +230,17 @@ class Committer:
     def _answer_all(self, submissions: list[Waiting]) -> Sequence[tuple[Waiting, Answer]]:
         """The queue puts nothing together that is not of one kind."""
         events = [one for one in submissions if isinstance(one, Submission)]
-        readings = [one for one in submissions if isinstance(one, Metering)]
+        readings = [one for one in submissions if isinstance(one, ReadingsSubmission)]
         alone = [one for one in submissions if isinstance(one, Correcting | Sweeping)]
         assert sum(map(bool, (events, readings, alone))) <= 1, "corrections and readings are blocks of their own"
         if events:
             return self._answers(events)
-        return self._meter(readings) if readings else [(one, self._alone(one)) for one in alone]
+        return self._take_readings(readings) if readings else [(one, self._alone(one)) for one in alone]
 
     def _check_door(self) -> None:
         """Nothing is written while a block is in doubt, where there is no room, where another server may write, or at
         an instant nobody can believe."""
-        self._directory.check_lease()
+        self._resolver.check_lease()
         self._date()
         if self.doubt is not None:
             self._settle()
@@ -246,7 +255,7 @@ class Committer:
             self._announced = False
 
     def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
-        self._directory.look()
+        self._resolver.look()
         if isinstance(asked, Correcting):
             return self._correct(asked)
         if asked.drop is not None:
@@ -286,7 +295,7 @@ class Committer:
         block = release(held)
         if not self._create_users:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
-            block.user_ids = self._directory.known_ids(names, block.rows.times)
+            block.user_ids = self._resolver.known_ids(names, block.rows.times)
         sources = self.sources.load_numbers({one.source for one in held})
         sorted_, recoded = sort_released(held, block, self._world(block), sources)
         try:
@@ -370,20 +379,20 @@ class Committer:
                 raise _told(skipped) from skipped
         return plan.answer
 
-    def _with_users(self, plan: correction_plan.Plan) -> Sequence[rows.NewRow]:
+    def _with_users(self, plan: correction_plan.CorrectionPlan) -> Sequence[rows.NewRow]:
         """Names of adjustments become ids; only now, when it is sure that they will be stored."""
-        self._directory.use_products({row.product for row in plan.rows if row.kind == "adjustment"})
+        self._resolver.use_products({row.product for row in plan.rows if row.kind == "adjustment"})
         if not plan.named:
             return plan.rows
         free = [plan.rows[index] for index in plan.named]
         times = np.array([row.time for row in free], dtype=np.int64)
-        ids = self._directory.user_ids([(row.account, row.user) for row in free], times)
+        ids = self._resolver.user_ids([(row.account, row.user) for row in free], times)
         return correction_plan.with_users(plan.rows, dict(zip(plan.named, ids, strict=True)))
 
     # Readings of counters
 
-    def _meter(self, asked: list[Metering]) -> Sequence[tuple[Waiting, Answer]]:
-        self._directory.look()
+    def _take_readings(self, asked: list[ReadingsSubmission]) -> Sequence[tuple[Waiting, Answer]]:
+        self._resolver.look()
         planned = self._counters.plan(asked)
         self._late += planned.late
         try:
@@ -408,7 +417,7 @@ class Committer:
 
     def _check_all(self) -> None:
         self._check_door()
-        self._directory.look()
+        self._resolver.look()
 
     def _answers(self, submissions: list[Submission]) -> Answers:
         answers: Answers = []
@@ -481,7 +490,7 @@ class Committer:
             self._recall(block)
         if not self._create_users:
             names = list(zip(block.rows.columns.account, block.rows.columns.user, strict=True))
-            block.user_ids = self._directory.known_ids(names, block.rows.times)
+            block.user_ids = self._resolver.known_ids(names, block.rows.times)
         world = self._world(block)
         sorted_ = self._sort(block, world, self._known(block, [*world, *block.rows.faults]))
         if sorted_.stored and (sorted_.fresh or sorted_.held or self._may_announce(block, world)):
@@ -513,17 +522,17 @@ class Committer:
         if not self._create_users or not sorted_.stored:
             return set()
         account, user = block.rows.columns.account, block.rows.columns.user
-        return self._directory.not_remembered({(account[row], user[row]) for row in sorted_.stored})
+        return self._resolver.not_remembered({(account[row], user[row]) for row in sorted_.stored})
 
     def _overflowing(self, block: Gathered, sorted_: Sorted, strange: set[Name]) -> list[Submission]:
         """Those whose new users are too many for this block."""
         if self._newcomers.fit(len(strange)):
             return []
-        return overflowing(block, sorted_.stored, self._directory, self._newcomers)
+        return overflowing(block, sorted_.stored, self._resolver, self._newcomers)
 
     def _new_users(self, strange: set[Name]) -> set[Name]:
         """The users this block would make, where these are more than may be."""
-        new = self._directory.free_names(strange) if strange else set()
+        new = self._resolver.free_names(strange) if strange else set()
         return set() if not new or self._newcomers.may_all(new) else new
 
     def _may_announce(self, block: Gathered, world: admission.Reasons) -> bool:
@@ -553,7 +562,7 @@ class Committer:
                 block.held |= {(source.no, number): one for number, one in held.items()}
 
     def _world(self, block: Gathered) -> admission.Reasons:
-        statuses = self._directory.statuses(set(block.rows.columns.account))
+        statuses = self._resolver.statuses(set(block.rows.columns.account))
         writers = [(one.writer, len(one.events)) for one in block.submissions]
         reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, self._latest_at())
         if block.user_ids is not None and None in block.user_ids:
@@ -599,12 +608,12 @@ class Committer:
                 sorted_, batch = work(number)
                 assert announced == _is_announced(sorted_), "what is announced is sorted by what is known"
                 if batch is not None:
-                    moved = _moved(number, received_at, sorted_, self._directory.promise)
+                    moved = _moved(number, received_at, sorted_, self._resolver.promise)
                     self.doubt = Doubt(number, moved)  # from here on the block only goes forward
                     self._next = number + 1
                     self._usage.append(Block(number, received_at, batch))
                 else:
-                    moved = _moved(self._place.block, received_at, sorted_, self._directory.promise)
+                    moved = _moved(self._place.block, received_at, sorted_, self._resolver.promise)
                 self._keys.move(moved)
         except Exception as error:
             self.standing.saw(error)
@@ -678,10 +687,10 @@ class Committer:
         columns = block.rows.columns.only(sorted_.stored)
         times = block.rows.times[sorted_.stored]
         if block.user_ids is None:
-            user_ids = self._directory.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
+            user_ids = self._resolver.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
         else:
             user_ids = [block.user_ids[row] or NOBODY for row in sorted_.stored]
-        self._directory.use_products(set(columns.product))
+        self._resolver.use_products(set(columns.product))
         return rows.batch(
             columns,
             times,

@@ -15,10 +15,10 @@ import numpy as np
 
 from flowtally.core.corrections import Correction, EventRef
 from flowtally.core.events import number_in
-from flowtally.ingest.admission import Reason, Writer
+from flowtally.ingest.admission import Reason, Submitter
 from flowtally.ingest.correction_plan import Facts, dated
 from flowtally.ingest.correction_receipts import is_held, not_a_number, unknown, was_refused
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.submission import Correcting
 from flowtally.keys.key_bytes import key_of
@@ -38,14 +38,14 @@ class CorrectionFacts:
         self,
         usage: Entries,
         keys: Keys,
-        directory: Directory,
+        resolver: NameResolver,
         clock: Callable[[], int],
         max_future_ms: int,
         create_users: bool,
     ) -> None:
         self._usage = usage
         self._keys = keys
-        self._directory = directory
+        self._resolver = resolver
         self._clock = clock
         self._max_future_ms = max_future_ms
         self._create_users = create_users
@@ -68,8 +68,8 @@ class CorrectionFacts:
             compacted_to=self._usage.compacted_to(),
             # A correction bears its event's labels, and the events were looked up before: those of a user that was
             # erased since must not come back, nor a reason that may tell who it was.
-            erased=self._directory.erased((one.account, one.user) for one in events.values()) if events else set(),
-            statuses=self._directory.statuses({one.account for one in free.values()}) if free else {},
+            erased=self._resolver.erased((one.account, one.user) for one in events.values()) if events else set(),
+            statuses=self._resolver.statuses({one.account for one in free.values()}) if free else {},
             user_ids=None if self._create_users else self._user_ids(free),
             latest_at=self._clock() + self._max_future_ms,
         )
@@ -90,7 +90,7 @@ class CorrectionFacts:
         late = [key for key in keys if key not in found]
         return {key: found[key] for key in keys if key in found} | (self._usage.events_of(late) if late else {})
 
-    def _event_keys(self, named: Iterable[EventRef], look_up: LookUp, writer: Writer | None = None) -> Found:
+    def _event_keys(self, named: Iterable[EventRef], look_up: LookUp, writer: Submitter | None = None) -> Found:
         """By which keys these events are found; `writer`: only those that it may correct. One question of a kind for
         all events of a source."""
         by_source: dict[str, list[EventRef]] = defaultdict(list)
@@ -135,7 +135,7 @@ class CorrectionFacts:
     def _user_ids(self, free: Mapping[int, Correction]) -> dict[int, str | None]:
         """Whose these are. Asked once: a name given up meanwhile would be another's."""
         times = np.array([dated(one) for one in free.values()], dtype=np.int64)
-        ids = self._directory.known_ids([(one.account, one.user) for one in free.values()], times)
+        ids = self._resolver.known_ids([(one.account, one.user) for one in free.values()], times)
         return dict(zip(free, ids, strict=True))
 
 

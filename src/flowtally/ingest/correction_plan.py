@@ -19,7 +19,7 @@ from flowtally.core.corrections import Correction, EventRef, Quantities
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import NotAsExpected
 from flowtally.core.events import NOBODY
-from flowtally.ingest.admission import Reason, Writer, closed_account, in_future
+from flowtally.ingest.admission import Reason, Submitter, closed_account, in_future
 from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, compacted, receipt, remark, told, unknown
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow
@@ -45,7 +45,7 @@ class Facts(msgspec.Struct, frozen=True):
     latest_at: The latest instant that an adjustment may be dated at.
     """
 
-    writer: Writer
+    writer: Submitter
     claimed: Mapping[Key, int]
     keys: Mapping[EventRef, EventKey | Reason]
     events: Mapping[EventKey, StoredEvent]
@@ -57,7 +57,7 @@ class Facts(msgspec.Struct, frozen=True):
     latest_at: int = 0
 
 
-class Plan(msgspec.Struct, frozen=True):
+class CorrectionPlan(msgspec.Struct, frozen=True):
     """What a request of corrections becomes: rows of one block, the keys they claim with their digests, and what is
     answered. `named`: rows whose user still has its name, because it may have to be made."""
 
@@ -67,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True):
     answer: CorrectionsAnswer
 
 
-def plan(corrections: Sequence[Correction], facts: Facts) -> Plan:
+def plan(corrections: Sequence[Correction], facts: Facts) -> CorrectionPlan:
     """One after the other. Raises NotAsExpected: then nothing is stored."""
     return _Planning(facts).plan(corrections)
 
@@ -134,13 +134,13 @@ class _Planning:
         self._claims: dict[Key, int] = {}
         self._named: list[int] = []
 
-    def plan(self, corrections: Sequence[Correction]) -> Plan:
+    def plan(self, corrections: Sequence[Correction]) -> CorrectionPlan:
         receipts = [self._one(index, one) for index, one in enumerate(corrections)]
         counts = Counter(one.status for one in receipts)
         answer = CorrectionsAnswer(
             counts["stored"], counts["duplicate"], counts["conflict"], counts["refused"], receipts
         )
-        return Plan(self._rows, self._claims, self._named, answer)
+        return CorrectionPlan(self._rows, self._claims, self._named, answer)
 
     def _one(self, index: int, one: Correction) -> CorrectionReceipt:
         key, ours = (one.source, key_of(one.id)), digest(one)

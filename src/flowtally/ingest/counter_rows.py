@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from flowtally.core.corrections import Quantities
 from flowtally.core.counters import Standing
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.rows import NewRow
 from flowtally.keys import counter_states
 from flowtally.keys.key_bytes import key_of
@@ -42,7 +42,7 @@ class Made(msgspec.Struct):
     name: Name | None = None
 
 
-class Plan(msgspec.Struct):
+class ReadingsPlan(msgspec.Struct):
     """What a block of readings becomes. `latest`: of counters with rows; `seen`: that were read again, which told
     nothing new; `revived`: that had been forgotten. `new`: counters nobody knew, by source and account."""
 
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct):
         """Whether there is something to write."""
         return bool(self.rows or self.seen or self.revived or self.forgotten or self.due)
 
-    def add(self, other: Plan) -> None:
+    def add(self, other: ReadingsPlan) -> None:
         """What a later request of the block does."""
         self.rows += other.rows
         for place, standing in other.latest.items():
@@ -88,13 +88,13 @@ class Finished(msgspec.Struct):
     counters: list[KnownCounter]
 
 
-def finish(plan: Plan, block: int, sources: Mapping[str, Source], directory: Directory) -> Finished:
+def finish(plan: ReadingsPlan, block: int, sources: Mapping[str, Source], resolver: NameResolver) -> Finished:
     """Once it is sure that they will be stored: users are made now."""
-    directory.use_products({row.standing.product for row in plan.rows})
-    standings = list(_owned(plan.rows, directory))
+    resolver.use_products({row.standing.product for row in plan.rows})
+    standings = list(_owned(plan.rows, resolver))
     # Who closes many names no user: one may be erased, and what is stored about that one has no texts.
     closed = {(one.account, one.user) for row, one in zip(plan.rows, standings, strict=True) if row.reason == MISSING}
-    erased = directory.erased(closed) if closed else set()
+    erased = resolver.erased(closed) if closed else set()
     rows = [_row(row, one, (one.account, one.user) in erased) for row, one in zip(plan.rows, standings, strict=True)]
     claims = [(sources[row.key_source].no, key_of(row.id), row.digest) for row in rows]
     last: dict[Place, KnownCounter] = {}
@@ -104,11 +104,11 @@ def finish(plan: Plan, block: int, sources: Mapping[str, Source], directory: Dir
     return Finished(rows, claims, list(last.values()))
 
 
-def _owned(rows: Sequence[Made], directory: Directory) -> Iterator[Standing]:
+def _owned(rows: Sequence[Made], resolver: NameResolver) -> Iterator[Standing]:
     """The standings with their users' ids; users are made for names that nobody bore at the time of the row."""
     named = [(row.name, row.time) for row in rows if row.name is not None]
     times = np.array([time for _, time in named], dtype=np.int64)
-    ids = iter(directory.user_ids([name for name, _ in named], times) if named else [])
+    ids = iter(resolver.user_ids([name for name, _ in named], times) if named else [])
     for row in rows:
         yield row.standing if row.name is None else replace(row.standing, user=next(ids))
 

@@ -16,11 +16,11 @@ from flowtally.core.readings import Reading
 from flowtally.core.words import SourceKind
 from flowtally.ingest import rows, silence
 from flowtally.ingest.block import Sorted
-from flowtally.ingest.counter_rows import Plan, finish
+from flowtally.ingest.counter_rows import ReadingsPlan, finish
 from flowtally.ingest.differencing import Differencer, Later
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.sources import Sources
-from flowtally.ingest.submission import Metering
+from flowtally.ingest.submission import ReadingsSubmission
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter
 from flowtally.protocol import ReadingsAnswer
@@ -37,16 +37,16 @@ class Planned:
     next one."""
 
     def __init__(self) -> None:
-        self.block = Plan()
-        self.parts: list[tuple[Metering, Plan]] = []
-        self.refused: list[tuple[Metering, FlowtallyError]] = []
-        self.late: list[Metering] = []
+        self.block = ReadingsPlan()
+        self.parts: list[tuple[ReadingsSubmission, ReadingsPlan]] = []
+        self.refused: list[tuple[ReadingsSubmission, FlowtallyError]] = []
+        self.late: list[ReadingsSubmission] = []
 
-    def answers(self) -> list[tuple[Metering, ReadingsAnswer | FlowtallyError]]:
+    def answers(self) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError]]:
         """Once the block is written."""
         return [*self.refused, *((one, _answer(plan)) for one, plan in self.parts)]
 
-    def failed(self, error: FlowtallyError) -> list[tuple[Metering, ReadingsAnswer | FlowtallyError]]:
+    def failed(self, error: FlowtallyError) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError]]:
         return [*self.refused, *((one, error) for one, _ in self.parts)]
 
 
@@ -57,21 +57,21 @@ class CounterWriter:
         self,
         keys: Keys,
         sources: Sources,
-        directory: Directory,
+        resolver: NameResolver,
         differencer: Differencer,
         carry_out: Callable[[Work, Sorted], Sorted],
         clock: Callable[[], int],
     ) -> None:
         self._keys = keys
         self._sources = sources
-        self._directory = directory
+        self._resolver = resolver
         self._differencer = differencer
         self._carry_out = carry_out
         self._clock = clock
         self._started_at = clock()
         self._look_at = time.monotonic()  # for silent counters, again
 
-    def plan(self, asked: Sequence[Metering]) -> Planned:
+    def plan(self, asked: Sequence[ReadingsSubmission]) -> Planned:
         """One request after the other, on what is committed."""
         self._sources.forget_fresh()
         planned = Planned()
@@ -90,14 +90,14 @@ class CounterWriter:
                 planned.parts.append((one, plan))
         return planned
 
-    def _plan(self, asked: Metering, before: Plan) -> Plan:
+    def _plan(self, asked: ReadingsSubmission, before: ReadingsPlan) -> ReadingsPlan:
         kinds: dict[str, SourceKind] = {one.source: "counters" for one in asked.readings if isinstance(one, Reading)}
         self._sources.check_many(kinds)
         self._sources.load(kinds)
         self._sources.open(kinds, asked.writer)
         return self._differencer.plan(asked, self._sources, before)
 
-    def write(self, plan: Plan) -> None:
+    def write(self, plan: ReadingsPlan) -> None:
         """Carry a plan out, if there is anything in it."""
         if not plan:
             return
@@ -107,7 +107,7 @@ class CounterWriter:
         def work(number: int) -> tuple[Sorted, object | None]:
             if not plan.rows:
                 return sorted_, None
-            done = finish(plan, number, self._sources, self._directory)
+            done = finish(plan, number, self._sources, self._resolver)
             claimed = self._keys.claim(done.claims, number)
             assert claimed == len(done.rows), "each row of a counter has a number of its own"
             sorted_.counters = (*revived, *done.counters)
@@ -120,7 +120,7 @@ class CounterWriter:
             raise
         self._differencer.counts.add(plan.new)
 
-    def _sorted(self, plan: Plan) -> Sorted:
+    def _sorted(self, plan: ReadingsPlan) -> Sorted:
         fresh = sorted(self._sources.fresh.intersection(row.source for row in plan.rows))
         return Sorted(
             [],
@@ -145,7 +145,7 @@ class CounterWriter:
         self._look_at = time.monotonic() + silence.AFTER_FAILURE_S
         now = self._clock()
         due = self._keys.due_counters(now, silence.PAGE)
-        plan = Plan()
+        plan = ReadingsPlan()
         if due:
             check()
             self._sources.forget_fresh()
@@ -158,6 +158,6 @@ class CounterWriter:
         return len(plan.rows), more
 
 
-def _answer(plan: Plan) -> ReadingsAnswer:
+def _answer(plan: ReadingsPlan) -> ReadingsAnswer:
     stored, duplicate, refused = (sum(one.status == name for one in plan.receipts) for name in OUTCOMES)
     return ReadingsAnswer(stored, duplicate, refused, plan.receipts)

@@ -21,12 +21,12 @@ from flowtally.core.events import MAX_QUANTITY, NOBODY
 from flowtally.core.readings import Reading
 from flowtally.ingest.admission import NO_SUCH_USER, Reason, Times, account_reason, in_future, not_your_account
 from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
-from flowtally.ingest.counter_rows import MISSING, Made, Plan
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.counter_rows import MISSING, Made, ReadingsPlan
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.ingest.revival import revive
-from flowtally.ingest.submission import Metering
+from flowtally.ingest.submission import ReadingsSubmission
 from flowtally.keys.counter_states import row_id
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Place, Source
@@ -45,7 +45,7 @@ class Differencer:
         self,
         keys: Keys,
         usage: Claims,
-        directory: Directory,
+        resolver: NameResolver,
         newcomers: Newcomers,
         clock: Callable[[], int],
         max_future_ms: int,
@@ -54,7 +54,7 @@ class Differencer:
     ) -> None:
         self.keys = keys
         self.usage = usage
-        self.directory = directory
+        self.resolver = resolver
         self.newcomers = newcomers
         self.clock = clock
         self.max_future_ms = max_future_ms
@@ -62,7 +62,7 @@ class Differencer:
         self.limits = limits
         self.counts = Counts(keys)
 
-    def plan(self, asked: Metering, sources: Mapping[str, Source], before: Plan) -> Plan:
+    def plan(self, asked: ReadingsSubmission, sources: Mapping[str, Source], before: ReadingsPlan) -> ReadingsPlan:
         """What this request does after `before`, which is what others of its block do. Raises TooManyNew, NewTooOften:
         then it does nothing; Later."""
         self.counts.load()
@@ -70,11 +70,11 @@ class Differencer:
         self._check_users(plan, before)
         return plan
 
-    def _check_users(self, plan: Plan, before: Plan) -> None:
+    def _check_users(self, plan: ReadingsPlan, before: ReadingsPlan) -> None:
         if not self.create_users:
             return
-        strange = self.directory.not_remembered({row.name for row in plan.rows if row.name is not None} - before.users)
-        plan.users = self.directory.free_names(strange) if strange else set()
+        strange = self.resolver.not_remembered({row.name for row in plan.rows if row.name is not None} - before.users)
+        plan.users = self.resolver.free_names(strange) if strange else set()
         if not self.newcomers.has_room(len(plan.users), len(before.users)):
             raise Later
         self.newcomers.check_users(plan.users, Counter(account for account, _ in before.users))
@@ -83,24 +83,24 @@ class Differencer:
 class _Planning:
     """One request, one by one: a later reading sees what an earlier one did."""
 
-    def __init__(self, differencer: Differencer, asked: Metering, sources: Mapping[str, Source], before: Plan) -> None:
+    def __init__(
+        self, differencer: Differencer, asked: ReadingsSubmission, sources: Mapping[str, Source], before: ReadingsPlan
+    ) -> None:
         self._ours = differencer
         self._writer = asked.writer
         self._items = asked.readings
         self._sources = sources
         self._before = before
-        self._plan = Plan()
+        self._plan = ReadingsPlan()
         self._latest_at = differencer.clock() + differencer.max_future_ms
         self._times = asked.times
         self._known = self._look_up()
         self._revived = self._revive(self._known)
         self._known |= self._revived
-        self._statuses = differencer.directory.statuses(
-            {one.account for one in self._items if isinstance(one, Reading)}
-        )
+        self._statuses = differencer.resolver.statuses({one.account for one in self._items if isinstance(one, Reading)})
         self._users = self._bearers()
 
-    def plan(self) -> Plan:
+    def plan(self) -> ReadingsPlan:
         for index, one in enumerate(self._items):
             self._plan.receipts.append(self._one(index, one))
         return self._plan
@@ -138,7 +138,7 @@ class _Planning:
         """Whose each reading is, where that is known already."""
         names = [(one.account, one.user) if isinstance(one, Reading) else ("", NOBODY) for one in self._items]
         times: Times = np.array([time if isinstance(time, int) else 0 for time in self._times], dtype=np.int64)
-        return self._ours.directory.known_ids(names, times)
+        return self._ours.resolver.known_ids(names, times)
 
     def _one(self, index: int, one: Reading | Unreadable) -> ReadingReceipt:
         if isinstance(one, Unreadable):

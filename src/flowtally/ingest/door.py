@@ -23,23 +23,32 @@ from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
 from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import identity, recovery
-from flowtally.ingest.admission import Reason, Writer
+from flowtally.ingest.admission import Reason, Submitter
 from flowtally.ingest.block import is_never_stored, refuse
 from flowtally.ingest.cloud_headers import Headers
 from flowtally.ingest.committer import Committer
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decode import Decoded, check_positions, decode_request
 from flowtally.ingest.decompress import Made, decompress, nobody
-from flowtally.ingest.directory import Directory
 from flowtally.ingest.early import Early
 from flowtally.ingest.lookup import Lookup, detail_of
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
 from flowtally.ingest.settings import IngestSettings
-from flowtally.ingest.submission import NAMES, Correcting, Metering, Outcome, Submission, Sweeping, Swept, answer_of
+from flowtally.ingest.submission import (
+    NAMES,
+    Correcting,
+    Outcome,
+    ReadingsSubmission,
+    Submission,
+    Sweeping,
+    Swept,
+    answer_of,
+)
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.store import Keys, peek
 from flowtally.keys.values import Committed
@@ -92,11 +101,11 @@ class Ingest:
         self._has_room = _room_check(settings.places, settings.min_free_bytes)
         newcomers = Newcomers(settings.new_limits, clock)
         self._early = Early(ledger, clock)
-        self._directory = Directory(ledger, clock, newcomers.users_made)
+        self._resolver = NameResolver(ledger, clock, newcomers.users_made)
         self._committer = Committer(
             usage=usage,
             keys=keys,
-            directory=self._directory,
+            resolver=self._resolver,
             queue=self._queue,
             clock=clock,
             max_future_ms=settings.max_future_ms,
@@ -181,7 +190,7 @@ class Ingest:
 
     async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer:
         """Store what this process observed itself, as `sender`, which owns the sources it begins. Raises as `take`."""
-        submission = Submission(Writer(sender, admin=True), list(events), {}, len(events) * OWN_EVENT_BYTES)
+        submission = Submission(Submitter(sender, admin=True), list(events), {}, len(events) * OWN_EVENT_BYTES)
         return await self._stored(submission)
 
     async def _stored(self, submission: Submission, receipts_all: bool = False) -> EventsAnswer:
@@ -255,7 +264,7 @@ class Ingest:
             return ReadingsAnswer(0, 0, 0, [])
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
-        self._queue.put(Metering(_writer(credential), readings, times, size, loop, answer))
+        self._queue.put(ReadingsSubmission(_writer(credential), readings, times, size, loop, answer))
         done: ReadingsAnswer = await answer
         return done
 
@@ -318,7 +327,7 @@ class Ingest:
 
     def forget_names(self, account: str) -> None:
         """Call after a commit that gave the name of a user of this account to somebody else, or to nobody."""
-        self._directory.forget(account)
+        self._resolver.forget(account)
         self.look_again(account)
 
     def gave(self, account: str) -> None:
@@ -376,7 +385,7 @@ class Ingest:
 
     def forget_all(self) -> None:
         """Call when another process may have written the ledger: nothing that is remembered of it is trusted."""
-        self._directory.forget_all()
+        self._resolver.forget_all()
         self._early.forget()
 
     def place(self) -> Committed:
@@ -392,7 +401,7 @@ class Ingest:
         """Whether events can be stored now, and why not."""
         if not self._committer.alive():
             return False, "the committer has stopped"
-        if lost := self._directory.lost:
+        if lost := self._resolver.lost:
             return False, f"the lease on the ledger is lost: {lost}"
         if why := self._committer.standing.why_not():
             return False, why
@@ -456,6 +465,6 @@ def _counts(found: EventsAnswer) -> dict[str, Any]:
     return {name: getattr(found, name) for name in told}
 
 
-def _writer(credential: Credential) -> Writer:
+def _writer(credential: Credential) -> Submitter:
     assert credential.sender is not None, "what may write events has a sender"
-    return Writer(credential.sender, credential.account, credential.may("sources:write"))
+    return Submitter(credential.sender, credential.account, credential.may("sources:write"))

@@ -20,7 +20,7 @@ from flowtally.keys.values import Committed
 from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.people import directory
+from flowtally.ledger.people import lookup
 from flowtally.usage.values import Identity
 from flowtally.usage.verbs import Claims, Owned
 
@@ -86,7 +86,7 @@ def decide(found: Found, *, rebuild: bool = False) -> Identity:
 
 def check_accounts(tx: Tx, usage: Owned, shown: str) -> None:
     """MissingAccounts where rows name accounts that the ledger lacks. The ledger is of the present version."""
-    if lacking := directory.missing(tx, usage.accounts()):
+    if lacking := lookup.missing(tx, usage.accounts()):
         some = ", ".join(repr(one) for one in lacking[:NAMED]) + (", ..." if len(lacking) > NAMED else "")
         raise MissingAccounts(
             f"{len(lacking)} accounts have usage and are not in the ledger {shown}: {some}. It is older than the rows,"

@@ -18,7 +18,7 @@ import msgspec
 from flowtally.core.errors import FlowtallyError, NewTooOften, TooManyNew
 from flowtally.core.times import HOUR_MS
 from flowtally.ingest.block import Gathered
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.submission import Submission
 from flowtally.ledger.people.names import Name
 
@@ -143,7 +143,9 @@ def crowding(
     return over
 
 
-def overflowing(block: Gathered, stored: Sequence[int], directory: Directory, newcomers: Newcomers) -> list[Submission]:
+def overflowing(
+    block: Gathered, stored: Sequence[int], resolver: NameResolver, newcomers: Newcomers
+) -> list[Submission]:
     """Which submissions of a block wait for the next one: their new users and those before them are too many for one.
     So does what comes after them in the same turn, as each turn keeps its order. Once one has to wait nothing more is
     looked up: names that nobody remembers count as new."""
@@ -152,8 +154,8 @@ def overflowing(block: Gathered, stored: Sequence[int], directory: Directory, ne
     seen: set[Name] = set()
     for index, named in _names(block, stored):
         submission = block.submissions[index]
-        strange = directory.not_remembered(named - seen)
-        new = strange if late or not strange else directory.free_names(strange)
+        strange = resolver.not_remembered(named - seen)
+        new = strange if late or not strange else resolver.free_names(strange)
         if submission.queue_key in turns or not newcomers.has_room(len(new), len(seen)):
             late.append(submission)
             turns.add(submission.queue_key)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from flowtally.ingest.admission import Reasons, Writer
+from flowtally.ingest.admission import Reasons, Submitter
 from flowtally.ingest.block import Gathered, Sorted
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.prepare import prepare
@@ -17,7 +17,7 @@ from flowtally.keys.values import Advance, Held, Refused, Source
 def release(held: Sequence[Held]) -> Gathered:
     """Held events as a block of their own, to be looked at again. Nobody sends them, so nobody's account is asked."""
     events = [event_of(one) for one in held]
-    return Gathered([Submission(Writer("", admin=True), events, {}, 0)], [0], prepare(events, {}))
+    return Gathered([Submission(Submitter("", admin=True), events, {}, 0)], [0], prepare(events, {}))
 
 
 def sort_released(

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from flowtally.core.corrections import NOTHING
 from flowtally.core.counters import close
-from flowtally.ingest.counter_rows import MISSING, Made, Plan
+from flowtally.ingest.counter_rows import MISSING, Made, ReadingsPlan
 from flowtally.keys.counter_states import due_at
 from flowtally.keys.values import Due, KnownCounter, Source
 
@@ -24,9 +24,9 @@ LOOK_EVERY_S: Final = 1.0
 AFTER_FAILURE_S: Final = 30.0
 
 
-def plan_silence(due: Sequence[KnownCounter], now: int, started_at: int, sources: Mapping[int, Source]) -> Plan:
+def plan_silence(due: Sequence[KnownCounter], now: int, started_at: int, sources: Mapping[int, Source]) -> ReadingsPlan:
     """What becomes of these, which may be silent too long."""
-    plan = Plan()
+    plan = ReadingsPlan()
     for one in due:
         at = due_at(one.standing, max(one.seen_at, started_at) if one.is_watched else one.seen_at)
         if at > now:  # it was read since, or we were not there

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from flowtally.core.errors import NotFound
 from flowtally.core.words import SourceKind
-from flowtally.ingest.admission import Writer
+from flowtally.ingest.admission import Submitter
 from flowtally.ingest.block import check_reserved, check_source
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.keys.store import Keys
@@ -68,7 +68,7 @@ class Sources(Mapping[str, Source]):
             new += sum(name not in self._known for name in some)
             self._newcomers.check_many(new, all_counted=start + SLICE >= len(wanted))
 
-    def open(self, kinds: Mapping[str, SourceKind], writer: Writer) -> None:
+    def open(self, kinds: Mapping[str, SourceKind], writer: Submitter) -> None:
         """Let this writer write these, which were loaded; those that are not there may come into being now. Raises
         SourceNotYours, SourceKindMismatch, TooManyNew, NewTooOften: then none of them does."""
         for name, kind in kinds.items():

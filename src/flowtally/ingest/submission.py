@@ -15,7 +15,7 @@ from flowtally.core.corrections import Correction
 from flowtally.core.errors import HoldsFull
 from flowtally.core.events import UsageEvent, number_of
 from flowtally.core.readings import Reading
-from flowtally.ingest.admission import Reason, Times, Writer
+from flowtally.ingest.admission import Reason, Submitter, Times
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import Unreadable
 from flowtally.keys.values import HeldWhere, Number
@@ -33,7 +33,7 @@ class _OfWriter:
     """A request that somebody sent, for the queue."""
 
     __slots__ = ()
-    writer: Writer
+    writer: Submitter
 
     @property
     def account(self) -> str | None:
@@ -49,7 +49,7 @@ class Submission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     compressed; `prepared` where its own thread did that already."""
 
     alone: ClassVar[bool] = False  # others may be in its block
-    writer: Writer
+    writer: Submitter
     events: list[UsageEvent]
     faults: dict[int, str]
     size: int
@@ -68,7 +68,7 @@ class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
     events they name that were there when the request came: rows never change, so they are not looked up again."""
 
     alone: ClassVar[bool] = True
-    writer: Writer
+    writer: Submitter
     corrections: list[Correction]
     found: dict[EventKey, StoredEvent]
     size: int
@@ -80,12 +80,12 @@ class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
         return len(self.corrections)
 
 
-class Metering(_OfWriter, msgspec.Struct, gc=True, eq=False):
+class ReadingsSubmission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request of readings, in their order, and when each was read. Others of readings may be in its block, and
     nothing else."""
 
     alone: ClassVar[bool] = False
-    writer: Writer
+    writer: Submitter
     readings: list[Reading | Unreadable]
     times: list[int | Reason]
     size: int
@@ -125,7 +125,7 @@ class Sweeping(msgspec.Struct, gc=True, eq=False):
         return 1
 
 
-Waiting = Submission | Correcting | Metering | Sweeping
+Waiting = Submission | Correcting | ReadingsSubmission | Sweeping
 
 
 class Outcome(msgspec.Struct, eq=False):

@@ -54,7 +54,7 @@ class Snapshot:
         self._db.close()
 
 
-class LedgerMoment(Protocol):
+class LedgerSnapshot(Protocol):
     """A ledger as it is when `take` is called, which is quick; written later."""
 
     kind: str
@@ -66,7 +66,7 @@ class LedgerMoment(Protocol):
 
 
 @contextmanager
-def moment_of(ledger: Ledger) -> Iterator[LedgerMoment]:
+def snapshot_of(ledger: Ledger) -> Iterator[LedgerSnapshot]:
     """Connected, so that taking it costs next to nothing."""
     if ledger.file is None:
         with ledger.read() as tx:

@@ -20,7 +20,7 @@ from flowtally.usage.values import Sum, Where
 from flowtally.usage.verbs import Sums
 
 
-class Running(msgspec.Struct, frozen=True):
+class RunningTotal(msgspec.Struct, frozen=True):
     """What was used before the first edge, since ever, and between the edges."""
 
     before: int
@@ -65,7 +65,7 @@ def between(
     return parts
 
 
-def running_by_user(usage: Sums, account: str, edges: Sequence[int], users: Collection[str]) -> dict[str, Running]:
+def running_by_user(usage: Sums, account: str, edges: Sequence[int], users: Collection[str]) -> dict[str, RunningTotal]:
     """What each of these users (by id) used of all products, before the first edge and between the edges (at least
     two): one question for all of them."""
     asked = [0, *edges] if edges[0] > 0 else list(edges)
@@ -75,9 +75,9 @@ def running_by_user(usage: Sums, account: str, edges: Sequence[int], users: Coll
     return {user: _since(edges[0], parts) for user, parts in totals.items()}
 
 
-def _since(first_edge: int, parts: list[int]) -> Running:
+def _since(first_edge: int, parts: list[int]) -> RunningTotal:
     """`parts` begin at 0; what lies before the first edge is one of them, unless that is the beginning."""
-    return Running(parts[0], parts[1:]) if first_edge > 0 else Running(0, parts)
+    return RunningTotal(parts[0], parts[1:]) if first_edge > 0 else RunningTotal(0, parts)
 
 
 def _of_pools(where: Where, known: Pools, of: Collection[str]) -> Where:
@@ -100,9 +100,9 @@ def running(
     count: Callable[[Sum], int] = byte_count,
     users: tuple[str, ...] | None = None,
     without_users: tuple[str, ...] = (),
-) -> Running:
+) -> RunningTotal:
     """The same with what came before the first edge. One edge: only that."""
     ask = partial(between, tx, usage, account, of=of, count=count, users=users, without_users=without_users)
     if edges[0] <= 0:
-        return Running(0, ask(edges) if len(edges) > 1 else [])
+        return RunningTotal(0, ask(edges) if len(edges) > 1 else [])
     return _since(edges[0], ask([0, *edges]))

@@ -110,7 +110,7 @@ class Served:
         credential = None
         try:
             held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
-            held.enter_context(house.places.take())
+            held.enter_context(house.request_slots.take())
             asked, secrets, known, unread = await self._asked(house, request)
             # Looked up anew after a body was waited for: it may have ended meanwhile.
             shown = known or await self._of_account(house, secrets.token, request.scope)
@@ -148,7 +148,7 @@ class Served:
         return asked, secrets, known, unread
 
     def _unknown(self, house: House, request: AnyRequest) -> AbstractContextManager[None]:
-        return house.places.take_unknown(address_of(request.scope, house.config))
+        return house.request_slots.take_unknown(address_of(request.scope, house.config))
 
     async def _of_account(self, house: House, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""

@@ -22,7 +22,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from flowtally.core.errors import ClientGone, HeadTooLarge
 from flowtally.core.media import PROBLEM
 from flowtally.core.texts import printable
-from flowtally.web.capacity.crowd import peer_of
+from flowtally.web.capacity.connection_limits import peer_of
 from flowtally.web.connection import Connection
 from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
@@ -79,8 +79,8 @@ class Access:
 
         scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
         sending = Sending(send, house.config.send_idle_s)
-        crowd, peer = house.crowd, peer_of(scope["client"])
-        crowd.begin(peer)
+        connection_limits, peer = house.connection_limits, peer_of(scope["client"])
+        connection_limits.begin(peer)
         try:
             if (size := head_bytes(scope)) > MAX_HEAD_BYTES:
                 await _refuse_head(size, request_id, send_marked)
@@ -93,13 +93,13 @@ class Access:
                 raise
             status = ClientGone.status
             log.warning("answer given up, nobody reads it", path=printable(path, PATH_CHARS), request_id=request_id)
-            await asyncio.to_thread(crowd.break_off, peer, scope["server"])
+            await asyncio.to_thread(connection_limits.break_off, peer, scope["server"])
         finally:
             held.close()
             caller.close()
-            crowd.end(peer)
+            connection_limits.end(peer)
             if caller.gave_up:
-                crowd.give_up(peer)
+                connection_limits.give_up(peer)
             self._note(scope, path, status, time.perf_counter() - started, request_id)
 
     def _note(self, scope: HTTPScope, path: str, status: int, seconds: float, request_id: str) -> None:

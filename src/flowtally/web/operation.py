@@ -164,7 +164,7 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     if not op.may:
         return respond(op, await op.work(house, request))
     held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
-    held.enter_context(house.places.take())
+    held.enter_context(house.request_slots.take())
     credential = await who_asks(house, request)
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     if not (op.itself and request.path_params.get("credential") == credential.id):

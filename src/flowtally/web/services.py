@@ -38,12 +38,12 @@ from flowtally.protocol import (
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
 from flowtally.web.capacity.body_budget import BodyBudget
+from flowtally.web.capacity.connection_limits import ConnectionLimits
 from flowtally.web.capacity.cost import Cost
-from flowtally.web.capacity.crowd import Crowd
 from flowtally.web.capacity.exports import Exports
-from flowtally.web.capacity.guesses import Guesses
+from flowtally.web.capacity.failed_attempts import FailedAttempts
 from flowtally.web.capacity.lanes import Lanes
-from flowtally.web.capacity.places import Places
+from flowtally.web.capacity.request_slots import RequestSlots
 from flowtally.web.capacity.shares import INSTALLATION, Shares
 from flowtally.web.capacity.weights import SMALL, Weight, Weights
 from flowtally.web.forwarded import caller_of, is_passed_on
@@ -157,10 +157,10 @@ class House(msgspec.Struct, frozen=True):
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in
     bodies: BodyBudget
     care: Care
-    guesses: Guesses
+    failed_attempts: FailedAttempts
     moments: Moments
-    places: Places
-    crowd: Crowd
+    request_slots: RequestSlots
+    connection_limits: ConnectionLimits
     shares: Shares
     weights: Weights
     exports: Exports

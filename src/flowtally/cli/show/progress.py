@@ -17,10 +17,10 @@ from flowtally.core.units import counted
 PIPE_STEP_LINES: Final = 100_000  # a pipe has no end to take a tenth of
 
 
-class Meter(Protocol):
+class ProgressMeter(Protocol):
     """Shows steps while it is entered."""
 
-    def __enter__(self) -> Meter: ...
+    def __enter__(self) -> ProgressMeter: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -29,7 +29,7 @@ class Meter(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-def meter(name: str) -> Meter:
+def meter(name: str) -> ProgressMeter:
     return Lines(name) if plain(sys.stderr) else MovingBar(name)
 
 

@@ -19,7 +19,7 @@ from flowtally.ledger.people.users import User
 from flowtally.usage.values import Sum, Where
 from flowtally.vendors import figures
 from flowtally.vendors.base import DialectCall
-from flowtally.vendors.figures import Running
+from flowtally.vendors.figures import RunningTotal
 
 RESIDENTIAL: Final = "traffic"
 MOBILE: Final = "mobile"
@@ -46,7 +46,7 @@ def sub_account(call: DialectCall, name: str) -> User:
     return found
 
 
-def used(call: DialectCall, subject: Subject, edges: Sequence[int], of: Collection[str]) -> Running:
+def used(call: DialectCall, subject: Subject, edges: Sequence[int], of: Collection[str]) -> RunningTotal:
     """What the subject used of products of these pools, since ever and between the edges."""
     if subject is not None:
         return figures.running(call.tx, call.usage, call.account, edges, of=of, users=(subject.id,))

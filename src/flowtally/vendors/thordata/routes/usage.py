@@ -12,7 +12,7 @@ from flowtally.core.times import LAST_INSTANT
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.users import User
 from flowtally.vendors.base import DialectCall, Route, declaring
-from flowtally.vendors.figures import Running, running_by_user
+from flowtally.vendors.figures import RunningTotal, running_by_user
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.parameters import UsageQuestion, UserDays, UserHours
 from flowtally.vendors.thordata.routes.users import cap_of, read_proxy_users, whole
@@ -88,7 +88,7 @@ def _answer(call: DialectCall, asked: UsageQuestion) -> UserUsage:
     )
 
 
-def _left(call: DialectCall, found: Sequence[User], each: Mapping[str, Running]) -> list[int]:
+def _left(call: DialectCall, found: Sequence[User], each: Mapping[str, RunningTotal]) -> list[int]:
     """Steps of KB left of each user's limit: what it is less what is printed as used. Limits by day or month say
     themselves what is left of this one, all of them from one question. The limit itself, not the whole KB its cap is
     printed in."""

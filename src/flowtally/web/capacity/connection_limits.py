@@ -56,7 +56,7 @@ class Found(msgspec.Struct, frozen=True):
     peer: Peer
 
 
-class Crowd:
+class ConnectionLimits:
     """Told by the event loop what is asked over which connection; `sweep` runs in a thread beside it."""
 
     def __init__(self, config: Config, here: Networks = HERE, clock: Callable[[], float] = time.monotonic) -> None:

@@ -8,41 +8,41 @@ import pytest
 from tests.conftest import Client
 
 from flowtally.core.errors import Overloaded
-from flowtally.web.capacity.places import Places
+from flowtally.web.capacity.request_slots import RequestSlots
 
 
 def test_places_come_back_and_no_more_are_given_than_there_are() -> None:
-    places = Places(2)
-    with places.take():
-        with places.take(), pytest.raises(Overloaded, match="2 requests are in work"), places.take():
+    slots = RequestSlots(2)
+    with slots.take():
+        with slots.take(), pytest.raises(Overloaded, match="2 requests are in work"), slots.take():
             pass
-        with places.take():
+        with slots.take():
             pass
-    with pytest.raises(ValueError, match="x"), places.take():
+    with pytest.raises(ValueError, match="x"), slots.take():
         raise ValueError("x")
-    assert places.taken == 0
+    assert slots.taken == 0
 
 
 def test_callers_of_one_address_leave_places_to_others_who_are_not_known_yet() -> None:
-    places = Places(128)
+    slots = RequestSlots(128)
     with ExitStack() as open_:
         for _ in range(2):
-            open_.enter_context(places.take_unknown("192.0.2.1"))
+            open_.enter_context(slots.take_unknown("192.0.2.1"))
         with pytest.raises(Overloaded, match="The bodies of 2 callers without a token"):
-            open_.enter_context(places.take_unknown("192.0.2.1"))
+            open_.enter_context(slots.take_unknown("192.0.2.1"))
         for number in range(2, 8):
-            open_.enter_context(places.take_unknown(f"192.0.2.{number}"))
+            open_.enter_context(slots.take_unknown(f"192.0.2.{number}"))
         with pytest.raises(Overloaded, match="The bodies of 8 callers without a token"):
-            open_.enter_context(places.take_unknown("192.0.2.9"))
-    assert places.unknown == {}
-    with Places(1).take_unknown(""):
+            open_.enter_context(slots.take_unknown("192.0.2.9"))
+    assert slots.unknown == {}
+    with RequestSlots(1).take_unknown(""):
         pass
 
 
 @pytest.fixture
 def full(client: Client) -> Client:
-    places = client.app.state.house.places
-    places.taken = places.limit
+    slots = client.app.state.house.request_slots
+    slots.taken = slots.limit
     return client
 
 

@@ -13,7 +13,7 @@ from tests.ingest.conftest import House, named, numbered
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import format_instant
 from flowtally.ingest import correction_plan
-from flowtally.ingest.directory import Directory
+from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, managed, users
 
@@ -21,20 +21,20 @@ ANN = ("acme", "ann")
 
 
 @pytest.fixture
-def directory(app_ledger: Ledger, clock: Clock) -> Directory:
+def resolver(app_ledger: Ledger, clock: Clock) -> NameResolver:
     with app_ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=1)
-    return Directory(app_ledger, clock)
+    return NameResolver(app_ledger, clock)
 
 
-def ids(directory: Directory, *events: tuple[str, int]) -> list[str]:
+def ids(resolver: NameResolver, *events: tuple[str, int]) -> list[str]:
     """The users of events of acme, given as (user, time)."""
-    return directory.user_ids([("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64))
+    return resolver.user_ids([("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64))
 
 
-def unknown(directory: Directory, *events: tuple[str, int]) -> set[int]:
+def unknown(resolver: NameResolver, *events: tuple[str, int]) -> set[int]:
     names, times = [("acme", user) for user, _ in events], np.array([at for _, at in events], np.int64)
-    return {row for row, user_id in enumerate(directory.known_ids(names, times)) if user_id is None}
+    return {row for row, user_id in enumerate(resolver.known_ids(names, times)) if user_id is None}
 
 
 def rename(ledger: Ledger, user: str, name: str, now: int) -> str:
@@ -42,15 +42,15 @@ def rename(ledger: Ledger, user: str, name: str, now: int) -> str:
         return managed.change_user(tx, "acme", user, name=name, now=now).id
 
 
-def test_each_event_is_resolved_by_its_own_time(directory: Directory, app_ledger: Ledger) -> None:
+def test_each_event_is_resolved_by_its_own_time(resolver: NameResolver, app_ledger: Ledger) -> None:
     """
     ann   first until 10 | second from 10
     anna  first
     """
-    [first] = ids(directory, ("ann", 5))
+    [first] = ids(resolver, ("ann", 5))
     assert rename(app_ledger, "ann", "anna", 10) == first
-    directory.forget("acme")
-    found = ids(directory, ("ann", 9), ("ann", 10), ("", 9), ("anna", 10), ("ann", 3), ("ann", 11))
+    resolver.forget("acme")
+    found = ids(resolver, ("ann", 9), ("ann", 10), ("", 9), ("anna", 10), ("ann", 3), ("ann", 11))
     second = found[1]
     assert found == [first, second, "", first, first, second]
     assert second != first
@@ -58,77 +58,79 @@ def test_each_event_is_resolved_by_its_own_time(directory: Directory, app_ledger
         assert users.resolve_users(tx, [ANN], 99) == {ANN: second}
 
 
-def test_a_late_event_of_a_deleted_user_is_its_own_and_makes_nobody(directory: Directory, app_ledger: Ledger) -> None:
-    [first] = ids(directory, ("ann", 5))
+def test_a_late_event_of_a_deleted_user_is_its_own_and_makes_nobody(resolver: NameResolver, app_ledger: Ledger) -> None:
+    [first] = ids(resolver, ("ann", 5))
     with app_ledger.begin() as tx:
         managed.delete_user(tx, "acme", "ann", now=10)
-    directory.forget("acme")
-    assert ids(directory, ("ann", 9)) == [first]
+    resolver.forget("acme")
+    assert ids(resolver, ("ann", 9)) == [first]
     with app_ledger.read() as tx:
         assert users.list_users(tx, "acme").items == []
 
 
 def test_where_users_are_not_made_only_the_events_of_nobody_are_unknown(
-    directory: Directory, app_ledger: Ledger
+    resolver: NameResolver, app_ledger: Ledger
 ) -> None:
-    ids(directory, ("ann", 5), ("bob", 5))
+    ids(resolver, ("ann", 5), ("bob", 5))
     rename(app_ledger, "ann", "anna", 10)
-    directory.forget("acme")
-    assert unknown(directory, ("ann", 9), ("ann", 10), ("bob", 99), ("eve", 5), ("", 5), ("anna", 3)) == {1, 3}
+    resolver.forget("acme")
+    assert unknown(resolver, ("ann", 9), ("ann", 10), ("bob", 99), ("eve", 5), ("", 5), ("anna", 3)) == {1, 3}
 
 
-def test_what_is_remembered_is_not_asked_again_until_it_is_forgotten(directory: Directory, app_ledger: Ledger) -> None:
+def test_what_is_remembered_is_not_asked_again_until_it_is_forgotten(
+    resolver: NameResolver, app_ledger: Ledger
+) -> None:
     asked: list[str] = []
     event.listen(app_ledger._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     names = [("ann", 5), ("bob", 7), ("", 7)]
-    first = ids(directory, *names)
+    first = ids(resolver, *names)
     asked.clear()
-    assert ids(directory, *names) == first
+    assert ids(resolver, *names) == first
     assert asked == []
-    directory.forget("acme")
-    assert ids(directory, *names) == first
+    resolver.forget("acme")
+    assert ids(resolver, *names) == first
     assert asked
 
 
 def test_a_change_in_one_account_makes_no_other_account_be_asked_again(
-    directory: Directory, app_ledger: Ledger
+    resolver: NameResolver, app_ledger: Ledger
 ) -> None:
     with app_ledger.begin() as tx:
         accounts.create_account(tx, "beta", now=NOW)
     both, times = [("acme", "ann"), ("beta", "ann")], np.array([5, 5], np.int64)
-    found = directory.user_ids(both, times)
+    found = resolver.user_ids(both, times)
     asked: list[str] = []
     event.listen(app_ledger._engine, "before_cursor_execute", lambda *given: asked.append(repr(given[3])))
-    directory.forget("beta")
-    assert directory.user_ids(both, times) == found
+    resolver.forget("beta")
+    assert resolver.user_ids(both, times) == found
     assert [one for one in asked if "beta" in one]
     assert not [one for one in asked if "acme" in one]
 
 
 def test_a_name_forgotten_while_the_ledger_is_read_is_asked_again(
-    directory: Directory, app_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    resolver: NameResolver, app_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rename that commits after the ledger was read and before its answer is remembered."""
-    [first] = ids(directory, ("ann", 5))
-    directory.forget("acme")
-    read = directory._remember
+    [first] = ids(resolver, ("ann", 5))
+    resolver.forget("acme")
+    read = resolver._remember
 
     def remember_late(found: Any) -> None:
         rename(app_ledger, "ann", "anna", 10)
-        directory.forget("acme")
+        resolver.forget("acme")
         read(found)
         monkeypatch.undo()
 
-    monkeypatch.setattr(directory, "_remember", remember_late)
-    assert ids(directory, ("ann", 20)) == [first]  # both were under way: as if it had come before the rename
-    assert ids(directory, ("ann", 20)) != [first]
+    monkeypatch.setattr(resolver, "_remember", remember_late)
+    assert ids(resolver, ("ann", 20)) == [first]  # both were under way: as if it had come before the rename
+    assert ids(resolver, ("ann", 20)) != [first]
 
 
-def test_a_full_memory_starts_anew(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtally.ingest.directory.REMEMBERED", 2)
-    first = ids(directory, ("ann", 5), ("bob", 5))
-    assert ids(directory, ("cid", 5), ("ann", 5))[1] == first[0]
-    assert ids(directory, ("ann", 5), ("bob", 5)) == first
+def test_a_full_memory_starts_anew(resolver: NameResolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.ingest.name_resolver.REMEMBERED", 2)
+    first = ids(resolver, ("ann", 5), ("bob", 5))
+    assert ids(resolver, ("cid", 5), ("ann", 5))[1] == first[0]
+    assert ids(resolver, ("ann", 5), ("bob", 5)) == first
 
 
 def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: House) -> None:

@@ -20,7 +20,7 @@ WINDOW_MS: Final = HOUR_MS  # in
 REMEMBERED: Final = 10_000  # credentials
 
 
-class Guesses:
+class FailedAttempts:
     """Safe to use from any thread. `clock` gives milliseconds."""
 
     def __init__(self, clock: Callable[[], int]) -> None:

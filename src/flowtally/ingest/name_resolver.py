@@ -21,7 +21,7 @@ from flowtally.ingest.admission import Times
 from flowtally.ledger import installation, pools
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.ledger.people import directory, names, users
+from flowtally.ledger.people import lookup, names, users
 from flowtally.ledger.people.names import History, Name
 from flowtally.ledger.trail import server
 
@@ -30,7 +30,7 @@ REMEMBERED: Final = 500_000  # names; about 100 bytes each
 _SORTING: Final = server("events")
 
 
-class Directory:
+class NameResolver:
     """The ledger as ingest needs it."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Directory:
         """The status of each of these accounts that exists."""
         with self._ledger.read() as tx:
             self._note(tx)
-            return directory.statuses(tx, filter(may_be_known, accounts))
+            return lookup.statuses(tx, filter(may_be_known, accounts))
 
     def last_promise(self) -> int:
         """The ledger's highest number now; the last one that was seen where it does not answer."""

@@ -1,7 +1,7 @@
-"""Places for requests in work: so many at a time, whoever asks. The next one is told to come again (503).
+"""Slots for requests in work: so many at a time, whoever asks. The next one is told to come again (503).
 
 Owns the bound of the whole server, apart from that on connections, of which most are silent at a time. What machines
-ask (`/healthz`, `/readyz`, `/metrics`) takes no place. Callers who may show in the body who they are have few places of
+ask (`/healthz`, `/readyz`, `/metrics`) takes no slot. Callers who may show in the body who they are have few slots of
 their own until they did, so that they cannot take all; of these those of one address have a quarter. One event loop
 takes all requests, so plain numbers do.
 """
@@ -16,11 +16,11 @@ from typing import Final
 from flowtally.core.errors import Overloaded
 from flowtally.core.tallies import tally
 
-UNKNOWN_PART: Final = 16  # of the places: for bodies of callers that are not known yet
+UNKNOWN_PART: Final = 16  # of the slots: for bodies of callers that are not known yet
 ADDRESS_PART: Final = 4  # of these: for callers of one address
 
 
-class Places:
+class RequestSlots:
     """At most `limit` requests in work."""
 
     def __init__(self, limit: int) -> None:
