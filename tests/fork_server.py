@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NoReturn
 
 import msgspec
 
@@ -284,7 +284,26 @@ def main() -> None:
         wanted = serve(asked)
     sys.argv = [wanted.module, *wanted.arguments]
     gc.unfreeze()
-    runpy.run_module(wanted.module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(wanted.module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        _end(ended.code)
+
+
+def _end(code: object) -> NoReturn:
+    """As an interpreter ends, but for taking apart each of the modules that the fork server has loaded: 0.4 s."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        code = code or 120  # what the interpreter says of it
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":
