@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 from tests.live import live_server
+from tests.on_path import on_path
 from tests.pages import DOCS, blocks, is_like, prints_what_it_says, run
 
 # Pages whose `bash` blocks are run, each against a server of its own.
@@ -33,8 +34,8 @@ def test_a_page_runs_as_written(page: str, tmp_path: Path) -> None:
     assert story, "no block to run"
     folder = tmp_path / "folder"
     folder.mkdir()
-    with live_server(tmp_path / "data") as live:
-        printed = run(story, live.environment, folder)
+    with live_server(tmp_path / "data") as live, on_path(live.environment) as environment:
+        printed = run(story, environment, folder)
     for block, said in zip(story, printed, strict=True):
         prints_what_it_says(block, said)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.live import Live, live_server
+from tests.on_path import on_path
 from tests.pages import blocks, prints_what_it_says, run
 
 from flowtally.config import settings
@@ -29,7 +30,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_of_a_page_run_as_written(live: Live, dialect: Dialect, tmp_path: Path) -> None:
     story = blocks((PAGES / f"{dialect.name}.md").read_text())
-    printed = run(story, live.environment, tmp_path)
+    with on_path(live.environment) as environment:
+        printed = run(story, environment, tmp_path)
     for block, said in zip(story, printed, strict=True):
         prints_what_it_says(block, said)
     assert any("curl" in block.script and block.prints for block in story), "it shows what a vendor's client is told"
