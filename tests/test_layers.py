@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,10 @@ def test_what_only_asks_does_not_load_the_engine(module: str) -> None:
     code = f"import sys, {module}; sys.exit(', '.join(m for m in {SERVER} if m in sys.modules) or None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, ""), "these were loaded"
+
+
+def test_no_module_imports_itself_over_others(imports: grimp.ImportGraph) -> None:
+    """Also where it happens inside a function or for types alone: a circle has no floor, so nobody finds its bottom."""
+    ours = {one for one in imports.modules if one.startswith("flowtally")}
+    below = {one: imports.find_modules_directly_imported_by(one) & ours for one in ours}
+    TopologicalSorter(below).prepare()  # CycleError names the circle

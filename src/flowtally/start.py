@@ -37,7 +37,8 @@ from flowtally.ledger.people import credentials, revived
 from flowtally.ledger.sealed import any_sealed
 from flowtally.ledger.trail import server
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.open import embedded_directory, open_usage
+from flowtally.usage.open import open_usage
+from flowtally.usage.place import embedded_directory
 from flowtally.usage.store import UsageStore
 from flowtally.usage.temporary import fast_temporary_files
 

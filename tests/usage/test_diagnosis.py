@@ -32,7 +32,7 @@ def test_a_directory_that_does_not_open_without_its_broken_parts_either_ends_it(
     usage = tmp_path / "data" / "usage"
     [statement] = usage.glob("store/*/*/usage_events.sql")
     statement.write_text("ATTACH TABLE usage_events nonsense")
-    command = [sys.executable, "-m", "flowtally.usage.diagnosis", str(usage)]
+    command = [sys.executable, "-m", "flowtally.usage.diagnose", str(usage)]
     found = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert found.returncode != 0
     assert statement.read_text() == "ATTACH TABLE usage_events nonsense"

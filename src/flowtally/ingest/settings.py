@@ -16,7 +16,7 @@ from flowtally.core.errors import ConfigError
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.newcomers import NewLimits
-from flowtally.usage.open import embedded_directory
+from flowtally.usage.place import embedded_directory
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):

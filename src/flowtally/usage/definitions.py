@@ -10,17 +10,14 @@ not compared: one that was added later may stand elsewhere, and rows are written
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from flowtally.core.errors import TableChanged
 from flowtally.core.texts import printable
 from flowtally.usage.schema import MADE, MIGRATIONS_TABLE, Made, migrations
-
-if TYPE_CHECKING:
-    from flowtally.usage.engine import Engine
 
 # Set while an erasure removes old files: a server that was killed meanwhile leaves it, and the erasure that goes on at
 # the next start takes it back.
@@ -31,7 +28,21 @@ _HEAD: Final = re.compile(r"ATTACH TABLE _ UUID '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-
 _SPARE: Final = "made_anew_"  # there for the moment of a comparison
 
 
-def check(engine: Engine, migration: int) -> None:
+class Database(Protocol):
+    """What is asked of the engine: questions and statements, and where its files are (None: elsewhere)."""
+
+    @property
+    def path(self) -> Path | None: ...
+
+    @property
+    def database(self) -> str: ...
+
+    def rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]: ...
+
+    def command(self, text: str) -> None: ...
+
+
+def check(engine: Database, migration: int) -> None:
     """TableChanged where a table that no migration after this one changes is not what they make."""
     found = _read_all(engine)
     for made in (one for one in MADE if one.since <= migration):
@@ -43,7 +54,7 @@ def check(engine: Engine, migration: int) -> None:
                 _compare_anew(engine, made, name, found[name])
 
 
-def _compare_anew(engine: Engine, made: Made, name: str, found: str) -> None:
+def _compare_anew(engine: Database, made: Made, name: str, found: str) -> None:
     if said := _difference(found, _made_anew(engine, made.table)):
         raise TableChanged(f"The usage store's table {name} is not what flowtally makes{_place(engine, name)}: {said}")
 
@@ -61,7 +72,7 @@ def find_changed(path: Path) -> list[str]:
     return told
 
 
-def _read_all(engine: Engine, prefix: str = "") -> dict[str, str]:
+def _read_all(engine: Database, prefix: str = "") -> dict[str, str]:
     """Tables of ours that are there, and how the engine tells them."""
     names = f"^{prefix}({'|'.join(one.table for one in MADE)}|{_DECIDED.pattern})$"
     text = (
@@ -71,7 +82,7 @@ def _read_all(engine: Engine, prefix: str = "") -> dict[str, str]:
     return dict(engine.rows(text, {"names": names}))
 
 
-def _made_anew(engine: Engine, table: str) -> str:
+def _made_anew(engine: Database, table: str) -> str:
     spare = f"{_SPARE}{table}"
     named = re.compile(rf"\bTABLE (IF NOT EXISTS )?{table}\b")
     engine.command(f"DROP TABLE IF EXISTS {spare} SYNC")
@@ -84,7 +95,7 @@ def _made_anew(engine: Engine, table: str) -> str:
         engine.command(f"DROP TABLE IF EXISTS {spare} SYNC")
 
 
-def _place(engine: Engine, table: str) -> str:
+def _place(engine: Database, table: str) -> str:
     return f" ({engine.path / 'metadata' / engine.database / table}.sql)" if engine.path else ""
 
 

@@ -1,28 +1,20 @@
 """Which part keeps the engine from opening? It says only how many there are, and in the process it says it to nobody.
 
-Runs as a program of its own (`python -m flowtally.usage.diagnosis DIRECTORY`): one process opens one path. It opens
-hard links of the files under another path, told there to put broken parts aside instead of refusing, and asks each why
-it cannot be taken in. What it looks at stays as it is: the engine never changes a file of a part.
+Owns when that is asked, and of whom: `diagnose`, a program of its own, because one process opens one path.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from flowtally.usage.damage import PART, Broken, read_broken
+from flowtally.usage.damage import Broken
 
 GIVE_UP_S: Final = 120
-BROKEN: Final = "broken-on-start_"  # how the engine names what it puts aside
-REFUSING: Final = "max_suspicious_broken_parts = 0"
-PATIENT: Final = "max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000000"
 
 
 def is_open_elsewhere(path: Path) -> bool:
@@ -40,67 +32,9 @@ def is_open_elsewhere(path: Path) -> bool:
 def find_broken(path: Path) -> list[Broken]:
     """The parts that do not open, of a directory that nobody has open; empty where it is something else, or where it
     cannot be found out."""
-    command = [sys.executable, "-m", "flowtally.usage.diagnosis", str(path)]
+    command = [sys.executable, "-m", "flowtally.usage.diagnose", str(path)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=GIVE_UP_S, check=True)  # noqa: S603 - ourselves
         return [Broken(*one) for one in json.loads(done.stdout.splitlines()[-1])]
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
-
-
-def main(path: Path) -> None:
-    work = Path(tempfile.mkdtemp(prefix=".looking-", dir=path.parent))
-    try:
-        _link_all(path, work / "usage")
-        print(json.dumps([[one.part, one.file, one.said] for one in _put_aside(work / "usage")]))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _link_all(source: Path, target: Path) -> None:
-    shutil.copytree(
-        source, target, symlinks=True, ignore=shutil.ignore_patterns("shadow", "tmp", "status"), copy_function=_link
-    )
-    for statement in target.rglob("*.sql"):
-        text = statement.read_text().replace(REFUSING, PATIENT)
-        statement.unlink()  # it is a link to the file itself
-        statement.write_text(text)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _put_aside(path: Path) -> list[Broken]:
-    from flowtally.usage.engine import Engine  # noqa: PLC0415 - the engine is only loaded where it is used
-
-    engine = Engine(f"chdb:///{path}", explains=False)  # else each would begin another, without an end
-    found = []
-    for aside in sorted(path.glob(f"store/*/*/detached/{BROKEN}*")):
-        name = aside.name.removeprefix(BROKEN)
-        part = aside.rename(aside.with_name(name)).name
-        table = _table_at(engine, aside.parent.parent)
-        found.append(
-            _reason(engine, table, part) if table and PART.fullmatch(part) else Broken(part, "", "it is broken")
-        )
-    return found
-
-
-def _table_at(engine: Any, place: Path) -> str:
-    rows = engine.rows("SELECT name, data_paths FROM system.tables WHERE database = currentDatabase()")
-    return next((name for name, paths in rows if any(Path(one) == place for one in paths)), "")
-
-
-def _reason(engine: Any, table: str, part: str) -> Broken:
-    try:
-        engine.command(f"ALTER TABLE {table} ATTACH PART '{part}'")
-    except Exception as error:  # whatever it says, it is what we want to know
-        return read_broken(str(error.__cause__ or error), part) or Broken(part, "", "it cannot be opened")
-    return Broken(part, "", "it cannot be opened")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

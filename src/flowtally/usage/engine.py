@@ -29,7 +29,7 @@ from flowtally.usage import readers
 from flowtally.usage.definitions import find_changed
 from flowtally.usage.diagnosis import find_broken, is_open_elsewhere
 from flowtally.usage.faults import QUERY_LIMIT_S, meaning
-from flowtally.usage.open import embedded_directory
+from flowtally.usage.place import embedded_directory
 from flowtally.usage.temporary import find_place
 
 MEMORY_BYTES: Final = 4 * 1024**3  # of the engine in this process, with all it does

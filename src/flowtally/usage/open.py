@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from urllib.parse import urlsplit
-
 from flowtally.core.refusal import refusing
 from flowtally.usage.store import UsageStore
 
@@ -25,9 +21,3 @@ def open_usage(url: str, memory_bytes: int | None = None) -> UsageStore:
 
     with refusing():
         return ClickHouseStore(Engine(url, memory_bytes=memory_bytes or MEMORY_BYTES))
-
-
-def embedded_directory(url: str) -> Path | None:
-    """Where the engine in this process keeps its files; None for a store elsewhere. Both chdb:///data and chdb:////data
-    mean /data."""
-    return Path(os.path.realpath("/" + urlsplit(url).path.lstrip("/"))) if url.startswith("chdb:") else None
