@@ -98,7 +98,7 @@ def _day(parts: Mapping[str, str | None]) -> date:
         if day.year != year:
             raise ValueError("no such day of the year")
         return day
-    month = MONTHS.get((parts.get("b") or "").lower()[:3]) or int(parts.get("m") or 0)
+    month = MONTHS.get((parts.get("b") or "")[:3].capitalize()) or int(parts.get("m") or 0)
     return date(year, month, int(parts.get("d") or 0))
 
 
