@@ -21,6 +21,7 @@ from litestar.testing import TestClient
 from sqlalchemy import URL, Engine, create_engine, event
 from tests import promised
 from tests.fake_ingest import FakeIngest
+from tests.statements import compile_once
 
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
@@ -31,12 +32,13 @@ from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
 
+compile_once()
 # What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
 # prints every local variable of every frame, which takes half a second for each trace.
 structlog.configure(
     [
         *structlog.get_config()["processors"][:-1],
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
 
