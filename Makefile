@@ -2,7 +2,9 @@
 # pyproject.toml or constraints.txt; all it needs is make, git and Python 3.11 or newer.
 #
 #   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
+#   make quick              the tests that open no engine and start no program, in a minute
 #   make test               all tests, a process for each core                (ARGS='-k balance' passes options on)
+#   make soak               the long campaigns, ten times as long             (SOAK=50 longer, ARGS='--minutes 60' bounds)
 #   make check              format, lint, types, import contract, generated docs and code, known vulnerabilities
 #   make bench              speed against the raw engine, in one run          (ARGS=... goes to the bench)
 #   make fmt docs clean     write what `check` would complain about; forget .venv
@@ -18,19 +20,29 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 ARGS ?=
+SOAK ?= 10
 
-.PHONY: help demo test check bench fmt docs hooks clean setup
+.PHONY: help demo quick test soak check bench fmt docs hooks clean setup
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '4,10s/^# *//p' Makefile
+	@sed -n '4,12s/^# *//p' Makefile
 
 demo: setup
 	@$(BIN)/flowtally demo $(ARGS)
 
-# The tests of one file stay in one process and in their order: some start a server once, some tell one story.
+# The tests of one file stay in one process and in their order: some start a server once, some tell one story. Long
+# files go first (conftest.py), so that no process waits at the end; pytest-xdist would order them by their number.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+
+quick: setup
+	$(BIN)/python -m pytest $(PARALLEL) -m quick $(ARGS)
+
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+soak: setup
+	FLOWTALLY_TEST_SOAK=$(SOAK) $(BIN)/python -m pytest $(PARALLEL) -m soak $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

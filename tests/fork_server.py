@@ -182,6 +182,9 @@ class _ForkServer:
         self._process.wait(60)
 
     def fork(self, wanted: Wanted, files: list[int]) -> int:
+        from tests.kinds import GUARD, PROCESS  # not in the process that forks
+
+        GUARD.need(PROCESS, f"a fork of {wanted.module}")
         message = msgspec.json.encode(wanted)
         with self._lock:
             socket.send_fds(self._asking, [len(message).to_bytes(4, "little")], files)

@@ -1,24 +1,33 @@
 """How long a campaign goes on: short in every run of the tests, long in `make soak`.
 
 A campaign is a test of random or repeated work: seeds of the world, kills of a server, backups at random moments. It
-takes its numbers from here and carries the mark `soak`:
+takes its numbers from here, carries the mark `soak`, and says what it did:
 
     KILLS: Final = rounds(5, 20)  # 5 in every run; 20, 40, 60 ... with FLOWTALLY_TEST_SOAK=1, 2, 3 ...
 
     @pytest.mark.soak
     @pytest.mark.parametrize("seed", seeds(2, 8))
     def test_...
+        done(kills=KILLS)
 
-A test of hypothesis needs none of it: conftest.py marks it and multiplies its examples, and the time a test may take.
+A test of hypothesis needs none of it: conftest.py marks it, multiplies its examples and counts them. The time that a
+test may take is multiplied too.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final
+import platform
+import sqlite3
+from collections import Counter
+from importlib.metadata import version
+from typing import Any, Final
 
 SOAK: Final = int(os.environ.get("FLOWTALLY_TEST_SOAK", "0"))  # 0: an ordinary run
 FIRST_SEED: Final = int(os.environ.get("FLOWTALLY_TEST_FIRST_SEED", "0"))
+LIBRARIES: Final = ("chdb", "sqlalchemy", "litestar", "granian", "hypothesis", "schemathesis")
+
+_done: Final[Counter[str]] = Counter()
 
 
 def rounds(short: int, long: int) -> int:
@@ -29,3 +38,44 @@ def rounds(short: int, long: int) -> int:
 def seeds(short: int, long: int, first: int = 0) -> range:
     """As many seeds, from `first` on; FLOWTALLY_TEST_FIRST_SEED moves them all, to play others than the last time."""
     return range(first + FIRST_SEED, first + FIRST_SEED + rounds(short, long))
+
+
+def done(**counts: int) -> None:
+    """What the running test did, for the figures at the end of a soak."""
+    _done.update(counts)
+
+
+def take_done() -> dict[str, int]:
+    """What was done since the last call."""
+    taken = dict(_done)
+    _done.clear()
+    return taken
+
+
+def go_on_longer() -> None:
+    """Hypothesis tries as many times the examples, in each test of it, and they are counted."""
+    from hypothesis import settings
+    from hypothesis.internal.conjecture.engine import ConjectureRunner
+
+    begin, run = ConjectureRunner.__init__, ConjectureRunner.run
+
+    def longer(runner: Any, function: Any, **more: Any) -> None:
+        own = more.pop("settings", None) or settings()
+        begin(runner, function, settings=settings(own, max_examples=own.max_examples * SOAK), **more)
+
+    def counted(runner: Any) -> None:
+        try:
+            run(runner)
+        finally:
+            done(examples=runner.call_count)
+
+    engine: Any = ConjectureRunner
+    engine.__init__, engine.run = longer, counted
+
+
+def versions() -> str:
+    """What the figures are of."""
+    programs = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
+    return ", ".join(
+        f"{name} {number}" for name, number in (programs | {one: version(one) for one in LIBRARIES}).items()
+    )

@@ -19,6 +19,7 @@ from flowtally.agents.journalctl import Entry, Hole, Journalctl, Where, argument
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.core.errors import ConfigError
 
+pytestmark = pytest.mark.process  # the agent starts journalctl
 EXPECTED = [
     LINE,
     b"bytes \xff\x00 and\nlines",

@@ -20,10 +20,12 @@ import pytest
 from tests import fork_server
 from tests.live import Live, live_server
 from tests.small_disk import small_disk
+from tests.soak import FIRST_SEED, done, rounds
 
 TIME = "2026-03-01T00:00:00Z"
 TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
-SEED = 20260315
+SEED = 20260315 + FIRST_SEED
+BACKUPS = rounds(3, 10)
 KEY = b"c2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkLi4="
 
 
@@ -76,6 +78,7 @@ def usage(client: httpx.Client) -> dict[str, int]:
     return {row["user"]: row["bytes"] for row in answer.json()["rows"]}
 
 
+@pytest.mark.soak
 def test_backups_at_random_moments_under_load_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
@@ -86,7 +89,7 @@ def test_backups_at_random_moments_under_load_lose_nothing_and_count_nothing_twi
         senders = [Sender(live.url, f"s{n}", n % 2 == 0, SEED + n) for n in range(4)]
         for sender in senders:
             sender.start()
-        for _ in range(3):
+        for _ in range(BACKUPS):
             time.sleep(chance.random())
             asked = time.monotonic()
             made = run("backup", live=live)
@@ -100,6 +103,7 @@ def test_backups_at_random_moments_under_load_lose_nothing_and_count_nothing_twi
         assert [one["name"] for one in kept] == [Path(path).name for _, path in moments]
         everything = usage(client)
         assert run("verify", live=live)["found"] == 0
+        done(backups=BACKUPS)
     for number, (asked, path) in enumerate(moments):
         data = tmp_path / f"restored{number}"
         told = run("restore", path, "--data", str(data))

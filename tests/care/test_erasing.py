@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 from tests.care.conftest import Patient
 from tests.care.test_backup import run, serving
 from tests.ingest.conftest import named
 from tests.ingest.test_crash import TOKEN as CRASH_TOKEN
 from tests.ingest.test_crash import Server
+from tests.soak import FIRST_SEED, done, rounds
 
 from flowtally.care.erasing import finish_erasures
 from flowtally.care.job import Progress
@@ -23,7 +25,8 @@ BEFORE: Final = "K.Zweifelhaft-frueher"
 VALUE: Final = "Hinterhof-Abteilung-7"
 REASON: Final = "Frau-Zweifelhaft-rief-an"
 USERS: Final = "/v1/accounts/acme/users"
-SEED: Final = 20260316
+SEED: Final = 20260316 + FIRST_SEED
+KILLS: Final = rounds(5, 20)
 
 
 def holding(data: Path, *texts: str) -> dict[str, list[str]]:
@@ -102,11 +105,12 @@ def finished(client: httpx.Client, user: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.soak
 def test_an_erasure_that_is_killed_is_finished_by_the_next_start(tmp_path: Path) -> None:
-    chance, rounds = random.Random(SEED), 5
+    chance = random.Random(SEED)
     print(f"seed {SEED}")
     server = Server(tmp_path / "data")
-    names = [f"{NAME}-{number}" for number in range(rounds)]
+    names = [f"{NAME}-{number}" for number in range(KILLS)]
     server.start()
     try:
         with httpx.Client(timeout=30, headers={"Authorization": f"Bearer {CRASH_TOKEN}"}) as client:
@@ -128,6 +132,7 @@ def test_an_erasure_that_is_killed_is_finished_by_the_next_start(tmp_path: Path)
                 assert finished(client, ids[name])["state"] == "finished"
                 assert sums(client) == before
             assert run_verify(client) == 0
+        done(kills=KILLS)
     finally:
         server.kill()
     held = holding(tmp_path / "data", *(f"{VALUE}-{name}" for name in names))

@@ -22,8 +22,9 @@ import httpx
 import pytest
 from tests.fork_server import Program
 from tests.live import clean_environment
+from tests.soak import done, rounds
 
-ROUNDS: Final = 20
+ROUNDS: Final = rounds(8, 20)
 TOKEN: Final = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 TIME: Final = "2026-01-01T00:00:00Z"
 BATCHES: Final = (1, 3, 50, 2_000)
@@ -185,6 +186,7 @@ def check(server: Server, clients: list[Client]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_and_nothing_counted_twice(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
@@ -214,6 +216,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_counted_twice(tmp_path: Path) 
         server.start()
         check(server, clients)
         print(f"{sum(client.made for client in clients)} events, {sum(client.retried for client in clients)} retries")
+        done(kills=ROUNDS + 1, events=sum(client.made for client in clients))
         assert all(client.retried for client in clients)
     finally:
         server.kill()

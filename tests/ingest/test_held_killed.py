@@ -14,8 +14,9 @@ from typing import Any, Final
 import httpx
 import pytest
 from tests.ingest.test_crash import TOKEN, Numbered, Server, ask, running
+from tests.soak import done, rounds
 
-ROUNDS: Final = 10
+ROUNDS: Final = rounds(10, 20)
 LATE: Final = ("late0", "late1", "late2")
 
 
@@ -52,6 +53,7 @@ def counted(server: Server, name: str) -> tuple[int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_what_is_held_counts_once_however_often_the_server_is_killed(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
@@ -94,5 +96,6 @@ def test_what_is_held_counts_once_however_often_the_server_is_killed(tmp_path: P
             server.kill()
             server.start()
         print(f"{sum(sender.made for sender in senders)} events")
+        done(kills=ROUNDS + 2, events=sum(sender.made for sender in senders))
     finally:
         server.kill()

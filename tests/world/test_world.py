@@ -2,8 +2,8 @@
 `caring`, what must hold in `checks`.
 
 Everything random comes from a seed, which is in the name of the test and in what is printed when it fails, with the
-last verbs. A seed that ever failed joins REGRESSIONS. `FLOWTALLY_TEST_WORLD_SEEDS=200` plays so many, and
-`FLOWTALLY_TEST_WORLD_FIRST=1000` begins there; `FLOWTALLY_TEST_WORLD_STEPS=2000` plays longer.
+last verbs. A seed that ever failed joins REGRESSIONS. In a soak there are more seeds (tests/soak.py);
+`FLOWTALLY_TEST_WORLD_STEPS=2000` plays each for longer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 
 import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.soak import FIRST_SEED, done, seeds
 from tests.world import caring  # its verbs join the list
 from tests.world.checks import CHECKS, verify_finds_nothing
 from tests.world.verbs import VERBS, draw
@@ -27,8 +28,6 @@ from flowtally.usage.memory import MemoryStore
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 
-FIRST: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_FIRST", "0"))
-SEEDS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_SEEDS", "4"))
 STEPS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_STEPS", "250"))
 REGRESSIONS: Final[tuple[int, ...]] = ()  # with the steps and the day: a verb that joins changes what seeds play
 CHECK_EVERY: Final = 25  # steps; all checks at the end
@@ -70,14 +69,17 @@ def play(world: World, steps: int, seed: int) -> None:
         raise
 
 
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
-@pytest.mark.parametrize("seed", [*REGRESSIONS, *range(FIRST, FIRST + SEEDS)])
+@pytest.mark.parametrize("seed", [*REGRESSIONS, *seeds(4, 20)])
 def test_the_world_is_what_the_model_says(make_world: MakeWorld, seed: int) -> None:
     play(make_world(MemoryStore(), seed), STEPS, seed)
+    done(histories=1, steps=STEPS)
 
 
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("seed", range(10_000 + FIRST, 10_000 + FIRST + max(1, SEEDS // 8)))
+@pytest.mark.parametrize("seed", seeds(1, 3, first=10_000))
 def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
     make_world: MakeWorld,
     database_url: str,  # noqa: F811
@@ -89,6 +91,7 @@ def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
         for _ in range(3):
             play(world, STEPS // 6, seed)
             verify_finds_nothing(world)
+        done(histories=1, steps=STEPS // 2)
         if not world.restores:
             caring.make_a_backup(world, world.chance)
             caring.restore_the_last_backup(world, world.chance)
@@ -97,5 +100,5 @@ def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
 
 
 def test_every_verb_that_joined_the_list_is_drawn() -> None:
-    chance = Random(FIRST)
+    chance = Random(FIRST_SEED)
     assert {draw(chance) for _ in range(2000)} == {one for one, _ in VERBS.values()}

@@ -18,6 +18,7 @@ from tests.agents.journald import LINE, Journald, journald, recorded, why_not
 from flowtally.agents.feeds.journal import JournalEntry, Journals
 from flowtally.core.errors import ConfigError
 
+pytestmark = pytest.mark.process  # the agent starts journalctl
 SOURCE = "agent:gw:proxy:journal"
 names = itertools.count()
 

@@ -1,0 +1,89 @@
+"""Each test has the marks of its kind, and one without them starts nothing (tests/kinds.py)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import kinds
+from tests.kinds import ENGINE, GUARD, PROCESS, QUICK, SOAK
+
+from flowtally.usage.open import open_usage
+
+
+def through_two_helpers() -> None:
+    def inside() -> None:
+        Helper().work()
+
+    inside()
+
+
+class Helper:
+    def work(self) -> None:
+        subprocess.run(["true"], check=True)
+
+
+def opens(url: str) -> None:
+    open_usage(url)
+
+
+@pytest.fixture
+def starting() -> None:
+    through_two_helpers()
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> str:
+    """As the fixtures of stores do, this one has a parameter that starts nothing."""
+    return str(request.param)
+
+
+def test_what_a_test_reaches_gives_its_kind() -> None:
+    found = {one: kinds._of_function(one) for one in (through_two_helpers, opens, Path)}
+    assert found == {through_two_helpers: {PROCESS}, opens: {ENGINE}, Path: frozenset()}
+
+
+def test_what_a_fixture_starts_its_test_starts(request: pytest.FixtureRequest, starting: None) -> None:
+    assert request.node.get_closest_marker(PROCESS)
+    assert not request.node.get_closest_marker(QUICK)
+
+
+@pytest.mark.parametrize("store", ["memory", "chdb"], indirect=True)
+def test_a_parameter_of_a_fixture_decides(request: pytest.FixtureRequest, store: str) -> None:
+    marks = {mark.name for mark in request.node.iter_markers()} & {ENGINE, QUICK}
+    assert marks == {ENGINE if store == "chdb" else QUICK}
+
+
+@contextmanager
+def refused(kind: str) -> Iterator[None]:
+    """The guard refuses this, and forgets it: here it is what is wanted."""
+    with pytest.raises(RuntimeError, match=f"has no mark `{kind}`"):
+        yield
+    assert len(GUARD.broken) == 1
+    GUARD.broken.clear()
+
+
+def test_a_program_is_refused_to_a_quick_test_also_where_no_name_gives_it_away() -> None:
+    hidden: Any = __import__("sub" + "process")
+    with refused(PROCESS):
+        hidden.run(["true"])
+
+
+def test_an_engine_is_refused_to_a_quick_test(request: pytest.FixtureRequest) -> None:
+    hidden: Any = __import__("flowtally.usage.engine", fromlist=["engine"])
+    GUARD.begin(request.node)  # it may just have been imported
+    with refused(ENGINE):
+        getattr(hidden, "Eng" + "ine")("chdb:///nowhere")
+
+
+def test_campaigns_take_their_numbers_from_one_place() -> None:
+    """A file that does has the mark, or `make soak` would not play it."""
+    for file in sorted(kinds.TESTS.rglob("test_*.py")):
+        text = file.read_text()
+        takes = re.search(r"^from tests\.soak import", text, re.MULTILINE) is not None
+        assert not takes or f"pytest.mark.{SOAK}" in text, file
