@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,17 @@ def flowtally(*arguments: str, **environment: str) -> tuple[int, str]:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with live_server(tmp_path_factory.mktemp("start") / "data", {"FLOWTALLY_ADMIN_TOKEN": FIRST}) as one:
         assert asking(Live(one.url, FIRST, one.data), "POST", "/v1/accounts", {"id": "acme"}).status_code == 201
-        yield Live(one.url, FIRST, one.data)
+        yield Live(one.url, FIRST, one.data, one.pid)
+
+
+@contextmanager
+def standing_still(live: Live) -> Iterator[None]:
+    """It holds all it has and writes nothing meanwhile: each minute it notes which credentials were used."""
+    os.kill(live.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(live.pid, signal.SIGCONT)
 
 
 def asking(live: Live, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -106,11 +117,12 @@ def test_a_second_writer_is_refused_and_changes_nothing(
     live: Live, tmp_path: Path, command: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     data, other = Path(live.data), tmp_path / "other"
-    before = seen(data, but=("usage",)), dump(data / "ledger.db"), dump(data / "keys.db")
     arguments = [word.format(other=other) for word in command]
-    code, said = flowtally(*arguments, "--data", live.data, **environment)
-    assert (code, "is written by process" in said) == (1, True), said
-    assert (seen(data, but=("usage",)), dump(data / "ledger.db"), dump(data / "keys.db")) == before
+    with standing_still(live):
+        before = seen(data, but=("usage",)), dump(data / "ledger.db"), dump(data / "keys.db")
+        code, said = flowtally(*arguments, "--data", live.data, **environment)
+        assert (code, "is written by process" in said) == (1, True), said
+        assert (seen(data, but=("usage",)), dump(data / "ledger.db"), dump(data / "keys.db")) == before
     assert not other.exists()
     works(live, "-".join(command) + str(environment))
 

@@ -19,11 +19,12 @@ from tests.care.test_backup import run
 from tests.device_model import Device, Polled, stated
 from tests.ingest.test_crash import TOKEN, Server, ask
 from tests.live import Live, live_server
+from tests.soak import done, rounds
 
 from flowtally.core.edges import format_instant
 
 DEVICES: Final = 12
-KILLS: Final = 3
+KILLS: Final = rounds(3, 20)
 HEADERS: Final = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -54,6 +55,10 @@ class Box:
         with self.lock:
             for taken, one in zip(self.taken, polls, strict=True):
                 taken.append(one)
+
+    def restarts(self) -> int:
+        with self.lock:
+            return sum(len(device.runs) - 1 for device in self.devices)
 
     def known(self) -> int:
         return sum(self.bytes_of(number) for number in range(DEVICES))
@@ -108,6 +113,7 @@ def counted(server: Server) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_two_pollers_and_a_server_that_is_killed_come_to_what_the_devices_counted(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
@@ -124,7 +130,9 @@ def test_two_pollers_and_a_server_that_is_killed_come_to_what_the_devices_counte
             time.sleep(chance.uniform(0.2, 1.2))
             server.kill()
             server.start()
-        time.sleep(0.5)
+        until = time.monotonic() + 60  # on a slow machine a server is killed after a few polls
+        while not (box.restarts() and all(one.retried for one in pollers)) and time.monotonic() < until:
+            time.sleep(0.1)
         for one in pollers:
             one.done.set()
         for one in pollers:
@@ -135,9 +143,10 @@ def test_two_pollers_and_a_server_that_is_killed_come_to_what_the_devices_counte
         server.kill()
         server.start()
         assert counted(server) == expected
-        restarts = sum(len(device.runs) - 1 for device in box.devices)
+        restarts = box.restarts()
         polls = sum(map(len, box.taken))
         print(f"{polls} polls, {restarts} restarts, {sum(one.retried for one in pollers)} retries")
+        done(kills=KILLS + 1, polls=polls)
         assert restarts
         assert all(one.retried for one in pollers)
     finally:
