@@ -292,7 +292,7 @@ def room_for(connections: int) -> int:
             soft = more
         if soft < wanted:
             connections = max(soft - OTHER_FILES, soft // 2)
-            log.warning("few files may be open: fewer connections", connections=connections, open_files=soft)
+            log.warning("connections_limited_by_open_files", connections=connections, open_files=soft)
     return connections
 
 
@@ -302,7 +302,7 @@ async def _sweep(connection_limits: ConnectionLimits, port: int) -> None:
         try:
             await asyncio.to_thread(connection_limits.sweep, port)
         except OSError as error:  # it may find no file free to look with
-            log.warning("connections were not looked at", error=str(error))
+            log.warning("connections_not_checked", error=str(error))
 
 
 async def _beat(notify: Notify, address: str) -> None:
@@ -342,7 +342,7 @@ async def _serve(
     try:
         await server.serve()
     except TimeoutError:
-        log.warning("stopped with requests under way", after_s=STOP_S)
+        log.warning("stopped_with_requests", after_s=STOP_S)
     finally:
         for task in beside:
             task.cancel()

@@ -93,7 +93,7 @@ def test_an_export_nobody_reads_is_given_up_its_place_is_free_and_it_never_seems
             assert (refused.status_code, refused.json()["code"]) == (429, "too_many_exports")
             assert int(refused.headers["retry-after"]) > 0
             assert own.get("/v1/accounts/acme/balance").status_code == 200  # nothing else waits
-            wait_for(lambda: len(lines(live, "answer given up, nobody reads it")) >= 2)
+            wait_for(lambda: len(lines(live, "answer_given_up")) >= 2)
             whole = own.get(EXPORT)
             assert whole.text.count("\n") == ROWS + 1
         got = rest_of(first)

@@ -60,4 +60,4 @@ class SelfMeter:
 
     def _miss(self, why: str) -> None:
         self.missed += 1
-        log.warning("call not metered", source=self._source, missed=self.missed, why=why)
+        log.warning("call_not_metered", source=self._source, missed=self.missed, why=why)

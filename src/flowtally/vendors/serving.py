@@ -225,7 +225,7 @@ class Served:
         if isinstance(error, FlowtallyError):
             note_store_failed(error, request_id)
             return self._dialect.fail(error)
-        log.error("dialect failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
+        log.error("dialect_failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
         return self._dialect.fail(FlowtallyError("Something failed inside."))
 
     def _after(self, response: Response[Any], house: House, credential: Credential | None) -> Response[Any]:

@@ -92,7 +92,7 @@ class Access:
             if not sending.stalled:
                 raise
             status = ClientGone.status
-            log.warning("answer given up, nobody reads it", path=printable(path, PATH_CHARS), request_id=request_id)
+            log.warning("answer_given_up", path=printable(path, PATH_CHARS), request_id=request_id)
             await asyncio.to_thread(connection_limits.break_off, peer, scope["server"])
         finally:
             held.close()

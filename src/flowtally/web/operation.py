@@ -301,7 +301,7 @@ def stream(call: Call, made: Streaming) -> Stream:
 def note_broken_off(error: Exception, request_id: str) -> None:
     """What is known needs no trace."""
     known = isinstance(error, FlowtallyError)
-    log.error("answer broke off", request_id=request_id, **({"error": str(error)} if known else {"exc_info": error}))
+    log.error("answer_broken_off", request_id=request_id, **({"error": str(error)} if known else {"exc_info": error}))
 
 
 def _path(request: AnyRequest) -> dict[str, Any]:

@@ -110,9 +110,9 @@ def _as_ours(request: Request[Any, Any, Any], error: Exception) -> tuple[errors.
     if isinstance(error, HTTPException) and error.status_code in _BY_STATUS:
         return _of_framework(request, error), _headers_of(error)
     if isinstance(error, MemoryError):
-        log.error("out of memory", request_id=request.scope.get(REQUEST_ID, ""))
+        log.error("out_of_memory", request_id=request.scope.get(REQUEST_ID, ""))
         return errors.Unavailable("The server has not the memory this needs now", retry_after_s=5), {}
-    log.error("request failed", request_id=request.scope.get(REQUEST_ID, ""), exc_info=error)
+    log.error("request_failed", request_id=request.scope.get(REQUEST_ID, ""), exc_info=error)
     return errors.FlowtallyError("Something failed inside; the log has it under this request id."), {}
 
 

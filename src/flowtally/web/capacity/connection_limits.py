@@ -138,14 +138,14 @@ class ConnectionLimits:
                 by_caller[caller].append(one)
         for caller, own in by_caller.items():
             if len(own) > limit:
-                log.warning("too many connections of one address", client=caller, open=len(own), limit=limit)
+                log.warning("too_many_connections_of_address", client=caller, open=len(own), limit=limit)
                 yield from sorted(own, key=self._worth)[: len(own) - limit]
 
     def _silent(self, found: Sequence[Found]) -> Iterator[Found]:
         if len(found) <= self._crowded:
             return
         silent = [one for one in found if self._is_silent(one.peer)]
-        log.warning("silent connections end, many are open", open=len(found), silent=len(silent))
+        log.warning("silent_connections_closed", open=len(found), silent=len(silent))
         yield from silent
 
     def _is_silent(self, peer: Peer) -> bool:
@@ -164,7 +164,7 @@ class ConnectionLimits:
         since = {one.peer: at for one in asked if (at := self._idle_since(one.peer)) is not None}
         idle = sorted((one for one in asked if one.peer in since), key=lambda one: since[one.peer])
         if idle:
-            log.warning("idle connections end, many are open", open=len(found), asked=len(asked), idle=len(idle))
+            log.warning("idle_connections_closed", open=len(found), asked=len(asked), idle=len(idle))
         return idle[: len(asked) - self._crowded]
 
     def _idle_since(self, peer: Peer) -> float | None:
