@@ -270,7 +270,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             description="How many events may be held in all. Beyond it 503. Erasing a user writes all of them "
-            "anew, and writing waits about a second for each 100,000.",
+            "again, and writing waits about a second for each 100,000.",
             ge=0,
             le=10_000_000,
         ),
@@ -284,7 +284,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_free_bytes: Annotated[
         int,
         Meta(
-            description="Free room on the disk below which events are answered 503, so that what was begun can be"
+            description="Free space on the disk below which events are answered 503, so that what was begun can be"
             " finished.",
             ge=0,
         ),
@@ -315,7 +315,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rebuild_keys: Annotated[
         bool,
         Meta(
-            description="Make the event keys anew from the usage rows before serving. Set it once, after the keys"
+            description="Make the event keys again from the usage rows before serving. Set it once, after the keys"
             " database was lost."
         ),
     ] = False

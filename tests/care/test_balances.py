@@ -220,14 +220,14 @@ def test_a_grant_that_was_changed_after_a_closing_is_named_with_both_figures(boo
     found = books.patient.found()
     assert set(found) == {"statement_balance"}
     where = f"account 'acme', period {period}: its statement says"
-    assert f"{where} grant {books.grant} amount 100, made anew it is 500" in found["statement_balance"]
-    assert f"{where} pool 'traffic' granted 100, made anew it is 500" in found["statement_balance"]
+    assert f"{where} grant {books.grant} amount 100, computed again it is 500" in found["statement_balance"]
+    assert f"{where} pool 'traffic' granted 100, computed again it is 500" in found["statement_balance"]
 
 
 def test_an_allocation_that_was_changed_after_a_closing_is_named_with_both_figures(books: Books) -> None:
     period = books.close("2026-03-01", "2026-03-16")
     books.patient.promises(f"UPDATE allocations SET amount = 30 WHERE id = '{books.allocation}'")
-    said = f"account 'acme', period {period}: its statement says pool 'traffic' drawn 20, made anew it is 30"
+    said = f"account 'acme', period {period}: its statement says pool 'traffic' drawn 20, computed again it is 30"
     assert said in books.patient.found()["statement_balance"]
 
 

@@ -251,7 +251,7 @@ def test_a_record_of_the_audit_trail_that_was_edited_or_taken_away_is_named(sick
 def test_a_name_borne_by_two_is_named(sick: Patient) -> None:
     sick.promises("INSERT INTO users VALUES ('usr_2', 'acme', 0)")
     sick.promises("INSERT INTO user_names VALUES ('acme', 'ann', 'usr_2', 5, 9, 0, 0, 0, 0)")
-    assert sick.found() == {"ledger_name": ["account 'acme', user 'ann': is borne by two users at once"]}
+    assert sick.found() == {"ledger_name": ["account 'acme', user 'ann': belongs to two users at once"]}
 
 
 def test_writing_goes_on_meanwhile_and_is_not_mistaken_for_damage(

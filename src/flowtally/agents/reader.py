@@ -28,7 +28,7 @@ Remember = Callable[[Iterable[bytes]], None]
 class LogChanged(Exception):
     """The log is not the one that was read before: it has other bytes before the place where the import stopped.
 
-    Cause: The log was rotated or written anew under the same name.
+    Cause: The log was rotated or written again under the same name.
 
     Do: If it is another log now, choose another `--source`. The rest of the old one can be imported from where it was
     moved to.

@@ -67,7 +67,7 @@ KEPT = BackupAnswer(
     example=BEGUN,
 )
 def start_verify(call: Call) -> VerifyAnswer:
-    """Every total is derived anew from the rows and compared: projections, event keys, numbers and marks of sources,
+    """Every total is derived again from the rows and compared: projections, event keys, numbers and marks of sources,
     the ledger's own rules, every balance, the statements of closed periods. It is about one moment and takes minutes
     where there are many millions of events; writing and reading go on. One check at a time: while one runs, this
     answers with that one. Ask `GET /v1/verify` how it is doing."""

@@ -78,7 +78,7 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     difference to what the event stands at, dated and grouped like the event; usage and balances follow in the same
     commit. `expects` guards against correcting something else than was looked at: 409 `not_as_expected` with what is
     `present`, and nothing of the request stored. Without `corrects`: a free adjustment of signed quantities with a
-    reason, for who has the right `sources:write` too. A wrong account or time: void the event and send it anew.
+    reason, for who has the right `sources:write` too. A wrong account or time: void the event and send it again.
 
     `(source, id)` of a correction counts once for ever; a `source` belongs to the sender that first wrote it.
     Unless said otherwise it is `corrections`, which is the administrators': who has not the right `sources:write`

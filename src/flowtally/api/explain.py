@@ -131,7 +131,7 @@ def explain_balance(call: Call, account: str, query: ExplainQuery) -> ExplainAns
     example=msgspec.structs.replace(EXAMPLE, user=_ROW.user, user_id=_ROW.user_id),
 )
 def explain_user_balance(call: Call, account: str, user: str, query: ExplainQuery) -> ExplainAnswer:
-    """The same of a funded user's own purses, adding up to the figures of its balance. Its grants are what was
+    """The same of a funded user's own balances, adding up to the figures of its balance. Its grants are what was
     allocated to it, less what was taken back (`source` is `allocation`). The account pays for all other users: they
     have no pools."""
     at = call.now if query.at is None else parse_instant(query.at)

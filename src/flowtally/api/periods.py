@@ -115,8 +115,8 @@ def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closin
     block it names. `from` and `to` (excluded) are dates in the account's zone or RFC 3339. Periods of an account do not
     overlap; they need not follow each other.
 
-    `products`, `pools` and `total` are all use of the account, funded users' included. `balance` is the account's own
-    purses: what funded users used is not in it, what was allocated to them is, as `drawn`.
+    `products`, `pools` and `total` are all use of the account, funded users' included. `balance` is the account's own:
+    what funded users used is not in it, what was allocated to them is, as `drawn`.
 
     What arrives later with a time inside still counts at that time. It appears as an adjustment of the open period, and
     the next closing of the account takes it into its own statement. A statement never changes."""

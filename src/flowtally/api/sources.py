@@ -103,7 +103,7 @@ async def find_overlaps(call: Call, request: AnyRequest, body: OverlapsRequest) 
     """Stores nothing: to be asked before a log is sent, with at most 100 samples of it, because a log that is read
     again under another source counts again. For each event that is found: the other sources in which an event of the
     same account, user, instant, quantities and status is stored or held, at most 5 of them. Product and labels are not
-    compared. One that was voided does not count as there: it may be sent anew.
+    compared. One that was voided does not count as there: it may be sent again.
 
     Named are sources of the caller's own sender; whoever has the right `sources:read` is told all. Of other senders'
     sources there is only a number, `other_senders`, and only of events that the caller may look up. What is compacted

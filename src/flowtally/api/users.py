@@ -99,7 +99,7 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     effects=(Effect.NAMES,),
 )
 def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
-    """Its name is borne once in the account while it is in use. A user that traffic brought under this name to
+    """Its name is unique in the account while it is in use. A user that traffic brought under this name to
     this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
     allocated to it, and left out of the account's balance. A `limit` never pays, and it stops no traffic by itself:
     the list with `exceeded=true` says who is over. The `password` is kept encrypted and never answered here. An
@@ -250,7 +250,7 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
 )
 def list_user_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
     """All of them, the last one last; none of a user that was erased. An event belongs to whoever bore its user's name
-    at the event's own time; the first bearer of a name bore it since ever."""
+    at the event's own time; the first user of a name has had it from the beginning."""
     borne = names.names_borne(call.tx, users.read_user(call.tx, account, user).id)
     return Page([show_name(one) for one in borne], None)
 
@@ -321,7 +321,7 @@ def read_user_usage(call: Call, account: str, user: str, query: UsageQuery) -> U
 )
 def read_user_balance(call: Call, account: str, user: str, query: BalanceQuery) -> UserBalanceAnswer:
     """Where it stands with its limit, in the window that holds `at` (days and months of the account's zone); and, of a
-    funded user, its own purses, like the account's. The account pays for all others: they have none.
+    funded user, its own balances, like the account's. The account pays for all others: they have none.
 
     `as_of` as for the account: use of blocks up to that moment, what was allocated and taken back by then, and the
     name, status and limit that the user had."""

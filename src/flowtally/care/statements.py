@@ -120,10 +120,10 @@ class Statements:
         try:
             made = [self._balance_of(tx, period, instant) for instant in instants]
         except (AssertionError, KeyError, FlowtallyError) as error:  # the ledger is broken: say so, and go on
-            self._find("statement_balance", where, f"its balance cannot be made anew: {error!r}"[:500])
+            self._find("statement_balance", where, f"its balance cannot be computed again: {error!r}"[:500])
             return
         if frozen not in made:
-            self._differ("statement_balance", where, frozen, made[0], "made anew it is")
+            self._differ("statement_balance", where, frozen, made[0], "computed again it is")
 
     def _balance_of(self, tx: Tx, period: Period, instant: int) -> Figures:
         moment = Moment(period.block, instant, promise=period.known_promise or None)

@@ -186,5 +186,5 @@ def followed(begun: J, look: Callable[[], J]) -> J:
             time.sleep(LOOK_S)
             answer = look()
             if answer.state == "never":
-                raise ApiError("restarted", 0, "The server was started anew meanwhile; begin again")
+                raise ApiError("restarted", 0, "The server was restarted meanwhile; begin again")
     return answer

@@ -128,7 +128,7 @@ def fault_of(one: Correction) -> tuple[str, str] | None:
 def _correction_fault(one: Correction) -> tuple[str, str] | None:
     for field in ("account", "user", "product", "time"):
         if getattr(one, field):
-            return field, "cannot be corrected: void the event and send it anew"
+            return field, "cannot be corrected: void the event and send it again"
     stated = [said for said in one.stated if said is not None]
     if one.void and stated:
         return "void", "an event is void or has right quantities, not both"

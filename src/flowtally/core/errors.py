@@ -56,7 +56,7 @@ class MalformedBody(BadRequest):
     """
 
     code = "malformed_body"
-    title = "The body cannot be read"
+    title = "Malformed request body"
 
 
 class UnknownZone(BadRequest):
@@ -81,7 +81,7 @@ class BadRange(BadRequest):
     """
 
     code = "bad_range"
-    title = "The range cannot be answered"
+    title = "Invalid range"
 
 
 class NotYet(BadRange):
@@ -95,11 +95,11 @@ class NotYet(BadRange):
     """
 
     code = "not_yet"
-    title = "That moment is still to come"
+    title = "The time is in the future"
 
 
 class Unauthenticated(FlowtallyError):
-    """The server does not know who is asking. Nothing was done.
+    """The request has no valid token, so the server does not know the caller. Nothing was done.
 
     Cause: There is no `Authorization: Bearer` header with a token, the token was revoked, or it belongs to another
     server.
@@ -109,7 +109,7 @@ class Unauthenticated(FlowtallyError):
 
     status = 401
     code = "unauthenticated"
-    title = "Who is asking?"
+    title = "Authentication required"
 
 
 class TokenNotWhole(Unauthenticated):
@@ -122,7 +122,7 @@ class TokenNotWhole(Unauthenticated):
     """
 
     code = "token_not_whole"
-    title = "The token is not whole"
+    title = "Incomplete token"
 
 
 class CredentialExpired(Unauthenticated):
@@ -150,7 +150,7 @@ class Forbidden(FlowtallyError):
 
     status = 403
     code = "forbidden"
-    title = "Not allowed"
+    title = "Permission denied"
 
 
 class SourceNotYours(Forbidden):
@@ -191,7 +191,7 @@ class AddressNotAllowed(Forbidden):
     """
 
     code = "address_not_allowed"
-    title = "The credential may not come from there"
+    title = "Address not allowed"
 
 
 class NotFound(FlowtallyError):
@@ -256,7 +256,7 @@ class NotAcceptable(FlowtallyError):
 
     status = 406
     code = "not_acceptable"
-    title = "No accepted media type can be answered"
+    title = "Not acceptable"
 
 
 class SlowBody(FlowtallyError):
@@ -270,7 +270,7 @@ class SlowBody(FlowtallyError):
 
     status = 408
     code = "slow_body"
-    title = "The body did not arrive in time"
+    title = "Request timeout"
 
 
 class Conflict(FlowtallyError):
@@ -286,7 +286,7 @@ class Conflict(FlowtallyError):
 
     status = 409
     code = "conflict"
-    title = "Conflict with the present state"
+    title = "Conflict with the current state"
 
 
 class AccountErased(Conflict):
@@ -336,7 +336,7 @@ class NotCovered(Conflict):
     """
 
     code = "not_covered"
-    title = "The balance does not cover it"
+    title = "Insufficient balance"
 
 
 class InsufficientFunds(Conflict):
@@ -349,7 +349,7 @@ class InsufficientFunds(Conflict):
     """
 
     code = "insufficient_funds"
-    title = "The wallet does not hold that much"
+    title = "Insufficient funds"
 
 
 class PlanRetired(Conflict):
@@ -375,7 +375,7 @@ class LimitReached(Conflict):
     """
 
     code = "limit_reached"
-    title = "There may be no more of them"
+    title = "Limit reached"
 
 
 class VoucherEnded(Conflict):
@@ -399,7 +399,7 @@ class CheckInsOff(Conflict):
     """
 
     code = "check_ins_off"
-    title = "Check-ins give nothing here"
+    title = "Check-ins are not offered"
 
 
 class CheckedIn(Conflict):
@@ -411,7 +411,7 @@ class CheckedIn(Conflict):
     """
 
     code = "checked_in"
-    title = "Checked in already today"
+    title = "Already checked in today"
 
 
 class CheckInCapReached(Conflict):
@@ -423,7 +423,7 @@ class CheckInCapReached(Conflict):
     """
 
     code = "check_in_cap_reached"
-    title = "This month's check-ins gave all they may"
+    title = "Monthly limit of check-ins reached"
 
 
 class LastAdmin(Conflict):
@@ -436,7 +436,7 @@ class LastAdmin(Conflict):
     """
 
     code = "last_admin"
-    title = "Nobody could administer any more"
+    title = "The last admin key cannot be removed"
 
 
 class AlreadyRotated(Conflict):
@@ -460,7 +460,7 @@ class PeriodOverlap(Conflict):
     """
 
     code = "period_overlap"
-    title = "Part of the span is closed already"
+    title = "Part of the period is already closed"
 
 
 class IdempotencyMismatch(Conflict):
@@ -501,7 +501,7 @@ class SequenceGap(Conflict):
     """
 
     code = "sequence_gap"
-    title = "The numbers do not continue at the mark"
+    title = "Numbers are missing"
 
 
 class EventConflict(Conflict):
@@ -514,7 +514,7 @@ class EventConflict(Conflict):
     """
 
     code = "event_conflict"
-    title = "The event was stored before with other content"
+    title = "The event is already stored with other content"
 
 
 class SourceKindMismatch(Conflict):
@@ -527,7 +527,7 @@ class SourceKindMismatch(Conflict):
     """
 
     code = "source_kind_mismatch"
-    title = "A source keeps the kind of its first use"
+    title = "The source is of another kind"
 
 
 class RowsCompacted(FlowtallyError):
@@ -543,7 +543,7 @@ class RowsCompacted(FlowtallyError):
 
     status = 410
     code = "rolled_up"
-    title = "Old usage is kept by quarter hours"
+    title = "Old usage was compacted"
 
 
 class CursorGone(FlowtallyError):
@@ -557,7 +557,7 @@ class CursorGone(FlowtallyError):
 
     status = 410
     code = "cursor_gone"
-    title = "The cursor was made before a restore"
+    title = "The cursor is from before a restore"
 
 
 class AsOfGone(CursorGone):
@@ -570,7 +570,7 @@ class AsOfGone(CursorGone):
     """
 
     code = "as_of_gone"
-    title = "The moment was before a restore"
+    title = "The moment is from before a restore"
 
 
 class TooLarge(FlowtallyError):
@@ -584,7 +584,7 @@ class TooLarge(FlowtallyError):
 
     status = 413
     code = "too_large"
-    title = "Too large"
+    title = "Request too large"
 
 
 class TooManyNew(TooLarge):
@@ -627,7 +627,7 @@ class Unprocessable(FlowtallyError):
 
     status = 422
     code = "unprocessable"
-    title = "Understood, but wrong"
+    title = "Unprocessable content"
 
 
 class AtomicRefused(Unprocessable):
@@ -640,7 +640,7 @@ class AtomicRefused(Unprocessable):
     """
 
     code = "atomic_refused"
-    title = "Nothing was stored: some events cannot be"
+    title = "Nothing was stored, because some events were refused"
 
 
 class EventRefused(Unprocessable):
@@ -678,7 +678,7 @@ class NewTooOften(RateLimited):
     place of the name.
 
     Do: Look at the names. If they are right, send the same request again after `Retry-After` seconds: in the next hour
-    the count begins anew.
+    the count starts again.
     """
 
     code = "new_too_often"
@@ -709,7 +709,7 @@ class BudgetUsed(RateLimited):
     """
 
     code = "budget_used"
-    title = "The account used its share of the server"
+    title = "The account has used its share of the server"
 
 
 class TooManyExports(RateLimited):
@@ -735,7 +735,7 @@ class HeadTooLarge(FlowtallyError):
 
     status = 431
     code = "head_too_large"
-    title = "The head of the request is too large"
+    title = "Request header fields too large"
 
 
 class ClientGone(FlowtallyError):
@@ -750,7 +750,7 @@ class ClientGone(FlowtallyError):
 
     status = 499
     code = "client_gone"
-    title = "The caller hung up"
+    title = "Client closed the request"
 
 
 class StoreDamaged(FlowtallyError):
@@ -764,7 +764,7 @@ class StoreDamaged(FlowtallyError):
     """
 
     code = "store_damaged"
-    title = "What is stored cannot be read"
+    title = "Stored data is damaged"
 
 
 class Unavailable(FlowtallyError):
@@ -794,7 +794,7 @@ class Overloaded(Unavailable):
     """
 
     code = "overloaded"
-    title = "Too many requests are in work"
+    title = "Too many requests in progress"
 
 
 class QueueFull(Unavailable):
@@ -806,7 +806,7 @@ class QueueFull(Unavailable):
     """
 
     code = "queue_full"
-    title = "More is waiting than the queue holds"
+    title = "The queue is full"
 
 
 class StorageFull(Unavailable):
@@ -820,7 +820,7 @@ class StorageFull(Unavailable):
     """
 
     code = "storage_full"
-    title = "No room to store usage"
+    title = "Storage is full"
 
 
 class HoldsFull(Unavailable):
@@ -848,7 +848,7 @@ class LeaseLost(Unavailable):
     """
 
     code = "lease_lost"
-    title = "This server may not write now"
+    title = "This server may not write"
 
 
 class Settling(Unavailable):
@@ -861,7 +861,7 @@ class Settling(Unavailable):
     """
 
     code = "settling"
-    title = "A write is being settled"
+    title = "A write is being confirmed"
 
 
 class ClockJumped(Unavailable):
@@ -875,7 +875,7 @@ class ClockJumped(Unavailable):
     """
 
     code = "clock_jumped"
-    title = "The clock of this machine has jumped"
+    title = "The server's clock has jumped"
 
 
 class ConfigError(Exception):
@@ -1036,7 +1036,7 @@ class MissingAccounts(Damage):
 
 
 class BrokenRollup(Damage):
-    """Sums that the usage store keeps beside its rows differ from the rows, and could not be made anew.
+    """Sums that the usage store keeps beside its rows differ from the rows, and could not be rebuilt.
 
     Cause: A broken file beside sound rows, on a disk that takes no new files.
 

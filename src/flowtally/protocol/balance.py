@@ -19,8 +19,8 @@ class NeverPaid(msgspec.Struct, frozen=True):
 
     amount: How much, in `unit`.
     before: It was used before this instant, at which something began that can pay.
-    began: What began then: the first grant of the pool (in a user's purse, its first allocation), the account (its
-        `carry_from`), or the user whose purse it is.
+    began: What began then: the first grant of the pool (for a funded user, its first allocation), the account (its
+        `carry_from`), or the funded user.
     why: `no_grant`: no grant had begun. `not_covered`: those of then did not cover it, and later ones do not pay for
         it.
     grant: The id of the grant or of the allocation, where one began; null: none.

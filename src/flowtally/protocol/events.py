@@ -44,8 +44,8 @@ class NeverPaidEvents(msgspec.Struct, frozen=True, omit_defaults=True):
     amount: How much they used, in `unit`.
     first: When the oldest of them happened. A grant to the account that starts by then pays for them.
     before: They happened before this instant, at which something began that can pay.
-    began: What began then: the first grant of the pool (in a user's purse, its first allocation), the account (its
-        `carry_from`), or the user whose purse it is.
+    began: What began then: the first grant of the pool (for a funded user, its first allocation), the account (its
+        `carry_from`), or the funded user.
     user: The name of the funded user; empty where the account pays.
     grant: The id of the grant or of the allocation, where one began; null: none.
     """

@@ -46,7 +46,7 @@ MEANINGS: Final = {
     "price_micros": "The price in millionths of the currency.",
     "duration_s": "For how many seconds what it is redeemed into can be used.",
     "priority": "Grants with a lower number pay first.",
-    "funded": "Whether the user has a purse of its own, which alone pays for its use.",
+    "funded": "Whether the user has its own balance, which alone pays for its use.",
     # instants
     "created_at": "When it was made.",
     "starts_at": "From when on it can pay.",

@@ -61,8 +61,8 @@ class PeriodAdjustment(msgspec.Struct, frozen=True):
 
 
 class PeriodStatement(msgspec.Struct, frozen=True):
-    """What was frozen. Use is everybody's; the balance is of the account's own purses, which do not pay for funded
-    users.
+    """What was frozen. Use is everybody's; the balance is the account's own, which does not pay for
+    funded users.
 
     products: Use dated inside the period, by product.
     pools: The same by pool.

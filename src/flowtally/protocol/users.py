@@ -33,7 +33,7 @@ class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: The user's name, which nobody else in the account has.
     product: What the user buys; null: not said.
     limit: The most it may use; null: no limit.
-    funded: Whether its use is paid from its own purse only. It cannot be changed later.
+    funded: Whether its use is paid from its own allocations only. It cannot be changed later.
     status: Whether it may go on.
     password: The password of its proxies; null: none.
     """
@@ -267,14 +267,14 @@ class LimitState(msgspec.Struct, frozen=True):
 
 
 class UserBalanceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is left of a user's limit and of its own purses. `pools` and `allocations` are empty for users that are not
-    funded: their account pays for them.
+    """What is left of a user's limit and of its own balances. `pools` and `allocations` are empty for users that are
+    not funded: their account pays for them.
 
     status: Whether it may go on.
     limit: Its limit now; null: it has none.
-    pools: The figures of each of its purses, by the name of the pool.
+    pools: The figures of each of its balances, by the name of the pool.
     allocations: What was passed on to it.
-    never_paid: What nothing will pay, of its purses. Left out where there is none.
+    never_paid: Use of the user that nothing will pay. Left out where there is none.
     """
 
     account: str

@@ -100,10 +100,10 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
             "flowtally_clock_right",
             "1 while this machine's clock is believed, 0 after it jumped: nothing is dated then.",
         ),
-        "disk_free": Figure("flowtally_disk_free_bytes", "Free room on the disk of the data directory."),
+        "disk_free": Figure("flowtally_disk_free_bytes", "Free space on the disk of the data directory."),
         "disk_size": Figure("flowtally_disk_size_bytes", "Size of the disk of the data directory."),
         "disk_reserve": Figure(
-            "flowtally_disk_reserve_bytes", "Free room below which events are refused (setting `min_free_bytes`)."
+            "flowtally_disk_reserve_bytes", "Free space below which events are refused (setting `min_free_bytes`)."
         ),
         "backups": Figure("flowtally_backups", "Whole backups in the server's place for backups."),
         "backup_at": Figure(

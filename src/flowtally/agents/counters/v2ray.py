@@ -70,7 +70,7 @@ class V2Ray:
             stats = unary(http, self._address, f"{package}.StatsService/QueryStats", asked)
             sent, after = self._timed(http, package)
         if after < before:
-            raise Unasked(f"{self._address} began anew while it was asked")
+            raise Unasked(f"{self._address} restarted while it was asked")
         return stood(stats, self._beginning(after, sent))
 
     def _timed(self, http: httpx.Client, package: str) -> tuple[int, int]:

@@ -228,7 +228,7 @@ def _names(tx: Connection) -> Iterator[Fault]:
         still = {} if last != (account, name) else {one: end for one, end in bearers.items() if end > valid_from}
         if still.keys() - {user_id} and found < LISTED:
             found += 1
-            yield Fault("name", f"account {account!r}, user {name!r}", "is borne by two users at once")
+            yield Fault("name", f"account {account!r}, user {name!r}", "belongs to two users at once")
         last, bearers = (account, name), still | {user_id: max(ends, still.get(user_id, 0))}
 
 

@@ -66,7 +66,7 @@ FAULTS: Final = (
 BYTESFLOWS: Final = Dialect(
     name="bytesflows",
     title="BytesFlows",
-    description="Traffic and money at hand, and the grants behind them. The format is that of BytesFlows' traffic API "
+    description="Traffic and money left, and the grants behind them. The format is that of BytesFlows' traffic API "
     "(https://bytesflows.com/docs/api/traffic).",
     settings=Settings,
     identify=identify,

@@ -43,7 +43,7 @@ class Paid(msgspec.Struct, frozen=True):
     wire.ASSET,
     may="balance:read",
     answer=wire.Asset,
-    summary="Traffic and money at hand",
+    summary="Available traffic and money",
     example=wire.Asset(188_978_561_024, 188_944_515_072, msgspec.Raw(b"0.00"), "USD"),
 )
 def read_asset(call: DialectCall, given: Nothing) -> wire.Asset:

@@ -53,7 +53,7 @@ KEY: Final = "order-20260301-1"
     example=wire.Created("ABCDEFHGJ2000", "correct-horse"),
 )
 def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
-    """A user that is paid from its own purse, and the first residential traffic in it, drawn from the account's: both
+    """A user that is paid from its own balance, and the first residential traffic in it, drawn from the account's: both
     or neither; so it needs the right `allocations:write`, too. The name is borne once in the account, and is not that
     of the caller's own account."""
     call.require("allocations:write")
