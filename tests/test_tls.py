@@ -7,8 +7,6 @@ import ipaddress
 import os
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests import fork_server
 from tests.live import live_server
 
 from flowtally import server
@@ -72,8 +71,7 @@ def test_what_is_served_with_tls_can_be_asked_by_the_client_and_the_command_line
             assert (answer.status_code, answer.http_version) == (200, "HTTP/1.1")
         trusting = live.environment | {"SSL_CERT_FILE": str(files[0])}
         for environment, code in ((trusting, 0), (live.environment, 4)):  # nobody vouches for it: nothing is sent
-            done = subprocess.run([sys.executable, "-m", "flowtally", "account", "list"], env=environment,
-                                  capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+            done = fork_server.run("account", "list", env=environment)
             assert done.returncode == code, done.stderr
         assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
         assert "SSL_CERT_FILE" in done.stderr

@@ -1,6 +1,7 @@
 """The program against a real server: everything a new operator does, in order, and what scripts rely on.
 
-The first story, pipes and Ctrl-C are processes of their own; the others run the program in this one.
+The first story, pipes, Ctrl-C and the demo that stays up are processes from nothing; the other demos are forks, and
+the rest runs in this process.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import fork_server
 from tests.live import Live, clean_environment, live_server
 from tests.program import run_here
 
@@ -350,11 +352,9 @@ def test_a_second_server_on_the_same_data_is_refused_in_one_line(live: Live) -> 
 
 
 def test_the_demo_shows_a_real_log_and_balances_that_moved(tmp_path: Path) -> None:
-    command = [*FLOWTALLY, "demo", "--exit", "--json", "--data", str(tmp_path / "demo")]
+    command = ("demo", "--exit", "--json", "--data", str(tmp_path / "demo"))
     for imported_anew in (True, False):
-        done = subprocess.run(
-            command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=180
-        )
+        done = fork_server.run(*command, env=clean_environment(), timeout=180)
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert (told["imported"]["stored"] >= 2000) is imported_anew
@@ -367,8 +367,8 @@ def test_the_demo_shows_a_real_log_and_balances_that_moved(tmp_path: Path) -> No
 
 
 def test_a_demo_that_ends_invites_to_no_server_that_is_gone(tmp_path: Path) -> None:
-    command = [*FLOWTALLY, "demo", "--exit", "--data", str(tmp_path / "demo")]
-    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False, timeout=180)
+    command = ("demo", "--exit", "--data", str(tmp_path / "demo"))
+    done = fork_server.run(*command, env=clean_environment(), timeout=180)
     assert done.returncode == 0, done.stderr
     assert "In another terminal" not in done.stdout
     assert "ft_demo_" not in done.stdout

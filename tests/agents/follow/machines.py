@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.fork_server import Program
 from tests.live import clean_environment
 
 from flowtally.client import Client
@@ -50,11 +51,9 @@ class Server:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "flowtally", "serve", "--data", str(self._data), "--port", str(self._port)]
+        command = ("serve", "--data", str(self._data), "--port", str(self._port), "--json")
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, "--json"], env=clean_environment(), stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self._process = Program(*command, env=clean_environment(), stdout=subprocess.PIPE, stderr=log)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self._log.read_text()
@@ -98,15 +97,14 @@ class Agent:
         self._head = f'server = "{server.url}"\nhost = "gw"\n'
         self.configure(text)
         self._environment = {**clean_environment(), "FLOWTALLY_TOKEN": server.agents_token}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
 
     def configure(self, text: str) -> None:
         self._config.write_text(self._head + text)
 
     def start(self, *more: str) -> None:
-        command = [sys.executable, "-m", "flowtally", "agent", str(self._config), *more]
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(command, env=self._environment, stderr=log)
+            self._process = Program("agent", str(self._config), *more, env=self._environment, stderr=log)
 
     def send(self, number: int) -> None:
         assert self._process is not None

@@ -8,13 +8,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 import pytest
+from tests import fork_server
 from tests.agents.feeds.driving import squid_line
 from tests.agents.journald import recorded
 from tests.live import Live, live_server
@@ -32,10 +32,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def agent(live: Live, config: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flowtally", "agent", str(config), *options]
-    return subprocess.run(
-        command, env=live.environment, capture_output=True, text=True, check=False, timeout=120, cwd=config.parent
-    )
+    return fork_server.run("agent", str(config), *options, env=live.environment, cwd=config.parent)
 
 
 def log(folder: Path, lines: int, name: str = "access.log") -> Path:
