@@ -19,6 +19,7 @@ IDLE_S: Final = 10  # longer than two exports take to begin on a busy machine
 ROWS: Final = 100_000  # one file of some 25 MB
 EVENT: Final = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
 EXPORT: Final = "/v1/accounts/acme/export?format=csv"
+LARGE: Final = "/v1/accounts/acme/usage?bucket=hour&from=2016-01-01&to=2026-01-01"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,13 @@ def wait_for(what: Any) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def large(live: Live) -> Iterator[socket.socket]:
+    """A large answer that is no export, which nobody reads from the beginning on: it is given up while others are."""
+    with ask(live, LARGE, customer(live), "large") as own:
+        yield own
+
+
 def test_an_export_nobody_reads_is_given_up_its_place_is_free_and_it_never_seems_whole(live: Live) -> None:
     token = customer(live)
     with ask(live, EXPORT, token, "unread-1") as first, ask(live, EXPORT, token, "unread-2") as second:
@@ -130,14 +138,12 @@ def test_a_reader_that_reads_however_slowly_is_served(live: Live) -> None:
     assert size > ROWS * 100
 
 
-def test_a_large_answer_that_is_no_export_is_given_up_alike(live: Live) -> None:
-    path = "/v1/accounts/acme/usage?bucket=hour&from=2016-01-01&to=2026-01-01"
-    with ask(live, path, customer(live), "large") as own:
-        assert begun(own) == 200
-        wait_for(lambda: [one for one in lines(live, "request") if one["request_id"] == "large"])
-        got = rest_of(own)
+def test_a_large_answer_that_is_no_export_is_given_up_alike(live: Live, large: socket.socket) -> None:
+    assert begun(large) == 200
+    wait_for(lambda: [one for one in lines(live, "request") if one["request_id"] == "large"])
+    got = rest_of(large)
     with client(live) as admin:
-        whole = admin.get(path)
+        whole = admin.get(LARGE)
     assert whole.status_code == 200
     assert len(got) < len(whole.content)
     assert [one["status"] for one in lines(live, "request") if one["request_id"] == "large"] == [499]
