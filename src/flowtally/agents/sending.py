@@ -30,7 +30,7 @@ class NothingStored(Exception):
 
     Cause: The first lines of the log name an account that does not exist.
 
-    Do: Make the account, or name one with `--account`. Then run the same command again: it begins anew.
+    Do: Make the account, or name one with `--account`. Then run the same command again: it starts from the beginning.
     """
 
 

@@ -150,15 +150,15 @@ def overflowing(
     So does what comes after them in the same turn, as each turn keeps its order. Once one has to wait nothing more is
     looked up: names that nobody remembers count as new."""
     late: list[Submission] = []
-    turns: set[str] = set()
+    late_keys: set[str] = set()
     seen: set[Name] = set()
     for index, named in _names(block, stored):
         submission = block.submissions[index]
         strange = resolver.not_remembered(named - seen)
         new = strange if late or not strange else resolver.free_names(strange)
-        if submission.queue_key in turns or not newcomers.has_room(len(new), len(seen)):
+        if submission.queue_key in late_keys or not newcomers.has_room(len(new), len(seen)):
             late.append(submission)
-            turns.add(submission.queue_key)
+            late_keys.add(submission.queue_key)
         else:
             seen |= new
     return late

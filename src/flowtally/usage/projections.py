@@ -76,7 +76,7 @@ def _one_agrees(
     groups = "SELECT ({keys}) AS k, ({sums}) AS s FROM {source} WHERE _part = {{part:String}}{portion} GROUP BY {keys}"
     shape = f"SELECT count(), groupBitXor(cityHash64(k, s)) FROM ({groups})"
     projected = f"mergeTreeProjection(currentDatabase(), {table}, {projection})"
-    roll = {
+    kept = {
         "keys": f"{names}, `{_BUCKET}`",
         "sums": merged,
         "source": projected,
@@ -84,7 +84,7 @@ def _one_agrees(
     }
     rows = {"keys": f"{names}, {_BUCKET}", "sums": summed, "source": table, "portion": _of(_BUCKET, portion)}
     try:
-        ours = _one(engine, shape.format(**roll), part, settings)
+        ours = _one(engine, shape.format(**kept), part, settings)
     except (ClickHouseError, StoreDamaged):
         return False  # unreadable: torn, zero-filled or missing
     return ours == _one(engine, shape.format(**rows), part, settings)
