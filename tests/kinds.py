@@ -53,7 +53,9 @@ def mark(item: pytest.Item) -> None:
         item.add_marker(kind)
     if is_hypothesis_test(getattr(item, "obj", None)):
         item.add_marker(SOAK)
-    if not {mark.name for mark in item.iter_markers()} & {ENGINE, PROCESS, "slow", "system"}:
+    if item.get_closest_marker("system"):
+        item.add_marker(PROCESS)
+    if not {mark.name for mark in item.iter_markers()} & {ENGINE, PROCESS, "slow"}:
         item.add_marker(QUICK)
 
 

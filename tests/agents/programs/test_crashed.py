@@ -50,8 +50,9 @@ def test_a_squid_of_ours_that_is_killed_leaves_nothing(folder: Path) -> None:
         with process([program("squid") or "", "--foreground", *arguments], port, folder) as one:
             mine = f"{arguments[1]}-*"
             assert list(MEMORY.glob(mine))
-            worker = int((folder / "squid.pid").read_text())
-            for pid in {one.pid, worker}:
+            workers = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
+            assert workers  # they outlive who started them
+            for pid in (one.pid, *map(int, workers)):
                 os.kill(pid, signal.SIGKILL)
         assert list(MEMORY.glob(mine))  # as it is with one that crashed
     assert not list(MEMORY.glob(mine))
