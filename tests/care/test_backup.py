@@ -25,7 +25,7 @@ from tests.soak import FIRST_SEED, done, rounds
 TIME = "2026-03-01T00:00:00Z"
 TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SEED = 20260315 + FIRST_SEED
-BACKUPS = rounds(3, 10)
+BACKUPS = rounds(2, 10)
 KEY = b"c2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkLi4="
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from litestar.testing import TestClient
+from tests.applications import served
 from tests.conftest import NOW
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import House, make_house  # noqa: F401
@@ -18,7 +18,6 @@ from flowtally.config import load_config
 from flowtally.core.edges import format_instant
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.people import credentials
-from flowtally.server import create_app
 from flowtally.usage.open import open_usage
 
 DAY: Final = 86_400_000
@@ -75,8 +74,7 @@ def town(make_house: Callable[..., House], database_url: str) -> Iterator[Town]:
     config = load_config(
         {}, data=str(house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62
     )  # the stores are handed in
-    app = create_app(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=house.open())
-    with TestClient(app) as client:
+    with served(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=house.open()) as client:
         yield Town(house, client, token)
     store.close()
 

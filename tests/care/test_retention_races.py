@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
+from tests.applications import served
 from tests.care.test_retention import DAY, MINUTE, Town
 from tests.conftest import NOW, figures
 from tests.engine import chdb_directory, database_url  # noqa: F401
@@ -17,7 +17,6 @@ from tests.ingest.conftest import House, make_house  # noqa: F401
 from flowtally.config import load_config
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.people import credentials
-from flowtally.server import create_app
 from flowtally.usage import compaction
 from flowtally.usage.open import open_usage
 
@@ -34,8 +33,7 @@ def town(make_house: Callable[..., House], database_url: str) -> Iterator[Town]:
         token = credentials.issue(tx, "admin", None, "town", NOW)[1]
     config = load_config({}, data=str(house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62)
     ingest = house.open(max_future_s=365 * 86_400)
-    app = create_app(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=ingest)
-    with TestClient(app) as client:
+    with served(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=ingest) as client:
         town = Town(house, client, token)
         town.ask("POST", "/v1/accounts", {"id": "city", "carry_from": "2026-01-01T00:00:00Z"}, status=201)
         yield town

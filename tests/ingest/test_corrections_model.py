@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.conftest import NOW
 from tests.ingest.conftest import House
+from tests.soak import seeds
 
 from flowtally.answers.account_balance import make_balance
 from flowtally.answers.explain import make_explanation
@@ -240,11 +241,13 @@ def play(house: House, seed: int) -> None:
     player.compare()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", seeds(6, 24))
 def test_events_and_corrections_are_what_the_model_says(light: House, seed: int) -> None:
     play(light, seed)
 
 
-@pytest.mark.parametrize("seed", [100, 101])
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", seeds(1, 4, 100))
 def test_and_so_they_are_over_the_engine(house: House, seed: int) -> None:
     play(house, seed)

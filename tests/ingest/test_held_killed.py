@@ -16,7 +16,7 @@ import pytest
 from tests.ingest.test_crash import TOKEN, Numbered, Server, ask, running
 from tests.soak import done, rounds
 
-ROUNDS: Final = rounds(10, 20)
+ROUNDS: Final = rounds(6, 20)
 LATE: Final = ("late0", "late1", "late2")
 
 
@@ -73,12 +73,15 @@ def test_what_is_held_counts_once_however_often_the_server_is_killed(tmp_path: P
         late = list(LATE)
         with running(senders):
             for turn in range(ROUNDS):
-                time.sleep(chance.uniform(0.0, 1.5))
-                if late and turn % 3 == 2:
+                if turn % 2:
+                    server.await_death()
+                else:
+                    time.sleep(chance.uniform(0.0, 1.5))
+                if late and not turn % 2:
                     appear(late.pop(0))  # what is held of it is being stored when the server dies
                     time.sleep(chance.choice([0, 0.01, 0.05, 0.2]))
                 server.kill()
-                server.start()
+                server.start(0 if turn % 2 or turn == ROUNDS - 1 else chance.randrange(1, 30))
                 assert all(sender.is_alive() for sender in senders)
             time.sleep(0.5)
         assert any(sender.retried for sender in senders)

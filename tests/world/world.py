@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from litestar.testing import TestClient
+from tests.applications import served
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import House
 from tests.world.model import Account, Model, User
@@ -24,7 +24,6 @@ from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
-from flowtally.server import create_app
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.store import UsageStore
 
@@ -105,8 +104,8 @@ class World:
         self.process = ExitStack()
         self.process.callback(self.house.ledger.close)
         house = self.house
-        app = create_app(config, clock=self.steady, usage=house.store.inner, ledger=house.ledger, ingest=house.open())
-        self.client: httpx.Client = self.process.enter_context(TestClient(app))
+        stores: dict[str, Any] = {"usage": house.store.inner, "ledger": house.ledger, "ingest": house.open()}
+        self.client: httpx.Client = self.process.enter_context(served(config, clock=self.steady, **stores))
         self.client.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
