@@ -13,7 +13,7 @@ import flowtally
 SOURCE: Final = Path(flowtally.__file__).parent
 DOCS: Final = SOURCE.parents[1] / "docs"
 LEVELS: Final = frozenset({"debug", "info", "warning", "error", "exception", "say"})
-TOLD: Final = {"info": 0, "warn": 0, "once": 1, "over": 1}  # by the agent's voice: which argument the event is
+TOLD: Final = {"info": 0, "warn": 0, "once": 1, "over": 1}  # by the agent's event log: which argument the event is
 CODE: Final = "not a text: error.code"  # a store that fails is logged under the code of the error, which has this style
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -54,7 +54,7 @@ def agent_events() -> set[str]:
     found: set[str] = set()
     for function, call in _calls((SOURCE / "agents").rglob("*.py")):
         name, _, verb = function.rpartition(".")
-        if name.endswith("voice") and verb in TOLD and len(call.args) > TOLD[verb]:
+        if name.endswith("event_log") and verb in TOLD and len(call.args) > TOLD[verb]:
             found |= {one for one in _names(call.args[TOLD[verb]]) if not one.startswith("not a text")}
     return found
 

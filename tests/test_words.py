@@ -15,6 +15,7 @@ ROOT: Final = SOURCE.parents[1]
 
 # Parts of names that are given up, and what says it now.
 GONE: Final = {
+    "courier": "dispatcher",
     "crowd": "connection_limits",
     "folded": "digests, compacted, merged",
     "folding": "compaction",
@@ -25,6 +26,7 @@ GONE: Final = {
     "rollup": "projection",
     "rollups": "projections",
     "turns": "write_lock, queue_key",
+    "voice": "event_log",
 }
 # Public names keep their word: fields of messages, and errors whose code is made of their name.
 KEPT: Final = {"rolled_up_to_block", "RolledMonth", "BrokenRollup", "FoldBroken"}

@@ -37,7 +37,7 @@ PAGES: Final = 50  # each page goes through all rows of the account, so there ar
 SUMS: Final = 200_000  # held at a time; a page whose users have more is halved
 
 
-class Laws:
+class Balances:
     """One walk over all accounts and their funded users: rows of blocks up to `block`, dated before `at`."""
 
     def __init__(

@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.care.balances import Laws
+from flowtally.care.balances import Balances
 from flowtally.care.counters import Counters
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
@@ -224,7 +224,7 @@ class Verifier:
 
     def _check_balances(self) -> int:
         sums = self._rows.sums(self._block)
-        laws = Laws(self._by_rows(), sums, self._ledger, self._block, self._now, self._find, self._say)
+        laws = Balances(self._by_rows(), sums, self._ledger, self._block, self._now, self._find, self._say)
         return laws.check()
 
     def _by_rows(self) -> UsageReader:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from flowtally.agents.follow.agent import Agent
-from flowtally.agents.follow.voice import Voice
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.recipes import RECIPES, shown
 from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.agent_check import checked
@@ -76,7 +76,7 @@ def run(
         if checked(config, json=json):
             raise typer.Exit(FAILED)
         return
-    one = Agent(config, os.environ, once=once, voice=Voice(as_json=json))
+    one = Agent(config, os.environ, once=once, event_log=EventLog(as_json=json))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: one.stop())
     signal.signal(signal.SIGHUP, lambda *_: one.reload())

@@ -15,10 +15,10 @@ from flowtally.agents.counters.poller import Polled
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.follow.agent import KINDS
 from flowtally.agents.follow.config import parsed
-from flowtally.agents.follow.courier import AtOnce
+from flowtally.agents.follow.dispatcher import AtOnce
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
 from flowtally.agents.watch.metrics import FACTS
 from flowtally.client import Client
 from flowtally.core.errors import ConfigError
@@ -27,7 +27,7 @@ XRAY = Counters(name="x", kind="xray", address="127.0.0.1:1", account="acme")
 
 
 def made(said: io.StringIO, entry: Counters = XRAY, kind: PolledCounters | None = None) -> PolledProgram:
-    server = Server(Client("http://127.0.0.1:1", "secret", retry_s=0), AtOnce(), AtOnce(), Voice(said))
+    server = Server(Client("http://127.0.0.1:1", "secret", retry_s=0), AtOnce(), AtOnce(), EventLog(said))
     return (kind or PolledCounters()).make(entry, Settings(host="gw"), server)
 
 

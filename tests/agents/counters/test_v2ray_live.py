@@ -34,7 +34,7 @@ from tests.live import Live
 from tests.nginx import free_port
 
 from flowtally.agents.follow.agent import Agent
-from flowtally.agents.follow.voice import Voice
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.watch.check import check
 from flowtally.client import Client
 
@@ -246,7 +246,7 @@ def test_the_agent_polls_what_its_configuration_says(
     for user in USERS:
         streams.pop(user).close()
     said = io.StringIO()
-    agent = Agent(config, {"FLOWTALLY_TOKEN": live.token}, voice=Voice(said))
+    agent = Agent(config, {"FLOWTALLY_TOKEN": live.token}, event_log=EventLog(said))
     running = threading.Thread(target=agent.run)
     with v2ray.running():
         connect(v2ray, target, streams)

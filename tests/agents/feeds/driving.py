@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.agents.fake import FakeServer
 
-from flowtally.agents.follow.courier import AtOnce
+from flowtally.agents.follow.dispatcher import AtOnce
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input, Kind, Settings
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
 
 PATIENCE_S = 30
 
@@ -23,8 +23,8 @@ class Driven:
     def __init__(self, kind: Kind, entry: Any, fake: FakeServer, *, once: bool = False, **variables: str) -> None:
         self.fake = fake
         self.told = io.StringIO()
-        voice = Voice(self.told, as_json=True)
-        self.server = Server(fake.client(retry_s=0), AtOnce(), AtOnce(), voice)
+        event_log = EventLog(self.told, as_json=True)
+        self.server = Server(fake.client(retry_s=0), AtOnce(), AtOnce(), event_log)
         self.input: Input = kind.make(entry, Settings(host="gw", once=once, variables=variables), self.server)
         self.now = 1000.0
 

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 from tests.agents.fake import FakeServer
 
-from flowtally.agents.follow.courier import AtOnce
+from flowtally.agents.follow.dispatcher import AtOnce
 from flowtally.agents.follow.entry import LogEntry
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.holes import Known
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.log import FollowedLog
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.tail import identity_of
-from flowtally.agents.follow.voice import Voice
 
 
 def line(number: int, account: str = "acme") -> bytes:
@@ -48,7 +48,7 @@ class Bench:
 
     def start(self, *, once: bool = False) -> None:
         """An agent that knows nothing of any before."""
-        self.server = Server(self.fake.client(retry_s=0), AtOnce(), AtOnce(), Voice(self.said))
+        self.server = Server(self.fake.client(retry_s=0), AtOnce(), AtOnce(), EventLog(self.said))
         self.log = FollowedLog(self.entry, Settings(host="gw", once=once), self.server, Known(self.server))
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from flowtally.agents.follow.agent import KINDS, Agent
 from flowtally.agents.follow.config import AgentConfig, parsed, token_of
-from flowtally.agents.follow.voice import Voice
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.core.errors import ConfigError
 
 LOG = '[[log]]\nname = "a"\npath = "/var/log/a.log"\nformat = "squid"\n'
@@ -143,7 +143,7 @@ def test_a_configuration_read_again_takes_the_token_that_is_in_the_file_now(tmp_
     token.write_text("first")
     path.write_text(f'token-file = "{token}"\n{LOG}')
     said = io.StringIO()
-    agent = Agent(path, {}, voice=Voice(said))
+    agent = Agent(path, {}, event_log=EventLog(said))
     before = agent.server
     agent.reload()
     agent._between()

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from flowtally.agents.follow.courier import Courier
+from flowtally.agents.follow.dispatcher import Dispatcher
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.loop import Loop
-from flowtally.agents.follow.voice import Voice
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Counting:
 
 def run(inputs: Sequence[Input]) -> str:
     said = io.StringIO()
-    loop = Loop(Voice(said))
+    loop = Loop(EventLog(said))
     loop.inputs = list(inputs)
     loop.run(lambda: None, until=lambda inputs, now: all(one.settled() for one in inputs))
     loop.finish(inputs)
@@ -70,7 +70,7 @@ def test_an_input_that_raises_is_told_once_and_hinders_no_other() -> None:
 
 
 def test_a_loop_that_is_stopped_ends_at_once() -> None:
-    loop = Loop(Voice(io.StringIO()))
+    loop = Loop(EventLog(io.StringIO()))
     threading.Timer(0.1, loop.stop).start()
     begin = time.monotonic()
     loop.run(lambda: None, until=lambda inputs, now: False)
@@ -79,8 +79,8 @@ def test_a_loop_that_is_stopped_ends_at_once() -> None:
 
 def test_jobs_are_carried_out_beside_and_wake_the_loop() -> None:
     woken = threading.Semaphore(0)
-    courier = Courier(2, woken.release)
-    good, bad = courier.submit(lambda: 1), courier.submit(lambda: 1 // 0)
+    dispatcher = Dispatcher(2, woken.release)
+    good, bad = dispatcher.submit(lambda: 1), dispatcher.submit(lambda: 1 // 0)
     for _ in range(2):
         assert woken.acquire(timeout=30)
     assert good.result() == 1

@@ -15,8 +15,8 @@ from tests.agents.follow.bench import Bench, line, lines
 from tests.agents.follow.test_rotation import append
 
 from flowtally.agents.follow import server as shared
-from flowtally.agents.follow.courier import Backoff
-from flowtally.agents.follow.voice import Voice
+from flowtally.agents.follow.dispatcher import Backoff
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.reader import LogFile
 from flowtally.agents.ship import Importer
 from flowtally.protocol import EventsAnswer, Receipt
@@ -406,22 +406,22 @@ def test_a_standard_error_that_is_full_stops_nothing() -> None:
         def write(self, text: str) -> int:
             raise OSError(28, "No space left on device")
 
-    Voice(Full()).warn("anything", path="x")
+    EventLog(Full()).warn("anything", path="x")
 
 
 def test_log_lines_drive_no_terminal_and_no_program() -> None:
     said = io.StringIO()
-    voice = Voice(said)
-    voice.warn("unreadable_line", text="\x1b[31m\nfake [error  ] line", log="a b")
-    voice.once("key", "again")
-    voice.once("key", "again")
-    voice.over("key", "passed")
-    voice.once("key", "again")
+    event_log = EventLog(said)
+    event_log.warn("unreadable_line", text="\x1b[31m\nfake [error  ] line", log="a b")
+    event_log.once("key", "again")
+    event_log.once("key", "again")
+    event_log.over("key", "passed")
+    event_log.once("key", "again")
     told = said.getvalue().splitlines()
     assert len(told) == 4
     assert "\x1b" not in told[0]
     as_json = io.StringIO()
-    Voice(as_json, as_json=True).warn("x", count=3, path='"\n')
+    EventLog(as_json, as_json=True).warn("x", count=3, path='"\n')
     assert msgspec.json.decode(as_json.getvalue())["path"] == '"\\n'
 
 

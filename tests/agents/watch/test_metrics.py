@@ -15,14 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.counts import Counts
 from flowtally.agents.reasons import Reason
-from flowtally.agents.watch.door import HUNG_S, Door
+from flowtally.agents.watch.endpoint import HUNG_S, Endpoint
 from flowtally.agents.watch.metrics import FACTS, OF_ALL, Lags, Snapshot, listed, shown
 from flowtally.core.errors import ConfigError
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    one = Door(("127.0.0.1", 0))
+def endpoint() -> Iterator[Endpoint]:
+    one = Endpoint(("127.0.0.1", 0))
     yield one
     one.close()
 
@@ -80,9 +80,9 @@ def test_lag_is_how_long_something_waits_and_nothing_was_stored() -> None:
     assert [lag(110, 0, 110), lag(150, 1, 110), lag(151, 1, 110)] == [0, 0, 1]
 
 
-def test_prometheus_and_a_health_check_ask_over_http(door: Door) -> None:
-    base = f"http://127.0.0.1:{door.port}"
-    door.snapshot = snapshot(squid=Counts(lines=4).facts())
+def test_prometheus_and_a_health_check_ask_over_http(endpoint: Endpoint) -> None:
+    base = f"http://127.0.0.1:{endpoint.port}"
+    endpoint.snapshot = snapshot(squid=Counts(lines=4).facts())
     answer = httpx.get(f"{base}/metrics")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert read(answer.content)["lines_total{log=squid}"] == 4
@@ -91,14 +91,14 @@ def test_prometheus_and_a_health_check_ask_over_http(door: Door) -> None:
     assert httpx.post(f"{base}/metrics").status_code == 501
 
 
-def test_a_loop_that_hangs_is_not_healthy(door: Door) -> None:
-    door.snapshot = Snapshot(time.time() - HUNG_S - 1, {}, dict.fromkeys(OF_ALL, 0.0))
-    assert httpx.get(f"http://127.0.0.1:{door.port}/healthz").status_code == 503
+def test_a_loop_that_hangs_is_not_healthy(endpoint: Endpoint) -> None:
+    endpoint.snapshot = Snapshot(time.time() - HUNG_S - 1, {}, dict.fromkeys(OF_ALL, 0.0))
+    assert httpx.get(f"http://127.0.0.1:{endpoint.port}/healthz").status_code == 503
 
 
-def test_who_asks_nothing_keeps_nobody_out_for_long(door: Door) -> None:
-    with socket.create_connection(("127.0.0.1", door.port)):
-        assert httpx.get(f"http://127.0.0.1:{door.port}/healthz", timeout=30).status_code == 200
+def test_who_asks_nothing_keeps_nobody_out_for_long(endpoint: Endpoint) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port)):
+        assert httpx.get(f"http://127.0.0.1:{endpoint.port}/healthz", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize("text", ["9100", "localhost:9100", "127.0.0.1:99999", ""])

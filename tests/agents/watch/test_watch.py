@@ -16,7 +16,7 @@ import pytest
 from tests.nginx import free_port
 
 from flowtally.agents.follow.agent import Agent
-from flowtally.agents.follow.voice import Voice
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.core.errors import ConfigError
 
 PATIENCE_S = 60
@@ -40,7 +40,7 @@ account = "acme"
 
 @contextmanager
 def running(file: Path, variables: dict[str, str], told: io.StringIO) -> Iterator[Agent]:
-    agent = Agent(file, {"FLOWTALLY_TOKEN": "t", **variables}, voice=Voice(told))
+    agent = Agent(file, {"FLOWTALLY_TOKEN": "t", **variables}, event_log=EventLog(told))
     thread = threading.Thread(target=agent.run)
     thread.start()
     try:

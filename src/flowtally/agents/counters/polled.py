@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally.agents.counters.poller import Polled, Poller
 from flowtally.agents.counters.settings import Counters, fault_of
-from flowtally.agents.follow.courier import Courier, Job
+from flowtally.agents.follow.dispatcher import Dispatcher, Job
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.server import Server
 from flowtally.core.errors import ConfigError
@@ -26,13 +26,13 @@ class PolledCounters:
     entry: type[msgspec.Struct] = Counters
 
     def __init__(self) -> None:
-        self._threads: Courier | None = None
+        self._threads: Dispatcher | None = None
 
     def make(self, entry: Any, settings: Settings, server: Server) -> PolledProgram:
         if fault := fault_of(entry):
             raise ConfigError(fault)
         if self._threads is None:
-            self._threads = Courier(THREADS, lambda: None)
+            self._threads = Dispatcher(THREADS, lambda: None)
         return PolledProgram(entry, settings, server, self._threads)
 
     def check(self, entries: list[Any]) -> list[str]:
@@ -48,11 +48,11 @@ class PolledCounters:
 class PolledProgram:
     """One `[[counters]]`."""
 
-    def __init__(self, entry: Counters, settings: Settings, server: Server, threads: Courier) -> None:
+    def __init__(self, entry: Counters, settings: Settings, server: Server, threads: Dispatcher) -> None:
         self.name = entry.name
         self.entry = entry
         self._poller = Poller(server.client, entry, settings.host)
-        self._voice = server.voice
+        self._event_log = server.event_log
         self._threads = threads
         self._job: Job[Polled] | None = None
         self._last = Polled()
@@ -114,15 +114,17 @@ class PolledProgram:
         """Each trouble when it begins and when it is over."""
         key = ("counters", self.name)
         if done.error:
-            self._voice.once((*key, "away"), "cannot_poll", input=self.name, detail=done.error)
+            self._event_log.once((*key, "away"), "cannot_poll", input=self.name, detail=done.error)
             return
-        self._voice.over((*key, "away"), "polled_again", input=self.name)
+        self._event_log.over((*key, "away"), "polled_again", input=self.name)
         if done.restarted:
-            self._voice.warn(
+            self._event_log.warn(
                 "program_restarted", input=self.name, consequence="what it counted after the last poll is gone"
             )
         for what, number in (("nobodys", done.nobodys), ("refused", done.refused)):
             if number:
-                self._voice.once((*key, what), f"counters_{what}", input=self.name, count=number, detail=done.reason)
+                self._event_log.once(
+                    (*key, what), f"counters_{what}", input=self.name, count=number, detail=done.reason
+                )
             else:
-                self._voice.over((*key, what))
+                self._event_log.over((*key, what))

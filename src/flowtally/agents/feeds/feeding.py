@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.courier import Job
+from flowtally.agents.follow.dispatcher import Job
 from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.log import LOOK_S
 from flowtally.agents.follow.server import EVENT_BYTES, Server
@@ -60,7 +60,7 @@ class Feeding:
         self._feed = feed
         self._source = source
         self._server = server
-        self._telling = Telling(entry.name, server.voice, self.counts)
+        self._telling = Telling(entry.name, server.event_log, self.counts)
         self._exchange = Exchange(source, server, self._telling, self.counts)
         self._options = entry.options(where)
         self._mapper = entry.mapper()

@@ -17,10 +17,10 @@ import msgspec
 
 from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.feeds.feeding import Feeding
-from flowtally.agents.follow.courier import Backoff
+from flowtally.agents.follow.dispatcher import Backoff
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input, Settings
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
 from flowtally.agents.journalctl import PROGRAM, Journalctl, Where, arguments
 from flowtally.agents.journalctl import Entry as Taken
 from flowtally.agents.reader import LogLine
@@ -52,12 +52,12 @@ class JournalEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields
 class JournalFeed:
     """The child is started at the first reading and again, after a pause, whenever it ends."""
 
-    def __init__(self, name: str, where: Where, voice: Voice, *, once: bool, program: str = PROGRAM) -> None:
+    def __init__(self, name: str, where: Where, event_log: EventLog, *, once: bool, program: str = PROGRAM) -> None:
         self.restarts = 0
         self.holes = 0
         self._name = name
         self._where = where
-        self._voice = voice
+        self._event_log = event_log
         self._once = once
         self._program = program
         self._child: Journalctl | None = None
@@ -133,14 +133,14 @@ class JournalFeed:
     def _failed(self, detail: str, now: float) -> None:
         self._pause.failed(now)
         if self._pause.failures > 1:  # once is a journald or a child that was restarted
-            self._voice.once(("journal", self._name), "cannot_read", log=self._name, detail=detail)
+            self._event_log.once(("journal", self._name), "cannot_read", log=self._name, detail=detail)
 
     def _tell_hole(self, child: Journalctl) -> None:
         hole, child.hole = child.hole, None
         if hole is None or not self._sure:
             return
         self.holes += 1
-        self._voice.warn(
+        self._event_log.warn(
             "journal_hole", log=self._name, since=_shown(hole.from_us), until=_shown(hole.to_us),
             detail="what was written between, if anything was, is no longer in the journal: not counted",
         )  # fmt: skip
@@ -161,7 +161,7 @@ class Journals:
 
     def make(self, entry: Any, settings: Settings, server: Server) -> Input:
         arguments(entry.where, "", follow=True)
-        feed = JournalFeed(entry.name, entry.where, server.voice, once=settings.once, program=self._program)
+        feed = JournalFeed(entry.name, entry.where, server.event_log, once=settings.once, program=self._program)
         return Feeding(entry, feed, entry.source(settings.host), entry.what, server)
 
     def check(self, entries: list[Any]) -> list[str]:

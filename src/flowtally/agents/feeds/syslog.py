@@ -21,10 +21,10 @@ from msgspec import Meta
 from flowtally.agents.feeds.entry import Entry
 from flowtally.agents.feeds.feeding import Feeding
 from flowtally.agents.follow.addresses import address_of
-from flowtally.agents.follow.courier import Backoff
+from flowtally.agents.follow.dispatcher import Backoff
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input, Settings
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
 from flowtally.agents.reader import LogLine
 from flowtally.agents.syslog.feed import SpoolFeed
 from flowtally.agents.syslog.frames import Framing
@@ -82,10 +82,10 @@ class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=
 class SyslogFeed:
     """Opens spool and socket at its first reading, and tries again while it cannot."""
 
-    def __init__(self, entry: SyslogEntry, directory: Path, voice: Voice, *, once: bool) -> None:
+    def __init__(self, entry: SyslogEntry, directory: Path, event_log: EventLog, *, once: bool) -> None:
         self._entry = entry
         self._directory = directory
-        self._voice = voice
+        self._event_log = event_log
         self._once = once
         self._spool: Spool | None = None
         self._feed: SpoolFeed | None = None
@@ -98,7 +98,7 @@ class SyslogFeed:
     def open(self, now: float) -> bool:
         """Spool and socket; an agent that runs once only empties the spool."""
         if self._listener is not None and self._listener.died:
-            self._voice.warn("syslog_died", log=self._entry.name, detail=self._listener.died)
+            self._event_log.warn("syslog_died", log=self._entry.name, detail=self._listener.died)
             self._listener.close()
             self._listener = None
         if self._feed is not None and (self._listener is not None or self._once):
@@ -114,23 +114,23 @@ class SyslogFeed:
                 self._listen(self._spool)
         except OSError as error:
             self._pause.failed(now)
-            self._voice.once(
+            self._event_log.once(
                 ("syslog", self._entry.name), "cannot_listen", log=self._entry.name, listen=self._entry.listen,
                 spool=self._directory, detail=error,
             )  # fmt: skip
         else:
             self._pause.passed()
-            self._voice.over(("syslog", self._entry.name), "listening", log=self._entry.name)
+            self._event_log.over(("syslog", self._entry.name), "listening", log=self._entry.name)
         return self._feed is not None
 
     def _listen(self, spool: Spool) -> None:
-        name, voice = self._entry.name, self._voice
+        name, event_log = self._entry.name, self._event_log
 
         def tell(kind: str, text: str) -> None:
             if kind == "spool":  # begins and ends
-                voice.warn("spool", log=name, detail=text)
+                event_log.warn("spool", log=name, detail=text)
             else:
-                voice.once((kind, name), f"syslog_{kind}", log=name, detail=text, more="counted, not told")
+                event_log.once((kind, name), f"syslog_{kind}", log=name, detail=text, more="counted, not told")
 
         self._listener = Listener(
             self._entry.address,
@@ -156,7 +156,7 @@ class SyslogFeed:
                 if len(lines) >= most:
                     break
         except OSError as error:
-            self._voice.once(("spool", self._entry.name), "cannot_read", log=self._entry.name, detail=error)
+            self._event_log.once(("spool", self._entry.name), "cannot_read", log=self._entry.name, detail=error)
         self._tell_torn(self._feed)
         self._idle = len(lines) < most
         return lines, not self._idle
@@ -191,7 +191,7 @@ class SyslogFeed:
     def _tell_torn(self, feed: SpoolFeed) -> None:
         if feed.torn > self._torn:
             self._torn = feed.torn
-            self._voice.warn("spool_torn", log=self._entry.name, detail="a power cut left half a line: not counted")
+            self._event_log.warn("spool_torn", log=self._entry.name, detail="a power cut left half a line: not counted")
 
 
 class Syslogs:
@@ -201,7 +201,7 @@ class Syslogs:
 
     def make(self, entry: Any, settings: Settings, server: Server) -> Input:
         assert entry.address
-        feed = SyslogFeed(entry, entry.directory(settings.variables), server.voice, once=settings.once)
+        feed = SyslogFeed(entry, entry.directory(settings.variables), server.event_log, once=settings.once)
         return SyslogInput(entry, feed, entry.source(settings.host), server)
 
     def check(self, entries: list[Any]) -> list[str]:

@@ -16,12 +16,12 @@ from flowtally.agents.counters.polled import PolledCounters
 from flowtally.agents.feeds.journal import Journals
 from flowtally.agents.feeds.syslog import Syslogs
 from flowtally.agents.follow.config import AgentConfig, load, token_of
-from flowtally.agents.follow.courier import Courier
+from flowtally.agents.follow.dispatcher import Dispatcher
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input, Kind, Settings
 from flowtally.agents.follow.log import Logs
 from flowtally.agents.follow.loop import Loop
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
 from flowtally.agents.watch.watch import Watch
 from flowtally.client import Client
 from flowtally.core.errors import ConfigError
@@ -48,20 +48,20 @@ class Agent:
         variables: Mapping[str, str],
         *,
         once: bool = False,
-        voice: Voice | None = None,
+        event_log: EventLog | None = None,
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         self._path = path
         self._variables = variables
         self._kinds = KINDS if kinds is None else kinds
         self._once = once
-        self.voice = voice or Voice()
+        self.event_log = event_log or EventLog()
         self.config = load(path, self._kinds, self._variables)
-        self.loop = Loop(self.voice)
+        self.loop = Loop(self.event_log)
         self._token = token_of(self.config, self._variables)
         self.server = self._connected(self.config, self._token)
         self.loop.inputs = self._made(self.config, self.server, {})
-        self._watch = Watch(variables, self.voice)
+        self._watch = Watch(variables, self.event_log)
         self._reload = False
         self._moved_at = time.monotonic()
         self._last: Any = None
@@ -82,7 +82,7 @@ class Agent:
         that cannot be read something is."""
         raise_file_limit()
         names = [one.name for one in self.loop.inputs]
-        self.voice.info("agent_started", server=self.config.server, host=self.config.host, inputs=len(names))
+        self.event_log.info("agent_started", server=self.config.server, host=self.config.host, inputs=len(names))
         self._watch.begin(self.config.metrics)
         self.loop.run(self._between, until=self._is_over if self._once else lambda inputs, now: False)
         done = not self._once or all(one.settled() and not one.facts().get("faults") for one in self.loop.inputs)
@@ -90,7 +90,7 @@ class Agent:
         self.loop.finish(self.loop.inputs)
         self._watch.close()
         self.server.client.close()
-        self.voice.info("agent_stopped")
+        self.event_log.info("agent_stopped")
         return done
 
     @property
@@ -113,7 +113,7 @@ class Agent:
         try:
             self._read_again()
         except ConfigError as error:
-            self.voice.warn("configuration_refused", detail=error, consequence="the old one stays in force")
+            self.event_log.warn("configuration_refused", detail=error, consequence="the old one stays in force")
 
     def _read_again(self) -> None:
         config = load(self._path, self._kinds, self._variables)
@@ -126,7 +126,7 @@ class Agent:
         self.loop.finish(gone)
         self.loop.inputs, self.config, self.server, self._token = inputs, config, server, token
         self._watch.begin(config.metrics)
-        self.voice.info("configuration_read", inputs=len(inputs), changed=len(gone))
+        self.event_log.info("configuration_read", inputs=len(inputs), changed=len(gone))
 
     def _made(self, config: AgentConfig, server: Server, kept: Mapping[str, Input]) -> list[Input]:
         """An input for each entry; one that is there already for an entry that has not changed."""
@@ -150,7 +150,7 @@ class Agent:
         except (ValueError, ConfigError) as error:
             raise ConfigError(f"{self._path}: server or token: {error}") from None
         wake: Callable[[], None] = self.loop.wake
-        return Server(client, Courier(SENDERS, wake), Courier(SHELVES, wake), self.voice, config.server)
+        return Server(client, Dispatcher(SENDERS, wake), Dispatcher(SHELVES, wake), self.event_log, config.server)
 
     def _is_over(self, inputs: Sequence[Input], now: float) -> bool:
         if all(one.settled() for one in inputs):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.courier import Backoff
+from flowtally.agents.follow.dispatcher import Backoff
 from flowtally.agents.follow.patience import patience
 from flowtally.agents.follow.server import Server
 from flowtally.agents.follow.telling import Telling

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from flowtally.agents.follow.courier import Backoff
+from flowtally.agents.follow.dispatcher import Backoff
 from flowtally.agents.follow.tail import Identity, Print, Tail, identity_of, print_of
 
 QUIET_CLOSE_S: Final = 3600.0  # a file that nobody writes is closed, and opened again when it changes

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.courier import Job
+from flowtally.agents.follow.dispatcher import Job
 from flowtally.agents.follow.server import Server
 from flowtally.client import ApiError, Client
 from flowtally.core.edges import format_if_any
@@ -81,7 +81,7 @@ class Holes:
             return False
         until = format_if_any(first_at) or datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._counts.holes += 1
-        self._server.voice.warn(
+        self._server.event_log.warn(
             "files_missing", log=self._log, source=self._last, since=since, until=until,
             detail="the file that was read last is gone: what came after that, in it and in others, was not read",
         )  # fmt: skip

@@ -54,8 +54,8 @@ class FollowedLog:
         self.counts = Counts()
         self._host = settings.host or socket.gethostname()
         self._server = server
-        self._voice = server.voice
-        self._telling = Telling(entry.name, server.voice, self.counts)
+        self._event_log = server.event_log
+        self._telling = Telling(entry.name, server.event_log, self.counts)
         self._patterns = Patterns(entry.paths, entry.rotated)
         self._missing = Missing(entry.paths, self._telling)
         declared, mapping = entry.declared, entry.mapping
@@ -189,7 +189,7 @@ class FollowedLog:
         identity = identity_of(stat)
         owner = self._server.claims.setdefault(identity, self.name)
         if owner != self.name:
-            self._voice.once(("shared", path), "read_by_another_log", log=self.name, path=path, other=owner)
+            self._event_log.once(("shared", path), "read_by_another_log", log=self.name, path=path, other=owner)
             return None
         file = FollowedFile(path, stat, now, live=live)
         self._files[identity] = file

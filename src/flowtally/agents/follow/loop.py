@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from flowtally.agents.follow.courier import Backoff
+from flowtally.agents.follow.dispatcher import Backoff
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input
-from flowtally.agents.follow.voice import Voice
 
 MOST_WAIT_S: Final = 1.0
 ROUND_S: Final = 0.02  # at least between two rounds: hundreds of answers a second are no rounds each
@@ -23,9 +23,9 @@ FINISH_S: Final = 20.0  # at the end for what is on its way
 class Loop:
     """`wake` may be called from other threads and signal handlers: something is due now."""
 
-    def __init__(self, voice: Voice, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, event_log: EventLog, clock: Callable[[], float] = time.monotonic) -> None:
         self.inputs: list[Input] = []
-        self._voice = voice
+        self._event_log = event_log
         self._clock = clock
         self._woken = threading.Event()
         self._pauses: dict[int, Backoff] = {}
@@ -80,18 +80,18 @@ class Loop:
             one.turn(now)
         except Exception as error:
             pause.failed(now)
-            self._voice.once(
+            self._event_log.once(
                 ("turn", one.name), "failed", level="error", input=one.name, detail=f"{type(error).__name__}: {error}",
                 trace="".join(traceback.format_exception(error)[-3:]),
             )  # fmt: skip
         else:
             if pause.failures:
                 pause.passed()
-                self._voice.over(("turn", one.name), "going_on", input=one.name)
+                self._event_log.over(("turn", one.name), "going_on", input=one.name)
 
     def _finished(self, one: Input) -> bool:
         try:
             return one.finish(self._clock())
         except Exception as error:
-            self._voice.warn("failed", input=one.name, detail=f"{type(error).__name__}: {error}")
+            self._event_log.warn("failed", input=one.name, detail=f"{type(error).__name__}: {error}")
             return True

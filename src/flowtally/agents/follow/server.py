@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from flowtally.agents.follow.courier import Backoff, Carrier, Job
+from flowtally.agents.follow.dispatcher import Backoff, Carrier, Job
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.tail import Identity
-from flowtally.agents.follow.voice import Voice
 from flowtally.client import ApiError, Client, Unreachable
 
 T = TypeVar("T")
@@ -29,11 +29,11 @@ class NotAsked(Unreachable):
 class Server:
     """Not for threads. `outages` counts the times it was away: what it holds may be older after one."""
 
-    def __init__(self, client: Client, post: Carrier, shelf: Carrier, voice: Voice, url: str = "") -> None:
+    def __init__(self, client: Client, post: Carrier, shelf: Carrier, event_log: EventLog, url: str = "") -> None:
         self.client = client
         self.post = post  # for requests
         self.shelf = shelf  # for those that take long at a disk, beside
-        self.voice = voice
+        self.event_log = event_log
         self.url = url
         self.outages = 0
         self.waiting_bytes = 0
@@ -78,7 +78,7 @@ class Server:
         if self._away.failures:
             self._away.passed()
             self.outages += 1
-            self.voice.over("server", "server_back", url=self.url)
+            self.event_log.over("server", "server_back", url=self.url)
         self._asked = False
 
     def heard_nothing(self) -> None:
@@ -94,7 +94,7 @@ class Server:
             self._lost = True
             if now >= self._away.until:  # of many that were on their way together one counts
                 self._away.failed(now)
-            self.voice.once("server", "server_away", url=self.url, detail=error)
+            self.event_log.once("server", "server_away", url=self.url, detail=error)
         else:
             self.heard()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from flowtally.agents.follow.counted import check_counted
-from flowtally.agents.follow.courier import Job
+from flowtally.agents.follow.dispatcher import Job
 from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.files import FollowedFile
 from flowtally.agents.follow.intake import Intake, Reading

@@ -23,10 +23,10 @@ from flowtally.agents.feeds.journal import JournalEntry
 from flowtally.agents.feeds.syslog import SyslogEntry
 from flowtally.agents.follow.agent import Agent
 from flowtally.agents.follow.entry import LogEntry
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.log import source_of
 from flowtally.agents.follow.patterns import Patterns
 from flowtally.agents.follow.tail import open_log
-from flowtally.agents.follow.voice import Voice
 from flowtally.agents.formats import format_of
 from flowtally.agents.journalctl import Journalctl
 from flowtally.agents.lines import LogLine
@@ -61,7 +61,7 @@ class Looked(msgspec.Struct, frozen=True):
 
 def check(path: Path, variables: Mapping[str, str]) -> Iterator[Looked]:
     """ConfigError for a configuration of no use."""
-    agent = Agent(path, variables, voice=Voice(open(os.devnull, "w")))  # noqa: SIM115 - it is told nothing
+    agent = Agent(path, variables, event_log=EventLog(open(os.devnull, "w")))  # noqa: SIM115 - it is told nothing
     try:
         kinds = [kind for kind, entries in agent.config.entries.items() if entries]
         server = _server(agent.server.client, agent.config.server, kinds)

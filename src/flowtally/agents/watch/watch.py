@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.voice import Voice
-from flowtally.agents.watch.door import Door
+from flowtally.agents.watch.endpoint import Endpoint
 from flowtally.agents.watch.metrics import Lags, Snapshot
 from flowtally.host.notify import Notify
 
@@ -23,10 +23,10 @@ TRY_AGAIN_S: Final = 10.0
 class Watch:
     """For the loop's thread."""
 
-    def __init__(self, variables: Mapping[str, str], voice: Voice) -> None:
+    def __init__(self, variables: Mapping[str, str], event_log: EventLog) -> None:
         self._notify = Notify(variables)
-        self._voice = voice
-        self._door: Door | None = None
+        self._event_log = event_log
+        self._endpoint: Endpoint | None = None
         self._address: tuple[str, int] | None = None
         self._wanted: tuple[str, int] | None = None
         self._try_at = float("-inf")
@@ -47,29 +47,29 @@ class Watch:
         self._beat_at = now
         self._notify.status(f"{len(inputs)} inputs, the server {'is away' if server.away else 'answers'}")
         self._open(now)
-        if self._door is not None:
-            self._door.snapshot = self._snapshot(inputs, server)
+        if self._endpoint is not None:
+            self._endpoint.snapshot = self._snapshot(inputs, server)
 
     def end(self) -> None:
         self._notify.stopping()
 
     def close(self) -> None:
-        if self._door is not None:
-            self._door.close()
-            self._door, self._address = None, None
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint, self._address = None, None
 
     def _open(self, now: float) -> None:
         if self._wanted != self._address:
             self.close()
-        if self._wanted is None or self._door is not None or now < self._try_at:
+        if self._wanted is None or self._endpoint is not None or now < self._try_at:
             return
         try:
-            self._door, self._address = Door(self._wanted), self._wanted
+            self._endpoint, self._address = Endpoint(self._wanted), self._wanted
         except OSError as error:
             self._try_at = now + TRY_AGAIN_S
-            self._voice.once("metrics", "cannot_listen", what="metrics", address=_text(self._wanted), detail=error)
+            self._event_log.once("metrics", "cannot_listen", what="metrics", address=_text(self._wanted), detail=error)
         else:
-            self._voice.over("metrics", "listening", what="metrics", address=_text(self._wanted))
+            self._event_log.over("metrics", "listening", what="metrics", address=_text(self._wanted))
 
     def _snapshot(self, inputs: Sequence[Input], server: Server) -> Snapshot:
         at = time.time()

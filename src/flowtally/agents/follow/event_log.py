@@ -20,7 +20,7 @@ MAX_FACT_CHARS: Final = 500
 MAX_TOLD: Final = 100_000  # troubles remembered; beyond it they may be told again
 
 
-class Voice:
+class EventLog:
     """`clock` gives the instant a line is dated with."""
 
     def __init__(

@@ -46,14 +46,14 @@ class Carrier(Protocol):
     def submit(self, work: Callable[[], T]) -> Job[T]: ...
 
 
-class Courier:
+class Dispatcher:
     """`wake` is called after each job, from its thread."""
 
     def __init__(self, threads: int, wake: Callable[[], None]) -> None:
         self._jobs: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
         self._wake = wake
         for number in range(threads):
-            threading.Thread(target=self._run, name=f"courier-{number}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"dispatcher-{number}", daemon=True).start()
 
     def submit(self, work: Callable[[], T]) -> Job[T]:
         job = Job(work)

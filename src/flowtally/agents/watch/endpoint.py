@@ -18,12 +18,12 @@ HUNG_S: Final = 30.0
 _SLOW_S: Final = 5  # for who asks and does not go on
 
 
-class Door:
+class Endpoint:
     """Bound when made: OSError where the address is taken. `snapshot` is replaced whole, by the loop."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.snapshot: Snapshot = empty()
-        door = self
+        endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
             timeout = _SLOW_S
@@ -31,7 +31,7 @@ class Door:
             sys_version = ""
 
             def do_GET(self) -> None:
-                status, media_type, body = door.answer(self.path)
+                status, media_type, body = endpoint.answer(self.path)
                 self.send_response(status)
                 self.send_header("Content-Type", media_type)
                 self.send_header("Content-Length", str(len(body)))
