@@ -26,7 +26,7 @@ LINE_CHARS: Final = 120
 BEGIN: Final = "    # ── every call of `calls`, as a method: these lines are made by scripts/sources.py\n"
 END: Final = "    # ── how\n"
 HEADING: Final = "# ── "
-CARRIED_BY: Final = {"Call": "_ask", "Listing": "_list"}
+CARRIED_BY: Final = {"ClientCall": "_ask", "Listing": "_list"}
 
 
 def asynchronous_client() -> str:

@@ -20,7 +20,7 @@ from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.reading_body import decode_readings
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import users
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import (
@@ -139,12 +139,14 @@ class FakeIngest:
             raise errors.NotFound(f"there is no source {name!r}")
         return SourceAnswer(name, None, None)
 
-    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
-        return Page([], None) if self.lookup is None else self.lookup.sources(credential, sender, cursor, limit)
+    def sources(
+        self, credential: Credential, sender: str | None, cursor: str | None, limit: int
+    ) -> ListPage[SourceDetail]:
+        return ListPage([], None) if self.lookup is None else self.lookup.sources(credential, sender, cursor, limit)
 
     def counters(
         self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
-    ) -> Page[CounterAnswer]:
+    ) -> ListPage[CounterAnswer]:
         if self.lookup is None:
             raise errors.NotFound(f"There is no source {source!r}", source=source)
         return self.lookup.counters(source, prefix, credential, cursor, limit)
@@ -170,8 +172,8 @@ class FakeIngest:
     def look_again(self, account: str) -> None:
         """Nothing is held here."""
 
-    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
-        return Page([], None) if self.lookup is None else self.lookup.held(asked, credential, cursor, limit)
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> ListPage[HeldEvent]:
+        return ListPage([], None) if self.lookup is None else self.lookup.held(asked, credential, cursor, limit)
 
     async def retry_held(self, asked: HeldFilter) -> HeldAnswer:
         return HeldAnswer(0, 0, 0)

@@ -13,7 +13,7 @@ from tests.squid import crashed
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 __all__ = ["crashed"]  # a fixture
 
@@ -27,10 +27,10 @@ def recorded() -> list[bytes]:
     return gzip.decompress((files("flowtally") / "demo/access.log.gz").read_bytes()).splitlines()
 
 
-def readings(lines: list[bytes]) -> list[Reading]:
+def readings(lines: list[bytes]) -> list[LineReading]:
     read = [SQUID.read_line(line) for line in lines]
-    assert all(isinstance(one, Reading) for one in read)
-    return [one for one in read if isinstance(one, Reading)]
+    assert all(isinstance(one, LineReading) for one in read)
+    return [one for one in read if isinstance(one, LineReading)]
 
 
 def test_the_recorded_log_is_what_a_proxy_sees(recorded: list[bytes]) -> None:
@@ -56,7 +56,7 @@ def test_only_lines_of_nobody_are_left_out_when_names_carry_the_account(recorded
         read = mapper.read(line)
         nobody = line.split()[7] == b"-"
         challenge = b"TCP_DENIED/407" in line
-        assert isinstance(read, Reading) != (nobody or challenge)
+        assert isinstance(read, LineReading) != (nobody or challenge)
         if isinstance(read, Unreadable):
             assert read.reason == "no_account"
 

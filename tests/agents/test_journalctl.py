@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agents.journald import LINE, SAMPLES, Journald, journald, recorded, why_not, write_samples
 
-from flowtally.agents.journalctl import Entry, Hole, Journalctl, Where, arguments, entry_of, realtime_us
+from flowtally.agents.journalctl import Hole, Journalctl, JournalFilter, JournalRecord, arguments, entry_of, realtime_us
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.core.errors import ConfigError
 
@@ -52,9 +52,9 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return one.directory
 
 
-def take(child: Journalctl, count: int) -> list[Entry]:
+def take(child: Journalctl, count: int) -> list[JournalRecord]:
     """At least so many entries."""
-    found: list[Entry] = []
+    found: list[JournalRecord] = []
     end = time.monotonic() + PATIENCE_S
     while len(found) < count and child.ended is None:
         assert time.monotonic() < end, f"{len(found)} of {count} entries came: {child.said}"
@@ -63,8 +63,8 @@ def take(child: Journalctl, count: int) -> list[Entry]:
     return found
 
 
-def everything(directory: Path, cursor: str = "", *match: str) -> tuple[list[Entry], Journalctl]:
-    where = Where(match=match or ("SYSLOG_IDENTIFIER=squid", "PRIORITY=6"), directory=str(directory))
+def everything(directory: Path, cursor: str = "", *match: str) -> tuple[list[JournalRecord], Journalctl]:
+    where = JournalFilter(match=match or ("SYSLOG_IDENTIFIER=squid", "PRIORITY=6"), directory=str(directory))
     child = Journalctl(where, cursor, follow=False)
     try:
         return take(child, 10**9), child
@@ -107,7 +107,7 @@ def test_a_cursor_that_is_none_ends_with_what_journalctl_says(directory: Path) -
 
 
 def test_followed_while_it_is_written_rotated_and_vacuumed(live: Journald) -> None:
-    where = Where(match=("SYSLOG_IDENTIFIER=followed",), directory=str(live.directory))
+    where = JournalFilter(match=("SYSLOG_IDENTIFIER=followed",), directory=str(live.directory))
     live.write("followed", b"0")
     child = Journalctl(where, "")
     got = take(child, 1)
@@ -128,8 +128,8 @@ def test_followed_while_it_is_written_rotated_and_vacuumed(live: Journald) -> No
 
 
 def test_a_child_that_is_killed_goes_on_where_it_was(live: Journald) -> None:
-    where = Where(match=("SYSLOG_IDENTIFIER=killed",), directory=str(live.directory))
-    got: list[Entry] = []
+    where = JournalFilter(match=("SYSLOG_IDENTIFIER=killed",), directory=str(live.directory))
+    got: list[JournalRecord] = []
     for number in range(5):
         live.write("killed", b"%d" % number)
         child = Journalctl(where, got[-1].cursor if got else "")
@@ -149,7 +149,7 @@ def test_a_message_is_the_same_as_text_and_as_numbers(message: str | bytes, alon
     line = json.dumps({"__CURSOR": "c", "__REALTIME_TIMESTAMP": "17", "MESSAGE": shown if alone else [shown, "x"]})
     if not raw and not isinstance(message, str) and not alone:
         return  # journald keeps no empty field of bytes
-    assert entry_of(line.encode()) == Entry("c", 17, raw if alone else raw + b"\nx")
+    assert entry_of(line.encode()) == JournalRecord("c", 17, raw if alone else raw + b"\nx")
 
 
 @given(st.binary())
@@ -167,19 +167,21 @@ def test_an_entry_that_is_far_too_long_is_counted_and_the_next_is_read(tmp_path:
     entry = '{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1","MESSAGE":"next"}'
     program.write_text(f"#!/bin/sh\nhead -c 5000000 /dev/zero | tr '\\\\0' x\necho\necho '{entry}'\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    child = Journalctl(Where(unit="a.service"), "", program=str(program))
-    assert take(child, 10) == [Entry("", 0, None), Entry("c", 1, b"next")]
+    child = Journalctl(JournalFilter(unit="a.service"), "", program=str(program))
+    assert take(child, 10) == [JournalRecord("", 0, None), JournalRecord("c", 1, b"next")]
     child.close()
 
 
 def test_what_is_asked() -> None:
-    asked = arguments(Where(unit="haproxy.service", match=("PRIORITY=6",)), "s=1", follow=True)
+    asked = arguments(JournalFilter(unit="haproxy.service", match=("PRIORITY=6",)), "s=1", follow=True)
     assert asked[-3:] == ["--cursor=s=1", "_SYSTEMD_UNIT=haproxy.service", "PRIORITY=6"]
     assert "--follow" in asked
 
 
-@pytest.mark.parametrize("where", [Where(), Where(match=("--file=/etc/shadow",)), Where(match=("+",))])
-def test_what_is_no_match_is_refused(where: Where) -> None:
+@pytest.mark.parametrize(
+    "where", [JournalFilter(), JournalFilter(match=("--file=/etc/shadow",)), JournalFilter(match=("+",))]
+)
+def test_what_is_no_match_is_refused(where: JournalFilter) -> None:
     with pytest.raises(ConfigError):
         arguments(where, "", follow=True)
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from flowtally.agents import look
 from flowtally.agents.look import Looking, Sample, UserUse, looking_for, oddity
 from flowtally.agents.mapping import Mapping
-from flowtally.agents.reading import Reading
+from flowtally.agents.reading import LineReading
 
 names = st.sampled_from(["", "-", "ann", "bob", "eve", "10.0.0.1"])
 readings = st.builds(
-    Reading,
+    LineReading,
     time_at=st.integers(0, 2_000_000_000_000),
     bytes_up=st.integers(0, 10**12),
     bytes_down=st.integers(0, 10**12),
@@ -22,7 +22,7 @@ readings = st.builds(
 
 @settings(deadline=None)
 @given(readings=st.lists(readings, max_size=20))
-def test_the_figures_are_the_sums_of_the_lines(readings: list[Reading]) -> None:
+def test_the_figures_are_the_sums_of_the_lines(readings: list[LineReading]) -> None:
     looking = Looking()
     for number, one in enumerate(readings, 1):
         looking.add(number, b"a line", one)
@@ -45,7 +45,7 @@ def test_of_too_many_users_the_report_says_that_there_are_more(monkeypatch: pyte
     monkeypatch.setattr(look, "MAX_USERS", 2)
     looking = Looking()
     for user in ("ann", "bob", "eve", "bob"):
-        looking.add(1, b"a line", Reading(time_at=0, user=user, bytes_down=1))
+        looking.add(1, b"a line", LineReading(time_at=0, user=user, bytes_down=1))
     found = looking.look()
     assert (found.users, found.more_users, found.bytes_down) == (2, True, 4)
     assert UserUse("", "bob", 0, 2, 2) in found.largest
@@ -53,7 +53,7 @@ def test_of_too_many_users_the_report_says_that_there_are_more(monkeypatch: pyte
 
 def test_a_sample_says_how_its_line_was_read() -> None:
     looking = Looking()
-    looking.add(7, b"a \x1b[31mline", Reading(1000, 1, 2, 1, 200, "10.0.0.1", "ann", "/", "acme", "mobile"))
+    looking.add(7, b"a \x1b[31mline", LineReading(1000, 1, 2, 1, 200, "10.0.0.1", "ann", "/", "acme", "mobile"))
     assert looking.look().samples == (
         Sample(7, "a \\x1b[31mline", "1970-01-01T00:00:01Z", "acme", "ann", "mobile", 1, 2, 1, 200),
     )
@@ -96,5 +96,5 @@ def test_users_that_are_addresses_on_purpose_are_not_odd() -> None:
 def test_who_asked_for_no_users_is_not_told_of_nobody() -> None:
     for user_from, odd in (("none", 0), ("user", 1), ("url:(?P<user>.*)", 1)):
         looking = looking_for(Mapping(user_from=user_from))
-        looking.add(1, b"a line", Reading(time_at=0))
+        looking.add(1, b"a line", LineReading(time_at=0))
         assert looking.look().odd_users == odd

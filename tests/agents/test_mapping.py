@@ -2,7 +2,7 @@ import pytest
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 LINE = b"1795173252.500 7 10.0.0.9 TCP_MISS/200 900 GET http://cdn.test/x acme-bob HIER_DIRECT/10.1.1.1 a/b 100"
@@ -17,7 +17,7 @@ def read(mapping: Mapping, line: bytes = LINE) -> Line:
 
 def names(mapping: Mapping, line: bytes = LINE) -> tuple[str, str, str]:
     reading = read(mapping, line)
-    assert isinstance(reading, Reading), reading
+    assert isinstance(reading, LineReading), reading
     return reading.account, reading.user, reading.product
 
 
@@ -60,7 +60,7 @@ def test_a_name_that_does_not_match_is_told() -> None:
 def test_a_pattern_with_a_time_is_a_format_of_its_own() -> None:
     pattern = r"^(?P<time>\S+) (?P<account>\w+) (?P<user>\w+) (?P<bytes_up>\d+) (?P<bytes_down>\S+) (?P<status>\d+)"
     reading = read(Mapping(pattern=pattern), b"2026-11-20T11:00:00Z acme bob 5 - 404")
-    assert reading == Reading(
+    assert reading == LineReading(
         time_at=1_795_172_400_000, bytes_up=5, status=404, account="acme", user="bob", requests=1
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def test_a_pattern_with_a_time_is_a_format_of_its_own() -> None:
 @pytest.mark.parametrize("time", ["1795172400", "1795172400.000", "20/Nov/2026:12:00:00 +0100"])
 def test_a_pattern_takes_times_as_logs_write_them(time: str) -> None:
     reading = read(Mapping(account="a", pattern=r"<(?P<time>.*)>"), f"<{time}>".encode())
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert reading.time_at == 1_795_172_400_000
 
 
@@ -84,7 +84,7 @@ def test_a_pattern_takes_times_as_they_are_declared(time_format: str, zone: str,
     declared = format_of(Declared(format="squid-io", time_format=time_format, zone=zone))
     mapper = Mapper(Mapping(account="a", pattern=r"<(?P<time>.*)>"), declared)
     reading = mapper.read(f"<{time}>".encode())
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert reading.time_at == (1_795_172_400_000 if zone != "+0230" else 1_795_170_600_000)
 
 
@@ -111,7 +111,7 @@ def test_a_status_can_be_left_out_on_purpose() -> None:
 def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
     line = b'10.0.0.9 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1'
     reading = Mapper(Mapping(account="a", user_from="client"), COMMON).read(line)
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert reading.user == "10.0.0.9"
 
 

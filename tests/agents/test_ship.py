@@ -15,7 +15,7 @@ from flowtally.agents.mapping import Mapping
 from flowtally.agents.position import CannotResume, Position, decoded, encoded, mapping_text
 from flowtally.agents.reader import LogChanged, LogDamaged, LogFile
 from flowtally.agents.report import ImportReport
-from flowtally.agents.ship import Importer, Progress
+from flowtally.agents.ship import Importer, ImportProgress
 from flowtally.client import ApiError, Unreachable
 from flowtally.core.errors import ConfigError
 from flowtally.core.texts import is_text
@@ -376,7 +376,7 @@ def test_a_pipe_needs_a_name_and_then_resumes_like_a_file() -> None:
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
-    server, path, seen = FakeServer(), tmp_path / "access.log", list[Progress]()
+    server, path, seen = FakeServer(), tmp_path / "access.log", list[ImportProgress]()
     path.write_bytes(lines(0, 25))
     with LogFile.open(path) as log:
         Importer(server.client(), log, SQUID, SPLIT, progress=seen.append, batch_events=10).run()

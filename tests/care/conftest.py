@@ -11,7 +11,7 @@ import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import House, make_house  # noqa: F401
 
-from flowtally.care.backup import Backup, Made
+from flowtally.care.backup import Backup, MadeBackup
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_baseline, verify
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -47,7 +47,7 @@ class Patient:
         rows = self.store.rows_check
         return [str(one) for one in rows.broken(lambda *_: None)[1]]
 
-    def back_up(self, place: Path) -> Made:
+    def back_up(self, place: Path) -> MadeBackup:
         house = self.house
         backup = Backup(
             place, f"b{next(_numbers)}", data=house.data, usage=self.store, ledger=house.ledger,

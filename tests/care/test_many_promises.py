@@ -29,7 +29,7 @@ from flowtally.ledger.tables import (
 )
 from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import ClosedSpan
-from flowtally.usage.checks.sums import Part, Used
+from flowtally.usage.checks.sums import SumPart, Used
 
 BEGAN = 1_700_000_000_000
 AT = BEGAN + 10**9
@@ -198,15 +198,15 @@ class _Found:
 def _adjusted(count: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Calls for an account that closed so many periods, with something late for every one of them."""
     closed = [ClosedSpan(f"p{n}", n + 1, n * 100, n * 100 + 100, n + 1) for n in range(count)]
-    parts = [Part(one.starts_at, one.block, "x", Used(1, 1, 1)) for one in closed]
+    parts = [SumPart(one.starts_at, one.block, "x", Used(1, 1, 1)) for one in closed]
 
     class Sums:
-        def in_spans(self, *_: Any) -> list[Part]:
+        def in_spans(self, *_: Any) -> list[SumPart]:
             return parts
 
     seen = 0
 
-    def check(self: Any, tx: Any, period: Any, rows: Sequence[Part], adjusted: Any, known: Any) -> None:
+    def check(self: Any, tx: Any, period: Any, rows: Sequence[SumPart], adjusted: Any, known: Any) -> None:
         nonlocal seen
         seen += sum("bytes_up" in name for name in adjusted)
 

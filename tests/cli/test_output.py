@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from flowtally.agents.ship import Progress
+from flowtally.agents.ship import ImportProgress
 from flowtally.cli.show import output
 from flowtally.cli.show.progress import MovingBar, meter
 
@@ -97,7 +97,7 @@ def test_instants_in_tables_are_short(instant: str | None, shown: str) -> None:
 def test_outside_a_terminal_progress_is_a_line_per_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     with meter("access.log") as shown:
         for done in range(0, 101, 5):
-            shown.show(Progress(done, 100, done, done))
+            shown.show(ImportProgress(done, 100, done, done))
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.splitlines()[0] == "access.log 10%, 10 events"
@@ -106,8 +106,8 @@ def test_outside_a_terminal_progress_is_a_line_per_tenth(capsys: pytest.CaptureF
 
 def test_a_pipe_without_end_tells_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with meter("standard input") as shown:
-        shown.show(Progress(10, None, 99_999, 5))
-        shown.show(Progress(20, None, 200_000, 10))
+        shown.show(ImportProgress(10, None, 99_999, 5))
+        shown.show(ImportProgress(20, None, 200_000, 10))
     assert capsys.readouterr().err == "standard input 200,000 lines, 10 events\n"
 
 
@@ -119,5 +119,5 @@ def test_in_a_terminal_progress_leaves_nothing_behind(monkeypatch: pytest.Monkey
     shown = meter("access.log")
     assert isinstance(shown, MovingBar)
     with shown:
-        shown.show(Progress(50, 100, 10, 10))
+        shown.show(ImportProgress(50, 100, 10, 10))
     assert screen.getvalue().endswith("\x1b[2K")

@@ -12,14 +12,14 @@ from tests.conftest import Client
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.agents.formats.cloudevents import read_line
-from flowtally.agents.reading import Reading as LogReading
+from flowtally.agents.reading import LineReading as LogReading
 from flowtally.agents.reading import Unreadable as LogUnreadable
 from flowtally.core.errors import MalformedBody, TooLarge
 from flowtally.core.members import Repeated, count_members, find_repeated, find_repeated_in
 from flowtally.core.readings import MAX_READINGS, Reading
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.counting import count_names
-from flowtally.ingest.reading_body import Unreadable, decode_readings
+from flowtally.ingest.reading_body import UnreadableReading, decode_readings
 from flowtally.web.operation import OPERATIONS, Operation
 
 
@@ -137,7 +137,7 @@ def test_a_reading_with_a_member_twice_is_refused_alone() -> None:
     for text, kind in ((f"[{good},{bad}]", "application/json"), (f"{good}\n{bad}\n", "application/x-ndjson")):
         one, other = decode_readings(text.encode(), kind)
         assert isinstance(one, Reading)
-        assert isinstance(other, Unreadable)
+        assert isinstance(other, UnreadableReading)
         assert "given twice" in other.fault
     assert isinstance(decode_readings(f"{good}\n{good}\n".encode(), "application/json")[1], Reading)
     with pytest.raises(TooLarge):

@@ -16,7 +16,7 @@ from flowtally.answers.explain import make_explanation
 from flowtally.answers.user_balance import make_user_balance
 from flowtally.core.burndown import Grant
 from flowtally.core.edges import format_instant, parse_instant
-from flowtally.core.never_paid import Beginning, Part, find
+from flowtally.core.never_paid import Beginning, UnpaidPart, find
 from flowtally.core.words import Overage
 from flowtally.funding import user_funds
 from flowtally.ledger.database import Ledger
@@ -29,7 +29,7 @@ MARCH = parse_instant("2026-03-01T00:00:00Z")
 DAY = 86_400_000
 
 
-def parts(purse: Purse) -> tuple[Part, ...]:
+def parts(purse: Purse) -> tuple[UnpaidPart, ...]:
     *_, carry_from, overage = purse
     return find(balance_of(*purse), Beginning(carry_from, "account"), overage)
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from flowtally.core.counters import Seen, Standing, step
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import Unprocessable
-from flowtally.core.radius import Asked, attributes_of, reading_of
+from flowtally.core.radius import RadiusMapping, attributes_of, reading_of
 from flowtally.core.readings import Reading, fault_of
 
 AT = parse_instant("2026-11-29T17:00:10Z")
-ASKED = Asked("radius", account="acme")
+ASKED = RadiusMapping("radius", account="acme")
 # rlm_rest of FreeRADIUS 3.2.1 (Debian 12), recorded.
 RECORDED = (
     b'{"User-Name":{"type":"string","value":["bob@acme"]},"NAS-IP-Address":{"type":"ipaddr","value":["10.0.0.1"]},'
@@ -41,7 +41,7 @@ SESSION: dict[str, Any] = {
 }
 
 
-def reading(asked: Asked = ASKED, at: int = AT, /, **said: Any) -> Reading:
+def reading(asked: RadiusMapping = ASKED, at: int = AT, /, **said: Any) -> Reading:
     attributes = SESSION | {name.replace("_", "-"): value for name, value in said.items()}
     made = reading_of({name.lower(): value for name, value in attributes.items() if value is not None}, asked, at)
     assert made is not None
@@ -231,7 +231,7 @@ def test_a_date_is_read_as_freeradius_prints_it_in_any_zone(at: datetime, zone: 
     instant = int(at.replace(tzinfo=UTC).timestamp())
     local = datetime.fromtimestamp(instant, ZoneInfo(zone))
     text = f"{local:%b} {local.day:2} {local:%Y %H:%M:%S %Z}"
-    made = reading(Asked("radius", account="a", zone=ZoneInfo(zone)), instant * 1000, Event_Timestamp=text)
+    made = reading(RadiusMapping("radius", account="a", zone=ZoneInfo(zone)), instant * 1000, Event_Timestamp=text)
     assert made.time == format_instant(instant * 1000)
 
 
@@ -256,12 +256,12 @@ def test_a_date_that_says_no_instant_is_told(text: str) -> None:
 )
 def test_an_account_is_given_or_in_an_attribute_or_the_realm(asked: dict[str, Any], account: str, user: str) -> None:
     said = {"User_Name": "bob@globex", "Realm": "by-suffix", "Class": "of-class", "Stripped_User_Name": "bob"}
-    made = reading(Asked("radius", **asked), **said)
+    made = reading(RadiusMapping("radius", **asked), **said)
     assert (made.account, made.user) == (account, user)
 
 
 def test_a_windows_domain_is_a_realm() -> None:
-    made = reading(Asked("radius", account_from="realm"), User_Name="globex\\bob")
+    made = reading(RadiusMapping("radius", account_from="realm"), User_Name="globex\\bob")
     assert (made.account, made.user) == ("globex", "bob")
 
 
@@ -271,7 +271,7 @@ def test_what_is_missing_is_told_without_a_name(missing: str) -> None:
         reading(**{missing.replace("-", "_"): None})
     assert "bob" not in str(told.value)
     with pytest.raises(Unprocessable, match="no account"):
-        reading(Asked("radius"))
+        reading(RadiusMapping("radius"))
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))

@@ -26,12 +26,12 @@ from flowtally.core.errors import (
     MissingRows,
     StoresDiffer,
 )
-from flowtally.ingest.identity import UNBOUND, Found, decide
+from flowtally.ingest.identity import UNBOUND, FoundStores, decide
 from flowtally.keys.store import Keys, peek
 from flowtally.keys.values import Committed
 from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.installation import Installation, State
+from flowtally.ledger.installation import InstallationState, State
 from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, credentials
 from flowtally.server import open_house
@@ -44,15 +44,15 @@ NEW: Any = None
 
 
 def ledger(whose: Identity = UNBOUND, promises: int = 9, *, exists: bool = True, some: bool = True) -> State:
-    return State(exists, some, Installation(whose.installation, whose.generation, promises, 0))
+    return State(exists, some, InstallationState(whose.installation, whose.generation, promises, 0))
 
 
 def keys(whose: Identity = UNBOUND, promise: int = 9, *, epoch: int = 3, rows: int = 5) -> Committed:
     return Committed(epoch, min(rows, 4), 0, 1, rows, 0, True, whose.installation, whose.generation, promise)
 
 
-def found(of_ledger: State, of_keys: Committed | None, usage: Identity | None = UNBOUND, rows: int = 5) -> Found:
-    return Found("sqlite:///ledger.db", of_ledger, of_keys, usage, rows)
+def found(of_ledger: State, of_keys: Committed | None, usage: Identity | None = UNBOUND, rows: int = 5) -> FoundStores:
+    return FoundStores("sqlite:///ledger.db", of_ledger, of_keys, usage, rows)
 
 
 NOTHING = State()
@@ -87,7 +87,7 @@ REBUILT = Identity("ins_a", "")
         (found(ledger(A), keys(REBUILT), A_LATER), "later"),
     ],
 )
-def test_stores_that_belong_together_open(stores: Found, wanted: Identity | str) -> None:
+def test_stores_that_belong_together_open(stores: FoundStores, wanted: Identity | str) -> None:
     decided = decide(stores)
     if isinstance(wanted, Identity):
         assert decided == wanted
@@ -124,7 +124,7 @@ def test_stores_that_belong_together_open(stores: Found, wanted: Identity | str)
         (found(ledger(A), None, B), StoresDiffer, "ins_b"),
     ],
 )
-def test_stores_that_do_not_belong_together_are_refused(stores: Found, refused: type[Damage], said: str) -> None:
+def test_stores_that_do_not_belong_together_are_refused(stores: FoundStores, refused: type[Damage], said: str) -> None:
     with pytest.raises(refused, match=said):
         decide(stores)
 

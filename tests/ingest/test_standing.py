@@ -15,7 +15,7 @@ from tests.small_disk import small_disk
 
 from flowtally.core.errors import FlowtallyError, QueueFull, SequenceGap, Settling, StorageFull, Unavailable
 from flowtally.ingest import standing
-from flowtally.ingest.standing import Standing
+from flowtally.ingest.standing import WriterState
 
 
 class Steady:
@@ -36,7 +36,7 @@ def soon(holds: Callable[[], bool], patience_s: float = 10) -> bool:
 # -- What is remembered -----------------------------------------------------------------------------------------------
 
 
-def turn(one: Standing, *refusals: FlowtallyError, wrote: bool = False, in_doubt: bool = False) -> str | None:
+def turn(one: WriterState, *refusals: FlowtallyError, wrote: bool = False, in_doubt: bool = False) -> str | None:
     one.begins()
     if wrote:
         one.wrote()
@@ -45,7 +45,7 @@ def turn(one: Standing, *refusals: FlowtallyError, wrote: bool = False, in_doubt
 
 
 def test_the_last_turn_says_whether_the_next_will_do() -> None:
-    one = Standing(Steady())
+    one = WriterState(Steady())
     assert one.why_not() is None
     assert turn(one, SequenceGap("the request's own fault")) is None
     assert turn(one, QueueFull("a bound that others need not meet")) is None
@@ -59,7 +59,7 @@ def test_the_last_turn_says_whether_the_next_will_do() -> None:
 
 def test_a_write_that_takes_very_long_is_told_and_one_as_usual_is_not() -> None:
     now = Steady()
-    one = Standing(now)
+    one = WriterState(now)
     one.begins()
     now.at = standing.STUCK_S
     assert one.why_not() is None
@@ -72,7 +72,7 @@ def test_a_write_that_takes_very_long_is_told_and_one_as_usual_is_not() -> None:
 
 def test_a_store_that_passes_a_try_and_fails_again_is_tried_less_and_less_often() -> None:
     now = Steady()
-    one = Standing(now)
+    one = WriterState(now)
     waits = []
     for _ in range(9):
         turn(one, Unavailable("the try does not see why"))

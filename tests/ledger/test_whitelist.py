@@ -14,7 +14,7 @@ from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.people import accounts, credentials, managed, whitelist
 from flowtally.ledger.people.users import User
-from flowtally.ledger.people.whitelist import Entry
+from flowtally.ledger.people.whitelist import WhitelistEntry
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def fay(ledger: Ledger) -> User:
 
 def put(
     tx: Tx, address: str, user: str | None = None, *, pool: str = "traffic", enabled: bool = True, now: int = 5
-) -> Entry:
+) -> WhitelistEntry:
     return whitelist.put_address(tx, "acme", user, address, now=now, most=3, pool=pool, enabled=enabled)
 
 
-def texts(entries: Iterable[Entry]) -> list[str]:
+def texts(entries: Iterable[WhitelistEntry]) -> list[str]:
     return [one.address for one in entries]
 
 
@@ -79,7 +79,7 @@ def test_a_list_that_is_full_takes_no_more_and_says_how_many_it_holds(ledger: Le
 
 
 def test_replacing_keeps_what_stays_enables_it_and_is_whole_or_nothing(ledger: Ledger, fay: User) -> None:
-    def replace(tx: Tx, *addresses: str) -> list[Entry]:
+    def replace(tx: Tx, *addresses: str) -> list[WhitelistEntry]:
         return whitelist.replace_addresses(tx, "acme", "fay", addresses, now=9, most=3)
 
     with ledger.begin() as tx:

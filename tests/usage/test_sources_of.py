@@ -14,10 +14,10 @@ from tests.usage.test_compaction import JANUARY, compact
 from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
-from flowtally.usage.values import BUCKET_MS, Use
+from flowtally.usage.values import BUCKET_MS, CountedUse
 
 USES = st.builds(
-    Use,
+    CountedUse,
     st.sampled_from(["acme", "beta"]),
     st.sampled_from(["", "u1", "ü'\\"]),
     st.integers(1000, 1002),
@@ -34,7 +34,7 @@ ROWS = st.lists(
 )
 
 
-def row_of(use: Use, source: str, key: tuple[str, int]) -> dict[str, Any]:
+def row_of(use: CountedUse, source: str, key: tuple[str, int]) -> dict[str, Any]:
     return msgspec.structs.asdict(use) | {"source": source, "key_source": source, "id": key[0], "sequence": key[1]}
 
 
@@ -54,9 +54,9 @@ def correction_of(row: dict[str, Any], number: int, factor: int) -> dict[str, An
 )
 def test_engine_and_list_find_the_same(
     clickhouse: ClickHouseStore,
-    rows: Sequence[tuple[Use, str, tuple[str, int]]],
+    rows: Sequence[tuple[CountedUse, str, tuple[str, int]]],
     corrected: Sequence[tuple[int, int]],
-    asked: Sequence[Use],
+    asked: Sequence[CountedUse],
     without: str,
 ) -> None:
     stored = [row_of(*row) for row in rows]
@@ -73,7 +73,7 @@ def test_engine_and_list_find_the_same(
 
 
 def test_what_is_compacted_is_in_no_source_any_more(clickhouse: ClickHouseStore) -> None:
-    use = Use("acme", "u1", JANUARY, 1, 2, 1, 200)
+    use = CountedUse("acme", "u1", JANUARY, 1, 2, 1, 200)
     clickhouse.append(block(1, row_of(use, "s1", ("a", 0)), received_at=JANUARY + 1))
     assert (clickhouse.sources_of([use], "s2"), clickhouse.compacted_until()) == ({use: ["s1"]}, 0)
     compact(clickhouse)
@@ -83,7 +83,7 @@ def test_what_is_compacted_is_in_no_source_any_more(clickhouse: ClickHouseStore)
 
 def test_one_of_a_part_that_has_no_numbers_is_found_beside_one_that_was_voided(clickhouse: ClickHouseStore) -> None:
     """The part's skip index knows one number, 0, which the voided one has, too."""
-    use = Use("acme", "u1", 1000, 1, 2, 1, 200)
+    use = CountedUse("acme", "u1", 1000, 1, 2, 1, 200)
     rows = [row_of(use, "s1", ("a", 0)), row_of(use, "s1", ("b", 0)), row_of(use, "s2", ("a", 0))]
     clickhouse.append(block(1, *rows))
     clickhouse.append(block(2, correction_of(rows[0], 1, 1), correction_of(rows[2], 2, 1)))

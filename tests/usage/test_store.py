@@ -17,7 +17,7 @@ from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.queries import MAX_CUTS
 from flowtally.usage.store import UsageStore
-from flowtally.usage.values import BUCKET_MS, Changes, ClaimedRow, Sum, Totals, Where
+from flowtally.usage.values import BUCKET_MS, Changes, ClaimedRow, StoreTotals, Sum, Where
 
 LAST: Final = 253_402_300_799_999  # the last millisecond of the year 9999
 ODD: Final = ("it's", "a\\b", "tab\t", "new\nline", 'say "x"', "{series:String}", "", "nul\x00", "ü😀", "\\'", "%s")
@@ -156,7 +156,7 @@ def test_an_event_is_found_by_its_key_and_only_by_it(store: UsageStore) -> None:
 
 
 def test_totals_of_nothing_are_zero(store: UsageStore) -> None:
-    assert store.totals() == Totals(0, 0, 0)
+    assert store.totals() == StoreTotals(0, 0, 0)
     assert store.blocks_after(0) == []
     assert store.claims(1) == []
     assert store.damage() == []
@@ -166,7 +166,7 @@ def test_totals_of_nothing_are_zero(store: UsageStore) -> None:
 def test_totals_and_blocks_say_what_was_appended(store: UsageStore) -> None:
     store.append(block(2, {}, {}, received_at=1_700_000_000_123))
     store.append(block(9, {}, received_at=1_700_000_000_123))
-    assert store.totals() == Totals(3, 9, 1_700_000_000_123)
+    assert store.totals() == StoreTotals(3, 9, 1_700_000_000_123)
     assert store.blocks_after(0) == [2, 9]
     assert store.blocks_after(2) == [9]
     assert store.blocks_after(9) == []

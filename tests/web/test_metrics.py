@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.live import Live, live_server
 from tests.nginx import NGINX, plain_nginx
 
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.watch import metrics as agent
 from flowtally.care import backup
 from flowtally.web.metric_names import FIGURES
@@ -44,8 +44,8 @@ def told(live: Live) -> str:
 
 
 def of_agent() -> str:
-    facts = {**dict.fromkeys(agent.FACTS, 1.0), **Counts(unreadable={"no_account": 2}).facts(), "lag": 0.0}
-    return agent.shown(agent.Snapshot(1.0, {"squid": facts}, dict.fromkeys(agent.OF_ALL, 1.0))).decode()
+    facts = {**dict.fromkeys(agent.FACTS, 1.0), **LineCounts(unreadable={"no_account": 2}).facts(), "lag": 0.0}
+    return agent.shown(agent.MetricsSnapshot(1.0, {"squid": facts}, dict.fromkeys(agent.OF_ALL, 1.0))).decode()
 
 
 def check_names(text: str) -> None:

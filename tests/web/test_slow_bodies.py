@@ -17,7 +17,7 @@ from tests.live import Live, live_server
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.vendors import VENDORS
-from flowtally.web.bodies import UNKNOWN_BYTES, Patience
+from flowtally.web.bodies import UNKNOWN_BYTES, BodyPatience
 from flowtally.web.operation import OPERATIONS
 
 NATIVE = [(op.method, op.path) for op in OPERATIONS if op.may]
@@ -141,7 +141,7 @@ def test_a_secret_in_the_body_is_looked_for_in_a_small_one_alone(strict: Live) -
 def test_more_bytes_never_shorten_the_wait_and_none_outlasts_all_bounds(
     idle: int, total: int, least: int, pieces: list[tuple[float, int]]
 ) -> None:
-    patience, now, size = Patience(idle, total, least), 0.0, 0
+    patience, now, size = BodyPatience(idle, total, least), 0.0, 0
     for wait, piece in pieces:
         before = patience.until(0.0, size, now)
         now, size = now + wait, size + piece

@@ -21,7 +21,7 @@ from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.position import CannotResume, Position, is_of, options_of, position_of
 from flowtally.agents.reader import LogChanged, LogFile
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.protocol import SourceAnswer
 
 SUFFIX: Final = ":again"
@@ -101,7 +101,7 @@ def check_levels(log: LogFile, levels: Sequence[Level]) -> None:
     for line in log.lines(finished=True):
         for at, level in enumerate(levels):
             if line.end <= level.position.offset and line.text is not None:
-                counts[at] += isinstance(readings[at].read(line.text), Reading)
+                counts[at] += isinstance(readings[at].read(line.text), LineReading)
             if line.end == level.position.offset:
                 same[at] = log.check() == level.position.check
         if line.end >= end:

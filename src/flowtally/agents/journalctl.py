@@ -27,7 +27,7 @@ _MATCH: Final = re.compile(r"[A-Z_][A-Z0-9_]*=.*", re.DOTALL)
 _REALTIME: Final = re.compile(r"(?:^|;)t=([0-9a-f]+)(?:;|$)")
 
 
-class Where(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JournalFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which entries: those of `unit` that have all of `match` (`FIELD=value`). `directory` holds other journal files
     than the machine's own."""
 
@@ -36,7 +36,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     directory: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class JournalRecord(msgspec.Struct, frozen=True):
     """`text` None: too long. `at_us`: when the journal took it, since 1970."""
 
     cursor: str
@@ -60,7 +60,7 @@ class _Json(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Json)
 
 
-def arguments(where: Where, cursor: str, *, follow: bool, last: int = 0) -> list[str]:
+def arguments(where: JournalFilter, cursor: str, *, follow: bool, last: int = 0) -> list[str]:
     """What the child is asked; `last`: only so many entries. ConfigError for matches of no use."""
     for match in where.match:
         if not _MATCH.fullmatch(match):
@@ -82,13 +82,13 @@ def arguments(where: Where, cursor: str, *, follow: bool, last: int = 0) -> list
     ]
 
 
-def entry_of(line: bytes) -> Entry | None:
+def entry_of(line: bytes) -> JournalRecord | None:
     """One line of `--output=json`; None: it is no entry. A message is text, or the numbers of its bytes where it is not
     UTF-8 or has control characters, or a list of either where an entry has several. Never raises."""
     try:
         json = _decoder.decode(line)
         text = _bytes(json.message)
-        return Entry(json.cursor, int(json.at), None if len(text) > MAX_LINE_BYTES else text)
+        return JournalRecord(json.cursor, int(json.at), None if len(text) > MAX_LINE_BYTES else text)
     except (msgspec.DecodeError, ValueError):
         return None
 
@@ -112,7 +112,7 @@ class Journalctl:
     runs; `said` the end of its standard error. `hole` is set when the first entry is not the cursor's."""
 
     def __init__(
-        self, where: Where, cursor: str, *, follow: bool = True, last: int = 0, program: str = PROGRAM
+        self, where: JournalFilter, cursor: str, *, follow: bool = True, last: int = 0, program: str = PROGRAM
     ) -> None:
         """OSError where it cannot be started."""
         self.hole: Hole | None = None
@@ -140,10 +140,10 @@ class Journalctl:
             return None
         return self._child.wait()
 
-    def poll(self, most_bytes: int = 1 << 20) -> list[Entry]:
+    def poll(self, most_bytes: int = 1 << 20) -> list[JournalRecord]:
         """What has come, up to about `most_bytes` of JSON."""
         self.said = (self.said + _read(self._err)[0].decode(errors="replace"))[-_SAID_BYTES:]
-        found: list[Entry] = []
+        found: list[JournalRecord] = []
         while most_bytes > 0 and not self._at_end:
             data, self._at_end = _read(self._out)
             if not data:
@@ -162,7 +162,7 @@ class Journalctl:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def _entries(self, data: bytes) -> list[Entry]:
+    def _entries(self, data: bytes) -> list[JournalRecord]:
         *lines, rest = data.split(b"\n")
         found = []
         for line in lines:
@@ -175,12 +175,12 @@ class Journalctl:
         if not self._skipping:
             self._rest += rest
         if len(self._rest) > MAX_ENTRY_BYTES:  # its cursor is not known: it has no place of its own
-            found.append(Entry("", 0, None))
+            found.append(JournalRecord("", 0, None))
             self._rest.clear()
             self._skipping = True
         return found
 
-    def _is_new(self, entry: Entry) -> bool:
+    def _is_new(self, entry: JournalRecord) -> bool:
         expected, self._expected = self._expected, ""
         if not expected:
             return True

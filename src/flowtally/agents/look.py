@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.mapping import Mapping
-from flowtally.agents.reading import Reading, text_of
+from flowtally.agents.reading import LineReading, text_of
 from flowtally.core.edges import format_if_any
 from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.texts import printable, text_fault
@@ -92,11 +92,11 @@ class Looking:
         self._more = False
         self._first: int | None = None
         self._last: int | None = None
-        self._samples: list[tuple[int, bytes, Reading]] = []
-        self._largest: tuple[int, bytes, Reading] | None = None
+        self._samples: list[tuple[int, bytes, LineReading]] = []
+        self._largest: tuple[int, bytes, LineReading] | None = None
         self._most = -1
 
-    def add(self, line: int, text: bytes, reading: Reading) -> None:
+    def add(self, line: int, text: bytes, reading: LineReading) -> None:
         up, down, requests = reading.bytes_up, reading.bytes_down, reading.requests
         self._up += up
         self._down += down
@@ -191,7 +191,7 @@ def _is_address(user: str) -> bool:
     return False
 
 
-def _sample(line: int, text: bytes, reading: Reading) -> Sample:
+def _sample(line: int, text: bytes, reading: LineReading) -> Sample:
     return Sample(
         line=line,
         excerpt=excerpt(text),

@@ -1,4 +1,4 @@
-"""Whose use a line is: from a `Reading` to account, user and product by the operator's options. Pure.
+"""Whose use a line is: from a `LineReading` to account, user and product by the operator's options. Pure.
 
     --account NAME                     every line is this account's
     --user-from user|client|url|none   which field of the line names the user (default `user`)
@@ -25,7 +25,7 @@ import msgspec
 from flowtally.agents.formats import Format, times_of
 from flowtally.agents.formats.declared import Wrapped, gaps
 from flowtally.agents.formats.times import BadTime, Times
-from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
+from flowtally.agents.reading import Line, LineReading, Unreadable, quantity, text_of
 from flowtally.core.errors import ConfigError
 from flowtally.core.texts import text_fault
 
@@ -77,7 +77,7 @@ class Mapper:
     def read(self, line: bytes) -> Line:
         """The line as an entry with an account, None where it is left out on purpose, or why it cannot be read."""
         reading = self._line(line)
-        if not isinstance(reading, Reading):
+        if not isinstance(reading, LineReading):
             return reading
         if reading.status in self._skip:
             return None
@@ -94,8 +94,8 @@ class Mapper:
         if found is None:
             return Unreadable("no_match", "the pattern does not match")
         groups = {name: text for name, text in found.groupdict().items() if text is not None}
-        base = Reading(time_at=0) if self._finds_time else self._read_wrapped(wrapped)
-        return _replaced(base, groups, self._times) if isinstance(base, Reading) else base
+        base = LineReading(time_at=0) if self._finds_time else self._read_wrapped(wrapped)
+        return _replaced(base, groups, self._times) if isinstance(base, LineReading) else base
 
     @property
     def _finds_time(self) -> bool:
@@ -110,7 +110,7 @@ class Mapper:
         envelope = self._format.envelope
         return envelope.read(wrapped) if envelope else self._read_line(wrapped.text)
 
-    def _named(self, reading: Reading) -> Line:
+    def _named(self, reading: LineReading) -> Line:
         names = self._names_in(reading)
         if isinstance(names, Unreadable):
             return names
@@ -120,7 +120,7 @@ class Mapper:
         product = reading.product or names.get("product", "") or self.mapping.product
         return msgspec.structs.replace(reading, account=account, user=names["user"], product=product)
 
-    def _names_in(self, reading: Reading) -> dict[str, str] | Unreadable:
+    def _names_in(self, reading: LineReading) -> dict[str, str] | Unreadable:
         """Names the field gives; without a regular expression, or without its group `user`, the user is as read."""
         text = getattr(reading, self._field, "")
         if self._names is None:
@@ -145,7 +145,7 @@ def _compiled(option: str, expression: str, known: frozenset[str]) -> re.Pattern
     return pattern
 
 
-def _replaced(base: Reading, groups: dict[str, str], times: Times) -> Line:
+def _replaced(base: LineReading, groups: dict[str, str], times: Times) -> Line:
     changes: dict[str, str | int] = {
         name: text for name, text in groups.items() if name in NAME_GROUPS or name == "client"
     }

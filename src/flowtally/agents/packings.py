@@ -29,7 +29,7 @@ PACKINGS: Final = {
 MAGIC: Final = 6  # bytes of the longest of them
 
 
-class Members:
+class PackedMembers:
     """Compressed members one after the other. `inside`: in the middle of one."""
 
     def __init__(self, kind: type[Unpacker]) -> None:

@@ -1,6 +1,6 @@
 """What one log line says, before it is known whose use it was. Pure values and the small parsers formats share.
 
-A format is one function `read_line(line: bytes) -> Line`: a `Reading`, `Unreadable` with the reason, or None where
+A format is one function `read_line(line: bytes) -> Line`: a `LineReading`, `Unreadable` with the reason, or None where
 there is nothing to read (a blank line). Formats never raise. One readable line is one event with `requests` = 1, errors
 and refusals included (they moved bytes too, and `status` keeps them apart). A format never guesses an account.
 """
@@ -21,7 +21,7 @@ from flowtally.core.times import END_OF_TIME, EPOCH, MONTH_NAMES
 MONTHS: Final = {name: number for number, name in enumerate(MONTH_NAMES, 1)}
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class LineReading(msgspec.Struct, frozen=True, gc=False):
     """`time_at` in ms since 1970 UTC (None: the event's `id` carries it). Empty text: the line does not say."""
 
     time_at: int | None
@@ -45,7 +45,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     detail: str
 
 
-Line = Reading | Unreadable | None
+Line = LineReading | Unreadable | None
 
 
 def text_of(raw: bytes) -> str:

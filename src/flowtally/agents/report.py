@@ -8,7 +8,7 @@ import msgspec
 
 from flowtally.agents.lines import MAX_LINE_BYTES, LogLine
 from flowtally.agents.look import Look, Looking, excerpt
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.edges import parse_instant
 from flowtally.protocol import EventsAnswer, NeverPaidEvents, Receipt
 
@@ -118,14 +118,14 @@ class Tally:
         self._refused: list[LineProblem] = []
         self._held: list[LineProblem] = []
 
-    def take(self, line: LogLine, reads: Reads, before: int) -> Reading | None:
+    def take(self, line: LogLine, reads: Reads, before: int) -> LineReading | None:
         """Read one line, after `before` lines of earlier runs, and count it; what it says where it is an event."""
         for part in line.cut:
             self.lines += 1
             self._count_unreadable(before + self.lines, _CUT, part)
         self.lines += 1
         read = _TOO_LONG if line.text is None else reads.read(line.text)
-        if isinstance(read, Reading):
+        if isinstance(read, LineReading):
             self.events += 1
             if self._looking is not None:
                 self._looking.add(before + self.lines, line.text or b"", read)

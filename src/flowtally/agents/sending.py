@@ -15,7 +15,7 @@ import msgspec
 from flowtally.agents.lines import LogLine
 from flowtally.agents.look import Looking
 from flowtally.agents.position import Position, decoded, encoded, inside
-from flowtally.agents.reading import Reading
+from flowtally.agents.reading import LineReading
 from flowtally.agents.report import Reads, Tally
 from flowtally.client import ApiError, Client
 from flowtally.core.edges import format_if_any
@@ -171,7 +171,7 @@ class Sending:
                 raise
             return 0
 
-    def _event(self, reading: Reading) -> PlainEvent:
+    def _event(self, reading: LineReading) -> PlainEvent:
         return PlainEvent(
             source=self.source,
             account=reading.account,

@@ -31,7 +31,7 @@ from flowtally.protocol import SourceAnswer
 RESTARTS: Final = 3
 
 
-class Progress(msgspec.Struct, frozen=True):
+class ImportProgress(msgspec.Struct, frozen=True):
     """Bytes of the log as stored (compressed where it is); `total_bytes` None for a pipe."""
 
     done_bytes: int
@@ -51,7 +51,7 @@ class Importer:
         mapping: Mapping,
         *,
         source: str = "",
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[ImportProgress], None] | None = None,
         batch_events: int = BATCH_EVENTS,
         finished: bool = False,
         again: bool = False,
@@ -248,7 +248,7 @@ class Importer:
 
     def _tell(self) -> None:
         tally = self._sending.tally
-        self._progress(Progress(self._log.done_bytes, self._log.total_bytes, tally.lines, tally.events))
+        self._progress(ImportProgress(self._log.done_bytes, self._log.total_bytes, tally.lines, tally.events))
 
 
 def _state(answer: SourceAnswer) -> SourceState:

@@ -12,7 +12,7 @@ import re
 from io import BufferedReader
 from typing import Final
 
-from flowtally.agents.packings import BROKEN, MAGIC, PACKINGS, PIECE, UNPACKERS, Members
+from flowtally.agents.packings import BROKEN, MAGIC, PACKINGS, PIECE, UNPACKERS, PackedMembers
 from flowtally.core.media import BOM
 
 HEAD: Final = 512  # bytes that tell what a file is, or its first line where that is shorter
@@ -75,7 +75,7 @@ class Unpacked:
         self._raw = raw
         self._name = name
         self._keeps_mark = keeps_mark
-        self._packed: Members | None = None
+        self._packed: PackedMembers | None = None
         self._start = self._head = b""
         self._is_head = True
         self._packing_known = False
@@ -166,7 +166,7 @@ class Unpacked:
         self._packing_known = True
         self.packing = next((name for magic, name in PACKINGS.items() if start.startswith(magic)), "")
         if self.packing:
-            self._packed = Members(UNPACKERS[self.packing])
+            self._packed = PackedMembers(UNPACKERS[self.packing])
         return start
 
     def _decoded(self, piece: bytes) -> bytes:

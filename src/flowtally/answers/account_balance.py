@@ -66,7 +66,7 @@ class Burnt(msgspec.Struct, frozen=True):
     used: list[int]
     balance: burndown.Balance
     products: tuple[str, ...]
-    never_paid: tuple[never_paid.Part, ...]
+    never_paid: tuple[never_paid.UnpaidPart, ...]
 
 
 class BalanceUsage(Sums, Rows, Protocol):
@@ -258,7 +258,7 @@ def show_never_paid(burnt: Mapping[str, Burnt], oldest: Oldest) -> list[NeverPai
     return [_show_part(name, pool, part, oldest) for name, pool in burnt.items() for part in pool.never_paid]
 
 
-def _show_part(name: str, pool: Burnt, part: never_paid.Part, oldest: Oldest) -> NeverPaid:
+def _show_part(name: str, pool: Burnt, part: never_paid.UnpaidPart, oldest: Oldest) -> NeverPaid:
     # Use before any grant lies in one span from the beginning on; when the grants of then stopped paying, spans tell.
     first = oldest(pool.products, part.before) if part.why == "no_grant" else part.first
     return NeverPaid(

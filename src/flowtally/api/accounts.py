@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtally.core.edges import format_if_any, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, Conflict, UnknownAccount, UnknownZone, Unprocessable
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import accounts
 from flowtally.ledger.people.accounts import Account
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
@@ -57,7 +57,7 @@ def create_account(call: Call, body: AccountRequest) -> AccountAnswer:
     answer=Listed(AccountAnswer),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_accounts(call: Call, query: PageQuery) -> Page[AccountAnswer]:
+def list_accounts(call: Call, query: PageQuery) -> ListPage[AccountAnswer]:
     """In order of id."""
     return show_page(accounts.list_accounts(call.tx, query.cursor, query.limit), show)
 

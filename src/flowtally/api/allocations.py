@@ -15,7 +15,7 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.funding import user_funds
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import users
 from flowtally.ledger.traffic import allocations
 from flowtally.protocol import AllocationAnswer, AllocationRequest, ReturnRequest
@@ -69,7 +69,7 @@ def create_allocation(call: Call, account: str, user: str, body: AllocationReque
     errors=(UnknownUser,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> Page[AllocationAnswer]:
+def list_allocations(call: Call, account: str, user: str, query: PageQuery) -> ListPage[AllocationAnswer]:
     """In the order they were made, returned ones included. What is left of them is in the user's balance."""
     found = users.read_user(call.tx, account, user)
     page = allocations.list_allocations(call.tx, found, query.cursor, query.limit)

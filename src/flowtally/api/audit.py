@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from flowtally.core.edges import Instant, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, UnknownAccount
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.recorded import Filter, Record, list_records
 from flowtally.protocol import AuditAnswer, ChangedBy
@@ -61,7 +61,7 @@ class AuditQuery(RecordsQuery, frozen=True, forbid_unknown_fields=True):
     errors=(BadRange,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_audit(call: Call, query: AuditQuery) -> Page[AuditAnswer]:
+def list_audit(call: Call, query: AuditQuery) -> ListPage[AuditAnswer]:
     """Every change of promises, credentials and settings since this was recorded, in the order they were made; what the
     server did by itself too. Written in the transaction of the change, so there is none without it; never changed.
     Corrections, dropped held events, sources handed over and backups are recorded as they were asked for, before they
@@ -82,7 +82,7 @@ def list_audit(call: Call, query: AuditQuery) -> Page[AuditAnswer]:
     errors=(BadRange, UnknownAccount),
     example={"items": [OWN], "next": None},
 )
-def list_account_audit(call: Call, account: str, query: RecordsQuery) -> Page[AuditAnswer]:
+def list_account_audit(call: Call, account: str, query: RecordsQuery) -> ListPage[AuditAnswer]:
     """What is about the account. Of who did it, credential, address and request are told where the credential is the
     account's own; of others only whose kind they are of (`by`)."""
     read_account(call.tx, account)

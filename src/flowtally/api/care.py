@@ -175,7 +175,7 @@ def _verified(status: Status[Report]) -> VerifyAnswer:
     )
 
 
-def _backed_up(status: Status[backup.Made]) -> BackupAnswer:
+def _backed_up(status: Status[backup.MadeBackup]) -> BackupAnswer:
     made = status.result
     told = BackupAnswer(
         status.state, format_if_any(status.started_at), format_if_any(status.ended_at), status.step, status.done,

@@ -6,7 +6,7 @@ import msgspec
 
 from flowtally.core.edges import format_instant, load_zone
 from flowtally.core.errors import AccountSuspended, CheckedIn, CheckInCapReached, CheckInsOff, Conflict, UnknownAccount
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import check_ins
 from flowtally.ledger.traffic.check_ins import CheckIn, Reward
@@ -59,7 +59,7 @@ def create_check_in(call: Call, account: str) -> CheckInAnswer:
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_check_ins(call: Call, account: str, query: PageQuery) -> Page[CheckInAnswer]:
+def list_check_ins(call: Call, account: str, query: PageQuery) -> ListPage[CheckInAnswer]:
     """In order of day. What is left of their grants is in the balance."""
     return show_page(check_ins.list_check_ins(call.tx, account, query.cursor, query.limit), show)
 

@@ -18,7 +18,7 @@ from flowtally.core.errors import (
     UnknownAccount,
     Unprocessable,
 )
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import credentials, revived, rotation
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import ConfirmAnswer, CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
@@ -90,7 +90,7 @@ def create_account_credential(call: Call, account: str, body: CredentialRequest)
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_account_credentials(call: Call, account: str, query: PageQuery) -> Page[CredentialAnswer]:
+def list_account_credentials(call: Call, account: str, query: PageQuery) -> ListPage[CredentialAnswer]:
     """Revoked ones included, secrets never."""
     found = credentials.list_credentials(call.tx, account, query.cursor, query.limit)
     return show_page(found, functools.partial(show, call))
@@ -192,7 +192,7 @@ def create_credential(call: Call, body: CredentialRequest) -> CredentialAnswer:
     answer=Listed(CredentialAnswer),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_credentials(call: Call, query: PageQuery) -> Page[CredentialAnswer]:
+def list_credentials(call: Call, query: PageQuery) -> ListPage[CredentialAnswer]:
     """Of the installation and of all accounts, revoked ones included, secrets never."""
     found = credentials.list_credentials(call.tx, None, query.cursor, query.limit)
     return show_page(found, functools.partial(show, call))

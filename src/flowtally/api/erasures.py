@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flowtally.care.erasing import Finished
+from flowtally.care.erasing import FinishedErasures
 from flowtally.care.job import Status
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, UnknownAccount, UnknownUser
@@ -27,7 +27,7 @@ FINISHED = ErasureAnswer("acme", ID, erased_name(ID), "finished", "2026-03-15T12
 WHOLE = AccountErasureAnswer("acme", "pending", "2026-03-15T12:00:00Z")
 WHOLE_FINISHED = AccountErasureAnswer("acme", "finished", "2026-03-15T12:00:00Z", "2026-03-15T12:00:04Z")
 
-NOT_LOOKED: Final[Status[Finished]] = Status()  # nothing of the work is told
+NOT_LOOKED: Final[Status[FinishedErasures]] = Status()  # nothing of the work is told
 
 
 def tag_held(call: Call, account: str, user: str) -> None:
@@ -77,18 +77,18 @@ def read_erasure(call: Call, account: str, user: str) -> ErasureAnswer:
     return _of_user(found, _work(call, found))
 
 
-def _of_user(found: Erasure, work: Status[Finished] = NOT_LOOKED) -> ErasureAnswer:
+def _of_user(found: Erasure, work: Status[FinishedErasures] = NOT_LOOKED) -> ErasureAnswer:
     return ErasureAnswer(
         account=found.account, user_id=found.user_id, user=erased_name(found.user_id), **_standing(found, work)
     )
 
 
-def _work(call: Call, found: Erasure | AccountErasure) -> Status[Finished]:
+def _work(call: Call, found: Erasure | AccountErasure) -> Status[FinishedErasures]:
     """What the server does for all erasures, as long as this one is not finished."""
     return call.house.care.erasing() if found.finished_at is None else NOT_LOOKED
 
 
-def _standing(found: Erasure | AccountErasure, work: Status[Finished]) -> dict[str, Any]:
+def _standing(found: Erasure | AccountErasure, work: Status[FinishedErasures]) -> dict[str, Any]:
     """The members that both answers have."""
     return {
         "state": "pending" if found.finished_at is None else "finished",
@@ -141,5 +141,5 @@ def read_account_erasure(call: Call, account: str) -> AccountErasureAnswer:
     return _of_account(found, _work(call, found))
 
 
-def _of_account(found: AccountErasure, work: Status[Finished] = NOT_LOOKED) -> AccountErasureAnswer:
+def _of_account(found: AccountErasure, work: Status[FinishedErasures] = NOT_LOOKED) -> AccountErasureAnswer:
     return AccountErasureAnswer(account=found.account, **_standing(found, work))

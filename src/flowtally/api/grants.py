@@ -10,7 +10,7 @@ from flowtally.answers.account_balance import show_grant
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import BadRange, Conflict, NotFound, RowsCompacted, UnknownAccount, Unprocessable
 from flowtally.funding.user_funds import require_countable
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.traffic import grants
 from flowtally.protocol import GrantAnswer, GrantRequest
 from flowtally.web.call import Call
@@ -89,7 +89,7 @@ def give_grant(call: Call, account: str, body: GrantRequest) -> GrantAnswer:
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_grants(call: Call, account: str, query: GrantsQuery) -> Page[GrantAnswer]:
+def list_grants(call: Call, account: str, query: GrantsQuery) -> ListPage[GrantAnswer]:
     """In the order they were given, voided ones included. What is left of them is in the balance."""
     which = {"source": query.source, "reference": query.reference}
     return show_page(grants.list_grants(call.tx, account, query.cursor, query.limit, **which), show_grant)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from flowtally.core.corrections import MAX_REASON_CHARS
 from flowtally.core.errors import QueueFull, Settling, StorageFull, UnknownAccount, Unprocessable
 from flowtally.core.events import MAX_SEQUENCE
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.texts import check_text
 from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 from flowtally.web.bodies import AnyRequest
@@ -61,7 +61,7 @@ class HeldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-async def list_held_events(call: Call, request: AnyRequest, query: HeldQuery) -> Page[HeldEvent]:
+async def list_held_events(call: Call, request: AnyRequest, query: HeldQuery) -> ListPage[HeldEvent]:
     """Numbered events that cannot be stored yet: their account or user is not known, or their time is still to come.
     Their numbers are taken; each is stored, once, when the reason has passed: by itself, when it is sent again, or when
     that is asked for. Sources come in the order they were first written, their events by number. A credential of an

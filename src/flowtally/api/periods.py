@@ -20,7 +20,7 @@ from flowtally.core.errors import (
     UnknownAccount,
 )
 from flowtally.funding.user_funds import require_countable
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.traffic import periods as ledger
 from flowtally.protocol import (
     OpenPeriodAnswer,
@@ -134,7 +134,7 @@ def close_period(call: Call, account: str, body: PeriodRequest, prepared: Closin
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_periods(call: Call, account: str, query: PageQuery) -> Page[PeriodAnswer]:
+def list_periods(call: Call, account: str, query: PageQuery) -> ListPage[PeriodAnswer]:
     """In the order they were closed, with their statements."""
     return show_page(ledger.list_periods(call.tx, account, query.cursor, query.limit), show_period)
 

@@ -10,7 +10,7 @@ from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger.money import plans
 from flowtally.ledger.money.plans import Plan
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.protocol import PlanAnswer, PlanRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
@@ -79,7 +79,7 @@ def create_plan(call: Call, body: PlanRequest) -> PlanAnswer:
     answer=Listed(PlanAnswer),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_plans(call: Call, query: PlansQuery) -> Page[PlanAnswer]:
+def list_plans(call: Call, query: PlansQuery) -> ListPage[PlanAnswer]:
     """Those that can be bought, in order of id."""
     return show_page(plans.list_plans(call.tx, query.cursor, query.limit, retired=query.retired), show)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowtally.core.errors import Conflict, NotFound, Unprocessable
 from flowtally.ledger import pools
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.pools import Pools
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductAnswer, ProductRequest
 from flowtally.web.call import Call
@@ -22,10 +22,10 @@ EXAMPLE = PoolAnswer("mobile", "bytes", ["mobile"])
     answer=Listed(PoolAnswer),
     example={"items": [EXAMPLE, PoolAnswer("traffic", "bytes", [])], "next": None},
 )
-def list_pools(call: Call) -> Page[PoolAnswer]:
+def list_pools(call: Call) -> ListPage[PoolAnswer]:
     """All of them. A product that is mapped to no pool belongs to `traffic`."""
     known = pools.read_pools(call.tx)
-    return Page([show(known, name) for name in known.charges], None)
+    return ListPage([show(known, name) for name in known.charges], None)
 
 
 @operation(
@@ -55,10 +55,10 @@ def put_pool(call: Call, pool: str, body: PoolRequest) -> PoolAnswer:
     answer=Listed(ProductAnswer),
     example={"items": [ProductAnswer("mobile", "mobile")], "next": None},
 )
-def list_products(call: Call) -> Page[ProductAnswer]:
+def list_products(call: Call) -> ListPage[ProductAnswer]:
     """All that are mapped; every other product belongs to `traffic`."""
     known = pools.read_pools(call.tx)
-    return Page([ProductAnswer(product, pool) for product, pool in known.products.items()], None)
+    return ListPage([ProductAnswer(product, pool) for product, pool in known.products.items()], None)
 
 
 @operation(

@@ -6,7 +6,7 @@ from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import AccountSuspended, Conflict, InsufficientFunds, NotFound, PlanRetired, UnknownAccount
 from flowtally.ledger.money import purchases
 from flowtally.ledger.money.purchases import Purchase
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.protocol import PurchaseAnswer, PurchaseRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
@@ -57,7 +57,7 @@ def create_purchase(call: Call, account: str, body: PurchaseRequest) -> Purchase
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_purchases(call: Call, account: str, query: PageQuery) -> Page[PurchaseAnswer]:
+def list_purchases(call: Call, account: str, query: PageQuery) -> ListPage[PurchaseAnswer]:
     """In the order they were made, each with what its plan was then."""
     return show_page(purchases.list_purchases(call.tx, account, query.cursor, query.limit), show)
 

@@ -17,7 +17,7 @@ from flowtally.core.edges import load_zone
 from flowtally.core.errors import MalformedBody, UnknownZone, Unprocessable, UnsupportedMedia
 from flowtally.core.events import MAX_NAME_CHARS
 from flowtally.core.media import JSON
-from flowtally.core.radius import Asked, attributes_of, reading_of
+from flowtally.core.radius import RadiusMapping, attributes_of, reading_of
 from flowtally.core.readings import MAX_INTERVAL_S, Reading
 from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
@@ -110,10 +110,10 @@ async def send_accounting(call: Call, request: AnyRequest, query: AccountingQuer
     return Reply(b"", status=204)
 
 
-def _asked(query: AccountingQuery, account: str | None) -> Asked:
+def _asked(query: AccountingQuery, account: str | None) -> RadiusMapping:
     for text in (query.account, query.product, query.source):
         check_known("A name", text or "")
-    return Asked(
+    return RadiusMapping(
         source=query.source,
         account=query.account or account or "",
         account_from=query.account_from or "",

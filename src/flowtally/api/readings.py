@@ -12,7 +12,7 @@ from flowtally.core.corrections import Quantities
 from flowtally.core.errors import NotFound
 from flowtally.core.readings import Reading
 from flowtally.core.words import ReceiptsTold
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.protocol import CounterAnswer, ReadingReceipt, ReadingsAnswer
 from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
@@ -139,7 +139,7 @@ class CountersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query=CountersQuery,
     answer=Listed(CounterAnswer),
     errors=(NotFound,),
-    example=Page(
+    example=ListPage(
         [
             CounterAnswer(
                 source="xray-1",
@@ -165,7 +165,7 @@ class CountersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         None,
     ),
 )
-async def list_counters(call: Call, request: AnyRequest, query: CountersQuery) -> Page[CounterAnswer]:
+async def list_counters(call: Call, request: AnyRequest, query: CountersQuery) -> ListPage[CounterAnswer]:
     """Counters of a source in order of their names, as they were last read: closed or open, and the last rule beyond
     the usual that a reading of them was counted by. A counter that is silent for three of its intervals is closed as
     `missing_stop`; the next reading opens it again. Closed ones are listed for a day, those of which no reading says

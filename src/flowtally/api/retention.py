@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowtally.care.job import Status
-from flowtally.care.retention import CompactedMonth, Run
+from flowtally.care.retention import CompactedMonth, CompactionRun
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import Conflict
 from flowtally.ledger.trail import note
@@ -63,7 +63,7 @@ def read_retention(call: Call) -> RetentionAnswer:
     return _told(call, call.house.care.retention())
 
 
-def _told(call: Call, status: Status[Run]) -> RetentionAnswer:
+def _told(call: Call, status: Status[CompactionRun]) -> RetentionAnswer:
     kept = call.house.care.kept()
     run = status.result
     return RetentionAnswer(

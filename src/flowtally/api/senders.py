@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, UnknownAccount, Unprocessable
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people import senders
 from flowtally.ledger.people.senders import Sender
 from flowtally.protocol import SenderAnswer, SenderChange
@@ -35,7 +35,7 @@ class SendersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     errors=(UnknownAccount,),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_senders(call: Call, query: SendersQuery) -> Page[SenderAnswer]:
+def list_senders(call: Call, query: SendersQuery) -> ListPage[SenderAnswer]:
     """In order of id. A sender is made with its first credential that writes events; more are issued with its id as
     `sender`. What it owns is in the list of sources."""
     return show_page(senders.list_senders(call.tx, query.account, query.cursor, query.limit), show)

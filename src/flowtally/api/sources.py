@@ -9,7 +9,7 @@ import structlog
 from msgspec import Meta
 
 from flowtally.core.errors import BadRequest, NotFound, Settling
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people import senders
 from flowtally.protocol import (
     Overlap,
@@ -54,7 +54,7 @@ class SourceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=(NotFound,),
     example=SourceAnswer("squid-1", 2107, "184467"),
 )
-async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
+async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> SourceAnswer | ListPage[SourceDetail]:
     """With `source`: the number and position to go on after, so that a sender needs no memory of its own. `sequence` is
     null for a source whose events are named, not numbered.
 
@@ -64,7 +64,7 @@ async def read_source(call: Call, request: AnyRequest, query: SourceQuery) -> So
     return await call.answered(lambda: _read(call, query))
 
 
-def _read(call: Call, query: SourceQuery) -> SourceAnswer | Page[SourceDetail]:
+def _read(call: Call, query: SourceQuery) -> SourceAnswer | ListPage[SourceDetail]:
     if query.source is not None:
         if query.cursor is not None or query.sender is not None:
             raise BadRequest(

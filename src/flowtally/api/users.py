@@ -33,7 +33,7 @@ from flowtally.core.errors import (
 )
 from flowtally.core.media import ARROW, CSV
 from flowtally.funding.user_funds import delete_user as delete_funded_user
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people import managed, names, users
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.names import Borne
@@ -131,7 +131,7 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
     errors=(UnknownAccount, NotFound),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_users(call: Call, account: str, query: UsersQuery) -> Page[UserAnswer]:
+def list_users(call: Call, account: str, query: UsersQuery) -> ListPage[UserAnswer]:
     """In the order they were made. `id` never changes; `name` is what the user is called now, or was last.
 
     A limit counts, it stops nothing by itself: ask for those who are over (`exceeded`), or for one user's balance, and
@@ -248,11 +248,11 @@ def delete_user(call: Call, account: str, user: str) -> UserAnswer:
     errors=(UnknownUser,),
     example={"items": [NameAnswer("alice", None, "2026-04-01T00:00:00Z")], "next": None},
 )
-def list_user_names(call: Call, account: str, user: str) -> Page[NameAnswer]:
+def list_user_names(call: Call, account: str, user: str) -> ListPage[NameAnswer]:
     """All of them, the last one last; none of a user that was erased. An event belongs to whoever bore its user's name
     at the event's own time; the first user of a name has had it from the beginning."""
     borne = names.names_borne(call.tx, users.read_user(call.tx, account, user).id)
-    return Page([show_name(one) for one in borne], None)
+    return ListPage([show_name(one) for one in borne], None)
 
 
 @operation(

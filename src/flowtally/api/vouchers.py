@@ -26,7 +26,7 @@ from flowtally.core.errors import (
 )
 from flowtally.core.words import VoucherStatus
 from flowtally.funding import vouchers as issuing
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import codes, vouchers
 from flowtally.protocol import GrantAnswer, RedemptionRequest, VoucherAnswer, VoucherRequest, VouchersAnswer
@@ -123,7 +123,7 @@ def create_vouchers(call: Call, account: str, body: VoucherRequest) -> VouchersA
     errors=(UnknownAccount, BadRequest),
     example={"items": [EXAMPLE], "next": None},
 )
-def list_vouchers(call: Call, account: str, query: VouchersQuery) -> Page[VoucherAnswer]:
+def list_vouchers(call: Call, account: str, query: VouchersQuery) -> ListPage[VoucherAnswer]:
     """Those the account created, with their codes, in the order they were created. `redeemed_by` tells which account
     used one, and nothing else of it. A code nobody made, or another account did, finds none."""
     digest = None

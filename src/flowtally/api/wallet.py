@@ -10,7 +10,7 @@ from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, InsufficientFunds, UnknownAccount, Unprocessable
 from flowtally.ledger.money import wallet
 from flowtally.ledger.money.wallet import Transfer
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people.accounts import read_account
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
 from flowtally.web.call import Call
@@ -69,7 +69,7 @@ def read_wallet(call: Call, account: str) -> WalletAnswer:
     errors=(UnknownAccount,),
     example={"items": [DEPOSIT, ADJUSTMENT], "next": None},
 )
-def list_wallet_entries(call: Call, account: str, query: EntriesQuery) -> Page[WalletEntryAnswer]:
+def list_wallet_entries(call: Call, account: str, query: EntriesQuery) -> ListPage[WalletEntryAnswer]:
     """In the order it happened. The `reference` of a purchase is the purchase's id."""
     found = wallet.list_entries(call.tx, account, query.cursor, query.limit, reference=query.reference)
     return show_page(found, show)

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, LimitReached, NotFound, UnknownAccount, UnknownUser, Unprocessable
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people import users, whitelist
-from flowtally.ledger.people.whitelist import Entry
+from flowtally.ledger.people.whitelist import WhitelistEntry
 from flowtally.protocol import WhitelistAnswer, WhitelistChange, WhitelistRequest
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit, show_page
@@ -50,7 +50,7 @@ class WhitelistQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors=READING,
     example={"items": [OWN], "next": None},
 )
-def list_whitelist(call: Call, account: str, query: WhitelistQuery) -> Page[WhitelistAnswer]:
+def list_whitelist(call: Call, account: str, query: WhitelistQuery) -> ListPage[WhitelistAnswer]:
     """Addresses in the order they came, of the account's own lists: those of its users are beside the users."""
     return _page(call, account, None, query)
 
@@ -66,7 +66,7 @@ def list_whitelist(call: Call, account: str, query: WhitelistQuery) -> Page[Whit
     body_example={"addresses": ["203.0.113.7", "198.51.100.0/24"]},
     example={"items": [OWN], "next": None},
 )
-def replace_whitelist(call: Call, account: str, pool: str, body: WhitelistRequest) -> Page[WhitelistAnswer]:
+def replace_whitelist(call: Call, account: str, pool: str, body: WhitelistRequest) -> ListPage[WhitelistAnswer]:
     """The pool's list then holds these addresses and no others, all enabled; none empties it. Those that stay keep when
     they came. All of them, or nothing where one is wrong or they are too many (`max_whitelist_ips`)."""
     return _replace(call, account, None, pool, body)
@@ -113,7 +113,7 @@ def remove_whitelist_address(call: Call, account: str, pool: str, address: str) 
     errors=READING,
     example={"items": [USERS], "next": None},
 )
-def list_user_whitelist(call: Call, account: str, user: str, query: WhitelistQuery) -> Page[WhitelistAnswer]:
+def list_user_whitelist(call: Call, account: str, user: str, query: WhitelistQuery) -> ListPage[WhitelistAnswer]:
     """As an account's own. They are gone when the user is deleted."""
     return _page(call, account, user, query)
 
@@ -131,7 +131,7 @@ def list_user_whitelist(call: Call, account: str, user: str, query: WhitelistQue
 )
 def replace_user_whitelist(
     call: Call, account: str, user: str, pool: str, body: WhitelistRequest
-) -> Page[WhitelistAnswer]:
+) -> ListPage[WhitelistAnswer]:
     """As an account's own."""
     return _replace(call, account, user, pool, body)
 
@@ -168,15 +168,17 @@ def remove_user_whitelist_address(call: Call, account: str, user: str, pool: str
     return _show(call, whitelist.remove_address(call.tx, account, user, address, pool=pool))
 
 
-def _page(call: Call, account: str, user: str | None, query: WhitelistQuery) -> Page[WhitelistAnswer]:
+def _page(call: Call, account: str, user: str | None, query: WhitelistQuery) -> ListPage[WhitelistAnswer]:
     found = whitelist.list_addresses(call.tx, account, user, query.cursor, query.limit, pool=query.pool)
     return show_page(found, lambda one: _show(call, one))
 
 
-def _replace(call: Call, account: str, user: str | None, pool: str, body: WhitelistRequest) -> Page[WhitelistAnswer]:
+def _replace(
+    call: Call, account: str, user: str | None, pool: str, body: WhitelistRequest
+) -> ListPage[WhitelistAnswer]:
     most = call.house.config.max_whitelist_ips
     made = whitelist.replace_addresses(call.tx, account, user, body.addresses, now=call.now, most=most, pool=pool)
-    return Page([_show(call, one) for one in made], None)
+    return ListPage([_show(call, one) for one in made], None)
 
 
 def _put(call: Call, account: str, user: str | None, pool: str, address: str, body: WhitelistChange) -> WhitelistAnswer:
@@ -187,12 +189,12 @@ def _put(call: Call, account: str, user: str | None, pool: str, address: str, bo
     return _show(call, made)
 
 
-def _show(call: Call, one: Entry) -> WhitelistAnswer:
+def _show(call: Call, one: WhitelistEntry) -> WhitelistAnswer:
     name = None if one.user_id is None else users.names_of(call.tx, [one.user_id])[one.user_id]
     return show(one, name)
 
 
-def show(one: Entry, user: str | None) -> WhitelistAnswer:
+def show(one: WhitelistEntry, user: str | None) -> WhitelistAnswer:
     """An entry; `user` is what its user is called."""
     return WhitelistAnswer(
         account=one.account,

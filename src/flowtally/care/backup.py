@@ -68,7 +68,7 @@ class BetweenBlocks(Protocol):
     def __call__(self, work: Callable[[Keys], T]) -> T: ...
 
 
-class Made(msgspec.Struct, frozen=True):
+class MadeBackup(msgspec.Struct, frozen=True):
     """A backup that is there."""
 
     name: str
@@ -94,7 +94,7 @@ class Taken(NamedTuple):
     paused_ms: float
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredBackup(msgspec.Struct, frozen=True):
     """A backup as its manifest tells."""
 
     name: str
@@ -116,7 +116,7 @@ def name_at(now: int) -> str:
     return format_instant(now // 1000 * 1000).replace("-", "").replace(":", "")
 
 
-def kept(place: Path) -> list[Kept]:
+def kept(place: Path) -> list[StoredBackup]:
     """The backups that are there, by name; what has no manifest that can be read is none."""
     found = []
     for one in sorted(place.glob(f"*/{manifest.NAME}")) if place.is_dir() else ():
@@ -128,7 +128,7 @@ def kept(place: Path) -> list[Kept]:
             log.warning("backup_unreadable", backup=one.parent.name, error=str(error))
             continue
         size = sum(file.size for file in told.files)
-        found.append(Kept(one.parent.name, told.made_at, told.block, told.rows, size))
+        found.append(StoredBackup(one.parent.name, told.made_at, told.block, told.rows, size))
     return found
 
 
@@ -176,7 +176,7 @@ class Backup:
         self._now = now
         self._installation = ""
 
-    def make(self, say: Progress) -> Made:
+    def make(self, say: Progress) -> MadeBackup:
         freezing = self._usage.freezing
         if freezing is None:
             raise Conflict(
@@ -244,7 +244,7 @@ class Backup:
         if copy.exists() and (said := complaints(copy, quick=kind is KeysBroken)):
             raise kind(f"Nothing is backed up, {copy.name} is not whole: {'; '.join(said)}")
 
-    def _write(self, taken: Taken, usage_schema: int, say: Progress) -> Made:
+    def _write(self, taken: Taken, usage_schema: int, say: Progress) -> MadeBackup:
         say("ledger")
         version_of_ledger = taken.ledger.write(self._partial, say)
         self._refuse_broken(self._partial / "ledger.db", LedgerBroken)
@@ -287,7 +287,7 @@ class Backup:
         os.rename(self._partial, self._target)
         manifest.sync_directory(self._target.parent)
         pruned = self._pruned(say)
-        return Made(
+        return MadeBackup(
             self._target.name, str(self._target), told.made_at, told.block, told.rows, len(files), size,
             taken.paused_ms, pruned.notes, pruned.removed,
         )  # fmt: skip

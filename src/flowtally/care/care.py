@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from flowtally.care import doctor, verify
-from flowtally.care.backup import Backup, BetweenBlocks, Made, name_at, newest_of
+from flowtally.care.backup import Backup, BetweenBlocks, MadeBackup, name_at, newest_of
 from flowtally.care.daily import Daily
 from flowtally.care.doctor import Check
-from flowtally.care.erasing import Finished, finish_erasures
+from flowtally.care.erasing import FinishedErasures, finish_erasures
 from flowtally.care.job import Job, Progress, Status
-from flowtally.care.retention import Retention, Run
+from flowtally.care.retention import CompactionRun, Retention
 from flowtally.care.verify import Baseline, Report
 from flowtally.core.clock import SteadyClock
 from flowtally.core.edges import format_instant
@@ -83,9 +83,9 @@ class Care:
         self._metrics = metrics
         self._forget_held_of = forget_held_of
         self._verify: Job[Report] = Job("verify", clock)
-        self._backup: Job[Made] = Job("backup", clock)
-        self._erasing: Job[Finished] = Job("erasing", clock)
-        self._retention: Job[Run] = Job("retention", clock)
+        self._backup: Job[MadeBackup] = Job("backup", clock)
+        self._erasing: Job[FinishedErasures] = Job("erasing", clock)
+        self._retention: Job[CompactionRun] = Job("retention", clock)
         self._daily: Daily | None = None
 
     @property
@@ -112,11 +112,11 @@ class Care:
 
         return self._verify.start(work)
 
-    def backup(self) -> Status[Made]:
+    def backup(self) -> Status[MadeBackup]:
         """How the last backup is doing, or ended."""
         return self._backup.status
 
-    def start_backup(self, name: str | None, keep: int | None = None) -> Status[Made]:
+    def start_backup(self, name: str | None, keep: int | None = None) -> Status[MadeBackup]:
         """Begin a backup below the server's own place for them, or join the one that is running. `keep`: how many of
         those that the server named are left when it is complete."""
         now = self._clock()
@@ -132,7 +132,7 @@ class Care:
         )
         return self._backup.start(backup.make)
 
-    def erasing(self) -> Status[Finished]:
+    def erasing(self) -> Status[FinishedErasures]:
         """How finishing erasures is doing, or ended."""
         return self._erasing.status
 
@@ -143,11 +143,11 @@ class Care:
         if pending:
             self.finish_erasures()
 
-    def finish_erasures(self) -> Status[Finished]:
+    def finish_erasures(self) -> Status[FinishedErasures]:
         """Begin finishing what is pending; who does so already looks again when done. Call it after the commit that
         asks for an erasure."""
 
-        def work(progress: Progress) -> Finished:
+        def work(progress: Progress) -> FinishedErasures:
             return finish_erasures(
                 self._ledger,
                 self._usage,
@@ -161,11 +161,11 @@ class Care:
 
         return self._erasing.start(work, again=True)
 
-    def retention(self) -> Status[Run]:
+    def retention(self) -> Status[CompactionRun]:
         """How the last compacting is doing, or ended."""
         return self._retention.status
 
-    def start_retention(self, *, dry: bool = False) -> Status[Run]:
+    def start_retention(self, *, dry: bool = False) -> Status[CompactionRun]:
         """Begin to compact what is old, or join what is running. Conflict where no age is set, or nothing is kept."""
         days = self._settings.retain_rows_days
         if days is None:

@@ -23,7 +23,7 @@ from flowtally.usage.values import EventKey
 PAGE = 1_000  # counters looked at in one question to the rows
 
 
-class Counters:
+class CounterCheck:
     """One look at all counters that are known, and their rows of blocks up to `block`."""
 
     def __init__(self, rows: RowsCheck, keys: KeysCheck, block: int, find: Find, say: Progress) -> None:

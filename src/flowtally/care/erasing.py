@@ -30,7 +30,7 @@ _ERASING: Final = server("erasing")
 READERS_S: Final = 600  # the longest a reader may keep the ledger's old pages: a backup of a large one
 
 
-class Finished(msgspec.Struct, frozen=True):
+class FinishedErasures(msgspec.Struct, frozen=True):
     """How many erasures were finished: of users, of whole accounts."""
 
     users: int
@@ -46,7 +46,7 @@ def finish_erasures(
     say: Progress,
     forget_held: Callable[[Sequence[str]], int] = lambda users: 0,
     forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
-) -> Finished:
+) -> FinishedErasures:
     """All that are pending. Raises Stopped, Unavailable or StorageFull: what is not finished stays pending."""
     done = whole = 0
     while accounts := _pending_accounts(ledger):
@@ -70,7 +70,7 @@ def finish_erasures(
         with ledger.begin(_ERASING) as tx:
             erasures.finish(tx, users, now=clock())
         done += len(users)
-    return Finished(done, whole)
+    return FinishedErasures(done, whole)
 
 
 def _pending_accounts(ledger: Ledger) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from flowtally.care.finding import Find
 from flowtally.care.job import Progress
-from flowtally.usage.checks.rows import Part, RowsCheck
+from flowtally.usage.checks.rows import RowPart, RowsCheck
 
 ROUNDS: Final = 10
 
@@ -45,7 +45,7 @@ class Projections:
         )
         return looked_at
 
-    def _look_at(self, part: Part, seen: set[str]) -> int:
+    def _look_at(self, part: RowPart, seen: set[str]) -> int:
         whole = True
         for portion in range(self._rows.slices(part)):
             whole = whole and self._rows.agrees(part, portion)
@@ -57,7 +57,7 @@ class Projections:
             self._name_accounts(part)
         return part.rows
 
-    def _name_accounts(self, part: Part) -> None:
+    def _name_accounts(self, part: RowPart) -> None:
         unreadable, differing = self._rows.differing_accounts(part)
         where = f"part {part.name}"
         if unreadable:

@@ -43,7 +43,7 @@ class CompactedMonth(msgspec.Struct, frozen=True):
     bytes_after: int | None = None
 
 
-class Run(msgspec.Struct, frozen=True):
+class CompactionRun(msgspec.Struct, frozen=True):
     """What was compacted; or, `dry`, what would be."""
 
     dry: bool
@@ -69,16 +69,16 @@ class Retention:
         self._between_blocks = between_blocks
         self._clock = clock
 
-    def run(self, say: Progress, *, dry: bool = False) -> Run:
+    def run(self, say: Progress, *, dry: bool = False) -> CompactionRun:
         """Compact what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
         if not dry:  # a run that failed may have left a month decided on
             self._between_blocks(lambda keys: self._compaction.go_on())
             self._compaction.refresh()
         due = self.due()
         if dry:
-            return Run(True, [CompactedMonth(one.month, one.rows, one.bytes) for one in due])
+            return CompactionRun(True, [CompactedMonth(one.month, one.rows, one.bytes) for one in due])
         try:
-            return Run(False, [self._compact(one, say) for one in due])
+            return CompactionRun(False, [self._compact(one, say) for one in due])
         finally:
             with suppress(StorageFull):  # the next run begins with it
                 self._compaction.abandon()

@@ -29,7 +29,7 @@ from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic import periods
 from flowtally.ledger.traffic.periods import Period
 from flowtally.protocol import BalanceAnswer, PeriodStatement
-from flowtally.usage.checks.sums import Part, SumsCheck, Used
+from flowtally.usage.checks.sums import SumPart, SumsCheck, Used
 from flowtally.usage.values import Where
 
 ACCOUNTS: Final = 20  # in one transaction of the ledger
@@ -90,7 +90,7 @@ class Statements:
         self,
         tx: Tx,
         period: Period,
-        rows: Sequence[Part],
+        rows: Sequence[SumPart],
         adjusted: Figures,
         known: Pools,
     ) -> None:
@@ -146,7 +146,7 @@ class Statements:
                 self._find(code, where, f"its statement says {name} {said}, {what} {right}")
 
 
-def _by_product(parts: Iterable[Part]) -> dict[str, Used]:
+def _by_product(parts: Iterable[SumPart]) -> dict[str, Used]:
     found: dict[str, Used] = {}
     for part in parts:
         found[part.product] = found.get(part.product, Used()).plus(part.used)
@@ -203,7 +203,7 @@ def _adjusted_stated(stated: PeriodStatement) -> Figures:
     return found
 
 
-def _adjusted(late: Iterable[Part], before: Mapping[int, str]) -> Figures:
+def _adjusted(late: Iterable[SumPart], before: Mapping[int, str]) -> Figures:
     """What these rows brought into the periods closed before, by the start of their span."""
     found: dict[str, int | str | None] = {}
     for start, parts in _by(late, lambda part: part.start).items():
@@ -214,8 +214,8 @@ def _adjusted(late: Iterable[Part], before: Mapping[int, str]) -> Figures:
     return found
 
 
-def _by(parts: Iterable[Part], what: Callable[[Part], int]) -> dict[int, list[Part]]:
-    found: dict[int, list[Part]] = defaultdict(list)
+def _by(parts: Iterable[SumPart], what: Callable[[SumPart], int]) -> dict[int, list[SumPart]]:
+    found: dict[int, list[SumPart]] = defaultdict(list)
     for part in parts:
         found[what(part)].append(part)
     return found

@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from flowtally.care.balances import Balances
-from flowtally.care.counters import Counters
+from flowtally.care.counters import CounterCheck
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
@@ -47,7 +47,7 @@ ERASED: Final = 5_000  # erased users looked for in one question
 ERASED_ACCOUNTS: Final = 100  # likewise; their ids are longer
 
 
-class Check(msgspec.Struct, frozen=True):
+class VerifyCheck(msgspec.Struct, frozen=True):
     """A comparison that was made over `looked_at` things, of which `found` differ."""
 
     name: str
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True):
 
     block: int
     rows: int
-    checks: list[Check]
+    checks: list[VerifyCheck]
     findings: list[Finding]
     found: int
     notes: list[str]
@@ -86,7 +86,7 @@ class Verifier:
         self._ledger = ledger
         self._say = progress
         self._block = baseline.keys.committed.block
-        self._checks: list[Check] = []
+        self._checks: list[VerifyCheck] = []
         self._findings: list[Finding] = []
         self._found = 0
         self._notes: list[str] = []
@@ -101,7 +101,7 @@ class Verifier:
             ("roll-ups", self._check_projections),
             ("keys", EventKeys(*both).check),
             ("numbers", Numbers(*both).check),
-            ("counters", Counters(*both).check),
+            ("counters", CounterCheck(*both).check),
             ("subjects", self._check_subjects),
             ("ledger", self._check_ledger),
             ("balances", self._check_balances),
@@ -114,7 +114,7 @@ class Verifier:
             except (StoreDamaged, sqlite_faults.DatabaseError) as error:
                 looked_at = 0
                 self._find("not_compared", f"check {name!r}", _told(error))
-            self._checks.append(Check(name, looked_at, self._found - self._at[1]))
+            self._checks.append(VerifyCheck(name, looked_at, self._found - self._at[1]))
         if held := self._keys.count_held():
             self._notes.append(f"{held} events are held and count for nothing yet (`flowtally held list`).")
         rows = self._keys.committed.rows_total

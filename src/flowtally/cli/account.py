@@ -9,13 +9,13 @@ import typer
 from flowtally.cli import ask, erasing
 from flowtally.cli.dates import Dates
 from flowtally.cli.failures import FAILED
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, note, table, when
 from flowtally.core.texts import printable
 from flowtally.core.words import AccountStatus, Overage
 from flowtally.protocol import AccountAnswer, AccountChange, AccountRequest
 
-commands = typer.Typer(name="account", help="Accounts: create, list, show, change and erase them.", cls=Group)
+commands = typer.Typer(name="account", help="Accounts: create, list, show, change and erase them.", cls=CommandGroup)
 
 COLUMNS: Final = ("id", "name", "timezone", "status", "overage", "created")
 

@@ -15,12 +15,12 @@ from flowtally.agents.recipes import RECIPES, shown
 from flowtally.agents.recipes.systemd import UNIT
 from flowtally.cli.agent_check import checked
 from flowtally.cli.failures import FAILED, PARTLY
-from flowtally.cli.grouped import Group
+from flowtally.cli.grouped import CommandGroup
 from flowtally.cli.show.output import say, table
 from flowtally.core.errors import ConfigError
 
 
-class _RunIsMeant(Group):
+class _RunIsMeant(CommandGroup):
     """`agent CONFIG` is `agent run CONFIG`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -48,7 +48,7 @@ from flowtally.cli import (
     wallet,
     whitelist,
 )
-from flowtally.cli.grouped import Group, Grouped
+from flowtally.cli.grouped import CommandGroup, Grouped
 from flowtally.cli.show import output
 from flowtally.host.permissions import keep_to_owner
 
@@ -72,7 +72,7 @@ app = typer.Typer(
     help="Count traffic, keep prepaid balances, and answer who used what.",
     epilog=_EPILOG,
     rich_markup_mode=None,
-    cls=Group,
+    cls=CommandGroup,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -10,7 +10,7 @@ import uuid_utils
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
-from flowtally.cli.grouped import Group
+from flowtally.cli.grouped import CommandGroup
 from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.cli.show.quantities import amount
 from flowtally.core import clock
@@ -20,7 +20,7 @@ from flowtally.core.units import counted, human_count
 from flowtally.protocol import CorrectionsAnswer, EventAnswer
 
 commands = typer.Typer(
-    name="correction", help="Corrections: put an event right, void it, or adjust an account's use.", cls=Group
+    name="correction", help="Corrections: put an event right, void it, or adjust an account's use.", cls=CommandGroup
 )
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The source of the event.")]

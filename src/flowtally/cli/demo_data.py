@@ -16,7 +16,7 @@ from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.agents.reader import LogFile
 from flowtally.agents.report import ImportReport
-from flowtally.agents.ship import Importer, Progress
+from flowtally.agents.ship import Importer, ImportProgress
 from flowtally.client import ApiError, Client, UsageQuestion
 from flowtally.core.units import parse_amount
 from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, UsageAnswer
@@ -79,7 +79,7 @@ def balances(client: Client) -> list[BalanceAnswer]:
     return [client.balance(str(account.id)) for account in ACCOUNTS]
 
 
-def import_demo_log(client: Client, progress: Callable[[Progress], None]) -> ImportReport:
+def import_demo_log(client: Client, progress: Callable[[ImportProgress], None]) -> ImportReport:
     """The packaged log, whole; running it again stores nothing twice."""
     with as_file(files("flowtally") / "demo" / LOG) as path, LogFile.open(path) as log:
         return Importer(client, log, SQUID, MAPPING, progress=progress).run()

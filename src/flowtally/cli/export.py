@@ -17,7 +17,7 @@ from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.show.output import AsOf, Json, document, note, plain, printable
 from flowtally.client import Client, calls
-from flowtally.client.call import Call
+from flowtally.client.call import ClientCall
 from flowtally.core.units import counted, human_bytes
 from flowtally.core.words import ExportFormat
 from flowtally.host.permissions import create_for_owner
@@ -81,7 +81,7 @@ def _wanted(
     format: ExportFormat,
     as_of: str | None,
     held: bool,
-) -> Call[bytes]:
+) -> ClientCall[bytes]:
     dates = Dates(client, account)
     begin, until = dates.range(start, end)
     return calls.export(account, start=begin, end=until, format=format, as_of=dates.known(as_of), held=held)

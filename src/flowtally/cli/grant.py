@@ -10,7 +10,7 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import Dates
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.show import unpaid
 from flowtally.cli.show.output import Json, document, facts, table, when
@@ -19,7 +19,7 @@ from flowtally.cli.show.quantities import human
 from flowtally.client import Client, calls
 from flowtally.protocol import GrantAnswer, GrantRequest
 
-commands = typer.Typer(name="grant", help="Grants: give, list and void them.", cls=Group)
+commands = typer.Typer(name="grant", help="Grants: give, list and void them.", cls=CommandGroup)
 
 COLUMNS: Final = ("id", "pool", "amount", "source", "reference", "priority", "starts", "ends")
 GIVE: Final = """\

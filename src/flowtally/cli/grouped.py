@@ -17,7 +17,7 @@ def example(command: str) -> str:
     return f"\b\nExample:\n  {command}\n"
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Without anything after its name it answers with its help, as `--help` does."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,13 +8,13 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.grouped import Group
+from flowtally.cli.grouped import CommandGroup
 from flowtally.cli.show.output import Json, document, note, say, table, when
 from flowtally.core.units import human_count
 from flowtally.protocol import HeldAnswer, HeldCode, HeldDrop, HeldEvent, HeldFilter
 
 commands = typer.Typer(
-    name="held", help="Held events: numbered events that wait for an account, a user or their time.", cls=Group
+    name="held", help="Held events: numbered events that wait for an account, a user or their time.", cls=CommandGroup
 )
 
 Source = Annotated[str | None, typer.Option("--source", help="Only events of this source.")]

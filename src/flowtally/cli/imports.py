@@ -66,7 +66,7 @@ COUNTED: Final = "What counts"
 LOOKED: Final = "Look before it counts"
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ImportOptions(msgspec.Struct, frozen=True):
     """The options, but for the files."""
 
     formats: dict[str, str]
@@ -190,7 +190,7 @@ def import_log(
     ] = BATCH_EVENTS,
 ) -> None:
     """Read access logs and count every line once."""
-    options = Reading(
+    options = ImportOptions(
         formats={
             "format": format_name,
             "squid_logformat": squid_logformat,
@@ -235,7 +235,7 @@ def import_log(
         raise typer.Exit(PARTLY)
 
 
-def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportReport:
+def _import(file: str, options: ImportOptions, reports: list[ImportReport]) -> ImportReport:
     with _open(file) as log, ask.client(IMPORT_PATIENCE_S) as client:
         said = options.declared(log)
         shown = meter(Path(file).name)
@@ -261,7 +261,7 @@ def _import(file: str, options: Reading, reports: list[ImportReport]) -> ImportR
         return run.report()
 
 
-def _run(run: Importer, shown: ProgressMeter, options: Reading, reports: list[ImportReport]) -> bool:
+def _run(run: Importer, shown: ProgressMeter, options: ImportOptions, reports: list[ImportReport]) -> bool:
     """Import to the end, or until Ctrl-C: whether it was stopped."""
     try:
         with shown:
@@ -275,14 +275,14 @@ def _run(run: Importer, shown: ProgressMeter, options: Reading, reports: list[Im
     return False
 
 
-def _told(run: Importer, options: Reading, reports: list[ImportReport]) -> None:
+def _told(run: Importer, options: ImportOptions, reports: list[ImportReport]) -> None:
     """What was done so far, of a run that has not ended well."""
     reports.append(run.report())
     if not options.json:
         show_report(reports[-1], samples=False)
 
 
-def _ask_whether_right(log: LogFile, said: Declared, options: Reading) -> None:
+def _ask_whether_right(log: LogFile, said: Declared, options: ImportOptions) -> None:
     """A log that was never imported: somebody looks at how it is read. Nothing is sent unless that is right."""
     report = dry_run(log, said, options.mapping, most_lines=LOOK_LINES, finished=options.last_line)
     show_report(report)
@@ -292,7 +292,7 @@ def _ask_whether_right(log: LogFile, said: Declared, options: Reading) -> None:
     say()
 
 
-def _look(file: str, options: Reading, lines: int) -> ImportReport:
+def _look(file: str, options: ImportOptions, lines: int) -> ImportReport:
     with _open(file) as log:
         said = options.declared(log)
         with suppress(ConfigError, ApiError), ask.client(0) as client:
@@ -309,7 +309,7 @@ def _look(file: str, options: Reading, lines: int) -> ImportReport:
         )
 
 
-def _standing(client: Client, log: LogFile, said: Declared, options: Reading) -> str:
+def _standing(client: Client, log: LogFile, said: Declared, options: ImportOptions) -> str:
     """What the server knows of this log, where there is one that answers."""
     if not log.seekable:
         return ""

@@ -8,13 +8,15 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.dates import Dates
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.core import rights
 from flowtally.core.rights import Right, Scope
 from flowtally.protocol import CredentialAnswer, CredentialChange, CredentialRequest, RotateRequest
 
-commands = typer.Typer(name="key", help="Keys (credentials): create, list, change, rotate and revoke them.", cls=Group)
+commands = typer.Typer(
+    name="key", help="Keys (credentials): create, list, change, rotate and revoke them.", cls=CommandGroup
+)
 
 COLUMNS: Final = (
     "id",

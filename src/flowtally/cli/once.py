@@ -14,7 +14,7 @@ import typer
 
 from flowtally.cli.show.output import note, printable
 from flowtally.client import ApiError, Client
-from flowtally.client.call import Call
+from flowtally.client.call import ClientCall
 from flowtally.protocol.words import MAX_KEY_CHARS
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ Once = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Do it even if there is one with the same reference. Do not ask.")]
 
 
-def given_once(client: Client, call: Call[T]) -> T:
+def given_once(client: Client, call: ClientCall[T]) -> T:
     """The answer; a note beside it where it was given before, under the same key."""
     answer, replayed = client.told(call)
     if replayed:

@@ -9,7 +9,7 @@ import typer
 from flowtally.cli import ask
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, Dates
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import AsOf, Json, document, facts, say, table, when
 from flowtally.cli.show.quantities import BYTES, Write
 from flowtally.cli.usage import short
@@ -23,7 +23,7 @@ from flowtally.protocol import (
     PoolTotals,
 )
 
-commands = typer.Typer(name="period", help="Periods: close, list and show them, and what came later.", cls=Group)
+commands = typer.Typer(name="period", help="Periods: close, list and show them, and what came later.", cls=CommandGroup)
 
 COLUMNS: Final = ("id", "from", "to", "bytes", "requests", "block", "closed")
 POOLS: Final = ("pool", "used", "bytes", "requests")

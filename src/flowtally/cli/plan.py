@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.cli.show.quantities import amount as parse
@@ -16,7 +16,7 @@ from flowtally.client import Client, calls
 from flowtally.core.units import human_money
 from flowtally.protocol import PlanAnswer, PlanRequest
 
-commands = typer.Typer(name="plan", help="Plans: what accounts can buy with their money.", cls=Group)
+commands = typer.Typer(name="plan", help="Plans: what accounts can buy with their money.", cls=CommandGroup)
 
 COLUMNS: Final = ("plan", "name", "pool", "amount", "price", "days", "status")
 CREATE: Final = """\

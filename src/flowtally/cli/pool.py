@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, table
 from flowtally.core.words import Charge
 from flowtally.protocol import PoolAnswer, PoolRequest, ProductRequest
 
-commands = typer.Typer(name="pool", help="Pools: products that the same grants pay for.", cls=Group)
+commands = typer.Typer(name="pool", help="Pools: products that the same grants pay for.", cls=CommandGroup)
 
 Pool = Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")]
 

@@ -7,11 +7,13 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.protocol import SenderAnswer
 
-commands = typer.Typer(name="sender", help="Senders: the owners of sources. A sender can have several keys.", cls=Group)
+commands = typer.Typer(
+    name="sender", help="Senders: the owners of sources. A sender can have several keys.", cls=CommandGroup
+)
 
 COLUMNS: Final = ("id", "account", "name", "created")
 Sender = Annotated[str, typer.Argument(metavar="SENDER", help="The sender's id, from `flowtally sender list`.")]

@@ -8,12 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.core.units import human_bytes, human_count
 from flowtally.protocol import CounterAnswer, SourceDetail
 
-commands = typer.Typer(name="source", help="Sources: how far each has come, and who owns it.", cls=Group)
+commands = typer.Typer(name="source", help="Sources: how far each has come, and who owns it.", cls=CommandGroup)
 
 COLUMNS: Final = ("source", "kind", "number", "sender")
 COUNTERS: Final = ("counter", "state", "account", "user", "up", "down", "requests", "read", "flag")

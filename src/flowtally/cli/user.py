@@ -12,7 +12,7 @@ from msgspec import UNSET
 from flowtally.cli import ask, erasing
 from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, At, Dates
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.show import chart, output, unpaid
@@ -37,7 +37,9 @@ from flowtally.protocol import (
 )
 
 commands = typer.Typer(
-    name="user", help="Users of an account: create, change, rename and delete them; limits and balances.", cls=Group
+    name="user",
+    help="Users of an account: create, change, rename and delete them; limits and balances.",
+    cls=CommandGroup,
 )
 
 COLUMNS: Final = ("id", "name", "status", "product", "limit", "funded", "created")

@@ -9,7 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.show import unpaid
@@ -21,7 +21,7 @@ from flowtally.core.times import DAY_S
 from flowtally.core.words import VoucherStatus
 from flowtally.protocol import DEFAULT_DURATION_S, RedemptionRequest, VoucherAnswer, VoucherRequest
 
-commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", cls=Group)
+commands = typer.Typer(name="voucher", help="Vouchers: create, list, revoke and redeem them.", cls=CommandGroup)
 
 COLUMNS: Final = ("id", "code", "pool", "amount", "days", "status", "created", "ended", "redeemed by")
 CREATE: Final = """\

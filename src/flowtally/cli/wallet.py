@@ -9,7 +9,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.grouped import Group, Signed, example
+from flowtally.cli.grouped import CommandGroup, Signed, example
 from flowtally.cli.once import Again, Once, given_once, look_for
 from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.cli.show.quantities import money
@@ -17,7 +17,7 @@ from flowtally.client import Client, calls
 from flowtally.core.units import human_money
 from flowtally.protocol import AdjustmentRequest, DepositRequest, WalletAnswer, WalletEntryAnswer
 
-commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", cls=Group)
+commands = typer.Typer(name="wallet", help="Wallets: the money of accounts.", cls=CommandGroup)
 
 COLUMNS: Final = ("at", "kind", "amount", "reference", "reason", "id")
 DEPOSIT: Final = """\

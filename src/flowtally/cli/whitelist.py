@@ -8,12 +8,14 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
-from flowtally.cli.grouped import Group, example
+from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.protocol import WhitelistAnswer, WhitelistChange
 
 commands = typer.Typer(
-    name="whitelist", help="Whitelists: IP addresses that an account or a user may connect from, by pool.", cls=Group
+    name="whitelist",
+    help="Whitelists: IP addresses that an account or a user may connect from, by pool.",
+    cls=CommandGroup,
 )
 
 COLUMNS: Final = ("address", "pool", "enabled", "made", "changed")

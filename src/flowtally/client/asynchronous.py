@@ -17,7 +17,7 @@ import msgspec
 import stamina
 
 from flowtally.client import calls
-from flowtally.client.call import Call, Listing, as_method
+from flowtally.client.call import ClientCall, Listing, as_method
 from flowtally.client.per_process import PerProcess
 from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+def _ask(call: Callable[P, ClientCall[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
     async def asked(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.do(call(*args, **kwargs))
 
@@ -219,21 +219,21 @@ class AsyncClient:
 
     # ── how
 
-    async def do(self, call: Call[T]) -> T:
+    async def do(self, call: ClientCall[T]) -> T:
         """Carry a call out, with retries."""
         answer, _ = await self.do_counted(call)
         return answer
 
-    async def do_counted(self, call: Call[T]) -> tuple[T, int]:
+    async def do_counted(self, call: ClientCall[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
         return await self._with_retries(lambda: self._attempt(call))
 
-    async def told(self, call: Call[T]) -> tuple[T, bool]:
+    async def told(self, call: ClientCall[T]) -> tuple[T, bool]:
         """The answer, and whether it is one that was given before, to another call with the same key."""
         (answer, replayed), attempts = await self._with_retries(lambda: self._told(call))
         return answer, replayed and attempts == 1  # after more, the first of them may have been heard
 
-    async def once(self, call: Call[T]) -> T:
+    async def once(self, call: ClientCall[T]) -> T:
         """Carry a call out, without retries."""
         try:
             return await self._attempt(call)
@@ -252,7 +252,7 @@ class AsyncClient:
             cursor = got.next
 
     @asynccontextmanager
-    async def stream(self, call: Call[bytes]) -> AsyncIterator[AsyncStream]:
+    async def stream(self, call: ClientCall[bytes]) -> AsyncIterator[AsyncStream]:
         """Carry a call out and read its answer piece by piece, as it comes. Beginning is retried, going on is not:
         Unreachable from `pieces` means the answer is not whole."""
         response, _ = await self._with_retries(lambda: self._open(call))
@@ -270,7 +270,7 @@ class AsyncClient:
             raise self._wire.unreachable(error) from None
         raise AssertionError("the last attempt returns or raises")
 
-    async def _open(self, call: Call[bytes]) -> httpx.Response:
+    async def _open(self, call: ClientCall[bytes]) -> httpx.Response:
         response = await self._send(call, stream=True)
         if not response.is_success:
             await response.aread()
@@ -284,14 +284,14 @@ class AsyncClient:
         except NO_ANSWER as error:
             raise self._wire.broken_off(error) from None
 
-    async def _attempt(self, call: Call[T]) -> T:
+    async def _attempt(self, call: ClientCall[T]) -> T:
         return self._wire.answer(call, await self._send(call))
 
-    async def _told(self, call: Call[T]) -> tuple[T, bool]:
+    async def _told(self, call: ClientCall[T]) -> tuple[T, bool]:
         response = await self._send(call)
         return self._wire.answer(call, response), REPLAYED in response.headers
 
-    async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+    async def _send(self, call: ClientCall[Any], *, stream: bool = False) -> httpx.Response:
         http = self._http.mine()
         return await http.send(self._wire.request(http, call), stream=stream)
 

@@ -24,7 +24,7 @@ Query = dict[str, str | list[str]]
 _COMPRESS_FROM_BYTES: Final = 1024
 
 
-class Call(msgspec.Struct, Generic[T], frozen=True):
+class ClientCall(msgspec.Struct, Generic[T], frozen=True):
     """`answer` is the type of a good answer; `bytes` hands the body on as it came. NoneType: there is no body."""
 
     method: str
@@ -60,18 +60,18 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
     answer: type[Page[T]]
     query: Query = {}
 
-    def page(self, cursor: str | None) -> Call[Page[T]]:
+    def page(self, cursor: str | None) -> ClientCall[Page[T]]:
         return read(self.path, self.answer, {**self.query, "cursor": cursor} if cursor else self.query)
 
 
-def read(path: str, answer: type[T], query: Query | None = None, accept: str = JSON) -> Call[T]:
-    return Call("GET", path, answer, query or {}, {"Accept": accept})
+def read(path: str, answer: type[T], query: Query | None = None, accept: str = JSON) -> ClientCall[T]:
+    return ClientCall("GET", path, answer, query or {}, {"Accept": accept})
 
 
 def write(
     method: str, path: str, answer: type[T], request: object = None, *, query: Query | None = None,
     media_type: str = JSON, once: str | None = None,
-) -> Call[T]:  # fmt: skip
+) -> ClientCall[T]:  # fmt: skip
     """`request` bytes are sent as they are, anything else as JSON; large bodies are compressed. `once`: the key to
     repeat it by, made where the caller has none."""
     body = b"" if request is None else request if isinstance(request, bytes) else msgspec.json.encode(request)
@@ -81,7 +81,7 @@ def write(
     if len(body) >= _COMPRESS_FROM_BYTES:
         headers["Content-Encoding"] = "zstd"
         body = zstandard.ZstdCompressor(level=3).compress(body)
-    return Call(method, path, answer, query or {}, headers, body)
+    return ClientCall(method, path, answer, query or {}, headers, body)
 
 
 def segment(name: str) -> str:

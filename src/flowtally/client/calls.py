@@ -14,7 +14,7 @@ from typing import Final, TypedDict, Unpack
 import msgspec
 
 from flowtally import protocol as p
-from flowtally.client.call import Call, Listing, Page, Query, read, segment, write
+from flowtally.client.call import ClientCall, Listing, Page, Query, read, segment, write
 from flowtally.core.corrections import Correction
 from flowtally.core.events import LABEL
 from flowtally.core.media import ARROW
@@ -57,7 +57,7 @@ class OverallUsageQuestion(UsageQuestion, total=False):
 
 def send_events(
     events: Iterable[p.PlainEvent] | bytes, *, atomic: bool = False, all_receipts: bool = False
-) -> Call[p.EventsAnswer]:
+) -> ClientCall[p.EventsAnswer]:
     """Send at most 100,000 events as one request; bytes are taken as NDJSON as they are."""
     body = events if isinstance(events, bytes) else msgspec.json.Encoder().encode_lines(events)
     query: Query = {}
@@ -68,12 +68,12 @@ def send_events(
     return write("POST", "/v1/events", p.EventsAnswer, body, query=query, media_type="application/x-ndjson")
 
 
-def event(source: str, id: str) -> Call[p.EventAnswer]:
+def event(source: str, id: str) -> ClientCall[p.EventAnswer]:
     """What became of one event; or a correction by its own source and id."""
     return read("/v1/events", p.EventAnswer, {"source": source, "id": id})
 
 
-def source(source: str) -> Call[p.SourceAnswer]:
+def source(source: str) -> ClientCall[p.SourceAnswer]:
     """Where a numbered source stands."""
     return read("/v1/sources", p.SourceAnswer, {"source": source})
 
@@ -83,7 +83,7 @@ def sources(sender: str | None = None) -> Listing[p.SourceDetail]:
     return Listing("/v1/sources", Page[p.SourceDetail], _given(sender=sender))
 
 
-def overlaps(source: str, events: Iterable[p.PlainEvent]) -> Call[p.OverlapsAnswer]:
+def overlaps(source: str, events: Iterable[p.PlainEvent]) -> ClientCall[p.OverlapsAnswer]:
     """Which of at most 100 events, that are about to be sent as `source`, are there already under another source."""
     # What is not compared is left out. An id may be where the instant is.
     plain = [
@@ -93,12 +93,12 @@ def overlaps(source: str, events: Iterable[p.PlainEvent]) -> Call[p.OverlapsAnsw
     return write("POST", "/v1/sources/overlaps", p.OverlapsAnswer, p.OverlapsRequest(source, plain))
 
 
-def taken_accounts(accounts: Iterable[str]) -> Call[p.TakenAccountsAnswer]:
+def taken_accounts(accounts: Iterable[str]) -> ClientCall[p.TakenAccountsAnswer]:
     """Whether events of these accounts (at most 100) would be stored now, and why not."""
     return read("/v1/events/accounts", p.TakenAccountsAnswer, {"account": list(accounts)})
 
 
-def hand_over_source(source: str, sender: str) -> Call[p.SourceDetail]:
+def hand_over_source(source: str, sender: str) -> ClientCall[p.SourceDetail]:
     """Give a source to another sender, by its id. Needs the right sources:write."""
     return write("POST", "/v1/sources/hand-over", p.SourceDetail, p.SourceHandOver(source, sender))
 
@@ -115,22 +115,22 @@ def held(
     return Listing("/v1/held", Page[p.HeldEvent], _given(source=source, sequence=number, account=account, code=code))
 
 
-def retry_held(which: p.HeldFilter) -> Call[p.HeldAnswer]:
+def retry_held(which: p.HeldFilter) -> ClientCall[p.HeldAnswer]:
     """Store those that may be stored now. Needs the right held:write, as `drop_held`."""
     return write("POST", "/v1/held/retry", p.HeldAnswer, which)
 
 
-def drop_held(which: p.HeldDrop) -> Call[p.HeldAnswer]:
+def drop_held(which: p.HeldDrop) -> ClientCall[p.HeldAnswer]:
     """Refuse them for good."""
     return write("POST", "/v1/held/drop", p.HeldAnswer, which)
 
 
-def send_corrections(corrections: Iterable[Correction]) -> Call[p.CorrectionsAnswer]:
+def send_corrections(corrections: Iterable[Correction]) -> ClientCall[p.CorrectionsAnswer]:
     """Send at most 1,000 corrections as one request; their ids make repeating it safe."""
     return write("POST", "/v1/corrections", p.CorrectionsAnswer, list(corrections))
 
 
-def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> Call[p.ReadingsAnswer]:
+def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> ClientCall[p.ReadingsAnswer]:
     """Send what counters stand at, at most 10,000 readings as one request. The server stores differences, so repeating
     it is safe. `notable`: receipts of those only that say something beyond the usual."""
     query: Query = {"receipts": "notable"} if notable else {}
@@ -148,7 +148,7 @@ def send_accounting(
     source: str | None = None,
     interval_s: int | None = None,
     zone: str | None = None,
-) -> Call[None]:
+) -> ClientCall[None]:
     """Send the attributes of one RADIUS Accounting-Request, as FreeRADIUS's module `rest` writes them. It is stored
     when this returns; ApiError `unprocessable` says why it cannot be."""
     query = _given(
@@ -200,37 +200,37 @@ def account_audit(
     return Listing(path, Page[p.AuditAnswer], _given(action=action, subject=subject, since=since, until=until))
 
 
-def usage(account: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
+def usage(account: str, **question: Unpack[UsageQuestion]) -> ClientCall[p.UsageAnswer]:
     """What the account used, over a calendar."""
     return read(f"/v1/accounts/{segment(account)}/usage", p.UsageAnswer, _usage_query(question))
 
 
-def usage_csv(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
+def usage_csv(account: str, **question: Unpack[UsageQuestion]) -> ClientCall[bytes]:
     """The same answer as CSV, as the server wrote it."""
     return read(f"/v1/accounts/{segment(account)}/usage", bytes, _usage_query(question), "text/csv")
 
 
-def usage_arrow(account: str, **question: Unpack[UsageQuestion]) -> Call[bytes]:
+def usage_arrow(account: str, **question: Unpack[UsageQuestion]) -> ClientCall[bytes]:
     """The same answer as an Arrow IPC stream."""
     return read(f"/v1/accounts/{segment(account)}/usage", bytes, _usage_query(question), ARROW)
 
 
-def overall_usage(**question: Unpack[OverallUsageQuestion]) -> Call[p.OverallUsageAnswer]:
+def overall_usage(**question: Unpack[OverallUsageQuestion]) -> ClientCall[p.OverallUsageAnswer]:
     """What all accounts used, over a calendar. For credentials of no account."""
     return read("/v1/usage", p.OverallUsageAnswer, _usage_query(question))
 
 
-def overall_usage_csv(**question: Unpack[OverallUsageQuestion]) -> Call[bytes]:
+def overall_usage_csv(**question: Unpack[OverallUsageQuestion]) -> ClientCall[bytes]:
     """The same answer as CSV, as the server wrote it."""
     return read("/v1/usage", bytes, _usage_query(question), "text/csv")
 
 
-def overall_usage_arrow(**question: Unpack[OverallUsageQuestion]) -> Call[bytes]:
+def overall_usage_arrow(**question: Unpack[OverallUsageQuestion]) -> ClientCall[bytes]:
     """The same answer as an Arrow IPC stream."""
     return read("/v1/usage", bytes, _usage_query(question), ARROW)
 
 
-def balance(account: str, at: str | None = None, as_of: str | None = None) -> Call[p.BalanceAnswer]:
+def balance(account: str, at: str | None = None, as_of: str | None = None) -> ClientCall[p.BalanceAnswer]:
     """What is left, now or `at` an instant (RFC 3339), as known now or `as_of` a past moment: the token of an earlier
     answer, or an instant."""
     query: Query = {name: value for name, value in (("at", at), ("as_of", as_of)) if value}
@@ -239,14 +239,14 @@ def balance(account: str, at: str | None = None, as_of: str | None = None) -> Ca
 
 def explain(
     account: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
-) -> Call[p.ExplainAnswer]:
+) -> ClientCall[p.ExplainAnswer]:
     """How the balance came about, with `top` rows of each of its largest spans."""
     return read(f"/v1/accounts/{segment(account)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
 
 
 def changes(
     since: str = "0", *, account: str | None = None, late_before: str | None = None, limit: int | None = None
-) -> Call[p.ChangesAnswer]:
+) -> ClientCall[p.ChangesAnswer]:
     """A page of what changed since an instant, or since `next` of an earlier answer for the same account, which is how
     to follow. ApiError `cursor_gone` after the server was restored: begin again from an instant."""
     return read(
@@ -264,7 +264,7 @@ def export(
     format: ExportFormat = "parquet",
     as_of: str | None = None,
     held: bool = False,
-) -> Call[bytes]:
+) -> ClientCall[bytes]:
     """Every row of the account as a file, or (`held`) the events that are held. It may be large:
     `client.stream(calls.export(...))` reads it piece by piece; the headers `flowtally-rows` and `flowtally-block` say
     how many rows it has (a compacted one counts as its `entries`), up to which block; `flowtally-as-of` is the token to
@@ -277,7 +277,7 @@ def export(
 # ── periods
 
 
-def close_period(account: str, request: p.PeriodRequest) -> Call[p.PeriodAnswer]:
+def close_period(account: str, request: p.PeriodRequest) -> ClientCall[p.PeriodAnswer]:
     """Freeze the statement of a span, for ever."""
     return write("POST", f"/v1/accounts/{segment(account)}/periods", p.PeriodAnswer, request)
 
@@ -288,14 +288,14 @@ def periods(account: str) -> Listing[p.PeriodAnswer]:
 
 def period(
     account: str, period: str, *, cursor: str | None = None, as_of: str | None = None
-) -> Call[p.PeriodDetailAnswer]:
+) -> ClientCall[p.PeriodDetailAnswer]:
     """A closed period and what came into it since; `cursor`, the `next` of its changes, pages through them: of one
     moment where `as_of` is the first page's token."""
     path = f"/v1/accounts/{segment(account)}/periods/{segment(period)}"
     return read(path, p.PeriodDetailAnswer, _given(cursor=cursor, as_of=as_of))
 
 
-def open_period(account: str, *, as_of: str | None = None) -> Call[p.OpenPeriodAnswer]:
+def open_period(account: str, *, as_of: str | None = None) -> ClientCall[p.OpenPeriodAnswer]:
     """What came into closed periods and is in no statement yet."""
     return read(f"/v1/accounts/{segment(account)}/periods/open", p.OpenPeriodAnswer, _given(as_of=as_of))
 
@@ -303,11 +303,11 @@ def open_period(account: str, *, as_of: str | None = None) -> Call[p.OpenPeriodA
 # ── accounts, users, grants
 
 
-def create_account(request: p.AccountRequest) -> Call[p.AccountAnswer]:
+def create_account(request: p.AccountRequest) -> ClientCall[p.AccountAnswer]:
     return write("POST", "/v1/accounts", p.AccountAnswer, request)
 
 
-def account(account: str) -> Call[p.AccountAnswer]:
+def account(account: str) -> ClientCall[p.AccountAnswer]:
     return read(f"/v1/accounts/{segment(account)}", p.AccountAnswer)
 
 
@@ -315,7 +315,7 @@ def accounts() -> Listing[p.AccountAnswer]:
     return Listing("/v1/accounts", Page[p.AccountAnswer])
 
 
-def change_account(account: str, change: p.AccountChange) -> Call[p.AccountAnswer]:
+def change_account(account: str, change: p.AccountChange) -> ClientCall[p.AccountAnswer]:
     """Only what `change` names is changed."""
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
     return write("PATCH", f"/v1/accounts/{segment(account)}", p.AccountAnswer, given)
@@ -338,16 +338,16 @@ def users(
     return Listing(f"/v1/accounts/{segment(account)}/users", Page[p.UserAnswer], query)
 
 
-def create_user(account: str, request: p.UserRequest) -> Call[p.UserAnswer]:
+def create_user(account: str, request: p.UserRequest) -> ClientCall[p.UserAnswer]:
     return write("POST", f"/v1/accounts/{segment(account)}/users", p.UserAnswer, request)
 
 
-def user(account: str, user: str) -> Call[p.UserAnswer]:
+def user(account: str, user: str) -> ClientCall[p.UserAnswer]:
     """By id or present name, as in all calls about one user."""
     return read(_user(account, user), p.UserAnswer)
 
 
-def user_password(account: str, user: str) -> Call[p.PasswordAnswer]:
+def user_password(account: str, user: str) -> ClientCall[p.PasswordAnswer]:
     """The user's password in clear; ApiError `not_found` when it has none."""
     return read(f"{_user(account, user)}/password", p.PasswordAnswer)
 
@@ -357,55 +357,57 @@ def user_names(account: str, user: str) -> Listing[p.NameAnswer]:
     return Listing(f"{_user(account, user)}/names", Page[p.NameAnswer])
 
 
-def change_user(account: str, user: str, change: p.UserChange) -> Call[p.UserAnswer]:
+def change_user(account: str, user: str, change: p.UserChange) -> ClientCall[p.UserAnswer]:
     """Only what `change` names is changed; None takes away."""
     return write("PATCH", _user(account, user), p.UserAnswer, change)
 
 
-def delete_user(account: str, user: str) -> Call[p.UserAnswer]:
+def delete_user(account: str, user: str) -> ClientCall[p.UserAnswer]:
     return write("DELETE", _user(account, user), p.UserAnswer)
 
 
-def erase_user(account: str, user: str) -> Call[p.ErasureAnswer]:
+def erase_user(account: str, user: str) -> ClientCall[p.ErasureAnswer]:
     """Take the user's name and labels away for ever; `erasure` says when it is finished."""
     return write("POST", f"{_user(account, user)}/erase", p.ErasureAnswer)
 
 
-def erasure(account: str, user: str) -> Call[p.ErasureAnswer]:
+def erasure(account: str, user: str) -> ClientCall[p.ErasureAnswer]:
     """How an erasure is doing; by the user's id."""
     return read(f"{_user(account, user)}/erase", p.ErasureAnswer)
 
 
-def erase_account(account: str) -> Call[p.AccountErasureAnswer]:
+def erase_account(account: str) -> ClientCall[p.AccountErasureAnswer]:
     """Take all texts of a closed account away for ever; `account_erasure` says when it is finished."""
     return write("POST", f"/v1/accounts/{segment(account)}/erase", p.AccountErasureAnswer)
 
 
-def account_erasure(account: str) -> Call[p.AccountErasureAnswer]:
+def account_erasure(account: str) -> ClientCall[p.AccountErasureAnswer]:
     """How the erasure of an account is doing."""
     return read(f"/v1/accounts/{segment(account)}/erase", p.AccountErasureAnswer)
 
 
-def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> Call[p.UsageAnswer]:
+def user_usage(account: str, user: str, **question: Unpack[UsageQuestion]) -> ClientCall[p.UsageAnswer]:
     """What the user used, over a calendar, whatever it was called then."""
     return read(f"{_user(account, user)}/usage", p.UsageAnswer, _usage_query(question))
 
 
-def user_balance(account: str, user: str, at: str | None = None, as_of: str | None = None) -> Call[p.UserBalanceAnswer]:
+def user_balance(
+    account: str, user: str, at: str | None = None, as_of: str | None = None
+) -> ClientCall[p.UserBalanceAnswer]:
     """Where the user stands with its limit, and what a funded user has left; `at` and `as_of` as for `balance`."""
     return read(f"{_user(account, user)}/balance", p.UserBalanceAnswer, _given(at=at, as_of=as_of))
 
 
 def explain_user(
     account: str, user: str, at: str | None = None, *, top: int | None = None, as_of: str | None = None
-) -> Call[p.ExplainAnswer]:
+) -> ClientCall[p.ExplainAnswer]:
     """How the balance of a funded user came about, as `explain`."""
     return read(f"{_user(account, user)}/explain", p.ExplainAnswer, _given(at=at, top=top, as_of=as_of))
 
 
 def allocate(
     account: str, user: str, request: p.AllocationRequest, *, once: str | None = None
-) -> Call[p.AllocationAnswer]:
+) -> ClientCall[p.AllocationAnswer]:
     """Pass traffic of the account on to a funded user; ApiError `not_covered` says what is left."""
     return write("POST", f"{_user(account, user)}/allocations", p.AllocationAnswer, request, once=once)
 
@@ -416,7 +418,7 @@ def allocations(account: str, user: str) -> Listing[p.AllocationAnswer]:
 
 def take_back(
     account: str, user: str, allocation: str, request: p.ReturnRequest, *, once: str | None = None
-) -> Call[p.AllocationAnswer]:
+) -> ClientCall[p.AllocationAnswer]:
     """Return what the user has not spent of an allocation, or a part of it."""
     path = f"{_user(account, user)}/allocations/{segment(allocation)}/return"
     return write("POST", path, p.AllocationAnswer, request, once=once)
@@ -429,29 +431,31 @@ def whitelist(account: str, user: str | None = None, *, pool: str | None = None)
 
 def replace_whitelist(
     account: str, pool: str, request: p.WhitelistRequest, user: str | None = None
-) -> Call[Page[p.WhitelistAnswer]]:
+) -> ClientCall[Page[p.WhitelistAnswer]]:
     """Let the pool's whitelist hold these addresses and no others."""
     return write("PUT", f"{_whitelist(account, user)}/{segment(pool)}", Page[p.WhitelistAnswer], request)
 
 
 def put_on_whitelist(
     account: str, pool: str, address: str, change: p.WhitelistChange, user: str | None = None
-) -> Call[p.WhitelistAnswer]:
+) -> ClientCall[p.WhitelistAnswer]:
     """Put an address or network there, or enable or disable it; ApiError `limit_reached` when the list is full."""
     path = f"{_whitelist(account, user)}/{segment(pool)}/{segment(address)}"
     return write("PUT", path, p.WhitelistAnswer, change)
 
 
-def remove_from_whitelist(account: str, pool: str, address: str, user: str | None = None) -> Call[p.WhitelistAnswer]:
+def remove_from_whitelist(
+    account: str, pool: str, address: str, user: str | None = None
+) -> ClientCall[p.WhitelistAnswer]:
     path = f"{_whitelist(account, user)}/{segment(pool)}/{segment(address)}"
     return write("DELETE", path, p.WhitelistAnswer)
 
 
-def give_grant(account: str, request: p.GrantRequest, *, once: str | None = None) -> Call[p.GrantAnswer]:
+def give_grant(account: str, request: p.GrantRequest, *, once: str | None = None) -> ClientCall[p.GrantAnswer]:
     return write("POST", f"/v1/accounts/{segment(account)}/grants", p.GrantAnswer, request, once=once)
 
 
-def grant(account: str, grant: str) -> Call[p.GrantAnswer]:
+def grant(account: str, grant: str) -> ClientCall[p.GrantAnswer]:
     return read(f"/v1/accounts/{segment(account)}/grants/{segment(grant)}", p.GrantAnswer)
 
 
@@ -461,14 +465,14 @@ def grants(account: str, *, source: str | None = None, reference: str | None = N
     return Listing(f"/v1/accounts/{segment(account)}/grants", Page[p.GrantAnswer], query)
 
 
-def void_grant(account: str, grant: str) -> Call[p.GrantAnswer]:
+def void_grant(account: str, grant: str) -> ClientCall[p.GrantAnswer]:
     return write("POST", f"/v1/accounts/{segment(account)}/grants/{segment(grant)}/void", p.GrantAnswer)
 
 
 # ── money: in whole millionths of the currency
 
 
-def wallet(account: str) -> Call[p.WalletAnswer]:
+def wallet(account: str) -> ClientCall[p.WalletAnswer]:
     """What the account's wallet holds."""
     return read(_wallet(account), p.WalletAnswer)
 
@@ -478,12 +482,14 @@ def wallet_entries(account: str, *, reference: str | None = None) -> Listing[p.W
     return Listing(f"{_wallet(account)}/entries", Page[p.WalletEntryAnswer], _given(reference=reference))
 
 
-def deposit(account: str, request: p.DepositRequest, *, once: str | None = None) -> Call[p.WalletEntryAnswer]:
+def deposit(account: str, request: p.DepositRequest, *, once: str | None = None) -> ClientCall[p.WalletEntryAnswer]:
     """Money that came in. Needs the right wallet:write, as `adjust_wallet`."""
     return write("POST", f"{_wallet(account)}/deposits", p.WalletEntryAnswer, request, once=once)
 
 
-def adjust_wallet(account: str, request: p.AdjustmentRequest, *, once: str | None = None) -> Call[p.WalletEntryAnswer]:
+def adjust_wallet(
+    account: str, request: p.AdjustmentRequest, *, once: str | None = None
+) -> ClientCall[p.WalletEntryAnswer]:
     """Put it right by hand, or pay out of it; ApiError `insufficient_funds` says what it holds."""
     return write("POST", f"{_wallet(account)}/adjustments", p.WalletEntryAnswer, request, once=once)
 
@@ -494,20 +500,20 @@ def plans(*, retired: bool = False) -> Listing[p.PlanAnswer]:
     return Listing("/v1/plans", Page[p.PlanAnswer], query)
 
 
-def plan(plan: str) -> Call[p.PlanAnswer]:
+def plan(plan: str) -> ClientCall[p.PlanAnswer]:
     return read(f"/v1/plans/{segment(plan)}", p.PlanAnswer)
 
 
-def create_plan(request: p.PlanRequest, *, once: str | None = None) -> Call[p.PlanAnswer]:
+def create_plan(request: p.PlanRequest, *, once: str | None = None) -> ClientCall[p.PlanAnswer]:
     return write("POST", "/v1/plans", p.PlanAnswer, request, once=once)
 
 
-def retire_plan(plan: str) -> Call[p.PlanAnswer]:
+def retire_plan(plan: str) -> ClientCall[p.PlanAnswer]:
     """Sell it no more; what was bought stays."""
     return write("POST", f"/v1/plans/{segment(plan)}/retire", p.PlanAnswer)
 
 
-def buy_plan(account: str, request: p.PurchaseRequest, *, once: str | None = None) -> Call[p.PurchaseAnswer]:
+def buy_plan(account: str, request: p.PurchaseRequest, *, once: str | None = None) -> ClientCall[p.PurchaseAnswer]:
     """Buy a plan from the wallet; ApiError `insufficient_funds` says what it holds and what the plan costs."""
     return write("POST", f"/v1/accounts/{segment(account)}/purchases", p.PurchaseAnswer, request, once=once)
 
@@ -516,7 +522,7 @@ def purchases(account: str) -> Listing[p.PurchaseAnswer]:
     return Listing(f"/v1/accounts/{segment(account)}/purchases", Page[p.PurchaseAnswer])
 
 
-def purchase(account: str, purchase: str) -> Call[p.PurchaseAnswer]:
+def purchase(account: str, purchase: str) -> ClientCall[p.PurchaseAnswer]:
     """What was bought, as the plan was then."""
     return read(f"/v1/accounts/{segment(account)}/purchases/{segment(purchase)}", p.PurchaseAnswer)
 
@@ -524,7 +530,9 @@ def purchase(account: str, purchase: str) -> Call[p.PurchaseAnswer]:
 # ── vouchers and check-ins
 
 
-def create_vouchers(account: str, request: p.VoucherRequest, *, once: str | None = None) -> Call[p.VouchersAnswer]:
+def create_vouchers(
+    account: str, request: p.VoucherRequest, *, once: str | None = None
+) -> ClientCall[p.VouchersAnswer]:
     """Set traffic of the account aside in codes, all or none; ApiError `not_covered` says what is left."""
     return write("POST", _vouchers(account), p.VouchersAnswer, request, once=once)
 
@@ -536,21 +544,21 @@ def vouchers(
     return Listing(_vouchers(account), Page[p.VoucherAnswer], _given(status=status, code=code))
 
 
-def voucher(account: str, voucher: str) -> Call[p.VoucherAnswer]:
+def voucher(account: str, voucher: str) -> ClientCall[p.VoucherAnswer]:
     return read(f"{_vouchers(account)}/{segment(voucher)}", p.VoucherAnswer)
 
 
-def revoke_voucher(account: str, voucher: str) -> Call[p.VoucherAnswer]:
+def revoke_voucher(account: str, voucher: str) -> ClientCall[p.VoucherAnswer]:
     """Take an unused one back; ApiError `voucher_ended` when it was used."""
     return write("POST", f"{_vouchers(account)}/{segment(voucher)}/revoke", p.VoucherAnswer)
 
 
-def redeem_voucher(account: str, request: p.RedemptionRequest) -> Call[p.GrantAnswer]:
+def redeem_voucher(account: str, request: p.RedemptionRequest) -> ClientCall[p.GrantAnswer]:
     """Turn a code into a grant to the account, once ever."""
     return write("POST", f"/v1/accounts/{segment(account)}/redemptions", p.GrantAnswer, request)
 
 
-def check_in(account: str) -> Call[p.CheckInAnswer]:
+def check_in(account: str) -> ClientCall[p.CheckInAnswer]:
     """Take the day's reward; ApiError `checked_in` says when it is possible again."""
     return write("POST", f"/v1/accounts/{segment(account)}/check-ins", p.CheckInAnswer)
 
@@ -562,12 +570,12 @@ def check_ins(account: str) -> Listing[p.CheckInAnswer]:
 # ── credentials: of an account, or (account None) of the operator
 
 
-def create_credential(account: str | None, request: p.CredentialRequest) -> Call[p.CredentialAnswer]:
+def create_credential(account: str | None, request: p.CredentialRequest) -> ClientCall[p.CredentialAnswer]:
     """The answer is the only one that ever holds `token` and `key`."""
     return write("POST", _credentials(account), p.CredentialAnswer, request)
 
 
-def credential(id: str) -> Call[p.CredentialAnswer]:
+def credential(id: str) -> ClientCall[p.CredentialAnswer]:
     return read(f"/v1/credentials/{segment(id)}", p.CredentialAnswer)
 
 
@@ -575,19 +583,21 @@ def credentials(account: str | None = None) -> Listing[p.CredentialAnswer]:
     return Listing(_credentials(account), Page[p.CredentialAnswer])
 
 
-def own_credential() -> Call[p.CredentialAnswer]:
+def own_credential() -> ClientCall[p.CredentialAnswer]:
     """The credential this client asks with."""
     return read("/v1/credential", p.CredentialAnswer)
 
 
-def change_credential(id: str, change: p.CredentialChange, account: str | None = None) -> Call[p.CredentialAnswer]:
+def change_credential(
+    id: str, change: p.CredentialChange, account: str | None = None
+) -> ClientCall[p.CredentialAnswer]:
     """Name, addresses, an earlier end: what is given. An admin needs no `account`."""
     return write("PATCH", f"{_credentials(account)}/{segment(id)}", p.CredentialAnswer, change)
 
 
 def rotate_credential(
     id: str, request: p.RotateRequest | None = None, account: str | None = None
-) -> Call[p.CredentialAnswer]:
+) -> ClientCall[p.CredentialAnswer]:
     """Another in its place; the answer is the only one that ever holds `token` and `key`. The old one works for the
     overlap. A credential may rotate itself: `rotate_credential(client.own_credential().id)`. Was the answer lost, do it
     again: a replacement that nobody has used is replaced."""
@@ -595,12 +605,12 @@ def rotate_credential(
     return write("POST", path, p.CredentialAnswer, request or p.RotateRequest())
 
 
-def revoke_credential(id: str, account: str | None = None) -> Call[p.CredentialAnswer]:
+def revoke_credential(id: str, account: str | None = None) -> ClientCall[p.CredentialAnswer]:
     """Takes effect at once. An admin needs no `account`."""
     return write("POST", f"{_credentials(account)}/{segment(id)}/revoke", p.CredentialAnswer)
 
 
-def confirm_credentials() -> Call[p.ConfirmAnswer]:
+def confirm_credentials() -> ClientCall[p.ConfirmAnswer]:
     """Say that those which a restored backup brought back were looked at."""
     return write("POST", "/v1/credentials/confirm", p.ConfirmAnswer)
 
@@ -613,11 +623,11 @@ def senders(account: str | None = None) -> Listing[p.SenderAnswer]:
     return Listing("/v1/senders", Page[p.SenderAnswer], _given(account=account))
 
 
-def sender(id: str) -> Call[p.SenderAnswer]:
+def sender(id: str) -> ClientCall[p.SenderAnswer]:
     return read(f"/v1/senders/{segment(id)}", p.SenderAnswer)
 
 
-def rename_sender(id: str, name: str) -> Call[p.SenderAnswer]:
+def rename_sender(id: str, name: str) -> ClientCall[p.SenderAnswer]:
     return write("PATCH", f"/v1/senders/{segment(id)}", p.SenderAnswer, p.SenderChange(name))
 
 
@@ -628,7 +638,7 @@ def pools() -> Listing[p.PoolAnswer]:
     return Listing("/v1/pools", Page[p.PoolAnswer])
 
 
-def create_pool(pool: str, request: p.PoolRequest) -> Call[p.PoolAnswer]:
+def create_pool(pool: str, request: p.PoolRequest) -> ClientCall[p.PoolAnswer]:
     return write("PUT", f"/v1/pools/{segment(pool)}", p.PoolAnswer, request)
 
 
@@ -636,46 +646,46 @@ def products() -> Listing[p.ProductAnswer]:
     return Listing("/v1/products", Page[p.ProductAnswer])
 
 
-def map_product(product: str, request: p.ProductRequest) -> Call[p.ProductAnswer]:
+def map_product(product: str, request: p.ProductRequest) -> ClientCall[p.ProductAnswer]:
     return write("PUT", f"/v1/products/{segment(product)}", p.ProductAnswer, request)
 
 
 # ── care: checks and backups run on the server; ask again how they are doing
 
 
-def start_verify() -> Call[p.VerifyAnswer]:
+def start_verify() -> ClientCall[p.VerifyAnswer]:
     """Begin a check of everything, or join the one that runs."""
     return write("POST", "/v1/verify", p.VerifyAnswer)
 
 
-def verify() -> Call[p.VerifyAnswer]:
+def verify() -> ClientCall[p.VerifyAnswer]:
     """How far the last check is, or what it found."""
     return read("/v1/verify", p.VerifyAnswer)
 
 
-def start_retention(*, dry_run: bool = False) -> Call[p.RetentionAnswer]:
+def start_retention(*, dry_run: bool = False) -> ClientCall[p.RetentionAnswer]:
     """Compact old rows, or tell what would be; or join the run that is under way."""
     return write("POST", "/v1/retention", p.RetentionAnswer, p.RetentionRequest(dry_run))
 
 
-def retention() -> Call[p.RetentionAnswer]:
+def retention() -> ClientCall[p.RetentionAnswer]:
     """Since when rows are kept as they came in, and how the last compacting is doing."""
     return read("/v1/retention", p.RetentionAnswer)
 
 
-def start_backup(name: str | None = None, *, keep: int | None = None) -> Call[p.BackupAnswer]:
+def start_backup(name: str | None = None, *, keep: int | None = None) -> ClientCall[p.BackupAnswer]:
     """Begin a backup in the server's own place for them, or join the one that runs. `keep`: when it is complete, remove
     older ones without a name until this many are left."""
     given: dict[str, str | int] = {"name": name} if name else {}
     return write("POST", "/v1/backups", p.BackupAnswer, given if keep is None else {**given, "keep": keep})
 
 
-def backups() -> Call[p.BackupsAnswer]:
+def backups() -> ClientCall[p.BackupsAnswer]:
     """How far the last backup is, and all that are kept."""
     return read("/v1/backups", p.BackupsAnswer)
 
 
-def doctor() -> Call[p.DoctorAnswer]:
+def doctor() -> ClientCall[p.DoctorAnswer]:
     """Does the machine keep its promises, and what the installation holds."""
     return read("/v1/doctor", p.DoctorAnswer)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally.client import calls
 from flowtally.client.asynchronous import AsyncClient
-from flowtally.client.call import Call
+from flowtally.client.call import ClientCall
 from flowtally.client.errors import ApiError, InDoubt, TwoWriters
 from flowtally.client.event_maker import EventMaker, Use
 from flowtally.client.sync import Client
@@ -48,7 +48,7 @@ class Numbering:
     def _numbered(self, number: int, use: Use) -> PlainEvent:
         return msgspec.structs.replace(self._maker.event(use, named=False), sequence=number)
 
-    def _begin(self) -> tuple[Call[EventsAnswer], bool]:
+    def _begin(self) -> tuple[ClientCall[EventsAnswer], bool]:
         """The request, and whether the server may have heard these numbers from here before."""
         heard, self._in_doubt = self._in_doubt, True
         return calls.send_events(self.pending), heard

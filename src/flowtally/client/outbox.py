@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from flowtally.client import calls
-from flowtally.client.call import Call
+from flowtally.client.call import ClientCall
 from flowtally.client.errors import ApiError
 from flowtally.client.event_maker import read_line
 from flowtally.protocol import MAX_BODY_BYTES, MAX_EVENTS, EventsAnswer, PlainEvent, Receipt
@@ -67,7 +67,7 @@ class Batch:
     def __init__(self, lines: list[bytes], *, resumed: bool = False) -> None:
         self.lines = lines
         self.resumed = resumed
-        self._call: Call[EventsAnswer] | None = None
+        self._call: ClientCall[EventsAnswer] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -77,7 +77,7 @@ class Batch:
         return sum(map(len, self.lines))
 
     @property
-    def call(self) -> Call[EventsAnswer]:
+    def call(self) -> ClientCall[EventsAnswer]:
         if self._call is None:
             self._call = calls.send_events(b"\n".join(self.lines))
         return self._call

@@ -16,7 +16,7 @@ import msgspec
 import stamina
 
 from flowtally.client import calls
-from flowtally.client.call import Call, Listing, as_method
+from flowtally.client.call import ClientCall, Listing, as_method
 from flowtally.client.per_process import PerProcess
 from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _ask(call: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+def _ask(call: Callable[P, ClientCall[T]]) -> Callable[Concatenate[Client, P], T]:
     def asked(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.do(call(*args, **kwargs))
 
@@ -218,21 +218,21 @@ class Client:
 
     # ── how
 
-    def do(self, call: Call[T]) -> T:
+    def do(self, call: ClientCall[T]) -> T:
         """Carry a call out, with retries."""
         answer, _ = self.do_counted(call)
         return answer
 
-    def do_counted(self, call: Call[T]) -> tuple[T, int]:
+    def do_counted(self, call: ClientCall[T]) -> tuple[T, int]:
         """The answer, and how many attempts it took: after more than one, an earlier one may have been heard."""
         return self._with_retries(lambda: self._attempt(call))
 
-    def told(self, call: Call[T]) -> tuple[T, bool]:
+    def told(self, call: ClientCall[T]) -> tuple[T, bool]:
         """The answer, and whether it is one that was given before, to another call with the same key."""
         (answer, replayed), attempts = self._with_retries(lambda: self._told(call))
         return answer, replayed and attempts == 1  # after more, the first of them may have been heard
 
-    def once(self, call: Call[T]) -> T:
+    def once(self, call: ClientCall[T]) -> T:
         """Carry a call out, without retries."""
         try:
             return self._attempt(call)
@@ -250,7 +250,7 @@ class Client:
             cursor = got.next
 
     @contextmanager
-    def stream(self, call: Call[bytes]) -> Iterator[Stream]:
+    def stream(self, call: ClientCall[bytes]) -> Iterator[Stream]:
         """Carry a call out and read its answer piece by piece, as it comes. Beginning is retried, going on is not:
         Unreachable from `pieces` means the answer is not whole."""
         response, _ = self._with_retries(lambda: self._open(call))
@@ -268,7 +268,7 @@ class Client:
             raise self._wire.unreachable(error) from None
         raise AssertionError("the last attempt returns or raises")
 
-    def _open(self, call: Call[bytes]) -> httpx.Response:
+    def _open(self, call: ClientCall[bytes]) -> httpx.Response:
         response = self._send(call, stream=True)
         if not response.is_success:
             response.read()
@@ -281,14 +281,14 @@ class Client:
         except NO_ANSWER as error:
             raise self._wire.broken_off(error) from None
 
-    def _attempt(self, call: Call[T]) -> T:
+    def _attempt(self, call: ClientCall[T]) -> T:
         return self._wire.answer(call, self._send(call))
 
-    def _told(self, call: Call[T]) -> tuple[T, bool]:
+    def _told(self, call: ClientCall[T]) -> tuple[T, bool]:
         response = self._send(call)
         return self._wire.answer(call, response), REPLAYED in response.headers
 
-    def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+    def _send(self, call: ClientCall[Any], *, stream: bool = False) -> httpx.Response:
         http = self._http.mine()
         return http.send(self._wire.request(http, call), stream=stream)
 

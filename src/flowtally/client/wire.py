@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import stamina.instrumentation
 
-from flowtally.client.call import Call
+from flowtally.client.call import ClientCall
 from flowtally.client.errors import ApiError, Unreachable
 from flowtally.core.errors import ConfigError
 
@@ -64,13 +64,13 @@ class Wire:
         self.base = str(base).rstrip("/")
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+    def request(self, http: httpx.Client | httpx.AsyncClient, call: ClientCall[Any]) -> httpx.Request:
         url = self.base + call.path
         return http.build_request(
             call.method, url, params=call.query or None, content=call.content, headers=call.headers
         )
 
-    def answer(self, call: Call[T], response: httpx.Response) -> T:
+    def answer(self, call: ClientCall[T], response: httpx.Response) -> T:
         """The typed answer, or the ApiError the server meant."""
         self.check(response)
         return call.read(response.content, response.status_code)

@@ -23,7 +23,7 @@ class Beginning(msgspec.Struct, frozen=True):
     what: UnpaidSince
 
 
-class Part(msgspec.Struct, frozen=True):
+class UnpaidPart(msgspec.Struct, frozen=True):
     """`amount` was used or drawn before `before`, when `began` did: the first `grant`, the account, or the user.
     `no_grant`: no grant had begun; `not_covered`: those of then did not cover it, and later ones do not pay for it.
     `first` is when the first span of it begins."""
@@ -42,15 +42,15 @@ def first_grant(grants: Sequence[Grant]) -> Grant | None:
     return min(beginning, key=lambda one: (one.starts_at, one.id), default=None)
 
 
-def before_all(first: tuple[int, str] | None, beginning: Beginning, overage: Overage) -> Part | None:
+def before_all(first: tuple[int, str] | None, beginning: Beginning, overage: Overage) -> UnpaidPart | None:
     """What use has to be dated before for nothing to pay for it, given the first grant that begins: its instant and its
     id. None where there is nothing to be before: what is never granted under `forgive` is forgiven, as was agreed."""
     if first is not None and (overage == "forgive" or first[0] <= beginning.at):
-        return Part(0, first[0], "grant", "no_grant", 0, first[1])
-    return None if overage == "forgive" else Part(0, beginning.at, beginning.what, "no_grant", 0)
+        return UnpaidPart(0, first[0], "grant", "no_grant", 0, first[1])
+    return None if overage == "forgive" else UnpaidPart(0, beginning.at, beginning.what, "no_grant", 0)
 
 
-def find(balance: Balance, beginning: Beginning, overage: Overage) -> tuple[Part, ...]:
+def find(balance: Balance, beginning: Beginning, overage: Overage) -> tuple[UnpaidPart, ...]:
     """The parts of it in a balance that was burnt with this beginning and policy: none nearly always, two at most."""
     first = first_grant([one.grant for one in balance.grants])
     told = before_all(None if first is None else (first.starts_at, first.id), beginning, overage)
@@ -63,10 +63,10 @@ def find(balance: Balance, beginning: Beginning, overage: Overage) -> tuple[Part
     )  # a grant's start is an edge: no span has both
     if overage == "forgive":
         return early
-    uncovered = Part(0, beginning.at, beginning.what, "not_covered", 0)
+    uncovered = UnpaidPart(0, beginning.at, beginning.what, "not_covered", 0)
     return early + _part([one for one in lost if one.start >= told.before], uncovered)
 
 
-def _part(lost: Sequence[Shortfall], told: Part) -> tuple[Part, ...]:
+def _part(lost: Sequence[Shortfall], told: UnpaidPart) -> tuple[UnpaidPart, ...]:
     amount = sum(one.amount for one in lost)
     return (msgspec.structs.replace(told, amount=amount, first=min(one.start for one in lost)),) if amount else ()

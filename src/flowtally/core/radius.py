@@ -48,7 +48,7 @@ _DATE: Final = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) (\d{4}) (\d\d):(\d\d):(\d
 Attributes = Mapping[str, Any]  # by name in small letters: a text or a number
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RadiusMapping(msgspec.Struct, frozen=True):
     """How sessions become readings. `account_from`, `user_from`, `product_from` name the attribute that says it, or
     `realm`; `account` and `product` are those of sessions that say none. `zone`: FreeRADIUS's."""
 
@@ -95,7 +95,7 @@ def _text_of(octets: str) -> str:
         return octets
 
 
-def reading_of(said: Attributes, asked: Asked, at: int) -> Reading | None:
+def reading_of(said: Attributes, asked: RadiusMapping, at: int) -> Reading | None:
     """What the request, received `at` (ms), says of a session; of a NAS that starts or stops, that its sessions are
     over; None where it says nothing of a counter. Unprocessable names what is missing or wrong."""
     status = _status(said)
@@ -107,7 +107,7 @@ def reading_of(said: Attributes, asked: Asked, at: int) -> Reading | None:
     return _session(said, asked, status, event, time)
 
 
-def _session(said: Attributes, asked: Asked, status: int, event: int, time: int) -> Reading:
+def _session(said: Attributes, asked: RadiusMapping, status: int, event: int, time: int) -> Reading:
     user, realm = _user(said, asked)
     (up, up_known), (down, down_known) = _octets(said, "input"), _octets(said, "output")
     wide = up_known or down_known
@@ -174,7 +174,7 @@ def _number(said: Attributes, name: str) -> int | None:
     return int(text)
 
 
-def _event(said: Attributes, asked: Asked, at: int) -> tuple[int, int]:
+def _event(said: Attributes, asked: RadiusMapping, at: int) -> tuple[int, int]:
     """When it happened by the NAS's clock, and the instant to date it by: not later than it was received."""
     event = _timestamp(said, asked)
     if event is None or event < CLOCK_SET_S * 1000:
@@ -185,7 +185,7 @@ def _event(said: Attributes, asked: Asked, at: int) -> tuple[int, int]:
     return event, min(event, at)
 
 
-def _timestamp(said: Attributes, asked: Asked) -> int | None:
+def _timestamp(said: Attributes, asked: RadiusMapping) -> int | None:
     value = said.get("event-timestamp")
     if value is None:
         return None
@@ -241,7 +241,7 @@ def _digest(text: str) -> str:
     return blake2s(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def _user(said: Attributes, asked: Asked) -> tuple[str, str]:
+def _user(said: Attributes, asked: RadiusMapping) -> tuple[str, str]:
     """The user's name and realm; the name keeps the realm unless that is asked for as the account."""
     name = _named(said, asked.user_from)
     if asked.account_from != REALM:
@@ -253,7 +253,7 @@ def _user(said: Attributes, asked: Asked) -> tuple[str, str]:
     return (bare, realm) if at else (name, "")
 
 
-def _account(said: Attributes, asked: Asked, realm: str) -> str:
+def _account(said: Attributes, asked: RadiusMapping, realm: str) -> str:
     account = (realm if asked.account_from == REALM else _named(said, asked.account_from)) or asked.account
     if not account:
         raise _wrong(

@@ -88,7 +88,7 @@ class SourceProgress(msgspec.Struct):
     moved: bool = False
 
 
-class Part(msgspec.Struct):
+class BlockPart(msgspec.Struct):
     """What one submission adds, kept apart until it is known whether it counts (`atomic`)."""
 
     outcome: Outcome
@@ -235,7 +235,7 @@ class Sorter:
     def _one(self, submission: Submission, start: int) -> Outcome:
         count = len(submission.events)
         outcome = Outcome([REFUSED] * count, {}, times=self._rows.times[start : start + count])
-        part = Part(outcome, [], {}, [], [], [], count)
+        part = BlockPart(outcome, [], {}, [], [], [], count)
         sequences = self._rows.columns.sequence[start : start + count]
         numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
         running = self._numbered(submission, start, numbered, part) if numbered else None
@@ -249,7 +249,7 @@ class Sorter:
         self._count(part)
         return _cut(part)
 
-    def _count(self, part: Part) -> None:
+    def _count(self, part: BlockPart) -> None:
         self._claimed |= part.claims
         self._sorted.stored += part.stored
         self._sorted.claims |= part.claims
@@ -264,7 +264,7 @@ class Sorter:
     # Numbered events
 
     def _numbered(
-        self, submission: Submission, start: int, numbered: Sequence[int], part: Part
+        self, submission: Submission, start: int, numbered: Sequence[int], part: BlockPart
     ) -> SourceProgress | None:
         """Where the source stands after it; None where it does not come into being."""
         columns = self._rows.columns
@@ -285,7 +285,13 @@ class Sorter:
         return self._beyond(submission, start, source, before, new, part)
 
     def _beyond(
-        self, submission: Submission, start: int, source: Source, before: SourceProgress, new: Sequence[int], part: Part
+        self,
+        submission: Submission,
+        start: int,
+        source: Source,
+        before: SourceProgress,
+        new: Sequence[int],
+        part: BlockPart,
     ) -> SourceProgress | None:
         """The events after the mark, one by one."""
         self._check_accounts(source.name, before.mark, start, new)
@@ -314,7 +320,7 @@ class Sorter:
                 raise NotYourAccount(reason.detail, index=index, source=source, sequence=mark)
 
     def _new_numbers(
-        self, source: Source, submission: Submission, start: int, first: int, indices: Sequence[int], part: Part
+        self, source: Source, submission: Submission, start: int, first: int, indices: Sequence[int], part: BlockPart
     ) -> Full | None:
         """Why the rest of the request is left, where there is no room to hold an event: `part.stop` is its index."""
         for number, index in enumerate(indices, start=first):
@@ -337,13 +343,13 @@ class Sorter:
                 part.held.append(one)
         return None
 
-    def _take_back(self, part: Part, first: int) -> None:
+    def _take_back(self, part: BlockPart, first: int) -> None:
         """The request stops before anything of the source is stored: nothing of it is kept, and it is not there."""
         if self._allowance is not None:
             self._allowance.give_back(part.held)
         part.held, part.refused, part.stop = [], [], first
 
-    def _overlap(self, source: Source, start: int, first: int, indices: Sequence[int], part: Part) -> None:
+    def _overlap(self, source: Source, start: int, first: int, indices: Sequence[int], part: BlockPart) -> None:
         # At or below the mark: counted already, unless it is held, or was refused then; so it is refused again, for
         # that reason.
         if not indices:
@@ -370,7 +376,7 @@ class Sorter:
                     mine.pop(one.sequence, None)
         return mine | {one.sequence: one for one in self._sorted.held if one.source == source.no}
 
-    def _held_again(self, one: Held, source: Source, row: int, index: int, part: Part) -> None:
+    def _held_again(self, one: Held, source: Source, row: int, index: int, part: BlockPart) -> None:
         """A held number sent again. Its row is what is held (`recall`), where the content is the same."""
         if one.digest != digest_of(self._rows.columns, row):
             part.outcome.statuses[index] = CONFLICT
@@ -393,7 +399,7 @@ class Sorter:
 
     # Named events
 
-    def _named(self, start: int, named: Sequence[int], part: Part) -> None:
+    def _named(self, start: int, named: Sequence[int], part: BlockPart) -> None:
         if self._clean and not self._known and len(named) == len(part.outcome.statuses):  # by far the usual case
             rows = range(start, start + len(named))
             claims = dict(zip(self._rows.keys[start : rows.stop], rows, strict=True))
@@ -405,7 +411,7 @@ class Sorter:
         for index in named:
             self._one_named(start + index, index, part)
 
-    def _one_named(self, row: int, index: int, part: Part) -> None:
+    def _one_named(self, row: int, index: int, part: BlockPart) -> None:
         fault = self._rows.faults.get(row)
         if fault is not None and not fault.younger:
             part.outcome.reasons[index] = fault
@@ -424,7 +430,7 @@ class Sorter:
             part.outcome.statuses[index] = STORED
             part.stored.append(row)
 
-    def _seen(self, key: Key, part: Part) -> int | None:
+    def _seen(self, key: Key, part: BlockPart) -> int | None:
         """The digest this key was claimed with: before this block, or earlier in it."""
         row = part.claims.get(key, self._claimed.get(key))
         return self._known.get(key) if row is None else self._rows.digests[row]
@@ -454,7 +460,7 @@ def _are(asked: Sequence[int | str | None], texts: list[str]) -> bool:
     return given == texts or [one.lstrip("0") for one in given] == texts
 
 
-def _cut(part: Part) -> Outcome:
+def _cut(part: BlockPart) -> Outcome:
     """Of a request that stopped, what became of the events before."""
     outcome = part.outcome
     if outcome.stopped is not None:

@@ -39,7 +39,7 @@ from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import Answer, WaitingQueue
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
-from flowtally.ingest.standing import Standing
+from flowtally.ingest.standing import WriterState
 from flowtally.ingest.submission import (
     NAMES,
     Correcting,
@@ -126,7 +126,7 @@ class Committer:
         self._stopping = threading.Event()
         self._sync = BackgroundSync(CLEAN_EVERY_S)
         self.doubt: Doubt | None = None  # while there is one nothing else is written
-        self.standing = Standing()
+        self.standing = WriterState()
         self.counts: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 

@@ -19,7 +19,7 @@ class CounterLimits(msgspec.Struct, frozen=True):
     max_rate: int
 
 
-class Counts:
+class KnownCounters:
     """How many counters are known, by source and by account: in memory, counted once."""
 
     def __init__(self, keys: Keys) -> None:

@@ -28,7 +28,7 @@ from flowtally.protocol import ReadingReceipt
 MISSING: Final = "missing_stop"
 
 
-class Made(msgspec.Struct):
+class PlannedRow(msgspec.Struct):
     """A row that is to be: where its counter stands with it, what it adds, why. `name`: of a user that may have to be
     made; the standing has no user's id until then."""
 
@@ -46,7 +46,7 @@ class ReadingsPlan(msgspec.Struct):
     """What a block of readings becomes. `latest`: of counters with rows; `seen`: that were read again, which told
     nothing new; `revived`: that had been forgotten. `new`: counters nobody knew, by source and account."""
 
-    rows: list[Made] = []
+    rows: list[PlannedRow] = []
     latest: dict[Place, Standing] = {}
     seen: dict[Place, Standing] = {}
     revived: dict[Place, KnownCounter] = {}
@@ -104,7 +104,7 @@ def finish(plan: ReadingsPlan, block: int, sources: Mapping[str, Source], resolv
     return Finished(rows, claims, list(last.values()))
 
 
-def _owned(rows: Sequence[Made], resolver: NameResolver) -> Iterator[Standing]:
+def _owned(rows: Sequence[PlannedRow], resolver: NameResolver) -> Iterator[Standing]:
     """The standings with their users' ids; users are made for names that nobody bore at the time of the row."""
     named = [(row.name, row.time) for row in rows if row.name is not None]
     times = np.array([time for _, time in named], dtype=np.int64)
@@ -113,7 +113,7 @@ def _owned(rows: Sequence[Made], resolver: NameResolver) -> Iterator[Standing]:
         yield row.standing if row.name is None else replace(row.standing, user=next(ids))
 
 
-def _row(one: Made, standing: Standing, erased: bool) -> NewRow:
+def _row(one: PlannedRow, standing: Standing, erased: bool) -> NewRow:
     position = counter_states.encode(standing)
     hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
     return NewRow(

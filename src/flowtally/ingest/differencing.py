@@ -20,11 +20,11 @@ from flowtally.core.counters import Seen, Standing, Step, close, step
 from flowtally.core.events import MAX_QUANTITY, NOBODY
 from flowtally.core.readings import Reading
 from flowtally.ingest.admission import NO_SUCH_USER, Reason, Times, account_reason, in_future, not_your_account
-from flowtally.ingest.counter_limits import CounterLimits, Counts, too_many
-from flowtally.ingest.counter_rows import MISSING, Made, ReadingsPlan
+from flowtally.ingest.counter_limits import CounterLimits, KnownCounters, too_many
+from flowtally.ingest.counter_rows import MISSING, PlannedRow, ReadingsPlan
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
-from flowtally.ingest.reading_body import Unreadable
+from flowtally.ingest.reading_body import UnreadableReading
 from flowtally.ingest.revival import revive
 from flowtally.ingest.submission import ReadingsSubmission
 from flowtally.keys.counter_states import row_id
@@ -60,7 +60,7 @@ class Differencer:
         self.max_future_ms = max_future_ms
         self.create_users = create_users
         self.limits = limits
-        self.counts = Counts(keys)
+        self.counts = KnownCounters(keys)
 
     def plan(self, asked: ReadingsSubmission, sources: Mapping[str, Source], before: ReadingsPlan) -> ReadingsPlan:
         """What this request does after `before`, which is what others of its block do. Raises TooManyNew, NewTooOften:
@@ -140,8 +140,8 @@ class _Planning:
         times: Times = np.array([time if isinstance(time, int) else 0 for time in self._times], dtype=np.int64)
         return self._ours.resolver.known_ids(names, times)
 
-    def _one(self, index: int, one: Reading | Unreadable) -> ReadingReceipt:
-        if isinstance(one, Unreadable):
+    def _one(self, index: int, one: Reading | UnreadableReading) -> ReadingReceipt:
+        if isinstance(one, UnreadableReading):
             return _refused(index, one, Reason("invalid_reading", one.fault))
         at = self._times[index]
         if isinstance(at, Reason):
@@ -228,7 +228,7 @@ class _Planning:
         elif last.account != one.account:
             self._plan.new.update({one.account: 1, last.account: -1})
         labels = one.labels or {}
-        self._plan.rows.append(Made(one.source, one.counter, at, standing, done.added, code, labels, name))
+        self._plan.rows.append(PlannedRow(one.source, one.counter, at, standing, done.added, code, labels, name))
         return _receipt(index, one, "stored", code, done)
 
     def _close(self, index: int, one: Reading, prefix: str, at: int) -> ReadingReceipt:
@@ -249,13 +249,13 @@ class _Planning:
         status: Any = "stored" if closed else "duplicate"
         return ReadingReceipt(index, one.source, prefix, status, MISSING if closed else "no_change", closed=closed)
 
-    def _closing(self, source: str, counter: str, at: int, standing: Standing) -> Made:
+    def _closing(self, source: str, counter: str, at: int, standing: Standing) -> PlannedRow:
         # A user of a row of this block that is to be made has no id yet.
         name = (standing.account, standing.user[1:]) if standing.user.startswith("?") else None
-        return Made(source, counter, at, standing, NOTHING, MISSING, {}, name)
+        return PlannedRow(source, counter, at, standing, NOTHING, MISSING, {}, name)
 
 
-def _refused(index: int, one: Reading | Unreadable, reason: Reason) -> ReadingReceipt:
+def _refused(index: int, one: Reading | UnreadableReading, reason: Reason) -> ReadingReceipt:
     name = (one.closes or "") if isinstance(one, Reading) and one.closes is not None else one.counter
     return ReadingReceipt(index, one.source, name, "refused", reason.code, reason.detail, retriable=reason.retriable)
 

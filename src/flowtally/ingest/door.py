@@ -37,7 +37,7 @@ from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare
 from flowtally.ingest.queue import WaitingQueue
-from flowtally.ingest.reading_body import Unreadable, decode_readings, times_of
+from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
 from flowtally.ingest.settings import IngestSettings
 from flowtally.ingest.submission import (
     NAMES,
@@ -53,7 +53,7 @@ from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.store import Keys, peek
 from flowtally.keys.values import Committed
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import server
 from flowtally.protocol import (
@@ -253,7 +253,7 @@ class Ingest:
         """Readings of counters: what they add is stored durably. `made` and `in_thread` as in `take`. Raises
         MalformedBody, SourceNotYours, SourceKindMismatch, TooLarge, TooManyNew, QueueFull…"""
 
-        def read() -> tuple[list[Reading | Unreadable], list[int | Reason], int]:
+        def read() -> tuple[list[Reading | UnreadableReading], list[int | Reason], int]:
             plain = decompress(body, content_encoding, self._max_body_bytes, made)
             readings = decode_readings(plain, content_type)
             return readings, times_of(readings), len(plain)
@@ -301,7 +301,9 @@ class Ingest:
         """Where a source stands. A source of another sender is as unknown as one that does not exist."""
         return self._lookup.source(name, credential)
 
-    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
+    def sources(
+        self, credential: Credential, sender: str | None, cursor: str | None, limit: int
+    ) -> ListPage[SourceDetail]:
         """A page of sources, of those the credential may know."""
         return self._lookup.sources(credential, sender, cursor, limit)
 
@@ -311,7 +313,7 @@ class Ingest:
 
     def counters(
         self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
-    ) -> Page[CounterAnswer]:
+    ) -> ListPage[CounterAnswer]:
         """A page of the counters of a source whose names begin so, of those the credential may know. NotFound."""
         return self._lookup.counters(source, prefix, credential, cursor, limit)
 
@@ -340,7 +342,7 @@ class Ingest:
         if self._committer.holds.events:
             self._queue.nudge()
 
-    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> ListPage[HeldEvent]:
         """A page of held events, of those the credential may know."""
         return self._lookup.held(asked, credential, cursor, limit)
 

@@ -18,7 +18,7 @@ import structlog
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError
 from flowtally.core.events import NOBODY, UsageEvent
-from flowtally.core.never_paid import Beginning, Part, before_all
+from flowtally.core.never_paid import Beginning, UnpaidPart, before_all
 from flowtally.core.times import LAST_INSTANT
 from flowtally.ingest.submission import DUPLICATE, STORED, Outcome, Submission
 from flowtally.ledger import pools
@@ -42,7 +42,7 @@ class _Found(msgspec.Struct):
     """Early events of a group; `whose` are account, user and its id (empty where the account pays) and pool."""
 
     whose: Group
-    part: Part | None
+    part: UnpaidPart | None
     in_requests: bool
     before: int
     events: int = 0
@@ -158,7 +158,7 @@ class _Telling:
         id = names.bearer_at(self._histories.get((event.account, event.user), ()), at)
         return id if id is not None and id in self._funded else ""
 
-    def _bound(self, account: str, user_id: str, pool: str) -> Part | None:
+    def _bound(self, account: str, user_id: str, pool: str) -> UnpaidPart | None:
         """Before what it would have to be; None where nothing is told of it."""
         of = self._known.get(account)
         if of is None or self._pools.charges[pool] == "nothing":
@@ -189,7 +189,7 @@ class _Telling:
         return [_show(one, one.part) for one in by_pool.values() if one.part is not None]
 
 
-def _show(one: _Found, part: Part) -> NeverPaidEvents:
+def _show(one: _Found, part: UnpaidPart) -> NeverPaidEvents:
     account, user, _, pool = one.whose
     return NeverPaidEvents(
         account=account,

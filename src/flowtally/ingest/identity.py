@@ -32,7 +32,7 @@ class IdentityUsage(Owned, Claims, Protocol):
     """What is asked before stores are bound to one another: whose the rows are, and whether there are any."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundStores(msgspec.Struct, frozen=True):
     """The three stores as they are. `usage` is None while it is not open yet; `shown` is the ledger's place."""
 
     shown: str
@@ -50,14 +50,14 @@ class Found(msgspec.Struct, frozen=True):
         return UNBOUND if self.keys is None else Identity(self.keys.installation, self.keys.generation)
 
 
-def look(ledger: Ledger, keys: Committed | None, usage: IdentityUsage | None = None) -> Found:
+def look(ledger: Ledger, keys: Committed | None, usage: IdentityUsage | None = None) -> FoundStores:
     """Changes nothing."""
     if usage is None:
-        return Found(ledger.shown, ledger.look(), keys)
-    return Found(ledger.shown, ledger.look(), keys, usage.identity(), usage.totals().rows)
+        return FoundStores(ledger.shown, ledger.look(), keys)
+    return FoundStores(ledger.shown, ledger.look(), keys, usage.identity(), usage.totals().rows)
 
 
-def decide(found: Found, *, rebuild: bool = False) -> Identity:
+def decide(found: FoundStores, *, rebuild: bool = False) -> Identity:
     """What all three are, or are to be bound to. Damage says which does not belong to the others, and what to do."""
     _check_there(found)
     keys = found.keys
@@ -131,7 +131,7 @@ def bind_last(identity: Identity, keys: Keys) -> None:
         keys.bind(identity.installation, identity.generation)
 
 
-def _check_there(found: Found) -> None:
+def _check_there(found: FoundStores) -> None:
     """LedgerMissing where the ledger is new and the others are not."""
     keys, ledger = found.keys, found.ledger
     starts, rows = (0, found.rows) if keys is None else (keys.epoch, max(found.rows, keys.rows_total))
@@ -145,7 +145,7 @@ def _check_there(found: Found) -> None:
     )
 
 
-def _check_promises(found: Found, keys: Committed) -> None:
+def _check_promises(found: FoundStores, keys: Committed) -> None:
     if found.ledger.installation.promises < keys.promise:
         raise LedgerOlder(
             f"The ledger {found.shown} holds {found.ledger.installation.promises} promises, the keys know that there"
@@ -154,7 +154,7 @@ def _check_promises(found: Found, keys: Committed) -> None:
         )
 
 
-def _of_rebuilt_keys(found: Found, keys: Committed) -> Identity:
+def _of_rebuilt_keys(found: FoundStores, keys: Committed) -> Identity:
     """They know whose they are; the generation is to be a new one for all."""
     others = {found.of_ledger.installation}
     if found.usage is not None and (found.rows or found.usage != UNBOUND):
@@ -165,7 +165,7 @@ def _of_rebuilt_keys(found: Found, keys: Committed) -> Identity:
     return make_identity(found.of_keys)
 
 
-def _of_new_keys(found: Found, rebuild: bool) -> Identity:
+def _of_new_keys(found: FoundStores, rebuild: bool) -> Identity:
     """Of a first start, also one that was cut short; else the keys are lost, and only a rebuild makes them anew."""
     mine, bound = found.of_keys, {found.of_ledger, found.usage or UNBOUND} - {UNBOUND}
     if bound <= {mine}:
@@ -181,7 +181,7 @@ def _of_new_keys(found: Found, rebuild: bool) -> Identity:
     return make_identity(next(iter(bound)))
 
 
-def _differ(found: Found) -> StoresDiffer:
+def _differ(found: FoundStores) -> StoresDiffer:
     stores = (("ledger", found.of_ledger), ("keys", found.of_keys), ("usage", found.usage))
     told = ", ".join(f"{name} {_told(identity)}" for name, identity in stores if identity is not None)
     return StoresDiffer(

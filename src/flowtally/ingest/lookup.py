@@ -21,7 +21,7 @@ from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Held, HeldWhere, KnownCounter, Refused, Source
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.pages import Page, walk_of
+from flowtally.ledger.pages import ListPage, walk_of
 from flowtally.ledger.people import users
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import (
@@ -64,23 +64,25 @@ class Lookup:
             name, source.mark, source.position, held=held, refused=min(refused, MOST_COUNTED), more_refused=more
         )
 
-    def sources(self, credential: Credential, sender: str | None, cursor: str | None, limit: int) -> Page[SourceDetail]:
+    def sources(
+        self, credential: Credential, sender: str | None, cursor: str | None, limit: int
+    ) -> ListPage[SourceDetail]:
         """Sources in the order they were first written, those of one sender if given. Whoever is not an administrator
         knows its own."""
         if not credential.may("sources:read"):
             if sender not in (None, credential.sender):
-                return Page([], None)
+                return ListPage([], None)
             sender = credential.sender
         with self._ledger.read() as tx:
             walk = walk_of(tx, SOURCES, (credential.id, sender))
         after = 0 if cursor is None else walk.place(cursor, _Number)
         found = self._keys.source_page(sender, after, limit + 1)
         more = found[limit - 1] if len(found) > limit else None
-        return Page([detail_of(one) for one in found[:limit]], None if more is None else walk.cursor(more.no))
+        return ListPage([detail_of(one) for one in found[:limit]], None if more is None else walk.cursor(more.no))
 
     def counters(
         self, name: str, prefix: str, credential: Credential, cursor: str | None, limit: int
-    ) -> Page[CounterAnswer]:
+    ) -> ListPage[CounterAnswer]:
         """Counters of a source whose names begin so, in order. A credential of an account knows those of that one."""
         source = self._keys.source(name)
         if source is None or not (owns(source, credential) or credential.may("sources:read")):
@@ -92,7 +94,7 @@ class Lookup:
             names = users.names_of(tx, {one.standing.user for one in found})
         items = [_shown_counter(name, one, names) for one in found[:limit]]
         more = found[limit - 1] if len(found) > limit else None
-        return Page(items, None if more is None else walk.cursor(more.counter))
+        return ListPage(items, None if more is None else walk.cursor(more.counter))
 
     def event(self, name: str, id: str, credential: Credential) -> EventAnswer:
         source = self._keys.source(name)
@@ -121,7 +123,7 @@ class Lookup:
                 )
         raise NotFound(f"There is no event {id!r} of source {name!r}", source=name, id=id)
 
-    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]:
+    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> ListPage[HeldEvent]:
         """Held events in order of source and number. Whoever is not an administrator knows those of its account, or of
         its own sources."""
         asked_for = (credential.id, asked.source, asked.account, asked.code, str(asked.sequence or ""))
@@ -133,7 +135,7 @@ class Lookup:
         more = found[limit - 1] if len(found) > limit else None
         names = {no: source.name for no in {one.source for one in found} if (source := self._keys.source_of(no))}
         items = [_shown_held(names[one.source], one) for one in found[:limit] if one.source in names]
-        return Page(items, None if more is None else walk.cursor((more.source, more.sequence)))
+        return ListPage(items, None if more is None else walk.cursor((more.source, more.sequence)))
 
     def held_where(self, asked: HeldFilter, credential: Credential | None = None) -> HeldWhere | None:
         """None: there can be no such event. UnknownAccount for an account the credential must not know."""

@@ -25,7 +25,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import names
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import Overlap, OverlapsAnswer, OverlapsRequest
-from flowtally.usage.values import Use
+from flowtally.usage.values import CountedUse
 from flowtally.usage.verbs import Entries
 
 MAX_NAMED: Final = 5  # sources that are named of one event
@@ -68,7 +68,7 @@ class Overlaps:
         events = asked.events
         with self._ledger.read() as tx:
             histories = names.histories(tx, {(events[row].account, events[row].user) for row in looked_for})
-        rows: defaultdict[Use, list[int]] = defaultdict(list)
+        rows: defaultdict[CountedUse, list[int]] = defaultdict(list)
         for row, time in looked_for.items():
             event = events[row]
             history = histories.get((event.account, event.user), ())
@@ -87,7 +87,7 @@ class Overlaps:
         times: defaultdict[str, set[int]] = defaultdict(set)
         for row, time in looked_for.items():
             times[asked.events[row].account].add(time)
-        held: defaultdict[Use, set[int]] = defaultdict(set)
+        held: defaultdict[CountedUse, set[int]] = defaultdict(set)
         for account, instants in times.items():
             for one in self._keys.held_at(account, sorted(instants)):
                 held[_use(event_of(one), one.user, one.time)].add(one.source)
@@ -115,5 +115,5 @@ def _may_be_stored(prepared: Prepared, row: int) -> bool:
     return fault is None or fault.code == "no_id"
 
 
-def _use(event: UsageEvent, user: str, time: int) -> Use:
-    return Use(event.account, user, time, event.bytes_up, event.bytes_down, event.requests, event.status)
+def _use(event: UsageEvent, user: str, time: int) -> CountedUse:
+    return CountedUse(event.account, user, time, event.bytes_up, event.bytes_down, event.requests, event.status)

@@ -27,7 +27,7 @@ MAX_CLOSINGS: Final = 100  # items with `closes` in one request: each may be abo
 MAX_SHOWN_CHARS: Final = 256  # of a name in a receipt
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableReading(msgspec.Struct, frozen=True):
     """An item that is no reading: what could be read of its names, and why."""
 
     source: str
@@ -35,7 +35,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     fault: str
 
 
-def decode_readings(body: bytes, media_type: str) -> list[Reading | Unreadable]:
+def decode_readings(body: bytes, media_type: str) -> list[Reading | UnreadableReading]:
     """The items of a decompressed body, in order. Raises MalformedBody, TooLarge, UnsupportedMedia."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in (*MEDIA_TYPES, "application/jsonl"):
@@ -49,7 +49,7 @@ def decode_readings(body: bytes, media_type: str) -> list[Reading | Unreadable]:
     return found
 
 
-def times_of(items: Sequence[Reading | Unreadable]) -> list[int | Reason]:
+def times_of(items: Sequence[Reading | UnreadableReading]) -> list[int | Reason]:
     """When each was read; or why that cannot be. What is no reading has the time 0."""
     return [_time(one) if isinstance(one, Reading) else 0 for one in items]
 
@@ -62,7 +62,7 @@ def _time(one: Reading) -> int | Reason:
     return at if at >= 0 else Reason("bad_time", "time is before 1970")
 
 
-def _reading(value: Any, repeated: Repeated | None) -> Reading | Unreadable:
+def _reading(value: Any, repeated: Repeated | None) -> Reading | UnreadableReading:
     try:
         one = msgspec.convert(value, Reading)
         fault = fault_of(one) if repeated is None else str(repeated)
@@ -72,4 +72,4 @@ def _reading(value: Any, repeated: Repeated | None) -> Reading | Unreadable:
         return one
     names = value if isinstance(value, dict) and repeated is None else {}
     source, counter = (printable(str(names.get(name) or ""), MAX_SHOWN_CHARS) for name in ("source", "counter"))
-    return Unreadable(source, counter, printable(fault, MAX_FAULT_CHARS))
+    return UnreadableReading(source, counter, printable(fault, MAX_FAULT_CHARS))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from flowtally.core.corrections import NOTHING
 from flowtally.core.counters import close
-from flowtally.ingest.counter_rows import MISSING, Made, ReadingsPlan
+from flowtally.ingest.counter_rows import MISSING, PlannedRow, ReadingsPlan
 from flowtally.keys.counter_states import due_at
 from flowtally.keys.values import Due, KnownCounter, Source
 
@@ -34,7 +34,7 @@ def plan_silence(due: Sequence[KnownCounter], now: int, started_at: int, sources
         elif one.is_watched:
             ended = replace(close(one.standing, one.standing.time, MISSING), flag=MISSING, flagged_at=now)
             plan.put((one.source, one.counter), ended)
-            plan.rows.append(Made(sources[one.source].name, one.counter, now, ended, NOTHING, MISSING, {}))
+            plan.rows.append(PlannedRow(sources[one.source].name, one.counter, now, ended, NOTHING, MISSING, {}))
         else:
             plan.forgotten.append(one)
             plan.new.update({one.source: -1, one.standing.account: -1})

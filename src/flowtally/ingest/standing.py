@@ -18,7 +18,7 @@ TRY_MOST_S: Final = 60.0
 BOUNDS: Final = frozenset({"queue_full", "holds_full"})  # what one request met, and others need not
 
 
-class Standing:
+class WriterState:
     """`now` is a steady clock in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -17,7 +17,7 @@ from flowtally.core.events import UsageEvent, number_of
 from flowtally.core.readings import Reading
 from flowtally.ingest.admission import Reason, Submitter, Times
 from flowtally.ingest.prepare import Prepared
-from flowtally.ingest.reading_body import Unreadable
+from flowtally.ingest.reading_body import UnreadableReading
 from flowtally.keys.values import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
 from flowtally.usage.values import EventKey, StoredEvent
@@ -86,7 +86,7 @@ class ReadingsSubmission(_OfWriter, msgspec.Struct, gc=True, eq=False):
 
     alone: ClassVar[bool] = False
     writer: Submitter
-    readings: list[Reading | Unreadable]
+    readings: list[Reading | UnreadableReading]
     times: list[int | Reason]
     size: int
     loop: AbstractEventLoop | None = None

@@ -23,7 +23,7 @@ FEWER: Final = 10  # after a failure a page is this many times smaller; after as
 BEGINNING: Final = (0, 0)
 
 
-class Page(msgspec.Struct, frozen=True):
+class SweepPage(msgspec.Struct, frozen=True):
     """The next events to look at: those after a number, at most `limit`."""
 
     where: HeldWhere
@@ -39,7 +39,7 @@ class Sweeps:
         self._seconds = seconds
         self._telling = threading.Lock()
         self._accounts: dict[str, None] = {}  # that changed, in order
-        self._page: Page | None = None
+        self._page: SweepPage | None = None
         self._all_again = self._not_before = seconds()
         self._most = PAGE
         self._well = 0  # pages in a row
@@ -59,7 +59,7 @@ class Sweeps:
             self._accounts.clear()
         self._page = None
 
-    def next(self, latest_at: int, next_time: int | None) -> Page | None:
+    def next(self, latest_at: int, next_time: int | None) -> SweepPage | None:
         """The page to look at now, if any: `latest_at` is the latest instant that is not in the future, `next_time` the
         first instant that an event waits for."""
         if self._seconds() < self._not_before:
@@ -96,15 +96,17 @@ class Sweeps:
     def _limit(self, urgent: bool) -> int:
         return min(PAGE if urgent else PAGE_OF_ALL, self._most)
 
-    def _begin(self, latest_at: int, next_time: int | None) -> Page | None:
+    def _begin(self, latest_at: int, next_time: int | None) -> SweepPage | None:
         with self._telling:
             account = next(iter(self._accounts), None)
             self._accounts.pop(account or "", None)
         if account is not None:
-            return Page(HeldWhere(account=account), BEGINNING, self._limit(True), urgent=True)
+            return SweepPage(HeldWhere(account=account), BEGINNING, self._limit(True), urgent=True)
         if next_time is not None and next_time <= latest_at:
-            return Page(HeldWhere(code="time_in_future", until=latest_at), BEGINNING, self._limit(True), urgent=True)
+            return SweepPage(
+                HeldWhere(code="time_in_future", until=latest_at), BEGINNING, self._limit(True), urgent=True
+            )
         if self._seconds() >= self._all_again:
             self._all_again = self._seconds() + ALL_EVERY_S
-            return Page(HeldWhere(), BEGINNING, self._limit(False), urgent=False)
+            return SweepPage(HeldWhere(), BEGINNING, self._limit(False), urgent=False)
         return None

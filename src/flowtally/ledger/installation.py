@@ -15,7 +15,7 @@ from flowtally.ledger import trail
 from flowtally.ledger.tables import accounts, installation
 
 
-class Installation(msgspec.Struct, frozen=True):
+class InstallationState(msgspec.Struct, frozen=True):
     """`id` and `generation` are empty until they are bound; `promises`: write transactions ever, `last_at`: the latest
     instant of one, 0 before the first; `epoch`: how often the lease on a ledger in PostgreSQL was taken."""
 
@@ -26,9 +26,9 @@ class Installation(msgspec.Struct, frozen=True):
     epoch: int = 0
 
 
-def read_installation(tx: Connection) -> Installation:
+def read_installation(tx: Connection) -> InstallationState:
     row = installation.c
-    return Installation(*tx.execute(select(row.id, row.generation, row.promises, row.last_at, row.epoch)).one())
+    return InstallationState(*tx.execute(select(row.id, row.generation, row.promises, row.last_at, row.epoch)).one())
 
 
 class State(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class State(msgspec.Struct, frozen=True):
 
     exists: bool = False
     accounts: bool = False
-    installation: Installation = Installation("", "", 0, 0)
+    installation: InstallationState = InstallationState("", "", 0, 0)
 
 
 def look(tx: Connection) -> State:
@@ -45,7 +45,7 @@ def look(tx: Connection) -> State:
     if accounts.name not in tables:
         return State()
     some = tx.execute(select(accounts.c.id).limit(1)).first() is not None
-    found = read_installation(tx) if installation.name in tables else Installation("", "", 0, 0)
+    found = read_installation(tx) if installation.name in tables else InstallationState("", "", 0, 0)
     return State(True, some, found)
 
 

@@ -25,7 +25,7 @@ LOOKED_AT: Final = 10_000  # rows of a page that is chosen by something else tha
 T = TypeVar("T")
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
+class ListPage(msgspec.Struct, Generic[T], frozen=True):
     """`next` continues the list; None on the last page."""
 
     items: list[T]
@@ -42,7 +42,7 @@ def read_page(
     *,
     after: str | None,
     limit: int,
-) -> Page[T]:
+) -> ListPage[T]:
     """One page of `query`, ordered by the unique column `order`; `make` takes a row's columns in order.
 
     `asked` is all that the conditions of `query` came from: in a list that was asked otherwise a cursor would skip.
@@ -57,8 +57,8 @@ def read_page(
     rows = tx.execute(query.add_columns(order.label("page_key")).order_by(order).limit(limit + 1)).all()
     found = [make(*row[:-1]) for row in rows[:limit]]
     if len(rows) <= limit:
-        return Page(found, None)
-    return Page(found, (walk or walk_of(tx, kind, asked)).cursor(rows[limit - 1].page_key))
+        return ListPage(found, None)
+    return ListPage(found, (walk or walk_of(tx, kind, asked)).cursor(rows[limit - 1].page_key))
 
 
 def read_chosen(
@@ -72,7 +72,7 @@ def read_chosen(
     *,
     after: str | None,
     limit: int,
-) -> Page[T]:
+) -> ListPage[T]:
     """The same of those rows that `choose` takes, by what the ledger does not know. It is asked once, about at most
     LOOKED_AT rows: a page may be short, or empty, and still have a `next`."""
     if not 1 <= limit <= MAX_LIMIT:
@@ -85,7 +85,7 @@ def read_chosen(
     taken = [index for index, chosen in enumerate(choose(found)) if chosen]
     last = taken[limit - 1] if len(taken) > limit else LOOKED_AT - 1 if len(rows) > LOOKED_AT else None
     items = [found[index] for index in taken[:limit]]
-    return Page(items, None if last is None else walk.cursor(rows[last].page_key))
+    return ListPage(items, None if last is None else walk.cursor(rows[last].page_key))
 
 
 def walk_of(tx: Connection, kind: str, asked: tuple[str | bool | None, ...]) -> Walk:

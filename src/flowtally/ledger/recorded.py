@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select
 
 from flowtally.core.errors import BadRequest
 from flowtally.core.texts import may_be_known
-from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, Page, walk_of
+from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, ListPage, walk_of
 from flowtally.ledger.tables import audit
 
 
@@ -46,19 +46,21 @@ class Filter(msgspec.Struct, frozen=True):
 _COLUMNS: Final = [audit.c[name] for name in Record.__struct_fields__]
 
 
-def list_records(tx: Connection, asked: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Record]:
+def list_records(
+    tx: Connection, asked: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> ListPage[Record]:
     """Records that fit, the first that was written first. BadRequest for what is no cursor of this list."""
     if not 1 <= limit <= MAX_LIMIT:
         raise BadRequest(f"limit is {limit}; 1 to {MAX_LIMIT} are allowed")
     walk = walk_of(tx, "audit", tuple(None if one is None else str(one) for one in msgspec.structs.astuple(asked)))
     query = _fitting(asked)
     if query is None:
-        return Page([], None)
+        return ListPage([], None)
     if after is not None:
         query = query.where(audit.c.number > walk.place(after, int))
     rows = tx.execute(query.order_by(audit.c.number).limit(limit + 1)).all()
     found = [Record(*row) for row in rows[:limit]]
-    return Page(found, walk.cursor(found[-1].number) if len(rows) > limit else None)
+    return ListPage(found, walk.cursor(found[-1].number) if len(rows) > limit else None)
 
 
 def _fitting(asked: Filter) -> Select[Any] | None:

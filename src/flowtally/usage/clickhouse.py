@@ -33,6 +33,7 @@ from flowtally.usage.values import (
     Changes,
     ClaimedRow,
     Commit,
+    CountedUse,
     Entry,
     EventKey,
     Extent,
@@ -42,10 +43,9 @@ from flowtally.usage.values import (
     Place,
     Row,
     StoredEvent,
+    StoreTotals,
     Sum,
     Tell,
-    Totals,
-    Use,
     Where,
 )
 
@@ -179,11 +179,11 @@ class ClickHouseStore(Publishing):
     def accounts(self) -> list[str]:
         return installation.accounts_of(self.engine, TABLE)
 
-    def totals(self) -> Totals:
+    def totals(self) -> StoreTotals:
         [(rows, block, received)] = self.engine.rows(
             f"SELECT sum(entries), max(block), toUnixTimestamp64Milli(max(received_at)) FROM {TABLE}"
         )
-        return Totals(rows, block, max(received, 0))
+        return StoreTotals(rows, block, max(received, 0))
 
     def blocks_after(self, block: int) -> list[int]:
         """Numbers of the blocks above this one that have rows, ascending."""
@@ -264,16 +264,16 @@ class ClickHouseStore(Publishing):
                     found[entry.refers_to].append(entry)
         return found
 
-    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+    def sources_of(self, uses: Sequence[CountedUse], without: str) -> dict[CountedUse, list[str]]:
         found = self._sources_of(uses, without, standing=False)  # usually none, and this is the cheaper question
         return self._sources_of(list(found), without, standing=True)
 
-    def _sources_of(self, uses: Sequence[Use], without: str, *, standing: bool) -> dict[Use, list[str]]:
+    def _sources_of(self, uses: Sequence[CountedUse], without: str, *, standing: bool) -> dict[CountedUse, list[str]]:
         if not uses:
             return {}
         query = entries.sources_of(uses, without, standing=standing)
         rows = self.engine.rows(query.text, query.parameters)
-        return {Use(*said): list(sources) for *said, sources in rows}
+        return {CountedUse(*said): list(sources) for *said, sources in rows}
 
     def compacted_until(self) -> int:
         return self.guard.extents.until

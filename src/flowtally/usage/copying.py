@@ -57,7 +57,7 @@ class _Portion(msgspec.Struct, frozen=True):
         )
 
 
-class Totals(msgspec.Struct, frozen=True):
+class MonthTotals(msgspec.Struct, frozen=True):
     """Of an account's rows of a month: how many, what they stand for and add up to, and the sum of their hashes."""
 
     rows: int
@@ -200,7 +200,7 @@ def _months(engine: Engine) -> list[int]:
     return [int(month) for (month,) in engine.rows(text, **_READ)]
 
 
-def _totals(engine: Engine, month: int) -> dict[str, Totals]:
+def _totals(engine: Engine, month: int) -> dict[str, MonthTotals]:
     sums = ", ".join(f"sum(toInt128({name}))" for name in ("bytes_up", "bytes_down", "requests"))
     values = (
         f"mapKeys({name}), mapValues({name})" if kind.startswith("Map") else name for name, kind in _columns(engine)
@@ -209,7 +209,7 @@ def _totals(engine: Engine, month: int) -> dict[str, Totals]:
         f"SELECT toString(account) AS a, count(), sum(entries), sum(keys), {sums}, sum(cityHash64({', '.join(values)}))"
         f" FROM {TABLE} WHERE toYYYYMM(received_at) = {month:d} GROUP BY a"
     )
-    return {account: Totals(*map(int, rest)) for account, *rest in engine.rows(text, **_READ)}
+    return {account: MonthTotals(*map(int, rest)) for account, *rest in engine.rows(text, **_READ)}
 
 
 def _columns(engine: Engine) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import msgspec
 
 from flowtally.core.events import METERED
 from flowtally.usage.queries import REASON, Query
-from flowtally.usage.values import EventKey, StoredEvent, Use
+from flowtally.usage.values import CountedUse, EventKey, StoredEvent
 
 CHUNK: Final = 500  # keys in one statement: a server takes a parameter of up to 128 KiB
 CHUNK_BYTES: Final = 40_000
@@ -116,12 +116,12 @@ def entry(source: str, id: str, block: int) -> Query:
     return Query(text, {"source": source, "id": id, "block": block})
 
 
-def sources_of(uses: Sequence[Use], without: str, *, standing: bool = False) -> Query:
+def sources_of(uses: Sequence[CountedUse], without: str, *, standing: bool = False) -> Query:
     """A use, and the sources other than `without` that an event which says it is in; `standing`: that corrections did
     not take to nothing. What is compacted says nothing of single events.
 
     Times lead to the rows, so they are read first: at 1 M rows that took half as long as the engine's own order."""
-    names = Use.__struct_fields__
+    names = CountedUse.__struct_fields__
     columns = zip(*(msgspec.structs.astuple(use) for use in uses), strict=True)
     zipped = ", ".join(f"{{of_{name}:Array({'String' if name in ('account', 'user') else 'Int64'})}}" for name in names)
     text = (

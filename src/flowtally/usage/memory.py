@@ -27,6 +27,7 @@ from flowtally.usage.values import (
     Changes,
     ClaimedRow,
     Commit,
+    CountedUse,
     Entry,
     EventKey,
     Extent,
@@ -36,10 +37,9 @@ from flowtally.usage.values import (
     Place,
     Row,
     StoredEvent,
+    StoreTotals,
     Sum,
     Tell,
-    Totals,
-    Use,
     Where,
 )
 
@@ -152,11 +152,11 @@ class MemoryStore(Publishing):
                 found[row["refers_to"]].append(_entry(row))
         return found
 
-    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
-        found: dict[Use, set[str]] = defaultdict(set)
+    def sources_of(self, uses: Sequence[CountedUse], without: str) -> dict[CountedUse, list[str]]:
+        found: dict[CountedUse, set[str]] = defaultdict(set)
         for row in self.rows:
             if _kind(row) == "use" and row["series"] == METERED and row["source"] != without:
-                use = Use(**{name: row[name] for name in Use.__struct_fields__})
+                use = CountedUse(**{name: row[name] for name in CountedUse.__struct_fields__})
                 if use in uses and not self._is_void(row):
                     found[use].add(row["source"])
         return {use: sorted(sources) for use, sources in found.items()}
@@ -244,9 +244,9 @@ class MemoryStore(Publishing):
     def accounts(self) -> list[str]:
         return sorted({row["account"] for row in self.rows if row["account"]})
 
-    def totals(self) -> Totals:
+    def totals(self) -> StoreTotals:
         last = max(self.rows, key=lambda row: int(row["block"]), default={"block": 0, "received_at": 0})
-        return Totals(len(self.rows), last["block"], last["received_at"])
+        return StoreTotals(len(self.rows), last["block"], last["received_at"])
 
     def blocks_after(self, block: int) -> list[int]:
         return sorted({row["block"] for row in self.rows if row["block"] > block})

@@ -18,6 +18,7 @@ from flowtally.usage.values import (
     BlockSum,
     Changes,
     Commit,
+    CountedUse,
     Entry,
     EventKey,
     Extent,
@@ -27,7 +28,6 @@ from flowtally.usage.values import (
     Row,
     StoredEvent,
     Sum,
-    Use,
     Where,
 )
 from flowtally.usage.verbs import UsageReader
@@ -113,7 +113,7 @@ class UntilBlock:
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         return self._usage.corrections_of(events)
 
-    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+    def sources_of(self, uses: Sequence[CountedUse], without: str) -> dict[CountedUse, list[str]]:
         return self._usage.sources_of(uses, without)
 
     def compacted_until(self) -> int:

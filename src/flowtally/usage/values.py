@@ -117,7 +117,7 @@ class Block(msgspec.Struct, frozen=True):
     rows: Any
 
 
-class Totals(msgspec.Struct, frozen=True):
+class StoreTotals(msgspec.Struct, frozen=True):
     """All rows of the store: how many entries they stand for, the highest block, the latest receipt (0 when empty)."""
 
     rows: int
@@ -181,7 +181,7 @@ class EventKey(msgspec.Struct, frozen=True):
     block: int = 0
 
 
-class Use(msgspec.Struct, frozen=True):
+class CountedUse(msgspec.Struct, frozen=True):
     """What an event says was used, whatever source it came in by; `user` is the immutable id."""
 
     account: str

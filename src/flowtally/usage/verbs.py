@@ -19,6 +19,7 @@ from flowtally.usage.values import (
     Changes,
     ClaimedRow,
     Commit,
+    CountedUse,
     Entry,
     EventKey,
     Extent,
@@ -28,10 +29,9 @@ from flowtally.usage.values import (
     Place,
     Row,
     StoredEvent,
+    StoreTotals,
     Sum,
     Tell,
-    Totals,
-    Use,
     Where,
 )
 
@@ -132,7 +132,7 @@ class Entries(Protocol):
     def corrections_of(self, events: Sequence[StoredEvent]) -> dict[str, list[Entry]]:
         """All corrections of each of these events, by its `reference`, in order of commit."""
 
-    def sources_of(self, uses: Sequence[Use], without: str) -> dict[Use, list[str]]:
+    def sources_of(self, uses: Sequence[CountedUse], without: str) -> dict[CountedUse, list[str]]:
         """Of these uses, which are few, those that an event of another source than `without` says too, and the names
         of these sources in order. An event that corrections took to nothing says nothing, nor does a compacted row."""
 
@@ -176,7 +176,7 @@ class Blocks(Protocol):
 class Claims(Protocol):
     """What the event keys follow from: the rows as what was acknowledged."""
 
-    def totals(self) -> Totals: ...
+    def totals(self) -> StoreTotals: ...
 
     def blocks_after(self, block: int) -> list[int]:
         """Numbers of the blocks above this one that have rows, ascending."""

@@ -27,7 +27,7 @@ from flowtally.web.connection import Connection
 from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, REQUEST_ID, problem_body
-from flowtally.web.sending import Sending
+from flowtally.web.sending import BodySender
 from flowtally.web.services import House, address_of
 
 log = structlog.get_logger("flowtally.access")
@@ -78,7 +78,7 @@ class Access:
             await send(message)
 
         scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
-        sending = Sending(send, house.config.send_idle_s)
+        sending = BodySender(send, house.config.send_idle_s)
         connection_limits, peer = house.connection_limits, peer_of(scope["client"])
         connection_limits.begin(peer)
         try:

@@ -54,7 +54,7 @@ WRITER_ERRORS: Final = (
 )
 
 
-class Patience(msgspec.Struct, frozen=True):
+class BodyPatience(msgspec.Struct, frozen=True):
     """How long is waited for a body: for its next piece, for all of it, and for `least` bytes a second on average, not
     counting the first `idle_s`."""
 
@@ -76,14 +76,14 @@ class Patience(msgspec.Struct, frozen=True):
 async def read_body(request: AnyRequest, limit: int, config: Config, hold: Hold | None = None) -> bytes:
     """The body of somebody known, given up as soon as it is larger than `limit` (413), arrives too slowly (408), or
     there is no memory to `hold` it (503)."""
-    patience = Patience(config.body_idle_s, config.body_total_s, config.body_min_bytes_s)
+    patience = BodyPatience(config.body_idle_s, config.body_total_s, config.body_min_bytes_s)
     return await _read(request, limit, patience, hold)
 
 
 async def read_unknown(request: AnyRequest, limit: int, config: Config) -> bytes:
     """The body of somebody who may show in it who it is."""
     idle, total = min(config.body_idle_s, UNKNOWN_S), min(config.body_total_s, UNKNOWN_S)
-    return await _read(request, min(limit, UNKNOWN_BYTES), Patience(idle, total, config.body_min_bytes_s), None)
+    return await _read(request, min(limit, UNKNOWN_BYTES), BodyPatience(idle, total, config.body_min_bytes_s), None)
 
 
 def has_body(request: AnyRequest) -> bool:
@@ -91,7 +91,7 @@ def has_body(request: AnyRequest) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-async def _read(request: AnyRequest, limit: int, patience: Patience, hold: Hold | None) -> bytes:
+async def _read(request: AnyRequest, limit: int, patience: BodyPatience, hold: Hold | None) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise TooLarge(f"The body has {announced[:MAX_SHOWN_DIGITS]} bytes; {limit} are allowed.", limit=limit)
@@ -101,7 +101,7 @@ async def _read(request: AnyRequest, limit: int, patience: Patience, hold: Hold 
         raise SlowBody(str(patience)) from None
 
 
-async def _collect(request: AnyRequest, limit: int, patience: Patience, hold: Hold | None) -> bytes:
+async def _collect(request: AnyRequest, limit: int, patience: BodyPatience, hold: Hold | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     now = asyncio.get_running_loop().time

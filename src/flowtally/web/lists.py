@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
+from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, ListPage
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -28,5 +28,5 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = DEFAULT_LIMIT
 
 
-def show_page(page: Page[R], show: Callable[[R], A]) -> Page[A]:
-    return Page([show(item) for item in page.items], page.next)
+def show_page(page: ListPage[R], show: Callable[[R], A]) -> ListPage[A]:
+    return ListPage([show(item) for item in page.items], page.next)

@@ -16,7 +16,7 @@ from flowtally.core.errors import ClientGone
 PIECE_BYTES: Final = 128 * 1024
 
 
-class Sending:
+class BodySender:
     """Stands where `send` stood, for bodies."""
 
     def __init__(self, send: Send, patience_s: int) -> None:

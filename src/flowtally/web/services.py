@@ -18,7 +18,7 @@ from flowtally.core.corrections import Correction
 from flowtally.core.events import UsageEvent
 from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.pages import Page
+from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.vault import Vault
 from flowtally.protocol import (
@@ -102,11 +102,11 @@ class EventsDoor(Protocol):
 
     def sources(
         self, credential: Credential, sender: str | None, cursor: str | None, limit: int
-    ) -> Page[SourceDetail]: ...
+    ) -> ListPage[SourceDetail]: ...
 
     def counters(
         self, source: str, prefix: str, credential: Credential, cursor: str | None, limit: int
-    ) -> Page[CounterAnswer]: ...
+    ) -> ListPage[CounterAnswer]: ...
 
     def hand_over(self, source: str, sender: str) -> SourceDetail: ...
 
@@ -120,7 +120,9 @@ class EventsDoor(Protocol):
 
     def look_again(self, account: str) -> None: ...
 
-    def held(self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int) -> Page[HeldEvent]: ...
+    def held(
+        self, asked: HeldFilter, credential: Credential, cursor: str | None, limit: int
+    ) -> ListPage[HeldEvent]: ...
 
     async def retry_held(self, asked: HeldFilter) -> HeldAnswer: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowtally.agents.counters import program
-from flowtally.agents.counters.looking import Seen, looked
+from flowtally.agents.counters.looking import SeenCounters, looked
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
 from flowtally.client import ApiError
@@ -24,7 +24,7 @@ class Server:
         raise ApiError("not_found", 404, f"no source {source}")
 
 
-def look(monkeypatch: pytest.MonkeyPatch, ask: Any, **settings: Any) -> Seen:
+def look(monkeypatch: pytest.MonkeyPatch, ask: Any, **settings: Any) -> SeenCounters:
     monkeypatch.setitem(program.KINDS, "xray", lambda counters: ask)
     client: Any = Server()
     return looked(Counters(name="x", kind="xray", address="127.0.0.1:1", **settings), "gw", client)

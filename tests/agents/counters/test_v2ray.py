@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowtally.agents.counters.grpc import channel, fields, text_field, unary
 from flowtally.agents.counters.settings import Counters
 from flowtally.agents.counters.stood import Stood, Unasked
-from flowtally.agents.counters.v2ray import Beginning, V2Ray, stood, uptime
+from flowtally.agents.counters.v2ray import ProcessStart, V2Ray, stood, uptime
 from flowtally.core.edges import format_instant, parse_instant
 
 # QueryStats(pattern "user>>>") and GetSysStats of V2Ray 4.34 (Debian 12), recorded: alice loaded 100,000 bytes.
@@ -161,7 +161,7 @@ def test_an_answer_that_is_not_whole_is_none(spoilt: httpx.Response) -> None:
 def test_one_process_has_one_beginning_however_the_clock_is_set(polls: list[tuple[int, int]]) -> None:
     """It began at 0 of the clock that nobody sets; `Uptime` is in whole seconds."""
     now = [0, 0]
-    beginning = Beginning(lambda: now[1], lambda: now[0])
+    beginning = ProcessStart(lambda: now[1], lambda: now[0])
     said = set()
     for elapsed, step in sorted(polls):
         now[:] = elapsed, 1_700_000_000_000 + elapsed + step
@@ -171,7 +171,7 @@ def test_one_process_has_one_beginning_however_the_clock_is_set(polls: list[tupl
 
 def test_another_process_has_another_beginning() -> None:
     now = [0]
-    beginning = Beginning(lambda: now[0], lambda: now[0])
+    beginning = ProcessStart(lambda: now[0], lambda: now[0])
     now[0] = 60_000
     first = beginning(60, now[0])
     now[0] = 70_000
@@ -187,7 +187,7 @@ def test_pollers_that_know_nothing_of_each_other_say_one_beginning(
     for after, there, back in polls:
         asked = began + after
         now = asked + there + back
-        beginning = Beginning(lambda now=now: 10**12 + now, lambda now=now: now)  # type: ignore[misc]
+        beginning = ProcessStart(lambda now=now: 10**12 + now, lambda now=now: now)  # type: ignore[misc]
         said.append(parse_instant(beginning((asked + there - began) // 1000, asked)))
     assert all(abs(one - (10**12 + began)) <= 1_000 for one in said)
 

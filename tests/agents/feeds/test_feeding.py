@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.agents.fake import FakeServer
 from tests.agents.feeds.driving import Driven, sizes, squid_line
 
-from flowtally.agents.feeds.entry import Entry
+from flowtally.agents.feeds.entry import FeedEntry
 from flowtally.agents.feeds.feeding import Feeding
 from flowtally.agents.follow.inputs import Input, Settings
 from flowtally.agents.follow.server import Server
@@ -53,7 +53,7 @@ class Memory:
 
 
 class Memories:
-    entry: type[msgspec.Struct] = Entry
+    entry: type[msgspec.Struct] = FeedEntry
 
     def __init__(self, lines: list[bytes]) -> None:
         self._lines = lines
@@ -70,7 +70,7 @@ class Memories:
 def test_every_line_is_stored_once(steps: list[str]) -> None:
     lines: list[bytes] = []
     fake, written = FakeServer(), 0
-    entry = Entry(name="proxy", format="squid", account="acme")
+    entry = FeedEntry(name="proxy", format="squid", account="acme")
     driven = Driven(Memories(lines), entry, fake)
     state = fake.state()
     for step in [*steps, "write"]:

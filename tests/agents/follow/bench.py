@@ -13,7 +13,7 @@ from tests.agents.fake import FakeServer
 from flowtally.agents.follow.dispatcher import AtOnce
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.event_log import EventLog
-from flowtally.agents.follow.holes import Known
+from flowtally.agents.follow.holes import KnownSources
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.log import FollowedLog
 from flowtally.agents.follow.server import Server
@@ -49,7 +49,7 @@ class Bench:
     def start(self, *, once: bool = False) -> None:
         """An agent that knows nothing of any before."""
         self.server = Server(self.fake.client(retry_s=0), AtOnce(), AtOnce(), EventLog(self.said))
-        self.log = FollowedLog(self.entry, Settings(host="gw", once=once), self.server, Known(self.server))
+        self.log = FollowedLog(self.entry, Settings(host="gw", once=once), self.server, KnownSources(self.server))
 
     def restart(self) -> None:
         """The agent is killed and started."""

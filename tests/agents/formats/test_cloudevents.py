@@ -1,7 +1,7 @@
 import pytest
 
 from flowtally.agents.formats.cloudevents import read_line
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 
 def test_a_cloudevent_carries_the_account_as_its_subject() -> None:
@@ -9,7 +9,7 @@ def test_a_cloudevent_carries_the_account_as_its_subject() -> None:
         b'{"specversion":"1.0","id":"e1","source":"gw","type":"use","subject":"acme","time":"2026-11-20T11:00:00.5+01:00",'
         b'"data":{"user":"bob","product":"mobile","bytes_up":1,"bytes_down":2,"requests":3,"status":200}}'
     )
-    assert read_line(line) == Reading(
+    assert read_line(line) == LineReading(
         time_at=1_795_168_800_500,
         bytes_up=1,
         bytes_down=2,
@@ -25,23 +25,23 @@ def test_a_cloudevent_carries_the_account_as_its_subject() -> None:
 
 def test_a_plain_event_is_flat_and_keeps_its_labels() -> None:
     reading = read_line(b'{"source":"gw","account":"acme","time":"2026-11-20T11:00:00Z","labels":{"a":"b"}}')
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert (reading.account, reading.requests, reading.labels) == ("acme", 1, {"a": "b", "source": "gw"})
 
 
 def test_a_plain_event_without_account_or_source_waits_for_the_options() -> None:
-    assert read_line(b'{"time":"1970-01-01T00:00:00Z"}') == Reading(time_at=0)
+    assert read_line(b'{"time":"1970-01-01T00:00:00Z"}') == LineReading(time_at=0)
 
 
 def test_an_event_without_time_is_left_to_its_id() -> None:
     reading = read_line(b'{"id":"0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607","account":"acme"}')
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert (reading.time_at, reading.id) == (None, "0199f2c4-7b3a-7c11-a1f0-b2c3d4e5f607")
 
 
 def test_a_label_of_the_event_is_never_overwritten() -> None:
     reading = read_line(b'{"source":"gw","account":"a","labels":{"source":"mine"}}')
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, LineReading)
     assert reading.labels == {"source": "mine"}
 
 

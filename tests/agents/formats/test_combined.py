@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 
 REAL_LOG = Path(__file__).parents[4] / "shared/data/apache_access.log.gz"
 COMMON = b'127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326'
@@ -17,14 +17,14 @@ def read_line(line: bytes, name: str = "common") -> Line:
     return format_of(Declared(format=name)).read_line(line)
 
 
-def read(line: bytes, name: str = "common") -> Reading:
+def read(line: bytes, name: str = "common") -> LineReading:
     reading = read_line(line, name)
-    assert isinstance(reading, Reading), reading
+    assert isinstance(reading, LineReading), reading
     return reading
 
 
 def test_a_common_line_is_read() -> None:
-    assert read(COMMON) == Reading(
+    assert read(COMMON) == LineReading(
         time_at=971_211_336_000, bytes_down=2326, status=200, client="127.0.0.1", user="frank", url="/a.gif"
     )
 
@@ -59,8 +59,8 @@ def test_each_name_is_one_shape_and_a_line_of_another_is_unreadable() -> None:
     for of, line in lines.items():
         for name in lines:
             found = read_line(line, name)
-            assert isinstance(found, Reading if name == of else Unreadable), (name, of)
-            if isinstance(found, Reading):
+            assert isinstance(found, LineReading if name == of else Unreadable), (name, of)
+            if isinstance(found, LineReading):
                 assert (found.user, found.client, found.status) == ("frank", "127.0.0.1", 200)
 
 
@@ -130,11 +130,11 @@ def test_every_whole_line_of_a_real_apache_log_is_read_and_its_sizes_add_up() ->
     with gzip.open(REAL_LOG) as log:
         lines = log.read().splitlines()
     read = [combined.read_line(line) for line in lines]
-    unread = [number for number, one in enumerate(read, 1) if not isinstance(one, Reading)]
+    unread = [number for number, one in enumerate(read, 1) if not isinstance(one, LineReading)]
     assert unread == [8899]  # the one line that is cut, in the middle of its last value
     assert not lines[8898].endswith(b'"')
     # The reckoning of awk: the first number after the status, which ends the quoted request.
     sizes = [line.split(b'" ')[1].split(b" ")[1] for number, line in enumerate(lines, 1) if number not in unread]
-    readings = [one for one in read if isinstance(one, Reading)]
+    readings = [one for one in read if isinstance(one, LineReading)]
     assert len(readings) == 9_999
     assert sum(reading.bytes_down for reading in readings) == sum(int(size) for size in sizes if size != b"-")

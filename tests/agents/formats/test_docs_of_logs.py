@@ -10,7 +10,7 @@ import pytest
 from flowtally.agents.format_from import format_from
 from flowtally.agents.formats import format_of
 from flowtally.agents.formats.names import NAMES
-from flowtally.agents.reading import Reading
+from flowtally.agents.reading import LineReading
 
 PAGE = (Path(__file__).parents[3] / "docs/logs.md").read_text()
 EXAMPLES = re.findall(r"```(squid|nginx|apache)\n(.*?)```", PAGE, re.DOTALL)
@@ -38,6 +38,6 @@ def test_what_to_log_has_both_directions_and_needs_no_guess(
     assert made.notes == (() if "user" in made.means else ("the format does not tell a user's name",))
     assert made.doubts == ()
     read = made.read_line(line)
-    assert isinstance(read, Reading), read
+    assert isinstance(read, LineReading), read
     user = "corp\\eve b" if "user" in made.means else ""
     assert (read.time_at, read.bytes_up, read.bytes_down, read.user) == (1_773_133_200_123, 7, 9, user)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import FORMATS, Declared, format_of
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 TIME = "10/Mar/2026:09:00:00 +0000"
 _SQUID = "1773133200.123 {ms:6} {client} TCP_MISS/{status} {down} GET http://n.test/{ms} {user} {parent} a/b"
@@ -68,7 +68,7 @@ def test_a_line_under_the_name_of_another_format_is_unreadable_or_means_the_same
     lines = {name: text.format(**values).encode() for name, text in LINES.items()}
     for name, read_line in READERS.items():
         own = read_line(lines[name])
-        assert isinstance(own, Reading), (name, lines[name], own)
+        assert isinstance(own, LineReading), (name, lines[name], own)
         for other, line in lines.items():
             if other == name:
                 continue
@@ -80,5 +80,5 @@ def test_a_line_under_the_name_of_another_format_is_unreadable_or_means_the_same
 
 
 def meant(read: object) -> tuple[object, ...]:
-    assert isinstance(read, Reading)
+    assert isinstance(read, LineReading)
     return read.time_at, read.bytes_up, read.bytes_down, read.requests, read.user

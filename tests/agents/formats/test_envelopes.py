@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.mapping import Mapper, Mapping
 from flowtally.agents.reader import MAX_LINE_BYTES
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 SQUID = b"1795173252.544 37 10.0.0.1 TCP_MISS/200 2384 GET http://n.test/%s ann HIER_DIRECT/10.0.0.2 a/b"
@@ -92,12 +92,12 @@ def test_pieces_are_joined_by_stream_wherever_reading_begins(
             lines.append(f"2026-03-10T09:00:00.1Z {stream} {'F' if last else 'P'} {part}".encode())
         ended.append(whole[stream].pop(0) if last else None)
     made = wrapped(kind, "cloudevents")
-    users = [read.user if isinstance(read, Reading) else read for read in map(made.read_line, lines)]
+    users = [read.user if isinstance(read, LineReading) else read for read in map(made.read_line, lines)]
     assert users == ended
     begins = place % len(lines)
     assert made.remember is not None
     made.remember(lines[:begins])
-    users = [read.user if isinstance(read, Reading) else read for read in map(made.read_line, lines[begins:])]
+    users = [read.user if isinstance(read, LineReading) else read for read in map(made.read_line, lines[begins:])]
     assert users == ended[begins:]
 
 
@@ -108,7 +108,7 @@ def test_a_line_whose_pieces_are_too_long_is_told_once_and_the_next_is_read() ->
     assert found[:5] == [None] * 5
     assert isinstance(found[5], Unreadable)
     assert found[5].reason == "too_long"
-    assert isinstance(found[6], Reading)
+    assert isinstance(found[6], LineReading)
     assert MAX_LINE_BYTES < 5 * 16_384
 
 
@@ -119,14 +119,14 @@ def test_the_time_within_counts_and_the_envelopes_where_there_is_none() -> None:
         (b"2026-03-10T09:00:00.1239Z stdout F " + CLOUD, at + 123),
     ]:
         read = wrapped("docker" if line[:1] == b"{" else "cri", "cloudevents").read_line(line)
-        assert isinstance(read, Reading)
+        assert isinstance(read, LineReading)
         assert read.time_at == time_at
     entry = json.dumps({"MESSAGE": CLOUD.decode(), "__REALTIME_TIMESTAMP": "1773133200123456"}).encode()
     found = wrapped("journald", "cloudevents").read_line(entry)
-    assert isinstance(found, Reading)
+    assert isinstance(found, LineReading)
     assert found.time_at == at + 123
     within = wrapped("docker").read_line(docker((SQUID % b"a").decode() + "\n"))
-    assert isinstance(within, Reading)
+    assert isinstance(within, LineReading)
     assert within.time_at == 1_795_173_252_544
 
 
@@ -137,7 +137,7 @@ def test_a_time_of_rfc_3164_is_no_instant(zone: str) -> None:
     assert isinstance(found, Unreadable)
     assert (found.reason, "writes no year" in found.detail) == ("bad_time", True)
     dated = made.read_line(b"<134>1 2026-03-10T09:00:00.003Z lb haproxy 7 - - 192.0.2.1 3 4")
-    assert dated == Reading(time_at=1_773_133_200_003, bytes_up=3, bytes_down=4, client="192.0.2.1")
+    assert dated == LineReading(time_at=1_773_133_200_003, bytes_up=3, bytes_down=4, client="192.0.2.1")
 
 
 @pytest.mark.parametrize("time", ["Mar 10 2026 10:00:00.003", "2026-03-10T10:00:00.003"])
@@ -146,7 +146,7 @@ def test_a_header_with_a_year_and_without_a_zone_needs_a_declared_one(time: str)
     for zone, right in [("", "says no zone"), ("Europe/Berlin", 1_773_133_200_003)]:
         made = format_of(Declared(haproxy_log_format="%ci %U %B", envelope="syslog", zone=zone))
         found = made.read_line(line)
-        assert (found.time_at == right) if isinstance(found, Reading) else str(right) in str(found)
+        assert (found.time_at == right) if isinstance(found, LineReading) else str(right) in str(found)
 
 
 @pytest.mark.parametrize("text", ["last message repeated 3 times", "(squid-1): message repeated 3 times: [ %s]"])
@@ -159,7 +159,7 @@ def test_journald_gives_bytes_that_are_no_text_as_numbers() -> None:
     message = (SQUID % b"a").replace(b"ann", b"%ff")
     entry = json.dumps({"MESSAGE": list(message), "__REALTIME_TIMESTAMP": "1"}).encode()
     found = wrapped("journald").read_line(entry)
-    assert isinstance(found, Reading)
+    assert isinstance(found, LineReading)
     assert found.user == "\\xff"
     assert isinstance(wrapped("journald").read_line(b'{"MESSAGE":null,"__REALTIME_TIMESTAMP":"1"}'), Unreadable)
 
@@ -169,7 +169,7 @@ def test_docker_alone_is_combined_or_the_main_log_of_nginx() -> None:
     made = format_of(Declared(format="docker"))
     for line in (head, head + ' "-"', head + ' "203.0.113.1, 10.0.0.1"'):
         found = made.read_line(docker(line + "\n"))
-        assert isinstance(found, Reading)
+        assert isinstance(found, LineReading)
         assert (found.user, found.bytes_down, found.bytes_up) == ("alice", 1300, 0)
 
 
@@ -177,11 +177,11 @@ def test_a_pattern_is_searched_in_what_the_envelope_holds() -> None:
     pattern = r"^(?P<time>\S+) (?P<user>\w+) (?P<bytes_down>\d+)$"
     mapper = Mapper(Mapping(account="a", pattern=pattern), wrapped("docker"))
     found = mapper.read(docker("2026-03-10T09:00:00Z ann 5\n"))
-    assert isinstance(found, Reading)
+    assert isinstance(found, LineReading)
     assert (found.user, found.bytes_down) == ("ann", 5)
     only_user = Mapper(Mapping(account="a", pattern=r"bytes_down.:(?P<user>\d)"), wrapped("docker", "cloudevents"))
     found = only_user.read(docker(CLOUD.decode() + "\n"))
-    assert isinstance(found, Reading)
+    assert isinstance(found, LineReading)
     assert (found.user, found.time_at) == ("5", 1_773_133_200_861)
 
 

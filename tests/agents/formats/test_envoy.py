@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 DEFAULT_LINE = (
@@ -44,14 +44,16 @@ def read(declared: Declared, line: bytes) -> Line:
 
 def test_the_default_log_knows_bodies_and_no_user_and_says_so() -> None:
     made = format_of(Declared(format="envoy"))
-    assert made.read_line(DEFAULT_LINE) == Reading(time_at=AT, bytes_down=5, status=200, url="/q")
+    assert made.read_line(DEFAULT_LINE) == LineReading(time_at=AT, bytes_down=5, status=200, url="/q")
     notes = " ".join(made.notes)
     assert "does not tell a user's name" in notes
     assert "are bodies" in notes
 
 
 def test_a_format_of_ones_own_reads_what_it_names() -> None:
-    right = Reading(time_at=AT, bytes_up=92, bytes_down=121, status=200, user='jo "x" y', client="127.0.0.1", url="/q")
+    right = LineReading(
+        time_at=AT, bytes_up=92, bytes_down=121, status=200, user='jo "x" y', client="127.0.0.1", url="/q"
+    )
     assert read(Declared(envoy_format=TEXT), TEXT_LINE) == right
 
 
@@ -61,7 +63,7 @@ def test_a_json_format_reads_the_members_that_are_one_operator() -> None:
         b'"who":"jo \\"x\\" y","peer":"[2001:db8::1]:54042","both":"HTTP/1.1 200"}'
     )
     made = format_of(Declared(envoy_format=JSON))
-    right = Reading(time_at=AT, bytes_up=3, bytes_down=9007199254740991, user='jo "x" y', client="2001:db8::1")
+    right = LineReading(time_at=AT, bytes_up=3, bytes_down=9007199254740991, user='jo "x" y', client="2001:db8::1")
     assert made.read_line(line) == right
     assert made.read_line(line.replace(b"DownstreamEnd", b"DownstreamPeriodic")) is None
 
@@ -70,7 +72,7 @@ def test_only_the_end_of_a_stream_counts() -> None:
     read_line = format_of(Declared(envoy_format=TCP)).read_line
     found = [read_line(line) for line in TCP_LINES]
     assert found[:3] == [None, None, None]
-    assert found[3] == Reading(time_at=AT + 328, bytes_up=56, bytes_down=242, client="127.0.0.1")
+    assert found[3] == LineReading(time_at=AT + 328, bytes_up=56, bytes_down=242, client="127.0.0.1")
 
 
 @settings(deadline=None)
@@ -83,7 +85,7 @@ def test_a_stream_is_its_last_sum_however_often_it_was_logged(sums: list[int], k
         read_line(f"2026-11-29T17:49:37.403Z {one} 34fa07aa {total} {total} 1 1 -".encode())
         for one, total in zip(types, sums, strict=True)
     ]
-    assert [one.bytes_down for one in found if isinstance(one, Reading)] == [sums[-1]]
+    assert [one.bytes_down for one in found if isinstance(one, LineReading)] == [sums[-1]]
     assert not any(isinstance(one, Unreadable) for one in found)
 
 
@@ -91,7 +93,7 @@ def test_a_stream_is_its_last_sum_however_often_it_was_logged(sums: list[int], k
 @given(agent=st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40))
 def test_no_header_of_a_client_changes_what_the_default_log_counts(agent: str) -> None:
     line = DEFAULT_LINE.replace(b'a" "b', agent.encode())
-    assert read(Declared(format="envoy"), line) == Reading(time_at=AT, bytes_down=5, status=200, url="/q")
+    assert read(Declared(format="envoy"), line) == LineReading(time_at=AT, bytes_down=5, status=200, url="/q")
 
 
 EVIL = st.lists(
@@ -107,7 +109,7 @@ def test_a_header_is_read_as_it_was_sent_or_not_at_all(name: str) -> None:
     if isinstance(found, Unreadable):
         assert found.reason == "ambiguous"
     else:
-        assert isinstance(found, Reading)
+        assert isinstance(found, LineReading)
         assert (found.user, found.bytes_up, found.bytes_down) == (name, 92, 121)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.mapping import Mapper, Mapping
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 
 FIELD = Path(__file__).parents[2] / "fixtures/field"
 AT = 1_773_133_200_000  # 2026-03-10T09:00:00Z
@@ -54,7 +54,7 @@ def lines(name: str) -> list[bytes]:
 
 
 def shown(read: Line) -> tuple[str, str, int, int, int | None]:
-    assert isinstance(read, Reading), read
+    assert isinstance(read, LineReading), read
     return read.user, read.client, read.bytes_up, read.bytes_down, read.time_at
 
 
@@ -103,5 +103,5 @@ def test_spellings_of_iso_8601_are_read_and_one_without_a_zone_where_it_is_decla
     columns = COLUMNS + r"(?P<bytes_down>\d+) (?P<bytes_up>\d+)"
     mapper = Mapper(Mapping(account="a", pattern=columns), format_of(Declared(format="squid", zone=zone)))
     read = [mapper.read(line) for line in lines("case38-iso-spellings.log")]
-    at = [one.time_at if isinstance(one, Reading) else None for one in read]
+    at = [one.time_at if isinstance(one, LineReading) else None for one in read]
     assert at == [IIS_AT, IIS_AT + 123, IIS_AT if zone else None, IIS_AT]

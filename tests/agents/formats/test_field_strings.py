@@ -8,7 +8,7 @@ import pytest
 
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.formats.suggest import suggest, undeclared
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 FIELD = Path(__file__).parents[2] / "fixtures/field"
 AT = 1_773_133_200_000  # 2026-03-10T09:00:00Z
@@ -89,7 +89,7 @@ def test_a_log_is_right_by_its_own_format(
 ) -> None:
     read_line = format_of(declared).read_line
     found = [read_line(line) for line in lines(file)]
-    readings = [one for one in found if isinstance(one, Reading)]
+    readings = [one for one in found if isinstance(one, LineReading)]
     assert len(readings) == len(found), found
     shown = [(one.user, one.client, one.bytes_up, one.bytes_down, (one.time_at or 0) - AT) for one in readings]
     assert shown == right
@@ -110,7 +110,7 @@ def test_two_forms_in_one_log_need_two_imports() -> None:
         (APACHE.replace("%t ", "%t %D ").replace(" %>s", "  %>s"), other, one),
     ):
         read_line = format_of(Declared(apache_log_format=string)).read_line
-        assert isinstance(read_line(mine), Reading)
+        assert isinstance(read_line(mine), LineReading)
         assert isinstance(read_line(strange), Unreadable)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, Format, format_of
 from flowtally.agents.formats.fits import MOST_LINES, Fits
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 SQUID = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
 GOOD = b"1773133205.800   1250 192.0.2.14 TCP_MISS/200 6000 GET http://n.test/ carol DEFAULT_PARENT/192.0.2.1 a/b"
@@ -58,7 +58,7 @@ def test_whatever_is_put_into_a_line_what_is_said_to_fit_is_its_beginning(place:
         fits = read.detail.split("it fits up to `", 1)[1].rsplit("`, then ", 1)[0].removeprefix("...")
         assert fits in line.decode("utf-8", "backslashreplace")
     else:
-        assert isinstance(read, Reading | Unreadable) or read is None
+        assert isinstance(read, LineReading | Unreadable) or read is None
 
 
 def test_of_endless_lines_and_of_many_it_costs_little() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.formats import FORMATS, STRINGS, Declared, Format, format_of
 from flowtally.agents.reader import MAX_LINE_BYTES
-from flowtally.agents.reading import Line, Reading
+from flowtally.agents.reading import Line, LineReading
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.times import END_OF_TIME
 
@@ -101,7 +101,7 @@ def test_every_format_is_among_these() -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_good_line_is_read(name: str) -> None:
-    assert isinstance(found := reader(name)(SHAPES[name][1]), Reading), found
+    assert isinstance(found := reader(name)(SHAPES[name][1]), LineReading), found
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -112,7 +112,7 @@ def test_no_line_makes_a_format_raise_or_read_what_cannot_be_kept(name: str, dat
     start, end = sorted(data.draw(st.tuples(st.integers(0, len(good)), st.integers(0, len(good)))))
     line = data.draw(st.one_of(st.binary(), st.lists(PIECES).map(b"".join)))
     read = reader(name)(good[:start] + line + good[end:])
-    if isinstance(read, Reading):
+    if isinstance(read, LineReading):
         assert all(0 <= number <= MAX_QUANTITY for number in (read.bytes_up, read.bytes_down, read.requests))
         assert read.time_at is None or 0 <= read.time_at < END_OF_TIME
         assert 0 <= read.status <= 65_535

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.formats.hapconfig import format_text, formats_in
 from flowtally.agents.formats.haproxy import HTTP, TCP
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 HTTP_LINE = (
@@ -39,10 +39,10 @@ def read(text: str, line: bytes, zone: str = "UTC") -> Line:
 @pytest.mark.parametrize("header", [b"", b"Nov 29 17:38:24 lb haproxy[7]: ", b"<134>Nov 29 17:38:24 haproxy[7]: "])
 def test_the_default_logs_are_read_with_and_without_the_header_of_syslog(header: bytes) -> None:
     http = format_of(Declared(format="haproxy", zone="UTC"))
-    right = Reading(time_at=AT + 399, bytes_down=76, status=200, client="127.0.0.1", url="/x")
+    right = LineReading(time_at=AT + 399, bytes_down=76, status=200, client="127.0.0.1", url="/x")
     assert http.read_line(header + HTTP_LINE) == right
     tcp = format_of(Declared(format="haproxy-tcp", zone="UTC"))
-    assert tcp.read_line(header + TCP_LINE) == Reading(time_at=AT + 476, bytes_down=69, client="127.0.0.1")
+    assert tcp.read_line(header + TCP_LINE) == LineReading(time_at=AT + 476, bytes_down=69, client="127.0.0.1")
 
 
 def test_what_a_default_log_cannot_know_is_said() -> None:
@@ -54,9 +54,9 @@ def test_what_a_default_log_cannot_know_is_said() -> None:
 def test_captured_headers_and_bad_requests_are_read_over() -> None:
     for captured in (b"{a b|c} {d} ", b"{a#7cb|} ", b""):
         line = HTTP_LINE.replace(b'"GET', captured + b'"GET')
-        assert isinstance(read(HTTP, line), Reading)
+        assert isinstance(read(HTTP, line), LineReading)
     bad = read(HTTP, HTTP_LINE.replace(b"GET /x HTTP/1.1", b"<BADREQ>").replace(b" 200 ", b" 400 "))
-    assert isinstance(bad, Reading)
+    assert isinstance(bad, LineReading)
     assert (bad.status, bad.url) == (400, "")
 
 
@@ -68,30 +68,30 @@ def test_bytes_of_a_transfer_that_goes_on_are_not_its_bytes() -> None:
 
 def test_the_clf_of_haproxy_is_read_by_its_string() -> None:
     found = [read(CLF, line) for line in CLF_LINES]
-    assert [(one.time_at, one.bytes_down, one.status, one.url) for one in found if isinstance(one, Reading)] == [
+    assert [(one.time_at, one.bytes_down, one.status, one.url) for one in found if isinstance(one, LineReading)] == [
         (AT, 0, 400, ""), (AT, 76, 200, "/"),
     ]  # fmt: skip
 
 
 def test_a_format_of_ones_own_counts_both_directions_and_its_user() -> None:
-    assert read(OWN, OWN_LINE) == Reading(
+    assert read(OWN, OWN_LINE) == LineReading(
         time_at=AT + 440, bytes_up=82, bytes_down=76, status=200, user='jo "x"', client="127.0.0.1", url="/"
     )
 
 
 def test_flags_for_hexadecimal_and_escapes_are_undone() -> None:
-    assert read("%{+X}Ts %{+X}ci %B", b"6A9D7A10 C0000201 3", "") == Reading(
+    assert read("%{+X}Ts %{+X}ci %B", b"6A9D7A10 C0000201 3", "") == LineReading(
         time_at=0x6A9D7A10 * 1000, bytes_down=3, client="192.0.2.1"
     )
     line = rb'1795973904 "a\"b\\c\]" 3'
-    assert read("%Ts %{+Q,+E}[var(txn.user)] %B", line) == Reading(time_at=AT, bytes_down=3, user='a"b\\c]')
+    assert read("%Ts %{+Q,+E}[var(txn.user)] %B", line) == LineReading(time_at=AT, bytes_down=3, user='a"b\\c]')
 
 
 @pytest.mark.parametrize("item", ["%(user)[req.hdr(x)]", "%(user:str)[req.hdr(x)]", "%(user){+Q,+E}[req.hdr(x)]"])
 def test_an_item_may_be_called_what_it_means(item: str) -> None:
     """As HAProxy 3.0 allows."""
     line = b'1795973904 "a b" 3' if "Q" in item else b"1795973904 a b 3"
-    assert read(f"%Ts {item} %(down)B", line) == Reading(time_at=AT, bytes_down=3, user="a b")
+    assert read(f"%Ts {item} %(down)B", line) == LineReading(time_at=AT, bytes_down=3, user="a b")
 
 
 @given(name=st.text('ab"\\] 9{}', max_size=12), header=st.sampled_from(["", "Nov 29 17:38:24 lb haproxy[7]: "]))
@@ -102,7 +102,7 @@ def test_no_name_that_is_escaped_can_pretend_to_be_the_rest_of_a_line(name: str,
     written = "".join("\\" + char if char in '"\\]' else char for char in name)
     line = f'1795973904.440 0 192.0.2.1:4 c 1 -- 200 82 76 "{written}" "GET /{name.encode().hex()} HTTP/1.1"'
     declared = Declared(haproxy_log_format=text, envelope="syslog" if header else "")
-    assert format_of(declared).read_line((header + line).encode()) == Reading(
+    assert format_of(declared).read_line((header + line).encode()) == LineReading(
         time_at=AT + 440, bytes_up=82, bytes_down=76, status=200, user=name, client="192.0.2.1",
         url=f"/{name.encode().hex()}",
     )  # fmt: skip
@@ -119,7 +119,7 @@ def test_no_name_that_is_escaped_can_pretend_to_be_the_rest_of_a_line(name: str,
 def test_a_time_with_its_zone_is_preferred_to_a_local_one(text: str, line: bytes) -> None:
     """`%ms` is of the accepted connection: it belongs to `%Tl`, and not to `%trl`, the request's."""
     found = read(text, line, zone="")
-    assert isinstance(found, Reading)
+    assert isinstance(found, LineReading)
     assert found.time_at == (AT + 476 if "Tl" in text else AT)
 
 
@@ -133,7 +133,7 @@ def test_an_escaped_name_is_read_as_it_was(user: str, up: int, *, quoted: bool) 
     written = "".join("\\" + char if char in '"\\]' else char for char in user) or ("" if quoted else "-")
     text = "%Ts %{+E,+Q}[var(txn.user)] %U" if quoted else "%Ts %{+E}[var(txn.user)] %U"
     found = read(text, f"1795973904 {f'{chr(34)}{written}{chr(34)}' if quoted else written} {up}".encode())
-    assert isinstance(found, Reading), found
+    assert isinstance(found, LineReading), found
     assert (found.user, found.bytes_up) == ("" if user == "-" else user, up)
 
 

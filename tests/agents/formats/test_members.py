@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 from flowtally.core.events import MAX_QUANTITY
 
@@ -61,7 +61,7 @@ def test_a_random_line_is_read_as_it_was_written(
     )
     line = line[:-1] + f', "ts": {json.dumps(seconds) if as_text else seconds}}}'
     right = "" if user == "-" else user
-    assert read(line.encode()) == Reading(time_at=ms, bytes_up=up, bytes_down=down, status=200, user=right)
+    assert read(line.encode()) == LineReading(time_at=ms, bytes_up=up, bytes_down=down, status=200, user=right)
 
 
 @settings(deadline=None)
@@ -83,7 +83,7 @@ def test_a_member_that_is_there_twice_makes_a_line_unreadable(name: str, *, inne
 )  # fmt: skip
 def test_a_quantity_is_read_however_it_is_written(raw: str, number: int) -> None:
     found = read(f'{{"ts":1,"n":{raw}}}'.encode(), "time=ts,bytes_down=n")
-    assert found == Reading(time_at=1000, bytes_down=number)
+    assert found == LineReading(time_at=1000, bytes_down=number)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_a_line_that_cannot_be_read_says_why(line: str, reason: str) -> None:
 
 def test_a_dot_goes_into_an_object_unless_a_member_has_that_very_name() -> None:
     line = b'{"ts":1,"a":{"b.c":{"d":2}},"e.f":3,"e":{"f":4},"g,h":5}'
-    assert read(line, r"time=ts,bytes_up=a.b.c.d,bytes_down=e.f,requests=g\,h") == Reading(
+    assert read(line, r"time=ts,bytes_up=a.b.c.d,bytes_down=e.f,requests=g\,h") == LineReading(
         time_at=1000, bytes_up=2, bytes_down=3, requests=5
     )
 
 
 def test_names_that_are_no_unicode_stay_apart() -> None:
     found = read(b'{"ts":1,"who":"\xff","peer":"\\ud800"}', "time=ts,user=who,client=peer")
-    assert found == Reading(time_at=1000, user="\\xff", client="\\ud800")
+    assert found == LineReading(time_at=1000, user="\\xff", client="\\ud800")
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_fields_of_no_use_are_refused(fields: str) -> None:
 
 
 def test_traefik_and_caddy_are_read_by_their_names() -> None:
-    assert named("traefik", TRAEFIK) == Reading(
+    assert named("traefik", TRAEFIK) == LineReading(
         time_at=1_795_974_551_053, bytes_up=6, bytes_down=357, status=501, client="127.0.0.1", user="josé", url="/x"
     )
-    assert named("caddy", CADDY) == Reading(
+    assert named("caddy", CADDY) == LineReading(
         time_at=AT, bytes_up=2048, bytes_down=13300, status=200, client="192.0.2.10", user="ann", url="/"
     )
     assert named("caddy", CADDY.replace(b"http.log.access.log0", b"http.log.error")) is None
@@ -155,7 +155,7 @@ def test_traefik_and_caddy_are_read_by_their_names() -> None:
 )  # fmt: skip
 def test_the_default_log_of_traefik_is_read_by_its_name_too(line: bytes, user: str, down: int) -> None:
     found = named("traefik", b"127.0.0.1 - " + line)
-    assert isinstance(found, Reading), found
+    assert isinstance(found, LineReading), found
     assert (found.user, found.bytes_down, found.client, found.url) == (user, down, "127.0.0.1", "/a")
     assert found.time_at == 1_795_976_441_000
     assert isinstance(named("traefik", b"127.0.0.1 - " + line[:-2]), Unreadable)
@@ -175,7 +175,7 @@ def test_the_default_log_of_traefik_is_read_by_its_name_too(line: bytes, user: s
 )
 def test_every_time_format_of_caddy_is_read(ts: str, time_format: str, zone: str) -> None:
     found = named("caddy", CADDY.replace(b"1773133200.327", ts.encode()), time_format=time_format, zone=zone)
-    assert isinstance(found, Reading), found
+    assert isinstance(found, LineReading), found
     assert found.time_at == AT
 
 
@@ -184,14 +184,14 @@ def test_json_of_nginx_and_envoy_is_read_by_the_names_of_their_variables() -> No
         b'{"msec":"1773133200.327","remote_addr":"192.0.2.1","remote_user":"jos\xc3\xa9 \\"j\\"","request_length":"75",'
         b'"bytes_sent":"4096","status":"200","request_uri":"/a"}'
     )
-    assert named("nginx-json", nginx) == Reading(
+    assert named("nginx-json", nginx) == LineReading(
         time_at=AT, bytes_up=75, bytes_down=4096, status=200, client="192.0.2.1", user='josé "j"', url="/a"
     )
     envoy = (
         b'{"access_log_type":"DownstreamEnd","bytes_received":0,"bytes_sent":5,"downstream_remote_address":'
         b'"127.0.0.1:54042","path":"/q","response_code":200,"start_time":"2026-03-10T09:00:00.327Z","user":null}'
     )
-    right = Reading(time_at=AT, bytes_down=5, status=200, client="127.0.0.1", url="/q")
+    right = LineReading(time_at=AT, bytes_down=5, status=200, client="127.0.0.1", url="/q")
     assert named("envoy-json", envoy) == right
     assert named("envoy-json", envoy.replace(b"DownstreamEnd", b"TcpPeriodic")) is None
 

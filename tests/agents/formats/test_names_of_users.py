@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 # Not NUL and no newline: a C string ends at the one and a line at the other. `-` is how each of them writes nobody.
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n"), min_size=1).filter(
@@ -132,7 +132,7 @@ def test_an_odd_name_is_read_back_as_it_was(server: str, name: str) -> None:
 def check(server: str, name: str) -> None:
     declared, write, line = WRITTEN[server]
     read = format_of(declared).read_line(line.format(write(name)).encode())
-    assert isinstance(read, Reading), read
+    assert isinstance(read, LineReading), read
     assert read.user == name
 
 
@@ -145,7 +145,7 @@ def test_where_squid_writes_a_name_beside_a_url_it_is_read_or_ambiguous(name: st
         assert isinstance(read, Unreadable)
         assert read.reason == "ambiguous"
     else:
-        assert isinstance(read, Reading), read
+        assert isinstance(read, LineReading), read
         assert read.user == name
 
 
@@ -154,7 +154,7 @@ def test_nobody_has_no_name(server: str) -> None:
     declared, _, line = WRITTEN[server]
     nobody = "" if "json" in server or "none" in server else "-"
     read = format_of(declared).read_line(line.format(nobody).encode())
-    assert isinstance(read, Reading), read
+    assert isinstance(read, LineReading), read
     assert read.user == ""
 
 

@@ -19,7 +19,7 @@ from flowtally.agents.formats import Declared, format_of
 from flowtally.agents.formats.compiled import Compiled, Field, Means, Piece
 from flowtally.agents.formats.escapes import APACHE, RAW, SQUID_BRACKETS, SQUID_QUOTES, SQUID_SHELL, SQUID_URL, Escape
 from flowtally.agents.formats.fields import addresses, first_address, ident, padded, text
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 MEANS: tuple[Means, ...] = ("user", "client", "url", "account", "product", "id")
@@ -133,7 +133,7 @@ def check(pieces: Sequence[Piece], compiled: Compiled, line: bytes) -> None:
             field.means: line[start:end].decode("latin-1")
             for field, (start, end) in zip(fields, found.pop(), strict=True)
         }
-        assert isinstance(read, Reading), (line, read)
+        assert isinstance(read, LineReading), (line, read)
         assert {means: getattr(read, means) for means in values} == values
     else:
         assert isinstance(read, Unreadable), (line, found)

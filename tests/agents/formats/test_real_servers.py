@@ -16,7 +16,7 @@ from tests.agents.formats.servers import BINARIES, LOGS, Serving, serving
 from tests.agents.programs.running import program
 
 from flowtally.agents.formats import format_of
-from flowtally.agents.reading import Reading, Unreadable, text_of
+from flowtally.agents.reading import LineReading, Unreadable, text_of
 
 PATIENCE_S = 60
 # Nothing behind a colon: basic authentication ends a name there.
@@ -157,8 +157,8 @@ def test_a_name_is_read_back_as_it_was_sent_or_its_line_is_not_read(
     found = {}
     for name, mark in written.marks.items():
         read = read_line(next(line for line in lines if mark.encode() in line))
-        assert isinstance(read, Unreadable) or (isinstance(read, Reading) and mark in read.url), read
-        found[name] = read.user if isinstance(read, Reading) else f"({read.reason})"
+        assert isinstance(read, Unreadable) or (isinstance(read, LineReading) and mark in read.url), read
+        found[name] = read.user if isinstance(read, LineReading) else f"({read.reason})"
     assert found == wanted
-    everybody = {read.user for line in lines if isinstance(read := read_line(line), Reading)}
+    everybody = {read.user for line in lines if isinstance(read := read_line(line), LineReading)}
     assert everybody == {user for user in wanted.values() if user[:1] != "("}

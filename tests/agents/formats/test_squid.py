@@ -1,7 +1,7 @@
 import pytest
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 
 NATIVE = (
     b"1795173252.544     37 127.0.0.12 TCP_MISS/200 2384167 GET http://cdn.test/a acme-bob HIER_DIRECT/127.0.0.1 a/b"
@@ -15,14 +15,14 @@ def read_line(line: bytes, name: str = "squid") -> Line:
     return format_of(Declared(format=name)).read_line(line)
 
 
-def read(line: bytes, name: str = "squid") -> Reading:
+def read(line: bytes, name: str = "squid") -> LineReading:
     reading = read_line(line, name)
-    assert isinstance(reading, Reading), reading
+    assert isinstance(reading, LineReading), reading
     return reading
 
 
 def test_the_native_format_knows_the_bytes_down_only() -> None:
-    assert read(NATIVE) == Reading(
+    assert read(NATIVE) == LineReading(
         time_at=1_795_173_252_544,
         bytes_down=2_384_167,
         status=200,

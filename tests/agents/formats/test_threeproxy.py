@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 AT = 1_773_133_200_000  # 2026-03-10T09:00:00Z
 REST = b"00000 alice 192.0.2.10:51234 203.0.113.5:443 412 48211 0 CONNECT example.com:443 HTTP/1.1"
-RIGHT = Reading(time_at=AT, bytes_up=412, bytes_down=48211, client="192.0.2.10", user="alice")
+RIGHT = LineReading(time_at=AT, bytes_up=412, bytes_down=48211, client="192.0.2.10", user="alice")
 
 
 def read(line: bytes, text: str = "", zone: str = "") -> Line:
@@ -42,7 +42,7 @@ def test_a_local_time_needs_its_zone() -> None:
 
 def test_records_of_logdump_are_what_moved_since_the_last_one() -> None:
     lines = [b"1773133200.000 PROXY.3128 00000 a 1.1.1.1:1 2.2.2.2:2 %d %d 0 x" % (up, 2 * up) for up in (5, 7, 11)]
-    assert sum(one.bytes_up for one in map(read, lines) if isinstance(one, Reading)) == 23
+    assert sum(one.bytes_up for one in map(read, lines) if isinstance(one, LineReading)) == 23
 
 
 @settings(deadline=None)
@@ -68,7 +68,7 @@ def test_any_logformat_is_read_as_it_was_written(
         line = line.replace(f"%{name}", f"\0{name}")
     for name, value in told.items():
         line = line.replace(f"\0{name}", value)
-    right = Reading(time_at=ms, bytes_up=up, bytes_down=down, client=str(client), user="" if user == "-" else user)
+    right = LineReading(time_at=ms, bytes_up=up, bytes_down=down, client=str(client), user="" if user == "-" else user)
     assert read(line.encode(), text) == right
 
 

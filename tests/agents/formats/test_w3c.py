@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.agents.formats import Declared, Format, format_of
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,8 +45,8 @@ def row_of(names: list[str], row: dict[str, int], user: str, separator: str) -> 
     return separator.join(told.get(name, "x") for name in names)
 
 
-def right_of(row: dict[str, int], user: str) -> Reading:
-    return Reading(
+def right_of(row: dict[str, int], user: str) -> LineReading:
+    return LineReading(
         time_at=row["seconds"] * 1000, bytes_up=row["up"], bytes_down=row["down"], status=row["status"],
         client="192.0.2.1", user="" if user == "-" else user,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_line_that_cannot_be_read_says_why(fields: bytes, line: bytes, says: b
 def test_the_specification_has_quoted_strings_and_fractions() -> None:
     made = w3c()
     made.read_line(b"#Fields: date time cs-username cs-bytes")
-    assert made.read_line(b'2026-03-10 05:14:44.1239 "a ""b"" c" -') == Reading(time_at=AT + 123, user='a "b" c')
+    assert made.read_line(b'2026-03-10 05:14:44.1239 "a ""b"" c" -') == LineReading(time_at=AT + 123, user='a "b" c')
 
 
 def test_iis_writes_a_blank_as_plus_and_others_do_not() -> None:
@@ -105,12 +105,12 @@ def test_iis_writes_a_blank_as_plus_and_others_do_not() -> None:
     for name, user in (("iis", "CORP\\bob b"), ("w3c", "CORP\\bob+b")):
         made = w3c(name)
         made.read_line(b"#Fields: date time cs-username sc-bytes")
-        assert made.read_line(line) == Reading(time_at=AT, user=user, bytes_down=1)
+        assert made.read_line(line) == LineReading(time_at=AT, user=user, bytes_down=1)
 
 
 def test_times_are_utc_unless_a_zone_is_declared() -> None:
     made = w3c("iis", "Europe/Berlin")
     made.read_line(b"#Fields: date time sc-bytes")
-    assert made.read_line(b"2026-03-10 06:14:44 1") == Reading(time_at=AT, bytes_down=1)
+    assert made.read_line(b"2026-03-10 06:14:44 1") == LineReading(time_at=AT, bytes_down=1)
     with pytest.raises(ConfigError, match="has its own"):
         format_of(Declared(format="iis", time_format="clf"))

@@ -14,11 +14,11 @@ import pytest
 
 from flowtally.agents.syslog.feed import SpoolFeed
 from flowtally.agents.syslog.listener import Listener
-from flowtally.agents.syslog.spool import Spool
+from flowtally.agents.syslog.spool import SyslogSpool
 
 
 @contextmanager
-def listening(spool: Spool, told: list[str] | None = None, connections: int = 64) -> Iterator[Listener]:
+def listening(spool: SyslogSpool, told: list[str] | None = None, connections: int = 64) -> Iterator[Listener]:
     def tell(kind: str, text: str) -> None:
         if told is not None:
             told.append(f"{kind}: {text}")
@@ -42,12 +42,12 @@ def connected(listener: Listener) -> socket.socket:
     return socket.create_connection(("127.0.0.1", listener.port), timeout=30)
 
 
-def lines(spool: Spool) -> list[bytes | None]:
+def lines(spool: SyslogSpool) -> list[bytes | None]:
     return [line.text for line in SpoolFeed(spool).lines()]
 
 
 def test_both_framings_at_once(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     with listening(spool) as listener, connected(listener) as one, connected(listener) as two:
         one.sendall(b"<1>lines\n<1>more\n")
         two.sendall(b"8 <1>count")
@@ -58,7 +58,7 @@ def test_both_framings_at_once(tmp_path: Path) -> None:
 
 
 def test_half_a_message_is_told_and_not_kept(tmp_path: Path) -> None:
-    spool, told = Spool(tmp_path, 1_000_000), list[str]()
+    spool, told = SyslogSpool(tmp_path, 1_000_000), list[str]()
     with listening(spool, told) as listener:
         with connected(listener) as one:
             one.sendall(b"<1>whole\n<1>ha")
@@ -68,7 +68,7 @@ def test_half_a_message_is_told_and_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_count_that_is_none_closes_the_connection(tmp_path: Path) -> None:
-    spool, told = Spool(tmp_path, 1_000_000), list[str]()
+    spool, told = SyslogSpool(tmp_path, 1_000_000), list[str]()
     with listening(spool, told) as listener, connected(listener) as one:
         one.sendall(b"7 <1>good<1>bad")
         assert one.recv(10) == b""
@@ -77,7 +77,7 @@ def test_a_count_that_is_none_closes_the_connection(tmp_path: Path) -> None:
 
 
 def test_one_connection_too_many_is_turned_away(tmp_path: Path) -> None:
-    with listening(Spool(tmp_path, 1_000_000), connections=1) as listener, connected(listener) as one:
+    with listening(SyslogSpool(tmp_path, 1_000_000), connections=1) as listener, connected(listener) as one:
         wait_for(lambda: listener.heard.connections == 1)
         with connected(listener) as two:
             assert two.recv(10) == b""
@@ -86,7 +86,7 @@ def test_one_connection_too_many_is_turned_away(tmp_path: Path) -> None:
 
 
 def test_a_full_spool_makes_senders_wait_and_loses_nothing(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 300_000, segment_bytes=100_000)
+    spool = SyslogSpool(tmp_path, 300_000, segment_bytes=100_000)
     feed = SpoolFeed(spool)
     told: list[str] = []
     count = 30_000
@@ -109,7 +109,7 @@ def test_a_full_spool_makes_senders_wait_and_loses_nothing(tmp_path: Path) -> No
 
 
 def test_a_disk_that_takes_nothing_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool, told = Spool(tmp_path, 1_000_000), list[str]()
+    spool, told = SyslogSpool(tmp_path, 1_000_000), list[str]()
     real, refuse = os.fdatasync, threading.Event()
     refuse.set()
 
@@ -130,7 +130,7 @@ def test_a_disk_that_takes_nothing_for_a_while_loses_nothing(tmp_path: Path, mon
 
 
 def test_what_has_arrived_when_it_is_closed_is_spooled(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     with listening(spool) as listener, connected(listener) as one:
         one.sendall(b"<1>first\n")
         wait_for(lambda: listener.heard.messages == 1)

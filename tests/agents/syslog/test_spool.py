@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowtally.agents.reader import MAX_LINE_BYTES
 from flowtally.agents.syslog.feed import SpoolFeed
-from flowtally.agents.syslog.spool import Spool
+from flowtally.agents.syslog.spool import SyslogSpool
 
 
 def read(feed: SpoolFeed) -> list[bytes | None]:
@@ -19,7 +19,7 @@ def read(feed: SpoolFeed) -> list[bytes | None]:
 
 
 def test_lines_come_in_the_order_they_were_appended(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1_000_000, segment_bytes=10)
+    spool = SyslogSpool(tmp_path, 1_000_000, segment_bytes=10)
     feed = SpoolFeed(spool)
     assert read(feed) == []
     spool.append([b"one", b"two"])
@@ -31,7 +31,7 @@ def test_lines_come_in_the_order_they_were_appended(tmp_path: Path) -> None:
 
 
 def test_a_place_is_found_again_after_a_start_and_what_stood_before_it_goes(tmp_path: Path) -> None:
-    first = Spool(tmp_path, 1_000_000, segment_bytes=4)
+    first = SyslogSpool(tmp_path, 1_000_000, segment_bytes=4)
     first.append([b"one"])
     first.append([b"two"])
     feed = SpoolFeed(first)
@@ -42,7 +42,7 @@ def test_a_place_is_found_again_after_a_start_and_what_stood_before_it_goes(tmp_
     first.append([b"three"])
     first.close()
 
-    second = Spool(tmp_path, 1_000_000)
+    second = SyslogSpool(tmp_path, 1_000_000)
     again = SpoolFeed(second)
     again.start_at(offset, check)
     again.release()
@@ -53,7 +53,7 @@ def test_a_place_is_found_again_after_a_start_and_what_stood_before_it_goes(tmp_
 
 
 def test_a_place_that_was_removed_means_the_beginning_of_what_is_left(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     spool.append([b"one"])
     feed = SpoolFeed(spool)
     feed.start_at(400, "000001700000000000-0badf00d.spool")
@@ -61,11 +61,11 @@ def test_a_place_that_was_removed_means_the_beginning_of_what_is_left(tmp_path: 
 
 
 def test_a_start_begins_a_new_segment_and_half_a_line_is_left_out(tmp_path: Path) -> None:
-    first = Spool(tmp_path, 1_000_000)
+    first = SyslogSpool(tmp_path, 1_000_000)
     first.append([b"one"])
     with first.path(first.segments()[0]).open("ab") as file:
         file.write(b"half a li")
-    second = Spool(tmp_path, 1_000_000)
+    second = SyslogSpool(tmp_path, 1_000_000)
     second.append([b"two"])
     feed = SpoolFeed(second)
     assert read(feed) == [b"one", b"two"]
@@ -73,7 +73,7 @@ def test_a_start_begins_a_new_segment_and_half_a_line_is_left_out(tmp_path: Path
 
 
 def test_it_is_full_at_its_bound_and_has_room_when_what_was_read_went(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 100, segment_bytes=40)
+    spool = SyslogSpool(tmp_path, 100, segment_bytes=40)
     feed = SpoolFeed(spool)
     while not spool.full:
         spool.append([b"x" * 20])
@@ -83,7 +83,7 @@ def test_it_is_full_at_its_bound_and_has_room_when_what_was_read_went(tmp_path: 
 
 
 def test_a_disk_that_takes_nothing_leaves_no_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     spool.append([b"one"])
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", _refuse)
@@ -91,7 +91,7 @@ def test_a_disk_that_takes_nothing_leaves_no_line_behind(tmp_path: Path, monkeyp
             spool.append([b"two"])
     spool.append([b"two"])
     assert read(SpoolFeed(spool)) == [b"one", b"two"]
-    assert read(SpoolFeed(Spool(tmp_path, 1_000_000))) == [b"one", b"two"]
+    assert read(SpoolFeed(SyslogSpool(tmp_path, 1_000_000))) == [b"one", b"two"]
 
 
 def _refuse(file: int) -> None:
@@ -99,7 +99,7 @@ def _refuse(file: int) -> None:
 
 
 def test_a_line_longer_than_may_be_is_given_without_its_text(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     spool.append([b"x" * (MAX_LINE_BYTES + 1), b"next"])
     assert read(SpoolFeed(spool)) == [None, b"next"]
 
@@ -110,7 +110,7 @@ def test_every_line_is_read_once_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], segment_bytes: int
 ) -> None:
     directory = tmp_path_factory.mktemp("spool")
-    spool = Spool(directory, 1_000_000, segment_bytes)
+    spool = SyslogSpool(directory, 1_000_000, segment_bytes)
     feed = SpoolFeed(spool)
     written: list[bytes] = []
     got: list[bytes | None] = []
@@ -127,7 +127,7 @@ def test_every_line_is_read_once_whatever_happens(
             feed.release()
         else:
             spool.close()
-            spool = Spool(directory, 1_000_000, segment_bytes)
+            spool = SyslogSpool(directory, 1_000_000, segment_bytes)
             feed = SpoolFeed(spool)
             feed.start_at(*place)
     assert got == written
@@ -136,7 +136,7 @@ def test_every_line_is_read_once_whatever_happens(
 def test_what_else_is_in_the_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "zzz.spool").write_bytes(b"of somebody else\n")
     (tmp_path / "notes.spool").mkdir()
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     spool.append([b"one"])
     assert read(SpoolFeed(spool)) == [b"one"]
     assert (tmp_path / "zzz.spool").exists()
@@ -145,7 +145,7 @@ def test_what_else_is_in_the_directory_is_left_alone(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_back_either_leaves_no_line_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = Spool(tmp_path, 1_000_000)
+    spool = SyslogSpool(tmp_path, 1_000_000)
     feed = SpoolFeed(spool)
     spool.append([b"one"])
 

@@ -13,10 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flowtally.agents.follow.addresses import address_of
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.reasons import Reason
 from flowtally.agents.watch.endpoint import HUNG_S, Endpoint
-from flowtally.agents.watch.metrics import FACTS, OF_ALL, Lags, Snapshot, listed, shown
+from flowtally.agents.watch.metrics import FACTS, OF_ALL, Lags, MetricsSnapshot, listed, shown
 from flowtally.core.errors import ConfigError
 
 
@@ -27,8 +27,8 @@ def endpoint() -> Iterator[Endpoint]:
     one.close()
 
 
-def snapshot(**inputs: dict[str, object]) -> Snapshot:
-    return Snapshot(time.time(), inputs, dict.fromkeys(OF_ALL, 1.0))
+def snapshot(**inputs: dict[str, object]) -> MetricsSnapshot:
+    return MetricsSnapshot(time.time(), inputs, dict.fromkeys(OF_ALL, 1.0))
 
 
 def read(text: bytes) -> dict[str, float]:
@@ -42,7 +42,7 @@ def read(text: bytes) -> dict[str, float]:
 
 
 def test_counts_are_shown_by_input_outcome_and_reason() -> None:
-    squid = Counts(lines=9, stored=5, duplicate=1, unreadable={"no_account": 2}).facts()
+    squid = LineCounts(lines=9, stored=5, duplicate=1, unreadable={"no_account": 2}).facts()
     told = read(shown(snapshot(squid=squid, proxy={"lines": 3, "spool_bytes": 77})))
     assert told["lines_total{log=squid}"] == 9
     assert told["lines_total{log=proxy}"] == 3
@@ -56,7 +56,7 @@ def test_counts_are_shown_by_input_outcome_and_reason() -> None:
 
 def test_every_count_of_an_input_is_shown() -> None:
     made = {"stored", "duplicate", "conflict", "refused", "held", "unreadable"}
-    assert set(Counts.__struct_fields__) <= set(FACTS) | made
+    assert set(LineCounts.__struct_fields__) <= set(FACTS) | made
 
 
 def test_no_two_metrics_have_one_name() -> None:
@@ -82,7 +82,7 @@ def test_lag_is_how_long_something_waits_and_nothing_was_stored() -> None:
 
 def test_prometheus_and_a_health_check_ask_over_http(endpoint: Endpoint) -> None:
     base = f"http://127.0.0.1:{endpoint.port}"
-    endpoint.snapshot = snapshot(squid=Counts(lines=4).facts())
+    endpoint.snapshot = snapshot(squid=LineCounts(lines=4).facts())
     answer = httpx.get(f"{base}/metrics")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert read(answer.content)["lines_total{log=squid}"] == 4
@@ -92,7 +92,7 @@ def test_prometheus_and_a_health_check_ask_over_http(endpoint: Endpoint) -> None
 
 
 def test_a_loop_that_hangs_is_not_healthy(endpoint: Endpoint) -> None:
-    endpoint.snapshot = Snapshot(time.time() - HUNG_S - 1, {}, dict.fromkeys(OF_ALL, 0.0))
+    endpoint.snapshot = MetricsSnapshot(time.time() - HUNG_S - 1, {}, dict.fromkeys(OF_ALL, 0.0))
     assert httpx.get(f"http://127.0.0.1:{endpoint.port}/healthz").status_code == 503
 
 

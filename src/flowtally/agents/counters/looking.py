@@ -20,18 +20,18 @@ SHOWN: Final = 3
 NAME_CHARS: Final = 60
 
 
-class Seen(msgspec.Struct, frozen=True):
+class SeenCounters(msgspec.Struct, frozen=True):
     facts: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
 
-def looked(entry: Counters, host: str, client: Client | None) -> Seen:
+def looked(entry: Counters, host: str, client: Client | None) -> SeenCounters:
     """Asks the program, and the server (None: it cannot be asked) only whether it knows the source."""
     try:
         program = Program(entry, host)
         asked = program.asked()
     except (Unasked, ConfigError) as error:
-        return Seen(faults=(str(error),))
+        return SeenCounters(faults=(str(error),))
     ours, others = asked.readings, asked.others
     users = {(one.account, one.user) for one in ours}
     facts = [f"{counted(len(ours) + len(others), 'counter')}, of {counted(len(users), 'user')}"]
@@ -45,7 +45,7 @@ def looked(entry: Counters, host: str, client: Client | None) -> Seen:
             facts.append("new at the server: what they counted until the first poll does not count")
     except ApiError as error:
         faults.append(f"{error} ({error.code})")
-    return Seen(tuple(facts), tuple(faults))
+    return SeenCounters(tuple(facts), tuple(faults))
 
 
 def _size(one: Reading) -> int:

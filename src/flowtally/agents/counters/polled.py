@@ -12,7 +12,7 @@ import msgspec
 
 from flowtally.agents.counters.poller import Polled, Poller
 from flowtally.agents.counters.settings import Counters, fault_of
-from flowtally.agents.follow.dispatcher import Dispatcher, Job
+from flowtally.agents.follow.dispatcher import Delivery, Dispatcher
 from flowtally.agents.follow.inputs import Settings
 from flowtally.agents.follow.server import Server
 from flowtally.core.errors import ConfigError
@@ -54,7 +54,7 @@ class PolledProgram:
         self._poller = Poller(server.client, entry, settings.host)
         self._event_log = server.event_log
         self._threads = threads
-        self._job: Job[Polled] | None = None
+        self._job: Delivery[Polled] | None = None
         self._last = Polled()
         self._stored = 0
         self._polls = 0

@@ -56,7 +56,7 @@ class V2Ray:
         self._timeout_s = counters.timeout_s
         self._transport = transport
         self._elapsed = elapsed
-        self._beginning = Beginning(wall, elapsed)
+        self._beginning = ProcessStart(wall, elapsed)
 
     def __call__(self) -> list[Stood]:
         with channel(self._timeout_s, self._transport) as http:
@@ -86,7 +86,7 @@ class V2Ray:
         return uptime(unary(http, self._address, f"{package}.StatsService/GetSysStats", b""))
 
 
-class Beginning:
+class ProcessStart:
     """When a process began, from how long it says that it runs. While that grows as time passes it is the same process,
     so what was said first stands: a clock that is set between two polls must not look like a restart."""
 

@@ -11,7 +11,7 @@ from flowtally.core.errors import ConfigError
 from flowtally.core.events import MAX_POSITION_CHARS
 
 
-class Entry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+class FeedEntry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """Nothing is in the log itself, so a format must say all of it."""
 
     def mapper(self) -> Mapper:

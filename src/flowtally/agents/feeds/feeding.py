@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from flowtally.agents.feeds.entry import Entry
-from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.dispatcher import Job
+from flowtally.agents.feeds.entry import FeedEntry
+from flowtally.agents.follow.counts import LineCounts
+from flowtally.agents.follow.dispatcher import Delivery
 from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.log import LOOK_S
 from flowtally.agents.follow.server import EVENT_BYTES, Server
@@ -53,10 +53,10 @@ class Feed(Protocol):
 class Feeding:
     """An `Input`."""
 
-    def __init__(self, entry: Entry, feed: Feed, source: str, where: str, server: Server) -> None:
+    def __init__(self, entry: FeedEntry, feed: Feed, source: str, where: str, server: Server) -> None:
         self.name = entry.name
         self.entry: msgspec.Struct = entry
-        self.counts = Counts()
+        self.counts = LineCounts()
         self._feed = feed
         self._source = source
         self._server = server
@@ -66,7 +66,7 @@ class Feeding:
         self._mapper = entry.mapper()
         self._sending: Sending | None = None
         self._making: Sending | None = None
-        self._job: Job[Position] | Job[EventsAnswer | None] | None = None
+        self._job: Delivery[Position] | Delivery[EventsAnswer | None] | None = None
         self._more = False
         self._outages = server.outages
         self._turned_at = self._sent_at = float("-inf")

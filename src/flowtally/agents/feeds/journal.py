@@ -15,20 +15,22 @@ from typing import Any
 
 import msgspec
 
-from flowtally.agents.feeds.entry import Entry
+from flowtally.agents.feeds.entry import FeedEntry
 from flowtally.agents.feeds.feeding import Feeding
 from flowtally.agents.follow.dispatcher import Backoff
 from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input, Settings
 from flowtally.agents.follow.server import Server
-from flowtally.agents.journalctl import PROGRAM, Journalctl, Where, arguments
-from flowtally.agents.journalctl import Entry as Taken
+from flowtally.agents.journalctl import PROGRAM, Journalctl, JournalFilter, arguments
+from flowtally.agents.journalctl import JournalRecord as Taken
 from flowtally.agents.reader import LogLine
 
 _SLICE_BYTES = 256 * 1024  # of JSON at a turn
 
 
-class JournalEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+class JournalEntry(
+    FeedEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True
+):
     """`unit`: a systemd unit. `match`: `FIELD=value`, as journalctl takes them. One of them at least; an entry must fit
     all. `directory`: journal files that are elsewhere. The rest is as in `[[log]]`."""
 
@@ -37,8 +39,8 @@ class JournalEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields
     directory: str = ""
 
     @property
-    def where(self) -> Where:
-        return Where(unit=self.unit, match=self.match, directory=self.directory)
+    def where(self) -> JournalFilter:
+        return JournalFilter(unit=self.unit, match=self.match, directory=self.directory)
 
     @property
     def what(self) -> str:
@@ -52,7 +54,9 @@ class JournalEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields
 class JournalFeed:
     """The child is started at the first reading and again, after a pause, whenever it ends."""
 
-    def __init__(self, name: str, where: Where, event_log: EventLog, *, once: bool, program: str = PROGRAM) -> None:
+    def __init__(
+        self, name: str, where: JournalFilter, event_log: EventLog, *, once: bool, program: str = PROGRAM
+    ) -> None:
         self.restarts = 0
         self.holes = 0
         self._name = name

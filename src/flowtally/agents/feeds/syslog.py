@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from flowtally.agents.feeds.entry import Entry
+from flowtally.agents.feeds.entry import FeedEntry
 from flowtally.agents.feeds.feeding import Feeding
 from flowtally.agents.follow.addresses import address_of
 from flowtally.agents.follow.dispatcher import Backoff
@@ -29,12 +29,12 @@ from flowtally.agents.reader import LogLine
 from flowtally.agents.syslog.feed import SpoolFeed
 from flowtally.agents.syslog.frames import Framing
 from flowtally.agents.syslog.listener import MAX_CONNECTIONS, Listener
-from flowtally.agents.syslog.spool import Spool
+from flowtally.agents.syslog.spool import SyslogSpool
 from flowtally.core.choices import choice
 from flowtally.core.errors import ConfigError
 
 
-class SyslogEntry(Entry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+class SyslogEntry(FeedEntry, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """`listen`: address and port; whoever reaches it can add usage, so keep it to this machine or a network of your
     own. `spool`: a directory for what the server does not have yet; not given: below systemd's state directory.
     `spool-mb`: how much of it; then senders wait. `framing`: how messages end, where it need not be found out. The rest
@@ -87,7 +87,7 @@ class SyslogFeed:
         self._directory = directory
         self._event_log = event_log
         self._once = once
-        self._spool: Spool | None = None
+        self._spool: SyslogSpool | None = None
         self._feed: SpoolFeed | None = None
         self._listener: Listener | None = None
         self._pause = Backoff()
@@ -107,7 +107,7 @@ class SyslogFeed:
             return self._feed is not None
         try:
             if self._spool is None:
-                self._spool = Spool(self._directory, self._entry.spool_mb * 1024 * 1024)
+                self._spool = SyslogSpool(self._directory, self._entry.spool_mb * 1024 * 1024)
                 self._feed = SpoolFeed(self._spool)
                 self._feed.start_at(*self._start)
             if not self._once:
@@ -123,7 +123,7 @@ class SyslogFeed:
             self._event_log.over(("syslog", self._entry.name), "listening", log=self._entry.name)
         return self._feed is not None
 
-    def _listen(self, spool: Spool) -> None:
+    def _listen(self, spool: SyslogSpool) -> None:
         name, event_log = self._entry.name, self._event_log
 
         def tell(kind: str, text: str) -> None:

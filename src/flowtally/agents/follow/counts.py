@@ -9,7 +9,7 @@ import msgspec
 from flowtally.protocol import EventsAnswer
 
 
-class Counts(msgspec.Struct):
+class LineCounts(msgspec.Struct):
     """Lines = events + unreadable + skipped, as they were read; lines that were read again count again. Of events the
     answers of the server: `held` are kept by it and count later, `refused` are not."""
 

@@ -19,7 +19,7 @@ FIRST_S: Final = 0.5
 MOST_S: Final = 15.0
 
 
-class Job(Generic[T]):
+class Delivery(Generic[T]):
     """Work handed over. `result` raises what the work raised."""
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -43,20 +43,20 @@ class Job(Generic[T]):
 
 
 class Carrier(Protocol):
-    def submit(self, work: Callable[[], T]) -> Job[T]: ...
+    def submit(self, work: Callable[[], T]) -> Delivery[T]: ...
 
 
 class Dispatcher:
     """`wake` is called after each job, from its thread."""
 
     def __init__(self, threads: int, wake: Callable[[], None]) -> None:
-        self._jobs: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Delivery[Any]] = queue.SimpleQueue()
         self._wake = wake
         for number in range(threads):
             threading.Thread(target=self._run, name=f"dispatcher-{number}", daemon=True).start()
 
-    def submit(self, work: Callable[[], T]) -> Job[T]:
-        job = Job(work)
+    def submit(self, work: Callable[[], T]) -> Delivery[T]:
+        job = Delivery(work)
         self._jobs.put(job)
         return job
 
@@ -69,8 +69,8 @@ class Dispatcher:
 class AtOnce:
     """Carries work out when it is handed over: for tests, and for who has time."""
 
-    def submit(self, work: Callable[[], T]) -> Job[T]:
-        job = Job(work)
+    def submit(self, work: Callable[[], T]) -> Delivery[T]:
+        job = Delivery(work)
         job.run()
         return job
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.follow.dispatcher import Backoff
 from flowtally.agents.follow.patience import patience
 from flowtally.agents.follow.server import Server
@@ -22,7 +22,7 @@ from flowtally.protocol import EventsAnswer
 class Exchange:
     """`expected`: duplicates that the next answers may have. `heard_at`: when a position or a receipt last came."""
 
-    def __init__(self, source: str, server: Server, telling: Telling, counts: Counts) -> None:
+    def __init__(self, source: str, server: Server, telling: Telling, counts: LineCounts) -> None:
         self.backoff = Backoff()
         self.batch = BATCH_EVENTS
         self.expected = 0

@@ -7,20 +7,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from flowtally.agents.follow.counts import Counts
-from flowtally.agents.follow.dispatcher import Job
+from flowtally.agents.follow.counts import LineCounts
+from flowtally.agents.follow.dispatcher import Delivery
 from flowtally.agents.follow.server import Server
 from flowtally.client import ApiError, Client
 from flowtally.core.edges import format_if_any
 from flowtally.protocol import SourceDetail
 
 
-class Known:
+class KnownSources:
     """The source of each log (`agent:HOST:NAME`) that began last, as the server says; asked once for all logs."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._job: Job[dict[str, SourceDetail]] | None = None
+        self._job: Delivery[dict[str, SourceDetail]] | None = None
         self._latest: dict[str, SourceDetail] | None = None
         self._again_at = float("-inf")
 
@@ -32,7 +32,7 @@ class Known:
             self._job = self._server.ask(lambda: _latest(self._server.client), long=True)
         return self._latest
 
-    def _ended(self, job: Job[dict[str, SourceDetail]], now: float) -> None:
+    def _ended(self, job: Delivery[dict[str, SourceDetail]], now: float) -> None:
         self._job = None
         try:
             self._latest = job.result()
@@ -47,13 +47,13 @@ class Known:
 class Holes:
     """Of one log. `turn` until it says so."""
 
-    def __init__(self, log: str, server: Server, known: Known, prefix: str, counts: Counts) -> None:
+    def __init__(self, log: str, server: Server, known: KnownSources, prefix: str, counts: LineCounts) -> None:
         self._log = log
         self._counts = counts
         self._server = server
         self._known = known
         self._prefix = prefix
-        self._job: Job[str] | None = None
+        self._job: Delivery[str] | None = None
         self._last = ""
 
     def turn(self, now: float, sources: Collection[str], first_at: int | None) -> bool:
@@ -71,7 +71,7 @@ class Holes:
             self._job = self._server.ask(lambda: _time_of(self._server.client, last.source, number))
         return False
 
-    def _told(self, job: Job[str], first_at: int | None, now: float) -> bool:
+    def _told(self, job: Delivery[str], first_at: int | None, now: float) -> bool:
         self._job = None
         try:
             since = job.result()

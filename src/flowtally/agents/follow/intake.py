@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.follow.files import QUIET_CLOSE_S, FollowedFile
 from flowtally.agents.follow.server import EVENT_BYTES, Server
 from flowtally.agents.follow.tail import Tail
@@ -29,7 +29,7 @@ HALF_S: Final = 60.0  # after which half a line is told
 Reader = tuple[Mapper, Remember | None]
 
 
-class Reading(msgspec.Struct, frozen=True):
+class LogReading(msgspec.Struct, frozen=True):
     """How a log is read and told of: what all its streams share. `reader` makes one for a file: a format may remember
     directives of it. `overlap`: what stands in another source counts all the same."""
 
@@ -39,7 +39,7 @@ class Reading(msgspec.Struct, frozen=True):
     linger_s: float
     once: bool
     server: Server
-    counts: Counts
+    counts: LineCounts
     telling: Telling
     overlap: bool = False
 
@@ -47,7 +47,9 @@ class Reading(msgspec.Struct, frozen=True):
 class Intake:
     """`batch`: the events of a full batch. The file is open, and stands at the position."""
 
-    def __init__(self, file: FollowedFile, sending: Sending, reading: Reading, position: Position, batch: int) -> None:
+    def __init__(
+        self, file: FollowedFile, sending: Sending, reading: LogReading, position: Position, batch: int
+    ) -> None:
         assert file.tail is not None
         self.place = (position.offset, position.check)
         self.more = True

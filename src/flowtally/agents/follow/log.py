@@ -14,23 +14,23 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.follow.entry import LogEntry
 from flowtally.agents.follow.files import FollowedFile
-from flowtally.agents.follow.holes import Holes, Known
+from flowtally.agents.follow.holes import Holes, KnownSources
 from flowtally.agents.follow.inputs import Settings
-from flowtally.agents.follow.intake import Reader, Reading
+from flowtally.agents.follow.intake import LogReading, Reader
 from flowtally.agents.follow.missing import Missing
 from flowtally.agents.follow.patterns import Patterns
 from flowtally.agents.follow.server import Server
-from flowtally.agents.follow.stream import Stream
+from flowtally.agents.follow.stream import LogStream
 from flowtally.agents.follow.tail import Identity, identity_of
 from flowtally.agents.follow.telling import Telling
 from flowtally.agents.formats import format_of
 from flowtally.agents.mapping import Mapper
 from flowtally.agents.position import mapping_text
 from flowtally.agents.reader import LogDamaged, NotALog, digest
-from flowtally.agents.reading import Reading as LineReading
+from flowtally.agents.reading import LineReading
 
 LOOK_S: Final = 0.25  # between two looks at what is written
 SLOW_LOOK_S: Final = 1.0  # where nothing was written for a while
@@ -48,10 +48,10 @@ def source_of(host: str, name: str, head: bytes) -> str:
 class FollowedLog:
     """An `Input`. Nothing is opened before the first turn. ConfigError for options of no use."""
 
-    def __init__(self, entry: LogEntry, settings: Settings, server: Server, known: Known) -> None:
+    def __init__(self, entry: LogEntry, settings: Settings, server: Server, known: KnownSources) -> None:
         self.name = entry.name
         self.entry = entry
-        self.counts = Counts()
+        self.counts = LineCounts()
         self._host = settings.host or socket.gethostname()
         self._server = server
         self._event_log = server.event_log
@@ -61,7 +61,7 @@ class FollowedLog:
         declared, mapping = entry.declared, entry.mapping
         self._mapper: Mapper | None = None
         self._reader()
-        self._reading = Reading(
+        self._reading = LogReading(
             name=entry.name,
             options=mapping_text(declared, mapping),
             reader=self._reader,
@@ -74,7 +74,7 @@ class FollowedLog:
         )
         self._files: dict[Identity, FollowedFile] = {}
         self._homes: dict[str, FollowedFile] = {}  # what was last met at each path that is written
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, LogStream] = {}
         self._live_at = self._left_at = self._turned_at = float("-inf")
         self._stirred_until = float("-inf")
         self._live: list[str] = []
@@ -283,7 +283,7 @@ class FollowedLog:
         file.first_at = (read.time_at or 0) if isinstance(read, LineReading) else file.seen[1] // 1_000_000
         stream = self._streams.get(file.source)
         if stream is None:
-            stream = self._streams[file.source] = Stream(file.source, self._reading)
+            stream = self._streams[file.source] = LogStream(file.source, self._reading)
             stream.first_at = file.first_at
             self._streams = dict(sorted(self._streams.items(), key=lambda one: one[1].first_at))
         elif file.live and (other := stream.live_beside(file)) is not None:
@@ -314,11 +314,11 @@ class Logs:
     entry: type[msgspec.Struct] = LogEntry
 
     def __init__(self) -> None:
-        self._known: tuple[Server, Known] | None = None
+        self._known: tuple[Server, KnownSources] | None = None
 
     def make(self, entry: Any, settings: Settings, server: Server) -> FollowedLog:
         if self._known is None or self._known[0] is not server:
-            self._known = server, Known(server)
+            self._known = server, KnownSources(server)
         return FollowedLog(entry, settings, server, self._known[1])
 
     def check(self, entries: list[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from flowtally.agents.follow.dispatcher import Backoff, Carrier, Job
+from flowtally.agents.follow.dispatcher import Backoff, Carrier, Delivery
 from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.tail import Identity
 from flowtally.client import ApiError, Client, Unreachable
@@ -57,7 +57,7 @@ class Server:
         self._asked = True
         return True
 
-    def ask(self, work: Callable[[], T], *, long: bool = False) -> Job[T]:
+    def ask(self, work: Callable[[], T], *, long: bool = False) -> Delivery[T]:
         """Have `work`, which asks the server, carried out; after `may_ask`. `long`: it reads much of a file, too."""
         alone = self.away
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Final
 
 from flowtally.agents.follow.counted import check_counted
-from flowtally.agents.follow.dispatcher import Job
+from flowtally.agents.follow.dispatcher import Delivery
 from flowtally.agents.follow.exchange import Exchange
 from flowtally.agents.follow.files import FollowedFile
-from flowtally.agents.follow.intake import Intake, Reading
+from flowtally.agents.follow.intake import Intake, LogReading
 from flowtally.agents.position import Position
 from flowtally.agents.reader import LogChanged, LogDamaged, LogShort, NotALog, Remember
 from flowtally.agents.sending import Sending
@@ -26,8 +26,8 @@ COPY_S: Final = 30.0  # after a cut, for a copy of what was there before
 RECHECK_S: Final = 3600.0  # a server may be restored to an earlier state without being seen away
 
 
-class Stream:
-    def __init__(self, source: str, reading: Reading) -> None:
+class LogStream:
+    def __init__(self, source: str, reading: LogReading) -> None:
         self.source = source
         self.candidates: list[FollowedFile] = []  # to be read after the present one
         self.file: FollowedFile | None = None
@@ -41,7 +41,7 @@ class Stream:
         self._sending: Sending | None = None
         self._remember: Remember | None = None
         self._intake: Intake | None = None  # while it stands
-        self._job: Job[Position] | Job[EventsAnswer | None] | None = None
+        self._job: Delivery[Position] | Delivery[EventsAnswer | None] | None = None
         self._acked = -1  # offset up to which the server has it, as last heard
         self._outages = self._server.outages
         self._sent_at = float("-inf")

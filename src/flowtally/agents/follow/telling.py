@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowtally.agents.follow.counts import Counts
+from flowtally.agents.follow.counts import LineCounts
 from flowtally.agents.follow.event_log import EventLog, Level
 from flowtally.agents.follow.patience import is_foreseen
 from flowtally.agents.position import Position
@@ -14,7 +14,7 @@ ADVICE = "copytruncate loses what is written between the copy and the cut: use c
 
 
 class Telling:
-    def __init__(self, log: str, event_log: EventLog, counts: Counts) -> None:
+    def __init__(self, log: str, event_log: EventLog, counts: LineCounts) -> None:
         self._log = log
         self._event_log = event_log
         self._counts = counts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally.agents.reading import Line, Reading, Unreadable, rfc3339_at
+from flowtally.agents.reading import Line, LineReading, Unreadable, rfc3339_at
 from flowtally.core.errors import MalformedBody
 from flowtally.core.events import MAX_LABEL_VALUE_BYTES, MAX_LABELS, CloudEvent, UsageEvent
 from flowtally.core.members import find_repeated_in
@@ -43,7 +43,7 @@ def read_line(line: bytes) -> Line:
     time_at = None if event.time is None else rfc3339_at(event.time)
     if event.time is not None and time_at is None:
         return Unreadable("bad_time", f"not an RFC 3339 instant: {event.time[:60]}")
-    return Reading(
+    return LineReading(
         time_at=time_at,
         bytes_up=event.bytes_up,
         bytes_down=event.bytes_down,

@@ -25,7 +25,7 @@ from flowtally.agents.formats.certain import Span
 from flowtally.agents.formats.fits import Fits
 from flowtally.agents.formats.loose import Loose
 from flowtally.agents.formats.times import BadTime
-from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
+from flowtally.agents.reading import Line, LineReading, Unreadable, quantity, text_of
 from flowtally.core.corrections import QUANTITIES
 from flowtally.core.errors import ConfigError
 
@@ -121,7 +121,7 @@ class Compiled:
             return Unreadable("ambiguous", said)
         return self._reading(found)
 
-    def _reading(self, raws: Sequence[bytes]) -> Reading | Unreadable:
+    def _reading(self, raws: Sequence[bytes]) -> LineReading | Unreadable:
         try:
             values = list(map(call, self._converts, raws))
         except BadTime:
@@ -129,7 +129,7 @@ class Compiled:
         if None in values:
             return self._fault(raws)
         at, fraction, *rest = self._arranged((*values, None, 0, 1, ""))
-        return Reading(at + fraction if fraction and at is not None else at, *rest)
+        return LineReading(at + fraction if fraction and at is not None else at, *rest)
 
     def _fault(self, raws: Sequence[bytes]) -> Unreadable:
         """Which value is none."""
@@ -189,7 +189,7 @@ _ORDER: Final = (
 
 def _arranged(means: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """Puts values of these meanings, and behind them a missing time, quantity, count of requests and text, into the
-    order of a `Reading`."""
+    order of a `LineReading`."""
     missing = {"time": 0, "requests": 2, **dict.fromkeys(_ORDER[6:], 3)}
     places = [means.index(one) if one in means else len(means) + missing.get(one, 1) for one in _ORDER]
     return itemgetter(*places)

@@ -14,7 +14,7 @@ import msgspec
 from flowtally.agents.formats.containers import Cri, Docker, journald
 from flowtally.agents.formats.declared import Envelope, Format, Wrapped
 from flowtally.agents.formats.syslog import NO_YEAR, Syslog
-from flowtally.agents.reading import Line, Reading, Unreadable
+from flowtally.agents.reading import Line, LineReading, Unreadable
 from flowtally.core.errors import ConfigError
 
 Unwrap = Callable[[bytes], Wrapped | Unreadable | None]
@@ -92,7 +92,7 @@ def _held(unwrap: Unwrap, lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _dated(read: Line, held: Wrapped) -> Line:
-    if not isinstance(read, Reading) or read.time_at is not None or read.id:
+    if not isinstance(read, LineReading) or read.time_at is not None or read.id:
         return read
     if held.time_at is None:
         return Unreadable("bad_time", held.fault or "neither the line nor its envelope says an instant")

@@ -21,7 +21,7 @@ from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.members import Member, Members, value_of, whole_number
 from flowtally.agents.formats.strictjson import NotJson, object_of
 from flowtally.agents.formats.times import Times
-from flowtally.agents.reading import Line, Reading, Unreadable, text_of
+from flowtally.agents.reading import Line, LineReading, Unreadable, text_of
 from flowtally.core.errors import ConfigError
 
 DEFAULT: Final = (
@@ -102,7 +102,7 @@ def _text(declared: Declared, text: str, what: str) -> Format:
 
     def read_line(line: bytes) -> Line:
         read = end.read_line(line)
-        if isinstance(read, Unreadable) and isinstance(other.read_line(line), Reading):
+        if isinstance(read, Unreadable) and isinstance(other.read_line(line), LineReading):
             return None
         return read
 

@@ -17,7 +17,7 @@ from flowtally.agents.formats.compiled import Means
 from flowtally.agents.formats.declared import Declared, Format, gaps
 from flowtally.agents.formats.strictjson import NotJson, object_of, text_in
 from flowtally.agents.formats.times import BadTime, Times, whole
-from flowtally.agents.reading import Line, Reading, Unreadable, quantity
+from flowtally.agents.reading import Line, LineReading, Unreadable, quantity
 from flowtally.core.errors import ConfigError
 from flowtally.core.texts import split_names
 
@@ -86,7 +86,7 @@ class Members:
             if read is None:
                 return Unreadable("bad_size", f"{member.names[0]} is no {means}: {text_in(value)[:60]}")
             values[means] = read
-        return Reading(time_at=values.pop("time", None), **values)
+        return LineReading(time_at=values.pop("time", None), **values)
 
 
 def json_fields(declared: Declared) -> Format:

@@ -7,7 +7,7 @@ from typing import Final
 
 from flowtally.agents.formats import ENVELOPES, FORMATS, Declared, format_of
 from flowtally.agents.formats.names import told
-from flowtally.agents.reading import Reading, Unreadable
+from flowtally.agents.reading import LineReading, Unreadable
 
 _LAST: Final = {"combinedio": "bytes received and sent (%I %O)", "squid-io": "bytes received (%>st)"}
 _SO: Final = "that is how the server writes them"
@@ -48,5 +48,5 @@ def _reads(name: str, lines: Sequence[bytes]) -> bool:
         read = read_line(line)
         if isinstance(read, Unreadable):
             return False
-        found |= isinstance(read, Reading)
+        found |= isinstance(read, LineReading)
     return found

@@ -19,7 +19,7 @@ import msgspec
 
 from flowtally.agents.formats.declared import Declared, Format
 from flowtally.agents.formats.times import BadTime, Times
-from flowtally.agents.reading import Line, Reading, Unreadable, quantity, text_of
+from flowtally.agents.reading import Line, LineReading, Unreadable, quantity, text_of
 from flowtally.core.errors import ConfigError
 
 MEANS: Final = {
@@ -35,7 +35,7 @@ _FIELDS: Final = b"#fields:"
 _VALUE: Final = re.compile(rb'"((?:[^"]|"")*)"(?:[ \t]+|$)|([^\s"][^\s]*)(?:[ \t]+|$)')
 
 
-class Columns(msgspec.Struct, frozen=True):
+class W3cColumns(msgspec.Struct, frozen=True):
     """Places of the columns that count, -1 where there is none; `fault` where no line can be read by them."""
 
     count: int
@@ -58,7 +58,7 @@ def iis(declared: Declared) -> Format:
     return _format(declared, lambda raw: text_of(raw.replace(b"+", b" ")))
 
 
-def columns_of(directive: bytes) -> Columns:
+def columns_of(directive: bytes) -> W3cColumns:
     """What a `#Fields:` line says."""
     names = [name.decode("ascii", "replace").lower() for name in directive[len(_FIELDS) :].split()]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -70,7 +70,7 @@ def columns_of(directive: bytes) -> Columns:
         fault = "#Fields names no date and time"
     elif "sc-bytes" not in place and "cs-bytes" not in place:
         fault = "#Fields names neither sc-bytes nor cs-bytes: switch them on where the log is written"
-    return Columns(
+    return W3cColumns(
         count=len(names),
         date=place.get("date", -1),
         time=place.get("time", -1),
@@ -98,7 +98,7 @@ class _Reader:
     def __init__(self, times: Times, name_of: Callable[[bytes], str]) -> None:
         self._times = times
         self._name_of = name_of
-        self._columns: Columns | None = None
+        self._columns: W3cColumns | None = None
 
     def remember(self, lines: Iterable[bytes]) -> None:
         self._columns = None
@@ -126,7 +126,7 @@ class _Reader:
             return Unreadable("not_this_format", f"{len(values)} values, where #Fields names {columns.count}")
         return self._reading(values, columns)
 
-    def _reading(self, values: list[bytes], columns: Columns) -> Line:
+    def _reading(self, values: list[bytes], columns: W3cColumns) -> Line:
         date, clock = text_of(values[columns.date]), text_of(values[columns.time])
         try:
             time_at = self._times.at(f"{date} {clock}")
@@ -137,7 +137,7 @@ class _Reader:
         if up is None or down is None or status is None or status > 999:
             raw = values[columns.down if down is None else columns.up if up is None else columns.status]
             return Unreadable("bad_size", f"no quantity: {text_of(raw[:40])}")
-        return Reading(
+        return LineReading(
             time_at=time_at,
             bytes_up=up,
             bytes_down=down,

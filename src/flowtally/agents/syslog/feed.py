@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from flowtally.agents.reader import MAX_LINE_BYTES, LogLine
-from flowtally.agents.syslog.spool import Spool
+from flowtally.agents.syslog.spool import SyslogSpool
 
 _PIECE_BYTES: Final = 256 * 1024
 
@@ -19,7 +19,7 @@ class SpoolFeed:
     """`offset` and `check()` are the place after the last line given. `torn` counts halves of lines that a power cut
     left, which nobody can read."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: SyslogSpool) -> None:
         self._spool = spool
         self._segment = ""
         self.offset = 0

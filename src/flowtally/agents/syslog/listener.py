@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from flowtally.agents.syslog.frames import Frames, Framing
-from flowtally.agents.syslog.spool import Spool
+from flowtally.agents.syslog.spool import SyslogSpool
 
 MAX_CONNECTIONS: Final = 64
 _READ_BYTES: Final = 64 * 1024
@@ -46,7 +46,7 @@ class Listener:
     def __init__(
         self,
         address: tuple[str, int],
-        spool: Spool,
+        spool: SyslogSpool,
         *,
         framing: Framing = "auto",
         max_connections: int = MAX_CONNECTIONS,

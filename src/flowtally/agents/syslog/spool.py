@@ -24,7 +24,7 @@ _SUFFIX: Final = ".spool"
 _SEGMENT: Final = re.compile(r"\d{15}-[0-9a-f]{8}\.spool")  # what else is there is not ours
 
 
-class Spool:
+class SyslogSpool:
     """Raises OSError from `append` when the disk does not take it: nothing of these lines is there then, append them
     again."""
 

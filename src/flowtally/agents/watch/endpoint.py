@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
-from flowtally.agents.watch.metrics import MEDIA_TYPE, Snapshot, empty, shown
+from flowtally.agents.watch.metrics import MEDIA_TYPE, MetricsSnapshot, empty, shown
 
 HUNG_S: Final = 30.0
 _SLOW_S: Final = 5  # for who asks and does not go on
@@ -22,7 +22,7 @@ class Endpoint:
     """Bound when made: OSError where the address is taken. `snapshot` is replaced whole, by the loop."""
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.snapshot: Snapshot = empty()
+        self.snapshot: MetricsSnapshot = empty()
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):

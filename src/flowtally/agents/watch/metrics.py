@@ -1,7 +1,7 @@
 """What the agent says to Prometheus: the facts of its inputs and of the server, as text. Numbers only, never a user.
 
-The loop takes a `Snapshot` each second; it is shown from another thread. Labels are names of the configuration and the
-fixed reasons of unreadable lines, so their number is bounded whatever is in the logs.
+The loop takes a `MetricsSnapshot` each second; it is shown from another thread. Labels are names of the configuration
+and the fixed reasons of unreadable lines, so their number is bounded whatever is in the logs.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ MADE: Final[tuple[tuple[str, MetricKind, str, str], ...]] = (
 )
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True):
     """`inputs`: facts by the name of the input; `at` in seconds since 1970."""
 
     at: float
@@ -106,7 +106,7 @@ class Lags:
         return max(0.0, at - max(since, float(facts.get("last_stored_at", 0.0))))
 
 
-def shown(snapshot: Snapshot) -> bytes:
+def shown(snapshot: MetricsSnapshot) -> bytes:
     """In Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Shown(snapshot))
@@ -128,7 +128,7 @@ def _name(name: str, kind: MetricKind) -> str:
 
 
 class _Shown(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
         self._snapshot = snapshot
 
     def describe(self) -> list[Metric]:
@@ -166,6 +166,6 @@ def _family(
     return family
 
 
-def empty() -> Snapshot:
+def empty() -> MetricsSnapshot:
     """Of an agent that has just begun."""
-    return Snapshot(time.time(), {}, dict.fromkeys(OF_ALL, 0.0))
+    return MetricsSnapshot(time.time(), {}, dict.fromkeys(OF_ALL, 0.0))

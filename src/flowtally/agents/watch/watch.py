@@ -13,7 +13,7 @@ from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.server import Server
 from flowtally.agents.watch.endpoint import Endpoint
-from flowtally.agents.watch.metrics import Lags, Snapshot
+from flowtally.agents.watch.metrics import Lags, MetricsSnapshot
 from flowtally.host.notify import Notify
 
 BEAT_S: Final = 1.0
@@ -71,7 +71,7 @@ class Watch:
         else:
             self._event_log.over("metrics", "listening", what="metrics", address=_text(self._wanted))
 
-    def _snapshot(self, inputs: Sequence[Input], server: Server) -> Snapshot:
+    def _snapshot(self, inputs: Sequence[Input], server: Server) -> MetricsSnapshot:
         at = time.time()
         agent = {
             "server_up": float(not server.away),
@@ -79,7 +79,7 @@ class Watch:
             "waiting_bytes": float(server.waiting_bytes),
             "started_at": self._started_at,
         }
-        return Snapshot(at, self._lags.seen({one.name: one.facts() for one in inputs}, at), agent)
+        return MetricsSnapshot(at, self._lags.seen({one.name: one.facts() for one in inputs}, at), agent)
 
 
 def _text(address: tuple[str, int]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from flowtally.api.reference.curl import curl, example_of
 from flowtally.api.reference.html import NOTHING, Html, Links, code, join, prose, sentence, tag
-from flowtally.api.reference.schemas import Member, Schema, compact, kind, members, name_of, pretty, table
+from flowtally.api.reference.schemas import Schema, SchemaMember, compact, kind, members, name_of, pretty, table
 from flowtally.core.media import PROBLEM
 
 ERRORS: Final = 400
@@ -82,12 +82,12 @@ def _parameters(operation: Mapping[str, Any], context: Context) -> Iterator[Html
         yield table(lines, context.links)
 
 
-def _parameter(parameter: Mapping[str, Any]) -> Member:
+def _parameter(parameter: Mapping[str, Any]) -> SchemaMember:
     schema = dict(parameter.get("schema", {}))
     for name in ("description", "example"):
         if name in parameter:
             schema[name] = parameter[name]
-    return Member(parameter["name"], schema, bool(parameter.get("required")))
+    return SchemaMember(parameter["name"], schema, bool(parameter.get("required")))
 
 
 def _body(operation: Mapping[str, Any], context: Context) -> Iterator[Html]:

@@ -26,7 +26,7 @@ SHOWN: Final = frozenset(
 COUNTED: Final = (("Length", "characters"), ("Items", "items"))
 
 
-class Member(msgspec.Struct, frozen=True):
+class SchemaMember(msgspec.Struct, frozen=True):
     """One line of the table: `name` is its place, such as `data.list[].day`."""
 
     name: str
@@ -105,12 +105,12 @@ def _below(schema: Schema) -> Iterator[Schema]:
         yield schema["items"]
 
 
-def members(schema: Schema, within: str = "") -> Iterator[Member]:
+def members(schema: Schema, within: str = "") -> Iterator[SchemaMember]:
     """Those of an object, and of objects written out in it. What is referred to has a table of its own."""
     required = schema.get("required", ())
     for name, below in schema.get("properties", {}).items():
         place = f"{within}.{name}" if within else name
-        yield Member(place, below, name in required)
+        yield SchemaMember(place, below, name in required)
         yield from members(below, place)
     if isinstance(schema.get("items"), Mapping):
         yield from members(schema["items"], f"{within}[]")
@@ -119,17 +119,17 @@ def members(schema: Schema, within: str = "") -> Iterator[Member]:
             yield from members(option, within)
 
 
-def table(lines: list[Member], links: Links) -> Html:
+def table(lines: list[SchemaMember], links: Links) -> Html:
     """The members of an object, or the parameters of a request."""
     if not lines:
         return NOTHING
-    first: dict[str, Member] = {}  # alternatives often have members in common
+    first: dict[str, SchemaMember] = {}  # alternatives often have members in common
     for one in lines:
         first.setdefault(one.name, one)
     return tag("table", tag("tbody", *(_row(one, links) for one in first.values())), class_="members")
 
 
-def _row(one: Member, links: Links) -> Html:
+def _row(one: SchemaMember, links: Links) -> Html:
     name = [tag("code", one.name, class_="name")]
     if one.required:
         name.append(tag("span", "required", class_="required"))

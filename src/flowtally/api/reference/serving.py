@@ -27,27 +27,27 @@ SECURITY: Final = (
 )
 
 
-class Page(msgspec.Struct, frozen=True):
+class ServedPage(msgspec.Struct, frozen=True):
     plain: bytes
     packed: bytes
     digest: str
 
 
-def make(document: bytes) -> Page:
+def make(document: bytes) -> ServedPage:
     """The page of an OpenAPI document in JSON."""
     plain = render(msgspec.json.decode(document)).encode()
-    return Page(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
+    return ServedPage(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
 
 
-async def page_of(app: Litestar, house: House) -> Page:
+async def page_of(app: Litestar, house: House) -> ServedPage:
     """Made when it is first asked for, in a thread, once however many ask meanwhile."""
-    made: asyncio.Future[Page] | None = app.state.get("docs")
+    made: asyncio.Future[ServedPage] | None = app.state.get("docs")
     if made is None:
         made = app.state.docs = asyncio.ensure_future(house.in_thread(make, app.state.openapi))
     return await asyncio.shield(made)
 
 
-def answer(page: Page, asked: Mapping[str, Any]) -> Reply:
+def answer(page: ServedPage, asked: Mapping[str, Any]) -> Reply:
     """What a request with these headers gets: 304 where it has the page already (RFC 9110, 13.1.2)."""
     packed = takes_gzip(asked.get("accept-encoding", ""))
     tag = f'"{page.digest}-gz"' if packed else f'"{page.digest}"'

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flowtally.agents.ship import Progress as Step
+from flowtally.agents.ship import ImportProgress as Step
 from flowtally.cli.show.output import note, plain
 from flowtally.core.texts import printable
 from flowtally.core.units import counted
@@ -30,7 +30,7 @@ class ProgressMeter(Protocol):
 
 
 def meter(name: str) -> ProgressMeter:
-    return Lines(name) if plain(sys.stderr) else MovingBar(name)
+    return LineProgress(name) if plain(sys.stderr) else MovingBar(name)
 
 
 class MovingBar:
@@ -56,14 +56,14 @@ class MovingBar:
         self._bar.update(self._task, total=step.total_bytes, completed=step.done_bytes, events=events)
 
 
-class Lines:
+class LineProgress:
     """`access.log 40%, 12,345 events`, at most one line per tenth."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._shown = 0
 
-    def __enter__(self) -> Lines:
+    def __enter__(self) -> LineProgress:
         return self
 
     def __exit__(

@@ -13,7 +13,7 @@ from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.money.wallet import MAX_MICROS
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import plans
 from flowtally.ledger.texts import check_id, check_money, check_number, check_text
@@ -89,7 +89,7 @@ def read_plan(tx: Connection, plan_id: str) -> Plan:
 
 def list_plans(
     tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT, *, retired: bool = False
-) -> Page[Plan]:
+) -> ListPage[Plan]:
     """Plans in order of id; `retired`: also those that are sold no more."""
     query = select(*plans.c)
     if not retired:

@@ -18,7 +18,7 @@ from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.money.plans import Plan, read_plan
 from flowtally.ledger.money.wallet import Transfer, record
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_active_account
 from flowtally.ledger.tables import purchases
 from flowtally.ledger.traffic.grants import give_grant
@@ -89,7 +89,7 @@ def read_purchase(tx: Connection, purchase_id: str, account: str) -> Purchase:
 
 def list_purchases(
     tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[Purchase]:
+) -> ListPage[Purchase]:
     """Purchases of the account in the order they were made. UnknownAccount."""
     read_account(tx, account)
     query = _purchases_of(account)

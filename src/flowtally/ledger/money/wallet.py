@@ -21,7 +21,7 @@ from flowtally.core.units import human_money
 from flowtally.core.words import TransferKind
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.tables import plans, transfer_entries, transfers
 from flowtally.ledger.texts import MAX_REFERENCE_CHARS, check_known, check_money, check_text
@@ -102,7 +102,7 @@ def list_entries(
     limit: int = DEFAULT_LIMIT,
     *,
     reference: str | None = None,
-) -> Page[Transfer]:
+) -> ListPage[Transfer]:
     """What moved the account's wallet, in the order it happened; of one reference if asked. UnknownAccount."""
     read_account(tx, account)
     query, order = _entries_of(account), transfer_entries.c.transfer_id

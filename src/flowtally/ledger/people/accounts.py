@@ -16,7 +16,7 @@ from flowtally.core.words import AccountStatus, Overage
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people import past
 from flowtally.ledger.tables import accounts
 from flowtally.ledger.texts import check_id, check_instant, check_text
@@ -108,7 +108,7 @@ def require_not_erased(tx: Connection, account_id: str) -> None:
         raise AccountErased(f"account {account_id!r} was erased: nothing about it can be changed", account=account_id)
 
 
-def list_accounts(tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Account]:
+def list_accounts(tx: Connection, after: str | None = None, limit: int = DEFAULT_LIMIT) -> ListPage[Account]:
     """Accounts in order of id; `after` is the cursor of the page before."""
     return read_page(tx, "accounts", select(*_COLUMNS), accounts.c.id, Account, after=after, limit=limit)
 

@@ -28,7 +28,7 @@ from flowtally.core.rights import Right, Scope
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people import senders
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.people.credential_rules import check_account, check_addresses, check_end, check_rights
@@ -247,7 +247,7 @@ def read_credential(tx: Connection, credential_id: str, *, account: str | None =
 
 def list_credentials(
     tx: Connection, account: str | None = None, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[Credential]:
+) -> ListPage[Credential]:
     """Credentials in order of id, revoked ones included; of one account if given (UnknownAccount)."""
     if account is not None:
         read_account(tx, account)

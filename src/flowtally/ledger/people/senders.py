@@ -15,7 +15,7 @@ from flowtally.core.errors import NotFound, Unprocessable
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, require_not_erased
 from flowtally.ledger.tables import senders
 from flowtally.ledger.texts import check_text
@@ -65,7 +65,7 @@ def require_sender(tx: Connection, sender_id: str, account: str | None) -> Sende
 
 def list_senders(
     tx: Connection, account: str | None = None, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[Sender]:
+) -> ListPage[Sender]:
     """Senders in order of id; of one account if given (UnknownAccount)."""
     query: Select[Any] = select(*_COLUMNS)
     if account is not None:

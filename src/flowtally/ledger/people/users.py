@@ -21,7 +21,7 @@ from flowtally.core.words import LimitWindow, Unit, UserStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import erased_name, new_id
 from flowtally.ledger.known import Known
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_chosen, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_chosen, read_page
 from flowtally.ledger.people import names as history
 from flowtally.ledger.people import past
 from flowtally.ledger.people.accounts import read_account
@@ -182,7 +182,7 @@ def list_users(
     pool: str | None = None,
     product: str | None = None,
     over: Callable[[list[User]], list[bool]] | None = None,
-) -> Page[User]:
+) -> ListPage[User]:
     """Users of the account in order of id, which is the order they were made in; `deleted`: also those that were
     deleted; only those of this pool or product. `over`: only those with a limit of whom it says so. UnknownAccount,
     NotFound (pool)."""

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 from flowtally.core.errors import Conflict, LimitReached, NotFound
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.people.addresses import canonical
 from flowtally.ledger.people.names import chunks
@@ -26,7 +26,7 @@ from flowtally.ledger.tables import whitelist
 from flowtally.protocol.words import DEFAULT_POOL
 
 
-class Entry(msgspec.Struct, frozen=True):
+class WhitelistEntry(msgspec.Struct, frozen=True):
     """`user_id` is None in an account's own list."""
 
     id: str
@@ -49,7 +49,7 @@ def put_address(
     most: int,
     pool: str = DEFAULT_POOL,
     enabled: bool = True,
-) -> Entry:
+) -> WhitelistEntry:
     """Put an address into a list that holds `most` at most; one that is there is enabled or disabled.
 
     UnknownAccount, UnknownUser, NotFound (pool), Conflict (closed account, deleted user), LimitReached, Unprocessable.
@@ -60,7 +60,7 @@ def put_address(
     if text not in present and len(present) >= most:
         raise _full(len(present) + 1, most, pool)
     before = present.get(text)
-    after = _put(tx, before, Entry(new_id("wip_"), account, owner, pool, text, enabled, now, now))
+    after = _put(tx, before, WhitelistEntry(new_id("wip_"), account, owner, pool, text, enabled, now, now))
     if after != before:
         was = None if before is None else trail.facts(before)
         trail.note(tx, "whitelist.put", account=account, subject=after.id, before=was, after=trail.facts(after))
@@ -76,7 +76,7 @@ def replace_addresses(
     now: int,
     most: int,
     pool: str = DEFAULT_POOL,
-) -> list[Entry]:
+) -> list[WhitelistEntry]:
     """Let a list hold these addresses and no others, all enabled; those that stay keep when they came. All or nothing.
 
     The errors of `put_address`.
@@ -89,7 +89,7 @@ def replace_addresses(
     for gone in chunks(present[text].id for text in present.keys() - set(wanted)):
         tx.execute(delete(whitelist).where(whitelist.c.id.in_(gone)))
     for text in wanted:
-        _put(tx, present.get(text), Entry(new_id("wip_"), account, owner, pool, text, True, now, now))
+        _put(tx, present.get(text), WhitelistEntry(new_id("wip_"), account, owner, pool, text, True, now, now))
     kept = read_list(tx, account, owner, pool)
     if kept != list(present.values()):
         of = {"user_id": owner, "pool": pool}
@@ -98,7 +98,9 @@ def replace_addresses(
     return kept
 
 
-def remove_address(tx: Connection, account: str, user: str | None, address: str, *, pool: str = DEFAULT_POOL) -> Entry:
+def remove_address(
+    tx: Connection, account: str, user: str | None, address: str, *, pool: str = DEFAULT_POOL
+) -> WhitelistEntry:
     """Take an address out of a list; returns it as it was. UnknownAccount, UnknownUser, Unprocessable; NotFound when it
     is not there."""
     owner, text = _owner(tx, account, user), canonical(address)
@@ -110,15 +112,15 @@ def remove_address(tx: Connection, account: str, user: str | None, address: str,
     return found
 
 
-def read_list(tx: Connection, account: str, user_id: str | None, pool: str) -> list[Entry]:
+def read_list(tx: Connection, account: str, user_id: str | None, pool: str) -> list[WhitelistEntry]:
     """A whole list in the order its addresses came; lists are bounded."""
     query = _entries().where(_in_list(account, user_id), whitelist.c.pool == pool)
     return [_entry(*row) for row in tx.execute(query.order_by(whitelist.c.id))]
 
 
-def entries_of(tx: Connection, user_ids: Sequence[str]) -> dict[str, list[Entry]]:
+def entries_of(tx: Connection, user_ids: Sequence[str]) -> dict[str, list[WhitelistEntry]]:
     """Everything that these users' lists hold, of all pools, by user id in the order it came."""
-    found: dict[str, list[Entry]] = {user_id: [] for user_id in user_ids}
+    found: dict[str, list[WhitelistEntry]] = {user_id: [] for user_id in user_ids}
     for some in chunks(found):
         query = _entries().where(whitelist.c.user_id.in_(some)).order_by(whitelist.c.id)
         for row in tx.execute(query):
@@ -135,7 +137,7 @@ def list_addresses(
     limit: int = DEFAULT_LIMIT,
     *,
     pool: str | None = None,
-) -> Page[Entry]:
+) -> ListPage[WhitelistEntry]:
     """What an account's own lists hold, or a user's, in the order it came; `pool`: only that one's. UnknownAccount,
     UnknownUser, NotFound (pool)."""
     owner = _owner(tx, account, user)
@@ -151,7 +153,7 @@ def forget_user(tx: Connection, user_id: str) -> None:
     tx.execute(delete(whitelist).where(whitelist.c.user_id == user_id))
 
 
-def _put(tx: Connection, before: Entry | None, wanted: Entry) -> Entry:
+def _put(tx: Connection, before: WhitelistEntry | None, wanted: WhitelistEntry) -> WhitelistEntry:
     if before is None:
         row = msgspec.structs.asdict(wanted) | {"enabled": int(wanted.enabled)}
         tx.execute(insert(whitelist).values(row))
@@ -192,10 +194,10 @@ def _in_list(account: str, user_id: str | None) -> ColumnElement[bool]:
 
 def _entries() -> Select[Any]:
     """Columns in the order of Entry's fields."""
-    return select(*(whitelist.c[name] for name in Entry.__struct_fields__))
+    return select(*(whitelist.c[name] for name in WhitelistEntry.__struct_fields__))
 
 
 def _entry(
     id: str, account: str, user_id: str | None, pool: str, address: str, enabled: int, created_at: int, changed_at: int
-) -> Entry:
-    return Entry(id, account, user_id, pool, address, bool(enabled), created_at, changed_at)
+) -> WhitelistEntry:
+    return WhitelistEntry(id, account, user_id, pool, address, bool(enabled), created_at, changed_at)

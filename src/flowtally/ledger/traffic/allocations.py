@@ -26,7 +26,7 @@ from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_active_account
 from flowtally.ledger.people.names import chunks
 from flowtally.ledger.people.users import User
@@ -129,7 +129,7 @@ def read_allocation(tx: Connection, user: User, allocation_id: str) -> Allocatio
 
 def list_allocations(
     tx: Connection, user: User, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> Page[Allocation]:
+) -> ListPage[Allocation]:
     """Allocations to the user in the order they were made, returned ones included."""
     query = _allocations().where(allocations.c.user_id == user.id)
     return read_page(tx, "allocations", query, allocations.c.id, _allocation, (user.id,), after=after, limit=limit)

@@ -18,7 +18,7 @@ from flowtally.core.edges import first_instant, format_instant, load_zone, local
 from flowtally.core.errors import CheckedIn, CheckInCapReached, CheckInsOff
 from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_active_account
 from flowtally.ledger.tables import check_ins, grants
 from flowtally.ledger.traffic.grants import give_grant
@@ -82,7 +82,9 @@ def next_check_in(tx: Connection, account: str) -> int:
     return _next(tx, account, load_zone(read_account(tx, account).timezone))
 
 
-def list_check_ins(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[CheckIn]:
+def list_check_ins(
+    tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> ListPage[CheckIn]:
     """The account's check-ins, which is in order of day. UnknownAccount."""
     read_account(tx, account)
     query = _check_ins(account)

@@ -17,7 +17,7 @@ from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import grant_voids, grants
@@ -125,7 +125,7 @@ def list_grants(
     pool: str | None = None,
     source: str | None = None,
     reference: str | None = None,
-) -> Page[Grant]:
+) -> ListPage[Grant]:
     """Grants of the account in order of id (made ids: the order they were given in), of one pool, source or reference
     if asked. UnknownAccount."""
     read_account(tx, account)

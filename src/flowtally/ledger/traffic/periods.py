@@ -19,7 +19,7 @@ from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.known import Known, is_known
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.forgotten import without_texts
 from flowtally.ledger.tables import periods
@@ -126,7 +126,9 @@ def read_period(tx: Connection, period_id: str, account: str, known: Known | Non
     return Period(*row)
 
 
-def list_periods(tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT) -> Page[Period]:
+def list_periods(
+    tx: Connection, account: str, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> ListPage[Period]:
     """Periods of the account in order of id, which is the order they were closed in. UnknownAccount."""
     read_account(tx, account)
     query = _periods_of(account)

@@ -23,7 +23,7 @@ from flowtally.core.texts import may_be_known
 from flowtally.core.words import VoucherStatus
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, Page, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_active_account
 from flowtally.ledger.pools import read_pools
 from flowtally.ledger.tables import voucher_ends, vouchers
@@ -177,7 +177,7 @@ def list_vouchers(
     *,
     status: VoucherStatus | None = None,
     digest: str | None = None,
-) -> Page[Voucher]:
+) -> ListPage[Voucher]:
     """Vouchers the account created, in the order they were; of one status, or the one whose code has this digest.
     UnknownAccount."""
     read_account(tx, account)

@@ -32,7 +32,7 @@ BLOCKS: Final = 200_000  # blocks looked at in one question
 GROUPS: Final = 300_000  # groups of a projection held by the engine at a time
 
 
-class Facts(msgspec.Struct, frozen=True):
+class RowFacts(msgspec.Struct, frozen=True):
     """The rows up to a block, as a whole: as many entries as keys; `rolled_up` entries have no row of their own."""
 
     rows: int
@@ -43,7 +43,7 @@ class Facts(msgspec.Struct, frozen=True):
     impossible: int  # rows no door lets in: a negative use, a quantity beyond the limits, a mark below its number
 
 
-class Part(msgspec.Struct, frozen=True):
+class RowPart(msgspec.Struct, frozen=True):
     name: str
     rows: int
     groups: int  # of its largest projection; 0 where it has none
@@ -121,7 +121,7 @@ class RowsCheck:
     def in_block(self, block: int) -> int:
         return int(self._ask(f"SELECT sum(keys) FROM {TABLE} WHERE block = {{block:UInt64}}", block=block)[0][0])
 
-    def facts(self, block: int) -> Facts:
+    def facts(self, block: int) -> RowFacts:
         signed = " OR ".join(
             f"{name} < 0 OR {name} > {MAX_QUANTITY}" for name in ("bytes_up", "bytes_down", "requests")
         )
@@ -133,7 +133,7 @@ class RowsCheck:
             f" FROM {TABLE} WHERE block <= {{block:UInt64}}"
         )
         rows, keys, compacted, last, received, impossible = self._ask(text, block=block)[0]
-        return Facts(rows, keys, compacted, last, max(received, 0), impossible)
+        return RowFacts(rows, keys, compacted, last, max(received, 0), impossible)
 
     def torn_blocks(self, block: int) -> Iterator[tuple[int, list[int]]]:
         """Blocks whose rows have more than one instant of receipt, some thousand blocks at a time: (looked at up to,
@@ -152,7 +152,7 @@ class RowsCheck:
 
     # Projections: parts are never changed, only replaced by merges
 
-    def parts(self, block: int, without: Sequence[str] = ()) -> list[Part]:
+    def parts(self, block: int, without: Sequence[str] = ()) -> list[RowPart]:
         """The active parts with rows of blocks up to this one; `without`: not these, which cannot be read."""
         text = (
             f"SELECT _part, count() FROM {TABLE} WHERE block <= {{block:UInt64}}"
@@ -166,7 +166,7 @@ class RowsCheck:
             )
         )
         return [
-            Part(name, rows, int(groups.get(name, 0)))
+            RowPart(name, rows, int(groups.get(name, 0)))
             for name, rows in self._ask(text, block=block, without=list(without))
         ]
 
@@ -177,11 +177,11 @@ class RowsCheck:
         )
         return bool(self._ask(text, table=TABLE, part=part)[0][0])
 
-    def slices(self, part: Part) -> int:
+    def slices(self, part: RowPart) -> int:
         """In how many portions `agrees` looks at a part."""
         return 1 + part.groups // GROUPS
 
-    def agrees(self, part: Part, portion: int) -> bool:
+    def agrees(self, part: RowPart, portion: int) -> bool:
         """Whether every group of this portion of a part has the same sums in the projection as in the rows."""
         return projections.agrees(self._engine, TABLE, part.name, (portion, self.slices(part)), **SETTINGS)
 
@@ -189,7 +189,7 @@ class RowsCheck:
         """The projections of a month, from its rows; for who has the store for himself."""
         projections.rebuild(self._engine, TABLE, partition)
 
-    def differing_accounts(self, part: Part) -> tuple[list[str], list[Group]]:
+    def differing_accounts(self, part: RowPart) -> tuple[list[str], list[Group]]:
         """Projections of a part that cannot be read, and of the others the accounts whose sums differ, the first
         few."""
         by_rows = projections.by_account(self._engine, TABLE, part.name, projection=None, **SETTINGS)

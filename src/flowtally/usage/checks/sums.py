@@ -35,7 +35,7 @@ class Used(msgspec.Struct, frozen=True):
         return self.bytes_up + self.bytes_down
 
 
-class Part(msgspec.Struct, frozen=True):
+class SumPart(msgspec.Struct, frozen=True):
     """What blocks after `after` (up to the next that was asked for) brought of `product` to the span from `start`."""
 
     start: int
@@ -68,7 +68,7 @@ class SumsCheck:
         )
         return _by_first(self._ask(text, account=account, users=list(users), end=end))
 
-    def in_spans(self, account: str, edges: Sequence[int], blocks: Sequence[int]) -> list[Part]:
+    def in_spans(self, account: str, edges: Sequence[int], blocks: Sequence[int]) -> list[SumPart]:
         """The use of an account between these edges, told apart by the blocks that brought it: those up to the first of
         `blocks`, those after it up to the second, and so on."""
         after = sorted({0, *blocks})
@@ -79,7 +79,7 @@ class SumsCheck:
             " AND time >= fromUnixTimestamp64Milli({first:Int64}) GROUP BY start, since, product"
         )
         rows = self._ask(text, account=account, edges=list(edges), after=after, first=edges[0], end=edges[-1])
-        return [Part(start, since, product, Used(*sums)) for start, since, product, *sums in rows]
+        return [SumPart(start, since, product, Used(*sums)) for start, since, product, *sums in rows]
 
     def _ask(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._engine.rows(text, {"series": METERED, "block": self._block, **parameters}, **SETTINGS)

@@ -12,7 +12,7 @@ from flowtally.ledger.money import wallet
 from flowtally.ledger.people import names, roster, whitelist
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.people.roster import Managed
-from flowtally.ledger.people.whitelist import Entry
+from flowtally.ledger.people.whitelist import WhitelistEntry
 from flowtally.usage.values import Sum, Where
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.ipfoxy import wire
@@ -144,7 +144,7 @@ def _main_row(call: DialectCall) -> wire.AccountRow:
 
 
 def _sub_row(
-    call: DialectCall, one: Managed, burnt: Mapping[str, Balance], allowed: Sequence[Entry]
+    call: DialectCall, one: Managed, burnt: Mapping[str, Balance], allowed: Sequence[WhitelistEntry]
 ) -> wire.AccountRow:
     hidden = one.sealed is None or not call.credential.may("passwords:read")  # as natively
     password = "" if hidden else call.house.vault.reveal(str(one.sealed))
