@@ -1,8 +1,8 @@
 """Applications that are built once in a process and serve one test after another, each over stores of its own.
 
 What an application is made of (its routes, the OpenAPI document) is the same for all with the same dialects, takes a
-fifth of a second to build and holds nothing of an installation: that is in the house, which is made for each test, and
-in the dialects' throttles and meters, which are begun anew. So an application is taken by one test at a time, and two
+fifth of a second to build and holds nothing of an installation: that is in the services, made for each test, and in
+the dialects' throttles and meters, which are begun anew. So an application is taken by one test at a time, and two
 that a test has at once are two. `test_applications.py` holds that one of these is what `create_app` builds.
 """
 
@@ -19,13 +19,13 @@ from litestar.testing import TestClient
 
 from flowtally.api.application import build_application
 from flowtally.config import Config
-from flowtally.server import open_house
+from flowtally.server import open_services
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import Served, enabled
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
-Opening = Callable[[], AbstractContextManager[House]]
+Opening = Callable[[], AbstractContextManager[Services]]
 
 
 class Kept:
@@ -44,8 +44,8 @@ class Kept:
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
         assert self._opening is not None
-        with self._opening() as house:
-            app.state.house = house
+        with self._opening() as services:
+            app.state.services = services
             yield
 
     def begin(self, config: Config, opening: Opening) -> None:
@@ -62,11 +62,11 @@ _idle: Final[defaultdict[tuple[str, ...], list[Kept]]] = defaultdict(list)
 
 
 @contextmanager
-def served(config: Config, *, raise_server_exceptions: bool = True, **house: Any) -> Iterator[TestClient[Litestar]]:
-    """A client of an application with these settings over what `house` hands in: see `server.open_house`."""
+def served(config: Config, *, raise_server_exceptions: bool = True, **services: Any) -> Iterator[TestClient[Litestar]]:
+    """A client of an application with these settings over what `services` hands in: see `server.open_house`."""
     idle = _idle[tuple(one.name for one in enabled(VENDORS, config))]
     kept = idle.pop() if idle else Kept(config)
-    kept.begin(config, partial(open_house, config, **house))
+    kept.begin(config, partial(open_services, config, **services))
     with TestClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:
         yield client
     idle.append(kept)  # one whose test left with an error is not used again

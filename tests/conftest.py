@@ -135,8 +135,8 @@ def make_client(
 
         def make(**settings: Any) -> Client:
             values = {name: getattr(config, name) for name in config.__struct_fields__} | settings
-            house = {"clock": clock, "usage": usage, "ledger": app_ledger, "ingest": ingest}
-            client = closing.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **house))
+            services = {"clock": clock, "usage": usage, "ledger": app_ledger, "ingest": ingest}
+            client = closing.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **services))
             client.headers["Authorization"] = f"Bearer {admin_token}"
             client.event_hooks["response"].append(promised.check)
             return client

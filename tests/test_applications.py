@@ -38,16 +38,16 @@ def test_it_has_the_routes_and_the_document_of_a_server(
 def test_it_is_used_again_and_begins_anew(
     config: Config, usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest
 ) -> None:
-    house: dict[str, Any] = {"usage": usage, "ledger": app_ledger, "ingest": ingest}
-    with served(config, **house) as client:
-        first, before, client.app.state.mine = client.app, client.app.state.house, 1
-        with served(config, **house) as beside:
+    services: dict[str, Any] = {"usage": usage, "ledger": app_ledger, "ingest": ingest}
+    with served(config, **services) as client:
+        first, before, client.app.state.mine = client.app, client.app.state.services, 1
+        with served(config, **services) as beside:
             assert beside.app is not first
-    with served(config, **house) as client:
+    with served(config, **services) as client:
         assert client.app in (first, beside.app)
-    with served(config, **house) as one, served(config, **house) as other:
+    with served(config, **services) as one, served(config, **services) as other:
         assert {one.app, other.app} >= {first}
-        assert all(before is not client.app.state.house for client in (one, other))
+        assert all(before is not client.app.state.services for client in (one, other))
         assert not any("mine" in client.app.state for client in (one, other))
 
 

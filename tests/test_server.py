@@ -23,7 +23,7 @@ from flowtally.core.errors import ConfigError
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, credentials, managed
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.server import address_of, bind, open_house
+from flowtally.server import address_of, bind, open_services
 
 TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SERVE = """
@@ -155,14 +155,17 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(start: Start) -> None:
 
 
 def test_the_data_directory_is_the_owners_alone(tmp_path: Path) -> None:
-    with open_house(load_config({}, data=str(tmp_path / "deep" / "data"), usage_url="memory://")):
+    with open_services(load_config({}, data=str(tmp_path / "deep" / "data"), usage_url="memory://")):
         pass
     assert stat.S_IMODE(os.stat(tmp_path / "deep" / "data").st_mode) == 0o700
 
 
 def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"data = .*file"), open_house(load_config({}, data=f"{tmp_path}/file/data")):
+    with (
+        pytest.raises(ConfigError, match=r"data = .*file"),
+        open_services(load_config({}, data=f"{tmp_path}/file/data")),
+    ):
         pass
 
 
@@ -170,7 +173,7 @@ def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) ->
     config = load_config({}, data=str(tmp_path), usage_url="memory://")
     told: list[str] = []
     for _ in range(2):
-        with open_house(config, tell=told.append):
+        with open_services(config, tell=told.append):
             pass
     [token] = told
     ledger = Ledger.open(config.ledger_url)
@@ -185,7 +188,7 @@ def test_a_chosen_admin_token_is_taken_and_a_changed_one_replaces_it(tmp_path: P
     first, second = ("chosen-m4Vq8xTzJw2kRb7nHc5pYd9sLf3g-" + end for end in "12")
     for token in (first, second):
         told: list[str] = []
-        with open_house(
+        with open_services(
             load_config({}, data=str(tmp_path), usage_url="memory://", admin_token=token), tell=told.append
         ):
             pass
@@ -208,13 +211,13 @@ def test_a_port_in_use_is_an_error_and_port_0_is_told_truthfully() -> None:
 
 def test_a_usage_store_that_does_not_answer_ends_the_start_with_its_reason(tmp_path: Path) -> None:
     config = load_config({}, data=str(tmp_path), usage_url="clickhouse://127.0.0.1:1/flowtally")
-    with pytest.raises(ConfigError, match="usage_url: The usage store at"), open_house(config):
+    with pytest.raises(ConfigError, match="usage_url: The usage store at"), open_services(config):
         pass
 
 
 def test_a_start_without_the_key_of_its_passwords_is_refused(tmp_path: Path) -> None:
     config = load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
-    with open_house(config):
+    with open_services(config):
         pass
     ledger = Ledger.open(config.ledger_url)
     vault = Vault.open(config.data_dir / KEY_FILE, None)
@@ -222,7 +225,7 @@ def test_a_start_without_the_key_of_its_passwords_is_refused(tmp_path: Path) -> 
         accounts.create_account(tx, "acme", now=1)
         managed.create_user(tx, "acme", "ann", password=vault.seal("a secret"), now=2)
     (config.data_dir / KEY_FILE).unlink()
-    with pytest.raises(ConfigError, match="is missing"), open_house(config, ledger=ledger):
+    with pytest.raises(ConfigError, match="is missing"), open_services(config, ledger=ledger):
         pass
     assert not (config.data_dir / KEY_FILE).exists()
     ledger.close()

@@ -27,7 +27,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.server import bind, open_house
+from flowtally.server import bind, open_services
 
 FIRST, SECOND = (f"chosen-m4Vq8xTzJw2kRb7nHc5pYd9sLf3g-{number}" for number in (1, 2))
 EVENT = {"source": "gw", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
@@ -52,7 +52,7 @@ def dump(file: Path) -> list[str]:
 
 def told(**settings: Any) -> str:
     """The one line in which a start is refused; an error nobody foresaw fails here."""
-    with pytest.raises(Exception) as caught, open_house(load_config({}, **settings), tell=lambda _: None):  # noqa: PT011
+    with pytest.raises(Exception) as caught, open_services(load_config({}, **settings), tell=lambda _: None):  # noqa: PT011
         pass
     failure = explain(caught.value)
     assert failure is not None, repr(caught.value)
@@ -184,11 +184,11 @@ def stopped(tmp_path: Path) -> Path:
     """The data directory of an installation that has money, a password and an admin token, and does not run."""
     data = tmp_path / "data"
     config = load_config({}, data=str(data), usage_url="memory://", admin_token=FIRST)
-    with open_house(config) as house, house.ledger.begin() as tx:
+    with open_services(config) as services, services.ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=1)
-        managed.create_user(tx, "acme", "ann", password=house.vault.seal("a secret"), now=2)
+        managed.create_user(tx, "acme", "ann", password=services.vault.seal("a secret"), now=2)
         wallet.deposit(tx, "acme", 5, currency="USD", now=3)
-    with open_house(load_config({}, data=str(data), usage_url="memory://", admin_token=SECOND)):
+    with open_services(load_config({}, data=str(data), usage_url="memory://", admin_token=SECOND)):
         pass
     return data
 
@@ -292,7 +292,7 @@ def test_a_host_that_cannot_be_listened_at_is_named(host: str) -> None:
 def test_a_disk_that_cannot_be_written_is_named() -> None:
     with small_disk(16 << 20) as disk:
         config = {"data": str(disk / "data"), "usage_url": "memory://"}
-        with open_house(load_config({}, **config)):
+        with open_services(load_config({}, **config)):
             pass
         before = seen(disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -304,21 +304,21 @@ def test_a_disk_that_cannot_be_written_is_named() -> None:
 # -- in one process ---------------------------------------------------------------------------------------------------
 
 
-def test_two_houses_of_one_directory_refuse_and_of_two_do_not(tmp_path: Path) -> None:
+def test_two_servers_of_one_directory_refuse_and_of_two_do_not(tmp_path: Path) -> None:
     one, two = (load_config({}, data=str(tmp_path / name), usage_url="memory://") for name in ("one", "two"))
-    with open_house(one), open_house(two), pytest.raises(WriterBusy), open_house(one):
+    with open_services(one), open_services(two), pytest.raises(WriterBusy), open_services(one):
         pass
-    with open_house(one):
+    with open_services(one):
         pass
 
 
 def test_a_first_admin_is_made_once_and_only_where_somebody_is_told(tmp_path: Path) -> None:
     config = load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
     tokens: list[str] = []
-    with open_house(config):
+    with open_services(config):
         pass
     for _ in range(2):
-        with open_house(config, tell=tokens.append):
+        with open_services(config, tell=tokens.append):
             pass
     assert len(tokens) == 1
 
@@ -328,7 +328,7 @@ def test_a_ledger_elsewhere_has_its_own_lock(tmp_path: Path) -> None:
     config = load_config(
         {}, data=str(tmp_path / "data"), usage_url="memory://", ledger_url=f"sqlite:///{tmp_path}/far/ledger.db"
     )
-    with open_house(config) as house, house.ledger.read() as tx:
+    with open_services(config) as services, services.ledger.read() as tx:
         assert accounts.list_accounts(tx).items == []
     assert (tmp_path / "far" / "ledger.db").exists()
     assert socket.gethostname() in (tmp_path / "far" / "ledger.db.lock").read_text()

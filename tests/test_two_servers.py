@@ -26,9 +26,9 @@ from flowtally.config import load_config
 from flowtally.core.errors import LeaseLost
 from flowtally.ledger import lease
 from flowtally.ledger.people import accounts, credentials
-from flowtally.server import ledger_measures, open_house
+from flowtally.server import ledger_measures, open_services
 from flowtally.usage.memory import MemoryStore
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 __all__ = ["postgres"]  # a fixture, found by name
 
@@ -40,9 +40,9 @@ def url(postgres: Postgres) -> Iterator[str]:
     postgres.give_back(url)
 
 
-def send(house: House, credential: Any, *ids: str) -> Any:
+def send(services: Services, credential: Any, *ids: str) -> Any:
     body = msgspec.json.encode(named(*ids))
-    taking = house.ingest.take(body, "application/json", None, credential, atomic=False, receipts_all=True)
+    taking = services.ingest.take(body, "application/json", None, credential, atomic=False, receipts_all=True)
     return asyncio.run(_in_time(taking))
 
 
@@ -57,27 +57,27 @@ def test_a_server_that_lost_the_lease_stores_nothing_says_so_and_goes_on_when_it
     monkeypatch.setattr(lease, "ASK_EVERY_S", 3600)  # nobody tells it: the next block finds out by itself
     usage = MemoryStore()
     config = load_config({}, data=str(tmp_path / "data"), usage_url="memory://", ledger_url=url, min_free_bytes=0)
-    with ExitStack() as other, open_house(config, usage=usage, clock=Clock()) as house:
-        with house.ledger.begin() as tx:
+    with ExitStack() as other, open_services(config, usage=usage, clock=Clock()) as services:
+        with services.ledger.begin() as tx:
             accounts.create_account(tx, "acme", now=NOW)
             admin = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-        assert send(house, admin, "1").stored == 1
-        assert ledger_measures(house.ledger)["lease_held"] == 1.0
+        assert send(services, admin, "1").stored == 1
+        assert ledger_measures(services.ledger)["lease_held"] == 1.0
 
         end_session(url)
         second = begun(url, other, "two")
         before = len(usage.rows)
         with pytest.raises(LeaseLost):
-            send(house, admin, "2")
+            send(services, admin, "2")
         with pytest.raises(LeaseLost):
-            send(house, admin, "3")
+            send(services, admin, "3")
         assert len(usage.rows) == before
-        assert house.ingest.ready() == (False, "the lease on the ledger is lost: another server took it")
-        assert ledger_measures(house.ledger)["lease_held"] == 0.0
+        assert services.ingest.ready() == (False, "the lease on the ledger is lost: another server took it")
+        assert ledger_measures(services.ledger)["lease_held"] == 0.0
         assert second.lost == ""
         other.close()
-    with open_house(config, usage=usage, clock=Clock()) as house:
-        assert send(house, admin, "1", "2", "3").stored == 2
+    with open_services(config, usage=usage, clock=Clock()) as services:
+        assert send(services, admin, "1", "2", "3").stored == 2
     assert len(usage.rows) == 3
 
 

@@ -56,7 +56,7 @@ from flowtally.web.capacity.shares import Rule, Shares
 from flowtally.web.capacity.weights import Weights
 from flowtally.web.logs import set_up_logs
 from flowtally.web.metrics import Metrics
-from flowtally.web.services import EventsDoor, House
+from flowtally.web.services import EventsDoor, Services
 
 BACKLOG: Final = 1024  # connections the system keeps waiting
 HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until a head is whole
@@ -73,7 +73,7 @@ log = structlog.get_logger("flowtally.server")
 
 
 @contextmanager
-def open_house(
+def open_services(
     config: Config,
     *,
     clock: Clock = now_ms,
@@ -82,7 +82,7 @@ def open_house(
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
     tell: Tell | None = None,
-) -> Iterator[House]:
+) -> Iterator[Services]:
     """Everything the API stands on. What is handed in stays open at the end; what is opened here is closed, writers
     first. With `ingest` handed in this process's right to write is its owner's business; else the start is `start`'s,
     which says what `tell` is. Damage and ConfigError end the start."""
@@ -128,7 +128,7 @@ def open_house(
         metrics.watch("care", care.measures)
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
-        yield House(
+        yield Services(
             config,
             steady,
             usage,
@@ -187,12 +187,12 @@ def create_app(
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
 ) -> Litestar:
-    """The application for an ASGI server or a test client: opens its house when it starts, closes it when it ends."""
+    """The application for an ASGI server or a test client: opens its services when it starts, closes them after."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        with open_house(config, clock=clock, elapsed=elapsed, usage=usage, ledger=ledger, ingest=ingest) as house:
-            app.state.house = house
+        with open_services(config, clock=clock, elapsed=elapsed, usage=usage, ledger=ledger, ingest=ingest) as services:
+            app.state.services = services
             yield
 
     return _application(config, [lifespan])
@@ -222,13 +222,15 @@ def run(
     with bind(config.host, config.port) as listener:
         if tls is None:
             check_clear(config, listener.getsockname()[0])
-        with open_house(config, tell=on_admin) as house:
+        with open_services(config, tell=on_admin) as services:
             app = _application(config)
-            app.state.house = house
+            app.state.services = services
             gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait
-            house.connection_limits.most = room_for(config.max_connections)
+            services.connection_limits.most = room_for(config.max_connections)
             asyncio.run(
-                _serve(app, listener, on_ready, house.connection_limits.most, house.connection_limits, tls, notify)
+                _serve(
+                    app, listener, on_ready, services.connection_limits.most, services.connection_limits, tls, notify
+                )
             )
 
 

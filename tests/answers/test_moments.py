@@ -239,11 +239,11 @@ def test_an_instant_waits_for_a_voucher_begun_before_it(world: World, monkeypatc
 
 
 def test_an_instant_waits_for_a_block_received_before_it(world: World) -> None:
-    at = world.house.store.inner.date_block(lambda: world.now)
+    at = world.services.store.inner.date_block(lambda: world.now)
     body = problem(world, f"{ACME}/usage", format_instant(at), 400, "not_yet")
     assert body["retry_after_s"] >= 1
     assert get(world, f"{ACME}/usage", format_instant(at - 1)).status_code == 200
-    world.house.store.inner.end_block()
+    world.services.store.inner.end_block()
     assert get(world, f"{ACME}/usage", format_instant(at)).status_code == 200
 
 
@@ -297,7 +297,7 @@ def test_a_bare_block_number_is_told_what_to_give_instead(world: World) -> None:
 
 def test_a_token_of_before_a_restore_is_gone(world: World) -> None:
     token = get(world, f"{ACME}/usage").json()["as_of"]["token"]
-    with world.house.ledger.begin() as tx:
+    with world.services.ledger.begin() as tx:
         installation.bind(tx, "ins_1", "gen_2")
     body = problem(world, f"{ACME}/usage", token, 410, "as_of_gone")
     assert "restore" in body["detail"]
@@ -308,7 +308,7 @@ def test_a_token_of_before_a_restore_is_gone(world: World) -> None:
 @pytest.mark.parametrize("more", [(1, 0), (0, 1), (10**18, 0), (0, 10**18)])
 def test_a_token_of_what_is_not_there_is_refused(world: World, more: tuple[int, int]) -> None:
     answer = get(world, f"{ACME}/usage").json()["as_of"]
-    with world.house.ledger.read() as tx:
+    with world.services.ledger.read() as tx:
         found = installation.read_installation(tx)
     block, promise = answer["block"] + more[0], found.promises + more[1]
     token = Moment(block, NOW, promise=promise, generation=found.generation).token
@@ -384,7 +384,7 @@ def test_a_clock_far_behind_what_was_dated_writes_nothing_and_reads_on(world: Wo
 
 def test_blocks_dated_a_year_ahead_hide_nothing_from_who_asks_with_a_token(world: World) -> None:
     """As an earlier program left them, whose clock was ahead: what came after them has their instant too."""
-    store: Any = world.house.store.inner
+    store: Any = world.services.store.inner
     last = store.published().block
     world.kill()
     ahead = NOW + 365 * DAY
@@ -392,7 +392,7 @@ def test_blocks_dated_a_year_ahead_hide_nothing_from_who_asks_with_a_token(world
         store.append(block(number, {"time": NOW, "id": f"x{number}"}, received_at=ahead))
     store.publish(Commit(last + 2, ahead))
     world.clock.at += 60_000
-    moments = Moments(store, world.house.ledger, world.steady)
+    moments = Moments(store, world.services.ledger, world.steady)
     token = Moment(last + 1, NOW, promise=0).token
     assert moments.begin(token).commit.block == last + 1
     assert moments.begin().commit.block == last + 2

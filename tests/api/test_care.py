@@ -33,7 +33,7 @@ def test_usage_in_memory_cannot_be_verified_and_its_backup_says_so(client: Clien
 
 
 def test_what_a_check_found_is_told_whole(client: Client) -> None:
-    job = client.app.state.house.care._verify
+    job = client.app.state.services.care._verify
     found = Finding("keys", "row_without_key", "event 'a' of source 'gw'", "has a row in block 1 and no key")
     job.start(lambda say: Report(7, 12, [VerifyCheck("keys", 12, 1)], [found], 1, []))
     job._thread.join()
@@ -49,7 +49,7 @@ def test_metrics_tell_the_clock_and_what_the_last_check_came_to(client: Client, 
     told = client.get("/metrics").text
     assert "flowtally_verify_findings " not in told  # nothing is known yet
     assert "\nflowtally_clock_right 1.0" in told
-    job = client.app.state.house.care._verify
+    job = client.app.state.services.care._verify
     job.start(lambda say: Report(7, 12, [VerifyCheck("keys", 12, 1)], [], 3, []))
     job._thread.join()
     told = client.get("/metrics").text

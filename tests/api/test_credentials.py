@@ -64,7 +64,7 @@ def test_a_credential_is_revoked_only_under_its_own_account(client: Client, acme
 
 
 def test_a_token_is_remembered_for_a_while_only(client: Client, acme: str, clock: Clock) -> None:
-    doorkeeper = client.app.state.house.doorkeeper
+    doorkeeper = client.app.state.services.doorkeeper
     mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
     assert doorkeeper.remembered(mine["Authorization"]) is None
     client.get("/v1/accounts/acme", headers=mine)
@@ -74,7 +74,7 @@ def test_a_token_is_remembered_for_a_while_only(client: Client, acme: str, clock
 
 
 def test_an_answer_under_way_during_a_revoke_is_not_remembered(client: Client, acme: str) -> None:
-    doorkeeper = client.app.state.house.doorkeeper
+    doorkeeper = client.app.state.services.doorkeeper
     header = token_of(client, "/v1/credentials", scope="ingest")["Authorization"]
     slow = doorkeeper._ledger
     doorkeeper._ledger = type("Slow", (), {"read": lambda self: (doorkeeper.forget(), slow.read())[1]})()
@@ -108,7 +108,7 @@ def test_a_credential_is_refused_from_its_end_on_remembered_or_not(client: Clien
     id, mine = issued(client, expires_at=format_instant(clock.at + 5_000))
     assert client.get("/v1/accounts/acme", headers=mine).status_code == 200
     clock.at += 4_999
-    assert client.app.state.house.doorkeeper.remembered(mine["Authorization"]) is not None
+    assert client.app.state.services.doorkeeper.remembered(mine["Authorization"]) is not None
     assert client.get("/v1/accounts/acme", headers=mine).status_code == 200
     clock.at += 1
     for _ in range(2):
@@ -221,7 +221,7 @@ def test_the_minute_of_the_last_use_is_told_at_once_and_kept(
     clock.at += 119_999
     client.get("/v1/accounts/acme", headers=mine)
     assert last_use(client, id) == "2026-03-15T12:01:00Z"
-    client.app.state.house.doorkeeper.uses.write()
+    client.app.state.services.doorkeeper.uses.write()
     assert last_use(make_client(), id) == "2026-03-15T12:01:00Z"
 
 
@@ -231,16 +231,16 @@ def last_use(client: Client, id: str) -> str | None:
 
 
 def test_uses_are_written_in_one_transaction_and_none_where_there_were_none(client: Client, acme: str) -> None:
-    open_house = client.app.state.house
+    open_services = client.app.state.services
     keys = [issued(client)[1] for _ in range(3)]
-    open_house.doorkeeper.uses.write()
-    before = open_house.ledger.promises()
-    open_house.doorkeeper.uses.write()
-    assert open_house.ledger.promises() == before
+    open_services.doorkeeper.uses.write()
+    before = open_services.ledger.promises()
+    open_services.doorkeeper.uses.write()
+    assert open_services.ledger.promises() == before
     for one in keys * 3:
         client.get("/v1/accounts/acme", headers=one)
-    open_house.doorkeeper.uses.write()
-    assert open_house.ledger.promises() == before + 1
+    open_services.doorkeeper.uses.write()
+    assert open_services.ledger.promises() == before + 1
     assert all(one["last_used_at"] for one in client.get("/v1/accounts/acme/credentials").json()["items"])
 
 
@@ -263,7 +263,7 @@ class Away:
 def test_uses_that_cannot_be_written_are_kept_for_the_next_time(client: Client, acme: str) -> None:
     id, mine = issued(client)
     client.get("/v1/accounts/acme", headers=mine)
-    uses = client.app.state.house.doorkeeper.uses
+    uses = client.app.state.services.doorkeeper.uses
     there, uses._ledger = uses._ledger, Away()
     uses._try()
     uses._ledger = there
@@ -341,7 +341,7 @@ def test_a_mistyped_token_is_told_apart_without_a_look_into_the_ledger(client: C
     _, mine = issued(client)
     token = mine["Authorization"]
     swapped = token[:-1] + ("A" if token[-1] != "A" else "B")
-    doorkeeper = client.app.state.house.doorkeeper
+    doorkeeper = client.app.state.services.doorkeeper
     doorkeeper._ledger = None  # whoever asked it would fail
     for text in (swapped, token[:-3], token + "x"):
         answer = client.get("/v1/accounts/acme", headers={"Authorization": text})

@@ -67,7 +67,7 @@ def test_every_route_says_that_the_ledger_cannot_be_reached_and_the_log_shows_no
             if op.path in NEEDS_NOTHING:
                 assert ask(client, op).status_code == 200
                 continue
-            client.app.state.house.doorkeeper.forget()
+            client.app.state.services.doorkeeper.forget()
             answer = ask(client, op)
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), (op.path, answer.text)
             assert answer.json()["detail"].startswith("The ledger cannot be reached")

@@ -53,7 +53,7 @@ def test_what_cannot_be_closed_says_why(client: Client, acme: str) -> None:
 
 def test_usage_is_not_held_up_by_a_closing_that_asks_the_usage_store(client: Client, acme: str) -> None:
     """The question is asked before the ledger's write transaction, which ingest may need for a new user."""
-    usage = client.app.state.house.usage
+    usage = client.app.state.services.usage
     ask = usage.sums
 
     def sums_and_send(*args: object, **kwargs: object) -> object:

@@ -171,7 +171,7 @@ def test_a_password_is_kept_encrypted_and_never_shown_or_logged(
     with app_ledger.read() as tx:
         sealed = managed.sealed_password(tx, user["id"])
     assert sealed is not None
-    assert app.state.house.vault.reveal(sealed) == "hunter3 hunter3"
+    assert app.state.services.vault.reveal(sealed) == "hunter3 hunter3"
     shown = client.get(USERS).text + client.get(f"{USERS}/fay").text + wrong.text + "".join(capfd.readouterr())
     assert "hunter" not in shown + sealed
     assert client.patch(f"{USERS}/fay", json={"password": None}).json()["has_password"] is False

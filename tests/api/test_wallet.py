@@ -13,7 +13,7 @@ from tests.fake_ingest import FakeIngest
 from flowtally.config import Config
 from flowtally.core.errors import ConfigError
 from flowtally.ledger.database import Ledger
-from flowtally.server import open_house
+from flowtally.server import open_services
 from flowtally.usage.memory import MemoryStore
 
 WALLET = "/v1/accounts/acme/wallet"
@@ -251,7 +251,7 @@ def test_a_server_of_another_currency_does_not_start_over_this_money(
     euros = msgspec.structs.replace(config, currency="EUR")
     with (
         pytest.raises(ConfigError, match="currency = 'EUR': the ledger keeps USD"),
-        open_house(euros, usage=usage, ledger=app_ledger, ingest=ingest),
+        open_services(euros, usage=usage, ledger=app_ledger, ingest=ingest),
     ):
         pass
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
-from tests.ingest.conftest import House, make_house  # noqa: F401
+from tests.ingest.conftest import Services, make_services  # noqa: F401
 
 from flowtally.care.backup import Backup, MadeBackup
 from flowtally.care.job import Progress
@@ -21,17 +21,17 @@ _numbers = count()
 
 
 class Patient:
-    """A house whose engine and keys can be operated on behind its back."""
+    """A server whose engine and keys can be operated on behind its back."""
 
-    def __init__(self, house: House, store: ClickHouseStore) -> None:
-        self.house = house
+    def __init__(self, services: Services, store: ClickHouseStore) -> None:
+        self.services = services
         self.engine = store.engine
         self.store = store
 
     def verify(self) -> Report:
         rows = self.store.rows_check
-        moment = self.house.door.between_blocks(lambda keys: take_baseline(rows, keys.path))
-        return verify(rows, moment, self.house.ledger, Progress(), self.house.clock())
+        moment = self.services.door.between_blocks(lambda keys: take_baseline(rows, keys.path))
+        return verify(rows, moment, self.services.ledger, Progress(), self.services.clock())
 
     def found(self) -> dict[str, list[str]]:
         """What is found, by code: `where: detail`."""
@@ -48,10 +48,10 @@ class Patient:
         return [str(one) for one in rows.broken(lambda *_: None)[1]]
 
     def back_up(self, place: Path) -> MadeBackup:
-        house = self.house
+        services = self.services
         backup = Backup(
-            place, f"b{next(_numbers)}", data=house.data, usage=self.store, ledger=house.ledger,
-            between_blocks=house.door.between_blocks, now=house.clock(),
+            place, f"b{next(_numbers)}", data=services.data, usage=self.store, ledger=services.ledger,
+            between_blocks=services.door.between_blocks, now=services.clock(),
         )  # fmt: skip
         return backup.make(Progress())
 
@@ -61,27 +61,27 @@ class Patient:
 
     def keys(self, text: str) -> None:
         """A statement to the keys database; `{keys}` is each of the tables that hold keys."""
-        with sqlite3.connect(self.house.data / "keys.db") as db:
+        with sqlite3.connect(self.services.data / "keys.db") as db:
             for table in ("keys", "log0", "log1"):
                 db.execute(text.replace("{keys}", table))
 
     def digest(self, key: bytes) -> int:
-        with sqlite3.connect(self.house.data / "keys.db") as db:
+        with sqlite3.connect(self.services.data / "keys.db") as db:
             tables = " UNION ".join(f"SELECT key, digest FROM {table}" for table in ("keys", "log0", "log1"))
             [(digest,)] = db.execute(f"SELECT digest FROM ({tables}) WHERE key = ?", (key,))
         return int(digest)
 
     def promises(self, text: str) -> None:
         """A statement to the ledger, by a hand that minds no rules."""
-        assert self.house.ledger.file is not None
-        with sqlite3.connect(self.house.ledger.file) as db:
+        assert self.services.ledger.file is not None
+        with sqlite3.connect(self.services.ledger.file) as db:
             db.execute("PRAGMA ignore_check_constraints = ON")
             db.execute(text)
 
 
 @pytest.fixture
-def patient(make_house: Callable[..., House], database_url: str) -> Iterator[Patient]:  # noqa: F811
+def patient(make_services: Callable[..., Services], database_url: str) -> Iterator[Patient]:  # noqa: F811
     store = open_usage(database_url)
     assert isinstance(store, ClickHouseStore)
-    yield Patient(make_house(store), store)
+    yield Patient(make_services(store), store)
     store.close()

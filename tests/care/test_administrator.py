@@ -19,7 +19,7 @@ from flowtally.core import bearer
 from flowtally.core.errors import ConfigError, Damage, NotFound, StoresDiffer, WriterBusy
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
-from flowtally.server import open_house
+from flowtally.server import open_services
 
 NOW = 1_800_000_000_000
 
@@ -38,7 +38,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
 
 def installation(data: Path, **settings: str) -> Config:
     config = load_config({}, data=str(data), usage_url="memory://", **settings)
-    with open_house(config, tell=lambda _: None):
+    with open_services(config, tell=lambda _: None):
         pass
     return config
 
@@ -95,7 +95,7 @@ def test_nothing_is_made_where_a_key_that_is_to_end_is_unknown(config: Config) -
 
 
 def test_beside_a_running_server_it_is_refused(config: Config) -> None:
-    with open_house(config, tell=lambda _: None), pytest.raises(WriterBusy, match="is written by process"):
+    with open_services(config, tell=lambda _: None), pytest.raises(WriterBusy, match="is written by process"):
         issue_admin(config, "found")
     assert len(keys(config)) == 1
 

@@ -24,27 +24,27 @@ class Books:
     """An account with a grant, a funded user `fay` with a purse of her own, use of both, and closed periods."""
 
     def __init__(self, patient: Patient) -> None:
-        self.patient, self.house = patient, patient.house
-        house = self.house
-        with house.ledger.begin() as tx:
+        self.patient, self.services = patient, patient.services
+        services = self.services
+        with services.ledger.begin() as tx:
             self.grant = grants.give_grant(tx, "acme", 100, now=NOW, starts_at=0).id
             self.fay = managed.create_user(tx, "acme", "fay", now=NOW, funded=True).id
-        house.send(*named("a", bytes_up=10, bytes_down=5), *named("m", product="mobile", bytes_up=3))
+        services.send(*named("a", bytes_up=10, bytes_down=5), *named("m", product="mobile", bytes_up=3))
         self.allocation = self.allocate(20)
-        house.clock.at += DAY
-        house.send(*named("f", user="fay", bytes_up=0, bytes_down=7, time="2026-03-16T11:00:00Z"))
+        services.clock.at += DAY
+        services.send(*named("f", user="fay", bytes_up=0, bytes_down=7, time="2026-03-16T11:00:00Z"))
 
     def allocate(self, amount: int) -> str:
-        with self.house.ledger.begin() as tx:
-            made = user_funds.allocate(tx, self.house.store.inner, "acme", "fay", amount, now=self.house.clock())
+        with self.services.ledger.begin() as tx:
+            made = user_funds.allocate(tx, self.services.store.inner, "acme", "fay", amount, now=self.services.clock())
         return made.id
 
     def close(self, start: str, end: str) -> str:
-        house = self.house
-        with house.ledger.read() as tx:
-            planned = periods.plan_closing(tx, house.store.inner, "acme", start, end, house.clock())
-        with house.ledger.begin() as tx:
-            return periods.close_period(tx, "acme", planned, house.clock()).id
+        services = self.services
+        with services.ledger.read() as tx:
+            planned = periods.plan_closing(tx, services.store.inner, "acme", start, end, services.clock())
+        with services.ledger.begin() as tx:
+            return periods.close_period(tx, "acme", planned, services.clock()).id
 
     def rewrite(self, period: str, change: str, into: str) -> None:
         """A hand in the statement."""
@@ -59,9 +59,9 @@ def books(patient: Patient) -> Books:
 
 def test_whole_books_are_found_whole_and_all_is_looked_at(books: Books) -> None:
     books.close(*MARCH)
-    books.house.send(*named("late", bytes_up=2))
+    books.services.send(*named("late", bytes_up=2))
     books.close("2026-03-05", "2026-03-06")
-    books.house.send(*named("later", product="mobile", bytes_up=4))
+    books.services.send(*named("later", product="mobile", bytes_up=4))
     report = books.patient.verify()
     assert report.findings == []
     looked_at = {check.name: check.looked_at for check in report.checks}
@@ -70,7 +70,7 @@ def test_whole_books_are_found_whole_and_all_is_looked_at(books: Books) -> None:
 
 def _questions(books: Books, monkeypatch: pytest.MonkeyPatch, users: int) -> int:
     """How often a check asks what users used, with so many funded ones more."""
-    with books.house.ledger.begin() as tx:
+    with books.services.ledger.begin() as tx:
         for number in range(users):
             managed.create_user(tx, "acme", f"more{users}-{number}", now=NOW, funded=True)
     asked: list[int] = []
@@ -97,10 +97,10 @@ def test_the_rows_of_an_account_are_gone_through_as_often_however_many_users_it_
 def test_a_page_whose_users_have_too_many_sums_is_halved_until_they_fit(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with books.house.ledger.begin() as tx:
+    with books.services.ledger.begin() as tx:
         users = [managed.create_user(tx, "acme", f"fay{number}", now=NOW, funded=True).name for number in range(4)]
     for number, user in enumerate(users):
-        books.house.send(*named(f"h{number}", user=user, bytes_up=1, time="2026-03-16T11:00:00Z"))
+        books.services.send(*named(f"h{number}", user=user, bytes_up=1, time="2026-03-16T11:00:00Z"))
     monkeypatch.setattr(balances, "SUMS", 2)
     assert books.patient.verify().findings == []
 
@@ -109,7 +109,7 @@ def test_many_accounts_and_users_are_walked_in_pages(books: Books, monkeypatch: 
     monkeypatch.setattr(balances, "ACCOUNTS", 2)
     monkeypatch.setattr(balances, "USERS", 1)
     monkeypatch.setattr(statements, "ACCOUNTS", 1)
-    with books.house.ledger.begin() as tx:
+    with books.services.ledger.begin() as tx:
         for number in range(5):
             accounts.create_account(tx, f"more{number}", now=NOW)
             managed.create_user(tx, "acme", f"fay{number}", now=NOW, funded=True)
@@ -121,7 +121,7 @@ def test_many_accounts_and_users_are_walked_in_pages(books: Books, monkeypatch: 
 
 def test_use_that_the_balance_does_not_count_is_named(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question that loses rows: the balance is consistent in itself, and wrong."""
-    store = type(books.house.store.inner)
+    store = type(books.services.store.inner)
     honest = store.sums
 
     def lossy(self, edges, where, by=(), **more):  # type: ignore[no-untyped-def]
@@ -139,7 +139,7 @@ def test_use_that_the_balance_does_not_count_is_named(books: Books, monkeypatch:
 def test_use_of_a_funded_user_that_its_purse_does_not_count_is_named(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = type(books.house.store.inner)
+    store = type(books.services.store.inner)
     honest = store.sums
     monkeypatch.setattr(
         store, "sums", lambda self, edges, where, by=(), **more: [] if where.users else honest(self, edges, where, by)
@@ -154,7 +154,7 @@ def test_use_of_a_funded_user_that_its_purse_does_not_count_is_named(
 
 def test_an_allocation_to_somebody_without_a_purse_is_named(books: Books) -> None:
     """The row was given to another user, whom nobody funds: it left the account and arrived nowhere."""
-    books.house.send(*named("b", user="bob"))
+    books.services.send(*named("b", user="bob"))
     books.patient.promises("UPDATE allocations SET user_id = (SELECT user_id FROM user_names WHERE name = 'bob')")
     assert books.patient.found()["draws_and_purses"] == [
         "account 'acme', pool 'traffic': passed on 20, but the purses of its users were given 0 and its vouchers hold"
@@ -184,7 +184,7 @@ def test_a_changed_statement_is_named_with_both_figures(books: Books) -> None:
 
 def test_a_changed_total_is_named_twice_for_it_breaks_two_laws(books: Books) -> None:
     period = books.close(*MARCH)
-    books.house.send(*named("late", bytes_up=2))
+    books.services.send(*named("late", bytes_up=2))
     books.rewrite(period, '"total":{"bytes_up":13,', '"total":{"bytes_up":14,')
     where = f"account 'acme', period {period}"
     assert books.patient.found() == {
@@ -195,7 +195,7 @@ def test_a_changed_total_is_named_twice_for_it_breaks_two_laws(books: Books) -> 
 
 def test_a_changed_adjustment_is_named(books: Books) -> None:
     first = books.close(*MARCH)
-    books.house.send(*named("late", bytes_up=2))
+    books.services.send(*named("late", bytes_up=2))
     second = books.close("2026-03-05", "2026-03-06")
     kept = msgspec.json.encode({"bytes_up": 2, "bytes_down": 0, "bytes": 2, "requests": 1}).decode()
     books.rewrite(second, f'"total":{kept}', f'"total":{kept.replace(":2", ":3")}')
@@ -232,23 +232,23 @@ def test_an_allocation_that_was_changed_after_a_closing_is_named_with_both_figur
 
 
 def test_what_was_promised_while_a_statement_was_planned_is_no_difference(books: Books) -> None:
-    house = books.house
-    with house.ledger.read() as tx:
-        planned = periods.plan_closing(tx, house.store.inner, "acme", *MARCH, house.clock())
-    house.clock.at += 40
-    with house.ledger.begin() as tx:
-        grants.give_grant(tx, "acme", 9, now=house.clock(), starts_at=0)
-    house.clock.at += 40
-    with house.ledger.begin() as tx:
-        periods.close_period(tx, "acme", planned, house.clock())
+    services = books.services
+    with services.ledger.read() as tx:
+        planned = periods.plan_closing(tx, services.store.inner, "acme", *MARCH, services.clock())
+    services.clock.at += 40
+    with services.ledger.begin() as tx:
+        grants.give_grant(tx, "acme", 9, now=services.clock(), starts_at=0)
+    services.clock.at += 40
+    with services.ledger.begin() as tx:
+        periods.close_period(tx, "acme", planned, services.clock())
     assert books.patient.found() == {}
 
 
 def redeemed(books: Books) -> str:
     """A voucher of 30 of acme's, redeemed by beta; and one that was revoked."""
-    vault = Vault.open(books.house.data / "v.key", None)
-    store, now = books.house.store.inner, books.house.clock()
-    with books.house.ledger.begin() as tx:
+    vault = Vault.open(books.services.data / "v.key", None)
+    store, now = books.services.store.inner, books.services.clock()
+    with books.services.ledger.begin() as tx:
         one, other = issuing.create_vouchers(tx, store, vault, "acme", 30, 2, now=now)
         vouchers.redeem_voucher(tx, "beta", codes.digest_of(vault, vault.reveal(one.sealed)), now=now)
         vouchers.revoke_voucher(tx, other.id, "acme", now=now)
@@ -296,9 +296,9 @@ def test_an_end_before_the_beginning_is_named(books: Books) -> None:
 
 
 def test_a_check_in_whose_grant_is_another_and_one_out_of_order_are_named(books: Books) -> None:
-    with books.house.ledger.begin() as tx:
+    with books.services.ledger.begin() as tx:
         for day in (0, 1):
-            check_ins.check_in(tx, "acme", check_ins.Reward(5, 3, 0), now=books.house.clock() + day * DAY)
+            check_ins.check_in(tx, "acme", check_ins.Reward(5, 3, 0), now=books.services.clock() + day * DAY)
     assert books.patient.found() == {}
     books.patient.promises("UPDATE check_ins SET checked_in_at = 5 WHERE day = '2026-03-17'")
     said = "account 'acme', 2026-03-17"

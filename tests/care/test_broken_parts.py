@@ -58,7 +58,7 @@ KINDS: dict[str, Callable[[bytes], bytes | None]] = {
 @pytest.fixture
 def part(patient: Patient) -> Path:
     """The directory of the only part."""
-    patient.house.send(*[event for user in "abc" for event in named(*(f"{user}{n}" for n in range(40)), user=user,
+    patient.services.send(*[event for user in "abc" for event in named(*(f"{user}{n}" for n in range(40)), user=user,
                          labels={"k": user}, status=404)])  # fmt: skip
     [(path,)] = patient.engine.rows(
         "SELECT path FROM system.parts WHERE active AND table = 'usage_events' AND database = currentDatabase()"
@@ -137,7 +137,7 @@ def test_a_wrong_index_of_instants_changes_no_closing_no_export_and_no_explanati
 ) -> None:
     """Seen with one flipped byte: "now" was block 0, so a period closed at 0 for good, an export was empty and looked
     complete, and an explanation said 0 beside a right balance."""
-    store, ledger, now = patient.store, patient.house.ledger, patient.house.clock()
+    store, ledger, now = patient.store, patient.services.ledger, patient.services.clock()
     reload(patient, part, flip_the_year)
     assert store.last_commit() == Commit(1, now)
     assert store.last_commit(block=1) == store.first_commit() == Commit(1, now)
@@ -171,11 +171,11 @@ def test_what_cannot_be_read_is_a_problem_with_the_part_and_other_answers_go_on(
 
 
 def test_over_http_it_is_a_problem_with_part_and_file_and_a_line_without_a_trace(patient: Patient, part: Path) -> None:
-    house = patient.house
-    config = load_config({}, data=str(house.data), usage_url="memory://")
-    app = create_app(config, clock=house.clock, usage=patient.store, ledger=house.ledger, ingest=house.door)
-    with house.ledger.begin() as tx:
-        token = credentials.issue(tx, "admin", None, "http", house.clock())[1]
+    services = patient.services
+    config = load_config({}, data=str(services.data), usage_url="memory://")
+    app = create_app(config, clock=services.clock, usage=patient.store, ledger=services.ledger, ingest=services.door)
+    with services.ledger.begin() as tx:
+        token = credentials.issue(tx, "admin", None, "http", services.clock())[1]
     asked = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "by": "label:k"}
     ever = [0, 2**46 // 900_000 * 900_000]
     with (
@@ -198,7 +198,7 @@ def test_over_http_it_is_a_problem_with_part_and_file_and_a_line_without_a_trace
 def test_a_wide_part_is_looked_at_too(patient: Patient, name: str) -> None:
     """A file for each column, as large parts have it."""
     patient.rows("ALTER TABLE usage_events MODIFY SETTING min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0")
-    patient.house.send(*named(*(f"a{n}" for n in range(40)), labels={"k": "v"}))
+    patient.services.send(*named(*(f"a{n}" for n in range(40)), labels={"k": "v"}))
     [(path,)] = patient.engine.rows(
         "SELECT path FROM system.parts WHERE active AND table = 'usage_events' AND database = currentDatabase()"
     )
@@ -216,7 +216,7 @@ def test_a_wide_part_is_looked_at_too(patient: Patient, name: str) -> None:
 def test_a_torn_page_of_the_ledger_is_found_by_verify_and_not_backed_up(
     patient: Patient, part: Path, tmp_path: Path
 ) -> None:
-    file = patient.house.ledger.file
+    file = patient.services.ledger.file
     assert file is not None
     with sqlite3.connect(file) as db:
         [(root,)] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'accounts'")
@@ -233,7 +233,7 @@ def test_a_torn_page_of_the_ledger_is_found_by_verify_and_not_backed_up(
 
 
 def test_a_ledger_file_that_is_not_whole_is_not_backed_up(patient: Patient, part: Path, tmp_path: Path) -> None:
-    file = patient.house.ledger.file
+    file = patient.services.ledger.file
     assert file is not None
     with sqlite3.connect(file) as db:
         db.execute("PRAGMA writable_schema = ON")
@@ -246,9 +246,9 @@ def test_a_ledger_file_that_is_not_whole_is_not_backed_up(patient: Patient, part
 def test_the_doctor_of_a_server_sees_what_the_engine_believes_wrongly(patient: Patient, part: Path) -> None:
     def verdict() -> tuple[str, str]:
         care = Care(
-            CareSettings(patient.house.data, patient.house.data / "backups", 0),
-            patient.house.clock, patient.store, patient.house.ledger,
-            patient.house.door.between_blocks, lambda _: None, lambda _: 0, dict,
+            CareSettings(patient.services.data, patient.services.data / "backups", 0),
+            patient.services.clock, patient.store, patient.services.ledger,
+            patient.services.door.between_blocks, lambda _: None, lambda _: 0, dict,
         )  # fmt: skip
         [check] = [one for one in care.machine() if one.name == "parts"]
         return check.verdict, check.seen

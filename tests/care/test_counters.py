@@ -17,16 +17,16 @@ from flowtally.usage.values import Cuts
 @pytest.fixture
 def metered(patient: Patient) -> Patient:
     """Counters of two sources: restarted, closed, idle; and an event."""
-    house = patient.house
-    house.send(*named("a"))
-    house.meter(reading(5, 0, "a", user="ann", epoch="1"), reading(5, 0, "b"), reading(5, 0) | {"source": "other"})
-    house.meter(reading(9, 10, "a", user="ann", epoch="1"), reading(7, 10, "b", final=True))
-    house.meter(reading(3, 20, "a", user="ann", epoch="2"), reading(5, 20) | {"source": "other"})
+    services = patient.services
+    services.send(*named("a"))
+    services.meter(reading(5, 0, "a", user="ann", epoch="1"), reading(5, 0, "b"), reading(5, 0) | {"source": "other"})
+    services.meter(reading(9, 10, "a", user="ann", epoch="1"), reading(7, 10, "b", final=True))
+    services.meter(reading(3, 20, "a", user="ann", epoch="2"), reading(5, 20) | {"source": "other"})
     return patient
 
 
 def standing(patient: Patient, counter: str) -> Any:
-    with sqlite3.connect(patient.house.data / "keys.db") as db:
+    with sqlite3.connect(patient.services.data / "keys.db") as db:
         return db.execute("SELECT standing, block FROM counters WHERE counter = ?", (counter,)).fetchone()
 
 
@@ -48,7 +48,7 @@ def test_a_counter_that_was_changed_is_named(metered: Patient) -> None:
 
 def test_a_counter_that_is_behind_its_rows_is_named(metered: Patient) -> None:
     text, block = standing(metered, "a")
-    metered.house.meter(reading(8, 30, "a", user="ann", epoch="2"))
+    metered.services.meter(reading(8, 30, "a", user="ann", epoch="2"))
     metered.keys(f"UPDATE counters SET standing = '{text}', block = {block} WHERE counter = 'a'")
     [said] = metered.found()["counter_behind"]
     assert said.startswith("counter 'a' of source 'box': the keys say 3 bytes up")
@@ -69,22 +69,22 @@ def compact(patient: Patient) -> None:
 
 
 def test_counters_outlive_their_rows(metered: Patient) -> None:
-    house = metered.house
-    before = known(house), known(house, "other")
-    metered.house.door.between_blocks(lambda keys: compact(metered))
+    services = metered.services
+    before = known(services), known(services, "other")
+    metered.services.door.between_blocks(lambda keys: compact(metered))
     assert metered.found() == {}
-    house.close()
-    for path in house.data.glob("keys.db*"):
+    services.close()
+    for path in services.data.glob("keys.db*"):
         path.unlink()
-    house.open(rebuild_keys=True)
+    services.open(rebuild_keys=True)
     idle = before[1]["c"]
-    assert known(house) == before[0]
-    assert known(house, "other")["c"].standing.run == idle.standing.run
+    assert known(services) == before[0]
+    assert known(services, "other")["c"].standing.run == idle.standing.run
     assert metered.found() == {}
     metered.keys("DELETE FROM counters WHERE counter = 'a'")
-    assert told(house, reading(3, 30, "a", user="ann", epoch="2"), reading(8, 40, "a", user="ann", epoch="2")) == [
+    assert told(services, reading(3, 30, "a", user="ann", epoch="2"), reading(8, 40, "a", user="ann", epoch="2")) == [
         ("duplicate", "no_change"),
         ("stored", ""),
     ]
-    house.whole()
+    services.whole()
     assert metered.found() == {}

@@ -149,11 +149,11 @@ def run_verify(client: httpx.Client) -> int:
 
 
 def test_verify_names_an_erased_user_whose_rows_have_labels(patient: Patient) -> None:
-    patient.house.send(*named("e1", user="ann", labels={"k": "v"}))
-    with patient.house.ledger.begin() as tx:
+    patient.services.send(*named("e1", user="ann", labels={"k": "v"}))
+    with patient.services.ledger.begin() as tx:
         erased = erasures.erase_user(tx, "acme", "ann", now=5)
     assert "erased_user" not in patient.found(), "what is pending is no damage"
-    with patient.house.ledger.begin() as tx:
+    with patient.services.ledger.begin() as tx:
         erasures.finish(tx, [erased.user_id], now=6)
     assert patient.found()["erased_user"] == [
         f"user {erased.user_id!r}: was erased and has rows with labels or reasons"
@@ -162,13 +162,13 @@ def test_verify_names_an_erased_user_whose_rows_have_labels(patient: Patient) ->
 
 def test_a_block_after_an_erasure_was_finished_does_not_remember_the_name(patient: Patient) -> None:
     """The job may come to it before whoever asked told ingest to forget."""
-    house, store = patient.house, patient.house.store.inner
-    house.send(*named("e1", user="ann", labels={"k": "v"}))
-    with house.ledger.begin() as tx:
-        erased = erasures.erase_user(tx, "acme", "ann", now=house.clock())
-    forget, between = house.door.forget_names, house.door.between_blocks
-    assert finish_erasures(house.ledger, store, forget, between, house.clock, Progress()).users == 1
-    house.send(*named("e2", user="ann", labels={"k": "w"}))
+    services, store = patient.services, patient.services.store.inner
+    services.send(*named("e1", user="ann", labels={"k": "v"}))
+    with services.ledger.begin() as tx:
+        erased = erasures.erase_user(tx, "acme", "ann", now=services.clock())
+    forget, between = services.door.forget_names, services.door.between_blocks
+    assert finish_erasures(services.ledger, store, forget, between, services.clock, Progress()).users == 1
+    services.send(*named("e2", user="ann", labels={"k": "w"}))
     users = patient.engine.rows("SELECT id, user FROM usage_events WHERE id IN ('e1', 'e2') ORDER BY id")
     assert users[0] == ("e1", erased.user_id)
     assert users[1][1] != erased.user_id

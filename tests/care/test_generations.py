@@ -67,30 +67,30 @@ def test_two_restores_of_one_backup_are_two_generations_and_give_new_numbers(tmp
 
 
 def test_a_gap_in_the_numbers_of_blocks_costs_nothing(patient: Patient) -> None:
-    house = patient.house
-    house.send(*named("1", "2"))
+    services = patient.services
+    services.send(*named("1", "2"))
     for skipped in (10**12, 2 * 10**12):
-        house.keys.skip(skipped)
-        house.close()
-        house.open()
-        house.send(*named(f"after-{skipped}"))
+        services.keys.skip(skipped)
+        services.close()
+        services.open()
+        services.send(*named(f"after-{skipped}"))
     began = time.monotonic()
     assert patient.found() == {}
     assert time.monotonic() - began < 20
     blocks = []
     since = "1970-01-01T00:00:00Z"
     while True:
-        page = make_changes(house.store, since, generation="g", account=None, late_before=None, limit=1)
+        page = make_changes(services.store, since, generation="g", account=None, late_before=None, limit=1)
         blocks += [one.block for one in page.items]
         since = page.next
         if not page.more:
             break
     assert blocks == [1, 10**12 + 1, 2 * 10**12 + 1]
     for asked, there in ((1, 1), (10**12, 1), (10**12 + 1, 10**12 + 1), (2 * 10**12, 10**12 + 1)):
-        assert house.store.last_commit(block=asked).block == there
+        assert services.store.last_commit(block=asked).block == there
 
 
 def test_every_account_of_the_rows_is_told_past_the_projections(patient: Patient) -> None:
-    assert patient.house.store.accounts() == []
-    patient.house.send(*named("1"), *named("2", account="beta"))
-    assert patient.house.store.accounts() == ["acme", "beta"]
+    assert patient.services.store.accounts() == []
+    patient.services.send(*named("1"), *named("2", account="beta"))
+    assert patient.services.store.accounts() == ["acme", "beta"]

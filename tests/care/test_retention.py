@@ -11,7 +11,7 @@ import pytest
 from tests.applications import served
 from tests.conftest import NOW
 from tests.engine import chdb_directory, database_url  # noqa: F401
-from tests.ingest.conftest import House, make_house  # noqa: F401
+from tests.ingest.conftest import Services, make_services  # noqa: F401
 
 from flowtally.answers.moment import Moment
 from flowtally.config import load_config
@@ -28,8 +28,8 @@ BERLIN: Final = "Europe/Berlin"
 class Town:
     """An application over one installation, whose clock is moved by hand."""
 
-    def __init__(self, house: House, client: Any, token: str) -> None:
-        self.house, self.clock = house, house.clock
+    def __init__(self, services: Services, client: Any, token: str) -> None:
+        self.services, self.clock = services, services.clock
         self._client, self._headers = client, {"Authorization": f"Bearer {token}"}
         self._made = 0
 
@@ -66,16 +66,16 @@ class Town:
 
 
 @pytest.fixture
-def town(make_house: Callable[..., House], database_url: str) -> Iterator[Town]:  # noqa: F811
+def town(make_services: Callable[..., Services], database_url: str) -> Iterator[Town]:  # noqa: F811
     store = open_usage(database_url)
-    house = make_house(store)
-    with house.ledger.begin() as tx:
+    services = make_services(store)
+    with services.ledger.begin() as tx:
         token = credentials.issue(tx, "admin", None, "town", NOW)[1]
     config = load_config(
-        {}, data=str(house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62
+        {}, data=str(services.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62
     )  # the stores are handed in
-    with served(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=house.open()) as client:
-        yield Town(house, client, token)
+    with served(config, clock=services.clock, usage=store, ledger=services.ledger, ingest=services.open()) as client:
+        yield Town(services, client, token)
     store.close()
 
 
@@ -150,7 +150,7 @@ def everything(town: Town) -> dict[str, Any]:
 def test_everything_that_was_promised_is_said_as_before(lived: Town) -> None:
     before = everything(lived)
     physical = "SELECT count() FROM usage_events WHERE account = 'city'"
-    engine = lived.house.store.inner.engine  # type: ignore[attr-defined]
+    engine = lived.services.store.inner.engine  # type: ignore[attr-defined]
     rows = engine.rows(physical)[0][0]
     told = lived.compact()
     assert [one["month"] for one in told["months"]] == ["2026-03"]
@@ -162,7 +162,7 @@ def test_everything_that_was_promised_is_said_as_before(lived: Town) -> None:
 
 
 def test_what_needs_single_old_events_is_refused_and_says_since_when_they_are_kept(lived: Town) -> None:
-    with lived.house.ledger.read() as tx:
+    with lived.services.ledger.read() as tx:
         then = Moment(2, NOW, promise=0, generation=read_installation(tx).generation).token
     lived.compact()
     account, range_ = "/v1/accounts/city", {"from": "2026-03-01", "to": "2026-04-01"}
@@ -208,7 +208,7 @@ def test_nothing_is_old_enough_and_a_dry_run_does_nothing(lived: Town) -> None:
 
 def test_nothing_is_old_enough_in_may(lived: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """March ended 44 days ago. What was dated since is of another clock than the one that is asked."""
-    care = lived._client.app.state.house.care
+    care = lived._client.app.state.services.care
     monkeypatch.setattr(care, "_clock", lambda: lived.clock.at - 60 * DAY)
     assert lived.compact()["months"] == []
 

@@ -12,7 +12,7 @@ from tests.applications import served
 from tests.care.test_retention import DAY, MINUTE, Town
 from tests.conftest import NOW, figures
 from tests.engine import chdb_directory, database_url  # noqa: F401
-from tests.ingest.conftest import House, make_house  # noqa: F401
+from tests.ingest.conftest import Services, make_services  # noqa: F401
 
 from flowtally.config import load_config
 from flowtally.core.edges import format_instant, parse_instant
@@ -25,16 +25,16 @@ MARCH = {"from": "2026-03-01", "to": "2026-04-01", "bucket": "month"}
 
 
 @pytest.fixture
-def town(make_house: Callable[..., House], database_url: str) -> Iterator[Town]:  # noqa: F811
+def town(make_services: Callable[..., Services], database_url: str) -> Iterator[Town]:  # noqa: F811
     """Events may be dated a year ahead here."""
     store = open_usage(database_url)
-    house = make_house(store)
-    with house.ledger.begin() as tx:
+    services = make_services(store)
+    with services.ledger.begin() as tx:
         token = credentials.issue(tx, "admin", None, "town", NOW)[1]
-    config = load_config({}, data=str(house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62)
-    ingest = house.open(max_future_s=365 * 86_400)
-    with served(config, clock=house.clock, usage=store, ledger=house.ledger, ingest=ingest) as client:
-        town = Town(house, client, token)
+    config = load_config({}, data=str(services.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62)
+    ingest = services.open(max_future_s=365 * 86_400)
+    with served(config, clock=services.clock, usage=store, ledger=services.ledger, ingest=ingest) as client:
+        town = Town(services, client, token)
         town.ask("POST", "/v1/accounts", {"id": "city", "carry_from": "2026-01-01T00:00:00Z"}, status=201)
         yield town
     store.close()
@@ -79,7 +79,7 @@ def test_an_event_that_is_compacted_while_its_second_void_waits_is_not_voided_tw
     event = town.use(NOW - 10 * MINUTE, bytes_down=50)
     assert town.ask("POST", "/v1/corrections", [void("c1", event)])["stored"] == 1
     live_on(town)
-    facts = town.house.door._committer.facts
+    facts = town.services.door._committer.facts
     monkeypatch.setattr(facts, "find", compacting_after(town, facts.find))
     [told] = town.ask("POST", "/v1/corrections", [void("c2", event)])["receipts"]
     assert (told["status"], told["code"]) == ("refused", "rolled_up")
@@ -94,7 +94,7 @@ def test_an_event_that_is_compacted_while_it_is_asked_for_is_not_shown_without_i
     event = town.use(NOW - 10 * MINUTE, bytes_down=50)
     town.ask("POST", "/v1/corrections", [void("c1", event)])
     live_on(town)
-    store = town.house.store.inner
+    store = town.services.store.inner
     monkeypatch.setattr(store, "find", compacting_after(town, store.find))
     assert town.ask("GET", "/v1/events", status=410, source="gw", id=event)["code"] == "rolled_up"
 
@@ -167,8 +167,8 @@ def test_verify_names_an_account_whose_balance_is_refused_and_goes_on(town: Town
     live_on(town)
     town.compact()
     assert findings(town) == []
-    assert town.house.ledger.file is not None
-    with sqlite3.connect(town.house.ledger.file) as db:  # a hand that minds no rules
+    assert town.services.ledger.file is not None
+    with sqlite3.connect(town.services.ledger.file) as db:  # a hand that minds no rules
         db.execute("UPDATE grants SET starts_at = ? WHERE id = ?", (NOW - 9 * MINUTE, given["id"]))
     [found] = findings(town)
     assert (found["code"], found["where"]) == ("balance", "account 'city'")
@@ -208,7 +208,7 @@ def test_a_month_that_was_replaced_before_the_error_is_guarded_and_finished_by_t
     odd = {"amount": 5, "starts_at": format_instant(NOW - 9 * MINUTE)}
     town.ask("POST", f"{ACCOUNT}/grants", odd, status=410)
     assert town.compact()["months"] == []
-    engine = town.house.store.inner.engine  # type: ignore[attr-defined]
+    engine = town.services.store.inner.engine  # type: ignore[attr-defined]
     assert engine.rows("SHOW TABLES LIKE 'usage_fold%'") == []
     assert figures(town.ask("GET", f"{ACCOUNT}/balance", status=200)) == before
     assert findings(town) == []

@@ -28,7 +28,7 @@ from flowtally.ledger.tables import audit, managed_users, metadata
 from flowtally.ledger.traffic import vouchers
 from flowtally.ledger.traffic.codes import digest_of, new_codes
 from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.server import open_house
+from flowtally.server import open_services
 
 __all__ = ["postgres"]  # a fixture, found by name
 
@@ -85,7 +85,7 @@ def check(kept: Kept) -> None:
             assert vouchers.find_voucher(tx, digest_of(vault, code)) is not None
     ledger.close()
     assert vault.blind(kept.digest) == kept.blind
-    with open_house(kept.config, tell=lambda _: None):
+    with open_services(kept.config, tell=lambda _: None):
         pass
     assert key_file(kept).stat().st_mode & 0o077 == 0
 
@@ -111,7 +111,7 @@ def test_a_rotation_loses_nothing_and_forgets_the_old_key(tmp_path: Path, old: b
 def test_a_ledger_in_postgresql_is_sealed_anew_under_its_lease(tmp_path: Path, postgres: Postgres) -> None:
     url = postgres.new_database()
     kept = fill(tmp_path / "data", ledger_url=url)
-    with open_house(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
+    with open_services(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
         rotate_key(load_config({}, data=str(tmp_path / "other"), usage_url="memory://", ledger_url=url))
     assert rotate_key(kept.config).secrets == 7
     check(kept)
@@ -229,7 +229,7 @@ def run(*arguments: str, code: int = 0) -> str:
 def test_beside_a_running_server_it_is_refused(tmp_path: Path) -> None:
     kept = fill(tmp_path / "data")
     before = key_file(kept).read_bytes()
-    with open_house(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
+    with open_services(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
         rotate_key(kept.config)
     assert key_file(kept).read_bytes() == before
 

@@ -23,11 +23,11 @@ UUID = "0198f3a0-1111-7abc-8def-00000000000a"
 @pytest.fixture
 def sick(patient: Patient) -> Patient:
     """Named and numbered usage in three blocks, with a duplicate, a conflict and refused numbers."""
-    house = patient.house
-    house.send(*named("a", "b", UUID, user="ann"), *named("x, y", source="odd"))
-    house.send(*numbered(1, 5), *named("a"), *named("b", bytes_up=7))
+    services = patient.services
+    services.send(*named("a", "b", UUID, user="ann"), *named("x, y", source="odd"))
+    services.send(*numbered(1, 5), *named("a"), *named("b", bytes_up=7))
     refused = numbered(6, 7, bytes_up=-1)
-    house.send(*refused, *numbered(8, 9), *named("c", account="beta"))
+    services.send(*refused, *numbered(8, 9), *named("c", account="beta"))
     return patient
 
 
@@ -103,10 +103,10 @@ def test_a_key_with_two_contents_is_named(sick: Patient) -> None:
 
 def test_keys_are_found_while_they_drain_from_the_log(sick: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer carries keys from its log to the tree between one check and the next."""
-    monkeypatch.setattr(sick.house.keys._index, "_limit", 30)
+    monkeypatch.setattr(sick.services.keys._index, "_limit", 30)
     chance = random.Random(5)
     for _ in range(12):
-        sick.house.send(*named(*(f"{chance.randrange(2**60):x}" for _ in range(17))))
+        sick.services.send(*named(*(f"{chance.randrange(2**60):x}" for _ in range(17))))
         assert sick.found() == {}
 
 
@@ -144,7 +144,7 @@ def test_a_refusal_that_was_stored_too_and_one_that_vanished_are_named(sick: Pat
 
 
 def test_what_is_held_is_no_missing_number_and_is_named_where_it_is_stored_too(sick: Patient) -> None:
-    sick.house.send(*numbered(10, 11), *numbered(12, 13, account="later"))
+    sick.services.send(*numbered(10, 11), *numbered(12, 13, account="later"))
     assert sick.found() == {}
     sick.keys("UPDATE held SET sequence = 11 WHERE sequence = 12")
     found = sick.found()
@@ -154,8 +154,8 @@ def test_what_is_held_is_no_missing_number_and_is_named_where_it_is_stored_too(s
 
 def test_a_broken_projection_is_named_with_account_and_figures(patient: Patient) -> None:
     """The projection of another part in the place of its own."""
-    patient.house.send(*named("a", bytes_up=10, bytes_down=30))
-    patient.house.send(*named("b", bytes_up=20, bytes_down=30))
+    patient.services.send(*named("a", bytes_up=10, bytes_down=30))
+    patient.services.send(*named("b", bytes_up=20, bytes_down=30))
     parts = dict(patient.engine.rows("SELECT DISTINCT id, _part FROM usage_events", optimize_use_projections=0))
     [(paths,)] = patient.engine.rows("SELECT data_paths FROM system.tables WHERE database = currentDatabase()"
                                      " AND name = 'usage_events'")  # fmt: skip
@@ -259,13 +259,15 @@ def test_writing_goes_on_meanwhile_and_is_not_mistaken_for_damage(
 ) -> None:
     """Keys also move from their log to the tree while the check reads both."""
     done, chance = threading.Event(), random.Random(7)
-    monkeypatch.setattr(sick.house.keys._index, "_limit", 40)
+    monkeypatch.setattr(sick.services.keys._index, "_limit", 40)
     monkeypatch.setattr(checks, "CHUNK", 7)
 
     def write() -> None:
         number = 10
         while not done.is_set():
-            sick.house.send(*numbered(number, number + 4), *named(*(f"{chance.randrange(2**60):x}" for _ in range(9))))
+            sick.services.send(
+                *numbered(number, number + 4), *named(*(f"{chance.randrange(2**60):x}" for _ in range(9)))
+            )
             number += 5
 
     writing = threading.Thread(target=write)

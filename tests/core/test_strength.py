@@ -17,7 +17,7 @@ from flowtally.core.errors import ConfigError
 from flowtally.core.strength import MIN_CHARS, new_characters, weakness
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
-from flowtally.server import open_house
+from flowtally.server import open_services
 from flowtally.start import ADMIN_SLOT
 
 WEAK = (
@@ -64,7 +64,7 @@ def test_no_secret_has_more_new_characters_than_characters(text: str) -> None:
 
 
 def start(data: Path, **settings: Any) -> None:
-    with open_house(load_config({}, data=str(data), usage_url="memory://", **settings), tell=lambda _: None):
+    with open_services(load_config({}, data=str(data), usage_url="memory://", **settings), tell=lambda _: None):
         pass
 
 

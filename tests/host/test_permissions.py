@@ -24,7 +24,7 @@ from flowtally.client.spool import Spool
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError, Damage
 from flowtally.host.permissions import create_for_owner
-from flowtally.server import open_house
+from flowtally.server import open_services
 from flowtally.start import leases
 
 EVENT = {"source": "gw", "id": "1", "account": "acme", "time": "2026-03-01T00:00:00Z", "bytes_down": 5}
@@ -154,7 +154,10 @@ def prepared(own: Path, case: str) -> tuple[Path, str]:
 def test_a_start_where_others_could_enter_is_refused_with_path_mode_and_what_mends_it(own: Path, case: str) -> None:
     place, mends = prepared(own, case)
     before, modes = sorted(own.rglob("*")), [one.stat().st_mode for one in (place, place.parent)]
-    with pytest.raises(ConfigError, match=r"data = .*mode ") as refused, open_house(load_config({}, data=str(place))):
+    with (
+        pytest.raises(ConfigError, match=r"data = .*mode ") as refused,
+        open_services(load_config({}, data=str(place))),
+    ):
         pass
     said = str(refused.value)
     assert str(place) in said
@@ -162,7 +165,7 @@ def test_a_start_where_others_could_enter_is_refused_with_path_mode_and_what_men
     assert sorted(own.rglob("*")) == before
     assert [one.stat().st_mode for one in (place, place.parent)] == modes
     subprocess.run(said.split("`")[1], shell=True, check=True)  # the command it names
-    with open_house(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
+    with open_services(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
         pass
 
 
@@ -191,7 +194,7 @@ def test_an_empty_directory_of_ours_that_a_umask_left_open_is_closed(own: Path) 
         place = own / f"data{mode:o}"
         place.mkdir()
         place.chmod(mode)
-        with open_house(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
+        with open_services(load_config({}, data=str(place), usage_url="memory://"), tell=lambda _: None):
             assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
@@ -218,7 +221,7 @@ def test_a_place_that_cannot_be_closed_is_refused(own: Path, monkeypatch: pytest
     place.chmod(0o755)
     monkeypatch.setattr(Path, "chmod", lambda path, mode: None)
     config = load_config({}, data=str(place), usage_url="memory://")
-    with pytest.raises(ConfigError, match="cannot be closed to others"), open_house(config):
+    with pytest.raises(ConfigError, match="cannot be closed to others"), open_services(config):
         pass
 
 
@@ -226,11 +229,11 @@ def test_a_place_that_is_no_place_is_one_line(own: Path) -> None:
     (own / "circle").symlink_to(own / "circle")
     (own / "file").touch()
     for place in (own / "circle", own / "circle" / "data", own / "file", own / "file" / "data"):
-        with pytest.raises(ConfigError, match="data = "), open_house(load_config({}, data=str(place))):
+        with pytest.raises(ConfigError, match="data = "), open_services(load_config({}, data=str(place))):
             pass
     for setting in ("ledger_url", "keys_url"):
         urls = {"usage_url": "memory://", setting: f"sqlite:///{own}/circle"}
-        with pytest.raises((ConfigError, Damage)), open_house(load_config({}, data=str(own / "data"), **urls)):
+        with pytest.raises((ConfigError, Damage)), open_services(load_config({}, data=str(own / "data"), **urls)):
             pass
 
 
@@ -253,7 +256,7 @@ def test_what_belongs_to_another_user_is_refused(own: Path, monkeypatch: pytest.
     settings = {"data": str(own / "data"), "usage_url": "memory://", setting: url}
     with (
         pytest.raises(ConfigError, match=f"{setting} = .*belongs to .*flowtally runs as user 12345"),
-        open_house(load_config({}, **settings)),
+        open_services(load_config({}, **settings)),
     ):
         pass
     assert sorted(own.iterdir()) == [place]
@@ -268,11 +271,11 @@ def test_files_elsewhere_are_not_kept_where_everybody_could_replace_them(own: Pa
     settings = {"data": str(own / "data"), "usage_url": "memory://", setting: url}
     with (
         pytest.raises(ConfigError, match=f"{setting} = .*everybody can write in"),
-        open_house(load_config({}, **settings)),
+        open_services(load_config({}, **settings)),
     ):
         pass
     place.chmod(0o1777)  # as /tmp: what is ours there stays ours
-    with open_house(load_config({}, **settings)):
+    with open_services(load_config({}, **settings)):
         assert [one.stat().st_mode & 0o077 for one in place.iterdir()] == [0] * len(list(place.iterdir()))
 
 

@@ -88,7 +88,7 @@ def _raise_next(errors: list[BaseException]) -> None:
         raise errors.pop(0)
 
 
-class House:
+class Services:
     """One installation: its stores outlive the process that `open` and `die` stand for."""
 
     def __init__(self, data: Path, store: UsageStore, ledger: Ledger, credential: Credential, clock: Clock) -> None:
@@ -229,19 +229,19 @@ def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
 
 
 @pytest.fixture
-def make_house(
+def make_services(
     tmp_path: Path, app_ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[UsageStore], House]]:
+) -> Iterator[Callable[[UsageStore], Services]]:
     monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
     monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
     with app_ledger.begin() as tx:
         for name in ("acme", "beta"):
             accounts.create_account(tx, name, now=NOW)
         credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-    made: list[House] = []
+    made: list[Services] = []
 
-    def make(store: UsageStore) -> House:
-        made.append(House(tmp_path / "data", store, app_ledger, credential, clock))
+    def make(store: UsageStore) -> Services:
+        made.append(Services(tmp_path / "data", store, app_ledger, credential, clock))
         return made[-1]
 
     yield make
@@ -250,15 +250,15 @@ def make_house(
 
 
 @pytest.fixture
-def house(make_house: Callable[[UsageStore], House], empty_store: UsageStore) -> House:
+def services(make_services: Callable[[UsageStore], Services], empty_store: UsageStore) -> Services:
     """Over both stores."""
-    return make_house(empty_store)
+    return make_services(empty_store)
 
 
 @pytest.fixture
-def light(make_house: Callable[[UsageStore], House]) -> House:
+def light(make_services: Callable[[UsageStore], Services]) -> Services:
     """Over the list alone, where the engine makes no difference."""
-    return make_house(MemoryStore())
+    return make_services(MemoryStore())
 
 
 def named(*ids: str, source: str = "gw", **more: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, House, named, numbered
+from tests.ingest.conftest import Death, Services, named, numbered
 
 from flowtally.core.errors import (
     AtomicRefused,
@@ -39,83 +39,83 @@ from flowtally.usage.values import Where
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def uses(house: House) -> int:
+def uses(services: Services) -> int:
     """How many events are counted."""
-    return sum(one.requests for one in house.store.sums([0, 2**47], Where()))
+    return sum(one.requests for one in services.store.sums([0, 2**47], Where()))
 
 
 # -- nothing goes wrong -----------------------------------------------------------------------------------------------
 
 
-def test_events_are_stored_once_and_a_retry_is_a_duplicate_even_with_a_new_time(house: House) -> None:
-    assert house.statuses(*named("1", "2", "1")) == ["stored", "stored", "duplicate"]
-    assert house.statuses(*named("1", time="2026-03-02T00:00:00Z", labels={"a": "b"})) == ["duplicate"]
-    assert house.statuses(*named("2", bytes_up=2)) == ["conflict"]
-    assert uses(house) == 2
-    house.whole()
+def test_events_are_stored_once_and_a_retry_is_a_duplicate_even_with_a_new_time(services: Services) -> None:
+    assert services.statuses(*named("1", "2", "1")) == ["stored", "stored", "duplicate"]
+    assert services.statuses(*named("1", time="2026-03-02T00:00:00Z", labels={"a": "b"})) == ["duplicate"]
+    assert services.statuses(*named("2", bytes_up=2)) == ["conflict"]
+    assert uses(services) == 2
+    services.whole()
 
 
-def test_numbers_are_counted_once_and_the_server_says_where_to_go_on(house: House) -> None:
-    assert house.statuses(*numbered(1, 3)) == ["stored"] * 3
-    assert house.statuses(*numbered(2, 5)) == ["duplicate", "duplicate", "stored", "stored"]
+def test_numbers_are_counted_once_and_the_server_says_where_to_go_on(services: Services) -> None:
+    assert services.statuses(*numbered(1, 3)) == ["stored"] * 3
+    assert services.statuses(*numbered(2, 5)) == ["duplicate", "duplicate", "stored", "stored"]
     with pytest.raises(SequenceGap) as caught:
-        house.send(*numbered(7, 8))
+        services.send(*numbered(7, 8))
     assert caught.value.extra["sequence"] == 5
-    found = house.door.source("log", house.credential)
+    found = services.door.source("log", services.credential)
     assert (found.sequence, found.position) == (5, "p5")
-    assert uses(house) == 5
+    assert uses(services) == 5
 
 
-def test_everything_is_as_it_was_after_a_restart(house: House) -> None:
-    house.send(*named("1", "2"), *numbered(1, 3))
-    house.close()
-    house.open()
-    assert house.statuses(*named("1", "3"), *numbered(2, 4)) == [
+def test_everything_is_as_it_was_after_a_restart(services: Services) -> None:
+    services.send(*named("1", "2"), *numbered(1, 3))
+    services.close()
+    services.open()
+    assert services.statuses(*named("1", "3"), *numbered(2, 4)) == [
         "duplicate",
         "stored",
         "duplicate",
         "duplicate",
         "stored",
     ]
-    assert uses(house) == 7
-    house.whole()
+    assert uses(services) == 7
+    services.whole()
 
 
-def test_an_event_can_be_asked_for_with_what_happened_to_it(house: House) -> None:
-    house.send(*named("1", user="alice", labels={"k": "v"}), *numbered(1, 1), *numbered(2, 2, account="nobody"))
-    stored = house.door.event("gw", "1", house.credential)
+def test_an_event_can_be_asked_for_with_what_happened_to_it(services: Services) -> None:
+    services.send(*named("1", user="alice", labels={"k": "v"}), *numbered(1, 1), *numbered(2, 2, account="nobody"))
+    stored = services.door.event("gw", "1", services.credential)
     assert (stored.status, stored.user, stored.labels, stored.block) == ("stored", "alice", {"k": "v"}, 1)
-    assert house.door.event("log", "1", house.credential).sequence == 1
-    refused = house.door.event("log", "2", house.credential)
+    assert services.door.event("log", "1", services.credential).sequence == 1
+    refused = services.door.event("log", "2", services.credential)
     assert (refused.status, refused.code) == ("refused", "unknown_account")
     for source, id in (("gw", "2"), ("log", "3"), ("nobody", "1")):
         with pytest.raises(FlowtallyError, match="no event"):
-            house.door.event(source, id, house.credential)
+            services.door.event(source, id, services.credential)
 
 
-def test_many_at_once_share_blocks_and_each_gets_its_own_answer(house: House) -> None:
+def test_many_at_once_share_blocks_and_each_gets_its_own_answer(services: Services) -> None:
     async def ask(index: int) -> list[str]:
         body = msgspec.json.encode(named(str(index), str(index // 2), source="many"))
-        found = await house.door.take(body, "application/json", None, house.credential, receipts_all=True)
+        found = await services.door.take(body, "application/json", None, services.credential, receipts_all=True)
         return [receipt.id for receipt in found.receipts]
 
     async def all_at_once() -> list[list[str]]:
         return await asyncio.gather(*(ask(index) for index in range(200)))
 
     assert asyncio.run(all_at_once()) == [[str(index), str(index // 2)] for index in range(200)]
-    assert uses(house) == 200
-    assert len(house.store.appended) < 200
-    house.whole()
+    assert uses(services) == 200
+    assert len(services.store.appended) < 200
+    services.whole()
 
 
-def test_atomic_stores_all_or_nothing(light: House) -> None:
+def test_atomic_stores_all_or_nothing(light: Services) -> None:
     light.send(*named("1"))
     with pytest.raises(AtomicRefused):
         light.send(*named("2"), *named("1", bytes_up=5), atomic=True)
     assert light.statuses(*named("2")) == ["stored"]
 
 
-def test_a_source_belongs_to_who_wrote_it_first_and_keeps_its_kind(light: House) -> None:
+def test_a_source_belongs_to_who_wrote_it_first_and_keeps_its_kind(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
     light.send(*named("1"), credential=mine)
@@ -128,7 +128,7 @@ def test_a_source_belongs_to_who_wrote_it_first_and_keeps_its_kind(light: House)
         light.door.source("gw", yours)
 
 
-def test_what_the_process_observed_itself_is_stored_once_and_is_its_senders(light: House) -> None:
+def test_what_the_process_observed_itself_is_stored_once_and_is_its_senders(light: Services) -> None:
     async def record(*events: dict[str, Any]) -> EventsAnswer:
         return await light.door.record("flowtally:api", [UsageEvent(**one) for one in events])
 
@@ -146,65 +146,65 @@ def test_what_the_process_observed_itself_is_stored_once_and_is_its_senders(ligh
 # -- the insert or the commit fails -----------------------------------------------------------------------------------
 
 
-def test_an_insert_that_fails_after_it_became_visible_went_forward(house: House) -> None:
-    house.open()
-    house.store.after.append(TimeoutError("no answer"))
-    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
-    assert house.statuses(*named("1", "2"), *numbered(2, 3)) == ["duplicate", "stored", "duplicate", "stored"]
-    assert uses(house) == 5
-    house.whole()
+def test_an_insert_that_fails_after_it_became_visible_went_forward(services: Services) -> None:
+    services.open()
+    services.store.after.append(TimeoutError("no answer"))
+    assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    assert services.statuses(*named("1", "2"), *numbered(2, 3)) == ["duplicate", "stored", "duplicate", "stored"]
+    assert uses(services) == 5
+    services.whole()
 
 
-def test_an_insert_that_fails_before_leaves_nothing_claimed(house: House) -> None:
-    house.open()
-    house.store.before.append(ConnectionError("no engine"))
+def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) -> None:
+    services.open()
+    services.store.before.append(ConnectionError("no engine"))
     with pytest.raises(Unavailable):
-        house.send(*named("1"), *numbered(1, 2))
-    assert uses(house) == 0
-    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
-    house.whole()
+        services.send(*named("1"), *numbered(1, 2))
+    assert uses(services) == 0
+    assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    services.whole()
 
 
-def test_a_commit_that_fails_after_the_insert_is_made_good_from_the_rows(house: House) -> None:
-    house.send(*named("0"))
-    house.fail_keys("COMMIT", io_error())
-    assert house.statuses(*named("1", "2")) == ["stored", "stored"]
-    assert house.statuses(*named("1", "2", "3")) == ["duplicate", "duplicate", "stored"]
-    house.whole()
+def test_a_commit_that_fails_after_the_insert_is_made_good_from_the_rows(services: Services) -> None:
+    services.send(*named("0"))
+    services.fail_keys("COMMIT", io_error())
+    assert services.statuses(*named("1", "2")) == ["stored", "stored"]
+    assert services.statuses(*named("1", "2", "3")) == ["duplicate", "duplicate", "stored"]
+    services.whole()
 
 
-def test_while_it_cannot_be_known_nothing_else_is_written_and_then_all_goes_on(house: House) -> None:
-    house.send(*named("0"))
-    house.store.after.append(TimeoutError("no answer"))
-    house.store.asking += [ConnectionError("gone")] * 7
+def test_while_it_cannot_be_known_nothing_else_is_written_and_then_all_goes_on(services: Services) -> None:
+    services.send(*named("0"))
+    services.store.after.append(TimeoutError("no answer"))
+    services.store.asking += [ConnectionError("gone")] * 7
     with pytest.raises(Settling):
-        house.send(*named("1"))
-    assert house.door.ready() == (False, "a write is being settled")
+        services.send(*named("1"))
+    assert services.door.ready() == (False, "a write is being settled")
     with pytest.raises(Settling):
-        house.send(*named("2"))
-    assert len(house.store.appended) == 2
-    assert house.statuses(*named("1", "2")) == ["duplicate", "stored"]
-    assert house.door.ready() == (True, "ready")
-    house.whole()
+        services.send(*named("2"))
+    assert len(services.store.appended) == 2
+    assert services.statuses(*named("1", "2")) == ["duplicate", "stored"]
+    assert services.door.ready() == (True, "ready")
+    services.whole()
 
 
-def test_insert_and_commit_may_both_fail_several_times(house: House) -> None:
-    house.send(*named("0"))
+def test_insert_and_commit_may_both_fail_several_times(services: Services) -> None:
+    services.send(*named("0"))
     for attempt in range(3):
-        house.store.before.append(ConnectionError("no engine"))
-        house.store.asking.append(ConnectionError("still not"))
-        house.fail_keys("COMMIT", io_error())
+        services.store.before.append(ConnectionError("no engine"))
+        services.store.asking.append(ConnectionError("still not"))
+        services.fail_keys("COMMIT", io_error())
         with pytest.raises(Unavailable):
-            house.send(*named("1"))
-        house.store.after.append(TimeoutError("no answer"))
-        house.fail_keys("COMMIT", io_error(), io_error())
-        assert house.statuses(*named(f"after {attempt}")) == ["stored"]
-    assert house.statuses(*named("1")) == ["stored"]
-    assert uses(house) == 5
-    house.whole()
+            services.send(*named("1"))
+        services.store.after.append(TimeoutError("no answer"))
+        services.fail_keys("COMMIT", io_error(), io_error())
+        assert services.statuses(*named(f"after {attempt}")) == ["stored"]
+    assert services.statuses(*named("1")) == ["stored"]
+    assert uses(services) == 5
+    services.whole()
 
 
-def test_a_doubt_is_settled_though_nobody_asks_again(light: House) -> None:
+def test_a_doubt_is_settled_though_nobody_asks_again(light: Services) -> None:
     """A server that is not ready gets no requests: it must not wait for one."""
     light.send(*named("0"))
     light.store.after.append(TimeoutError("no answer"))
@@ -219,17 +219,17 @@ def test_a_doubt_is_settled_though_nobody_asks_again(light: House) -> None:
     light.whole()
 
 
-def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_its_mark(house: House) -> None:
-    house.send(*numbered(1, 1))
-    house.store.after.append(TimeoutError("no answer"))
-    found = house.send(*numbered(2, 2, bytes_up=-1), *numbered(3, 3, account="nobody"), *named("1"))
+def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_its_mark(services: Services) -> None:
+    services.send(*numbered(1, 1))
+    services.store.after.append(TimeoutError("no answer"))
+    found = services.send(*numbered(2, 2, bytes_up=-1), *numbered(3, 3, account="nobody"), *named("1"))
     assert [receipt.status for receipt in found.receipts] == ["refused", "refused", "stored"]
-    assert house.door.source("log", house.credential).sequence == 3
-    assert house.statuses(*numbered(1, 4)) == ["duplicate", "refused", "conflict", "stored"]
-    house.whole()
+    assert services.door.source("log", services.credential).sequence == 3
+    assert services.statuses(*numbered(1, 4)) == ["duplicate", "refused", "conflict", "stored"]
+    services.whole()
 
 
-def test_one_request_the_engine_refuses_does_not_block_the_others(light: House) -> None:
+def test_one_request_the_engine_refuses_does_not_block_the_others(light: Services) -> None:
     light.open()
     light.store.poison = "bad"
 
@@ -248,70 +248,70 @@ def test_one_request_the_engine_refuses_does_not_block_the_others(light: House) 
     light.whole()
 
 
-def test_a_burnt_number_is_never_used_again(house: House) -> None:
-    house.send(*named("0"))
+def test_a_burnt_number_is_never_used_again(services: Services) -> None:
+    services.send(*named("0"))
     for _ in range(2):
-        house.store.before.append(ConnectionError("no engine"))
+        services.store.before.append(ConnectionError("no engine"))
         with pytest.raises(Unavailable):
-            house.send(*named("1"))
-    house.close()
-    house.open()
-    house.send(*named("1"))
-    assert [block.number for block in house.store.appended] == [1, 4]
-    house.close()
-    house.open()
-    house.send(*named("2"))
-    assert [block.number for block in house.store.appended] == [1, 4, 5]
-    house.whole()
+            services.send(*named("1"))
+    services.close()
+    services.open()
+    services.send(*named("1"))
+    assert [block.number for block in services.store.appended] == [1, 4]
+    services.close()
+    services.open()
+    services.send(*named("2"))
+    assert [block.number for block in services.store.appended] == [1, 4, 5]
+    services.whole()
 
 
 # -- the process dies -------------------------------------------------------------------------------------------------
 
 
 @dies
-def test_death_between_insert_and_commit_loses_nothing_and_counts_nothing_twice(house: House) -> None:
-    house.send(*named("0"))
-    house.keys.move = _die
+def test_death_between_insert_and_commit_loses_nothing_and_counts_nothing_twice(services: Services) -> None:
+    services.send(*named("0"))
+    services.keys.move = _die
     bad, early = numbered(3, 3, bytes_up=-1), numbered(4, 4, account="nobody")
-    house.die(*named("1", "2"), *numbered(1, 2), *bad, *early, *named("3", account="nobody"))
-    assert house.store.totals().rows == 5
-    house.open()
-    house.whole()
-    assert house.door.source("log", house.credential).sequence == 4
-    assert house.door.source("log", house.credential).position == "p4"
+    services.die(*named("1", "2"), *numbered(1, 2), *bad, *early, *named("3", account="nobody"))
+    assert services.store.totals().rows == 5
+    services.open()
+    services.whole()
+    assert services.door.source("log", services.credential).sequence == 4
+    assert services.door.source("log", services.credential).position == "p4"
     sent = [*named("1", "2"), *numbered(1, 3), *early, *numbered(5, 5), *named("3")]
     wanted = ["duplicate"] * 4 + ["refused", "refused", "stored", "stored"]
-    assert house.statuses(*sent) == wanted
-    lost = house.door.event("log", "3", house.credential)
+    assert services.statuses(*sent) == wanted
+    lost = services.door.event("log", "3", services.credential)
     assert (lost.status, lost.code) == ("refused", "reason_lost")
-    held = house.door.event("log", "4", house.credential)  # what is held was written down before the rows
+    held = services.door.event("log", "4", services.credential)  # what is held was written down before the rows
     assert (held.status, held.code, held.retriable) == ("refused", "unknown_account", True)
-    house.whole()
+    services.whole()
 
 
 @dies
-def test_death_before_the_insert_leaves_everything_to_the_retry(house: House) -> None:
-    house.send(*named("0"))
-    house.store.before.append(Death())
-    house.die(*named("1"), *numbered(1, 2))
-    house.open()
-    assert house.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
-    house.whole()
+def test_death_before_the_insert_leaves_everything_to_the_retry(services: Services) -> None:
+    services.send(*named("0"))
+    services.store.before.append(Death())
+    services.die(*named("1"), *numbered(1, 2))
+    services.open()
+    assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    services.whole()
 
 
 @dies
-def test_death_while_settling_is_settled_by_the_next_start(house: House) -> None:
-    house.send(*named("0"))
-    house.store.after.append(TimeoutError("no answer"))
-    house.store.asking.append(Death())
-    house.die(*named("1"))
-    house.open()
-    assert house.statuses(*named("1")) == ["duplicate"]
-    house.whole()
+def test_death_while_settling_is_settled_by_the_next_start(services: Services) -> None:
+    services.send(*named("0"))
+    services.store.after.append(TimeoutError("no answer"))
+    services.store.asking.append(Death())
+    services.die(*named("1"))
+    services.open()
+    assert services.statuses(*named("1")) == ["duplicate"]
+    services.whole()
 
 
 @dies
-def test_a_start_ends_the_insert_that_may_still_be_running_whatever_was_burnt_before(light: House) -> None:
+def test_a_start_ends_the_insert_that_may_still_be_running_whatever_was_burnt_before(light: Services) -> None:
     """On a server an insert outlives the process that sent it; its query id carries the block's number."""
     light.send(*named("0"))
     light.store.before.append(ConnectionError("no engine"))
@@ -327,7 +327,7 @@ def test_a_start_ends_the_insert_that_may_still_be_running_whatever_was_burnt_be
     light.whole()
 
 
-def test_the_lease_keeps_a_second_writer_out(light: House) -> None:
+def test_the_lease_keeps_a_second_writer_out(light: Services) -> None:
     light.open()
     first = light.ingest
     with pytest.raises(WriterBusy):
@@ -339,28 +339,28 @@ def test_the_lease_keeps_a_second_writer_out(light: House) -> None:
 # -- keys and rows that do not belong together ------------------------------------------------------------------------
 
 
-def snapshot(house: House, name: str) -> None:
-    house.close()
-    shutil.copy(house.data / "keys.db", house.data / name)
+def snapshot(services: Services, name: str) -> None:
+    services.close()
+    shutil.copy(services.data / "keys.db", services.data / name)
 
 
-def restore(house: House, name: str) -> None:
-    house.crash()
+def restore(services: Services, name: str) -> None:
+    services.crash()
     for suffix in ("", "-wal", "-shm"):
-        (house.data / f"keys.db{suffix}").unlink(missing_ok=True)
-    shutil.copy(house.data / name, house.data / "keys.db")
+        (services.data / f"keys.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(services.data / name, services.data / "keys.db")
 
 
-def test_keys_older_than_the_rows_are_brought_up_to_them(house: House) -> None:
-    house.send(*named("1"), *numbered(1, 2))
-    snapshot(house, "older")
-    house.send(*named("2"), *numbered(3, 4))
-    house.send(*numbered(5, 5), *named("n", source="new"))
-    restore(house, "older")
-    house.open()
-    house.whole()
+def test_keys_older_than_the_rows_are_brought_up_to_them(services: Services) -> None:
+    services.send(*named("1"), *numbered(1, 2))
+    snapshot(services, "older")
+    services.send(*named("2"), *numbered(3, 4))
+    services.send(*numbered(5, 5), *named("n", source="new"))
+    restore(services, "older")
+    services.open()
+    services.whole()
     sent = [*named("1", "2", "3"), *named("n", source="new"), *numbered(4, 6)]
-    assert house.statuses(*sent) == [
+    assert services.statuses(*sent) == [
         "duplicate",
         "duplicate",
         "stored",
@@ -369,24 +369,24 @@ def test_keys_older_than_the_rows_are_brought_up_to_them(house: House) -> None:
         "duplicate",
         "stored",
     ]
-    assert house.door.source("log", house.credential).position == "p6"
-    house.whole()
+    assert services.door.source("log", services.credential).position == "p6"
+    services.whole()
 
 
-def test_keys_newer_than_the_rows_stop_the_start(make_house: Any) -> None:
+def test_keys_newer_than_the_rows_stop_the_start(make_services: Any) -> None:
     from flowtally.usage.memory import MemoryStore
 
-    house = make_house(MemoryStore())
-    house.send(*named("1"))
-    kept = list(house.store.inner.rows)
-    house.send(*named("2"))
-    house.close()
-    house.store.inner.rows = kept
+    services = make_services(MemoryStore())
+    services.send(*named("1"))
+    kept = list(services.store.inner.rows)
+    services.send(*named("2"))
+    services.close()
+    services.store.inner.rows = kept
     with pytest.raises(MissingRows, match="Block 2 was acknowledged"):
-        house.open()
+        services.open()
 
 
-def test_fewer_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
+def test_fewer_rows_than_were_acknowledged_stop_the_start(light: Services) -> None:
     light.send(*named("1", "2"))
     light.send(*named("3"))
     light.close()
@@ -397,7 +397,7 @@ def test_fewer_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
             light.open()
 
 
-def test_more_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
+def test_more_rows_than_were_acknowledged_stop_the_start(light: Services) -> None:
     light.send(*named("1", "2"))
     light.close()
     inner: Any = light.store.inner
@@ -406,85 +406,93 @@ def test_more_rows_than_were_acknowledged_stop_the_start(light: House) -> None:
         light.open()
 
 
-def test_new_keys_beside_rows_stop_the_start_and_can_be_made_from_the_rows(house: House) -> None:
-    house.send(*named("1"), *numbered(1, 2), *numbered(3, 3, account="nobody"))
-    house.send(*numbered(4, 4))
-    house.close()
-    for one in house.data.glob("keys.db*"):
+def test_new_keys_beside_rows_stop_the_start_and_can_be_made_from_the_rows(services: Services) -> None:
+    services.send(*named("1"), *numbered(1, 2), *numbered(3, 3, account="nobody"))
+    services.send(*numbered(4, 4))
+    services.close()
+    for one in services.data.glob("keys.db*"):
         one.unlink()
     for _ in range(2):
         with pytest.raises(KeysBroken, match="FLOWTALLY_REBUILD_KEYS=true"):
-            house.open()
-    house.open(rebuild_keys=True)
-    house.whole()
-    assert house.statuses(*named("1"), *numbered(2, 5)) == ["duplicate", "duplicate", "refused", "duplicate", "stored"]
-    house.close()
-    house.open()
-    house.whole()
+            services.open()
+    services.open(rebuild_keys=True)
+    services.whole()
+    assert services.statuses(*named("1"), *numbered(2, 5)) == [
+        "duplicate",
+        "duplicate",
+        "refused",
+        "duplicate",
+        "stored",
+    ]
+    services.close()
+    services.open()
+    services.whole()
 
 
 @dies
-def test_a_rebuild_that_was_cut_short_goes_on_at_the_next_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_that_was_cut_short_goes_on_at_the_next_start(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for id in "123":
-        house.send(*named(id))
-    house.close()
-    for one in house.data.glob("keys.db*"):
+        services.send(*named(id))
+    services.close()
+    for one in services.data.glob("keys.db*"):
         one.unlink()
     seen: list[int] = []
 
-    def claims(block: int, ask: Any = house.store.inner.claims) -> Any:
+    def claims(block: int, ask: Any = services.store.inner.claims) -> Any:
         seen.append(block)
         if len(seen) == 2:
             raise Death
         return ask(block)
 
-    monkeypatch.setattr(house.store, "claims", claims)
+    monkeypatch.setattr(services.store, "claims", claims)
     with pytest.raises(Death):
-        house.open(rebuild_keys=True)
-    house.open()
-    assert house.statuses(*named("1", "2", "3")) == ["duplicate"] * 3
-    house.whole()
+        services.open(rebuild_keys=True)
+    services.open()
+    assert services.statuses(*named("1", "2", "3")) == ["duplicate"] * 3
+    services.whole()
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_refused_number_stays_refused_for_its_first_reason_though_the_world_changes(house: House) -> None:
-    with house.ledger.begin() as tx:
+def test_a_refused_number_stays_refused_for_its_first_reason_though_the_world_changes(services: Services) -> None:
+    with services.ledger.begin() as tx:
         accounts.create_account(tx, "shut", now=0)
         accounts.change_account(tx, "shut", status="closed", now=1)
     sent = [*numbered(1, 1), *numbered(2, 2, account="shut"), *numbered(3, 3, bytes_up=-1)]
     for right in (sent, sent, [*numbered(1, 3)]):
-        found = house.send(*right)
+        found = services.send(*right)
         assert [(receipt.status, receipt.code) for receipt in found.receipts][1:] == [
             ("refused", "account_closed"),
             ("refused", "invalid_event"),
         ]
         assert [receipt.retriable for receipt in found.receipts] == [False] * 3
-        house.close()
-        house.open()
+        services.close()
+        services.open()
 
 
-def test_a_request_of_refused_numbers_alone_moves_the_mark_and_needs_no_block(house: House) -> None:
-    house.send(*numbered(1, 1))
-    assert house.statuses(*numbered(2, 3, bytes_up=-1)) == ["refused"] * 2
-    assert house.door.source("log", house.credential).sequence == 3
-    assert len(house.store.appended) == 1
-    assert house.statuses(*numbered(4, 4)) == ["stored"]
-    house.close()
-    house.open()
-    assert house.statuses(*numbered(2, 4)) == ["refused", "refused", "duplicate"]
-    house.whole()
+def test_a_request_of_refused_numbers_alone_moves_the_mark_and_needs_no_block(services: Services) -> None:
+    services.send(*numbered(1, 1))
+    assert services.statuses(*numbered(2, 3, bytes_up=-1)) == ["refused"] * 2
+    assert services.door.source("log", services.credential).sequence == 3
+    assert len(services.store.appended) == 1
+    assert services.statuses(*numbered(4, 4)) == ["stored"]
+    services.close()
+    services.open()
+    assert services.statuses(*numbered(2, 4)) == ["refused", "refused", "duplicate"]
+    services.whole()
 
 
-def test_a_refused_named_event_is_not_claimed(light: House) -> None:
+def test_a_refused_named_event_is_not_claimed(light: Services) -> None:
     assert light.statuses(*named("1", account="later")) == ["refused"]
     with light.ledger.begin() as tx:
         accounts.create_account(tx, "later", now=0)
     assert light.statuses(*named("1", account="later")) == ["stored"]
 
 
-def test_a_known_event_is_a_duplicate_though_its_account_is_closed_now(light: House) -> None:
+def test_a_known_event_is_a_duplicate_though_its_account_is_closed_now(light: Services) -> None:
     light.send(*named("1"))
     with light.ledger.begin() as tx:
         accounts.change_account(tx, "acme", status="closed", now=1)
@@ -492,7 +500,7 @@ def test_a_known_event_is_a_duplicate_though_its_account_is_closed_now(light: Ho
     assert light.statuses(*named("1", bytes_up=9)) == ["conflict"]
 
 
-def test_the_clock_rule_refuses_the_future_and_not_the_past(light: House) -> None:
+def test_the_clock_rule_refuses_the_future_and_not_the_past(light: Services) -> None:
     late, early = named("1", time="2026-03-15T12:05:00.001Z"), named("2", time="2026-03-15T12:05:00Z")
     assert light.statuses(*late, *early, *named("3", time="1970-01-01T00:00:00Z")) == ["refused", "stored", "stored"]
     light.clock.at += 1
@@ -502,7 +510,7 @@ def test_the_clock_rule_refuses_the_future_and_not_the_past(light: House) -> Non
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_queue_says_so_and_takes_nothing(light: House) -> None:
+def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
     light.open(max_waiting_events=3)
     slow = light.store.inner.append
     light.store.inner.append = lambda block: (time.sleep(0.3), slow(block))  # type: ignore[assignment, func-returns-value]
@@ -523,7 +531,7 @@ def test_a_full_queue_says_so_and_takes_nothing(light: House) -> None:
     light.whole()
 
 
-def test_what_waits_is_bounded_by_its_bytes_before_compression(light: House) -> None:
+def test_what_waits_is_bounded_by_its_bytes_before_compression(light: Services) -> None:
     light.open(max_waiting_bytes=100_000)
     slow = light.store.inner.append
     light.store.inner.append = lambda block: (time.sleep(0.5), slow(block))  # type: ignore[assignment, func-returns-value]
@@ -541,7 +549,7 @@ def test_what_waits_is_bounded_by_its_bytes_before_compression(light: House) -> 
     assert sum(isinstance(one, QueueFull) for one in answers) == 1
 
 
-def test_names_with_control_characters_are_refused_one_by_one(light: House) -> None:
+def test_names_with_control_characters_are_refused_one_by_one(light: Services) -> None:
     bad = [
         *named("1", source="a\x00"),
         *named("2", account="acme\x00"),
@@ -556,7 +564,7 @@ def test_names_with_control_characters_are_refused_one_by_one(light: House) -> N
     light.whole()
 
 
-def test_a_refused_number_keeps_no_text_that_cannot_be_kept(light: House) -> None:
+def test_a_refused_number_keeps_no_text_that_cannot_be_kept(light: Services) -> None:
     events = numbered(1, 3)
     events[1] = events[1] | {"id": "\x1b[2J", "\x1bunknown": 1}
     events[2] = events[2] | {"id": "\x9b"}
@@ -570,7 +578,7 @@ def test_a_refused_number_keeps_no_text_that_cannot_be_kept(light: House) -> Non
 
 @pytest.mark.parametrize("make", [lambda: numbered(1, 2), lambda: named("1", "2")])
 def test_a_position_that_cannot_be_kept_refuses_the_request(
-    light: House, make: Callable[[], list[dict[str, Any]]]
+    light: Services, make: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """Its events are as they should be, and a refused number is gone for good."""
     events = make()
@@ -580,7 +588,7 @@ def test_a_position_that_cannot_be_kept_refuses_the_request(
 
 
 def test_what_an_earlier_version_took_is_a_duplicate_and_can_be_looked_up_and_voided(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ids and labels were kept whatever they held; names could have controls of the direction of text."""
     old = named("\x00\x1b id", user="\u202eeve", labels={"a\x1b,": "b\x07"})
@@ -597,12 +605,12 @@ def test_what_an_earlier_version_took_is_a_duplicate_and_can_be_looked_up_and_vo
     light.whole()
 
 
-def test_an_empty_queue_takes_a_request_larger_than_itself(light: House) -> None:
+def test_an_empty_queue_takes_a_request_larger_than_itself(light: Services) -> None:
     light.open(max_waiting_events=3)
     assert light.send(*named(*map(str, range(10)))).stored == 10
 
 
-def test_no_room_is_told_before_anything_is_written(light: House) -> None:
+def test_no_room_is_told_before_anything_is_written(light: Services) -> None:
     light.open(min_free_bytes=2**52)
     with pytest.raises(StorageFull) as caught:
         light.send(*named("1"))
@@ -611,22 +619,22 @@ def test_no_room_is_told_before_anything_is_written(light: House) -> None:
     assert light.store.appended == []
 
 
-def test_the_instant_of_receipt_never_goes_back(house: House) -> None:
-    start = house.clock.at
+def test_the_instant_of_receipt_never_goes_back(services: Services) -> None:
+    start = services.clock.at
     received = []
     for id, at in (("1", start), ("2", start - 60_000), ("3", start + 5)):
-        house.clock.at = at
-        house.send(*named(id))
-        received.append(house.store.appended[-1].received_at)
+        services.clock.at = at
+        services.send(*named(id))
+        received.append(services.store.appended[-1].received_at)
     assert received == [start, start, start + 5]
-    house.close()
-    house.clock.at = start - 60_000
-    house.open()
-    house.send(*named("4"))
-    assert house.store.appended[-1].received_at == start + 5
+    services.close()
+    services.clock.at = start - 60_000
+    services.open()
+    services.send(*named("4"))
+    assert services.store.appended[-1].received_at == start + 5
 
 
-def test_a_caller_that_went_away_leaves_its_events_stored(light: House) -> None:
+def test_a_caller_that_went_away_leaves_its_events_stored(light: Services) -> None:
     async def go_away() -> None:
         body = msgspec.json.encode(named("1"))
         waiting = asyncio.ensure_future(light.door.take(body, "application/json", None, light.credential))
@@ -639,7 +647,7 @@ def test_a_caller_that_went_away_leaves_its_events_stored(light: House) -> None:
     assert light.statuses(*named("1")) == ["duplicate"]
 
 
-def test_what_waits_is_written_before_a_stop_and_then_the_door_is_closed(light: House) -> None:
+def test_what_waits_is_written_before_a_stop_and_then_the_door_is_closed(light: Services) -> None:
     light.open()
     door = light.door
 
@@ -658,7 +666,7 @@ def test_what_waits_is_written_before_a_stop_and_then_the_door_is_closed(light: 
     assert light.statuses(*named("1")) == ["duplicate"]
 
 
-def test_a_clean_mark_that_cannot_be_written_does_not_stop_the_writer(light: House, monkeypatch: Any) -> None:
+def test_a_clean_mark_that_cannot_be_written_does_not_stop_the_writer(light: Services, monkeypatch: Any) -> None:
     """The mark is only a saving at the next start; a full disk must not end the one thread that writes."""
     light.send(*named("1"))
     monkeypatch.setattr(light.door._committer._sync, "synced", lambda block: block)

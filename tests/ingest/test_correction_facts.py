@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 from tests.ingest.test_corrections import free, right
 
 
@@ -24,20 +24,20 @@ class Counted:
         return ask
 
 
-def asked_for(house: House, monkeypatch: pytest.MonkeyPatch, *corrections: dict[str, Any]) -> Counter[str]:
+def asked_for(services: Services, monkeypatch: pytest.MonkeyPatch, *corrections: dict[str, Any]) -> Counter[str]:
     """Which questions a request asks, and how often."""
-    house.send(*named("e0"))  # so that its facts are there
-    facts, asked = house.door._committer.facts, Counter[str]()
+    services.send(*named("e0"))  # so that its facts are there
+    facts, asked = services.door._committer.facts, Counter[str]()
     with monkeypatch.context() as patched:
         for store in ("_usage", "_keys", "_resolver"):
             patched.setattr(facts, store, Counted(getattr(facts, store), asked))
-        assert house.correct(*corrections).stored == len(corrections)
+        assert services.correct(*corrections).stored == len(corrections)
     return asked
 
 
 @pytest.mark.parametrize("many", [1, 40])
 def test_named_and_numbered_events_and_adjustments_are_looked_up_together(
-    light: House, monkeypatch: pytest.MonkeyPatch, many: int
+    light: Services, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     light.send(*named(*(f"e{number}" for number in range(many))), *numbered(1, many))
     light.send(*named(*(f"e{number}" for number in range(many)), source="gw2"))
@@ -61,7 +61,7 @@ def test_named_and_numbered_events_and_adjustments_are_looked_up_together(
     }
 
 
-def test_who_only_adjusts_asks_nothing_about_events(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_only_adjusts_asks_nothing_about_events(light: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked_for(light, monkeypatch, free("a", bytes_up=1), free("b", bytes_up=2)) == {
         "claimed": 1,
         "compacted_to": 1,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ingest.conftest import TIME, Death, House, named, numbered
+from tests.ingest.conftest import TIME, Death, Services, named, numbered
 
 from flowtally.core.corrections import EventRef, Quantities
 from flowtally.core.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
@@ -29,101 +29,101 @@ def free(id: str, account: str = "acme", **said: Any) -> dict[str, Any]:
     return {"id": id, "account": account, "time": TIME, "reason": "goodwill", **said}
 
 
-def told(house: House, *asked: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(one.status, one.code) for one in house.correct(*asked).receipts]
+def told(services: Services, *asked: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(one.status, one.code) for one in services.correct(*asked).receipts]
 
 
-def one(house: House, asked: dict[str, Any]) -> CorrectionReceipt:
-    [receipt] = house.correct(asked).receipts
+def one(services: Services, asked: dict[str, Any]) -> CorrectionReceipt:
+    [receipt] = services.correct(asked).receipts
     return receipt
 
 
-def used(house: House, account: str = "acme") -> tuple[int, int, int]:
-    found = house.store.sums([0, 2**47], Where(account=account))
+def used(services: Services, account: str = "acme") -> tuple[int, int, int]:
+    found = services.store.sums([0, 2**47], Where(account=account))
     return (found[0].bytes_up, found[0].bytes_down, found[0].requests) if found else (0, 0, 0)
 
 
 # -- what a correction does -------------------------------------------------------------------------------------------
 
 
-def test_the_right_quantities_become_the_difference_to_what_the_event_stands_at(house: House) -> None:
-    house.send(*named("e1", bytes_up=10, bytes_down=100, user="ann", labels={"k": "v"}, status=200))
-    first = one(house, right("c1", bytes_down=60))
+def test_the_right_quantities_become_the_difference_to_what_the_event_stands_at(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10, bytes_down=100, user="ann", labels={"k": "v"}, status=200))
+    first = one(services, right("c1", bytes_down=60))
     assert (first.added, first.before, first.after) == (
         Quantities(0, -40, 0),
         Quantities(10, 100, 1),
         Quantities(10, 60, 1),
     )
-    second = one(house, right("c2", bytes_up=0, bytes_down=80, requests=3))
+    second = one(services, right("c2", bytes_up=0, bytes_down=80, requests=3))
     assert second.added == Quantities(-10, 20, 2)
-    assert used(house) == (0, 80, 3)
-    house.whole()
+    assert used(services) == (0, 80, 3)
+    services.whole()
 
 
-def test_a_correction_falls_wherever_the_event_fell(house: House) -> None:
+def test_a_correction_falls_wherever_the_event_fell(services: Services) -> None:
     event = named("e1", bytes_up=10, user="ann", product="mobile", status=404, labels={"k": "v"})
-    house.send(*event)
-    house.correct(right("c1", source="desk", bytes_up=4))
+    services.send(*event)
+    services.correct(right("c1", source="desk", bytes_up=4))
     by = ("user", "product", "source", "status", "label:k")
-    [row] = house.store.sums([0, 2**47], Where(), by)
+    [row] = services.store.sums([0, 2**47], Where(), by)
     assert row.by[1:] == ("mobile", "gw", "404", "v")
     assert row.bytes_up == 4
-    [day] = house.store.sums([0, 2**46, 2**47], Where(), ())
+    [day] = services.store.sums([0, 2**46, 2**47], Where(), ())
     assert day.bytes_up == 4
 
 
-def test_a_void_takes_all_back_and_a_second_void_says_so(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
-    assert one(house, right("c1", void=True)).added == Quantities(-10, 0, -1)
-    again = one(house, right("c2", void=True))
+def test_a_void_takes_all_back_and_a_second_void_says_so(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
+    assert one(services, right("c1", void=True)).added == Quantities(-10, 0, -1)
+    again = one(services, right("c2", void=True))
     assert (again.status, again.code, again.added) == ("stored", "already_void", Quantities(0, 0, 0))
-    assert used(house) == (0, 0, 0)
-    assert one(house, right("c3", bytes_up=7, requests=1)).after == Quantities(7, 0, 1)
-    house.whole()
+    assert used(services) == (0, 0, 0)
+    assert one(services, right("c3", bytes_up=7, requests=1)).after == Quantities(7, 0, 1)
+    services.whole()
 
 
-def test_what_is_right_already_is_stored_as_nothing_and_says_so(light: House) -> None:
+def test_what_is_right_already_is_stored_as_nothing_and_says_so(light: Services) -> None:
     light.send(*named("e1", bytes_up=10))
     assert told(light, right("c1", bytes_up=10)) == [("stored", "no_change")]
 
 
-def test_a_retry_is_a_duplicate_for_ever_and_tells_what_it_did(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
-    first = one(house, right("c1", bytes_up=4, expects={"bytes_up": 10}))
-    house.correct(right("c2", bytes_up=5))
-    house.close()
-    house.open()
-    again = one(house, right("c1", bytes_up=4, expects={"bytes_up": 10}))
+def test_a_retry_is_a_duplicate_for_ever_and_tells_what_it_did(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
+    first = one(services, right("c1", bytes_up=4, expects={"bytes_up": 10}))
+    services.correct(right("c2", bytes_up=5))
+    services.close()
+    services.open()
+    again = one(services, right("c1", bytes_up=4, expects={"bytes_up": 10}))
     assert (again.status, again.added, again.before, again.after) == (
         "duplicate",
         first.added,
         first.before,
         first.after,
     )
-    assert one(house, right("c1", bytes_up=9)).code == "other_content"
-    assert one(house, right("c1", {"source": "gw", "id": "e2"}, bytes_up=4)).status == "conflict"
-    assert used(house)[0] == 5
+    assert one(services, right("c1", bytes_up=9)).code == "other_content"
+    assert one(services, right("c1", {"source": "gw", "id": "e2"}, bytes_up=4)).status == "conflict"
+    assert used(services)[0] == 5
 
 
-def test_the_same_key_twice_in_a_request_counts_once(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
+def test_the_same_key_twice_in_a_request_counts_once(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
     asked = (right("c1", bytes_up=4), right("c1", bytes_up=4), right("c1", bytes_up=5), free("a", bytes_up=1))
-    assert told(house, *asked, free("a", bytes_up=1)) == [
+    assert told(services, *asked, free("a", bytes_up=1)) == [
         ("stored", ""),
         ("duplicate", ""),
         ("conflict", "other_content"),
         ("stored", ""),
         ("duplicate", ""),
     ]
-    assert used(house)[0] == 5
+    assert used(services)[0] == 5
 
 
-def test_later_corrections_of_a_request_see_the_earlier_ones(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
+def test_later_corrections_of_a_request_see_the_earlier_ones(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
     asked = [right(f"c{number}", bytes_up=number) for number in (8, 3, 30)]
-    receipts = house.correct(*asked, right("v", void=True, expects={"bytes_up": 30})).receipts
+    receipts = services.correct(*asked, right("v", void=True, expects={"bytes_up": 30})).receipts
     assert [one.added.bytes_up for one in receipts if one.added] == [-2, -5, 27, -30]
-    found = house.door.event("gw", "e1", house.credential)
+    found = services.door.event("gw", "e1", services.credential)
     assert [(one.id, one.added.bytes_up, one.after.bytes_up) for one in found.corrections] == [
         ("c8", -2, 8),
         ("c3", -5, 3),
@@ -131,25 +131,25 @@ def test_later_corrections_of_a_request_see_the_earlier_ones(house: House) -> No
         ("v", -30, 0),
     ]
     assert found.sum == Quantities(0, 0, 0)
-    assert one(house, asked[1]).after == Quantities(3, 0, 1)
+    assert one(services, asked[1]).after == Quantities(3, 0, 1)
 
 
-def test_what_is_expected_is_looked_at_and_nothing_stored_where_it_is_not_so(house: House) -> None:
-    house.send(*named("e1", "e2", bytes_up=10))
+def test_what_is_expected_is_looked_at_and_nothing_stored_where_it_is_not_so(services: Services) -> None:
+    services.send(*named("e1", "e2", bytes_up=10))
     with pytest.raises(NotAsExpected) as caught:
-        house.correct(
+        services.correct(
             right("c1", {"source": "gw", "id": "e2"}, void=True), right("c2", void=True, expects={"bytes_up": 9})
         )
     present = {"bytes_up": 10, "bytes_down": 0, "requests": 1}
     assert dict(caught.value.extra) == {"index": 1, "source": "gw", "id": "e1", "present": present}
-    assert used(house) == (20, 0, 2)
-    assert told(house, right("c2", void=True, expects=present)) == [("stored", "")]
+    assert used(services) == (20, 0, 2)
+    assert told(services, right("c2", void=True, expects=present)) == [("stored", "")]
 
 
-def test_numbered_events_are_corrected_by_their_number(house: House) -> None:
-    house.send(*numbered(1, 2), *numbered(3, 3, account="nobody"), *numbered(4, 4, id="kept"))
+def test_numbered_events_are_corrected_by_their_number(services: Services) -> None:
+    services.send(*numbered(1, 2), *numbered(3, 3, account="nobody"), *numbered(4, 4, id="kept"))
     log = [{"source": "log", "id": id} for id in ("2", "3", "4", "5", "0", "kept")]
-    assert told(house, *(right(f"c{index}", event, bytes_up=9) for index, event in enumerate(log))) == [
+    assert told(services, *(right(f"c{index}", event, bytes_up=9) for index, event in enumerate(log))) == [
         ("stored", ""),
         ("refused", "refused_event"),
         ("stored", ""),
@@ -157,58 +157,62 @@ def test_numbered_events_are_corrected_by_their_number(house: House) -> None:
         ("refused", "unknown_event"),
         ("refused", "unknown_event"),
     ]
-    assert used(house) == (19, 0, 3)
-    assert house.send(*numbered(4, 5)).stored == 1
-    found = house.door.event("log", "2", house.credential)
+    assert used(services) == (19, 0, 3)
+    assert services.send(*numbered(4, 5)).stored == 1
+    found = services.door.event("log", "2", services.credential)
     assert (found.bytes_up, found.sum) == (1, Quantities(9, 0, 1))
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**19 - 1, 10**40])
-def test_a_number_that_no_event_can_have_is_an_unknown_event(house: House, number: int) -> None:
-    house.send(*numbered(1, 2))
-    assert told(house, right("c1", {"source": "log", "id": str(number)}, void=True)) == [("refused", "unknown_event")]
+def test_a_number_that_no_event_can_have_is_an_unknown_event(services: Services, number: int) -> None:
+    services.send(*numbered(1, 2))
+    assert told(services, right("c1", {"source": "log", "id": str(number)}, void=True)) == [
+        ("refused", "unknown_event")
+    ]
     with pytest.raises(NotFound):
-        house.door.event("log", str(number), house.credential)
+        services.door.event("log", str(number), services.credential)
 
 
-def test_an_unknown_event_is_refused_and_its_correction_can_come_again(house: House) -> None:
-    assert told(house, right("c1", void=True)) == [("refused", "unknown_event")]
-    house.send(*named("e1"))
-    assert told(house, right("c1", void=True)) == [("stored", "")]
-    assert told(house, right("c2", {"source": "corrections", "id": "c1"}, void=True)) == [("refused", "unknown_event")]
+def test_an_unknown_event_is_refused_and_its_correction_can_come_again(services: Services) -> None:
+    assert told(services, right("c1", void=True)) == [("refused", "unknown_event")]
+    services.send(*named("e1"))
+    assert told(services, right("c1", void=True)) == [("stored", "")]
+    assert told(services, right("c2", {"source": "corrections", "id": "c1"}, void=True)) == [
+        ("refused", "unknown_event")
+    ]
 
 
-def test_a_correction_is_no_event(house: House) -> None:
-    house.send(*named("e1", bytes_up=5))
-    house.correct(right("e1", source="gw", bytes_up=2) | {"id": "e9"})
-    found = house.door.event("gw", "e1", house.credential)
+def test_a_correction_is_no_event(services: Services) -> None:
+    services.send(*named("e1", bytes_up=5))
+    services.correct(right("e1", source="gw", bytes_up=2) | {"id": "e9"})
+    found = services.door.event("gw", "e1", services.credential)
     assert (found.bytes_up, found.status) == (5, "stored")
-    assert house.statuses(*named("e9")) == ["conflict"]
+    assert services.statuses(*named("e9")) == ["conflict"]
 
 
-def test_a_correction_is_shown_by_its_own_key(house: House) -> None:
-    house.send(*named("e1", bytes_up=5, user="ann", labels={"k": "v"}), *numbered(1, 1, bytes_up=9))
-    house.correct(right("c1", bytes_up=2, reason="twice"), right("c2", {"source": "log", "id": "1"}, void=True))
-    found = house.door.event("corrections", "c1", house.credential)
+def test_a_correction_is_shown_by_its_own_key(services: Services) -> None:
+    services.send(*named("e1", bytes_up=5, user="ann", labels={"k": "v"}), *numbered(1, 1, bytes_up=9))
+    services.correct(right("c1", bytes_up=2, reason="twice"), right("c2", {"source": "log", "id": "1"}, void=True))
+    found = services.door.event("corrections", "c1", services.credential)
     assert (found.kind, found.source, found.id, found.reason) == ("correction", "corrections", "c1", "twice")
     assert (found.bytes_up, found.bytes_down, found.requests, found.sum) == (-3, 0, 0, None)
     assert (found.user, found.labels, found.status, found.block) == ("ann", {"k": "v"}, "stored", 2)
     assert found.corrects == EventRef("gw", "e1")
-    event = house.door.event("gw", "e1", house.credential)
+    event = services.door.event("gw", "e1", services.credential)
     assert (event.kind, event.corrects, event.time) == ("use", None, found.time)
-    assert house.door.event("corrections", "c2", house.credential).corrects == EventRef("log", "1")
+    assert services.door.event("corrections", "c2", services.credential).corrects == EventRef("log", "1")
 
 
-def test_an_adjustment_is_shown_by_its_own_key(house: House) -> None:
-    house.correct(free("g1", bytes_down=-7, user="ann", product="mobile"))
-    found = house.door.event("corrections", "g1", house.credential)
+def test_an_adjustment_is_shown_by_its_own_key(services: Services) -> None:
+    services.correct(free("g1", bytes_down=-7, user="ann", product="mobile"))
+    found = services.door.event("corrections", "g1", services.credential)
     assert (found.kind, found.corrects, found.reason, found.bytes_down) == ("adjustment", None, "goodwill", -7)
     assert (found.account, found.user, found.product) == ("acme", "ann", "mobile")
     with pytest.raises(NotFound):
-        house.door.event("corrections", "g2", house.credential)
+        services.door.event("corrections", "g2", services.credential)
 
 
-def test_an_event_that_is_still_waiting_can_be_corrected(light: House) -> None:
+def test_an_event_that_is_still_waiting_can_be_corrected(light: Services) -> None:
     """Its block is being written while the correction is read: the correction comes after it all the same."""
     light.open()
     slow = light.store.inner.append
@@ -226,7 +230,7 @@ def test_an_event_that_is_still_waiting_can_be_corrected(light: House) -> None:
     assert used(light) == (2, 0, 1)
 
 
-def test_events_and_corrections_that_wait_together_keep_their_order(light: House) -> None:
+def test_events_and_corrections_that_wait_together_keep_their_order(light: Services) -> None:
     """event, correction, event again (a retry), correction: each block sees the ones before it."""
     light.send(*named("e0"))
 
@@ -256,16 +260,16 @@ def test_events_and_corrections_that_wait_together_keep_their_order(light: House
 # -- free adjustments -------------------------------------------------------------------------------------------------
 
 
-def test_a_free_adjustment_may_go_below_zero_and_has_its_own_time(house: House) -> None:
-    receipt = one(house, free("a1", bytes_down=-50, user="ann", product="mobile"))
+def test_a_free_adjustment_may_go_below_zero_and_has_its_own_time(services: Services) -> None:
+    receipt = one(services, free("a1", bytes_down=-50, user="ann", product="mobile"))
     assert (receipt.added, receipt.before, receipt.after) == (Quantities(0, -50, 0), None, None)
-    assert used(house) == (0, -50, 0)
-    assert told(house, free("a1", bytes_down=-50, user="ann", product="mobile")) == [("duplicate", "")]
-    assert told(house, free("a1", bytes_down=-51, user="ann", product="mobile")) == [("conflict", "other_content")]
-    house.whole()
+    assert used(services) == (0, -50, 0)
+    assert told(services, free("a1", bytes_down=-50, user="ann", product="mobile")) == [("duplicate", "")]
+    assert told(services, free("a1", bytes_down=-51, user="ann", product="mobile")) == [("conflict", "other_content")]
+    services.whole()
 
 
-def test_an_adjustment_that_the_world_does_not_allow_is_refused(light: House) -> None:
+def test_an_adjustment_that_the_world_does_not_allow_is_refused(light: Services) -> None:
     with light.ledger.begin() as tx:
         accounts.change_account(tx, "beta", status="closed", now=1)
     asked = (
@@ -283,7 +287,7 @@ def test_an_adjustment_that_the_world_does_not_allow_is_refused(light: House) ->
 # -- who may ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_source_corrects_its_own_events_and_nobody_elses(light: House) -> None:
+def test_a_source_corrects_its_own_events_and_nobody_elses(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
         bound = credentials.issue(tx, "ingest", "beta", "bound", 0)[0]
@@ -305,77 +309,77 @@ def test_a_source_corrects_its_own_events_and_nobody_elses(light: House) -> None
 # -- faults -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_insert_that_fails_after_it_became_visible_went_forward(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
-    house.store.after.append(TimeoutError("no answer"))
-    assert told(house, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("stored", ""), ("stored", "")]
-    assert told(house, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("duplicate", ""), ("duplicate", "")]
-    assert used(house)[0] == 5
-    house.whole()
+def test_an_insert_that_fails_after_it_became_visible_went_forward(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
+    services.store.after.append(TimeoutError("no answer"))
+    assert told(services, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("stored", ""), ("stored", "")]
+    assert told(services, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("duplicate", ""), ("duplicate", "")]
+    assert used(services)[0] == 5
+    services.whole()
 
 
-def test_an_insert_that_fails_before_leaves_nothing_claimed(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
-    house.store.before.append(ConnectionError("no engine"))
+def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
+    services.store.before.append(ConnectionError("no engine"))
     with pytest.raises(Unavailable):
-        house.correct(right("c1", bytes_up=4))
-    assert used(house)[0] == 10
-    assert one(house, right("c1", bytes_up=4)).added == Quantities(-6, 0, 0)
-    house.whole()
+        services.correct(right("c1", bytes_up=4))
+    assert used(services)[0] == 10
+    assert one(services, right("c1", bytes_up=4)).added == Quantities(-6, 0, 0)
+    services.whole()
 
 
 @dies
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_death_between_insert_and_commit_is_settled_from_the_rows(house: House, where: str) -> None:
-    house.send(*named("e1", bytes_up=10))
-    getattr(house.store, where).append(Death())
-    house.die_correcting(right("c1", bytes_up=4), right("c2", bytes_up=7))
-    house.open()
-    house.whole()
-    assert used(house)[0] == (7 if where == "after" else 10)
+def test_a_death_between_insert_and_commit_is_settled_from_the_rows(services: Services, where: str) -> None:
+    services.send(*named("e1", bytes_up=10))
+    getattr(services.store, where).append(Death())
+    services.die_correcting(right("c1", bytes_up=4), right("c2", bytes_up=7))
+    services.open()
+    services.whole()
+    assert used(services)[0] == (7 if where == "after" else 10)
     expected = "duplicate" if where == "after" else "stored"
-    assert told(house, right("c1", bytes_up=4), right("c2", bytes_up=7)) == [(expected, ""), (expected, "")]
-    assert used(house)[0] == 7
-    house.whole()
+    assert told(services, right("c1", bytes_up=4), right("c2", bytes_up=7)) == [(expected, ""), (expected, "")]
+    assert used(services)[0] == 7
+    services.whole()
 
 
-def test_keys_made_anew_from_the_rows_know_the_corrections(house: House) -> None:
-    house.send(*named("e1", bytes_up=10))
-    house.correct(right("c1", bytes_up=4))
-    house.close()
-    for path in house.data.glob("**/keys.db*"):
+def test_keys_made_anew_from_the_rows_know_the_corrections(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10))
+    services.correct(right("c1", bytes_up=4))
+    services.close()
+    for path in services.data.glob("**/keys.db*"):
         path.unlink()
-    house.open(rebuild_keys=True)
-    assert told(house, right("c1", bytes_up=4), right("c1", bytes_up=5)) == [
+    services.open(rebuild_keys=True)
+    assert told(services, right("c1", bytes_up=4), right("c1", bytes_up=5)) == [
         ("duplicate", ""),
         ("conflict", "other_content"),
     ]
-    house.whole()
+    services.whole()
 
 
 # -- what is said about a user that was erased ------------------------------------------------------------------------
 
 
-def test_a_correction_looked_up_before_an_erasure_brings_no_label_and_no_reason_back(house: House) -> None:
-    house.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="bob", labels={"k": "v"}))
-    with house.ledger.begin() as tx:  # the labels of what is stored are still there: the writer reads them
-        erasures.erase_user(tx, "acme", "ann", now=house.clock())
-    house.door.forget_names("acme")
+def test_a_correction_looked_up_before_an_erasure_brings_no_label_and_no_reason_back(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="bob", labels={"k": "v"}))
+    with services.ledger.begin() as tx:  # the labels of what is stored are still there: the writer reads them
+        erasures.erase_user(tx, "acme", "ann", now=services.clock())
+    services.door.forget_names("acme")
     other = {"source": "gw", "id": "e2"}
-    house.correct(right("c1", bytes_up=4, reason="ann rang"), right("c2", other, bytes_up=5, reason="bob rang"))
-    rows = {row["id"]: row for row in house.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
+    services.correct(right("c1", bytes_up=4, reason="ann rang"), right("c2", other, bytes_up=5, reason="bob rang"))
+    rows = {row["id"]: row for row in services.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
     assert (dict(rows["c1"]["labels"]), rows["c1"]["reason"], rows["c1"]["bytes_up"]) == ({}, "", -6)
     assert (dict(rows["c2"]["labels"]), rows["c2"]["reason"]) == ({"k": "v"}, "bob rang")
 
 
-def test_a_correction_of_an_erased_accounts_use_has_no_label_and_no_reason(house: House) -> None:
-    house.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="", labels={"k": "v"}))
-    with house.ledger.begin() as tx:
-        accounts.change_account(tx, "acme", status="closed", now=house.clock())
-        erased_accounts.erase_account(tx, "acme", now=house.clock())
+def test_a_correction_of_an_erased_accounts_use_has_no_label_and_no_reason(services: Services) -> None:
+    services.send(*named("e1", bytes_up=10, user="ann", labels={"k": "v"}), *named("e2", user="", labels={"k": "v"}))
+    with services.ledger.begin() as tx:
+        accounts.change_account(tx, "acme", status="closed", now=services.clock())
+        erased_accounts.erase_account(tx, "acme", now=services.clock())
     other = {"source": "gw", "id": "e2"}
     asked = (right("c1", bytes_up=4, reason="ann rang"), right("c2", other, bytes_up=5, reason="they rang"))
-    assert told(house, *asked) == [("stored", ""), ("stored", "")]
-    assert told(house, free("c3", bytes_up=1)) == [("refused", "account_closed")]
-    rows = {row["id"]: row for row in house.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
+    assert told(services, *asked) == [("stored", ""), ("stored", "")]
+    assert told(services, free("c3", bytes_up=1)) == [("refused", "account_closed")]
+    rows = {row["id"]: row for row in services.store.read_rows(0, 2**47, Where(), limit=9).to_pylist()}
     assert [(dict(rows[id]["labels"]), rows[id]["reason"]) for id in ("c1", "c2")] == [({}, ""), ({}, "")]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import NOW
-from tests.ingest.conftest import House
+from tests.ingest.conftest import Services
 from tests.soak import seeds
 
 from flowtally.answers.account_balance import make_balance
@@ -88,8 +88,8 @@ def amounts(one: dict[str, Any], requests: int = 1) -> Quantities:
 
 
 class Player:
-    def __init__(self, house: House, seed: int) -> None:
-        self.house, self.chance, self.model = house, random.Random(seed), Model()
+    def __init__(self, services: Services, seed: int) -> None:
+        self.services, self.chance, self.model = services, random.Random(seed), Model()
         self.made = 0
 
     def step(self) -> None:
@@ -108,7 +108,7 @@ class Player:
         sent = [self.event(source="gw", id=f"e{self.chance.randrange(60)}") for _ in range(3)]
         known = [one for key, one in self.model.events.items() if key[0] == "gw"]
         sent += self.chance.sample(known, min(2, len(known)))
-        for one, status in zip(sent, self.house.statuses(*sent), strict=True):
+        for one, status in zip(sent, self.services.statuses(*sent), strict=True):
             key = (one["source"], one["id"])
             assert (status == "stored") is (key not in self.model.events)
             self.model.events.setdefault(key, one)
@@ -119,7 +119,7 @@ class Player:
         for one in sent:
             if self.chance.random() < 0.2:
                 one["account"] = "nobody"
-        for one, receipt in zip(sent, self.house.send(*sent).receipts, strict=True):
+        for one, receipt in zip(sent, self.services.send(*sent).receipts, strict=True):
             key = ("log", str(one["sequence"]))
             if key not in self.model.events and key not in self.model.refused:
                 assert receipt.status == ("refused" if one["account"] == "nobody" else "stored")
@@ -134,10 +134,10 @@ class Player:
         except NotAsExpected:
             self.model.entries = before
             with pytest.raises(NotAsExpected):
-                self.house.correct(*asked)
+                self.services.correct(*asked)
             return
         for one, receipt, (status, code, added) in zip(
-            asked, self.house.correct(*asked).receipts, expected, strict=True
+            asked, self.services.correct(*asked).receipts, expected, strict=True
         ):
             assert (receipt.status, receipt.code, receipt.added) == (status, code, added)
             if added is not None and "corrects" in one:
@@ -168,50 +168,50 @@ class Player:
     def fault(self) -> None:
         kind = self.chance.choice(["before", "after", "restart", "crash"])
         if kind == "restart":
-            self.house.close()
-            self.house.open()
+            self.services.close()
+            self.services.open()
         elif kind == "crash":
-            self.house.crash()
-            self.house.open()
+            self.services.crash()
+            self.services.open()
         elif kind == "after":
-            self.house.store.after.append(TimeoutError("no answer"))
+            self.services.store.after.append(TimeoutError("no answer"))
             self.corrections()
-            self.house.store.after.clear()
+            self.services.store.after.clear()
         else:
-            self.house.store.before.append(ConnectionError("no engine"))
+            self.services.store.before.append(ConnectionError("no engine"))
             asked = {"id": f"burnt{self.made}", **self.event(), "bytes_up": 1, "reason": "x", "requests": 0}
             self.made += 1
             with pytest.raises(Unavailable):
-                self.house.correct(asked)
+                self.services.correct(asked)
 
     def compare(self) -> None:
-        self.house.whole()
+        self.services.whole()
         for account in ACCOUNTS:
             found = {
                 one.by[0]: Quantities(one.bytes_up, one.bytes_down, one.requests)
-                for one in self.house.store.sums([0, 2**47], Where(account=account), ("product",))
+                for one in self.services.store.sums([0, 2**47], Where(account=account), ("product",))
             }
             for product in PRODUCTS:
                 assert found.get(product, NOTHING) == self.model.used(account, product)
             self.explained(account)
         for source, id in self.model.events:
-            found_event = self.house.door.event(source, id, self.house.credential)
+            found_event = self.services.door.event(source, id, self.services.credential)
             assert found_event.sum == self.model.stands((source, id))
             assert len(found_event.corrections) == sum(
                 asked.get("corrects") == {"source": source, "id": id} for asked, _, _ in self.model.entries.values()
             )
         for (source, id), (asked, _, added) in self.model.entries.items():
-            shown = self.house.door.event(source, id, self.house.credential)
+            shown = self.services.door.event(source, id, self.services.credential)
             assert Quantities(shown.bytes_up, shown.bytes_down, shown.requests) == added
             assert (shown.kind, shown.reason) == (KINDS["corrects" in asked], asked.get("reason", ""))
         with pytest.raises(NotFound):
-            self.house.door.event("corrections", "never sent", self.house.credential)
+            self.services.door.event("corrections", "never sent", self.services.credential)
 
     def explained(self, account: str) -> None:
         """The balance follows in the same commit, and its explanation adds up to it."""
-        with self.house.ledger.read() as tx:
-            balance = make_balance(tx, self.house.store, account, NOW + 1)
-            explained = make_explanation(tx, self.house.store, account, NOW + 1)
+        with self.services.ledger.read() as tx:
+            balance = make_balance(tx, self.services.store, account, NOW + 1)
+            explained = make_explanation(tx, self.services.store, account, NOW + 1)
         assert {name: pool.balance for name, pool in explained.pools.items()} == balance.pools
         for pool in explained.pools.values():
             b = pool.balance
@@ -229,13 +229,13 @@ class Player:
             assert explained.pools["mobile"].used == model.bytes_up + model.bytes_down
 
 
-def play(house: House, seed: int) -> None:
-    with house.ledger.begin() as tx:
+def play(services: Services, seed: int) -> None:
+    with services.ledger.begin() as tx:
         for account in ACCOUNTS:
             for days, pool in ((30, "traffic"), (9, "traffic"), (5, "mobile"), (8, "api")):
                 start = NOW - days * 86_400_000
                 grants.give_grant(tx, account, 300, pool=pool, starts_at=start, expires_at=start + 10**9, now=NOW)
-    player = Player(house, seed)
+    player = Player(services, seed)
     for _ in range(STEPS):
         player.step()
     player.compare()
@@ -243,11 +243,11 @@ def play(house: House, seed: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", seeds(6, 24))
-def test_events_and_corrections_are_what_the_model_says(light: House, seed: int) -> None:
+def test_events_and_corrections_are_what_the_model_says(light: Services, seed: int) -> None:
     play(light, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", seeds(1, 4, 100))
-def test_and_so_they_are_over_the_engine(house: House, seed: int) -> None:
-    play(house, seed)
+def test_and_so_they_are_over_the_engine(services: Services, seed: int) -> None:
+    play(services, seed)

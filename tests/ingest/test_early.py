@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import NOW
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 
 from flowtally.answers.account_balance import make_balance
 from flowtally.answers.user_balance import make_user_balance
@@ -31,19 +31,19 @@ def event(id: str, **more: Any) -> dict[str, Any]:
     return named(id, **more)[0]
 
 
-def open_account(house: House, name: str, *, carry_from: int = BEGAN, overage: Any = "carry") -> None:
-    with house.ledger.begin() as tx:
+def open_account(services: Services, name: str, *, carry_from: int = BEGAN, overage: Any = "carry") -> None:
+    with services.ledger.begin() as tx:
         accounts.create_account(tx, name, now=BEGAN, carry_from=carry_from, overage=overage)
 
 
-def give(house: House, name: str, starts_at: int, pool: str = "traffic") -> str:
-    with house.ledger.begin() as tx:
+def give(services: Services, name: str, starts_at: int, pool: str = "traffic") -> str:
+    with services.ledger.begin() as tx:
         made = grants.give_grant(tx, name, 1000, now=NOW, starts_at=starts_at, pool=pool).id
-    house.door.gave(name)
+    services.door.gave(name)
     return made
 
 
-def test_events_before_the_account_are_told_and_told_again(light: House) -> None:
+def test_events_before_the_account_are_told_and_told_again(light: Services) -> None:
     open_account(light, "new")
     early = [event(f"e{n}", account="new", time=at(BEGAN - n * DAY), bytes_up=0, bytes_down=10) for n in (1, 2)]
     late = event("late", account="new", time=at(BEGAN))
@@ -55,7 +55,7 @@ def test_events_before_the_account_are_told_and_told_again(light: House) -> None
     assert light.send(event("live", account="new", time=at(NOW))).never_paid == []
 
 
-def test_numbered_events_are_told_too_and_refused_ones_are_not(light: House) -> None:
+def test_numbered_events_are_told_too_and_refused_ones_are_not(light: Services) -> None:
     open_account(light, "new")
     odd: dict[str, Any] = {"account": "new", "time": at(BEGAN - 1), "bytes_up": 1, "bytes_down": 1}
     answer = light.send(*numbered(1, 2, **odd), *numbered(3, 3, **odd | {"time": at(NOW + DAY)}))
@@ -63,7 +63,7 @@ def test_numbered_events_are_told_too_and_refused_ones_are_not(light: House) -> 
     assert [(one.events, one.amount) for one in answer.never_paid] == [(2, 4)]
 
 
-def test_a_grant_that_starts_earlier_ends_it(light: House) -> None:
+def test_a_grant_that_starts_earlier_ends_it(light: Services) -> None:
     open_account(light, "new")
     early = event("e", account="new", time=at(BEGAN - DAY))
     assert light.send(early).never_paid
@@ -73,7 +73,7 @@ def test_a_grant_that_starts_earlier_ends_it(light: House) -> None:
     assert (told.began, told.before) == ("grant", at(BEGAN - DAY))
 
 
-def test_the_first_grant_of_who_forgives_is_met_as_soon_as_it_is_given(light: House) -> None:
+def test_the_first_grant_of_who_forgives_is_met_as_soon_as_it_is_given(light: Services) -> None:
     open_account(light, "new", overage="forgive")
     assert light.send(event("e", account="new", time=at(BEGAN + DAY))).never_paid == []
     grant = give(light, "new", BEGAN + 2 * DAY)
@@ -81,7 +81,7 @@ def test_the_first_grant_of_who_forgives_is_met_as_soon_as_it_is_given(light: Ho
     assert (told.began, told.grant, told.before) == ("grant", grant, at(BEGAN + 2 * DAY))
 
 
-def test_a_funded_user_who_is_made_later_is_met_at_once(light: House) -> None:
+def test_a_funded_user_who_is_made_later_is_met_at_once(light: Services) -> None:
     open_account(light, "new")
     assert light.send(event("e", account="new", user="ann", time=at(BEGAN + DAY))).never_paid == []
     with light.ledger.begin() as tx:
@@ -92,7 +92,7 @@ def test_a_funded_user_who_is_made_later_is_met_at_once(light: House) -> None:
     assert (told.user, told.began, told.events) == ("shop", "user", 1)
 
 
-def test_a_name_that_was_used_twice_is_whoever_bore_it_at_the_time_of_the_event(light: House) -> None:
+def test_a_name_that_was_used_twice_is_whoever_bore_it_at_the_time_of_the_event(light: Services) -> None:
     """The first `shop` pays from a purse of its own, the second does not."""
     open_account(light, "new")
     with light.ledger.begin() as tx:
@@ -109,7 +109,7 @@ def test_a_name_that_was_used_twice_is_whoever_bore_it_at_the_time_of_the_event(
     assert light.send(*reversed(sent)).never_paid == [told]
 
 
-def test_of_many_purses_those_with_the_most_events_are_told(light: House) -> None:
+def test_of_many_purses_those_with_the_most_events_are_told(light: Services) -> None:
     names = [f"n{n:02d}" for n in range(MOST + 3)]
     for name in names:
         open_account(light, name)
@@ -120,7 +120,7 @@ def test_of_many_purses_those_with_the_most_events_are_told(light: House) -> Non
 
 
 def test_a_ledger_that_does_not_answer_afterwards_changes_no_receipt(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_account(light, "new")
 
@@ -147,7 +147,7 @@ NUMBER: Final = iter(range(10**9))
     allocated=st.none() | INSTANTS, events=EVENTS,
 )  # fmt: skip
 def test_it_is_what_the_balance_says_of_use_before_any_grant(
-    light: House, overage: Any, carry: int, given_: list[int], allocated: int | None, events: list[Any]
+    light: Services, overage: Any, carry: int, given_: list[int], allocated: int | None, events: list[Any]
 ) -> None:
     name = f"a{next(NUMBER)}"
     open_account(light, name, carry_from=BEGAN + carry, overage=overage)
@@ -172,10 +172,10 @@ def test_it_is_what_the_balance_says_of_use_before_any_grant(
     assert told == said_by_balances(light, name, shop.id)
 
 
-def said_by_balances(house: House, account: str, shop: str) -> dict[tuple[str, str], tuple[Any, ...]]:
-    with house.ledger.read() as tx:
-        mine = make_balance(tx, house.store, account, NOW, tell_never_paid=True).never_paid
-        users_own = make_user_balance(tx, house.store, account, shop, NOW, tell_never_paid=True).never_paid
+def said_by_balances(services: Services, account: str, shop: str) -> dict[tuple[str, str], tuple[Any, ...]]:
+    with services.ledger.read() as tx:
+        mine = make_balance(tx, services.store, account, NOW, tell_never_paid=True).never_paid
+        users_own = make_user_balance(tx, services.store, account, shop, NOW, tell_never_paid=True).never_paid
     both = [("", one) for one in mine] + [("shop", one) for one in users_own]
     return {(user, one.pool): figures(one) for user, one in both if one.why == "no_grant"}
 

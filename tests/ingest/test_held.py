@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, House, named, numbered
+from tests.ingest.conftest import Death, Services, named, numbered
 from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
 
 from flowtally.core.errors import (
@@ -33,13 +33,13 @@ FUTURE: Final = "2026-03-15T13:00:00Z"  # an hour after the clock
 HOUR_MS: Final = 3_600_000
 
 
-def appear(house: House, account: str = "later") -> None:
-    with house.ledger.begin() as tx:
+def appear(services: Services, account: str = "later") -> None:
+    with services.ledger.begin() as tx:
         accounts.create_account(tx, account, now=0)
 
 
-def held(house: House, **asked: Any) -> list[tuple[str, int, str]]:
-    page = house.door.held(HeldFilter(**asked), house.credential, None, 1000)
+def held(services: Services, **asked: Any) -> list[tuple[str, int, str]]:
+    page = services.door.held(HeldFilter(**asked), services.credential, None, 1000)
     return [(one.source, one.sequence, one.code) for one in page.items]
 
 
@@ -51,19 +51,21 @@ def until(done: Callable[[], bool]) -> None:
     raise AssertionError("it never came")
 
 
-def by_hand(house: House) -> None:
+def by_hand(services: Services) -> None:
     """From here on nothing is looked at again by itself."""
-    house.door._committer.sweeps.next = lambda *_: None  # type: ignore[method-assign]
+    services.door._committer.sweeps.next = lambda *_: None  # type: ignore[method-assign]
 
 
-def together(house: House, *sent: tuple[list[dict[str, Any]], bool], by: dict[int, Credential] | None = None) -> Any:
+def together(
+    services: Services, *sent: tuple[list[dict[str, Any]], bool], by: dict[int, Credential] | None = None
+) -> Any:
     """Requests (events, whether all or nothing; `by`: of these credentials) as one block, and what became of each."""
-    house.door._queue._usual = len(sent)
+    services.door._queue._usual = len(sent)
 
     async def ask() -> Any:
         taking = [
-            house.door.take(
-                msgspec.json.encode(events), "application/json", None, (by or {}).get(number, house.credential),
+            services.door.take(
+                msgspec.json.encode(events), "application/json", None, (by or {}).get(number, services.credential),
                 atomic=atomic, receipts_all=True,
             )
             for number, (events, atomic) in enumerate(sent)
@@ -83,8 +85,10 @@ def run(waiting: Any) -> Any:
 # -- held, and stored when the reason has passed ----------------------------------------------------------------------
 
 
-def test_a_number_is_taken_and_the_rest_of_the_log_goes_on(house: House) -> None:
-    found = house.send(*numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3, time=FUTURE), *numbered(4, 4))
+def test_a_number_is_taken_and_the_rest_of_the_log_goes_on(services: Services) -> None:
+    found = services.send(
+        *numbered(1, 1), *numbered(2, 2, account="later"), *numbered(3, 3, time=FUTURE), *numbered(4, 4)
+    )
     assert [(one.status, one.code, one.retriable) for one in found.receipts] == [
         ("stored", "", False),
         ("refused", "unknown_account", True),
@@ -92,41 +96,41 @@ def test_a_number_is_taken_and_the_rest_of_the_log_goes_on(house: House) -> None
         ("stored", "", False),
     ]
     assert (found.stored, found.refused, found.held) == (2, 2, 2)
-    assert house.door.source("log", house.credential).sequence == 4
-    assert held(house) == [("log", 2, "unknown_account"), ("log", 3, "time_in_future")]
-    told = house.door.metrics()
+    assert services.door.source("log", services.credential).sequence == 4
+    assert held(services) == [("log", 2, "unknown_account"), ("log", 3, "time_in_future")]
+    told = services.door.metrics()
     assert (told["held_events"], told["held_bytes"] > 100) == (2, True)
-    house.whole()
+    services.whole()
 
 
-def test_it_is_stored_by_itself_once_its_account_appears(house: House) -> None:
-    house.send(*numbered(1, 1), *numbered(2, 3, account="later", user="ann", labels={"k": "v"}), *numbered(4, 4))
-    appear(house)
-    house.door.look_again("later")
-    until(lambda: not held(house))
-    assert uses(house) == 4
-    found = house.door.event("log", "2", house.credential)
+def test_it_is_stored_by_itself_once_its_account_appears(services: Services) -> None:
+    services.send(*numbered(1, 1), *numbered(2, 3, account="later", user="ann", labels={"k": "v"}), *numbered(4, 4))
+    appear(services)
+    services.door.look_again("later")
+    until(lambda: not held(services))
+    assert uses(services) == 4
+    found = services.door.event("log", "2", services.credential)
     assert (found.status, found.account, found.user, found.labels) == ("stored", "later", "ann", {"k": "v"})
     assert found.block == 2
-    assert house.statuses(*numbered(1, 1), *numbered(2, 3, account="later", user="ann")) == ["duplicate"] * 3
-    told = house.door.metrics()
+    assert services.statuses(*numbered(1, 1), *numbered(2, 3, account="later", user="ann")) == ["duplicate"] * 3
+    told = services.door.metrics()
     assert (told["held_events"], told["held_bytes"], told["held_events_released"]) == (0, 0, 2)
-    house.whole()
+    services.whole()
 
 
-def test_it_is_stored_by_itself_once_its_instant_comes(house: House) -> None:
-    house.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE))
-    house.clock.at += HOUR_MS - 300_001
+def test_it_is_stored_by_itself_once_its_instant_comes(services: Services) -> None:
+    services.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE))
+    services.clock.at += HOUR_MS - 300_001
     time.sleep(1.2)
-    assert held(house) == [("log", 2, "time_in_future")]
-    house.clock.at += 1
-    until(lambda: not held(house))
-    assert uses(house) == 2
-    assert house.store.appended[-1].received_at == house.clock.at
-    house.whole()
+    assert held(services) == [("log", 2, "time_in_future")]
+    services.clock.at += 1
+    until(lambda: not held(services))
+    assert uses(services) == 2
+    assert services.store.appended[-1].received_at == services.clock.at
+    services.whole()
 
 
-def test_it_is_stored_by_itself_once_its_user_appears(light: House) -> None:
+def test_it_is_stored_by_itself_once_its_user_appears(light: Services) -> None:
     light.open(create_unknown_users=False)
     light.send(*numbered(1, 1), *numbered(2, 2, user="ann"))
     assert held(light) == [("log", 2, "unknown_user")]
@@ -137,17 +141,17 @@ def test_it_is_stored_by_itself_once_its_user_appears(light: House) -> None:
     assert light.door.event("log", "2", light.credential).user == "ann"
 
 
-def test_it_is_stored_after_a_start_though_nobody_told_of_the_account(house: House) -> None:
-    house.send(*numbered(1, 1), *numbered(2, 2, account="later"))
-    house.close()
-    appear(house)
-    house.open()
-    until(lambda: not held(house))
-    assert uses(house) == 2
-    house.whole()
+def test_it_is_stored_after_a_start_though_nobody_told_of_the_account(services: Services) -> None:
+    services.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    services.close()
+    appear(services)
+    services.open()
+    until(lambda: not held(services))
+    assert uses(services) == 2
+    services.whole()
 
 
-def test_it_waits_on_for_the_next_reason(light: House) -> None:
+def test_it_waits_on_for_the_next_reason(light: Services) -> None:
     light.send(*numbered(1, 1), *numbered(2, 2, account="later", time=FUTURE))
     assert held(light) == [("log", 2, "unknown_account")]
     appear(light)
@@ -158,7 +162,7 @@ def test_it_waits_on_for_the_next_reason(light: House) -> None:
 
 
 @pytest.mark.parametrize("account", ["a/b", ".", ".."])
-def test_an_account_that_can_never_be_is_refused_for_good(light: House, account: str) -> None:
+def test_an_account_that_can_never_be_is_refused_for_good(light: Services, account: str) -> None:
     found = light.send(*numbered(1, 1), *numbered(2, 2, account=account), *numbered(3, 3))
     assert [(one.status, one.code, one.retriable) for one in found.receipts] == [
         ("stored", "", False),
@@ -169,7 +173,7 @@ def test_an_account_that_can_never_be_is_refused_for_good(light: House, account:
     light.whole()
 
 
-def test_an_account_that_appeared_and_was_closed_ends_it_as_a_refusal(light: House) -> None:
+def test_an_account_that_appeared_and_was_closed_ends_it_as_a_refusal(light: Services) -> None:
     by_hand(light)
     light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     appear(light)
@@ -184,25 +188,25 @@ def test_an_account_that_appeared_and_was_closed_ends_it_as_a_refusal(light: Hou
 # -- the same number sent again ---------------------------------------------------------------------------------------
 
 
-def test_sent_again_it_is_stored_or_still_held_and_other_content_is_a_conflict(house: House) -> None:
-    by_hand(house)
-    house.send(*numbered(1, 1), *numbered(2, 2, account="later", bytes_up=7))
+def test_sent_again_it_is_stored_or_still_held_and_other_content_is_a_conflict(services: Services) -> None:
+    by_hand(services)
+    services.send(*numbered(1, 1), *numbered(2, 2, account="later", bytes_up=7))
     for again in range(2):
         sent = [*numbered(1, 1), *numbered(2, 2, account="later", bytes_up=7 + again)]
-        found = house.send(*sent)
+        found = services.send(*sent)
         expected = [("refused", "unknown_account", True), ("conflict", "other_content", False)][again]
         assert (found.receipts[1].status, found.receipts[1].code, found.receipts[1].retriable) == expected
         assert found.held == 1 - again
-    appear(house)
-    assert house.statuses(*numbered(2, 2, account="later", bytes_up=8)) == ["conflict"]
-    assert house.statuses(*numbered(2, 4, account="later", bytes_up=7)) == ["stored"] * 3
-    assert house.statuses(*numbered(2, 2, account="later", bytes_up=7)) == ["duplicate"]
-    assert house.door.source("log", house.credential).position == "p4"
-    assert uses(house) == 4
-    house.whole()
+    appear(services)
+    assert services.statuses(*numbered(2, 2, account="later", bytes_up=8)) == ["conflict"]
+    assert services.statuses(*numbered(2, 4, account="later", bytes_up=7)) == ["stored"] * 3
+    assert services.statuses(*numbered(2, 2, account="later", bytes_up=7)) == ["duplicate"]
+    assert services.door.source("log", services.credential).position == "p4"
+    assert uses(services) == 4
+    services.whole()
 
 
-def test_what_came_first_is_what_is_stored(light: House) -> None:
+def test_what_came_first_is_what_is_stored(light: Services) -> None:
     """As with named events, time and labels are no content: what was received first counts."""
     by_hand(light)
     light.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE, labels={"a": "b"}))
@@ -214,7 +218,7 @@ def test_what_came_first_is_what_is_stored(light: House) -> None:
     assert (told.time, told.labels) == (FUTURE, {"a": "b"})
 
 
-def test_several_requests_of_one_block_see_what_the_ones_before_held(light: House) -> None:
+def test_several_requests_of_one_block_see_what_the_ones_before_held(light: Services) -> None:
     light.send(*numbered(1, 1))
 
     async def all_at_once() -> list[Any]:
@@ -238,42 +242,42 @@ def test_several_requests_of_one_block_see_what_the_ones_before_held(light: Hous
     assert held(light) == [("log", 2, "unknown_account"), ("log", 3, "unknown_account")]
 
 
-def test_what_an_atomic_request_seemed_to_store_is_held_for_the_next_one(house: House) -> None:
+def test_what_an_atomic_request_seemed_to_store_is_held_for_the_next_one(services: Services) -> None:
     """Names are taken for new until they are claimed; this one was stored with other content."""
-    by_hand(house)
-    house.send(*numbered(1, 1), *named("x"))
+    by_hand(services)
+    services.send(*numbered(1, 1), *named("x"))
     refused, found = together(
-        house,
+        services,
         ([*numbered(2, 2), *named("x", bytes_up=9)], True),
         ([*numbered(2, 2, account="later"), *numbered(3, 3)], False),
     )
     assert isinstance(refused, AtomicRefused)
     assert ([one.status for one in found.receipts], found.held) == (["refused", "stored"], 1)
-    assert held(house) == [("log", 2, "unknown_account")]
-    assert house.door.metrics()["held_events"] == 1
-    house.whole()
+    assert held(services) == [("log", 2, "unknown_account")]
+    assert services.door.metrics()["held_events"] == 1
+    services.whole()
 
 
-def test_what_an_atomic_request_seemed_to_forbid_makes_a_source(house: House) -> None:
-    house.send(*numbered(1, 1), *named("x", bytes_up=9))
+def test_what_an_atomic_request_seemed_to_forbid_makes_a_source(services: Services) -> None:
+    services.send(*numbered(1, 1), *named("x", bytes_up=9))
     refused, found = together(
-        house,
+        services,
         ([*numbered(2, 2), *named("x")], True),
         ([*named("x", bytes_up=9), *named("f", source="fresh")], True),
     )
     assert isinstance(refused, AtomicRefused)
     assert [one.status for one in found.receipts] == ["duplicate", "stored"]
-    house.close()
-    house.open()
-    assert house.door.source("fresh", house.credential).sequence is None
-    assert house.statuses(*named("f", source="fresh")) == ["duplicate"]
-    house.whole()
+    services.close()
+    services.open()
+    assert services.door.source("fresh", services.credential).sequence is None
+    assert services.statuses(*named("f", source="fresh")) == ["duplicate"]
+    services.whole()
 
 
 # -- an operator ------------------------------------------------------------------------------------------------------
 
 
-def test_an_operator_has_them_looked_at_now(light: House) -> None:
+def test_an_operator_has_them_looked_at_now(light: Services) -> None:
     by_hand(light)
     light.send(*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 5, account="other"))
     appear(light)
@@ -284,25 +288,25 @@ def test_an_operator_has_them_looked_at_now(light: House) -> None:
     assert run(light.door.retry_held(HeldFilter(source="who"))).held == 0
 
 
-def test_what_is_dropped_is_refused_for_good_with_the_reason(house: House) -> None:
-    by_hand(house)
-    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
-    answer = run(house.door.drop_held(HeldFilter(source="log", sequence=2), "a typing error", house.credential))
+def test_what_is_dropped_is_refused_for_good_with_the_reason(services: Services) -> None:
+    by_hand(services)
+    services.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    answer = run(services.door.drop_held(HeldFilter(source="log", sequence=2), "a typing error", services.credential))
     assert (answer.stored, answer.refused, answer.held) == (0, 1, 0)
-    appear(house)
-    found = house.send(*numbered(2, 3, account="later"))
+    appear(services)
+    found = services.send(*numbered(2, 3, account="later"))
     assert [(one.status, one.code, one.detail, one.retriable) for one in found.receipts] == [
         ("refused", "dropped", "a typing error", False),
         ("stored", "", "", False),
     ]
-    house.close()
-    house.open()
-    assert house.door.event("log", "2", house.credential).code == "dropped"
-    assert house.correct({"id": "c", "corrects": {"source": "log", "id": "2"}, "void": True}).refused == 1
-    house.whole()
+    services.close()
+    services.open()
+    assert services.door.event("log", "2", services.credential).code == "dropped"
+    assert services.correct({"id": "c", "corrects": {"source": "log", "id": "2"}, "void": True}).refused == 1
+    services.whole()
 
 
-def test_a_held_event_cannot_be_corrected_yet(light: House) -> None:
+def test_a_held_event_cannot_be_corrected_yet(light: Services) -> None:
     light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     [receipt] = light.correct({"id": "c", "corrects": {"source": "log", "id": "2"}, "void": True}).receipts
     assert (receipt.status, receipt.code) == ("refused", "refused_event")
@@ -312,7 +316,7 @@ def test_a_held_event_cannot_be_corrected_yet(light: House) -> None:
 # -- who may see it ---------------------------------------------------------------------------------------------------
 
 
-def test_each_sees_its_own(light: House) -> None:
+def test_each_sees_its_own(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
         acme, beta = (credentials.issue(tx, "account", name, name, 0)[0] for name in ("acme", "beta"))
@@ -337,7 +341,7 @@ def test_each_sees_its_own(light: House) -> None:
     assert light.door.event("log", "2", acme).retriable
 
 
-def test_pages_go_on_where_they_ended(light: House) -> None:
+def test_pages_go_on_where_they_ended(light: Services) -> None:
     light.send(*numbered(1, 1), *numbered(2, 8, account="later"))
     seen, cursor = [], None
     while True:
@@ -361,7 +365,9 @@ def test_pages_go_on_where_they_ended(light: House) -> None:
         ({"max_held_bytes": 250}, "bytes"),
     ],
 )
-def test_at_a_bound_the_request_stops_before_the_event(light: House, settings: dict[str, object], bound: str) -> None:
+def test_at_a_bound_the_request_stops_before_the_event(
+    light: Services, settings: dict[str, object], bound: str
+) -> None:
     light.open(**settings)
     sent = [*numbered(1, 2), *numbered(3, 6, account="later"), *numbered(7, 7), *named("late")]
     with pytest.raises(HoldsFull) as caught:
@@ -384,7 +390,7 @@ def test_at_a_bound_the_request_stops_before_the_event(light: House, settings: d
     light.whole()
 
 
-def test_atomic_keeps_nothing(light: House) -> None:
+def test_atomic_keeps_nothing(light: Services) -> None:
     light.send(*numbered(1, 1))
     with pytest.raises(AtomicRefused) as caught:
         light.send(*numbered(2, 2), *numbered(3, 3, account="later"), atomic=True)
@@ -395,7 +401,7 @@ def test_atomic_keeps_nothing(light: House) -> None:
 # -- sources that are not there ---------------------------------------------------------------------------------------
 
 
-def test_a_request_of_which_nothing_can_be_stored_registers_nothing(light: House) -> None:
+def test_a_request_of_which_nothing_can_be_stored_registers_nothing(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
     found = light.send(*numbered(1, 2, account="nobody"), *numbered(3, 3, bytes_up=-1), credential=mine)
@@ -410,7 +416,7 @@ def test_a_request_of_which_nothing_can_be_stored_registers_nothing(light: House
         light.send(*named("2"), credential=mine)
 
 
-def test_no_refusal_of_a_whole_request_registers_a_source(light: House) -> None:
+def test_no_refusal_of_a_whole_request_registers_a_source(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
         bound = credentials.issue(tx, "ingest", "acme", "bound", 0)[0]
@@ -434,7 +440,7 @@ def test_no_refusal_of_a_whole_request_registers_a_source(light: House) -> None:
     assert light.door.source("log", light.credential).sequence is None
 
 
-def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(light: House) -> None:
+def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine, yours = (credentials.issue(tx, "ingest", None, name, 0)[0] for name in ("mine", "yours"))
     light.open()
@@ -448,7 +454,7 @@ def test_two_senders_of_a_source_that_neither_made_do_not_shut_each_other_out(li
     assert (first.refused, second.stored, type(third).__name__) == (1, 1, "SourceNotYours")
 
 
-def test_a_source_is_whose_event_was_stored_first_though_another_was_refused_in_the_same_block(light: House) -> None:
+def test_a_source_is_whose_event_was_stored_first_though_another_was_refused_in_the_same_block(light: Services) -> None:
     with light.ledger.begin() as tx:
         mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
     refused, stored = together(light, (numbered(1, 1, account="nobody"), False), (numbered(1, 1), False), by={0: mine})
@@ -458,7 +464,7 @@ def test_a_source_is_whose_event_was_stored_first_though_another_was_refused_in_
         light.send(*numbered(2, 2), credential=mine)
 
 
-def test_what_a_credential_may_never_send_is_refused_with_the_request(light: House) -> None:
+def test_what_a_credential_may_never_send_is_refused_with_the_request(light: Services) -> None:
     with light.ledger.begin() as tx:
         bound = credentials.issue(tx, "ingest", "acme", "bound", 0)[0]
     light.send(*numbered(1, 1), credential=bound)
@@ -470,7 +476,7 @@ def test_what_a_credential_may_never_send_is_refused_with_the_request(light: Hou
     assert light.send(*named("1", account="beta"), credential=bound).receipts[0].code == "not_your_account"
 
 
-def test_use_of_a_suspended_account_is_stored(light: House) -> None:
+def test_use_of_a_suspended_account_is_stored(light: Services) -> None:
     by_hand(light)
     light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     appear(light)
@@ -482,36 +488,36 @@ def test_use_of_a_suspended_account_is_stored(light: House) -> None:
 # -- faults and deaths ------------------------------------------------------------------------------------------------
 
 
-def test_an_insert_that_fails_holds_nothing_and_takes_no_number(house: House) -> None:
-    house.open()
-    house.store.before.append(ConnectionError("no engine"))
+def test_an_insert_that_fails_holds_nothing_and_takes_no_number(services: Services) -> None:
+    services.open()
+    services.store.before.append(ConnectionError("no engine"))
     sent = [*numbered(1, 1), *numbered(2, 2, account="later"), *named("1")]
     with pytest.raises(Unavailable):
-        house.send(*sent)
-    assert held(house) == []
+        services.send(*sent)
+    assert held(services) == []
     with pytest.raises(NotFound):
-        house.door.source("log", house.credential)
-    assert house.statuses(*sent) == ["stored", "refused", "stored"]
-    assert held(house) == [("log", 2, "unknown_account")]
-    house.whole()
+        services.door.source("log", services.credential)
+    assert services.statuses(*sent) == ["stored", "refused", "stored"]
+    assert held(services) == [("log", 2, "unknown_account")]
+    services.whole()
 
 
-def test_a_doubt_that_is_settled_keeps_what_is_held_and_ends_what_was(house: House) -> None:
-    by_hand(house)
-    house.send(*numbered(1, 1), *numbered(2, 2, account="later"))
-    appear(house)
-    house.store.after.append(TimeoutError("no answer"))
-    assert house.statuses(*numbered(2, 2, account="later"), *numbered(3, 3), *numbered(4, 4, account="nobody")) == [
+def test_a_doubt_that_is_settled_keeps_what_is_held_and_ends_what_was(services: Services) -> None:
+    by_hand(services)
+    services.send(*numbered(1, 1), *numbered(2, 2, account="later"))
+    appear(services)
+    services.store.after.append(TimeoutError("no answer"))
+    assert services.statuses(*numbered(2, 2, account="later"), *numbered(3, 3), *numbered(4, 4, account="nobody")) == [
         "stored",
         "stored",
         "refused",
     ]
-    assert held(house) == [("log", 4, "unknown_account")]
-    assert house.door.metrics()["held_events"] == 1
-    house.whole()
+    assert held(services) == [("log", 4, "unknown_account")]
+    assert services.door.metrics()["held_events"] == 1
+    services.whole()
 
 
-def test_keys_that_cannot_be_written_hold_nothing(light: House) -> None:
+def test_keys_that_cannot_be_written_hold_nothing(light: Services) -> None:
     light.send(*numbered(1, 1))
     light.fail_keys("COMMIT", io_error())
     sent = [*numbered(2, 2), *numbered(3, 3, account="later")]
@@ -522,7 +528,7 @@ def test_keys_that_cannot_be_written_hold_nothing(light: House) -> None:
     light.whole()
 
 
-def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_erasure(light: House) -> None:
+def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_erasure(light: Services) -> None:
     """Its events were announced: they are not held, and their numbers not taken."""
     light.send(*numbered(1, 1, user="ann"))
     real, faults = light.door._resolver.use_products, [RuntimeError("no ledger")]
@@ -542,116 +548,116 @@ def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_eras
 
 
 @dies
-def test_death_between_insert_and_commit_keeps_what_is_held(house: House) -> None:
-    house.send(*numbered(1, 1))
-    house.keys.move = _die
+def test_death_between_insert_and_commit_keeps_what_is_held(services: Services) -> None:
+    services.send(*numbered(1, 1))
+    services.keys.move = _die
     sent = [*numbered(2, 2), *numbered(3, 3, account="later", labels={"k": "v"}), *numbered(4, 4)]
-    house.die(*sent)
-    house.open()
-    house.whole()
-    assert held(house) == [("log", 3, "unknown_account")]
-    assert house.statuses(*sent) == ["duplicate", "refused", "duplicate"]
-    appear(house)
-    house.door.look_again("later")
-    until(lambda: not held(house))
-    assert house.door.event("log", "3", house.credential).labels == {"k": "v"}
-    assert uses(house) == 4
-    house.whole()
+    services.die(*sent)
+    services.open()
+    services.whole()
+    assert held(services) == [("log", 3, "unknown_account")]
+    assert services.statuses(*sent) == ["duplicate", "refused", "duplicate"]
+    appear(services)
+    services.door.look_again("later")
+    until(lambda: not held(services))
+    assert services.door.event("log", "3", services.credential).labels == {"k": "v"}
+    assert uses(services) == 4
+    services.whole()
 
 
 @dies
-def test_death_between_insert_and_commit_of_what_was_held_ends_the_hold(house: House) -> None:
-    by_hand(house)
-    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
-    appear(house)
-    house.keys.move = _die
-    house.die(*numbered(2, 3, account="later"), *numbered(4, 5))
-    assert house.store.totals().rows == 5
-    house.open()
-    assert (held(house), uses(house)) == ([], 5)
-    source = house.door.source("log", house.credential)
+def test_death_between_insert_and_commit_of_what_was_held_ends_the_hold(services: Services) -> None:
+    by_hand(services)
+    services.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    appear(services)
+    services.keys.move = _die
+    services.die(*numbered(2, 3, account="later"), *numbered(4, 5))
+    assert services.store.totals().rows == 5
+    services.open()
+    assert (held(services), uses(services)) == ([], 5)
+    source = services.door.source("log", services.credential)
     assert (source.sequence, source.position) == (5, "p5")
-    assert house.statuses(*numbered(2, 3, account="later"), *numbered(4, 6)) == ["duplicate"] * 4 + ["stored"]
-    house.whole()
+    assert services.statuses(*numbered(2, 3, account="later"), *numbered(4, 6)) == ["duplicate"] * 4 + ["stored"]
+    services.whole()
 
 
 @dies
-def test_death_between_insert_and_commit_of_what_stored_itself_ends_the_hold(house: House) -> None:
-    house.send(*numbered(1, 1), *numbered(2, 3, account="later"))
-    house.close()
-    appear(house)
-    house.open()
-    house.keys.move = _die
-    house.door.look_again("later")
-    house.door._committer._thread.join(10)
-    house.crash()
-    assert house.store.totals().rows == 3
-    house.open()
-    assert (held(house), uses(house)) == ([], 3)
-    source = house.door.source("log", house.credential)
+def test_death_between_insert_and_commit_of_what_stored_itself_ends_the_hold(services: Services) -> None:
+    services.send(*numbered(1, 1), *numbered(2, 3, account="later"))
+    services.close()
+    appear(services)
+    services.open()
+    services.keys.move = _die
+    services.door.look_again("later")
+    services.door._committer._thread.join(10)
+    services.crash()
+    assert services.store.totals().rows == 3
+    services.open()
+    assert (held(services), uses(services)) == ([], 3)
+    source = services.door.source("log", services.credential)
     assert (source.sequence, source.position) == (3, "p3")
-    house.whole()
+    services.whole()
 
 
 @dies
-def test_death_after_the_announcement_leaves_no_trace(house: House) -> None:
-    house.open()
-    house.store.before.append(Death())
-    house.die(*numbered(1, 1), *numbered(2, 2, account="later"))
-    house.open()
-    assert held(house) == []
+def test_death_after_the_announcement_leaves_no_trace(services: Services) -> None:
+    services.open()
+    services.store.before.append(Death())
+    services.die(*numbered(1, 1), *numbered(2, 2, account="later"))
+    services.open()
+    assert held(services) == []
     with pytest.raises(NotFound):
-        house.door.source("log", house.credential)
-    house.whole()
+        services.door.source("log", services.credential)
+    services.whole()
 
 
 @dies
-def test_the_owner_of_a_new_source_survives_death_at_its_first_block(house: House) -> None:
-    with house.ledger.begin() as tx:
+def test_the_owner_of_a_new_source_survives_death_at_its_first_block(services: Services) -> None:
+    with services.ledger.begin() as tx:
         mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
-    house.open()
-    house.keys.move = _die
-    house.credential, admin = mine, house.credential
-    house.die(*numbered(1, 2))
-    house.open()
-    assert house.send(*numbered(1, 3)).stored == 1
-    house.credential = admin
+    services.open()
+    services.keys.move = _die
+    services.credential, admin = mine, services.credential
+    services.die(*numbered(1, 2))
+    services.open()
+    assert services.send(*numbered(1, 3)).stored == 1
+    services.credential = admin
 
 
 # -- keys and rows of different times ---------------------------------------------------------------------------------
 
 
-def test_keys_older_than_the_row_that_filled_the_hole(house: House) -> None:
-    house.send(*numbered(1, 1), *numbered(2, 3, account="later"), *numbered(4, 4))
-    snapshot(house, "older")
-    house.open()
-    by_hand(house)
-    appear(house)
-    assert house.statuses(*numbered(3, 3, account="later"), *numbered(4, 5)) == ["stored", "duplicate", "stored"]
-    restore(house, "older")
-    house.open()
-    until(lambda: not held(house))
-    assert uses(house) == 5
-    assert house.door.source("log", house.credential).position == "p5"
-    house.whole()
+def test_keys_older_than_the_row_that_filled_the_hole(services: Services) -> None:
+    services.send(*numbered(1, 1), *numbered(2, 3, account="later"), *numbered(4, 4))
+    snapshot(services, "older")
+    services.open()
+    by_hand(services)
+    appear(services)
+    assert services.statuses(*numbered(3, 3, account="later"), *numbered(4, 5)) == ["stored", "duplicate", "stored"]
+    restore(services, "older")
+    services.open()
+    until(lambda: not held(services))
+    assert uses(services) == 5
+    assert services.door.source("log", services.credential).position == "p5"
+    services.whole()
 
 
-def test_rebuilt_keys_take_a_later_row_as_filling_the_hole(house: House) -> None:
-    by_hand(house)
-    house.send(*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 5))
-    appear(house)
-    house.send(*numbered(3, 3, account="later"))
-    house.close()
-    for one in house.data.glob("keys.db*"):
+def test_rebuilt_keys_take_a_later_row_as_filling_the_hole(services: Services) -> None:
+    by_hand(services)
+    services.send(*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 5))
+    appear(services)
+    services.send(*numbered(3, 3, account="later"))
+    services.close()
+    for one in services.data.glob("keys.db*"):
         one.unlink()
-    house.open(rebuild_keys=True)
+    services.open(rebuild_keys=True)
     sent = [*numbered(1, 1), *numbered(2, 4, account="later"), *numbered(5, 6)]
-    assert house.statuses(*sent) == ["duplicate", "refused", "duplicate", "refused", "duplicate", "stored"]
-    assert held(house) == []
-    house.whole()
+    assert services.statuses(*sent) == ["duplicate", "refused", "duplicate", "refused", "duplicate", "stored"]
+    assert held(services) == []
+    services.whole()
 
 
-def test_a_number_with_two_rows_is_no_filled_hole(light: House) -> None:
+def test_a_number_with_two_rows_is_no_filled_hole(light: Services) -> None:
     light.send(*numbered(1, 2))
     light.send(*numbered(3, 3))
     light.close()
@@ -663,7 +669,7 @@ def test_a_number_with_two_rows_is_no_filled_hole(light: House) -> None:
         light.open(rebuild_keys=True)
 
 
-def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: House) -> None:
+def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: Services) -> None:
     light.send(*numbered(1, 1), *named("1"))
     light.close()
     with sqlite3.connect(light.data / "keys.db") as db:
@@ -676,7 +682,7 @@ def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: House) -> 
     assert held(light) == [("log", 2, "unknown_account")]
 
 
-def test_what_cannot_be_looked_at_does_not_stop_the_writer(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_looked_at_does_not_stop_the_writer(light: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     light.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     asked: list[object] = []
 
@@ -692,7 +698,7 @@ def test_what_cannot_be_looked_at_does_not_stop_the_writer(light: House, monkeyp
     assert light.door.ready() == (True, "ready")
 
 
-def test_a_bad_page_is_given_up_and_others_go_on(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_page_is_given_up_and_others_go_on(light: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     from flowtally.ingest import queue, sweeps
 
     monkeypatch.setattr(sweeps, "AFTER_FAILURE_S", 0.0)

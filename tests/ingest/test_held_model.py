@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import NOW, Clock
-from tests.ingest.conftest import Death, House
+from tests.ingest.conftest import Death, Services
 from tests.ingest.test_held import by_hand, run
 
 from flowtally.core.edges import format_instant
@@ -125,15 +125,15 @@ lives = st.lists(st.one_of(sends, others), max_size=25)
 
 
 class Life:
-    """The house and the model, step by step."""
+    """The server and the model, step by step."""
 
-    def __init__(self, house: House) -> None:
-        self.house, self.model = house, Model()
+    def __init__(self, services: Services) -> None:
+        self.services, self.model = services, Model()
         self.open()
 
     def open(self) -> None:
-        self.house.open(max_held_per_source=PER_SOURCE)
-        by_hand(self.house)
+        self.services.open(max_held_per_source=PER_SOURCE)
+        by_hand(self.services)
 
     def step(self, kind: str, *told: Any) -> None:
         getattr(self, kind.replace(" ", "_"))(*told)
@@ -166,12 +166,12 @@ class Life:
         assert self.told(body) == expected
 
     def fail(self, fault: str, body: list[Any], expected: list[str], sent: list[Any]) -> list[str]:
-        store = self.house.store
+        store = self.services.store
         match fault:
             case "insert fails":
                 store.before.append(ConnectionError("no engine"))
                 with pytest.raises(Unavailable):
-                    self.house.send(*body)
+                    self.services.send(*body)
                 return expected
             case "in doubt":
                 store.after.append(TimeoutError("no answer"))
@@ -181,8 +181,8 @@ class Life:
             case "dies after":
                 store.after.append(Death())
             case _:
-                self.house.keys.move = _die
-        self.house.die(*body)
+                self.services.keys.move = _die
+        self.services.die(*body)
         store.before.clear()
         store.after.clear()
         self.open()
@@ -192,7 +192,7 @@ class Life:
         """The rows are there: what they say is known, and what is held; why others were refused need not be."""
         for number, *_ in sent:
             if number in self.model.refused:
-                told = self.house.door.event("log", str(number), self.house.credential)
+                told = self.services.door.event("log", str(number), self.services.credential)
                 self.model.refused[number] = told.code
         return self.model.send(sent)
 
@@ -200,7 +200,7 @@ class Life:
         stopped: FlowtallyError | None = None
         receipts: Any = []
         try:
-            receipts = self.house.send(*body).receipts
+            receipts = self.services.send(*body).receipts
         except (SequenceGap, HoldsFull) as error:
             stopped = error
         if stopped is None:
@@ -213,41 +213,41 @@ class Life:
 
     def appears(self, name: str) -> None:
         if name not in self.model.accounts:
-            with self.house.ledger.begin() as tx:
+            with self.services.ledger.begin() as tx:
                 accounts.create_account(tx, name, now=0)
             self.model.accounts.add(name)
 
     def time(self, steps: int) -> None:
-        self.house.clock.at += steps * STEP_MS
+        self.services.clock.at += steps * STEP_MS
         self.model.now += steps * STEP_MS
 
     def drop(self, number: int) -> None:
         was = number in self.model.held
         asked = HeldFilter(source="log", sequence=number)
-        assert run(self.house.door.drop_held(asked, "why", self.house.credential)).refused == was
+        assert run(self.services.door.drop_held(asked, "why", self.services.credential)).refused == was
         self.model.drop(number)
 
     def look_again(self) -> None:
         before = len(self.model.held)
         self.model.look_again()
-        answer = run(self.house.door.retry_held(HeldFilter()))
+        answer = run(self.services.door.retry_held(HeldFilter()))
         left = len(self.model.held)
         assert (answer.stored, answer.refused, answer.held) == (before - left, 0, left)
 
     def restart(self) -> None:
-        self.house.close()
+        self.services.close()
         self.open()
 
     def death(self) -> None:
-        self.house.crash()
+        self.services.crash()
         self.open()
 
     def check(self) -> None:
         """Each number is one of them, and the rows add up."""
-        page = self.house.door.held(HeldFilter(), self.house.credential, None, 1000)
+        page = self.services.door.held(HeldFilter(), self.services.credential, None, 1000)
         assert [one.sequence for one in page.items] == sorted(self.model.held)
         for number in range(1, self.model.mark + 1):
-            event = self.house.door.event("log", str(number), self.house.credential)
+            event = self.services.door.event("log", str(number), self.services.credential)
             if number in self.model.stored:
                 (account, size), at = self.model.stored[number]
                 assert (event.status, event.account, event.bytes_up) == ("stored", account, size)
@@ -256,10 +256,10 @@ class Life:
                 assert event.status == "refused"
                 assert bool(event.retriable) == (number in self.model.held)
                 assert number in self.model.held or event.code == self.model.refused[number]
-        rows = self.house.store.inner.rows  # type: ignore[attr-defined]
+        rows = self.services.store.inner.rows  # type: ignore[attr-defined]
         assert sorted(row["sequence"] for row in rows) == sorted(self.model.stored)
-        assert self.house.door.metrics()["held_events"] == len(self.model.held)
-        self.house.whole()
+        assert self.services.door.metrics()["held_events"] == len(self.model.held)
+        self.services.whole()
 
 
 def _told(receipt: Any) -> str:
@@ -278,12 +278,12 @@ def life(place: Path, new_ledger: Path) -> Iterator[Life]:
     with ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=NOW)
         credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-    house = House(place / "data", MemoryStore(), ledger, credential, Clock(NOW))
+    services = Services(place / "data", MemoryStore(), ledger, credential, Clock(NOW))
     with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
         try:
-            yield Life(house)
+            yield Life(services)
         finally:
-            house.crash()
+            services.crash()
             ledger.close()
 
 

@@ -34,10 +34,10 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import InstallationState, State
 from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, credentials
-from flowtally.server import open_house
+from flowtally.server import open_services
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.values import Identity
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 A, A_LATER, B = Identity("ins_a", "gen_1"), Identity("ins_a", "gen_2"), Identity("ins_b", "gen_3")
 NEW: Any = None
@@ -174,16 +174,16 @@ class Place:
     def ledger(self) -> Path:
         return self.directory / "data" / "ledger.db"
 
-    def open(self, work: Callable[[House], Any] = lambda house: None, **settings: Any) -> Any:
+    def open(self, work: Callable[[Services], Any] = lambda services: None, **settings: Any) -> Any:
         config = msgspec.structs.replace(self.config, **settings)
-        with open_house(config, usage=self.usage, clock=self.clock) as house:
-            return work(house)
+        with open_services(config, usage=self.usage, clock=self.clock) as services:
+            return work(services)
 
     def send(self, *ids: str) -> Any:
-        def work(house: House) -> Any:
-            with house.ledger.begin() as tx:
+        def work(services: Services) -> Any:
+            with services.ledger.begin() as tx:
                 credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-            taking = house.ingest.take(
+            taking = services.ingest.take(
                 msgspec.json.encode(named(*ids)), "application/json", None, credential, atomic=False, receipts_all=True
             )
             return asyncio.run(_in_time(taking))
@@ -215,8 +215,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr("os.sync", lambda: None)
     made = Place(tmp_path)
 
-    def fill(house: House) -> None:
-        with house.ledger.begin() as tx:
+    def fill(services: Services) -> None:
+        with services.ledger.begin() as tx:
             accounts.create_account(tx, "acme", now=NOW)
 
     made.open(fill)
@@ -257,8 +257,8 @@ def test_an_older_copy_of_the_ledger_is_refused_whatever_it_lacks(place: Place) 
     older = shutil.copy(place.ledger, place.directory / "older.db")
     place.send("1")
 
-    def promise(house: House) -> None:
-        with house.ledger.begin() as tx:
+    def promise(services: Services) -> None:
+        with services.ledger.begin() as tx:
             wallet.deposit(tx, "acme", 5, currency="USD", now=NOW)
 
     place.open(promise)
@@ -273,9 +273,9 @@ def test_an_older_copy_of_the_ledger_is_refused_whatever_it_lacks(place: Place) 
 def test_a_promise_after_the_last_block_is_known_at_a_clean_stop(place: Place) -> None:
     place.send("1")
 
-    def last(house: House) -> None:
-        house.care.close()
-        with house.ledger.begin() as tx:
+    def last(services: Services) -> None:
+        services.care.close()
+        with services.ledger.begin() as tx:
             wallet.deposit(tx, "acme", 5, currency="USD", now=NOW)
 
     place.open(last)
@@ -330,7 +330,7 @@ def test_a_start_that_is_cut_short_goes_on_at_the_next(
     monkeypatch.setattr("os.sync", lambda: None)
     made = Place(tmp_path)
     if rebuild:
-        made.open(lambda house: None)
+        made.open(lambda services: None)
         made.send()
         (tmp_path / "data" / "keys.db").unlink()
 

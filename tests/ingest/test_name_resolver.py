@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 from tests.conftest import NOW, Clock
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import format_instant
@@ -133,7 +133,7 @@ def test_a_full_memory_starts_anew(resolver: NameResolver, monkeypatch: pytest.M
     assert ids(resolver, ("ann", 5), ("bob", 5)) == first
 
 
-def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: House) -> None:
+def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: Services) -> None:
     """Numbered and named events, older and newer than the rename, arriving after it."""
     before, after = format_instant(NOW - 1000), format_instant(NOW)
     light.send(*named("a", user="ann", time=before))
@@ -146,7 +146,7 @@ def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: H
     assert who["c"] != first
 
 
-def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: House) -> None:
+def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: Services) -> None:
     with light.ledger.begin() as tx:
         managed.create_user(tx, "acme", "ann", now=NOW - 5000)
     light.open(create_unknown_users=False)
@@ -162,7 +162,7 @@ def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: 
     assert light.statuses(*named("a", user="ann", time=new)) == ["duplicate"]  # a known key meets no rule of today
 
 
-def strict(light: House) -> str:
+def strict(light: Services) -> str:
     """Users are not made, and there is one."""
     with light.ledger.begin() as tx:
         made = managed.create_user(tx, "acme", "ann", now=NOW - 5000).id
@@ -170,19 +170,19 @@ def strict(light: House) -> str:
     return made
 
 
-def delete_ann(light: House) -> None:
+def delete_ann(light: Services) -> None:
     with light.ledger.begin() as tx:
         managed.delete_user(tx, "acme", "ann", now=NOW - 20)
     light.door.forget_names("acme")
 
 
-def users_of(light: House) -> list[str]:
+def users_of(light: Services) -> list[str]:
     with light.ledger.read() as tx:
         return [user.id for user in users.list_users(tx, "acme", deleted=True).items]
 
 
 def test_a_user_deleted_between_the_check_and_the_write_is_not_made_anew(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event was under way: it is the deleted user's, as if it had come before, and the next one is refused."""
     ann = strict(light)
@@ -202,7 +202,7 @@ def test_a_user_deleted_between_the_check_and_the_write_is_not_made_anew(
     assert light.statuses(*named("b", user="ann", time=new)) == ["refused"]
 
 
-def test_nor_is_one_that_an_adjustment_names(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_is_one_that_an_adjustment_names(light: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = strict(light)
     digest = correction_plan.digest
 
@@ -219,7 +219,7 @@ def test_nor_is_one_that_an_adjustment_names(light: House, monkeypatch: pytest.M
     assert light.correct({"id": "g2", **free}).receipts[0].code == "unknown_user"
 
 
-def test_no_reason_of_a_refused_event_that_is_kept_tells_the_name(light: House) -> None:
+def test_no_reason_of_a_refused_event_that_is_kept_tells_the_name(light: Services) -> None:
     light.open(create_unknown_users=False)
     events = numbered(1, 1, user="Margarethe-M") + numbered(2, 2, user="Margarethe-M\x01")
     assert light.statuses(*events) == ["refused", "refused"]

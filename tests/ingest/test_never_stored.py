@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.ingest.conftest import House, named
+from tests.ingest.conftest import Services, named
 
 from flowtally.core.errors import AtomicRefused, FlowtallyError
 from flowtally.ingest import door
@@ -22,13 +22,13 @@ NUMBERED = {"source": "log", "sequence": 1, "bytes_up": -1}
 
 
 @pytest.fixture
-def small(make_house: Callable[[MemoryStore], House]) -> House:
-    return make_house(MemoryStore())
+def small(make_services: Callable[[MemoryStore], Services]) -> Services:
+    return make_services(MemoryStore())
 
 
-def told(house: House, items: list[Any], *, atomic: bool) -> object:
+def told(services: Services, items: list[Any], *, atomic: bool) -> object:
     try:
-        return house.send(*items, atomic=atomic)
+        return services.send(*items, atomic=atomic)
     except FlowtallyError as error:
         return type(error), error.detail, error.extra
 
@@ -38,7 +38,7 @@ def told(house: House, items: list[Any], *, atomic: bool) -> object:
     st.lists(st.lists(st.sampled_from(NEVER), min_size=1, max_size=6), min_size=1, max_size=4),
     st.booleans(),
 )
-def test_the_answer_is_that_of_a_block(small: House, requests: list[list[Any]], atomic: bool) -> None:
+def test_the_answer_is_that_of_a_block(small: Services, requests: list[list[Any]], atomic: bool) -> None:
     for items in requests:
         before = small.door.metrics()["events_refused"]
         quick = told(small, items, atomic=atomic)
@@ -51,7 +51,7 @@ def test_the_answer_is_that_of_a_block(small: House, requests: list[list[Any]], 
         assert small.door.metrics()["events_refused"] - before == 2 * refused
 
 
-def test_no_block_is_waited_for(small: House) -> None:
+def test_no_block_is_waited_for(small: Services) -> None:
     inside, done = threading.Event(), threading.Event()
 
     def hold(_: object) -> None:
@@ -72,7 +72,7 @@ def test_no_block_is_waited_for(small: House) -> None:
 
 @pytest.mark.parametrize("item", [NUMBERED, *named("1"), *named("1", time="never"), *named("")])
 def test_what_has_a_number_or_a_source_goes_into_a_block(
-    small: House, monkeypatch: pytest.MonkeyPatch, item: dict[str, Any]
+    small: Services, monkeypatch: pytest.MonkeyPatch, item: dict[str, Any]
 ) -> None:
     def refuse(submission: object) -> None:
         raise AssertionError("it is the committer's")
@@ -81,7 +81,7 @@ def test_what_has_a_number_or_a_source_goes_into_a_block(
     small.send({}, item)
 
 
-def test_a_door_that_is_shut_answers_nothing(small: House) -> None:
+def test_a_door_that_is_shut_answers_nothing(small: Services) -> None:
     small.send(*named("1"))
     small.door._committer.standing.fails(ValueError("no"))
     with suppress(FlowtallyError), pytest.MonkeyPatch.context() as patch:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 from tests.ingest.test_held import together
-from tests.ingest.test_sources import house_in, issue
+from tests.ingest.test_sources import issue, services_in
 
 from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.client.outbox import Limits
@@ -26,12 +26,12 @@ from flowtally.ledger.tables import user_names
 HOUR_S = HOUR_MS // 1000
 
 
-def sources(house: House) -> set[str]:
-    return {one.name for one in house.keys.source_page(None, 0, 1000)}
+def sources(services: Services) -> set[str]:
+    return {one.name for one in services.keys.source_page(None, 0, 1000)}
 
 
-def users(house: House, account: str = "acme") -> int:
-    with house.ledger.read() as tx:
+def users(services: Services, account: str = "acme") -> int:
+    with services.ledger.read() as tx:
         return tx.execute(select(func.count()).where(user_names.c.account == account)).scalar_one()
 
 
@@ -43,7 +43,7 @@ def by(count: int, prefix: str = "u", **more: Any) -> list[dict[str, Any]]:
     return [one for number in range(count) for one in named(f"{prefix}{number}", user=f"{prefix}{number}", **more)]
 
 
-def test_a_request_of_too_many_new_sources_stores_nothing_and_in_parts_all(light: House) -> None:
+def test_a_request_of_too_many_new_sources_stores_nothing_and_in_parts_all(light: Services) -> None:
     light.open(max_new_sources_per_request=3)
     with pytest.raises(TooManyNew, match="4 new sources in one request; at most 3") as refused:
         light.send(*of(4))
@@ -53,7 +53,7 @@ def test_a_request_of_too_many_new_sources_stores_nothing_and_in_parts_all(light
     assert light.send(*of(4)).stored == 1  # three are known by now
 
 
-def test_so_many_new_sources_within_an_hour_and_no_more(light: House) -> None:
+def test_so_many_new_sources_within_an_hour_and_no_more(light: Services) -> None:
     light.open(max_new_sources_per_hour=3)
     bound, other = issue(light, "acme"), issue(light, "acme")
     assert light.send(*of(2), credential=bound).stored == 2
@@ -67,7 +67,7 @@ def test_so_many_new_sources_within_an_hour_and_no_more(light: House) -> None:
     assert light.send(*of(3, "v"), credential=other).stored == 3
 
 
-def test_a_numbered_source_beyond_the_bound_takes_no_number(light: House) -> None:
+def test_a_numbered_source_beyond_the_bound_takes_no_number(light: Services) -> None:
     light.open(max_new_sources_per_hour=1)
     light.send(*named("1"))
     with pytest.raises(NewTooOften):
@@ -76,7 +76,7 @@ def test_a_numbered_source_beyond_the_bound_takes_no_number(light: House) -> Non
     assert light.send(*numbered(1, 3)).stored == 3
 
 
-def test_corrections_begin_no_more_sources_than_events(light: House) -> None:
+def test_corrections_begin_no_more_sources_than_events(light: Services) -> None:
     light.open(max_new_sources_per_request=1)
     light.send(*named("1"))
     void = {"corrects": {"source": "gw", "id": "1"}, "void": True, "reason": "x", "id": "c"}
@@ -84,7 +84,7 @@ def test_corrections_begin_no_more_sources_than_events(light: House) -> None:
         light.correct(void | {"source": "a"}, void | {"source": "b"})
 
 
-def test_a_request_of_too_many_new_users_stores_nothing_and_in_parts_all(light: House) -> None:
+def test_a_request_of_too_many_new_users_stores_nothing_and_in_parts_all(light: Services) -> None:
     light.open(max_new_users_per_request=3)
     with pytest.raises(TooManyNew, match="4 new users in one request; at most 3"):
         light.send(*by(4))
@@ -94,7 +94,7 @@ def test_a_request_of_too_many_new_users_stores_nothing_and_in_parts_all(light: 
     assert users(light) == 4
 
 
-def test_so_many_new_users_of_an_account_within_an_hour_and_no_more(light: House) -> None:
+def test_so_many_new_users_of_an_account_within_an_hour_and_no_more(light: Services) -> None:
     light.open(max_new_users_per_hour=3)
     assert light.send(*by(2)).stored == 2
     with pytest.raises(NewTooOften, match="new users of 'acme'"):
@@ -109,7 +109,7 @@ def test_so_many_new_users_of_an_account_within_an_hour_and_no_more(light: House
     assert (users(light), users(light, "beta")) == (4, 3)
 
 
-def test_who_sends_too_much_stands_in_nobodys_way(light: House) -> None:
+def test_who_sends_too_much_stands_in_nobodys_way(light: Services) -> None:
     light.open(max_new_users_per_request=3, max_new_users_per_hour=5)
     light.send(*named("first"))
     told = together(
@@ -119,7 +119,7 @@ def test_who_sends_too_much_stands_in_nobodys_way(light: House) -> None:
     assert users(light) == 5
 
 
-def test_new_users_beyond_a_block_wait_for_the_next_and_let_others_by(light: House) -> None:
+def test_new_users_beyond_a_block_wait_for_the_next_and_let_others_by(light: Services) -> None:
     """Who makes few, or none, is in the same block as the first who makes many."""
     light.open(max_new_users_per_request=10)  # 11 in a block
     light.send(*named("first", user="ann"))
@@ -137,7 +137,7 @@ def test_new_users_beyond_a_block_wait_for_the_next_and_let_others_by(light: Hou
     light.whole()
 
 
-def test_what_waits_for_the_next_block_keeps_the_order_of_its_source(light: House) -> None:
+def test_what_waits_for_the_next_block_keeps_the_order_of_its_source(light: Services) -> None:
     light.open(max_new_users_per_request=3)
 
     def log(first: int, users: int) -> tuple[list[dict[str, Any]], bool]:
@@ -151,7 +151,7 @@ def test_what_waits_for_the_next_block_keeps_the_order_of_its_source(light: Hous
     assert [block.rows.num_rows for block in light.store.appended] == [3, 3, 1, 2]
 
 
-def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(light: House) -> None:
+def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(light: Services) -> None:
     light.open(max_new_users_per_request=3)
     light.store.poison = "bad"
     told = together(light, (by(2), False), (named("bad"), False), (by(3, "v"), False), (by(1, "w"), False))
@@ -159,7 +159,7 @@ def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(
     light.whole()
 
 
-def test_a_block_in_doubt_answers_each_once_also_who_had_to_wait(light: House) -> None:
+def test_a_block_in_doubt_answers_each_once_also_who_had_to_wait(light: Services) -> None:
     """Nothing is put back then: who had to wait is told to come again, as the others are."""
     light.open(max_new_users_per_request=3)
     light.store.after, light.store.asking = [OSError("lost")], [OSError("gone")] * 3
@@ -170,7 +170,7 @@ def test_a_block_in_doubt_answers_each_once_also_who_had_to_wait(light: House) -
     light.whole()
 
 
-def test_who_waits_for_the_next_block_is_written_before_the_end(light: House) -> None:
+def test_who_waits_for_the_next_block_is_written_before_the_end(light: Services) -> None:
     light.open(max_new_users_per_request=3)
 
     async def ask() -> list[Any]:
@@ -192,7 +192,7 @@ def test_who_waits_for_the_next_block_is_written_before_the_end(light: House) ->
     assert (users(light), light.door._queue.events) == (12, 0)
 
 
-def test_names_are_looked_up_for_few_who_have_to_wait(light: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_looked_up_for_few_who_have_to_wait(light: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     light.open(max_new_users_per_request=10)
     asked: list[int] = []
     look_up = names.histories
@@ -215,9 +215,9 @@ def test_however_blocks_are_cut_each_is_answered_as_if_one_came_after_the_other(
     tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, sent: list[tuple[int, int, int, bool]]
 ) -> None:
     """By three senders, each with a numbered source of its own: all in one take of a server whose blocks are small."""
-    with house_in(tmp_path_factory.mktemp("cut"), new_ledger) as house:
-        house.open(max_new_users_per_request=4)
-        whose = [issue(house, account) for account in ("acme", None, None)]
+    with services_in(tmp_path_factory.mktemp("cut"), new_ledger) as services:
+        services.open(max_new_users_per_request=4)
+        whose = [issue(services, account) for account in ("acme", None, None)]
         marks = [0, 0, 0]
         asked: list[tuple[list[dict[str, Any]], bool]] = []
         for sender, count, first, atomic in sent:
@@ -236,11 +236,11 @@ def test_however_blocks_are_cut_each_is_answered_as_if_one_came_after_the_other(
                 )
             )
             marks[sender] += count
-        told = together(house, *asked, by={number: whose[one[0]] for number, one in enumerate(sent)})
+        told = together(services, *asked, by={number: whose[one[0]] for number, one in enumerate(sent)})
         assert [one.stored for one in told] == [count for _, count, _, _ in sent]
-        assert [getattr(house.keys.source(f"log{n}"), "mark", 0) for n in range(3)] == marks
-        assert users(house) == len({f"u{first + place}" for _, count, first, _ in sent for place in range(count)})
-        house.whole()
+        assert [getattr(services.keys.source(f"log{n}"), "mark", 0) for n in range(3)] == marks
+        assert users(services) == len({f"u{first + place}" for _, count, first, _ in sent for place in range(count)})
+        services.whole()
 
 
 def test_what_our_own_senders_put_into_one_request_is_never_too_much() -> None:
@@ -250,7 +250,7 @@ def test_what_our_own_senders_put_into_one_request_is_never_too_much() -> None:
     assert Limits().batch_events <= most
 
 
-def test_events_that_are_counted_already_need_no_new_user(light: House) -> None:
+def test_events_that_are_counted_already_need_no_new_user(light: Services) -> None:
     """A conflict stays one, and a duplicate, whatever users it names."""
     light.open(max_new_users_per_request=1)
     light.send(*named("1", "2", "3", user="ann"))
@@ -259,7 +259,7 @@ def test_events_that_are_counted_already_need_no_new_user(light: House) -> None:
     assert users(light) == 1
 
 
-def test_what_is_refused_makes_nobody(light: House) -> None:
+def test_what_is_refused_makes_nobody(light: Services) -> None:
     light.open(max_new_users_per_request=1)
     assert light.send(*by(9, account="nobody")).refused == 9
     assert users(light) == 0
@@ -274,19 +274,19 @@ def test_sent_again_hour_by_hour_everything_is_stored_once(
     tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, told: list[tuple[bool, list[tuple[int, int]]]]
 ) -> None:
     """Whatever is answered 429 or 413 comes through in the end, and no hour brings more than it may."""
-    with house_in(tmp_path_factory.mktemp("new"), new_ledger) as house:
-        house.open(max_new_sources_per_hour=2, max_new_users_per_hour=2)
+    with services_in(tmp_path_factory.mktemp("new"), new_ledger) as services:
+        services.open(max_new_sources_per_hour=2, max_new_users_per_hour=2)
         sent = 0
         for atomic, pairs in told:
             for source, user in pairs:
                 sent += 1
                 [event] = named(str(sent), source=f"s{source}", user=f"u{user}")
-                before = len(sources(house)), users(house)
+                before = len(sources(services)), users(services)
                 try:
-                    stored = house.send(event, atomic=atomic).stored
+                    stored = services.send(event, atomic=atomic).stored
                 except NewTooOften:
-                    assert (len(sources(house)), users(house)) == before
-                    house.clock.at += HOUR_MS
-                    stored = house.send(event, atomic=atomic).stored
+                    assert (len(sources(services)), users(services)) == before
+                    services.clock.at += HOUR_MS
+                    stored = services.send(event, atomic=atomic).stored
                 assert stored == 1
-        assert len(house.store.inner.rows) == sent  # type: ignore[attr-defined]
+        assert len(services.store.inner.rows) == sent  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import NOW
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 
 from flowtally.core.errors import NotFound, SourceNotYours
 from flowtally.core.rights import Right, Scope
@@ -15,31 +15,31 @@ from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import HeldFilter
 
 
-def issue(house: House, scope: Scope, *more: Right, account: str | None = None) -> Credential:
-    with house.ledger.begin() as tx:
+def issue(services: Services, scope: Scope, *more: Right, account: str | None = None) -> Credential:
+    with services.ledger.begin() as tx:
         return credentials.issue(tx, scope, account, "", NOW, more=more)[0]
 
 
-def sees_event(house: House, credential: Credential, source: str, id: str) -> bool:
+def sees_event(services: Services, credential: Credential, source: str, id: str) -> bool:
     try:
-        return house.door.event(source, id, credential).id == id
+        return services.door.event(source, id, credential).id == id
     except NotFound:
         return False
 
 
-def stands(house: House, credential: Credential, source: str) -> bool:
+def stands(services: Services, credential: Credential, source: str) -> bool:
     try:
-        return house.door.source(source, credential).source == source
+        return services.door.source(source, credential).source == source
     except NotFound:
         return False
 
 
-def held_of(house: House, credential: Credential) -> list[str]:
-    return [one.source for one in house.door.held(HeldFilter(), credential, None, 100).items]
+def held_of(services: Services, credential: Credential) -> list[str]:
+    return [one.source for one in services.door.held(HeldFilter(), credential, None, 100).items]
 
 
 @pytest.fixture
-def two(light: House) -> tuple[House, Credential, Credential]:
+def two(light: Services) -> tuple[Services, Credential, Credential]:
     """Two gateways, each with a source of its own: an event, and one that is held."""
     gateways = issue(light, "ingest"), issue(light, "ingest")
     for name, gateway in zip(("one", "two"), gateways, strict=True):
@@ -50,7 +50,7 @@ def two(light: House) -> tuple[House, Credential, Credential]:
     return light, *gateways
 
 
-def test_a_key_that_sends_sees_what_its_own_sender_sent(two: tuple[House, Credential, Credential]) -> None:
+def test_a_key_that_sends_sees_what_its_own_sender_sent(two: tuple[Services, Credential, Credential]) -> None:
     light, one, other = two
     for mine in (one, issue(light, "custom", "events:write"), issue(light, "custom", "corrections:write")):
         own = mine is one
@@ -62,7 +62,7 @@ def test_a_key_that_sends_sees_what_its_own_sender_sent(two: tuple[House, Creden
 
 
 def test_a_right_to_read_events_is_good_for_all_and_of_an_account_for_its_own(
-    two: tuple[House, Credential, Credential],
+    two: tuple[Services, Credential, Credential],
 ) -> None:
     light, *_ = two
     everybody, acme, beta = (issue(light, "custom", "events:read", account=one) for one in (None, "acme", "beta"))
@@ -75,7 +75,7 @@ def test_a_right_to_read_events_is_good_for_all_and_of_an_account_for_its_own(
 
 
 def test_a_right_to_correct_is_good_for_its_own_senders_events_alone(
-    two: tuple[House, Credential, Credential],
+    two: tuple[Services, Credential, Credential],
 ) -> None:
     light, *_ = two
     trusted = issue(light, "ingest", "corrections:write")
@@ -94,7 +94,7 @@ def test_a_right_to_correct_is_good_for_its_own_senders_events_alone(
     assert code(anybody, "two", "e1", by="corrections") == ""
 
 
-def test_a_right_to_act_for_any_sender_sends_into_others_sources(two: tuple[House, Credential, Credential]) -> None:
+def test_a_right_to_act_for_any_sender_sends_into_others_sources(two: tuple[Services, Credential, Credential]) -> None:
     light, *_ = two
     with pytest.raises(SourceNotYours):
         light.send(*named("e2", source="one"), credential=issue(light, "custom", "events:write"))

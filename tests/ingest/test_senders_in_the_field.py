@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.ingest.conftest import TIME, House, named, numbered
+from tests.ingest.conftest import TIME, Services, named, numbered
 from tests.live import Live, live_server
 
 from flowtally.core.errors import (
@@ -48,17 +48,17 @@ WANTED: Final = UsageEvent(
 )
 
 
-def ask(house: House, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> EventsAnswer:
+def ask(services: Services, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> EventsAnswer:
     async def taking() -> EventsAnswer:
         sent = list((headers or {}).items())
-        return await asyncio.wait_for(house.door.take(body, kind, None, house.credential, headers=sent), 20)
+        return await asyncio.wait_for(services.door.take(body, kind, None, services.credential, headers=sent), 20)
 
     return asyncio.run(taking())
 
 
-def refusal(house: House, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> FlowtallyError:
+def refusal(services: Services, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> FlowtallyError:
     with pytest.raises(FlowtallyError) as caught:
-        ask(house, body, kind, headers)
+        ask(services, body, kind, headers)
     return caught.value
 
 
@@ -170,7 +170,7 @@ def cloud(data: dict[str, Any] | None = None, **more: Any) -> bytes:
     return json.dumps(context | {"data": data or {"bytes_up": 1}} | more).encode()
 
 
-def test_an_event_in_headers_is_stored(light: House) -> None:
+def test_an_event_in_headers_is_stored(light: Services) -> None:
     assert ask(light, DATA, JSON, HEADERS).stored == 1
     assert ask(light, DATA, JSON, HEADERS).duplicate == 1
     assert light.door.event("/gw/1", "bin-1", light.credential).bytes_down == 734003200
@@ -190,7 +190,7 @@ def test_an_event_in_headers_is_stored(light: House) -> None:
     ],
 )
 def test_one_event_that_is_refused_is_no_success(
-    light: House, body: bytes, kind: str, headers: dict[str, str] | None, code: str, retriable: bool
+    light: Services, body: bytes, kind: str, headers: dict[str, str] | None, code: str, retriable: bool
 ) -> None:
     error = refusal(light, body, kind, headers)
     assert isinstance(error, EventRefused)
@@ -212,7 +212,7 @@ def test_one_event_that_is_refused_is_no_success(
     ],
 )
 def test_nor_is_one_whose_id_was_stored_with_another_content(
-    light: House, first: bytes, again: bytes, kind: str, headers: dict[str, str] | None
+    light: Services, first: bytes, again: bytes, kind: str, headers: dict[str, str] | None
 ) -> None:
     ask(light, first, kind, headers)
     error = refusal(light, again, kind, headers)
@@ -235,19 +235,19 @@ def test_nor_is_one_whose_id_was_stored_with_another_content(
         (plain(time="2999-01-01T00:00:00Z"), "is in the future: the latest that is taken now is"),
     ],
 )
-def test_one_that_is_no_use_of_ours_is_told_why(light: House, body: bytes, told: str) -> None:
+def test_one_that_is_no_use_of_ours_is_told_why(light: Services, body: bytes, told: str) -> None:
     error = refusal(light, body)
     assert (type(error), error.status) == (EventRefused, 422)
     assert told in error.detail
 
 
-def test_a_list_in_which_one_is_in_conflict_is_a_success(light: House) -> None:
+def test_a_list_in_which_one_is_in_conflict_is_a_success(light: Services) -> None:
     ask(light, plain())
     for body, kind in ((b"[" + plain(bytes_up=2) + b"]", JSON), (plain(bytes_up=2), NDJSON)):
         assert ask(light, body, kind).conflict == 1
 
 
-def test_one_numbered_event_that_is_held_is_kept_and_so_a_success(light: House) -> None:
+def test_one_numbered_event_that_is_held_is_kept_and_so_a_success(light: Services) -> None:
     light.send(*numbered(1, 1))
     [held] = numbered(2, 2, account="nobody")
     assert ask(light, json.dumps(held).encode()).held == 1
@@ -256,7 +256,7 @@ def test_one_numbered_event_that_is_held_is_kept_and_so_a_success(light: House) 
     assert light.door.source("log", light.credential).sequence == 3
 
 
-def test_a_list_of_one_is_a_list(light: House) -> None:
+def test_a_list_of_one_is_a_list(light: Services) -> None:
     bad = plain(account="nobody")
     for body, kind in ((b"[" + bad + b"]", JSON), (bad, NDJSON), (bad + b"\n", NDJSON)):
         assert ask(light, body, kind).refused == 1
@@ -283,7 +283,7 @@ LINES: Final = b"".join(json.dumps(event).encode() + b"\n" for event in named("f
         (b"\xef\xbb\xbf[" + LINES.strip().replace(b"\n", b",\n") + b"\n]\n", JSON),
     ],
 )
-def test_events_are_stored_however_a_shipper_writes_them(light: House, body: bytes, kind: str) -> None:
+def test_events_are_stored_however_a_shipper_writes_them(light: Services, body: bytes, kind: str) -> None:
     assert ask(light, body, kind).stored == 3
 
 
@@ -309,14 +309,14 @@ def test_events_are_stored_however_a_shipper_writes_them(light: House, body: byt
         (gzip.compress(LINES), NDJSON, "not JSON"),  # without a Content-Encoding
     ],
 )
-def test_or_they_are_told_what_to_send(light: House, body: bytes, kind: str, told: str) -> None:
+def test_or_they_are_told_what_to_send(light: Services, body: bytes, kind: str, told: str) -> None:
     error = refusal(light, body, kind)
     assert error.status in (400, 415)
     assert told in error.detail
     assert light.store.inner.totals().rows == 0
 
 
-def test_one_object_over_several_lines_is_one_object(light: House) -> None:
+def test_one_object_over_several_lines_is_one_object(light: Services) -> None:
     assert ask(light, json.dumps(named("a")[0], indent=1).encode() + b"\n").stored == 1
     assert isinstance(refusal(light, json.dumps(named("b")[0], indent=1).encode()[:-2]), MalformedBody)
 
@@ -329,7 +329,7 @@ def cloud_number(text: str, **data: Any) -> dict[str, Any]:
     return json.loads(cloud(data, source="log", sequence=text))  # type: ignore[no-any-return]
 
 
-def test_a_padded_number_is_that_number(light: House) -> None:
+def test_a_padded_number_is_that_number(light: Services) -> None:
     """CloudEvents' Sequence extension asks no more of it than that it sorts as text."""
     assert light.statuses(cloud_number("0000000001"), cloud_number("0000000002")) == ["stored", "stored"]
     assert light.statuses(cloud_number("2"), cloud_number("00000000000000000003")) == ["duplicate", "stored"]
@@ -342,13 +342,13 @@ def test_a_padded_number_is_that_number(light: House) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "000", "+1", " 1", "1 ", "0x1", "1_0", "١", "1.0", "-1", "", "1e0"])
-def test_what_is_no_number_is_told_to_be_none(light: House, text: str) -> None:
+def test_what_is_no_number_is_told_to_be_none(light: Services, text: str) -> None:
     with pytest.raises(SequenceGap, match="is no whole number from 1 to 9223372036854775807"):
         light.send(cloud_number(text))
     assert number_of(text) is None
 
 
-def test_a_number_is_as_long_as_the_contract_says_zeros_among_it(light: House) -> None:
+def test_a_number_is_as_long_as_the_contract_says_zeros_among_it(light: Services) -> None:
     longest = "7".zfill(MAX_SEQUENCE_CHARS)
     [said] = [one["maxLength"] for one in msgspec.json.schema(Sequence)["anyOf"] if "maxLength" in one]
     assert said == MAX_SEQUENCE_CHARS
@@ -357,7 +357,7 @@ def test_a_number_is_as_long_as_the_contract_says_zeros_among_it(light: House) -
     assert (receipt.status, receipt.detail) == ("refused", "sequence: text of at most 32 characters is expected")
 
 
-def test_a_hole_inside_a_request_is_told_where_it_is(light: House) -> None:
+def test_a_hole_inside_a_request_is_told_where_it_is(light: Services) -> None:
     with pytest.raises(SequenceGap, match="must follow one another: 3 comes next, not 5"):
         light.send(*(cloud_number(str(number)) for number in (1, 2, 5)))
 
@@ -368,7 +368,7 @@ PADDED: Final = st.integers(0, 24)
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3), PADDED, st.booleans()), min_size=1, max_size=6))
-def test_every_spelling_of_a_number_counts_as_it_does(light: House, runs: list[tuple[int, int, int, bool]]) -> None:
+def test_every_spelling_of_a_number_counts_as_it_does(light: Services, runs: list[tuple[int, int, int, bool]]) -> None:
     """Two sources are sent the same numbers, one of them in all spellings: both are told the same."""
     number = next(SERIAL)
     one, other = f"one-{number}", f"other-{number}"
@@ -383,9 +383,9 @@ def test_every_spelling_of_a_number_counts_as_it_does(light: House, runs: list[t
         assert told[0] == told[1]
 
 
-def outcome(house: House, events: list[dict[str, Any]]) -> Any:
+def outcome(services: Services, events: list[dict[str, Any]]) -> Any:
     try:
-        return [(one.status, one.code) for one in house.send(*events).receipts]
+        return [(one.status, one.code) for one in services.send(*events).receipts]
     except FlowtallyError as error:
         return error.code, error.extra.get("sequence")
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.conftest import NOW, Clock
-from tests.ingest.conftest import TIME, Death, House, named, numbered
+from tests.ingest.conftest import TIME, Death, Services, named, numbered
 from tests.ingest.test_held import by_hand, together
 
 from flowtally.core.corrections import DEFAULT_SOURCE
@@ -38,8 +38,8 @@ NAMES: Final = ("one", "two", DEFAULT_SOURCE, "flowtally:bytesflows")
 WHOSE: Final = (None, "acme", "beta")
 
 
-def issue(house: House, account: str | None, sender: str | None = None) -> Credential:
-    with house.ledger.begin() as tx:
+def issue(services: Services, account: str | None, sender: str | None = None) -> Credential:
+    with services.ledger.begin() as tx:
         return credentials.issue(tx, "ingest", account, "gateway", NOW, sender=sender)[0]
 
 
@@ -67,14 +67,14 @@ step = st.tuples(
 class Life:
     """Requests of four credentials, and what is there before and after each."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, services: Services) -> None:
+        self.services = services
         self.open()
-        self.writers = [house.credential, *(issue(house, account) for account in WHOSE)]
+        self.writers = [services.credential, *(issue(services, account) for account in WHOSE)]
 
     def open(self) -> None:
-        self.house.open(max_held_per_source=1)
-        by_hand(self.house)
+        self.services.open(max_held_per_source=1)
+        by_hand(self.services)
 
     def step(self, who: int, source: str, kind: str, events: list[dict[str, Any]], atomic: bool, fault: str) -> None:
         writer = self.writers[who]
@@ -89,12 +89,12 @@ class Life:
             assert after.keys() - before.keys() <= self.with_rows()
             return
         if fault == "engine":
-            self.house.store.before.append(ConnectionError("no engine"))
+            self.services.store.before.append(ConnectionError("no engine"))
         stored = self.ask(writer, source, kind, events, atomic=atomic)
-        engine_failed = fault == "engine" and not self.house.store.before
-        self.house.store.before.clear()
+        engine_failed = fault == "engine" and not self.services.store.before
+        self.services.store.before.clear()
         if fault == "restart":
-            self.house.close()
+            self.services.close()
             self.open()
         self.check(writer, source, kind, stored, before, known, engine_failed=engine_failed)
 
@@ -107,14 +107,14 @@ class Life:
         assert after == before
         if not stored and not how["engine_failed"]:  # then users and products were on their way to a row
             assert self.promised() == known
-        remembered = self.house.door._committer.sources
-        there: dict[str, Source] = self.house.keys.named_sources(NAMES)
+        remembered = self.services.door._committer.sources
+        there: dict[str, Source] = self.services.keys.named_sources(NAMES)
         assert {name: remembered[name] for name in remembered} == {name: there[name] for name in remembered}
 
     def events(self, source: str, kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         sent = [{"source": source, "time": TIME, **one} for one in events]
         if kind != "named":
-            there = self.house.keys.source(source)
+            there = self.services.keys.source(source)
             first = (there.mark if there else 0) + (5 if kind == "gap" else 1)
             sent = [one | {"sequence": number} for number, one in enumerate(sent, first)]
         return sent
@@ -124,8 +124,8 @@ class Life:
             if kind == "correction":
                 corrects = {"source": "one", "id": "1"}
                 asked = {"source": source, "id": "c1", "corrects": corrects, "void": True, "reason": "wrong"}
-                return self.house.correct(asked, credential=writer).stored
-            return self.house.send(*self.events(source, kind, events), atomic=atomic, credential=writer).stored
+                return self.services.correct(asked, credential=writer).stored
+            return self.services.send(*self.events(source, kind, events), atomic=atomic, credential=writer).stored
         except FlowtallyError as error:
             stored = error.extra.get("stored", 0)
             assert isinstance(stored, int)
@@ -133,50 +133,50 @@ class Life:
 
     def die(self, sent: list[dict[str, Any]], writer: Credential) -> None:
         """As far as it gets: where nothing is to be written, nothing dies."""
-        self.house.store.before.append(Death())
+        self.services.store.before.append(Death())
 
         async def ask() -> None:
             body = msgspec.json.encode(sent)
-            taking = asyncio.ensure_future(self.house.door.take(body, "application/json", None, writer))
-            while not taking.done() and self.house.door._committer.alive():  # noqa: ASYNC110 - a thread's end
+            taking = asyncio.ensure_future(self.services.door.take(body, "application/json", None, writer))
+            while not taking.done() and self.services.door._committer.alive():  # noqa: ASYNC110 - a thread's end
                 await asyncio.sleep(0.001)
             taking.cancel()
             with suppress(FlowtallyError, asyncio.CancelledError):
                 await taking
 
         asyncio.run(ask())
-        self.house.store.before.clear()
-        if not self.house.door._committer.alive():
-            self.house.crash()
+        self.services.store.before.clear()
+        if not self.services.door._committer.alive():
+            self.services.crash()
             self.open()
 
     def hand_over(self, source: str, writer: Credential) -> None:
         assert writer.sender is not None
         before = self.sources()
         if source in before:
-            self.house.door.hand_over(source, writer.sender)
+            self.services.door.hand_over(source, writer.sender)
             before[source] = (before[source][0], writer.sender)
         else:
             with pytest.raises(NotFound):
-                self.house.door.hand_over(source, writer.sender)
+                self.services.door.hand_over(source, writer.sender)
         assert self.sources() == before
 
     def sources(self) -> dict[str, tuple[str, str]]:
         """Kind and owner of each, as the file has them."""
-        return {one.name: (one.kind, one.owner) for one in self.house.keys.source_page(None, 0, 100)}
+        return {one.name: (one.kind, one.owner) for one in self.services.keys.source_page(None, 0, 100)}
 
     def with_rows(self) -> set[str]:
-        return {row["source"] for row in self.house.store.inner.rows}  # type: ignore[attr-defined]
+        return {row["source"] for row in self.services.store.inner.rows}  # type: ignore[attr-defined]
 
     def promised(self) -> set[tuple[str, ...]]:
         """Users and used products."""
-        with self.house.ledger.read() as tx:
+        with self.services.ledger.read() as tx:
             users = tx.execute(select(user_names.c.account, user_names.c.name)).all()
             return {tuple(row) for row in (*users, *tx.execute(select(products_used.c.product)).all())}
 
 
 @contextmanager
-def house_in(directory: Path, new_ledger: Path) -> Iterator[House]:
+def services_in(directory: Path, new_ledger: Path) -> Iterator[Services]:
     file = directory / "ledger.db"
     file.write_bytes(new_ledger.read_bytes())
     ledger = Ledger.open(f"sqlite:///{file}")
@@ -184,12 +184,12 @@ def house_in(directory: Path, new_ledger: Path) -> Iterator[House]:
         for name in ACCOUNTS:
             accounts.create_account(tx, name, now=NOW)
         credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-    house = House(directory / "data", MemoryStore(), ledger, credential, Clock())
+    services = Services(directory / "data", MemoryStore(), ledger, credential, Clock())
     with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
         try:
-            yield house
+            yield services
         finally:
-            house.crash()
+            services.crash()
             ledger.close()
 
 
@@ -199,8 +199,8 @@ def house_in(directory: Path, new_ledger: Path) -> Iterator[House]:
 def test_a_request_of_which_nothing_is_stored_leaves_no_trace(
     tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, steps: list[Any]
 ) -> None:
-    with house_in(tmp_path_factory.mktemp("sources"), new_ledger) as house:
-        life = Life(house)
+    with services_in(tmp_path_factory.mktemp("sources"), new_ledger) as services:
+        life = Life(services)
         for one in steps:
             life.step(*one)
 
@@ -208,7 +208,7 @@ def test_a_request_of_which_nothing_is_stored_leaves_no_trace(
 # -- senders -----------------------------------------------------------------------------------------------------------
 
 
-def test_two_credentials_of_a_sender_share_its_sources(light: House) -> None:
+def test_two_credentials_of_a_sender_share_its_sources(light: Services) -> None:
     old = issue(light, None)
     new = issue(light, None, old.sender)
     assert light.send(*numbered(1, 1), credential=old).stored == 1
@@ -219,7 +219,7 @@ def test_two_credentials_of_a_sender_share_its_sources(light: House) -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_source_that_was_handed_over_is_the_others_from_the_next_block_on(light: House, restarts: bool) -> None:
+def test_a_source_that_was_handed_over_is_the_others_from_the_next_block_on(light: Services, restarts: bool) -> None:
     old, new = issue(light, None), issue(light, None)
     light.send(*numbered(1, 2), credential=old)
     told = light.door.hand_over("log", new.sender or "")
@@ -236,7 +236,7 @@ def test_a_source_that_was_handed_over_is_the_others_from_the_next_block_on(ligh
 
 
 @pytest.mark.parametrize("statement", ["UPDATE sources", "COMMIT"])
-def test_a_hand_over_that_fails_has_changed_nothing(light: House, statement: str) -> None:
+def test_a_hand_over_that_fails_has_changed_nothing(light: Services, statement: str) -> None:
     old, new = issue(light, None), issue(light, None)
     light.send(*numbered(1, 1), credential=old)
     light.fail_keys(statement, sqlite3.OperationalError("disk I/O error"))
@@ -251,7 +251,7 @@ def test_a_hand_over_that_fails_has_changed_nothing(light: House, statement: str
     assert light.door.hand_over("log", new.sender or "").sender == new.sender
 
 
-def test_a_hand_over_waits_for_the_block_in_doubt(light: House) -> None:
+def test_a_hand_over_waits_for_the_block_in_doubt(light: Services) -> None:
     old, new = issue(light, None), issue(light, None)
     light.send(*numbered(1, 1), credential=old)
     light.store.after.append(TimeoutError("no answer"))
@@ -264,7 +264,7 @@ def test_a_hand_over_waits_for_the_block_in_doubt(light: House) -> None:
     assert light.door.hand_over("log", new.sender or "").sequence == 2
 
 
-def test_keys_made_anew_from_the_rows_take_over_who_owns_what(light: House, tmp_path: Path) -> None:
+def test_keys_made_anew_from_the_rows_take_over_who_owns_what(light: Services, tmp_path: Path) -> None:
     old, new = issue(light, None), issue(light, None)
     light.send(*numbered(1, 1), credential=old)
     light.door.hand_over("log", new.sender or "")
@@ -278,7 +278,7 @@ def test_keys_made_anew_from_the_rows_take_over_who_owns_what(light: House, tmp_
     assert light.keys.source("log").owner == new.sender
 
 
-def test_a_source_of_which_only_rows_tell_is_the_administrators_until_it_is_handed_over(light: House) -> None:
+def test_a_source_of_which_only_rows_tell_is_the_administrators_until_it_is_handed_over(light: Services) -> None:
     gateway = issue(light, "acme")
     light.keys.register("log", "numbered", "")
     with pytest.raises(SourceNotYours):
@@ -288,7 +288,7 @@ def test_a_source_of_which_only_rows_tell_is_the_administrators_until_it_is_hand
     assert light.send(*numbered(1, 1), credential=gateway).stored == 1
 
 
-def test_a_list_of_sources_is_of_all_or_of_ones_own(light: House) -> None:
+def test_a_list_of_sources_is_of_all_or_of_ones_own(light: Services) -> None:
     mine, other = issue(light, None), issue(light, None)
     for name in ("a", "b"):
         light.send(*named("1", source=name), credential=mine)
@@ -307,7 +307,7 @@ def test_a_list_of_sources_is_of_all_or_of_ones_own(light: House) -> None:
     assert [one.source for one in light.door.sources(light.credential, other.sender, None, 9).items] == ["log"]
 
 
-def test_a_credential_of_an_account_is_told_nothing_of_others_in_a_source_it_was_handed(light: House) -> None:
+def test_a_credential_of_an_account_is_told_nothing_of_others_in_a_source_it_was_handed(light: Services) -> None:
     wide, bound = issue(light, None), issue(light, "acme")
     with light.ledger.begin() as tx:
         accounts.change_account(tx, "beta", status="closed", now=NOW)
@@ -329,7 +329,7 @@ def test_a_credential_of_an_account_is_told_nothing_of_others_in_a_source_it_was
 @pytest.mark.parametrize("name", [DEFAULT_SOURCE, "flowtally:bytesflows", "flowtally:"])
 @pytest.mark.parametrize("account", [None, "acme"])
 def test_names_of_the_administrators_and_of_this_server_are_nobodys_to_take(
-    light: House, name: str, account: str | None
+    light: Services, name: str, account: str | None
 ) -> None:
     tenant = issue(light, account)
     light.send(*named("1"), credential=tenant)
@@ -343,7 +343,7 @@ def test_names_of_the_administrators_and_of_this_server_are_nobodys_to_take(
 
 
 @pytest.mark.parametrize("kind", ["named", "numbered"])
-def test_corrections_go_on_where_a_tenant_took_their_source_before_that_was_refused(light: House, kind: Any) -> None:
+def test_corrections_go_on_where_a_tenant_took_their_source_before_that_was_refused(light: Services, kind: Any) -> None:
     tenant = issue(light, "acme")
     light.send(*named("1"), credential=tenant)
     light.keys.register(DEFAULT_SOURCE, kind, tenant.sender)
@@ -359,7 +359,7 @@ def test_corrections_go_on_where_a_tenant_took_their_source_before_that_was_refu
 
 
 def test_looking_sources_up_is_one_question_however_many_there_are(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     look_up = light.keys.named_sources
@@ -377,7 +377,7 @@ def test_looking_sources_up_is_one_question_however_many_there_are(
 
 
 def test_no_more_sources_are_looked_up_than_it_takes_to_refuse_a_request(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     look_up = light.keys.named_sources
@@ -392,7 +392,7 @@ def test_no_more_sources_are_looked_up_than_it_takes_to_refuse_a_request(
     assert sum(asked) == 2000
 
 
-def test_a_request_may_name_any_number_of_sources_that_are_there(light: House) -> None:
+def test_a_request_may_name_any_number_of_sources_that_are_there(light: Services) -> None:
     light.open(max_new_sources_per_request=3)
     of = [[one for name in range(first, first + 3) for one in named("1", source=f"s{name}")] for first in (0, 3, 6)]
     for part in of:
@@ -401,7 +401,7 @@ def test_a_request_may_name_any_number_of_sources_that_are_there(light: House) -
     assert light.send(*[one | {"id": "2"} for part in of for one in part]).stored == 9
 
 
-def test_a_request_may_name_the_sources_that_another_one_of_its_block_begins(light: House) -> None:
+def test_a_request_may_name_the_sources_that_another_one_of_its_block_begins(light: Services) -> None:
     light.open(max_new_sources_per_request=3)
     of = [one for name in range(3) for one in named("1", source=f"s{name}")]
     more = [one for name in range(6) for one in named("2", source=f"s{name}")]
@@ -410,7 +410,7 @@ def test_a_request_may_name_the_sources_that_another_one_of_its_block_begins(lig
 
 
 @pytest.mark.parametrize("atomic", [False, True])
-def test_the_source_of_corrections_takes_no_numbers_whoever_sends_them(light: House, atomic: bool) -> None:
+def test_the_source_of_corrections_takes_no_numbers_whoever_sends_them(light: Services, atomic: bool) -> None:
     light.send(*named("1"))
     with pytest.raises(SourceKindMismatch, match="kept for corrections, which have no numbers"):
         light.send(*numbered(1, 2, source=DEFAULT_SOURCE), atomic=atomic)
@@ -418,6 +418,6 @@ def test_the_source_of_corrections_takes_no_numbers_whoever_sends_them(light: Ho
     assert light.correct({"id": "c", "corrects": {"source": "gw", "id": "1"}, "void": True, "reason": "x"}).stored == 1
 
 
-def test_numbers_of_a_source_of_that_name_that_is_there_already_go_on(light: House) -> None:
+def test_numbers_of_a_source_of_that_name_that_is_there_already_go_on(light: Services) -> None:
     light.keys.register(DEFAULT_SOURCE, "numbered", light.credential.sender)
     assert light.send(*numbered(1, 2, source=DEFAULT_SOURCE)).stored == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.ingest.child import Child
-from tests.ingest.conftest import House, named, numbered
+from tests.ingest.conftest import Services, named, numbered
 from tests.small_disk import small_disk
 
 from flowtally.core.errors import FlowtallyError, QueueFull, SequenceGap, Settling, StorageFull, Unavailable
@@ -93,27 +93,27 @@ def test_a_store_that_passes_a_try_and_fails_again_is_tried_less_and_less_often(
 
 
 def test_it_is_ready_in_the_middle_of_an_insert_and_of_its_commit(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[bool, str]] = []
-    append, move = house.store.append, house.keys.move
+    append, move = services.store.append, services.keys.move
 
     def looking(work: Callable[..., None]) -> Callable[..., None]:
         def look(*given: Any) -> None:
-            seen.append(house.door.ready())
+            seen.append(services.door.ready())
             work(*given)
-            seen.append(house.door.ready())
+            seen.append(services.door.ready())
 
         return look
 
-    monkeypatch.setattr(house.store, "append", looking(append))
-    monkeypatch.setattr(house.keys, "move", looking(move))
-    house.send(*named("1"))
+    monkeypatch.setattr(services.store, "append", looking(append))
+    monkeypatch.setattr(services.keys, "move", looking(move))
+    services.send(*named("1"))
     assert seen == [(True, "ready")] * 4
 
 
 def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_would(
-    light: House, monkeypatch: pytest.MonkeyPatch
+    light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert light.send(*named("1")).stored == 1
 
@@ -142,7 +142,7 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
     light.whole()
 
 
-def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_others(light: House) -> None:
+def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_others(light: Services) -> None:
     light.open()
     light.store.poison = "bad"
     with pytest.raises(Unavailable):
@@ -152,14 +152,14 @@ def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_oth
     assert light.door.ready()[0]
 
 
-def test_a_try_writes_through_the_engine_and_leaves_nothing(house: House) -> None:
-    house.send(*named("1"))
-    before = house.store.totals()
+def test_a_try_writes_through_the_engine_and_leaves_nothing(services: Services) -> None:
+    services.send(*named("1"))
+    before = services.store.totals()
     for _ in range(2):
-        house.store.try_writing()
-        house.keys.try_writing()
-    assert house.store.totals() == before
-    house.whole()
+        services.store.try_writing()
+        services.keys.try_writing()
+    assert services.store.totals() == before
+    services.whole()
 
 
 def full() -> sqlite3.OperationalError:
@@ -169,21 +169,21 @@ def full() -> sqlite3.OperationalError:
 
 
 def test_keys_without_room_are_told_at_once_and_settled_when_there_is_some(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flowtally.ingest.committer.SETTLE_AGAIN_S", (30.0,))
-    house.send(*numbered(1, 1))
-    house.fail_keys("COMMIT", *(full() for _ in range(4)))
+    services.send(*numbered(1, 1))
+    services.fail_keys("COMMIT", *(full() for _ in range(4)))
     began = time.monotonic()
     with pytest.raises(StorageFull, match="settled when there is room"):
-        house.send(*numbered(2, 4))
+        services.send(*numbered(2, 4))
     with pytest.raises(StorageFull):
-        house.send(*numbered(2, 4))
+        services.send(*numbered(2, 4))
     assert time.monotonic() - began < 5
-    assert "room" in house.door.ready()[1]
-    assert soon(lambda: house.door.ready()[0])
-    assert house.statuses(*numbered(1, 5)) == ["duplicate"] * 4 + ["stored"]
-    house.whole()
+    assert "room" in services.door.ready()[1]
+    assert soon(lambda: services.door.ready()[0])
+    assert services.statuses(*numbered(1, 5)) == ["duplicate"] * 4 + ["stored"]
+    services.whole()
 
 
 @pytest.mark.system

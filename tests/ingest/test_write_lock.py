@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from tests.ingest.conftest import House, named
+from tests.ingest.conftest import Services, named
 
 from flowtally.core.errors import Settling, Unavailable
 from flowtally.ingest.write_lock import WriteLock
@@ -66,7 +66,7 @@ def test_two_who_ask_go_one_after_the_other() -> None:
         assert inside == 0
 
 
-def test_between_blocks_keys_and_rows_agree_while_events_come_in(light: House) -> None:
+def test_between_blocks_keys_and_rows_agree_while_events_come_in(light: Services) -> None:
     done = threading.Event()
 
     def write() -> None:
@@ -87,7 +87,7 @@ def test_between_blocks_keys_and_rows_agree_while_events_come_in(light: House) -
         writer.join()
 
 
-def test_a_write_in_doubt_is_no_moment_between_blocks(light: House) -> None:
+def test_a_write_in_doubt_is_no_moment_between_blocks(light: Services) -> None:
     light.send(*named("1"))
     light.store.after = [ValueError("lost")]
     light.store.asking = [ValueError("still lost")] * 40

@@ -221,7 +221,7 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("transfers", {"id": "t", "currency": "DOLLARS"}),
     ("transfers", {"id": "t", "reference": "x" * 257}),
     ("transfer_entries", {}),  # the same book twice
-    ("transfer_entries", {"book": "sales"}),  # the house's, of an account
+    ("transfer_entries", {"book": "sales"}),  # the operator's, of an account
     ("transfer_entries", {"transfer_id": "trf_2", "account": None}),
     ("transfer_entries", {"book": "pockets", "account": None}),
     ("transfer_entries", {"book": "deposits", "account": None, "amount": 0}),

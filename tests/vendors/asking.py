@@ -44,6 +44,6 @@ PLACES: dict[str, Place] = {
 
 
 def issue(client: Client, account: str | None, scope: Scope) -> Shown:
-    with client.app.state.house.ledger.begin() as tx:
+    with client.app.state.services.ledger.begin() as tx:
         made, token, key = credentials.issue(tx, scope, account, "tests", NOW)
     return Shown(made.id, token, key)

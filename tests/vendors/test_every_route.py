@@ -121,7 +121,7 @@ class TestLocked:
 def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
     client: Client, acme: str, dialect: Dialect
 ) -> None:
-    who, slots = issue(client, acme, "manage"), client.app.state.house.request_slots
+    who, slots = issue(client, acme, "manage"), client.app.state.services.request_slots
     slots.taken = slots.limit
     for route in dialect.routes:
         assert_plain_refusal(dialect, who.ask(client, dialect, route))

@@ -120,7 +120,7 @@ def test_the_front_page_says_what_this_is(client: Client) -> None:
 def test_a_store_that_hangs_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PATIENCE_S", 0.1)
     hanging = threading.Event()
-    monkeypatch.setattr(health, "check_reads", lambda house: hanging.wait(20))
+    monkeypatch.setattr(health, "check_reads", lambda services: hanging.wait(20))
     answer = client.get("/readyz")
     hanging.set()
     assert answer.status_code == 503
@@ -133,7 +133,7 @@ def test_one_store_that_does_not_answer_leaves_the_numbers_of_the_others(
     def fail() -> dict[str, float]:
         raise Unavailable("The usage store cannot be reached")
 
-    client.app.state.house.metrics.watch("other", fail)
+    client.app.state.services.metrics.watch("other", fail)
     text = client.get("/metrics").text
     assert "flowtally_other_up 0.0" in text
     assert "flowtally_ledger_up 1.0" in text

@@ -102,7 +102,7 @@ def test_sending_has_a_bound_of_its_own(make_client: Callable[..., Client], inge
     first: list[Any] = []
     sender = threading.Thread(target=lambda: first.append(client.post("/v1/events", json=EVENT, headers=gateway)))
     sender.start()
-    shares = client.app.state.house.shares
+    shares = client.app.state.services.shares
     while not shares.measures()["requests_in_work"]:
         pass
     refused = client.post("/v1/events", json=EVENT, headers=gateway)
@@ -115,7 +115,7 @@ def test_sending_has_a_bound_of_its_own(make_client: Callable[..., Client], inge
 
 
 def test_an_account_that_used_its_share_is_refused_everything_but_sending(client: Client, acme: str) -> None:
-    shares = client.app.state.house.shares
+    shares = client.app.state.services.shares
     who = {scope: bearer(client, scope) for scope in ("account", "manage", "ingest")}
     shares.charge(acme, 10_000)
     for op in OPERATIONS:
@@ -133,7 +133,7 @@ def _names(path: str) -> list[str]:
 
 def test_the_others_and_the_installation_are_answered_meanwhile(client: Client, acme: str) -> None:
     client.post("/v1/accounts", json={"id": "other"})
-    client.app.state.house.shares.charge(acme, 10_000)
+    client.app.state.services.shares.charge(acme, 10_000)
     assert client.get("/v1/accounts/other/balance", headers=bearer(client, "account", "other")).status_code == 200
     assert client.get("/v1/accounts/acme/balance").status_code == 200
 
@@ -142,7 +142,7 @@ def test_the_time_an_answer_takes_is_taken_off_the_budget_of_who_asked(
     client: Client, acme: str, usage: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charged: list[tuple[str | None, float]] = []
-    monkeypatch.setattr(client.app.state.house.shares, "charge", lambda *args: charged.append(args))
+    monkeypatch.setattr(client.app.state.services.shares, "charge", lambda *args: charged.append(args))
     reader, manager = bearer(client, "account"), bearer(client, "manage")
     client.get("/v1/accounts/acme/usage", headers=reader)
     client.get("/v1/accounts/acme/export", headers=reader)
@@ -160,7 +160,7 @@ def test_every_route_of_a_dialect_refuses_in_its_own_envelope_and_says_when_to_c
     client: Client, acme: str, dialect: Dialect
 ) -> None:
     who = issue(client, acme, "manage")
-    client.app.state.house.shares.charge(acme, 10_000)
+    client.app.state.services.shares.charge(acme, 10_000)
     for route in dialect.routes:
         answer = who.ask(client, dialect, route)
         assert_refused(dialect, answer)
@@ -172,7 +172,7 @@ def test_whatever_a_dialect_asks_for_a_caller_is_in_the_turn_of_its_account(
     client: Client, acme: str, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also before it is let in: who comes often must not stand in the way of those who come seldom."""
-    who, lane = issue(client, acme, "manage"), client.app.state.house.lanes.small
+    who, lane = issue(client, acme, "manage"), client.app.state.services.lanes.small
     turns, run = list[str](), lane.run
 
     async def watched(account: str, work: Callable[[], Any]) -> Any:
@@ -190,8 +190,8 @@ def test_a_dialect_counts_what_a_credential_has_in_work(make_client: Callable[..
     client = make_client(max_requests_per_credential=1)
     client.post("/v1/accounts", json={"id": "acme"})
     who = issue(client, "acme", "manage")
-    credential = client.app.state.house.doorkeeper.look_up(f"Bearer {who.token}")
-    with client.app.state.house.shares.admit(credential):
+    credential = client.app.state.services.doorkeeper.look_up(f"Bearer {who.token}")
+    with client.app.state.services.shares.admit(credential):
         for route in dialect.routes:
             answer = who.ask(client, dialect, route)
             assert_refused(dialect, answer)

@@ -16,7 +16,7 @@ from flowtally.web.bodies import AnyRequest
 from flowtally.web.call import Call
 from flowtally.web.inputs import NoQuery
 from flowtally.web.operation import OPERATIONS, Operation
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 ROUTES = [(vendor.name, route) for vendor in VENDORS for route in vendor.routes]
 every_operation = pytest.mark.parametrize("op", OPERATIONS, ids=lambda op: f"{op.method} {op.path}")
@@ -26,7 +26,7 @@ every_route = pytest.mark.parametrize(("vendor", "route"), ROUTES, ids=lambda on
 def declared(op: Operation) -> dict[str, Any]:
     """Name and type of each parameter that the runner hands over."""
     if not op.may:
-        return {"house": House, "request": AnyRequest}
+        return {"services": Services, "request": AnyRequest}
     given: dict[str, Any] = {"call": Call}
     if inspect.iscoroutinefunction(op.work):
         given["request"] = AnyRequest

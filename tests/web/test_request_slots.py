@@ -41,7 +41,7 @@ def test_callers_of_one_address_leave_places_to_others_who_are_not_known_yet() -
 
 @pytest.fixture
 def full(client: Client) -> Client:
-    slots = client.app.state.house.request_slots
+    slots = client.app.state.services.request_slots
     slots.taken = slots.limit
     return client
 

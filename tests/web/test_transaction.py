@@ -16,7 +16,7 @@ from flowtally.web.transaction import HEARD, Effect, Transaction, ask, write
 
 
 class Told:
-    """A house that writes down what is asked of it, in order."""
+    """Services that write down what is asked of them, in order."""
 
     def __init__(self, fails: str = "") -> None:
         self.said: list[str] = []
@@ -82,9 +82,9 @@ class Asking(Told):
         return type("Moment", (), {"instant": 5})
 
 
-def worked(house: Told) -> Any:
+def worked(services: Told) -> Any:
     def work(inside: Transaction) -> int:
-        house._say("work")
+        services._say("work")
         return inside.now
 
     return work
@@ -94,35 +94,35 @@ EVERY = ["credentials", "names acme", "promises acme", "opening acme", "erasures
 
 
 def test_a_write_begins_then_knows_its_instant_then_works_then_tells_in_one_order() -> None:
-    house: Any = Told()
-    assert write(house, object(), worked(house), account="acme", effects=reversed(list(Effect))) == 7  # type: ignore[arg-type]
-    assert house.said == ["begin", "block", "clock", "work", "commit", *EVERY]
+    services: Any = Told()
+    assert write(services, object(), worked(services), account="acme", effects=reversed(list(Effect))) == 7  # type: ignore[arg-type]
+    assert services.said == ["begin", "block", "clock", "work", "commit", *EVERY]
 
 
 @pytest.mark.parametrize("fails", ["begin", "work", "commit"])
 def test_others_hear_of_it_whatever_came_of_the_write(fails: str) -> None:
-    house: Any = Told(fails)
+    services: Any = Told(fails)
     with pytest.raises(Unavailable):
-        write(house, object(), worked(house), account="acme", effects=tuple(Effect))  # type: ignore[arg-type]
-    assert house.said[-len(EVERY) :] == EVERY
+        write(services, object(), worked(services), account="acme", effects=tuple(Effect))  # type: ignore[arg-type]
+    assert services.said[-len(EVERY) :] == EVERY
 
 
 def test_every_write_of_an_account_follows_as_a_promise_and_one_of_none_does_not() -> None:
-    house: Any = Told()
-    write(house, object(), worked(house), account="acme")  # type: ignore[arg-type]
-    assert house.said[5:] == ["promises acme"]
-    house = Told()
-    write(house, object(), worked(house))  # type: ignore[arg-type]
-    assert house.said[5:] == []
+    services: Any = Told()
+    write(services, object(), worked(services), account="acme")  # type: ignore[arg-type]
+    assert services.said[5:] == ["promises acme"]
+    services = Told()
+    write(services, object(), worked(services))  # type: ignore[arg-type]
+    assert services.said[5:] == []
 
 
 @pytest.mark.parametrize(("tells_moment", "then", "now"), [(False, "clock", 7), (True, "moment", 5)])
 def test_a_question_knows_its_block_before_the_ledger_and_nobody_hears_of_it(
     tells_moment: bool, then: str, now: int
 ) -> None:
-    house: Any = Asking()
-    assert ask(house, worked(house), as_of="then", tells_moment=tells_moment) == now
-    assert house.said == ["begin as of then", "read", then, "work", "end"]
+    services: Any = Asking()
+    assert ask(services, worked(services), as_of="then", tells_moment=tells_moment) == now
+    assert services.said == ["begin as of then", "read", then, "work", "end"]
 
 
 def test_every_effect_has_its_deed() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from tests import fork_server
 from tests.conftest import Clock
-from tests.ingest.conftest import House
+from tests.ingest.conftest import Services
 from tests.live import live_server
 from tests.world import checks
 from tests.world.model import total
@@ -100,7 +100,7 @@ def verify(world: World, chance: Random) -> None:
 def rotate_the_key(world: World, chance: Random) -> None:
     """While the server is stopped; codes that were given out are found and shown as before."""
     world.close()
-    config = load_config({}, data=str(world.house.data), usage_url="memory://", ledger_url=world.ledger_url)
+    config = load_config({}, data=str(world.services.data), usage_url="memory://", ledger_url=world.ledger_url)
     rotate_key(config, world.steady)
     world.reopen()
 
@@ -123,7 +123,7 @@ def export_an_account(world: World, chance: Random) -> None:
 def ask_the_doctor(world: World, chance: Random) -> None:
     """Its figures are what is there."""
     told = world.ask("GET", "/v1/doctor")["installation"]
-    place = world.house.keys.committed()
+    place = world.services.keys.committed()
     assert (told["events"], told["accounts"]) == (len(world.model.rows), len(world.model.accounts))
     assert (told["block"], told["waiting_events"], told["starts"]) == (place.block, 0, place.epoch)
 
@@ -146,19 +146,19 @@ def take(world: World, place: Path) -> None:
     """As `care.backup` does it: keys, then usage, then the ledger, between two blocks; written afterwards."""
     assert world.memory is not None
     place.mkdir()
-    with snapshot_of(world.house.ledger) as ledger:
+    with snapshot_of(world.services.ledger) as ledger:
 
         def moments(keys: Any) -> tuple[Snapshot, list[dict[str, Any]]]:
             taken = Snapshot(keys.path), world.memory.rows if world.memory else []
             ledger.take()
             return taken
 
-        keys, rows = world.house.door.between_blocks(moments)
+        keys, rows = world.services.door.between_blocks(moments)
         keys.copy_to(place / "keys.db")
         keys.close()
         ledger.write(place, lambda *_: None)
     (place / "rows.json").write_text(json.dumps(rows))
-    shutil.copy(world.house.data / KEY_FILE, place / KEY_FILE)  # without it no voucher's code can be read
+    shutil.copy(world.services.data / KEY_FILE, place / KEY_FILE)  # without it no voucher's code can be read
 
 
 class Restored(World):
@@ -185,7 +185,7 @@ def put_back(world: World, closing: ExitStack) -> World:
     restored.memory.bind(world.memory.identity())
     restored.memory.rows = json.loads((world.backup.place / "rows.json").read_text())
     ledger = Ledger.open(f"sqlite:///{place / 'ledger.db'}")
-    restored.house = House(place / "data", restored.memory, ledger, world.house.credential, restored.clock)
+    restored.services = Services(place / "data", restored.memory, ledger, world.services.credential, restored.clock)
     restored.open()
     closing.callback(restored.kill)
     checks.nothing_is_lost(restored, restored.chance)

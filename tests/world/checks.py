@@ -33,8 +33,8 @@ GROUPS: Final[dict[str, Callable[[Row], object]]] = {
 
 def nothing_is_lost(world: World, chance: Random) -> None:
     """Rows, keys and what was acknowledged are of one mind."""
-    world.house.whole()
-    assert world.house.keys.committed().rows_total == len(world.model.rows)
+    world.services.whole()
+    assert world.services.keys.committed().rows_total == len(world.model.rows)
     for source, (mark, position) in world.model.marks.items():
         told = world.ask("GET", "/v1/sources", source=source)
         assert (told["sequence"], told["position"]) == (mark, position)
@@ -399,7 +399,7 @@ def money(world: World, chance: Random) -> None:
 
 
 def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
-    with world.house.ledger.read() as tx:
+    with world.services.ledger.read() as tx:
         assert list(rules.faults(tx)) == []
 
 

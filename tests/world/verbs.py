@@ -89,7 +89,7 @@ def wait_for_first_use(world: World, key: Key) -> None:
     """Written at once, and from then on known whatever becomes of the process."""
     until = time.monotonic() + 30
     while True:
-        with world.house.ledger.read() as tx:
+        with world.services.ledger.read() as tx:
             if credentials.read_credential(tx, key.id).last_used_at is not None:
                 return
         assert time.monotonic() < until
@@ -694,7 +694,7 @@ def wait(world: World, chance: Random) -> None:
 def roll_old_months_up(world: World, chance: Random) -> None:
     """Months pass, and what was received before becomes few rows. From then on its events cannot be shown alone; all
     else is checked as ever. A list in memory is never compacted."""
-    if isinstance(world.house.store.inner, MemoryStore):
+    if isinstance(world.services.store.inner, MemoryStore):
         assert world.ask("POST", "/v1/retention", {}, status=409)["code"] == "conflict"
         return
     old = len(world.model.rows)
@@ -727,17 +727,17 @@ def kill(world: World, chance: Random) -> None:
 @verb(1)
 def start_with_the_wrong_ledger(world: World, chance: Random) -> None:
     """None, or the copy of an earlier moment: the start is refused, and with the right one nothing is lost."""
-    file = world.house.ledger.file
+    file = world.services.ledger.file
     world.close()
     if file is not None:
         right, copy = file.with_suffix(".right"), file.with_suffix(".copy")
         file.rename(right)
         if copy.exists():
             copy.rename(file)
-        world.house.ledger = Ledger.open(world.ledger_url)
+        world.services.ledger = Ledger.open(world.ledger_url)
         with pytest.raises((LedgerMissing, LedgerOlder)):
-            world.house.open()
-        world.house.ledger.close()
+            world.services.open()
+        world.services.ledger.close()
         file.unlink()
         shutil.copy(right, copy)
         right.rename(file)
@@ -828,39 +828,39 @@ def none(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -
 
 def insert_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     """Nothing of it is there, and nothing is claimed."""
-    world.house.store.before.append(ConnectionError("no engine"))
+    world.services.store.before.append(ConnectionError("no engine"))
     world.ask("POST", path, sent, status=503)
     return False
 
 
 def insert_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     """Settled before the answer: the next answer is the first one."""
-    world.house.store.after.append(TimeoutError("no answer"))
+    world.services.store.after.append(TimeoutError("no answer"))
     return False
 
 
 def commit_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
     """As the last one; but what is announced was not, and nothing is written."""
-    world.house.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
+    world.services.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
     if announced:
         world.ask("POST", path, sent, status=503)
     return False
 
 
 def dies_before_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    world.house.store.before.append(Death())
+    world.services.store.before.append(Death())
     die(world, path, sent)
     return False
 
 
 def dies_after_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    world.house.store.after.append(Death())
+    world.services.store.after.append(Death())
     die(world, path, sent)
     return True
 
 
 def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    world.house.fail_keys("COMMIT", Death())
+    world.services.fail_keys("COMMIT", Death())
     die(world, path, sent)
     return not announced
 
@@ -876,8 +876,8 @@ FAULTS: Final[tuple[Fault, ...]] = (
 
 
 def die(world: World, path: str, sent: list[dict[str, Any]]) -> None:
-    dies = {"/v1/corrections": world.house.die_correcting, "/v1/readings": world.house.die_metering}
-    dies.get(path, world.house.die)(*sent)
+    dies = {"/v1/corrections": world.services.die_correcting, "/v1/readings": world.services.die_metering}
+    dies.get(path, world.services.die)(*sent)
     world.process.close()
     world.reopen()
 

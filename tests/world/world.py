@@ -1,6 +1,6 @@
 """One installation that lives through many processes, and the model beside it.
 
-A process is the whole server in this one: the application over its House of ingest, the ledger's file and the usage
+A process is the whole server in this one: the application over its services of ingest, the ledger's file and the usage
 store. Stores and files outlive it. Time moves only when a step says so.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from tests.applications import served
 from tests.conftest import NOW, Clock
-from tests.ingest.conftest import House
+from tests.ingest.conftest import Services
 from tests.world.model import Account, Model, User
 
 from flowtally.config import load_config
@@ -80,8 +80,8 @@ class World:
         opened = Ledger.open(self.ledger_url)
         with opened.begin() as tx:
             credential, self.token = credentials.issue(tx, "admin", None, "world", NOW)[:2]
-        self.house = House(place / "data", store, opened, credential, self.clock)
-        self.house.data.mkdir()
+        self.services = Services(place / "data", store, opened, credential, self.clock)
+        self.services.data.mkdir()
         self.model = Model({one.name: one for one in ACCOUNTS})
         self.made = 0
         self.told: list[Told] = []  # some answers, with the moments they are of
@@ -97,29 +97,29 @@ class World:
 
     def open(self) -> None:
         self.steady = SteadyClock(self.clock)  # of this process: it knows only what the stores tell it
-        self.house.clock = self.steady
+        self.services.clock = self.steady
         config = load_config(
-            {}, data=str(self.house.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62, **REWARD
+            {}, data=str(self.services.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62, **REWARD
         )
         self.process = ExitStack()
-        self.process.callback(self.house.ledger.close)
-        house = self.house
-        stores: dict[str, Any] = {"usage": house.store.inner, "ledger": house.ledger, "ingest": house.open()}
+        self.process.callback(self.services.ledger.close)
+        services = self.services
+        stores: dict[str, Any] = {"usage": services.store.inner, "ledger": services.ledger, "ingest": services.open()}
         self.client: httpx.Client = self.process.enter_context(served(config, clock=self.steady, **stores))
         self.client.headers["Authorization"] = f"Bearer {self.token}"
 
     def close(self) -> None:
         """As on a signal to stop."""
-        self.house.close()
+        self.services.close()
         self.process.close()
 
     def kill(self) -> None:
         """As when the process is no more: nothing says that it ended well."""
-        self.house.crash()
+        self.services.crash()
         self.process.close()
 
     def reopen(self) -> None:
-        self.house.ledger = Ledger.open(self.ledger_url)
+        self.services.ledger = Ledger.open(self.ledger_url)
         self.open()
 
     # Asking

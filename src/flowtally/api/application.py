@@ -72,7 +72,7 @@ def build_application(
     dialects: Sequence[HTTPRouteHandler] = (),
     more: Callable[[Document], Document] = lambda document: document,
 ) -> Litestar:
-    """Routes over `app.state.house`, which whoever starts it sets (a lifespan, or `server.run`). `dialects`: routes
+    """Routes over `app.state.services`, which whoever starts it sets (a lifespan, or `server.run`). `dialects`: routes
     beside our own; `more` puts them into the OpenAPI document."""
     app = Litestar(
         [*_options(), *(route(op) for op in OPERATIONS), *dialects],

@@ -71,7 +71,7 @@ def start_verify(call: Call) -> VerifyAnswer:
     the ledger's own rules, every balance, the statements of closed periods. It is about one moment and takes minutes
     where there are many millions of events; writing and reading go on. One check at a time: while one runs, this
     answers with that one. Ask `GET /v1/verify` how it is doing."""
-    return _verified(call.house.care.start_verify())
+    return _verified(call.services.care.start_verify())
 
 
 @operation(
@@ -84,7 +84,7 @@ def start_verify(call: Call) -> VerifyAnswer:
 )
 def read_verify(call: Call) -> VerifyAnswer:
     """How far it is, or what it found. It is forgotten when the server stops."""
-    return _verified(call.house.care.verify())
+    return _verified(call.services.care.verify())
 
 
 @operation(
@@ -109,9 +109,9 @@ def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
             "A backup with a name stays until somebody removes it; `keep` is for those without a name. Leave one out",
             field="keep",
         )
-    if body.name and (call.house.care.backups / body.name).exists():
+    if body.name and (call.services.care.backups / body.name).exists():
         raise Conflict(f"there is a backup {body.name!r} already", name=body.name)
-    begun = call.house.care.start_backup(body.name, body.keep)
+    begun = call.services.care.start_backup(body.name, body.keep)
     note(call.tx, "backup.start", subject=body.name or "", after={"keep": body.keep} if body.keep else None)
     return _backed_up(begun)
 
@@ -130,7 +130,7 @@ def start_backup(call: Call, body: BackupRequest) -> BackupAnswer:
 )
 def list_backups(call: Call) -> BackupsAnswer:
     """Those whose manifest is written, hence complete. `keep` of `POST /v1/backups` removes old ones."""
-    care = call.house.care
+    care = call.services.care
     kept = [KeptBackup(*msgspec.structs.astuple(one)) for one in backup.kept(care.backups)]
     return BackupsAnswer(_backed_up(care.backup()), str(care.backups), kept)
 
@@ -151,7 +151,7 @@ def list_backups(call: Call) -> BackupsAnswer:
 def read_doctor(call: Call) -> DoctorAnswer:
     """Whether a sync reaches the disk, the file system, the clock, room, limits, versions; and what the installation
     holds. Takes about a second: it writes and syncs a small file."""
-    care = call.house.care
+    care = call.services.care
     checks = [MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in care.machine()]
     return DoctorAnswer(checks, _installation(care.figures(), call.now))
 

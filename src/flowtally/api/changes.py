@@ -89,7 +89,7 @@ def read_changes(call: Call, query: ChangesQuery) -> ChangesAnswer:
         auth.require_account(call.credential, account)
         accounts.read_account(call.tx, account)
     return make_changes(
-        call.house.usage,
+        call.services.usage,
         query.since,
         generation=read_installation(call.tx).generation,
         account=account,

@@ -41,7 +41,7 @@ def create_check_in(call: Call, account: str) -> CheckInAnswer:
     the pool `traffic`, for `check_in_days` times 24 hours. All check-ins of a calendar month give at most
     `check_in_cap_bytes`, the last of them what is left of that. A second time on a day answers 409, and when the next
     is possible; so do a day that comes again because the account's zone was changed, and a month that gave all."""
-    config = call.house.config
+    config = call.services.config
     reward = Reward(config.check_in_bytes, config.check_in_days, config.check_in_cap_bytes)
     made = check_ins.check_in(call.tx, account, reward, now=call.now)
     zone = load_zone(accounts.read_account(call.tx, account).timezone)

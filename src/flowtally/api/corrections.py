@@ -87,11 +87,13 @@ async def send_corrections(call: Call, request: AnyRequest) -> CorrectionsAnswer
     `unknown_event`, `refused_event`, `unknown_account`, `account_closed`, `unknown_user`, `time_in_future`,
     `adjustment_needs_admin` (refused)."""
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
-    with call.house.bodies.hold(call.credential.account) as hold:
-        body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
-        record, in_thread = partial(_record, call), partial(call.house.read, call.credential)
-        done = await call.house.ingest.correct(body, kind or "", encoding, call.credential, record, hold.add, in_thread)
-    call.house.metrics.corrections(done)
+    with call.services.bodies.hold(call.credential.account) as hold:
+        body = await read_body(request, call.services.config.max_body_bytes, call.services.config, hold)
+        record, in_thread = partial(_record, call), partial(call.services.read, call.credential)
+        done = await call.services.ingest.correct(
+            body, kind or "", encoding, call.credential, record, hold.add, in_thread
+        )
+    call.services.metrics.corrections(done)
     return done
 
 

@@ -287,7 +287,7 @@ def revoke_credential(call: Call, credential: str) -> CredentialAnswer:
 
 
 def show(call: Call, credential: Credential) -> CredentialAnswer:
-    used = call.house.doorkeeper.uses.of(credential.id, credential.last_used_at)
+    used = call.services.doorkeeper.uses.of(credential.id, credential.last_used_at)
     return CredentialAnswer(
         id=credential.id,
         scope=credential.scope,
@@ -355,7 +355,7 @@ def _rotate(call: Call, credential: str, account: str | None, body: RotateReques
         overlap_s=body.overlap_s,
         expires_at=parse_if_any(body.expires_at),
         extends=not itself,
-        last_used=call.house.doorkeeper.uses.of,
+        last_used=call.services.doorkeeper.uses.of,
     )
     if not itself:
         auth.require_gives(call.credential, made)

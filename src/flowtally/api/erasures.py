@@ -33,7 +33,7 @@ NOT_LOOKED: Final[Status[FinishedErasures]] = Status()  # nothing of the work is
 def tag_held(call: Call, account: str, user: str) -> None:
     """What is held under a name of the user goes with it: afterwards nobody knows that it was the user's."""
     found = users.read_user(call.tx, account, user)
-    call.house.ingest.tag_held(account, [one.name for one in names.names_borne(call.tx, found.id)], found.id)
+    call.services.ingest.tag_held(account, [one.name for one in names.names_borne(call.tx, found.id)], found.id)
 
 
 @operation(
@@ -85,7 +85,7 @@ def _of_user(found: Erasure, work: Status[FinishedErasures] = NOT_LOOKED) -> Era
 
 def _work(call: Call, found: Erasure | AccountErasure) -> Status[FinishedErasures]:
     """What the server does for all erasures, as long as this one is not finished."""
-    return call.house.care.erasing() if found.finished_at is None else NOT_LOOKED
+    return call.services.care.erasing() if found.finished_at is None else NOT_LOOKED
 
 
 def _standing(found: Erasure | AccountErasure, work: Status[FinishedErasures]) -> dict[str, Any]:

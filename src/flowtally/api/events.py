@@ -123,10 +123,10 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
     A request begins at most `max_new_sources_per_request` sources and makes `max_new_users_per_request` users (413
     `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
     Nothing of such a request is stored, and no number taken."""
-    hold = request.scope[HELD].enter_context(call.house.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
-    body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+    hold = request.scope[HELD].enter_context(call.services.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
+    body = await read_body(request, call.services.config.max_body_bytes, call.services.config, hold)
     try:
-        taken = await call.house.ingest.take(
+        taken = await call.services.ingest.take(
             body,
             request.headers.get("content-type", ""),
             request.headers.get("content-encoding"),
@@ -134,13 +134,13 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
             atomic=query.atomic,
             receipts_all=query.receipts == "all",
             made=hold.add,
-            in_thread=partial(call.house.read, call.credential),
+            in_thread=partial(call.services.read, call.credential),
             headers=_attributes(request),
         )
     except (HoldsFull, EventRefused, EventConflict) as error:
-        call.house.metrics.events(msgspec.convert(error.extra, EventsAnswer))
+        call.services.metrics.events(msgspec.convert(error.extra, EventsAnswer))
         raise
-    call.house.metrics.events(taken)
+    call.services.metrics.events(taken)
     reply = Reply(msgspec.json.encode(taken))
     hold.become(len(reply.content))
     return reply
@@ -187,4 +187,4 @@ def _attributes(request: AnyRequest) -> list[tuple[str, str]]:
 async def read_event(call: Call, request: AnyRequest, query: EventQuery) -> EventAnswer:
     """The event and what happened to it; or a correction or adjustment by its own `source` and `id`: `kind` tells, with
     what it `corrects`, its `reason` and what it added. Those of others answer like those that do not exist."""
-    return await call.answered(lambda: call.house.ingest.event(query.source, query.id, call.credential))
+    return await call.answered(lambda: call.services.ingest.event(query.source, query.id, call.credential))

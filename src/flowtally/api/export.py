@@ -96,7 +96,7 @@ def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:
     form = query.format or FORMATS[choose(call.accept, tuple(FORMATS))]
     if query.held:
         return _held(call, account, query, form)
-    usage, ledger = call.usage, call.house.ledger
+    usage, ledger = call.usage, call.services.ledger
     export = plan_export(call.tx, usage, account, query.start, query.end, call.now, query.series, call.moment)
     headers = {
         "Content-Disposition": f'attachment; filename="usage.{form}"',
@@ -118,7 +118,7 @@ def _held(call: Call, account: str, query: ExportQuery, form: ExportFormat) -> S
 def _pages(call: Call, account: str) -> Iterator[Sequence[HeldEvent]]:
     cursor: str | None = None
     while True:
-        page = call.house.ingest.held(HeldFilter(account=account), call.credential, cursor, MAX_LIMIT)
+        page = call.services.ingest.held(HeldFilter(account=account), call.credential, cursor, MAX_LIMIT)
         yield page.items
         cursor = page.next
         if cursor is None:

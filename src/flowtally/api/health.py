@@ -21,7 +21,7 @@ from flowtally.web.forwarded import BY_PROXIES
 from flowtally.web.metrics import MEDIA_TYPE
 from flowtally.web.operation import operation, who_asks
 from flowtally.web.problems import ITS_SECURITY
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 HOW_TO_READ: Final = (
     "Send a token that has the right metrics:read as `Authorization: Bearer <token>`. "
@@ -60,13 +60,13 @@ class About(msgspec.Struct, frozen=True):
     answer=About,
     example=About("flowtally", version("flowtally"), "/schema/openapi.json"),
 )
-async def read_about(house: House, request: AnyRequest) -> About:
+async def read_about(services: Services, request: AnyRequest) -> About:
     """Name, version, and where the description of the API is."""
     return About("flowtally", version("flowtally"), "/schema/openapi.json")
 
 
 @operation("GET", "/healthz", may="", summary="Whether the process runs", answer=Health, example=Health("ok"))
-async def check_health(house: House, request: AnyRequest) -> Health:
+async def check_health(services: Services, request: AnyRequest) -> Health:
     """Asks no database: failing it is a reason to restart."""
     return Health("ok")
 
@@ -80,16 +80,16 @@ async def check_health(house: House, request: AnyRequest) -> Health:
     errors=(Unavailable,),
     example=Health("ok"),
 )
-async def check_readiness(house: House, request: AnyRequest) -> Health:
+async def check_readiness(services: Services, request: AnyRequest) -> Health:
     """Asks both databases, ingest whether its door is open, and whether the clock can be believed: failing it is a
     reason to send traffic elsewhere."""
-    house.clock.check()
-    writes, why = house.ingest.ready()
+    services.clock.check()
+    writes, why = services.ingest.ready()
     if not writes:
         raise Unavailable(f"Usage cannot be written: {why}.")
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await house.in_thread(check_reads, house)
+            await services.in_thread(check_reads, services)
     except TimeoutError:
         raise Unavailable(f"A store does not answer within {PATIENCE_S:g} s.") from None
     return Health("ok")
@@ -104,14 +104,14 @@ async def check_readiness(house: House, request: AnyRequest) -> Health:
     answer=str,
     errors=(Unauthenticated, Forbidden),
 )
-async def read_metrics(house: House, request: AnyRequest) -> Reply:
+async def read_metrics(services: Services, request: AnyRequest) -> Reply:
     """A key with the right `metrics:read` may read them; the setting `metrics` can let in others. They
     are about the server, never about a customer."""
-    if not _is_open(house.config.metrics, request):
+    if not _is_open(services.config.metrics, request):
         if "authorization" not in request.headers:
             raise Unauthenticated(HOW_TO_READ)
-        auth.require_right(await who_asks(house, request), "metrics:read")
-    return Reply(await house.in_thread(house.metrics.text), MEDIA_TYPE)
+        auth.require_right(await who_asks(services, request), "metrics:read")
+    return Reply(await services.in_thread(services.metrics.text), MEDIA_TYPE)
 
 
 def _is_open(setting: str, request: AnyRequest) -> bool:
@@ -119,25 +119,25 @@ def _is_open(setting: str, request: AnyRequest) -> bool:
 
 
 @operation("GET", "/schema/openapi.json", may="", summary="This description", answer=dict[str, Any])
-async def read_openapi(house: House, request: AnyRequest) -> Reply:
+async def read_openapi(services: Services, request: AnyRequest) -> Reply:
     """OpenAPI 3.1."""
     return Reply(request.app.state.openapi, JSON)
 
 
 @operation("GET", "/docs", may="", summary="The API as a page for people", answer=bytes, also=("text/html",))
-async def read_docs(house: House, request: AnyRequest) -> Reply:
+async def read_docs(services: Services, request: AnyRequest) -> Reply:
     """This description as HTML. It loads nothing from elsewhere, and needs no scripts."""
-    reply = serving.answer(await serving.page_of(request.app, house), request.headers)
+    reply = serving.answer(await serving.page_of(request.app, services), request.headers)
     request.scope[ITS_SECURITY] = serving.SECURITY  # type: ignore[typeddict-unknown-key]
     return reply
 
 
-def check_reads(house: House) -> None:
+def check_reads(services: Services) -> None:
     """Unavailable unless both databases answer."""
     try:
-        with house.ledger.read() as tx:
+        with services.ledger.read() as tx:
             credentials.has_admin(tx)
-        house.usage.sums([0, 1], Where(account=""))
+        services.usage.sums([0, 1], Where(account=""))
     except Unavailable:
         raise
     except StoreDamaged as error:

@@ -67,7 +67,7 @@ async def list_held_events(call: Call, request: AnyRequest, query: HeldQuery) ->
     that is asked for. Sources come in the order they were first written, their events by number. A credential of an
     account sees that account's events, one of scope `ingest` those of its own sources."""
     asked = HeldFilter(query.source, query.sequence, query.account, query.code)
-    return await call.answered(lambda: call.house.ingest.held(asked, call.credential, query.cursor, query.limit))
+    return await call.answered(lambda: call.services.ingest.held(asked, call.credential, query.cursor, query.limit))
 
 
 @operation(
@@ -86,7 +86,7 @@ async def retry_held_events(call: Call, request: AnyRequest, body: HeldFilter) -
     happens by itself too: at once when the account or the user is made, within seconds when the instant comes, and
     every minute."""
     await call.answered(lambda: _record(call, "held.retry", body))
-    return await call.house.ingest.retry_held(body)
+    return await call.services.ingest.retry_held(body)
 
 
 @operation(
@@ -109,7 +109,7 @@ async def drop_held_events(call: Call, request: AnyRequest, body: HeldDrop) -> H
     check_text("reason", body.reason, least=1, most=MAX_REASON_CHARS)
     asked = HeldFilter(body.source, body.sequence, body.account, body.code)
     await call.answered(lambda: _record(call, "held.drop", asked, reason=body.reason))
-    return await call.house.ingest.drop_held(asked, body.reason, call.credential)
+    return await call.services.ingest.drop_held(asked, body.reason, call.credential)
 
 
 def _record(call: Call, action: str, asked: HeldFilter, **said: str) -> None:

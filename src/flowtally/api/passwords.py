@@ -26,4 +26,4 @@ def read_user_password(call: Call, account: str, user: str) -> PasswordAnswer:
     sealed = managed.sealed_password(call.tx, found.id)
     if sealed is None:
         raise NotFound(f"user {found.name!r} has no password", user=found.id)
-    return PasswordAnswer(account, found.id, found.name, call.house.vault.reveal(sealed))
+    return PasswordAnswer(account, found.id, found.name, call.services.vault.reveal(sealed))

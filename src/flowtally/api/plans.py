@@ -61,7 +61,7 @@ def create_plan(call: Call, body: PlanRequest) -> PlanAnswer:
         body.amount,
         body.price_micros,
         now=call.now,
-        currency=call.house.config.currency,
+        currency=call.services.config.currency,
         pool=body.pool,
         days=body.days,
         plan_id=body.id,

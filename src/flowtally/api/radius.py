@@ -99,7 +99,7 @@ async def send_accounting(call: Call, request: AnyRequest, query: AccountingQuer
     kind = request.headers.get("content-type", JSON)
     if kind.partition(";")[0].strip().lower() != JSON:
         raise UnsupportedMedia(f"Content-Type {kind[:100]!r} is not {JSON}: set body = 'json'", accepted=[JSON])
-    body = await read_body(request, min(MAX_BODY_BYTES, call.house.config.max_json_bytes), call.house.config)
+    body = await read_body(request, min(MAX_BODY_BYTES, call.services.config.max_json_bytes), call.services.config)
     try:
         said = attributes_of(body)
     except (ValueError, RecursionError) as error:
@@ -126,10 +126,10 @@ def _asked(query: AccountingQuery, account: str | None) -> RadiusMapping:
 
 
 async def _store(call: Call, reading: Reading) -> None:
-    in_thread = partial(call.house.read, call.credential)
+    in_thread = partial(call.services.read, call.credential)
     raw = msgspec.json.encode(reading)
-    done = await call.house.ingest.meter(raw, JSON, None, call.credential, in_thread=in_thread)
-    call.house.metrics.readings(done)
+    done = await call.services.ingest.meter(raw, JSON, None, call.credential, in_thread=in_thread)
+    call.services.metrics.readings(done)
     for one in done.receipts:
         if one.status == "refused":
             raise Unprocessable(

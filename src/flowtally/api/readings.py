@@ -106,12 +106,12 @@ async def send_readings(call: Call, request: AnyRequest, query: ReadingsQuery) -
     (duplicate), `invalid_reading`, `bad_time`, `too_large`, `too_many_counters`, `unknown_account`, `account_closed`,
     `unknown_user`, `time_in_future`, `not_your_account` (refused: the counter has not moved). See the page on
     counters."""
-    hold = request.scope[HELD].enter_context(call.house.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
-    body = await read_body(request, call.house.config.max_body_bytes, call.house.config, hold)
+    hold = request.scope[HELD].enter_context(call.services.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
+    body = await read_body(request, call.services.config.max_body_bytes, call.services.config, hold)
     kind, encoding = (request.headers.get(name) for name in ("content-type", "content-encoding"))
-    in_thread = partial(call.house.read, call.credential)
-    done = await call.house.ingest.meter(body, kind or "", encoding, call.credential, hold.add, in_thread)
-    call.house.metrics.readings(done)
+    in_thread = partial(call.services.read, call.credential)
+    done = await call.services.ingest.meter(body, kind or "", encoding, call.credential, hold.add, in_thread)
+    call.services.metrics.readings(done)
     if query.receipts == "notable":
         done = msgspec.structs.replace(done, receipts=[one for one in done.receipts if _is_notable(one)])
     reply = Reply(msgspec.json.encode(done))
@@ -172,7 +172,7 @@ async def list_counters(call: Call, request: AnyRequest, query: CountersQuery) -
     how often they are read for a month after the last one: that they are no longer listed changes nothing for who
     reads them again. A credential of scope `ingest` asks about sources of its own sender, one of an account sees
     counters of that account."""
-    ingest, credential = call.house.ingest, call.credential
+    ingest, credential = call.services.ingest, call.credential
     return await call.answered(
         lambda: ingest.counters(query.source, query.prefix, credential, query.cursor, query.limit)
     )

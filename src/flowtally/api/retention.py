@@ -43,7 +43,7 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
     would need the rows is refused from then on (410 `rolled_up`). It cannot be undone. With `dry_run` nothing is done:
     the answer lists what would be. Writers wait for milliseconds. One run at a time: while one runs, this answers with
     that one. Ask `GET /v1/retention` how it is doing."""
-    begun = call.house.care.start_retention(dry=body.dry_run)
+    begun = call.services.care.start_retention(dry=body.dry_run)
     if not body.dry_run:
         note(call.tx, "retention.start")
     return _told(call, begun)
@@ -60,15 +60,15 @@ def start_retention(call: Call, body: RetentionRequest) -> RetentionAnswer:
 def read_retention(call: Call) -> RetentionAnswer:
     """`rows_kept_since`: rows received from then on are as they came in; null where nothing was compacted. The last run
     is forgotten when the server stops, what it did is not."""
-    return _told(call, call.house.care.retention())
+    return _told(call, call.services.care.retention())
 
 
 def _told(call: Call, status: Status[CompactionRun]) -> RetentionAnswer:
-    kept = call.house.care.kept()
+    kept = call.services.care.kept()
     run = status.result
     return RetentionAnswer(
         status.state,
-        call.house.config.retain_rows_days,
+        call.services.config.retain_rows_days,
         rows_kept_since=None if kept is None else format_instant(kept.since),
         rolled_up_to_block=None if kept is None else kept.block,
         started_at=format_if_any(status.started_at),

@@ -70,8 +70,8 @@ def _read(call: Call, query: SourceQuery) -> SourceAnswer | ListPage[SourceDetai
             raise BadRequest(
                 "`source` asks for one source: it goes with no `cursor` and no `sender`", parameter="source"
             )
-        return call.house.ingest.source(query.source, call.credential)
-    return call.house.ingest.sources(call.credential, query.sender, query.cursor, query.limit)
+        return call.services.ingest.source(query.source, call.credential)
+    return call.services.ingest.sources(call.credential, query.sender, query.cursor, query.limit)
 
 
 @operation(
@@ -108,7 +108,7 @@ async def find_overlaps(call: Call, request: AnyRequest, body: OverlapsRequest) 
     Named are sources of the caller's own sender; whoever has the right `sources:read` is told all. Of other senders'
     sources there is only a number, `other_senders`, and only of events that the caller may look up. What is compacted
     is not found: before `unknown_before` not every event is known."""
-    return await call.answered(lambda: call.house.ingest.overlaps(body, call.credential))
+    return await call.answered(lambda: call.services.ingest.overlaps(body, call.credential))
 
 
 @operation(
@@ -126,13 +126,13 @@ async def hand_over_source(call: Call, request: AnyRequest, body: SourceHandOver
     """From the next block on the source is that sender's, with its mark and position; who owned it before is answered
     403 `source_not_yours`. What is stored stays as it is. A credential of an account never sees what others sent for
     other accounts, also in a source that it was handed. Asked again it changes nothing."""
-    return await call.house.in_thread(_hand_over, call, body)
+    return await call.services.in_thread(_hand_over, call, body)
 
 
 def _hand_over(call: Call, body: SourceHandOver) -> SourceDetail:
-    with call.house.ledger.read() as tx:
+    with call.services.ledger.read() as tx:
         sender = senders.read_sender(tx, body.sender)
     call.record("source.hand_over", account=sender.account, subject=body.source, sender=body.sender)
-    found = call.house.ingest.hand_over(body.source, body.sender)
+    found = call.services.ingest.hand_over(body.source, body.sender)
     log.info("source_handed_over", source=body.source, sender=body.sender, credential=call.credential.id)
     return found

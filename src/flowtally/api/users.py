@@ -114,8 +114,8 @@ def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
             limit=limit_of(body.limit),
             funded=body.funded,
             status=body.status,
-            password=None if body.password is None else call.house.vault.seal(body.password),
-            most=call.house.config.max_users,
+            password=None if body.password is None else call.services.vault.seal(body.password),
+            most=call.services.config.max_users,
         )
     )
 
@@ -218,7 +218,7 @@ def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAn
             product=body.product,
             limit=body.limit if isinstance(body.limit, UnsetType) else limit_of(body.limit),
             status=body.status,
-            password=call.house.vault.seal(password) if isinstance(password, str) else password,
+            password=call.services.vault.seal(password) if isinstance(password, str) else password,
         )
     )
 

@@ -77,7 +77,7 @@ def _ids(made: VouchersAnswer) -> dict[str, list[str]]:
 
 def _read_again(call: Call, kept: dict[str, Any], account: str, **_: Any) -> VouchersAnswer:
     found = vouchers.read_vouchers(call.tx, account, kept["vouchers"])
-    return VouchersAnswer([issuing.show_voucher(one, call.house.vault) for one in found])
+    return VouchersAnswer([issuing.show_voucher(one, call.services.vault) for one in found])
 
 
 @operation(
@@ -101,16 +101,16 @@ def create_vouchers(call: Call, account: str, body: VoucherRequest) -> VouchersA
     made = issuing.create_vouchers(
         call.tx,
         call.usage,
-        call.house.vault,
+        call.services.vault,
         account,
         body.amount,
         body.count,
         now=call.now,
         pool=body.pool,
         duration_s=body.duration_s,
-        most=call.house.config.max_unused_vouchers,
+        most=call.services.config.max_unused_vouchers,
     )
-    return VouchersAnswer([issuing.show_voucher(one, call.house.vault) for one in made])
+    return VouchersAnswer([issuing.show_voucher(one, call.services.vault) for one in made])
 
 
 @operation(
@@ -128,9 +128,9 @@ def list_vouchers(call: Call, account: str, query: VouchersQuery) -> ListPage[Vo
     used one, and nothing else of it. A code nobody made, or another account did, finds none."""
     digest = None
     if query.code is not None:
-        digest = codes.digest_of(call.house.vault, query.code) or "no code"
+        digest = codes.digest_of(call.services.vault, query.code) or "no code"
     page = vouchers.list_vouchers(call.tx, account, query.cursor, query.limit, status=query.status, digest=digest)
-    return show_page(page, lambda one: issuing.show_voucher(one, call.house.vault))
+    return show_page(page, lambda one: issuing.show_voucher(one, call.services.vault))
 
 
 @operation(
@@ -144,7 +144,7 @@ def list_vouchers(call: Call, account: str, query: VouchersQuery) -> ListPage[Vo
 )
 def read_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
     """By id; by code, list with `code`: paths are logged."""
-    return issuing.show_voucher(vouchers.read_voucher(call.tx, voucher, account), call.house.vault)
+    return issuing.show_voucher(vouchers.read_voucher(call.tx, voucher, account), call.services.vault)
 
 
 @operation(
@@ -163,16 +163,16 @@ def revoke_voucher(call: Call, account: str, voucher: str) -> VoucherAnswer:
     """Its amount is the account's again, as if it had never been set aside: where the grant that paid it has expired
     meanwhile, it comes back expired. A used one cannot be revoked; a second time changes nothing."""
     gone = vouchers.revoke_voucher(call.tx, voucher, account, now=call.now)
-    return issuing.show_voucher(gone, call.house.vault)
+    return issuing.show_voucher(gone, call.services.vault)
 
 
 def _look_up(call: Call, account: str, body: RedemptionRequest) -> None:
     """A wrong code is told before the ledger's one writer is taken up, and counted."""
     accounts.read_account(call.tx, account)
-    call.house.failed_attempts.count(call.credential.id)
-    if vouchers.find_voucher(call.tx, codes.digest_of(call.house.vault, body.code)) is None:
+    call.services.failed_attempts.count(call.credential.id)
+    if vouchers.find_voucher(call.tx, codes.digest_of(call.services.vault, body.code)) is None:
         raise NotFound("there is no voucher with this code")
-    call.house.failed_attempts.was_right(call.credential.id)
+    call.services.failed_attempts.was_right(call.credential.id)
 
 
 @operation(
@@ -192,5 +192,5 @@ def _look_up(call: Call, account: str, body: RedemptionRequest) -> None:
 def redeem_voucher(call: Call, account: str, body: RedemptionRequest, prepared: None) -> GrantAnswer:
     """Once ever, by one account, which gets the grant: source `cdk`, reference the voucher's id. After 30 wrong codes
     within an hour a credential is answered 429, with `Retry-After`."""
-    digest = codes.digest_of(call.house.vault, body.code)
+    digest = codes.digest_of(call.services.vault, body.code)
     return show_grant(vouchers.redeem_voucher(call.tx, account, digest, now=call.now))

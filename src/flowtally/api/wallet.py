@@ -56,7 +56,7 @@ class EntriesQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
 def read_wallet(call: Call, account: str) -> WalletAnswer:
     """What it holds: the sum of its entries. 1,000,000 micros are one unit of the currency."""
     read_account(call.tx, account)
-    return WalletAnswer(account, wallet.balance_of(call.tx, account), call.house.config.currency)
+    return WalletAnswer(account, wallet.balance_of(call.tx, account), call.services.config.currency)
 
 
 @operation(
@@ -89,7 +89,7 @@ def list_wallet_entries(call: Call, account: str, query: EntriesQuery) -> ListPa
 )
 def create_deposit(call: Call, account: str, body: DepositRequest) -> WalletEntryAnswer:
     """Money that came in from outside. Send an Idempotency-Key: a repeated request must not pay twice."""
-    currency = call.house.config.currency
+    currency = call.services.config.currency
     made = wallet.deposit(
         call.tx, account, body.amount_micros, now=call.now, currency=currency, reference=body.reference
     )
@@ -116,7 +116,7 @@ def adjust_wallet(call: Call, account: str, body: AdjustmentRequest) -> WalletEn
         account,
         body.amount_micros,
         now=call.now,
-        currency=call.house.config.currency,
+        currency=call.services.config.currency,
         reason=body.reason,
         reference=body.reference,
     )

@@ -176,13 +176,13 @@ def _page(call: Call, account: str, user: str | None, query: WhitelistQuery) -> 
 def _replace(
     call: Call, account: str, user: str | None, pool: str, body: WhitelistRequest
 ) -> ListPage[WhitelistAnswer]:
-    most = call.house.config.max_whitelist_ips
+    most = call.services.config.max_whitelist_ips
     made = whitelist.replace_addresses(call.tx, account, user, body.addresses, now=call.now, most=most, pool=pool)
     return ListPage([_show(call, one) for one in made], None)
 
 
 def _put(call: Call, account: str, user: str | None, pool: str, address: str, body: WhitelistChange) -> WhitelistAnswer:
-    most = call.house.config.max_whitelist_ips
+    most = call.services.config.max_whitelist_ips
     made = whitelist.put_address(
         call.tx, account, user, address, now=call.now, most=most, pool=pool, enabled=body.enabled
     )

@@ -468,7 +468,7 @@ transfers = Table(
 )
 
 # What a transfer puts into a book (below zero: takes out of it); over all books it is nothing. `account` is whose
-# wallet the book is; the house's own have none. That no wallet is overdrawn is the command's to see to.
+# wallet the book is; the operator's own have none. That no wallet is overdrawn is the command's to see to.
 transfer_entries = Table(
     "transfer_entries",
     metadata,

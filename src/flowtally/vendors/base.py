@@ -29,7 +29,7 @@ from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.verbs import UsageReader
 from flowtally.web.auth import require_right
 from flowtally.web.call import Reply
-from flowtally.web.services import House
+from flowtally.web.services import Services
 from flowtally.web.transaction import Effect
 
 # All that a vendor takes of what serves it.
@@ -110,7 +110,7 @@ class DialectCall(msgspec.Struct, frozen=True):
     """One request on its way through a route: of whose account, as of when, with which settings. `usage`: all use up to
     one block, which was known before the ledger was looked at."""
 
-    house: House
+    services: Services
     settings: Any
     credential: Credential
     account: str

@@ -14,7 +14,7 @@ import uuid_utils
 from flowtally.core.edges import format_instant
 from flowtally.core.events import UsageEvent
 from flowtally.ledger.people.credentials import Credential
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 PRODUCT: Final = "api"
 MOST_WAITING: Final = 1000  # hand-overs under way; above, a call is not counted: it may not pile up where ingest stands
@@ -31,16 +31,16 @@ class SelfMeter:
         self._under_way: set[asyncio.Task[None]] = set()  # the loop itself holds tasks by weak references only
         self.missed = 0
 
-    async def count(self, house: House, credential: Credential) -> None:
+    async def count(self, services: Services, credential: Credential) -> None:
         """Begin to hand one request of the credential's account over, dated now; does not wait for it."""
         if len(self._under_way) >= MOST_WAITING:
             self._miss(f"{len(self._under_way)} wait already")
             return
-        task = asyncio.get_running_loop().create_task(self._hand_over(house, credential, house.clock()))
+        task = asyncio.get_running_loop().create_task(self._hand_over(services, credential, services.clock()))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _hand_over(self, house: House, credential: Credential, now: int) -> None:
+    async def _hand_over(self, services: Services, credential: Credential, now: int) -> None:
         event = UsageEvent(
             source=self._source,
             account=str(credential.account),
@@ -50,11 +50,11 @@ class SelfMeter:
             requests=1,
         )
         try:
-            taken = await house.ingest.record(self._source, [event])
+            taken = await services.ingest.record(self._source, [event])
         except Exception as error:  # whatever it is: the caller has his answer and must not hear of it
             self._miss(f"{type(error).__name__}: {error}")
             return
-        house.metrics.events(taken)
+        services.metrics.events(taken)
         if not taken.stored:
             self._miss("; ".join(receipt.detail for receipt in taken.receipts))
 

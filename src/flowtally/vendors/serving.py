@@ -47,7 +47,7 @@ from flowtally.web.heads import allowed, method_of
 from flowtally.web.inputs import convert_values
 from flowtally.web.operation import actor_of, options
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
-from flowtally.web.services import House, address_of
+from flowtally.web.services import Services, address_of
 from flowtally.web.transaction import Transaction, ask, write
 
 log = structlog.get_logger("flowtally.vendors")
@@ -106,33 +106,33 @@ class Served:
 
     async def answer(self, route: Route, request: AnyRequest) -> Response[Any]:
         """Everything that happens between the door and the work."""
-        house: House = request.app.state.house
+        services: Services = request.app.state.services
         credential = None
         try:
             held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
-            held.enter_context(house.request_slots.take())
-            asked, secrets, known, unread = await self._asked(house, request)
+            held.enter_context(services.request_slots.take())
+            asked, secrets, known, unread = await self._asked(services, request)
             # Looked up anew after a body was waited for: it may have ended meanwhile.
-            shown = known or await self._of_account(house, secrets.token, request.scope)
-            await self._check(house, shown, secrets, route)
+            shown = known or await self._of_account(services, secrets.token, request.scope)
+            await self._check(services, shown, secrets, route)
             credential = shown
             request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
-            self._let_in(credential, house.clock())
-            actor = actor_of(request, credential, house.config, f"{route.method} {route.path}")
-            held.enter_context(house.shares.admit(credential))
-            reply = await self._answered(house, route, credential, actor, asked, unread)
+            self._let_in(credential, services.clock())
+            actor = actor_of(request, credential, services.config, f"{route.method} {route.path}")
+            held.enter_context(services.shares.admit(credential))
+            reply = await self._answered(services, route, credential, actor, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:
-            return self._after(_respond(self._fail(error, request), _ended(error)), house, credential)
-        return self._after(_respond(reply), house, credential)
+            return self._after(_respond(self._fail(error, request), _ended(error)), services, credential)
+        return self._after(_respond(reply), services, credential)
 
     async def _asked(
-        self, house: House, request: AnyRequest
+        self, services: Services, request: AnyRequest
     ) -> tuple[Asked, Secrets, Credential | None, FlowtallyError | None]:
         """The request and what its caller shows; a token in the head is known before the body is read. The credential
         where nothing was waited for since it was looked up."""
-        asked, unread = await read_asked(request, house.config)
+        asked, unread = await read_asked(request, services.config)
         known: Credential | None = None
         try:
             secrets = self._dialect.identify(asked, self._settings)
@@ -140,19 +140,19 @@ class Served:
             if not self._dialect.secrets_in_body or not has_body(request):
                 raise
         else:
-            known = await self._of_account(house, secrets.token, request.scope)
+            known = await self._of_account(services, secrets.token, request.scope)
         if has_body(request):
-            with house.shares.admit(known) if known else self._unknown(house, request):  # may take its time
-                asked, unread = await read_asked(request, house.config, read_body if known else read_unknown)
+            with services.shares.admit(known) if known else self._unknown(services, request):  # may take its time
+                asked, unread = await read_asked(request, services.config, read_body if known else read_unknown)
             secrets, known = self._dialect.identify(asked, self._settings), None
         return asked, secrets, known, unread
 
-    def _unknown(self, house: House, request: AnyRequest) -> AbstractContextManager[None]:
-        return house.request_slots.take_unknown(address_of(request.scope, house.config))
+    def _unknown(self, services: Services, request: AnyRequest) -> AbstractContextManager[None]:
+        return services.request_slots.take_unknown(address_of(request.scope, services.config))
 
-    async def _of_account(self, house: House, token: str, scope: HTTPScope) -> Credential:
+    async def _of_account(self, services: Services, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""
-        credential = await house.who(f"Bearer {token}", scope)
+        credential = await services.who(f"Bearer {token}", scope)
         if credential.account is None or not any(map(credential.may, self._rights)):
             raise Unauthenticated(
                 f"The credential {credential.id} is of no account, or may ask nothing here: its scope is"
@@ -160,13 +160,13 @@ class Served:
             )
         return credential
 
-    async def _check(self, house: House, credential: Credential, secrets: Secrets, route: Route) -> None:
+    async def _check(self, services: Services, credential: Credential, secrets: Secrets, route: Route) -> None:
         """Whether all that was shown of the credential is true, and whether it may ask this."""
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
         if secrets.key is not None:
-            matches = partial(_key_matches, house, credential, secrets.key)
-            if not await house.lanes.run(str(credential.account), matches):  # in its turn, not in everybody's
+            matches = partial(_key_matches, services, credential, secrets.key)
+            if not await services.lanes.run(str(credential.account), matches):  # in its turn, not in everybody's
                 raise WrongKey("The key is not that of the token.")
         require_right(credential, route.may)
 
@@ -178,7 +178,7 @@ class Served:
 
     async def _answered(
         self,
-        house: House,
+        services: Services,
         route: Route,
         credential: Credential,
         actor: Actor,
@@ -186,12 +186,12 @@ class Served:
         unread: FlowtallyError | None,
     ) -> Reply:
         operation = f"{self._dialect.name} {route.work.__name__}"
-        work = partial(self._work, house, route, credential, actor, asked, unread)
-        return await house.answered(credential, operation, work, WRITE if route.writes else SMALL)
+        work = partial(self._work, services, route, credential, actor, asked, unread)
+        return await services.answered(credential, operation, work, WRITE if route.writes else SMALL)
 
     def _work(
         self,
-        house: House,
+        services: Services,
         route: Route,
         credential: Credential,
         actor: Actor,
@@ -204,12 +204,14 @@ class Served:
         def work(inside: Transaction) -> Reply:
             if route.writes:
                 require_not_erased(inside.tx, account)  # since the credential was looked at
-            call = DialectCall(house, self._settings, credential, account, inside.now, asked, inside.usage, inside.tx)
+            call = DialectCall(
+                services, self._settings, credential, account, inside.now, asked, inside.usage, inside.tx
+            )
             return self._dialect.succeed(self._made(route, call, unread))
 
         if route.writes:
-            return write(house, actor, work, account=account, effects=route.effects)
-        return ask(house, work)
+            return write(services, actor, work, account=account, effects=route.effects)
+        return ask(services, work)
 
     def _made(self, route: Route, call: DialectCall, unread: FlowtallyError | None) -> Any:
         if self._dialect.check is not None:
@@ -228,10 +230,10 @@ class Served:
         log.error("dialect_failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
         return self._dialect.fail(FlowtallyError("Something failed inside."))
 
-    def _after(self, response: Response[Any], house: House, credential: Credential | None) -> Response[Any]:
+    def _after(self, response: Response[Any], services: Services, credential: Credential | None) -> Response[Any]:
         """What is done once the answer is on its way."""
         if self._meter is not None and credential is not None:
-            response.background = BackgroundTask(self._meter.count, house, credential)
+            response.background = BackgroundTask(self._meter.count, services, credential)
         return response
 
 
@@ -256,6 +258,6 @@ def _same(shown: str, own: str) -> bool:
     return hmac.compare_digest(shown.encode(), own.encode())
 
 
-def _key_matches(house: House, credential: Credential, key: str) -> bool:
-    with house.ledger.read() as tx:
+def _key_matches(services: Services, credential: Credential, key: str) -> bool:
+    with services.ledger.read() as tx:
         return credentials.key_matches(tx, credential.id, key)

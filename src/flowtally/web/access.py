@@ -28,7 +28,7 @@ from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, REQUEST_ID, problem_body
 from flowtally.web.sending import BodySender
-from flowtally.web.services import House, address_of
+from flowtally.web.services import Services, address_of
 
 log = structlog.get_logger("flowtally.access")
 
@@ -56,11 +56,11 @@ class Access:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        house: House = scope["litestar_app"].state.house
+        services: Services = scope["litestar_app"].state.services
         request_id = request_id_of(scope["headers"])
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         path, status, ended = scope["path"], 500, True
-        every = ((b"x-request-id", request_id.encode()), *answered(scope["headers"], house.config.origins))
+        every = ((b"x-request-id", request_id.encode()), *answered(scope["headers"], services.config.origins))
         caller = Connection(receive, scope)
 
         async def send_marked(message: Message) -> None:
@@ -78,8 +78,8 @@ class Access:
             await send(message)
 
         scope[HELD] = held = ExitStack()  # type: ignore[typeddict-unknown-key]
-        sending = BodySender(send, house.config.send_idle_s)
-        connection_limits, peer = house.connection_limits, peer_of(scope["client"])
+        sending = BodySender(send, services.config.send_idle_s)
+        connection_limits, peer = services.connection_limits, peer_of(scope["client"])
         connection_limits.begin(peer)
         try:
             if (size := head_bytes(scope)) > MAX_HEAD_BYTES:
@@ -106,12 +106,12 @@ class Access:
         said = method_of(scope)
         method = said if said in METHODS else "other"
         route = scope.get("path_template") or "unmatched"
-        house: House = scope["litestar_app"].state.house
-        house.metrics.answered(method, route, status, seconds)
+        services: Services = scope["litestar_app"].state.services
+        services.metrics.answered(method, route, status, seconds)
         say = log.debug if path in QUIET and status < 400 else log.info
         who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[typeddict-item]
         ms = round(seconds * 1000, 1)
-        caller = address_of(scope, house.config)
+        caller = address_of(scope, services.config)
         say(
             "request",
             method=method,

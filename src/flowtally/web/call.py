@@ -16,7 +16,7 @@ from flowtally.ledger.trail import Actor, note
 from flowtally.usage.verbs import UsageReader
 from flowtally.web.capacity.weights import LARGE, SMALL, Weight
 from flowtally.web.inputs import check_known
-from flowtally.web.services import House
+from flowtally.web.services import Services
 from flowtally.web.transaction import Transaction
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     """One request on its way through an operation. `tx` is its ledger transaction; `usage` all use up to one block,
     known before it began; `moment` both together, where the answer tells it, and `now` its instant."""
 
-    house: House
+    services: Services
     credential: Credential
     request_id: str
     now: int
@@ -62,11 +62,11 @@ class Call(msgspec.Struct, frozen=True):
 
     async def answered(self, work: Callable[[], T], weight: Weight = SMALL) -> T:
         """What the work gives, in a worker thread, at the account's turn and cost."""
-        return await self.house.answered(self.credential, self.operation, work, weight)
+        return await self.services.answered(self.credential, self.operation, work, weight)
 
     async def exported(self, work: Callable[[], T]) -> T:
         """The next piece of an answer that is made while it is read: the same, in the threads for that."""
-        return await self.house.answered(self.credential, self.operation, work, LARGE, streamed=True)
+        return await self.services.answered(self.credential, self.operation, work, LARGE, streamed=True)
 
     @property
     def tx(self) -> Tx:
@@ -78,7 +78,7 @@ class Call(msgspec.Struct, frozen=True):
         it in a thread. Unprocessable where nothing of that name can be: no ledger keeps it."""
         for text in (subject, account or ""):
             check_known("A name", text, Unprocessable)
-        with self.house.ledger.begin(self.actor) as tx:
+        with self.services.ledger.begin(self.actor) as tx:
             note(tx, action, account=account, subject=subject, after=asked)
 
     @property

@@ -15,7 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from flowtally.web.services import House
+    from flowtally.web.services import Services
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -39,8 +39,8 @@ class Preflights:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
-            house: House = scope["litestar_app"].state.house
-            if (headers := preflight(scope["headers"], house.config.origins)) is not None:
+            services: Services = scope["litestar_app"].state.services
+            if (headers := preflight(scope["headers"], services.config.origins)) is not None:
                 await send({"type": "http.response.start", "status": 204, "headers": [*headers]})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return

@@ -40,7 +40,7 @@ from flowtally.web.idempotent import Key, Recall, is_known, once
 from flowtally.web.inputs import NoQuery, check_known, parse_body, parse_query
 from flowtally.web.paths import check_path, name_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID
-from flowtally.web.services import House, address_of
+from flowtally.web.services import Services, address_of
 from flowtally.web.transaction import Effect, Transaction, ask, write
 
 log = structlog.get_logger("flowtally.api")
@@ -61,7 +61,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     work: Callable[..., Any]
     may: Right | Literal["own", ""]  # own: of the credential itself. Empty: open to all; `work` is then asynchronous
-    # and called with house and request
+    # and called with services and request
     summary: str
     answer: Any
     tag: str
@@ -160,25 +160,25 @@ def options(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
 
 async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
     """Everything that happens between the door and the work."""
-    house: House = request.app.state.house
+    services: Services = request.app.state.services
     if not op.may:
-        return respond(op, await op.work(house, request))
+        return respond(op, await op.work(services, request))
     held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
-    held.enter_context(house.request_slots.take())
-    credential = await who_asks(house, request)
+    held.enter_context(services.request_slots.take())
+    credential = await who_asks(services, request)
     request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     if not (op.itself and request.path_params.get("credential") == credential.id):
         _require(op, credential)
     given = _path(request)
     if "account" in given:
         auth.require_account(credential, given["account"])
-    held.enter_context(house.shares.admit(credential, sends=op.sends))
-    return await _admitted(op, request, house, credential, given)
+    held.enter_context(services.shares.admit(credential, sends=op.sends))
+    return await _admitted(op, request, services, credential, given)
 
 
-async def who_asks(house: House, request: AnyRequest) -> Credential:
+async def who_asks(services: Services, request: AnyRequest) -> Credential:
     """The credential that the request shows. Unauthenticated, AddressNotAllowed."""
-    return await house.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
+    return await services.who(auth.only_header(request.headers.getall("authorization", [])), request.scope)
 
 
 def _require(op: Operation, credential: Credential) -> None:
@@ -190,25 +190,25 @@ def _require(op: Operation, credential: Credential) -> None:
 
 
 async def _admitted(
-    op: Operation, request: AnyRequest, house: House, credential: Credential, given: dict[str, Any]
+    op: Operation, request: AnyRequest, services: Services, credential: Credential, given: dict[str, Any]
 ) -> Response[Any]:
     """The rest of it. The request is counted as in work until its answer was read: see `HELD`."""
     query = parse_query(request.scope["query_string"], op.query)
     if op.query is not NoQuery:
         given["query"] = query
     call = Call(
-        house,
+        services,
         credential,
         str(request.scope.get(REQUEST_ID, "")),
-        house.clock(),
+        services.clock(),
         _accept(request),
-        actor_of(request, credential, house.config, f"{op.method} {op.path}"),
+        actor_of(request, credential, services.config, f"{op.method} {op.path}"),
         is_head(request.scope),
         op.work.__name__,
     )
     if inspect.iscoroutinefunction(op.work) and op.body is None:
         return respond(op, await op.work(call, request, **given))
-    raw = await _body(request, house.config) if op.method != "GET" else b""
+    raw = await _body(request, services.config) if op.method != "GET" else b""
     if op.body is not None:
         given["body"] = parse_body(raw, request.headers.get("content-type", ""), op.body)
     elif raw.strip() not in (b"", b"{}"):
@@ -217,9 +217,9 @@ async def _admitted(
         return respond(op, await op.work(call, request, **given))
     key = Key.of(request, raw) if op.writes else None
     if key is not None and op.holds_password:
-        key = msgspec.structs.replace(key, digest=house.vault.blind(key.digest))
+        key = msgspec.structs.replace(key, digest=services.vault.blind(key.digest))
     if op.streams:
-        request.scope[HELD].enter_context(house.exports.take(credential))  # type: ignore[typeddict-item]
+        request.scope[HELD].enter_context(services.exports.take(credential))  # type: ignore[typeddict-item]
     weight = op.weigh(query, call.now) if op.weigh is not None else WRITE if op.writes else SMALL
     return await call.answered(lambda: _in_transaction(op, call, given, key), weight)
 
@@ -248,10 +248,10 @@ def _in_transaction(op: Operation, call: Call, given: dict[str, Any], key: Key |
 
     if op.writes:
         account = given["body"].id if Effect.OPENING in op.effects and "account" not in given else given.get("account")
-        made, own = write(call.house, call.actor, work, account=account, effects=op.effects)
+        made, own = write(call.services, call.actor, work, account=account, effects=op.effects)
     else:
         as_of = given["query"].as_of if op.tells_moment else None
-        made, own = ask(call.house, work, as_of=as_of, tells_moment=op.tells_moment)
+        made, own = ask(call.services, work, as_of=as_of, tells_moment=op.tells_moment)
     response = stream(call, made) if isinstance(made, Streaming) else respond(op, made)
     if op.tells_moment:
         response.headers[AS_OF_HEADER] = own.moment.token
@@ -275,7 +275,7 @@ def _prepared(op: Operation, call: Call, given: dict[str, Any], key: Key | None)
             return None
         return op.prepare(own, **given)
 
-    return ask(call.house, prepare, tells_moment=True)
+    return ask(call.services, prepare, tells_moment=True)
 
 
 def respond(op: Operation, made: Any) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""House: everything the handlers stand on, built once by `server.py` and handed in."""
+"""Services: everything the handlers stand on, built once by `server.py` and handed in."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class EventsDoor(Protocol):
     def close(self) -> None: ...
 
 
-class House(msgspec.Struct, frozen=True):
+class Services(msgspec.Struct, frozen=True):
     """Stores and doors of one server. `clock` gives whole milliseconds since 1970 UTC; `moments` what an answer is
     of."""
 

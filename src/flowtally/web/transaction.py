@@ -21,7 +21,7 @@ from flowtally.ledger.database import Tx
 from flowtally.ledger.trail import Actor
 from flowtally.usage.until_block import UntilBlock
 from flowtally.usage.verbs import UsageReader
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 T = TypeVar("T")
 
@@ -36,12 +36,12 @@ class Effect(Enum):
     ERASURES = "erasures"  # work is left that is finished after the commit; it must meet no names that were forgotten
 
 
-HEARD: Final[Mapping[Effect, Callable[[House, str], object]]] = {
-    Effect.CREDENTIALS: lambda house, account: house.doorkeeper.forget(),
-    Effect.NAMES: lambda house, account: house.ingest.forget_names(account),
-    Effect.PROMISES: lambda house, account: house.ingest.gave(account),
-    Effect.OPENING: lambda house, account: house.ingest.look_again(account),
-    Effect.ERASURES: lambda house, account: house.care.finish_erasures(),
+HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
+    Effect.CREDENTIALS: lambda services, account: services.doorkeeper.forget(),
+    Effect.NAMES: lambda services, account: services.ingest.forget_names(account),
+    Effect.PROMISES: lambda services, account: services.ingest.gave(account),
+    Effect.OPENING: lambda services, account: services.ingest.look_again(account),
+    Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
 
 
@@ -55,15 +55,17 @@ class Transaction(msgspec.Struct, frozen=True):
     moment: Moment | None = None
 
 
-def ask(house: House, work: Callable[[Transaction], T], *, as_of: str | None = None, tells_moment: bool = False) -> T:
+def ask(
+    services: Services, work: Callable[[Transaction], T], *, as_of: str | None = None, tells_moment: bool = False
+) -> T:
     """The work's answer to a question, of the present or of the moment `as_of`. What `Moments` raises."""
-    begun = house.moments.begin(as_of)
-    with house.ledger.read() as tx:
-        return work(_reading(house, tx, begun, tells_moment=tells_moment))
+    begun = services.moments.begin(as_of)
+    with services.ledger.read() as tx:
+        return work(_reading(services, tx, begun, tells_moment=tells_moment))
 
 
 def write(
-    house: House,
+    services: Services,
     actor: Actor,
     work: Callable[[Transaction], T],
     *,
@@ -74,21 +76,21 @@ def write(
     fails may be unknown, and to forget too much costs a look. `account`: whose it is; `effects`: beside PROMISES."""
     heard = {*effects, Effect.PROMISES} if account else set(effects)
     try:
-        with house.ledger.begin(actor) as tx:
-            return work(_writing(house, tx))
+        with services.ledger.begin(actor) as tx:
+            return work(_writing(services, tx))
     finally:
         for effect in Effect:
             if effect in heard:
-                HEARD[effect](house, account or "")
+                HEARD[effect](services, account or "")
 
 
-def _writing(house: House, tx: Tx) -> Transaction:
+def _writing(services: Services, tx: Tx) -> Transaction:
     """It may have waited for its turn: its instant and the use it sees are those of its transaction. Nobody else
     promises anything meanwhile, so the ledger is what it was when the last block came."""
-    return Transaction(tx, UntilBlock(house.usage, house.usage.published()), house.clock.date())
+    return Transaction(tx, UntilBlock(services.usage, services.usage.published()), services.clock.date())
 
 
-def _reading(house: House, tx: Tx, begun: Begun, *, tells_moment: bool) -> Transaction:
-    moment = house.moments.hold(tx, begun) if tells_moment else None
-    now = house.clock() if moment is None else moment.instant
-    return Transaction(tx, UntilBlock(house.usage, begun.commit), now, moment)
+def _reading(services: Services, tx: Tx, begun: Begun, *, tells_moment: bool) -> Transaction:
+    moment = services.moments.hold(tx, begun) if tells_moment else None
+    now = services.clock() if moment is None else moment.instant
+    return Transaction(tx, UntilBlock(services.usage, begun.commit), now, moment)

@@ -106,19 +106,19 @@ def test_50000_for_the_61st_request_in_any_minute_whatever_it_asks(
 
 
 def test_60500_for_a_fault_inside_without_a_trace(fox: Fox, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = client.app.state.house
+    services = client.app.state.services
 
     class Broken:
         def sums(self, *args: object, **kwargs: object) -> object:
-            raise RuntimeError("a secret of the house")
+            raise RuntimeError("a secret of the server")
 
-    client.app.state.house = msgspec.structs.replace(house, usage=Broken())
+    client.app.state.services = msgspec.structs.replace(services, usage=Broken())
     told = fox.ask("GET", FLOW, params={"account": "reseller01"})
     assert (told["code"], told["data"]) == (60500, {})
     assert "secret" not in told["msg"]
     form = WRITES["create-sub-account"]
     assert fox.refused("POST", "create-sub-account", **form) == 60500
-    client.app.state.house = house
+    client.app.state.services = services
     assert fox.post("create-sub-account", **form)["account"] == form["account"]  # and the key was not used up
 
 

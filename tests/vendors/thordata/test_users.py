@@ -196,8 +196,8 @@ def test_a_native_limit_below_1_mb_does_not_read_as_none(shop: Shop) -> None:
 def test_use_under_the_new_name_is_the_users(shop: Shop) -> None:
     """Who bears a name is remembered while events come in: a rename through the dialect must be heard there."""
     forgotten: list[str] = []
-    house = shop.client.app.state.house
-    house.ingest.forget_names = forgotten.append
+    services = shop.client.app.state.services
+    services.ingest.forget_names = forgotten.append
     shop.make("user123")
     shop.done("proxy-users/update-user", username="user123", new_username="user456")
     shop.done("proxy-users/delete-user", username="user456")

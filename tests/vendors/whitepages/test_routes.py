@@ -156,15 +156,15 @@ def test_a_call_that_cannot_be_metered_is_answered_all_the_same(make_client: Cal
     client = make_client(vendors={"whitepages": Settings(meter_calls=True)})
     client.post("/v1/accounts", json={"id": "acme"})
     key = {"X-Api-Key": issue(client, "acme", "account").token}
-    house = client.app.state.house
+    services = client.app.state.services
 
     class Full:
         async def record(self, *args: object, **kwargs: object) -> None:
             raise RuntimeError("no room")
 
-    client.app.state.house = msgspec.structs.replace(house, ingest=Full())
+    client.app.state.services = msgspec.structs.replace(services, ingest=Full())
     assert ask(client, key, "2026-03-15", "2026-03-15").status_code == 200
-    client.app.state.house = house
+    client.app.state.services = services
 
 
 def test_another_accounts_requests_are_not_told(client: Client, acme: str) -> None:

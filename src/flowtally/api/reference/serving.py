@@ -14,7 +14,7 @@ from litestar import Litestar
 from flowtally.api.reference.page import POLICY, render
 from flowtally.web.call import Reply
 from flowtally.web.media import read_range
-from flowtally.web.services import House
+from flowtally.web.services import Services
 
 HTML: Final = "text/html"  # the framework says the charset
 # Instead of the usual ones: anybody may keep it, and its own style is let in.
@@ -39,11 +39,11 @@ def make(document: bytes) -> ServedPage:
     return ServedPage(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
 
 
-async def page_of(app: Litestar, house: House) -> ServedPage:
+async def page_of(app: Litestar, services: Services) -> ServedPage:
     """Made when it is first asked for, in a thread, once however many ask meanwhile."""
     made: asyncio.Future[ServedPage] | None = app.state.get("docs")
     if made is None:
-        made = app.state.docs = asyncio.ensure_future(house.in_thread(make, app.state.openapi))
+        made = app.state.docs = asyncio.ensure_future(services.in_thread(make, app.state.openapi))
     return await asyncio.shield(made)
 
 

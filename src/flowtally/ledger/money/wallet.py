@@ -1,6 +1,6 @@
-"""Wallets: an account's money with the house, as entries that sum to zero.
+"""Wallets: an account's money with the operator, as entries that sum to zero.
 
-Every movement is a transfer with two entries: into the account's wallet and out of one of the house's books, or the
+Every movement is a transfer with two entries: into the account's wallet and out of one of the operator's books, or the
 reverse. `deposits` is what came in from outside, `sales` what was bought, `adjustments` everything put right by hand. A
 balance is the sum of a wallet's entries: nothing keeps it, nothing is edited, a mistake is another transfer.
 

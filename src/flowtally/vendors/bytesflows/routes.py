@@ -53,7 +53,7 @@ def read_asset(call: DialectCall, given: Nothing) -> wire.Asset:
         sum(one.grant.amount for one in active),
         sum(one.unspent for one in active),
         wire.show_money(wallet.balance_of(call.tx, call.account)),
-        call.house.config.currency,
+        call.services.config.currency,
     )
 
 

@@ -147,7 +147,7 @@ def _sub_row(
     call: DialectCall, one: Managed, burnt: Mapping[str, Balance], allowed: Sequence[WhitelistEntry]
 ) -> wire.AccountRow:
     hidden = one.sealed is None or not call.credential.may("passwords:read")  # as natively
-    password = "" if hidden else call.house.vault.reveal(str(one.sealed))
+    password = "" if hidden else call.services.vault.reveal(str(one.sealed))
     status = NORMAL if one.user.status == "active" else DISABLED
     shown = allowed if call.credential.may("whitelist:read") else ()
     addresses = dict.fromkeys(entry.address for entry in shown if entry.enabled)

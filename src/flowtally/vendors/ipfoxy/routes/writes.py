@@ -68,8 +68,8 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
         given.account,
         now=call.now,
         funded=True,
-        password=call.house.vault.seal(given.password),
-        most=call.house.config.max_users,
+        password=call.services.vault.seal(given.password),
+        most=call.services.config.max_users,
     )
     _pass_on(call, user.id, given.flow, given.day)
     return made
@@ -106,7 +106,7 @@ def allocate_flow(call: DialectCall, given: Allocating) -> wire.Empty:
 )
 def update_password(call: DialectCall, given: Repassing) -> wire.Empty:
     """The one its proxies are asked for. It is kept encrypted, and shown in the list of accounts."""
-    user, sealed = sub_account(call, given.account), call.house.vault.seal(given.password)
+    user, sealed = sub_account(call, given.account), call.services.vault.seal(given.password)
     managed.change_user(call.tx, call.account, user.id, now=call.now, password=sealed)
     return wire.Empty()
 
@@ -125,7 +125,7 @@ def update_password(call: DialectCall, given: Repassing) -> wire.Empty:
 def update_whitelist(call: DialectCall, given: Whitelisting) -> wire.Empty:
     """The addresses a sub-account may connect from, residential and mobile: these and no others."""
     user, addresses = sub_account(call, given.account), addresses_of(given.ip)
-    most = call.house.config.max_whitelist_ips
+    most = call.services.config.max_whitelist_ips
     for pool in (RESIDENTIAL, MOBILE):
         whitelist.replace_addresses(call.tx, call.account, user.id, addresses, now=call.now, most=most, pool=pool)
     return wire.Empty()
@@ -135,7 +135,7 @@ def _is_new(call: DialectCall, key: str, *request: Any) -> bool:
     """False where the same was done under this key; IdempotencyMismatch where something else was. What is kept of a
     request that holds a password does not let it be guessed."""
     digest = request_digest("POST", "ipfoxy", msgspec.json.encode(request))
-    return use_key(call.tx, call.account, key, call.house.vault.blind(digest), now=call.now)
+    return use_key(call.tx, call.account, key, call.services.vault.blind(digest), now=call.now)
 
 
 def _pass_on(call: DialectCall, user_id: str, flow: int, day: int) -> None:

@@ -47,16 +47,16 @@ def create_cdk(call: DialectCall, given: CreateCdk) -> NewCodes:
     made = create_vouchers(
         call.tx,
         call.usage,
-        call.house.vault,
+        call.services.vault,
         call.account,
         units * call.settings.cdk_unit_bytes,
         number,
         now=call.now,
         pool=DEFAULT_POOL,
         duration_s=call.settings.cdk_days * DAY_S,
-        most=call.house.config.max_unused_vouchers,
+        most=call.services.config.max_unused_vouchers,
     )
-    return NewCodes([call.house.vault.reveal(one.sealed) for one in made])
+    return NewCodes([call.services.vault.reveal(one.sealed) for one in made])
 
 
 @route(
@@ -76,7 +76,7 @@ def list_cdk(call: DialectCall, given: ListCdk) -> list[Cdk]:
     found = _issued(call, next((name for name, number in STATUS.items() if number == wanted), None))
     return [
         Cdk(code, one.created_at // 1000, STATUS[one.status], _flow(call, one), one.duration_s)
-        for one, code in ((one, call.house.vault.reveal(one.sealed)) for one in found)
+        for one, code in ((one, call.services.vault.reveal(one.sealed)) for one in found)
     ]
 
 
@@ -140,7 +140,7 @@ def read_cdk(call: DialectCall, given: OneCdk) -> CdkInfo:
 
 def _mine(call: DialectCall, code: str) -> Voucher:
     """The account's own voucher of this code, among those the dialect lists; 10000 for any other."""
-    digest = codes.digest_of(call.house.vault, code)
+    digest = codes.digest_of(call.services.vault, code)
     found = vouchers.find_voucher(call.tx, digest, call.account)
     if found is None or found.pool != DEFAULT_POOL:
         raise wrong("cdk", "is unknown")

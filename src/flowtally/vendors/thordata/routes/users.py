@@ -83,7 +83,7 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
     if count > MOST_LISTED:
         raise ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} users: list them natively")
     listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
-    most = call.house.config.max_users or NO_END
+    most = call.services.config.max_users or NO_END
     remaining = max(0, most - roster.count_managed(call.tx, call.account))
     return UserList(count + remaining, remaining, count, _show(call, listed))
 
@@ -107,7 +107,7 @@ def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
 def _password(call: DialectCall, sealed: str | None) -> str:
     """In clear for whoever manages the users, as natively; a credential that only reads is told none."""
     hidden = sealed is None or not call.credential.may("passwords:read")
-    return "" if hidden else call.house.vault.reveal(str(sealed))
+    return "" if hidden else call.services.vault.reveal(str(sealed))
 
 
 @route(
@@ -136,8 +136,8 @@ def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
         product=user.family,
         limit=_limit(user.cap),
         status=_status(user.active),
-        password=call.house.vault.seal(user.password),
-        most=call.house.config.max_users,
+        password=call.services.vault.seal(user.password),
+        most=call.services.config.max_users,
     )
     return Written()
 
@@ -182,7 +182,7 @@ def update_proxy_user(call: DialectCall, given: UpdateUser) -> Written:
         found.id,
         now=call.now,
         name=new.name,
-        password=UNSET if new.password is UNSET else call.house.vault.seal(new.password),
+        password=UNSET if new.password is UNSET else call.services.vault.seal(new.password),
         limit=UNSET if new.cap is UNSET else _limit(new.cap),
         status=UNSET if new.active is UNSET else _status(new.active),
     )

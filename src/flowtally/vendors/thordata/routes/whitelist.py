@@ -35,7 +35,7 @@ def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[Whitelisted
     ]
     if call.settings.whitelist_array:
         return entries
-    most = call.house.config.max_whitelist_ips
+    most = call.services.config.max_whitelist_ips
     return Whitelist(len(entries), max(most, len(entries)), max(0, most - len(entries)), entries)
 
 
@@ -59,7 +59,7 @@ def add_ip(call: DialectCall, given: AddIp) -> Written:
         None,
         asked.ip,
         now=call.now,
-        most=call.house.config.max_whitelist_ips,
+        most=call.services.config.max_whitelist_ips,
         pool=_pool(call, asked.family),
         enabled=asked.enabled,
     )
