@@ -116,6 +116,12 @@ def test_every_write_of_an_account_follows_as_a_promise_and_one_of_none_does_not
     assert services.said[5:] == []
 
 
+def test_of_an_account_whose_id_is_made_by_the_write_nobody_remembers_anything() -> None:
+    house: Any = Told()
+    write(house, object(), worked(house), account=None, effects=tuple(Effect))  # type: ignore[arg-type]
+    assert house.said[5:] == ["credentials", "erasures"]
+
+
 @pytest.mark.parametrize(("tells_moment", "then", "now"), [(False, "clock", 7), (True, "moment", 5)])
 def test_a_question_knows_its_block_before_the_ledger_and_nobody_hears_of_it(
     tells_moment: bool, then: str, now: int

@@ -45,6 +45,9 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
 }
 
 
+OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
+
+
 class Transaction(msgspec.Struct, frozen=True):
     """What the work stands in. `usage`: all use up to one block; `now`: the instant of what is written or answered;
     `moment`: that of the answer, where it tells one."""
@@ -73,8 +76,9 @@ def write(
     effects: Collection[Effect] = (),
 ) -> T:
     """The work's answer after it was committed. The effects follow whatever came of it: the outcome of a commit that
-    fails may be unknown, and to forget too much costs a look. `account`: whose it is; `effects`: beside PROMISES."""
-    heard = {*effects, Effect.PROMISES} if account else set(effects)
+    fails may be unknown, and to forget too much costs a look. `account`: whose it is; `effects`: beside PROMISES.
+    Nobody remembers anything of an account whose id is only made here."""
+    heard = {*effects, Effect.PROMISES} if account else OF_NO_ACCOUNT.intersection(effects)
     try:
         with services.ledger.begin(actor) as tx:
             return work(_writing(services, tx))
