@@ -95,6 +95,7 @@ from __future__ import annotations
 
 '''
 BORROWED: Final = {
+    "flowtally.core.corrections": ["MAX_REASON_CHARS"],
     "flowtally.core.events": ["UsageEvent as PlainEvent"],
     "flowtally.core.rights": ["Right", "Scope"],
     "flowtally.core.words": ["Bucket", "GrantState", "JobState", "VoucherStatus"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import flowtally.client
+import flowtally.protocol
 
 NAMES = [
     "ApiError",
@@ -42,3 +43,7 @@ def test_whatever_can_be_imported_is_one_of_them() -> None:
 
 def test_each_says_what_it_is() -> None:
     assert not [name for name in NAMES if not inspect.getdoc(getattr(flowtally.client, name))]
+
+
+def test_the_bounds_of_messages_are_imported_beside_them_wherever_they_are_written_down() -> None:
+    assert {"MAX_BODY_BYTES", "MAX_EVENTS", "MAX_OVERLAPS", "MAX_REASON_CHARS"} <= set(flowtally.protocol.__all__)

@@ -7,6 +7,7 @@ currency. One file per subject; `words` holds what they share. Import from here.
 
 from __future__ import annotations
 
+from flowtally.core.corrections import MAX_REASON_CHARS
 from flowtally.core.events import UsageEvent as PlainEvent
 from flowtally.core.rights import Right, Scope
 from flowtally.core.words import Bucket, GrantState, JobState, VoucherStatus
@@ -148,6 +149,7 @@ __all__ = [
     "MAX_KEY_CHARS",
     "MAX_OVERLAPS",
     "MAX_PRIORITY",
+    "MAX_REASON_CHARS",
     "SHOWN_QUANTITIES",
     "AccountAnswer",
     "AccountChange",
