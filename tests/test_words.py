@@ -20,6 +20,7 @@ GONE: Final = {
     "folded": "digests, compacted, merged",
     "folding": "compaction",
     "guesses": "failed_attempts",
+    "house": "services, operator",
     "pen": "event_maker",
     "roll": "compact, projection",
     "rolled": "compacted",
