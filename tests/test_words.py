@@ -44,7 +44,7 @@ INSIDE: Final = {"architecture.md", "benchmarks.md", "laws.md"}  # pages for who
 
 def parts(name: str) -> list[str]:
     """`BrokenRollup` and `broken_rollup` are broken, rollup."""
-    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    return [part.lower() for part in re.findall(r"ClickHouse|[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def names(tree: ast.AST) -> Iterator[str]:
