@@ -1,4 +1,4 @@
-"""Call: one question to the server as a value, before anything travels. Both clients carry it out alike.
+"""ClientCall: one question to the server as a value, before anything travels. Both clients carry it out alike.
 
 Every call can be repeated: reads change nothing, events count once, and every other write carries an `Idempotency-Key`
 made with the call, the same in every attempt; or (`once`) one of the caller's own, the same in every run of a program.

@@ -1,4 +1,4 @@
-"""Every question a client can ask, each as a pure function that makes a Call or a Listing.
+"""Every question a client can ask, each as a pure function that makes a ClientCall or a Listing.
 
 A new operation is a function here; `make docs` makes the methods of both clients from it (`scripts/sources.py`).
 `once`, where value is given, is your own `Idempotency-Key` (an order's number): the same call with the same key does it

@@ -1,4 +1,4 @@
-"""The words that several floors share: what may stand in a field, said once.
+"""The words that several folders share: what may stand in a field, said once.
 
 Owns the lists. Their meaning is told where a field is documented. A list that one module alone uses stays there.
 """

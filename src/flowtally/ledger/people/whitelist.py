@@ -193,7 +193,7 @@ def _in_list(account: str, user_id: str | None) -> ColumnElement[bool]:
 
 
 def _entries() -> Select[Any]:
-    """Columns in the order of Entry's fields."""
+    """Columns in the order of WhitelistEntry's fields."""
     return select(*(whitelist.c[name] for name in WhitelistEntry.__struct_fields__))
 
 
