@@ -116,8 +116,8 @@ def errors_page() -> str:
         "",
         *WORDS,
         "Errors are problem details (RFC 9457), `application/problem+json`. Programs look at `code`: codes are "
-        "[stable](../api.md), texts may change. `detail` says what is wrong, with the values. The other members depend "
-        "on the code. Here is for each code what happened, the usual cause, and what to do.",
+        "[stable](../stability.md), texts may change. `detail` says what is wrong, with the values. The other members "
+        "depend on the code. Here is for each code what happened, the usual cause, and what to do.",
         "",
         "| where a code comes from | list |",
         "|---|---|",
@@ -132,7 +132,8 @@ def errors_page() -> str:
         "",
         "## The tree",
         "",
-        "A code below another is a case of it: who does not know it can do what is right for the other one.",
+        "A code below another one is a special case of it. A program that does not know it can treat it like the one "
+        "above.",
         "",
         "```text",
         *_tree_of(errors.FlowtallyError),
@@ -144,10 +145,10 @@ def errors_page() -> str:
     for name, told in codes.RECEIPTS.items():
         lines += ["", f"### {name}", "", *_told(told)]
     lines += ["", "## Dialects", ""]
-    lines += [
-        "A dialect answers in the words of its vendor. Beside each of its codes stand ours: what they say of cause "
-    ]
-    lines[-1] += "and remedy is true there, too. A code above stands for those below it that are not named elsewhere."
+    lines.append(
+        "A dialect answers in the words of its vendor. Each row names our codes that the vendor's code stands for: "
+        "their causes and remedies are the same. In the tree, a code also stands for those below it that no row names."
+    )
     for dialect in VENDORS:
         lines += ["", f"### {dialect.title}", "", "| HTTP | code | says | stands for |", "|---|---|---|---|"]
         lines += _codes_of(dialect)

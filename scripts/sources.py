@@ -48,8 +48,9 @@ def _methods(calls: str) -> Iterator[str]:
         if nearest != above:
             yield f"\n    {headings[nearest]}\n\n"
         above = nearest
-        assert isinstance(node.returns, ast.Subscript)
-        yield f"    {node.name} = {CARRIED_BY[ast.unparse(node.returns.value)]}(calls.{node.name})\n"
+        answer = ast.unparse(node.returns.value) if isinstance(node.returns, ast.Subscript) else ""
+        assert answer in CARRIED_BY, f"client/calls.py: {node.name} returns none of {', '.join(CARRIED_BY)}"
+        yield f"    {node.name} = {CARRIED_BY[answer]}(calls.{node.name})\n"
 
 
 # ── client/sync.py: the same without waiting

@@ -114,7 +114,8 @@ OF_READINGS: Final[Mapping[str, Advice]] = {
     "invalid_reading": Advice(
         "The reading cannot be read, or a value in it cannot be taken. `detail` names the field.",
         "A field that is missing, misspelt, given twice or of another type.",
-        "Correct the program that sends the readings. The next one that is taken has what this one had.",
+        "Correct the program that sends the readings. The next reading that is taken counts what this one would have "
+        "counted.",
     ),
     "too_many_counters": Advice(
         "The source or the account has as many counters as it may have.",
