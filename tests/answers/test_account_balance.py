@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import NOW
+from tests.usage.counting import CountingStore
 
 from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import parse_instant
@@ -15,23 +16,9 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts
 from flowtally.ledger.traffic import grants
 from flowtally.protocol import BalanceAnswer, PoolBalance
-from flowtally.usage.memory import MemoryStore
-from flowtally.usage.values import Sum
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
 APRIL = parse_instant("2026-04-01T00:00:00Z")
-
-
-class CountingStore(MemoryStore):
-    """How often was it asked?"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def sums(self, *args: Any, **kwargs: Any) -> list[Sum]:
-        self.asked += 1
-        return super().sums(*args, **kwargs)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 import pytest
 from tests.conftest import NOW
+from tests.usage.counting import CountingStore
 
 from flowtally.answers import user_balance
 from flowtally.answers.account_balance import make_balance
@@ -20,22 +20,8 @@ from flowtally.ledger.people.users import Limit
 from flowtally.ledger.traffic import grants
 from flowtally.ledger.traffic.allocations import Allocation
 from flowtally.protocol import PoolBalance, UserBalanceAnswer
-from flowtally.usage.memory import MemoryStore
-from flowtally.usage.values import Sum
 
 MARCH = parse_instant("2026-03-01T00:00:00Z")
-
-
-class CountingStore(MemoryStore):
-    """How often was it asked?"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def sums(self, *args: Any, **kwargs: Any) -> list[Sum]:
-        self.asked += 1
-        return super().sums(*args, **kwargs)
 
 
 class World(msgspec.Struct):

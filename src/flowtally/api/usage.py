@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +36,17 @@ from flowtally.web.inputs import ANY_TEXT
 from flowtally.web.media import choose
 from flowtally.web.operation import operation
 
+USAGE_ERRORS: Final = (  # of every question about usage over a calendar
+    BadRequest,
+    BadRange,
+    NotYet,
+    UnknownZone,
+    UnknownAccount,
+    UnknownUser,
+    NotAcceptable,
+    AsOfGone,
+    RowsCompacted,
+)
 UsageForm = Literal["json", "csv", "arrow"]
 FORMS = {"json": JSON, "csv": CSV, "arrow": ARROW}
 SPAN: dict[str, str | int | None] = {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"}
@@ -162,17 +173,7 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     weigh=of_usage,
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(
-        BadRequest,
-        BadRange,
-        NotYet,
-        UnknownZone,
-        UnknownAccount,
-        UnknownUser,
-        NotAcceptable,
-        AsOfGone,
-        RowsCompacted,
-    ),
+    errors=USAGE_ERRORS,
     also=(CSV, ARROW),
     example=EXAMPLE,
 )
@@ -221,17 +222,7 @@ def answer_usage(
     weigh=of_usage,
     query=OverallUsageQuery,
     answer=OverallUsageAnswer,
-    errors=(
-        BadRequest,
-        BadRange,
-        NotYet,
-        UnknownZone,
-        UnknownAccount,
-        UnknownUser,
-        NotAcceptable,
-        AsOfGone,
-        RowsCompacted,
-    ),
+    errors=USAGE_ERRORS,
     also=(CSV, ARROW),
     example=OverallUsageAnswer(
         None,

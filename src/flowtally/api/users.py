@@ -13,7 +13,7 @@ from flowtally.answers.user_balance import make_user_balance
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.balance import BalanceQuery, instant_of
 from flowtally.api.usage import EXAMPLE as USAGE
-from flowtally.api.usage import UsageQuery, answer_usage
+from flowtally.api.usage import USAGE_ERRORS, UsageQuery, answer_usage
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.errors import (
     AsOfGone,
@@ -22,13 +22,11 @@ from flowtally.core.errors import (
     Conflict,
     LimitReached,
     NameTaken,
-    NotAcceptable,
     NotFound,
     NotYet,
     RowsCompacted,
     UnknownAccount,
     UnknownUser,
-    UnknownZone,
     Unprocessable,
 )
 from flowtally.core.media import ARROW, CSV
@@ -262,17 +260,7 @@ def list_user_names(call: Call, account: str, user: str) -> ListPage[NameAnswer]
     summary="Usage of a user by calendar span",
     query=UsageQuery,
     answer=UsageAnswer,
-    errors=(
-        BadRequest,
-        BadRange,
-        NotYet,
-        UnknownZone,
-        UnknownAccount,
-        UnknownUser,
-        NotAcceptable,
-        AsOfGone,
-        RowsCompacted,
-    ),
+    errors=USAGE_ERRORS,
     also=(CSV, ARROW),
     example=USAGE,
 )
