@@ -96,8 +96,9 @@ from __future__ import annotations
 
 '''
 BORROWED: Final = {
-    "flowtally.core.corrections": ["MAX_REASON_CHARS"],
+    "flowtally.core.corrections": ["MAX_REASON_CHARS", "Correction"],
     "flowtally.core.events": ["UsageEvent as PlainEvent"],
+    "flowtally.core.readings": ["Reading"],
     "flowtally.core.rights": ["Right", "Scope"],
     "flowtally.core.words": ["Bucket", "GrantState", "JobState", "VoucherStatus"],
 }

@@ -7,8 +7,9 @@ currency. One file per subject; `words` holds what they share. Import from here.
 
 from __future__ import annotations
 
-from flowtally.core.corrections import MAX_REASON_CHARS
+from flowtally.core.corrections import MAX_REASON_CHARS, Correction
 from flowtally.core.events import UsageEvent as PlainEvent
+from flowtally.core.readings import Reading
 from flowtally.core.rights import Right, Scope
 from flowtally.core.words import Bucket, GrantState, JobState, VoucherStatus
 from flowtally.protocol.accounts import (
@@ -173,6 +174,7 @@ __all__ = [
     "CheckInAnswer",
     "CommitAnswer",
     "ConfirmAnswer",
+    "Correction",
     "CorrectionReceipt",
     "CorrectionsAnswer",
     "CounterAnswer",
@@ -237,6 +239,7 @@ __all__ = [
     "ProductTotals",
     "PurchaseAnswer",
     "PurchaseRequest",
+    "Reading",
     "ReadingReceipt",
     "ReadingsAnswer",
     "Receipt",
