@@ -2,7 +2,7 @@
 # pyproject.toml or constraints.txt; all it needs is make, git and Python 3.11 or newer.
 #
 #   make demo               meters a real proxy log and serves the result     (ARGS=--exit ends after showing it)
-#   make quick              the tests that open no engine and start no program, in a minute
+#   make quick              the tests that open no engine and start no program, with a sample of each campaign
 #   make test               all tests, a process for each core                (ARGS='-k balance' passes options on)
 #   make soak               the long campaigns, ten times as long             (SOAK=50 longer, ARGS='--minutes 60' bounds)
 #   make check              format, lint, types, import contract, generated docs and code, known vulnerabilities
@@ -36,7 +36,7 @@ demo: setup
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 quick: setup
-	$(BIN)/python -m pytest $(PARALLEL) -m quick $(ARGS)
+	FLOWTALLY_TEST_SAMPLE=1 $(BIN)/python -m pytest $(PARALLEL) -m quick $(ARGS)
 
 test: setup
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

@@ -41,8 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     signals.let_children_hear()
     sys.addaudithook(GUARD.hear)
-    if soak.SOAK:
-        soak.go_on_longer()
+    if soak.SOAK or soak.SAMPLE:
+        soak.set_examples()
 
 
 @pytest.hookimpl(tryfirst=True)

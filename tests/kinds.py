@@ -126,7 +126,12 @@ def _unbound(part: Any) -> Any:
 
 def _is_ours(value: Any) -> bool:
     """Of tests/ or bench/, whatever name its module was imported by."""
-    file = Path(getattr(sys.modules.get(_name(value)[0]), "__file__", None) or "/")
+    return _is_our_module(_name(value)[0])
+
+
+@cache
+def _is_our_module(name: str) -> bool:
+    file = Path(getattr(sys.modules.get(name), "__file__", None) or "/")
     return any(file.is_relative_to(place) for place in OURS)
 
 

@@ -1,4 +1,4 @@
-"""How long a campaign goes on: short in every run of the tests, long in `make soak`.
+"""How long a campaign goes on: a sample in `make quick`, short in `make test`, long in `make soak`.
 
 A campaign is a test of random or repeated work: seeds of the world, kills of a server, backups at random moments. It
 takes its numbers from here, carries the mark `soak`, and says what it did:
@@ -11,7 +11,8 @@ takes its numbers from here, carries the mark `soak`, and says what it did:
         done(kills=KILLS)
 
 A test of hypothesis needs none of it: conftest.py marks it, multiplies its examples and counts them. The time that a
-test may take is multiplied too.
+test may take is multiplied too. With FLOWTALLY_TEST_SAMPLE=1, which `make quick` sets, a campaign has one round or one
+seed, and a test of hypothesis has 10 examples at most, whatever its own settings say.
 """
 
 from __future__ import annotations
@@ -25,14 +26,23 @@ from typing import Any, Final
 
 SOAK: Final = int(os.environ.get("FLOWTALLY_TEST_SOAK", "0"))  # 0: an ordinary run
 FIRST_SEED: Final = int(os.environ.get("FLOWTALLY_TEST_FIRST_SEED", "0"))
+SAMPLE: Final = os.environ.get("FLOWTALLY_TEST_SAMPLE") == "1" and not SOAK
+EXAMPLES_OF_A_SAMPLE: Final = 10
 LIBRARIES: Final = ("chdb", "sqlalchemy", "litestar", "granian", "hypothesis", "schemathesis")
 
 _done: Final[Counter[str]] = Counter()
 
 
 def rounds(short: int, long: int) -> int:
-    """How often: `short` in an ordinary run, a multiple of `long` in a soak."""
+    """How often: `short` in an ordinary run, a multiple of `long` in a soak, once in a sample."""
+    if SAMPLE:
+        return min(short, 1)
     return long * SOAK if SOAK else short
+
+
+def examples(own: int) -> int:
+    """How many examples hypothesis tries where a test asks for `own`."""
+    return min(own, EXAMPLES_OF_A_SAMPLE) if SAMPLE else own * (SOAK or 1)
 
 
 def seeds(short: int, long: int, first: int = 0) -> range:
@@ -52,16 +62,16 @@ def take_done() -> dict[str, int]:
     return taken
 
 
-def go_on_longer() -> None:
-    """Hypothesis tries as many times the examples, in each test of it, and they are counted."""
+def set_examples() -> None:
+    """Hypothesis tries as many examples as this run wants, in each test of it, and they are counted."""
     from hypothesis import settings
     from hypothesis.internal.conjecture.engine import ConjectureRunner
 
     begin, run = ConjectureRunner.__init__, ConjectureRunner.run
 
-    def longer(runner: Any, function: Any, **more: Any) -> None:
+    def begun(runner: Any, function: Any, **more: Any) -> None:
         own = more.pop("settings", None) or settings()
-        begin(runner, function, settings=settings(own, max_examples=own.max_examples * SOAK), **more)
+        begin(runner, function, settings=settings(own, max_examples=examples(own.max_examples)), **more)
 
     def counted(runner: Any) -> None:
         try:
@@ -70,7 +80,7 @@ def go_on_longer() -> None:
             done(examples=runner.call_count)
 
     engine: Any = ConjectureRunner
-    engine.__init__, engine.run = longer, counted
+    engine.__init__, engine.run = begun, counted
 
 
 def versions() -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import kinds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests import kinds, soak
 from tests.kinds import ENGINE, GUARD, PROCESS, QUICK, SOAK
 
 from flowtally.usage.open import open_usage
@@ -79,6 +81,41 @@ def test_an_engine_is_refused_to_a_quick_test(request: pytest.FixtureRequest) ->
     GUARD.begin(request.node)  # it may just have been imported
     with refused(ENGINE):
         getattr(hidden, "Eng" + "ine")("chdb:///nowhere")
+
+
+@pytest.mark.parametrize(
+    ("times", "sample", "rounds", "examples"),
+    [(0, False, 4, 100), (0, True, 1, 10), (1, False, 20, 100), (3, False, 60, 300)],
+    ids=["test", "quick", "soak once", "soak"],
+)
+def test_each_run_has_its_numbers(
+    monkeypatch: pytest.MonkeyPatch, times: int, sample: bool, rounds: int, examples: int
+) -> None:
+    monkeypatch.setattr(soak, "SOAK", times)
+    monkeypatch.setattr(soak, "SAMPLE", sample)
+    assert (soak.rounds(4, 20), len(soak.seeds(4, 20)), soak.examples(100)) == (rounds, rounds, examples)
+    assert soak.examples(5) == 5 * (times or 1)
+
+
+def test_hypothesis_tries_as_many_examples_as_this_run_wants() -> None:
+    tried = []
+
+    @settings(max_examples=30, database=None)
+    @given(st.integers())
+    def attempt(number: int) -> None:
+        tried.append(number)
+
+    attempt()
+    assert len(tried) == soak.examples(30)
+
+
+def test_only_quick_takes_a_sample() -> None:
+    """The whole run and the campaigns have their full numbers."""
+    commands = re.findall(r"^\t(.*-m pytest.*)$", (kinds.TESTS.parent / "Makefile").read_text(), re.MULTILINE)
+    assert len(commands) == 3
+    assert {"-m quick" in one for one in commands if "FLOWTALLY_TEST_SAMPLE=1" in one} == {True}
+    assert all("FLOWTALLY_TEST_SAMPLE=1" in one for one in commands if "-m quick" in one)
+    assert "FLOWTALLY_TEST_SAMPLE" not in (kinds.TESTS.parent / ".ci/run").read_text()
 
 
 def test_campaigns_take_their_numbers_from_one_place() -> None:
