@@ -41,7 +41,7 @@ from flowtally.cli.show.progress import ProgressMeter, meter
 from flowtally.client import ApiError, Client
 from flowtally.core.errors import ConfigError
 from flowtally.core.units import counted
-from flowtally.core.words import UnknownAccounts
+from flowtally.core.words import RefuseOrAllow
 from flowtally.protocol import MAX_EVENTS
 
 EXAMPLES: Final = """\
@@ -155,7 +155,7 @@ def import_log(
         ),
     ] = False,
     overlap: Annotated[
-        UnknownAccounts,
+        RefuseOrAllow,
         typer.Option(
             "--overlap",
             help="What to do with lines that are stored already, under another source or earlier in this log.",

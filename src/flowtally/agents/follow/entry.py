@@ -13,7 +13,7 @@ from flowtally.agents.formats import BESIDE, Declared
 from flowtally.agents.mapping import Mapping
 from flowtally.core.choices import choice
 from flowtally.core.errors import ConfigError
-from flowtally.core.words import UnknownAccounts
+from flowtally.core.words import RefuseOrAllow
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 
@@ -49,7 +49,7 @@ class LogEntry(ReadEntry, frozen=True, omit_defaults=True, forbid_unknown_fields
     format_from: str = ""
     linger: Annotated[int, Meta(ge=1, le=86_400)] = 60
     overlap: Annotated[
-        UnknownAccounts,
+        RefuseOrAllow,
         choice(
             "A file whose lines stand in another source already.",
             {"refuse": "nothing of it is sent", "allow": "it is sent, and counts again"},
