@@ -9,11 +9,14 @@ FLOWTALLY_TEST_REQUIRE_SYSTEM=1, which `.ci/run` sets, such a skip is a failure.
 The tests start hundreds of servers and commands. Where the environment forbids Python to keep what it compiled
 (PYTHONDONTWRITEBYTECODE), each of them compiles all of flowtally anew: a fifth of its time.
 
+What is collected lives as long as the process: the garbage collector need not look through it again in each test.
+
 FLOWTALLY_TEST_ORDER=7 puts files, and the tests in a file, in a random order, by this seed.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -39,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    gc.disable()  # until all is collected
     signals.let_children_hear()
     sys.addaudithook(GUARD.hear)
     if soak.SOAK or soak.SAMPLE:
@@ -60,6 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for file in files:
             chance.shuffle(file)
     items[:] = [item for file in files for item in file]
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _give_time(config: pytest.Config, item: pytest.Item) -> None:

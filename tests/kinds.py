@@ -34,6 +34,8 @@ STARTERS: Final = {
     ("os", "fork"): PROCESS,
     ("flowtally.usage.engine", "Engine"): ENGINE,
     ("flowtally.usage.open", "open_usage"): ENGINE,
+    ("flowtally.agents.counters.asking", "run"): PROCESS,
+    ("scripts.audit", "main"): PROCESS,
     ("hypothesis.core", "given"): SOAK,
 }
 EVENTS: Final = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
