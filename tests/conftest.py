@@ -157,6 +157,10 @@ def app(client: Client) -> Any:
 
 @pytest.fixture
 def acme(client: Client) -> str:
+    return open_acme(client)
+
+
+def open_acme(client: Client) -> str:
     """An account in Berlin with users alice and bob, 100 GB of traffic since 1 March, and some use on two days."""
     client.post("/v1/accounts", json={"id": "acme", "timezone": "Europe/Berlin", "carry_from": "2026-03-01T00:00:00Z"})
     client.post(

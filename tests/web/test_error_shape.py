@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Client, token_of
+from tests import promised
+from tests.applications import served
+from tests.conftest import NOW, Client, Clock, open_acme, token_of, wait_for_no_disk
+from tests.fake_ingest import FakeIngest
 
 from flowtally.api.application import MODULES
+from flowtally.config import load_config
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
+from flowtally.usage.memory import MemoryStore
 from flowtally.web.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
@@ -40,29 +51,50 @@ def assert_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     return dict(body)
 
 
+@pytest.fixture(scope="module")
+def refusing(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One application with accounts acme and other, for the tests of each route, which are refused: to open one for
+    each took most of their time."""
+    place = tmp_path_factory.mktemp("refusing")
+    shutil.copy(new_ledger, place / "ledger.db")
+    with closing(Ledger.open(f"sqlite:///{place / 'ledger.db'}")) as ledger:
+        wait_for_no_disk(ledger)
+        with ledger.begin() as tx:
+            token = credentials.issue(tx, "admin", None, "tests", NOW)[1]
+        usage = MemoryStore()
+        services = {"clock": Clock(), "usage": usage, "ledger": ledger, "ingest": FakeIngest(usage, ledger)}
+        config = load_config({}, data=str(place / "data"), usage_url="memory://")
+        with served(config, raise_server_exceptions=False, **services) as client:
+            client.headers["Authorization"] = f"Bearer {token}"
+            client.event_hooks["response"].append(promised.check)
+            open_acme(client)
+            client.post("/v1/accounts", json={"id": "other"})
+            yield client
+
+
 def test_every_module_declares_operations() -> None:
     assert {op.work.__module__ for op in OPERATIONS} == {module.__name__ for module in MODULES}
 
 
 @every_guarded
-def test_without_a_known_token_it_is_401(client: Client, op: Operation) -> None:
-    del client.headers["authorization"]
+def test_without_a_known_token_it_is_401(refusing: Client, monkeypatch: pytest.MonkeyPatch, op: Operation) -> None:
+    monkeypatch.delitem(refusing.headers, "authorization")
     for header in (None, "", "Basic abc", "Bearer", "Bearer nobody", "Bearer ü", "Bearer " + "x" * 2000):
-        answer = ask(client, op, {} if header is None else {"Authorization": header.encode()})
+        answer = ask(refusing, op, {} if header is None else {"Authorization": header.encode()})
         assert_problem(answer, 401, "unauthenticated")
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @every_guarded
-def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(client: Client, acme: str, op: Operation) -> None:
+def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(refusing: Client, op: Operation) -> None:
     tokens = {
-        "ingest": token_of(client, "/v1/credentials", scope="ingest"),
-        "account": token_of(client, "/v1/accounts/acme/credentials", scope="account"),
-        "manage": token_of(client, "/v1/accounts/acme/credentials", scope="manage"),
+        "ingest": token_of(refusing, "/v1/credentials", scope="ingest"),
+        "account": token_of(refusing, "/v1/accounts/acme/credentials", scope="account"),
+        "manage": token_of(refusing, "/v1/accounts/acme/credentials", scope="manage"),
     }
     for scope, headers in tokens.items():
         if scope not in op.scopes:
-            answers = [ask(client, op, headers, account=account) for account in ("acme", "nobody")]
+            answers = [ask(refusing, op, headers, account=account) for account in ("acme", "nobody")]
             assert len({assert_problem(answer, 403, "forbidden")["detail"] for answer in answers}) == 1
 
 
@@ -71,25 +103,24 @@ OWN = [(op, scope) for op in GUARDED if "{account}" in op.path for scope in ("ac
 
 @pytest.mark.parametrize(("op", "scope"), OWN, ids=[f"{named(op)} {scope}" for op, scope in OWN])
 def test_another_account_answers_exactly_like_one_that_does_not_exist(
-    client: Client, acme: str, op: Operation, scope: str
+    refusing: Client, op: Operation, scope: str
 ) -> None:
-    client.post("/v1/accounts", json={"id": "other"})
-    headers = token_of(client, "/v1/accounts/acme/credentials", scope=scope) | {"X-Request-Id": "same"}
-    theirs, nobodys = ask(client, op, headers, account="other"), ask(client, op, headers, account="nobod")
+    headers = token_of(refusing, "/v1/accounts/acme/credentials", scope=scope) | {"X-Request-Id": "same"}
+    theirs, nobodys = ask(refusing, op, headers, account="other"), ask(refusing, op, headers, account="nobod")
     assert_problem(theirs, 404, "unknown_account")
     assert theirs.text.replace("other", "nobod") == nobodys.text
     assert {k: v for k, v in theirs.headers.items() if k != "date"} == dict(nobodys.headers)
 
 
 @every_guarded
-def test_an_unknown_query_parameter_is_400_and_named(client: Client, acme: str, op: Operation) -> None:
+def test_an_unknown_query_parameter_is_400_and_named(refusing: Client, op: Operation) -> None:
     path = re.sub(r"\{(\w+)\}", lambda found: NAMES[found[1]], op.path)
-    answer = client.request(op.method, f"{path}?frm=2026", json={} if op.body else None)
+    answer = refusing.request(op.method, f"{path}?frm=2026", json={} if op.body else None)
     assert assert_problem(answer, 400, "bad_request")["parameter"] == "frm"
 
 
 @pytest.mark.parametrize("op", [op for op in GUARDED if op.body], ids=named)
-def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op: Operation) -> None:
+def test_a_body_that_cannot_be_read_is_told_apart(refusing: Client, op: Operation) -> None:
     path = re.sub(r"\{(\w+)\}", lambda found: NAMES[found[1]], op.path)
     for body, kind, status, code in (
         (b"{", "application/json", 400, "malformed_body"),
@@ -102,7 +133,7 @@ def test_a_body_that_cannot_be_read_is_told_apart(client: Client, acme: str, op:
         (b"a=b", "application/x-www-form-urlencoded", 415, "unsupported_media"),
         (b" " * 70_000, "application/json", 413, "too_large"),
     ):
-        answer = client.request(op.method, path, content=body, headers={"Content-Type": kind})
+        answer = refusing.request(op.method, path, content=body, headers={"Content-Type": kind})
         assert_problem(answer, status, code)
 
 
