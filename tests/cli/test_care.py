@@ -47,7 +47,7 @@ def test_a_check_that_failed_or_was_forgotten_ends_with_1(flowtally: Program) ->
     flowtally.fake.answers["POST /v1/verify"] = (202, {"state": "running"})
     flowtally.fake.answers["GET /v1/verify"] = (200, {"state": "never"})
     ran = flowtally("verify")
-    assert (ran.code, "started anew" in ran.err) == (1, True)
+    assert (ran.code, "restarted" in ran.err) == (1, True)
 
 
 def test_backup_says_where_it_is_and_how_long_writers_waited(flowtally: Program) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from flowtally.agents.formats import strings
 from flowtally.agents.formats.compiled import Field, Piece
 from flowtally.agents.formats.declared import Declared, Format
+from flowtally.agents.reading import LineReading
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -107,4 +108,4 @@ def _reads(name: str, line: bytes) -> bool:
 @cache
 def _silent(name: str) -> Callable[[bytes], bool]:
     made = strings.made(Declared(format=name), NAMES[name].server, _pieces(name, Declared()), name)
-    return lambda line: made.read_line(line).__class__.__name__ == "Reading"
+    return lambda line: isinstance(made.read_line(line), LineReading)
