@@ -19,6 +19,8 @@ def run_here(
     """`flowtally` with these arguments, with nothing in its environment but this, and no terminal."""
     from flowtally.cli.app import main  # here, so that tests of pure code do not load all commands
 
+    assert arguments[:1] not in {("serve",), ("demo",), ("agent",)}, "it sets up the logs of its process, once for all"
+
     given = stdin.encode() if isinstance(stdin, str) else stdin or b""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with ExitStack() as stack:

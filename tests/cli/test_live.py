@@ -344,7 +344,7 @@ def test_an_import_of_an_account_that_is_not_there_says_what_to_do_before_it_sen
 
 
 def test_a_second_server_on_the_same_data_is_refused_in_one_line(live: Live) -> None:
-    done = run(live, "serve", "--data", live.data, "--port", "0", "--log-level", "error")
+    done = run_process(live, "serve", "--data", live.data, "--port", "0", "--log-level", "error")
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("error: ")
