@@ -18,14 +18,13 @@ import pytest
 import structlog
 from litestar import Litestar
 from litestar.testing import TestClient
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import event
 from tests import promised
 from tests.fake_ingest import FakeIngest
 from tests.statements import compile_once
 
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
-from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
@@ -63,26 +62,6 @@ def clock() -> Clock:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _statements_are_compiled_once() -> Iterator[None]:
-    """As in a server, which has one engine for all its time: here each test has one of its own, and would spend half of
-    its time with the ledger on making the same texts of the same statements."""
-    first: dict[str, Engine] = {}
-
-    def create(target: URL, **more: Any) -> Engine:
-        made = create_engine(target, **more)
-        shared = first.setdefault(made.dialect.name, made)
-        if shared.dialect.server_version_info is None:  # it has not met a database yet, and does not know its ways
-            first[made.dialect.name] = made
-        else:
-            made.dialect, made._compiled_cache = shared.dialect, shared._compiled_cache
-        return made
-
-    with pytest.MonkeyPatch.context() as patching:
-        patching.setattr(database, "create_engine", create)
-        yield
 
 
 @pytest.fixture(scope="session")
