@@ -63,7 +63,7 @@ _idle: Final[defaultdict[tuple[str, ...], list[Kept]]] = defaultdict(list)
 
 @contextmanager
 def served(config: Config, *, raise_server_exceptions: bool = True, **services: Any) -> Iterator[TestClient[Litestar]]:
-    """A client of an application with these settings over what `services` hands in: see `server.open_house`."""
+    """A client of an application with these settings over what `services` hands in: see `server.open_services`."""
     idle = _idle[tuple(one.name for one in enabled(VENDORS, config))]
     kept = idle.pop() if idle else Kept(config)
     kept.begin(config, partial(open_services, config, **services))

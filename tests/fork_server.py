@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
 import msgspec
+from tests.hand_over import SIZE, received
 
 STREAMS: Final = ("stdin", "stdout", "stderr")
 MODULES: Final = ("flowtally.cli.app", "flowtally.server", "flowtally.usage.clickhouse", "litestar.plugins.pydantic")
@@ -99,7 +100,7 @@ class Program:
             if not select.select([self._told], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             with self._told:
-                ended = self._told.recv(4)
+                ended = self._told.recv(SIZE)
             assert ended, "the fork server has ended"
             self.returncode = int.from_bytes(ended, "little", signed=True)
         return self.returncode
@@ -187,9 +188,9 @@ class _ForkServer:
         GUARD.need(PROCESS, f"a fork of {wanted.module}")
         message = msgspec.json.encode(wanted)
         with self._lock:
-            socket.send_fds(self._asking, [len(message).to_bytes(4, "little")], files)
+            socket.send_fds(self._asking, [len(message).to_bytes(SIZE, "little")], files)
             self._asking.sendall(message)
-            pid = self._asking.recv(4)
+            pid = self._asking.recv(SIZE)
         assert pid, "the fork server has ended"
         return int.from_bytes(pid, "little")
 
@@ -214,10 +215,10 @@ def serve(asked: socket.socket) -> Wanted:
             _tell(running)
         if asked.fileno() not in ready:
             continue
-        head, files, _, _ = socket.recv_fds(asked, 4, 1 + len(STREAMS))
+        head, files, _, _ = socket.recv_fds(asked, SIZE, 1 + len(STREAMS))
         if not head:
             break
-        wanted = msgspec.json.decode(_received(asked, int.from_bytes(head, "little")), type=Wanted)
+        wanted = msgspec.json.decode(received(asked, int.from_bytes(head, "little")), type=Wanted)
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
@@ -228,7 +229,7 @@ def serve(asked: socket.socket) -> Wanted:
                 os.close(file)
             _put_on(wanted, files[1:])
             return wanted
-        asked.sendall(pid.to_bytes(4, "little"))
+        asked.sendall(pid.to_bytes(SIZE, "little"))
         running[pid] = files[0]
         for file in files[1:]:
             os.close(file)
@@ -237,20 +238,13 @@ def serve(asked: socket.socket) -> Wanted:
     sys.exit()
 
 
-def _received(asked: socket.socket, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        found += asked.recv(size - len(found))
-    return found
-
-
 def _tell(running: dict[int, int]) -> None:
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             pid, status = ended
             telling = running.pop(pid)
             with suppress(OSError):
-                os.write(telling, os.waitstatus_to_exitcode(status).to_bytes(4, "little", signed=True))
+                os.write(telling, os.waitstatus_to_exitcode(status).to_bytes(SIZE, "little", signed=True))
             os.close(telling)
 
 

@@ -43,8 +43,6 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.OPENING: lambda services, account: services.ingest.look_again(account),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
-
-
 OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
 
 
