@@ -93,7 +93,8 @@ def _left(call: DialectCall, found: Sequence[User], each: Mapping[str, RunningTo
     themselves what is left of this one, all of them from one question. The limit itself, not the whole KB its cap is
     printed in."""
     windowed = [user for user in found if user.limit is not None and user.limit.window != "lifetime"]
-    states = limit_states(read_account(call.tx, call.account), call.usage, windowed, call.now)
+    account = call.account
+    states = limit_states(read_account(call.tx, account), call.usage, windowed, call.now) if windowed else {}
     left = []
     for user in found:
         assert user.limit is not None, "asked of users with a cap"
