@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
-import numpy as np
-import xxhash
 from msgspec.structs import replace
 
 from flowtally.core.corrections import Correction, EventRef, Quantities
@@ -22,7 +20,7 @@ from flowtally.core.events import NOBODY
 from flowtally.ingest.admission import Reason, Submitter, closed_account, in_future
 from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, compacted, receipt, remark, told, unknown
 from flowtally.ingest.prepare import Key
-from flowtally.ingest.rows import NewRow
+from flowtally.ingest.rows import NewRow, digest_of
 from flowtally.keys.key_bytes import key_of
 from flowtally.protocol import CorrectionReceipt, CorrectionsAnswer
 from flowtally.usage.values import Entry, EventKey, StoredEvent
@@ -85,8 +83,7 @@ def digest(one: Correction) -> int:
     at = parse_if_any(one.time)
     event = None if one.corrects is None else (one.corrects.source, one.corrects.id)
     content = (event, one.stated, one.void, one.reason, one.account, one.user, one.product, at)
-    hashed = xxhash.xxh3_64_intdigest(b"entry\0" + msgspec.json.encode(content))
-    return int(np.uint64(hashed).astype(np.int64))  # signed, as both databases have it
+    return digest_of(b"entry\0" + msgspec.json.encode(content))
 
 
 def dated(one: Correction) -> int:

@@ -12,13 +12,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import xxhash
 from msgspec.structs import replace
 
 from flowtally.core.corrections import Quantities
 from flowtally.core.counters import Standing
 from flowtally.ingest.name_resolver import NameResolver
-from flowtally.ingest.rows import NewRow
+from flowtally.ingest.rows import NewRow, digest_of
 from flowtally.keys import counter_states
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.values import Claim, Due, KnownCounter, Place, Source
@@ -115,7 +114,6 @@ def _owned(rows: Sequence[PlannedRow], resolver: NameResolver) -> Iterator[Stand
 
 def _row(one: PlannedRow, standing: Standing, erased: bool) -> NewRow:
     position = counter_states.encode(standing)
-    hashed = xxhash.xxh3_64_intdigest(b"reading\0" + position.encode())
     return NewRow(
         account=standing.account,
         user=standing.user,
@@ -130,6 +128,6 @@ def _row(one: PlannedRow, standing: Standing, erased: bool) -> NewRow:
         reason="" if erased else one.reason,
         key_source=one.source,
         id=counter_states.row_id(one.counter, standing.number),
-        digest=int(np.uint64(hashed).astype(np.int64)),  # signed, as both databases have it
+        digest=digest_of(b"reading\0" + position.encode()),
         position=position,
     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from flowtally.core.events import METERED
 from flowtally.core.words import EntryKind
@@ -65,6 +66,11 @@ class NewRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     place: int = 0
     position: str = ""
+
+
+def digest_of(content: bytes) -> int:
+    """64 bits, signed, as both databases have it."""
+    return int(np.uint64(xxhash.xxh3_64_intdigest(content)).astype(np.int64))
 
 
 def batch_of(rows: Sequence[NewRow]) -> Any:
