@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -198,10 +198,11 @@ def asked_of(url: str, query: str) -> str:
     """The value of the one series that Prometheus has for it, within a minute."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        try:
-            found = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=10).json()["data"]["result"]
-        except httpx.HTTPError:
-            found = []
+        found = []
+        with suppress(httpx.HTTPError):  # it refuses connections first, and then says 503, until it has read its files
+            answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=10)
+            if answer.is_success:
+                found = answer.json()["data"]["result"]
         if found:
             return str(found[0]["value"][1])
         time.sleep(0.3)
