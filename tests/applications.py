@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.testing import TestClient
+from tests.app_client import AppClient
 
 from flowtally.api.application import build_application
 from flowtally.config import Config
@@ -62,11 +62,11 @@ _idle: Final[defaultdict[tuple[str, ...], list[Kept]]] = defaultdict(list)
 
 
 @contextmanager
-def served(config: Config, *, raise_server_exceptions: bool = True, **services: Any) -> Iterator[TestClient[Litestar]]:
+def served(config: Config, *, raise_server_exceptions: bool = True, **services: Any) -> Iterator[AppClient]:
     """A client of an application with these settings over what `services` hands in: see `server.open_services`."""
     idle = _idle[tuple(one.name for one in enabled(VENDORS, config))]
     kept = idle.pop() if idle else Kept(config)
     kept.begin(config, partial(open_services, config, **services))
-    with TestClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:
+    with AppClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:
         yield client
     idle.append(kept)  # one whose test left with an error is not used again

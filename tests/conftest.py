@@ -16,10 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from litestar import Litestar
-from litestar.testing import TestClient
 from sqlalchemy import event
 from tests import promised
+from tests.app_client import AppClient
 from tests.fake_ingest import FakeIngest
 from tests.statements import compile_once
 
@@ -41,7 +40,7 @@ structlog.configure(
     ]
 )
 
-Client = TestClient[Litestar]
+Client = AppClient
 
 
 class Clock:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 import structlog
-from litestar.testing import TestClient
+from tests.app_client import AppClient
 from tests.conftest import NOW, Client
 from tests.fake_ingest import FakeIngest
 from tests.live import live_server
@@ -40,7 +40,7 @@ def down(postgres: Postgres, tmp_path: Path) -> Iterator[tuple[Client, Shown]]:
     app = create_app(config, clock=lambda: NOW, usage=usage, ledger=ledger, ingest=FakeIngest(usage, ledger))
     with ledger.begin() as tx:
         token = credentials.issue(tx, "admin", None, "tests", NOW)[1]
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with AppClient(app, raise_server_exceptions=False) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         assert client.post("/v1/accounts", json={"id": "acme"}).status_code == 201
         who = issue(client, "acme", "manage")

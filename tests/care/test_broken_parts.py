@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from litestar.testing import TestClient
+from tests.app_client import AppClient
 from tests.care.conftest import Patient
 from tests.ingest.conftest import named
 
@@ -179,7 +179,7 @@ def test_over_http_it_is_a_problem_with_part_and_file_and_a_line_without_a_trace
     asked = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "by": "label:k"}
     ever = [0, 2**46 // 900_000 * 900_000]
     with (
-        TestClient(app, raise_server_exceptions=False) as client,
+        AppClient(app, raise_server_exceptions=False) as client,
         damaged_where(part / "data.bin", lambda: patient.store.sums(ever, Where(account="acme"), ("label:k",))),
         structlog.testing.capture_logs() as logged,
     ):

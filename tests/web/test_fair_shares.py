@@ -97,8 +97,7 @@ def test_sending_has_a_bound_of_its_own(make_client: Callable[..., Client], inge
     client = make_client(max_sends_per_credential=1)
     client.post("/v1/accounts", json={"id": "acme"})
     gateway = bearer(client, "ingest")
-    with client.portal() as portal:
-        portal.call(ingest.hold.clear)
+    client.in_loop(ingest.hold.clear)
     first: list[Any] = []
     sender = threading.Thread(target=lambda: first.append(client.post("/v1/events", json=EVENT, headers=gateway)))
     sender.start()
@@ -106,8 +105,7 @@ def test_sending_has_a_bound_of_its_own(make_client: Callable[..., Client], inge
     while not shares.measures()["requests_in_work"]:
         pass
     refused = client.post("/v1/events", json=EVENT, headers=gateway)
-    with client.portal() as portal:
-        portal.call(ingest.hold.set)
+    client.in_loop(ingest.hold.set)
     sender.join(PATIENCE_S)
     assert is_refused(refused, "too_many_at_once")
     assert first[0].json()["stored"] == 1
