@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import structlog
-from sqlalchemy import event
+from sqlalchemy import event as sql_event
 from tests import promised
 from tests.app_client import AppClient
 from tests.fake_ingest import FakeIngest
@@ -26,6 +26,7 @@ from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
+from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
@@ -59,8 +60,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    return load_config({}, data=str(tmp_path / "data"), usage_url="memory://")
+def config(tmp_path: Path, made_keys: Path) -> Config:
+    """Of a data directory whose keys are there: making them waits twice for the disk."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    shutil.copy(made_keys, data)
+    return load_config({}, data=str(data), usage_url="memory://")
+
+
+@pytest.fixture(scope="session")
+def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / KEY_FILE
+    Vault.open(path, None)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +83,19 @@ def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def ledger_of_admin(new_ledger: Path) -> tuple[Path, str]:
+    """The same with one credential, and its token."""
+    path = new_ledger.with_name("admin.db")
+    opened = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, path)}")
+    with closing(opened), opened.begin() as tx:
+        return path, credentials.issue(tx, "admin", None, "tests", NOW)[1]
+
+
 @pytest.fixture
-def app_ledger(new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, tmp_path / 'ledger.db')}")
+def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
+    given = request.getfixturevalue("ledger_of_admin")[0] if "admin_token" in request.fixturenames else new_ledger
+    opened = Ledger.open(f"sqlite:///{shutil.copy(given, tmp_path / 'ledger.db')}")
     wait_for_no_disk(opened)
     yield opened
     opened.close()
@@ -83,7 +105,7 @@ def wait_for_no_disk(ledger: Ledger) -> None:
     """From now on its commits need not survive a power cut: a test that kills a process or reads its files is none."""
     if ledger.file is not None:
         ledger._engine.dispose()
-        event.listen(ledger._engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
+        sql_event.listen(ledger._engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
 
 
 @pytest.fixture
@@ -97,7 +119,12 @@ def ingest(usage: MemoryStore, app_ledger: Ledger) -> FakeIngest:
 
 
 @pytest.fixture
-def admin_token(app_ledger: Ledger) -> str:
+def admin_token(app_ledger: Ledger, ledger_of_admin: tuple[Path, str]) -> str:
+    """Of the credential that `app_ledger` has for whoever asks for its token; a ledger of the test's own gets one."""
+    token = ledger_of_admin[1]
+    with app_ledger.read() as tx:
+        if credentials.authenticate(tx, token) is not None:
+            return token
     with app_ledger.begin() as tx:
         return credentials.issue(tx, "admin", None, "tests", NOW)[1]
 
@@ -109,12 +136,12 @@ def make_client(
     """`make_client(max_json_bytes=10)`: a client of an application with these settings."""
     from tests.applications import served  # here, so that tests of pure code do not load the server
 
-    with ExitStack() as closing:
+    with ExitStack() as serving:
 
         def make(**settings: Any) -> Client:
             values = {name: getattr(config, name) for name in config.__struct_fields__} | settings
             services = {"clock": clock, "usage": usage, "ledger": app_ledger, "ingest": ingest}
-            client = closing.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **services))
+            client = serving.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **services))
             client.headers["Authorization"] = f"Bearer {admin_token}"
             client.event_hooks["response"].append(promised.check)
             return client
@@ -145,16 +172,24 @@ def open_acme(client: Client) -> str:
         "/v1/accounts/acme/grants",
         json={"amount": 100_000, "starts_at": "2026-03-01T00:00:00Z", "expires_at": "2026-04-01T00:00:00Z"},
     )
-    send(client, "1", "2026-03-10T12:00:00Z", user="alice", product="residential", bytes_up=100, bytes_down=900)
-    send(client, "2", "2026-03-11T12:00:00Z", user="bob", product="mobile", bytes_up=1, bytes_down=2, status=404)
-    send(client, "3", "2026-03-11T13:00:00Z", product="residential", bytes_down=5, labels={"country": "=de"})
+    first = event("1", "2026-03-10T12:00:00Z", user="alice", product="residential", bytes_up=100, bytes_down=900)
+    second = event("2", "2026-03-11T12:00:00Z", user="bob", product="mobile", bytes_up=1, bytes_down=2, status=404)
+    third = event("3", "2026-03-11T13:00:00Z", product="residential", bytes_down=5, labels={"country": "=de"})
+    send_all(client, [first, second, third])
     return "acme"
 
 
-def send(client: Client, id: str, time: str, account: str = "acme", **event: Any) -> None:
+def event(id: str, time: str, account: str = "acme", **more: Any) -> dict[str, Any]:
+    return {"source": "gw", "id": id, "account": account, "time": time, **more}
+
+
+def send(client: Client, id: str, time: str, account: str = "acme", **more: Any) -> None:
     """One event through the door."""
-    body = [{"source": "gw", "id": id, "account": account, "time": time, **event}]
-    answer = client.post("/v1/events", json=body)
+    send_all(client, [event(id, time, account, **more)])
+
+
+def send_all(client: Client, events: list[dict[str, Any]]) -> None:
+    answer = client.post("/v1/events", json=events)
     assert answer.status_code == 200, answer.text
 
 

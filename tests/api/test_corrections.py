@@ -155,13 +155,7 @@ def test_changes_tell_what_moved_whose_past(client: Client, acme: str) -> None:
     assert (change["account"], change["corrections"], change["bytes"], change["requests"]) == ("acme", 1, -1000, -1)
     assert (change["earliest"], change["received_at"]) == ("2026-03-10T12:00:00Z", "2026-03-15T12:00:00Z")
     late = client.get("/v1/changes", params={"since": "2026-03-15T00:00:00Z"}).json()
-    assert [(one["account"], one["late"]) for one in late["items"]] == [
-        ("acme", 1),
-        ("acme", 1),
-        ("acme", 1),
-        ("other", 1),
-        ("acme", 0),
-    ]
+    assert [(one["account"], one["late"]) for one in late["items"]] == [("acme", 3), ("other", 1), ("acme", 0)]
 
 
 def test_an_account_credential_sees_its_own_changes_only(client: Client, acme: str) -> None:
