@@ -155,6 +155,15 @@ def client(make_client: Callable[..., Client]) -> Client:
     return make_client()
 
 
+@pytest.fixture(scope="module")
+def shared(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An installation for all tests of a file that ask for it: a `tests.shared.Shared`."""
+    from tests.shared import installation
+
+    with installation(new_ledger, tmp_path_factory.mktemp("shared")) as opened:
+        yield opened
+
+
 @pytest.fixture
 def app(client: Client) -> Any:
     return client.app

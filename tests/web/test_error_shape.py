@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import promised
-from tests.applications import served
-from tests.conftest import NOW, Client, Clock, open_acme, token_of, wait_for_no_disk
-from tests.fake_ingest import FakeIngest
+from tests.conftest import Client, token_of
+from tests.shared import Shared
 
 from flowtally.api.application import MODULES
-from flowtally.config import load_config
-from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import credentials
-from flowtally.usage.memory import MemoryStore
 from flowtally.web.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
@@ -51,25 +41,20 @@ def assert_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     return dict(body)
 
 
+@pytest.fixture
+def refusing(shared: Shared) -> Client:
+    """Refuses everything that it is asked for here."""
+    return shared.client
+
+
 @pytest.fixture(scope="module")
-def refusing(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One application with accounts acme and other, for the tests of each route, which are refused: to open one for
-    each took most of their time."""
-    place = tmp_path_factory.mktemp("refusing")
-    shutil.copy(new_ledger, place / "ledger.db")
-    with closing(Ledger.open(f"sqlite:///{place / 'ledger.db'}")) as ledger:
-        wait_for_no_disk(ledger)
-        with ledger.begin() as tx:
-            token = credentials.issue(tx, "admin", None, "tests", NOW)[1]
-        usage = MemoryStore()
-        services = {"clock": Clock(), "usage": usage, "ledger": ledger, "ingest": FakeIngest(usage, ledger)}
-        config = load_config({}, data=str(place / "data"), usage_url="memory://")
-        with served(config, raise_server_exceptions=False, **services) as client:
-            client.headers["Authorization"] = f"Bearer {token}"
-            client.event_hooks["response"].append(promised.check)
-            open_acme(client)
-            client.post("/v1/accounts", json={"id": "other"})
-            yield client
+def tokens(shared: Shared) -> dict[str, dict[str, str]]:
+    """One of each scope but admin, those of an account of acme's."""
+    return {
+        "ingest": token_of(shared.client, "/v1/credentials", scope="ingest"),
+        "account": token_of(shared.client, "/v1/accounts/acme/credentials", scope="account"),
+        "manage": token_of(shared.client, "/v1/accounts/acme/credentials", scope="manage"),
+    }
 
 
 def test_every_module_declares_operations() -> None:
@@ -86,12 +71,9 @@ def test_without_a_known_token_it_is_401(refusing: Client, monkeypatch: pytest.M
 
 
 @every_guarded
-def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(refusing: Client, op: Operation) -> None:
-    tokens = {
-        "ingest": token_of(refusing, "/v1/credentials", scope="ingest"),
-        "account": token_of(refusing, "/v1/accounts/acme/credentials", scope="account"),
-        "manage": token_of(refusing, "/v1/accounts/acme/credentials", scope="manage"),
-    }
+def test_a_scope_that_may_not_is_403_whether_the_thing_exists_or_not(
+    refusing: Client, tokens: dict[str, dict[str, str]], op: Operation
+) -> None:
     for scope, headers in tokens.items():
         if scope not in op.scopes:
             answers = [ask(refusing, op, headers, account=account) for account in ("acme", "nobody")]
@@ -103,9 +85,9 @@ OWN = [(op, scope) for op in GUARDED if "{account}" in op.path for scope in ("ac
 
 @pytest.mark.parametrize(("op", "scope"), OWN, ids=[f"{named(op)} {scope}" for op, scope in OWN])
 def test_another_account_answers_exactly_like_one_that_does_not_exist(
-    refusing: Client, op: Operation, scope: str
+    refusing: Client, tokens: dict[str, dict[str, str]], op: Operation, scope: str
 ) -> None:
-    headers = token_of(refusing, "/v1/accounts/acme/credentials", scope=scope) | {"X-Request-Id": "same"}
+    headers = tokens[scope] | {"X-Request-Id": "same"}
     theirs, nobodys = ask(refusing, op, headers, account="other"), ask(refusing, op, headers, account="nobod")
     assert_problem(theirs, 404, "unknown_account")
     assert theirs.text.replace("other", "nobod") == nobodys.text
@@ -179,26 +161,28 @@ def test_a_body_that_cannot_be_read_is_told_apart(refusing: Client, op: Operatio
         ("POST", "/v1/plans/none/retire", 404, "not_found"),
     ],
 )
-def test_every_fault_has_its_code(client: Client, acme: str, method: str, path: str, status: int, code: str) -> None:
-    assert_problem(client.request(method, path), status, code)
+def test_every_fault_has_its_code(refusing: Client, method: str, path: str, status: int, code: str) -> None:
+    assert_problem(refusing.request(method, path), status, code)
 
 
-def test_405_says_what_is_allowed(client: Client) -> None:
-    assert "GET" in client.delete("/v1/pools").headers["allow"]
+def test_405_says_what_is_allowed(refusing: Client) -> None:
+    assert "GET" in refusing.delete("/v1/pools").headers["allow"]
 
 
-def test_something_failing_inside_is_500_without_its_story(client: Client, usage: Any, acme: str, capfd: Any) -> None:
-    usage.rows = [{"wrong": "a secret detail"}]
-    answer = client.get("/v1/accounts/acme/usage", headers={"X-Request-Id": "look-me-up"})
+def test_something_failing_inside_is_500_without_its_story(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setattr(shared.usage, "rows", [{"wrong": "a secret detail"}])
+    answer = shared.client.get("/v1/accounts/acme/usage", headers={"X-Request-Id": "look-me-up"})
     assert assert_problem(answer, 500, "internal")["request_id"] == "look-me-up"
     assert "KeyError" not in answer.text
     assert "look-me-up" in "".join(capfd.readouterr())
 
 
-def test_values_are_repeated_only_as_far_as_they_are_short(client: Client) -> None:
-    answer = client.post("/v1/accounts", json={"id": "x", "name": ["n" * 10_000]})
+def test_values_are_repeated_only_as_far_as_they_are_short(refusing: Client) -> None:
+    answer = refusing.post("/v1/accounts", json={"id": "x", "name": ["n" * 10_000]})
     assert len(answer.text) < 1000
-    body = assert_problem(client.post("/v1/accounts", json={"timezone": 5}), 422, "unprocessable")
+    body = assert_problem(refusing.post("/v1/accounts", json={"timezone": 5}), 422, "unprocessable")
     assert (body["field"], body["value"]) == ("timezone", 5)
 
 
@@ -209,15 +193,15 @@ def test_values_are_repeated_only_as_far_as_they_are_short(client: Client) -> No
         ({"name": {}}, "object", "name = 'object': text is expected, not an object."),
     ],
 )
-def test_what_is_no_single_value_is_called_by_jsons_word(client: Client, sent: Any, value: str, detail: str) -> None:
-    body = assert_problem(client.post("/v1/accounts", json=sent), 422, "unprocessable")
+def test_what_is_no_single_value_is_called_by_jsons_word(refusing: Client, sent: Any, value: str, detail: str) -> None:
+    body = assert_problem(refusing.post("/v1/accounts", json=sent), 422, "unprocessable")
     assert (body["value"], body["detail"]) == (value, detail)
 
 
-def test_what_is_missing_is_told_by_name(client: Client, acme: str) -> None:
-    body = assert_problem(client.post("/v1/accounts/acme/grants", json={}), 422, "unprocessable")
+def test_what_is_missing_is_told_by_name(refusing: Client) -> None:
+    body = assert_problem(refusing.post("/v1/accounts/acme/grants", json={}), 422, "unprocessable")
     assert (body["detail"], body["field"]) == ("amount is missing.", "amount")
-    body = assert_problem(client.get("/v1/events?source=gw"), 400, "bad_request")
+    body = assert_problem(refusing.get("/v1/events?source=gw"), 400, "bad_request")
     assert (body["detail"], body["parameter"]) == ("The parameter id is missing.", "id")
 
 
@@ -242,17 +226,17 @@ WRONG: list[tuple[str, str, Any, str]] = [
 ]
 
 
-def test_what_is_wrong_is_told_in_words_with_all_words_there_are(client: Client, acme: str) -> None:
+def test_what_is_wrong_is_told_in_words_with_all_words_there_are(refusing: Client) -> None:
     for method, path, body, told in WRONG:
-        answer = client.request(method, path, **({} if body is None else {"json": body})).text
+        answer = refusing.request(method, path, **({} if body is None else {"json": body})).text
         assert told in answer, answer
         assert "Expected `" not in answer
         assert "Invalid enum" not in answer
 
 
-def test_a_body_of_another_type_says_what_to_add_to_curl(client: Client, acme: str) -> None:
+def test_a_body_of_another_type_says_what_to_add_to_curl(refusing: Client) -> None:
     for path in ("/v1/accounts", "/v1/accounts/acme/grants"):
         for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"):
-            answer = client.request("POST", path, content=b"{}", headers={"content-type": kind})
+            answer = refusing.request("POST", path, content=b"{}", headers={"content-type": kind})
             assert answer.status_code == 415, answer.text
             assert "With curl: -H 'Content-Type: application/json'" in answer.json()["detail"]
