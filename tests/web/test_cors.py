@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Client
+from tests.shared import Shared, installation
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
@@ -31,14 +33,16 @@ def cors(headers: object) -> dict[str, str]:
     return {name: value for name, value in dict(headers).items() if name.startswith("access-control-")}  # type: ignore[call-overload]
 
 
-@pytest.fixture
-def allowing(make_client: Callable[..., Client]) -> Client:
-    return make_client(cors_origins=f"{PAGE}, http://localhost:5173")
+@pytest.fixture(scope="module")
+def allowing(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    place = tmp_path_factory.mktemp("allowing")
+    with installation(new_ledger, place, cors_origins=f"{PAGE}, http://localhost:5173") as opened:
+        yield opened.client
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts", "/no/such/path", "/api/account/traffic-balance"])
-def test_by_default_no_page_of_another_origin_reads_anything(client: Client, path: str) -> None:
-    for answer in (client.get(path, headers={"Origin": PAGE}), client.options(path, headers=ASKS)):
+def test_by_default_no_page_of_another_origin_reads_anything(shared: Shared, path: str) -> None:
+    for answer in (shared.client.get(path, headers={"Origin": PAGE}), shared.client.options(path, headers=ASKS)):
         assert not cors(answer.headers)
         assert "origin" not in answer.headers.get("vary", "").lower()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.conftest import Client
 from tests.fake_ingest import FakeIngest
+from tests.shared import Shared
 from tests.vendors.asking import PLACES, issue
 from tests.vendors.tongues import ROUTES
 
@@ -42,9 +43,9 @@ def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("measured_once")
 @pytest.mark.parametrize("pattern", [op.path for op in OPERATIONS if op.method == "GET"])
 @pytest.mark.parametrize("query", ["", QUESTION], ids=["bare", "span"])
-def test_head_is_get_without_its_body(client: Client, acme: str, pattern: str, query: str) -> None:
+def test_head_is_get_without_its_body(shared: Shared, pattern: str, query: str) -> None:
     asked = f"{path_of(pattern)}?{query}"
-    got, head = client.get(asked), client.head(asked)
+    got, head = shared.client.get(asked), shared.client.head(asked)
     assert head.status_code == got.status_code
     assert head.content == b""
     if pattern != "/metrics":  # it counts its own readers
@@ -61,8 +62,8 @@ def test_the_usual_probes_ask_by_head(client: Client, ingest: FakeIngest) -> Non
     assert client.head("/readyz").headers["retry-after"] == "1"
 
 
-def test_head_of_an_export_makes_no_rows(client: Client, acme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    got = client.get(f"/v1/accounts/acme/export?{QUESTION}")
+def test_head_of_an_export_makes_no_rows(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    got = shared.client.get(f"/v1/accounts/acme/export?{QUESTION}")
     assert got.status_code == 200
     assert got.content
 
@@ -70,35 +71,35 @@ def test_head_of_an_export_makes_no_rows(client: Client, acme: str, monkeypatch:
         raise AssertionError("nobody reads them")
 
     monkeypatch.setattr(MemoryStore, "read_rows", refuse)
-    head = client.head(f"/v1/accounts/acme/export?{QUESTION}")
+    head = shared.client.head(f"/v1/accounts/acme/export?{QUESTION}")
     assert (head.status_code, head.content, heads(head)) == (200, b"", heads(got))
 
 
-def test_head_is_405_where_get_is_and_says_so(client: Client) -> None:
-    refused = client.head("/v1/corrections")
+def test_head_is_405_where_get_is_and_says_so(shared: Shared) -> None:
+    refused = shared.client.head("/v1/corrections")
     assert refused.status_code == 405
     assert refused.headers["allow"] == "OPTIONS, POST"
     assert refused.content == b""
-    other = client.delete("/v1/accounts")
+    other = shared.client.delete("/v1/accounts")
     assert other.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert other.json()["detail"] == "DELETE is not served at /v1/accounts."
 
 
-def test_a_head_that_is_not_allowed_is_refused_like_its_get(client: Client, acme: str) -> None:
+def test_a_head_that_is_not_allowed_is_refused_like_its_get(shared: Shared) -> None:
     for path in ("/v1/accounts", "/v1/accounts/acme"):
-        nobody = client.head(path, headers={"Authorization": "Bearer nobody"})
+        nobody = shared.client.head(path, headers={"Authorization": "Bearer nobody"})
         assert nobody.status_code == 401
         assert nobody.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_options_names_every_method_of_every_path(client: Client) -> None:
+def test_options_names_every_method_of_every_path(shared: Shared) -> None:
     served: dict[str, set[str]] = defaultdict(set)
     for op in OPERATIONS:
         served[op.path].add(op.method)
     for _, route in ROUTES:
         served[route.path].add(route.method)
     for path, methods in served.items():
-        answer = client.options(path_of(path))
+        answer = shared.client.options(path_of(path))
         assert (answer.status_code, answer.content) == (204, b"")
         more = {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
         assert answer.headers["allow"] == ", ".join(sorted(methods | more)), path
@@ -112,14 +113,14 @@ def test_no_get_changes_anything() -> None:
 
 @pytest.mark.parametrize(("dialect", "route"), ROUTES, ids=lambda one: getattr(one, "path", getattr(one, "name", "")))
 def test_a_dialect_answers_head_like_its_get_and_refuses_it_as_any_other_method(
-    client: Client, acme: str, dialect: Dialect, route: Route
+    shared: Shared, dialect: Dialect, route: Route
 ) -> None:
-    who = issue(client, acme, "manage")
+    who = issue(shared.client, "acme", "manage")
     query, headers = PLACES[dialect.name](who)
     by_get = [other for _, other in ROUTES if other.path == route.path and other.method == "GET"]
     values = {**query, **(by_get[0].takes_example if by_get else {})}
-    got = client.get(route.path, headers=headers, params=values)
-    head = client.head(route.path, headers=headers, params=values)
+    got = shared.client.get(route.path, headers=headers, params=values)
+    head = shared.client.head(route.path, headers=headers, params=values)
     assert (head.status_code, head.content) == (got.status_code, b"")
     assert head.headers["content-type"] == got.headers["content-type"]
     if not by_get:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 import zstandard
 from tests.conftest import Client
+from tests.shared import Shared
 from tests.vendors.asking import PLACES, issue
 from tests.vendors.tongues import ROUTES, assert_refused
 
@@ -45,11 +46,11 @@ KINDS = [*MEDIA_TYPES, "application/json; charset=utf-16", "text/plain", ";;;", 
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_no_route_takes_a_strange_body_for_a_fault_of_its_own(client: Client, acme: str, name: str) -> None:
+def test_no_route_takes_a_strange_body_for_a_fault_of_its_own(shared: Shared, name: str) -> None:
     with structlog.testing.capture_logs() as logged:
         for op in OPERATIONS:
             if op.method != "GET":
-                answer = ask(client, op, STRANGE[name])
+                answer = ask(shared.client, op, STRANGE[name])
                 assert answer.status_code < 500, (op.method, op.path, answer.text)
     assert not [line for line in logged if "exc_info" in line]
 
@@ -94,13 +95,11 @@ FORMS = [
 @pytest.mark.parametrize(
     ("dialect", "route"), [one for one in ROUTES if one[1].method != "GET"], ids=lambda one: getattr(one, "path", "")
 )
-def test_no_dialect_takes_a_strange_form_for_a_fault_of_its_own(
-    client: Client, acme: str, dialect: Dialect, route: Route
-) -> None:
-    query, headers = PLACES[dialect.name](issue(client, acme, "manage"))
+def test_no_dialect_takes_a_strange_form_for_a_fault_of_its_own(shared: Shared, dialect: Dialect, route: Route) -> None:
+    query, headers = PLACES[dialect.name](issue(shared.client, "acme", "manage"))
     with structlog.testing.capture_logs() as logged:
         for kind, body in FORMS:
-            answer = client.request(
+            answer = shared.client.request(
                 route.method, route.path, headers={**headers, "Content-Type": kind}, params=query, content=body
             )
             if "code" not in answer.json() or answer.json()["code"] not in (0, 200):
