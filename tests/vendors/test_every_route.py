@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import structlog
 from tests.conftest import Client, Clock, ask_as_sent, send
+from tests.shared import Shared
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
@@ -55,12 +56,12 @@ def assert_plain_refusal(dialect: Dialect, answer: Any) -> None:
 
 @every_dialect
 def test_a_usage_store_that_fails_breaks_no_envelope_and_shows_no_trace(
-    client: Client, acme: str, usage: MemoryStore, dialect: Dialect
+    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    who = issue(client, acme, "manage")
-    usage.rows = [{"wrong": "a secret detail"}]
+    who = issue(shared.client, "acme", "manage")
+    monkeypatch.setattr(shared.usage, "rows", [{"wrong": "a secret detail"}])
     for route in dialect.routes:
-        answer = who.ask(client, dialect, route)
+        answer = who.ask(shared.client, dialect, route)
         if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):  # one that asks for usage
             assert_plain_refusal(dialect, answer)
 
@@ -68,9 +69,9 @@ def test_a_usage_store_that_fails_breaks_no_envelope_and_shows_no_trace(
 @every_dialect
 @pytest.mark.parametrize("fault", [Unavailable("the ledger is locked"), RuntimeError("a secret detail")], ids=repr)
 def test_a_ledger_that_fails_breaks_no_envelope_and_shows_no_trace(
-    client: Client, acme: str, dialect: Dialect, fault: Exception, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, dialect: Dialect, fault: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    who = issue(client, acme, "manage")
+    who = issue(shared.client, "acme", "manage")
 
     @contextmanager
     def broken(self: Ledger) -> Iterator[Any]:
@@ -80,7 +81,7 @@ def test_a_ledger_that_fails_breaks_no_envelope_and_shows_no_trace(
     for verb in ("begin", "read"):
         monkeypatch.setattr(Ledger, verb, broken)
     for route in dialect.routes:
-        assert_plain_refusal(dialect, who.ask(client, dialect, route))
+        assert_plain_refusal(dialect, who.ask(shared.client, dialect, route))
 
 
 @pytest.fixture
@@ -119,12 +120,12 @@ class TestLocked:
 
 @every_dialect
 def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
-    client: Client, acme: str, dialect: Dialect
+    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    who, slots = issue(client, acme, "manage"), client.app.state.services.request_slots
-    slots.taken = slots.limit
+    who, slots = issue(shared.client, "acme", "manage"), shared.client.app.state.services.request_slots
+    monkeypatch.setattr(slots, "taken", slots.limit)
     for route in dialect.routes:
-        assert_plain_refusal(dialect, who.ask(client, dialect, route))
+        assert_plain_refusal(dialect, who.ask(shared.client, dialect, route))
 
 
 # -- Who may know what ------------------------------------------------------------------------------------------------
@@ -138,9 +139,10 @@ def bare(answer: Any) -> tuple[int, Any]:
 
 @every_dialect
 def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
-    client: Client, acme: str, dialect: Dialect
+    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del client.headers["authorization"]
+    client = shared.client
+    monkeypatch.delitem(client.headers, "authorization")
     nobody, admin = Shown("crd_nobody", "nobody" * 5, "nobody" * 5), issue(client, None, "admin")
     for route in dialect.routes:
         asked = [
@@ -151,10 +153,8 @@ def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
 
 
 @every_dialect
-def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(
-    client: Client, acme: str, dialect: Dialect
-) -> None:
-    who = issue(client, acme, "manage")
+def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(shared: Shared, dialect: Dialect) -> None:
+    client, who = shared.client, issue(shared.client, "acme", "manage")
     headers = list(PLACES[dialect.name](who)[1].items())
     wrong = assert_refused(dialect, who.with_token("nobody" * 5).ask(client, dialect, dialect.routes[0]))
     for route in dialect.routes:
@@ -166,8 +166,8 @@ def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(
 
 
 @every_dialect
-def test_a_token_that_was_revoked_is_refused_by_every_route(client: Client, acme: str, dialect: Dialect) -> None:
-    who = issue(client, acme, "manage")
+def test_a_token_that_was_revoked_is_refused_by_every_route(shared: Shared, dialect: Dialect) -> None:
+    client, who = shared.client, issue(shared.client, "acme", "manage")
     for route in dialect.routes:
         who.ask(client, dialect, route)  # it is remembered now
     assert client.post(f"/v1/credentials/{who.id}/revoke").status_code == 200
@@ -190,10 +190,8 @@ def test_a_token_is_refused_by_every_route_from_its_end_on(
 
 
 @every_dialect
-def test_a_token_is_refused_by_every_route_from_where_it_may_not_come(
-    client: Client, acme: str, dialect: Dialect
-) -> None:
-    who = issue(client, acme, "manage")
+def test_a_token_is_refused_by_every_route_from_where_it_may_not_come(shared: Shared, dialect: Dialect) -> None:
+    client, who = shared.client, issue(shared.client, "acme", "manage")
     assert client.patch(f"/v1/credentials/{who.id}", json={"addresses": ["192.0.2.1"]}).status_code == 200
     for route in dialect.routes:
         answer = who.ask(client, dialect, route)
@@ -213,8 +211,8 @@ def test_a_token_needs_the_right_of_each_route_and_no_other(client: Client, acme
 
 
 @every_dialect
-def test_a_token_that_only_reads_changes_nothing(client: Client, acme: str, dialect: Dialect) -> None:
-    who = issue(client, acme, "account")
+def test_a_token_that_only_reads_changes_nothing(shared: Shared, dialect: Dialect) -> None:
+    client, acme, who = shared.client, "acme", issue(shared.client, "acme", "account")
     before = everything_of(client, acme)
     for route in dialect.routes:
         if route.writes:
