@@ -156,11 +156,11 @@ def client(make_client: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture(scope="module")
-def shared(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def shared(ledger_of_admin: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An installation for all tests of a file that ask for it: a `tests.shared.Shared`."""
     from tests.shared import installation
 
-    with installation(new_ledger, tmp_path_factory.mktemp("shared")) as opened:
+    with installation(ledger_of_admin, tmp_path_factory.mktemp("shared")) as opened:
         yield opened
 
 

@@ -85,17 +85,11 @@ class FakeIngest:
         new = [event for event in events if (event.source, event.id) not in self.seen]
         if new:
             self.seen |= {(event.source, event.id): (event, owner) for event in new}
-            self.usage.rows = [*self.usage.rows, *(self._row(event) for event in new)]
+            with self.ledger.begin() as tx:
+                ids = users.ensure_users(tx, list(dict.fromkeys((event.account, event.user) for event in new)), 0)
+            rows = [_row(event, ids[event.account, event.user]) for event in new]
+            self.usage.rows = [*self.usage.rows, *rows]
         return EventsAnswer(len(new), len(events) - len(new), 0, 0, [])
-
-    def _row(self, event: PlainEvent) -> dict[str, Any]:
-        with self.ledger.begin() as tx:
-            ids = users.ensure_users(tx, [(event.account, event.user)], 0)
-        row = msgspec.to_builtins(event) | {"series": "metered", "time": parse_instant(event.time or "")}
-        plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
-        counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
-        counts |= {"kind": "use", "refers_to": "", "key_source": event.source, "sequence": 0}
-        return {**row, **plain, **counts, "user": ids[event.account, event.user], "block": 1, "received_at": 0}
 
     async def correct(
         self,
@@ -204,3 +198,11 @@ class FakeIngest:
 
     def close(self) -> None:
         self.open = False
+
+
+def _row(event: PlainEvent, user: str) -> dict[str, Any]:
+    row = msgspec.to_builtins(event) | {"series": "metered", "time": parse_instant(event.time or "")}
+    plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
+    counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
+    counts |= {"kind": "use", "refers_to": "", "key_source": event.source, "sequence": 0}
+    return {**row, **plain, **counts, "user": user, "block": 1, "received_at": 0}

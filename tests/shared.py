@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 from tests import promised
 from tests.app_client import AppClient
 from tests.applications import served
-from tests.conftest import NOW, Clock, open_acme, wait_for_no_disk
+from tests.conftest import Clock, open_acme, wait_for_no_disk
 from tests.fake_ingest import FakeIngest
 
 from flowtally.config import load_config
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
 
 
@@ -31,12 +30,11 @@ class Shared(NamedTuple):
 
 
 @contextmanager
-def installation(new_ledger: Path, place: Path, **settings: Any) -> Iterator[Shared]:
+def installation(ledger_of_admin: tuple[Path, str], place: Path, **settings: Any) -> Iterator[Shared]:
     """With the accounts acme (see `open_acme`) and other; `client` asks as admin."""
-    with closing(Ledger.open(f"sqlite:///{shutil.copy(new_ledger, place / 'ledger.db')}")) as ledger:
+    given, token = ledger_of_admin
+    with closing(Ledger.open(f"sqlite:///{shutil.copy(given, place / 'ledger.db')}")) as ledger:
         wait_for_no_disk(ledger)
-        with ledger.begin() as tx:
-            token = credentials.issue(tx, "admin", None, "tests", NOW)[1]
         usage = MemoryStore()
         services = {"clock": Clock(), "usage": usage, "ledger": ledger, "ingest": FakeIngest(usage, ledger)}
         config = load_config({}, data=str(place / "data"), usage_url="memory://", **settings)

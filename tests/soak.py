@@ -12,7 +12,8 @@ takes its numbers from here, carries the mark `soak`, and says what it did:
 
 A test of hypothesis needs none of it: conftest.py marks it, multiplies its examples and counts them. The time that a
 test may take is multiplied too. With FLOWTALLY_TEST_SAMPLE=1, which `make quick` sets, a campaign has one round or one
-seed, and a test of hypothesis has 10 examples at most, whatever its own settings say.
+seed, and a test of hypothesis has 10 examples at most, whatever its own settings say; a test whose cases cost much
+says by `sampled` how few there are then.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def rounds(short: int, long: int) -> int:
 def examples(own: int) -> int:
     """How many examples hypothesis tries where a test asks for `own`."""
     return min(own, EXAMPLES_OF_A_SAMPLE) if SAMPLE else own * (SOAK or 1)
+
+
+def sampled(whole: int, sample: int) -> int:
+    """How many cases of a test whose cases cost much, as examples that are many questions to an application do."""
+    return min(whole, sample) if SAMPLE else whole
 
 
 def seeds(short: int, long: int, first: int = 0) -> range:

@@ -95,6 +95,7 @@ def test_each_run_has_its_numbers(
     monkeypatch.setattr(soak, "SAMPLE", sample)
     assert (soak.rounds(4, 20), len(soak.seeds(4, 20)), soak.examples(100)) == (rounds, rounds, examples)
     assert soak.examples(5) == 5 * (times or 1)
+    assert (soak.sampled(80, 40), soak.sampled(2, 3)) == ((40, 2) if sample else (80, 2))
 
 
 def test_hypothesis_tries_as_many_examples_as_this_run_wants() -> None:
@@ -119,8 +120,9 @@ def test_only_quick_takes_a_sample() -> None:
 
 
 def test_campaigns_take_their_numbers_from_one_place() -> None:
-    """A file that does has the mark, or `make soak` would not play it."""
+    """A file that does has the mark, or `make soak` would not play it; one that only says how few are a sample needs
+    none."""
     for file in sorted(kinds.TESTS.rglob("test_*.py")):
         text = file.read_text()
-        takes = re.search(r"^from tests\.soak import", text, re.MULTILINE) is not None
+        takes = re.search(r"^from tests\.soak import (?!sampled$)", text, re.MULTILINE) is not None
         assert not takes or f"pytest.mark.{SOAK}" in text, file

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-from tests.conftest import Client, send
+from tests.conftest import Client, event, send_all
 from tests.vendors.asking import PLACES, issue
 
 from flowtally.protocol import Scope
@@ -152,13 +152,15 @@ class World:
     def _use(self) -> None:
         days = ["2024-12-31", "2025-01-01", "2025-10-25", "2025-10-26", "2026-03-01", "2026-03-13", "2026-03-14",
                 "2026-03-15"]  # fmt: skip
+        events: list[dict[str, Any]] = []
         for number in range(120):
             user = self.chance.choice([*LIMITS, SUB, "native1", ""])
             day, hour, minute = self.chance.choice(days), self.chance.randrange(11), self.chance.choice([0, 15, 59])
-            event: dict[str, Any] = {"bytes_down": self.chance.choice([0, 1, 5, 513, self.chance.randrange(9 * MB)])}
-            event |= {"user": user, "requests": self.chance.randrange(3), "bytes_up": self.chance.randrange(600)}
+            used: dict[str, Any] = {"bytes_down": self.chance.choice([0, 1, 5, 513, self.chance.randrange(9 * MB)])}
+            used |= {"user": user, "requests": self.chance.randrange(3), "bytes_up": self.chance.randrange(600)}
             product = self.chance.choice(["residential", "", "mobile", "api", "datacenter"])
-            send(self.client, f"e{number}", f"{day}T{hour:02}:{minute:02}:00Z", "shop", product=product, **event)
+            events.append(event(f"e{number}", f"{day}T{hour:02}:{minute:02}:00Z", "shop", product=product, **used))
+        send_all(self.client, events)
 
     def draw(self, dialect: Dialect, route: Route) -> Request:
         """Something that a client may ask of the route."""

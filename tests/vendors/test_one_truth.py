@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import NOW, Client
+from tests.soak import sampled
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import TONGUES
 
@@ -244,7 +245,13 @@ def test_the_same_use_read_natively_and_through_a_dialect_agrees(
 ) -> None:
     numbers = count(1)
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=sampled(25, 3),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(USES, GRANTS, SIZES, st.sampled_from(ZONES), st.integers(0, 39), st.integers(1, 20))
     def holds(uses: Any, given_grants: Any, passed_on: int, zone: str, ago: int, length: int) -> None:
         number = next(numbers)

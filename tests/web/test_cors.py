@@ -34,9 +34,9 @@ def cors(headers: object) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def allowing(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def allowing(ledger_of_admin: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     place = tmp_path_factory.mktemp("allowing")
-    with installation(new_ledger, place, cors_origins=f"{PAGE}, http://localhost:5173") as opened:
+    with installation(ledger_of_admin, place, cors_origins=f"{PAGE}, http://localhost:5173") as opened:
         yield opened.client
 
 

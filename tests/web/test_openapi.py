@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 from tests.conftest import Client
+from tests.soak import sampled
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.core.rights import Right
@@ -88,7 +89,7 @@ def prove(operation: Any, client: Client) -> None:
     documented = operation.definition.raw["responses"]
 
     @settings(
-        max_examples=25,
+        max_examples=sampled(25, 3),
         deadline=None,
         derandomize=True,
         database=None,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import NOW, Client, send
+from tests.soak import sampled
 from tests.vendors.ipfoxy import conftest
 from tests.vendors.ipfoxy.fox import MB, Fox
 
@@ -181,7 +182,7 @@ def test_dialect_and_native_api_tell_the_same_and_hours_add_up_to_days(
             ).items()
         }
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=sampled(60, 3), deadline=None)
     @given(EVENTS, RANGES, st.integers(-20, 6), st.sampled_from(["sub-account-1", "bob", "reseller01"]))
     def agrees(events: Any, span: tuple[int, int], offset: int, name: str) -> None:
         usage.rows = [_row(ids.get(user, ""), product, at, size) for user, product, at, size in events]

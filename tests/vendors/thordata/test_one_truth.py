@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fake_ingest import FakeIngest
+from tests.soak import sampled
 from tests.vendors.thordata.conftest import KB, MB, Shop
 
 from flowtally.core.edges import format_instant, parse_instant
@@ -60,7 +61,7 @@ def test_native_days_are_thordatas_days_and_the_sums_of_their_hours(
     shop.grant(10**12)
     shop.make("user123", traffic_limit="100000")
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=sampled(25, 3), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(events, ranges)
     def holds(used: list[tuple[int, str, str, int]], asked: tuple[int, int]) -> None:
         usage.rows, ingest.seen = [], {}
