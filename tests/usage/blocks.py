@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -48,9 +49,18 @@ _DICTIONARIES: Final = frozenset({"series", "account", "user", "product", "sourc
 
 def block(number: int, *rows: dict[str, Any], received_at: int | None = None) -> Block:
     """Block `number` of these rows; received at its number in seconds unless said otherwise."""
-    whole = [USUAL | row for row in rows]
-    columns = {name: _column(name, [row[name] for row in whole]) for name in USUAL}
+    said = {name for row in rows for name in row}
+    columns = {
+        name: _column(name, [row.get(name, usual) for row in rows]) if name in said else _usual(name, len(rows))
+        for name, usual in USUAL.items()
+    }
     return Block(number, number * 1000 if received_at is None else received_at, pa.RecordBatch.from_pydict(columns))
+
+
+@lru_cache(1_000)
+def _usual(name: str, count: int) -> Any:
+    """Where no row says anything."""
+    return _column(name, [USUAL[name]] * count)
 
 
 def _column(name: str, values: list[Any]) -> Any:
