@@ -7,6 +7,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -82,7 +83,13 @@ def page(client: Client) -> Read:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.text.startswith("<!doctype html>\n<html lang=")
-    return Read(answer.text)
+    return read(answer.text)
+
+
+@cache
+def read(text: str) -> Read:
+    """The page is long, and the same for each test."""
+    return Read(text)
 
 
 def test_every_operation_schema_tag_and_error_is_on_the_page(page: Read, document: dict[str, Any]) -> None:
