@@ -149,6 +149,14 @@ def make_client(
         yield make
 
 
+@pytest.fixture(scope="session")
+def filling(new_ledger: Path, made_keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`with filling(max_users=0) as filled: ...`: see tests/filling.py."""
+    from tests.filling import fill
+
+    return lambda **settings: fill(tmp_path_factory.mktemp("filled"), new_ledger, made_keys, **settings)
+
+
 @pytest.fixture
 def client(make_client: Callable[..., Client]) -> Client:
     """Asks as admin."""

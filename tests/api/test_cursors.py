@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
+from tests.api.stock import DAY_MS, Stock, stock
 from tests.conftest import NOW, Client, Clock, token_of
 from tests.fake_ingest import FakeIngest
+from tests.filling import Filling
 from tests.usage.blocks import block
 
 from flowtally.api import application  # noqa: F401 - declares all operations
@@ -24,7 +27,6 @@ from flowtally.ledger.installation import bind
 from flowtally.usage.memory import MemoryStore
 from flowtally.web.operation import OPERATIONS, Operation
 
-DAY_MS: Final = 86_400_000
 CHANGES: Final = "/v1/changes"
 HELD: Final = "/v1/held"
 SOURCES: Final = "/v1/sources"
@@ -82,53 +84,13 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
 NEEDED: Final = {COUNTERS: {"source": "box"}}  # what it cannot be asked without
 
 
+@dataclass
 class Shop:
-    """Two accounts with three of everything, and what one credential is shown of it."""
+    """What one credential is shown of the stock, and what stands for the names in a path."""
 
-    def __init__(self, client: Client, ledger: Ledger, clock: Clock, usage: MemoryStore) -> None:
-        self.client, self.ledger, self.clock, self.usage = client, ledger, clock, usage
-        self.headers: dict[str, str] = dict(client.headers)
-        self.names: dict[str, dict[str, str]] = {}
-        self._do("/v1/accounts", {"id": "third"})
-        self._do("/v1/accounts", {"id": "acme", "carry_from": "2025-01-01T00:00:00Z"})
-        self._do("/v1/accounts", {"id": "globex", "carry_from": "2025-01-01T00:00:00Z"})
-        for n in range(4):
-            self._do("/v1/plans", {"id": f"plan{n}", "name": "P", "amount": 1, "price_micros": 1})
-        self._do("/v1/plans/plan3/retire", {})
-        for account in ("acme", "globex"):
-            self._fill(account)
-
-    def _do(self, path: str, body: Any = None, method: str = "POST") -> Any:
-        answer = self.client.request(method, path, json=body)
-        assert answer.is_success, (path, answer.text)
-        return answer.json()
-
-    def _fill(self, account: str) -> None:
-        of = f"/v1/accounts/{account}"
-        for n in range(3):
-            self._do(f"{of}/grants", {"amount": 1_000_000})
-            self._do(f"{of}/wallet/deposits", {"amount_micros": 100})
-            self._do(f"{of}/purchases", {"plan": f"plan{n}"})
-            self._do(f"{of}/check-ins")
-            self._do(f"{of}/credentials", {"scope": "account"})
-            self._do(f"{of}/credentials", {"scope": "ingest"})
-            self._do(f"{of}/periods", {"from": f"2026-0{n + 1}-01", "to": f"2026-0{n + 1}-11"})
-            self.clock.at += DAY_MS
-        for name in (f"{short} of {account}" for short in ("fay", "gus", "hal", "ida")):
-            self._do(f"{of}/users", {"name": name, "funded": True, "product": "residential", "limit": {"amount": 0}})
-            for n in range(3):
-                self._do(f"{of}/users/{name}/allocations", {"amount": 10 + n})
-                self._do(f"{of}/users/{name}/whitelist/traffic/192.0.2.{n}", {}, "PUT")
-                self._do(f"{of}/whitelist/{('traffic', 'mobile')[n % 2]}/192.0.2.{n}", {}, "PUT")
-        self._do(f"{of}/users/ida of {account}", method="DELETE")
-        for made in self._do(f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
-            self._do(f"{of}/vouchers/{made['id']}/revoke")
-        first = self._do(f"{of}/periods", method="GET")["items"][0]["id"]
-        self.names[account] = {"account": account, "user": f"fay of {account}", "period": first}
-        for day in range(2, 7):
-            at = NOW + len(self.usage.rows) * 1_000
-            late = [{"account": one, "time": NOW - (75 - day) * DAY_MS} for one in (account, "third")]
-            self.usage.append(block(self.usage.published().block + (1 if day % 2 else 10**12), *late, received_at=at))
+    client: Client
+    headers: dict[str, str]
+    names: dict[str, dict[str, str]]
 
     def get(self, path: str, query: dict[str, str], account: str = "acme", **more: str) -> Any:
         url = path.format(**self.names[account] | more)
@@ -148,7 +110,9 @@ class Shop:
 
     def cursor(self, path: str) -> str:
         """The one after the first item."""
-        (_, found), *_ = self.pages(path, ASKED[path][0], 1)
+        answer = self.get(path, ASKED[path][0] | {"limit": "1"})
+        assert answer.status_code == 200, answer.text
+        _, found = shown(path, answer.json())
         assert found
         return found
 
@@ -186,12 +150,27 @@ def held_events(usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, tmp_
     keys.close()
 
 
+@pytest.fixture(scope="module")
+def stocked(filling: Filling) -> Stock:
+    with filling(check_in_bytes=10, max_users=0) as filled:
+        return stock(filled)
+
+
+@pytest.fixture(scope="module")
+def ledger_of_admin(stocked: Stock) -> tuple[Path, str]:
+    return stocked.filled.ledger_of_admin
+
+
 @pytest.fixture
-def shop(
-    make_client: Callable[..., Client], app_ledger: Ledger, clock: Clock, usage: MemoryStore, held_events: None
-) -> Shop:
-    clock.at = NOW + 60 * DAY_MS
-    return Shop(make_client(check_in_bytes=10, max_users=0), app_ledger, clock, usage)
+def usage(stocked: Stock) -> MemoryStore:
+    return stocked.filled.copy_usage()
+
+
+@pytest.fixture
+def shop(make_client: Callable[..., Client], clock: Clock, stocked: Stock, held_events: None) -> Shop:
+    clock.at = stocked.filled.clock.at
+    client = make_client(check_in_bytes=10, max_users=0)
+    return Shop(client, dict(client.headers), stocked.names)
 
 
 def lists() -> dict[str, Operation]:
@@ -239,9 +218,9 @@ def test_a_cursor_of_another_list_is_refused(shop: Shop) -> None:
             assert "is of" in answer.json()["detail"]
 
 
-def test_a_cursor_from_before_a_restore_is_gone(shop: Shop) -> None:
+def test_a_cursor_from_before_a_restore_is_gone(shop: Shop, app_ledger: Ledger) -> None:
     cursors = {path: shop.cursor(path) for path in ASKED}
-    with shop.ledger.begin() as tx:
+    with app_ledger.begin() as tx:
         bind(tx, "the same", "another generation")
     for path, cursor in cursors.items():
         answer = shop.get(path, {cursor_of(path): cursor})
@@ -297,11 +276,11 @@ def test_a_number_of_a_block_is_told_how_to_ask_instead(shop: Shop) -> None:
     assert shop.get(CHANGES, {"since": "0"}).json()["items"] == shop.get(CHANGES, {}).json()["items"]
 
 
-def test_the_pages_of_a_period_may_be_asked_as_of_the_first(shop: Shop) -> None:
+def test_the_pages_of_a_period_may_be_asked_as_of_the_first(shop: Shop, usage: MemoryStore) -> None:
     """Without `as_of` what came meanwhile is at the end; with that of the first page it is not there."""
     first = shop.get(PERIOD, {"limit": "2"}).json()
-    late = shop.usage.published().block + 1
-    shop.usage.append(block(late, {"account": "acme", "time": NOW - 73 * DAY_MS}, received_at=NOW + DAY_MS))
+    late = usage.published().block + 1
+    usage.append(block(late, {"account": "acme", "time": NOW - 73 * DAY_MS}, received_at=NOW + DAY_MS))
     rest = {"cursor": first["adjustments"]["changes"]["next"]}
     now = shop.get(PERIOD, rest).json()["adjustments"]["changes"]["items"]
     then = shop.get(PERIOD, rest | {"as_of": first["as_of"]["token"]}).json()["adjustments"]["changes"]["items"]

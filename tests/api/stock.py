@@ -1,0 +1,65 @@
+"""Two accounts with three of everything, for tests of lists; made once for a module: see tests/filling.py."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from tests.conftest import NOW
+from tests.filling import Filled
+from tests.usage.blocks import block
+
+DAY_MS: Final = 86_400_000
+ACCOUNTS: Final = ("acme", "globex")
+
+
+class Stock(NamedTuple):
+    """`names`: of each account, what stands for the names in a path."""
+
+    filled: Filled
+    names: dict[str, dict[str, str]]
+
+
+def stock(filled: Filled) -> Stock:
+    filled.clock.at = NOW + 60 * DAY_MS
+    write(filled, "/v1/accounts", {"id": "third"})
+    for account in ACCOUNTS:
+        write(filled, "/v1/accounts", {"id": account, "carry_from": "2025-01-01T00:00:00Z"})
+    for n in range(4):
+        write(filled, "/v1/plans", {"id": f"plan{n}", "name": "P", "amount": 1, "price_micros": 1})
+    write(filled, "/v1/plans/plan3/retire", {})
+    return Stock(filled, {account: stock_account(filled, account) for account in ACCOUNTS})
+
+
+def stock_account(filled: Filled, account: str) -> dict[str, str]:
+    of = f"/v1/accounts/{account}"
+    for n in range(3):
+        write(filled, f"{of}/grants", {"amount": 1_000_000})
+        write(filled, f"{of}/wallet/deposits", {"amount_micros": 100})
+        write(filled, f"{of}/purchases", {"plan": f"plan{n}"})
+        write(filled, f"{of}/check-ins")
+        write(filled, f"{of}/credentials", {"scope": "account"})
+        write(filled, f"{of}/credentials", {"scope": "ingest"})
+        write(filled, f"{of}/periods", {"from": f"2026-0{n + 1}-01", "to": f"2026-0{n + 1}-11"})
+        filled.clock.at += DAY_MS
+    for name in (f"{short} of {account}" for short in ("fay", "gus", "hal", "ida")):
+        user = {"name": name, "funded": True, "product": "residential", "limit": {"amount": 0}}
+        write(filled, f"{of}/users", user)
+        for n in range(3):
+            write(filled, f"{of}/users/{name}/allocations", {"amount": 10 + n})
+            write(filled, f"{of}/users/{name}/whitelist/traffic/192.0.2.{n}", {}, "PUT")
+            write(filled, f"{of}/whitelist/{('traffic', 'mobile')[n % 2]}/192.0.2.{n}", {}, "PUT")
+    write(filled, f"{of}/users/ida of {account}", method="DELETE")
+    for made in write(filled, f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
+        write(filled, f"{of}/vouchers/{made['id']}/revoke")
+    first = write(filled, f"{of}/periods", method="GET")["items"][0]["id"]
+    for day in range(2, 7):
+        at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
+        late = [{"account": one, "time": NOW - (75 - day) * DAY_MS} for one in (account, "third")]
+        filled.usage.append(block(last + (1 if day % 2 else 10**12), *late, received_at=at))
+    return {"account": account, "user": f"fay of {account}", "period": first}
+
+
+def write(filled: Filled, path: str, body: Any = None, method: str = "POST") -> Any:
+    answer = filled.client.request(method, path, json=body)
+    assert answer.is_success, (path, answer.text)
+    return answer.json()

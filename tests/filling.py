@@ -1,0 +1,75 @@
+"""An installation that is filled once, by asking its application, for many tests: each begins with a copy of it.
+
+`filling(...)`, a fixture of conftest.py, makes one for the tests of a module, which then override what they begin with:
+
+    @pytest.fixture(scope="module")
+    def filled(filling: Filling) -> Filled:
+        with filling(max_users=0) as filled:
+            filled.client.post("/v1/accounts", json={"id": "acme"})
+        return filled
+
+    @pytest.fixture(scope="module")
+    def ledger_of_admin(filled: Filled) -> tuple[Path, str]:
+        return filled.ledger_of_admin
+
+    @pytest.fixture
+    def usage(filled: Filled) -> MemoryStore:
+        return filled.copy_usage()
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests import conftest, promised
+from tests.app_client import AppClient
+from tests.fake_ingest import FakeIngest
+
+from flowtally.config import load_config
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.people import credentials
+from flowtally.usage.memory import MemoryStore
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The client asks as admin, and as long as it is filled."""
+
+    client: AppClient
+    clock: conftest.Clock
+    usage: MemoryStore
+    ledger_of_admin: tuple[Path, str]
+
+    def copy_usage(self) -> MemoryStore:
+        made = MemoryStore()
+        made.rows = self.usage.rows  # the store makes a new list of them when anything changes
+        return made
+
+
+Filling = Callable[..., AbstractContextManager[Filled]]
+
+
+@contextmanager
+def fill(folder: Path, new_ledger: Path, keys: Path, **settings: Any) -> Iterator[Filled]:
+    """In an empty folder, with copies of that ledger and these keys."""
+    from tests.applications import served  # here, so that tests of pure code do not load the server
+
+    path = folder / "ledger.db"
+    shutil.copy(new_ledger, path)
+    shutil.copy(keys, folder)
+    ledger, usage, clock = Ledger.open(f"sqlite:///{path}"), MemoryStore(), conftest.Clock()
+    conftest.wait_for_no_disk(ledger)
+    with ledger.begin() as tx:
+        token = credentials.issue(tx, "admin", None, "tests", conftest.NOW)[1]
+    config = load_config({}, data=str(folder), usage_url="memory://", **settings)
+    stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": FakeIngest(usage, ledger)}
+    with served(config, raise_server_exceptions=False, clock=clock, **stores) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        client.event_hooks["response"].append(promised.check)
+        yield Filled(client, clock, usage, (path, token))
+    ledger.close()
