@@ -14,14 +14,13 @@ from flowtally.answers.account_balance import burn_pools
 from flowtally.care import statements
 from flowtally.core import burndown
 from flowtally.ledger import pools
-from flowtally.ledger.checks import rules, sums
+from flowtally.ledger.checks import rules, schema, sums
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.tables import (
     allocation_returns,
     allocations,
     grants,
-    metadata,
     user_names,
     users,
     voucher_ends,
@@ -107,14 +106,10 @@ def _funded(tx: Connection, page: Sequence[str]) -> None:
 PAGED = (sums.granted, sums.allocated_by, sums.set_aside_by, sums.last_draw, _balances, _funded)
 
 
-def _table_checks(check: Callable[[Connection, Table], Iterator[Any]]) -> Callable[[Connection], Any]:
-    return lambda tx: [list(check(tx, table)) for table in metadata.sorted_tables]
-
-
 QUESTIONS: dict[str, Callable[[Connection], Any]] = {
     **{work.__name__: (lambda tx, work=work: _pages(tx, work)) for work in PAGED},  # type: ignore[misc]
     **{rule.__name__: (lambda tx, rule=rule: list(rule(tx))) for rule in rules.RULES},  # type: ignore[misc]
-    **{check.__name__: _table_checks(check) for check in (rules._checks, rules._uniques, rules._references)},
+    "constraints": lambda tx: list(schema.faults(tx)),
 }
 
 

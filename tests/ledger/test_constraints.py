@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Column, Connection, MetaData, Table, create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from flowtally.ledger import tables
+from flowtally.ledger.checks import schema
 from flowtally.ledger.database import Ledger
 
+BY_NAME = tables.metadata.tables
 ROWS: dict[str, dict[str, object]] = {
     "accounts": {
         "id": "acme",
@@ -291,22 +295,47 @@ BAD: list[tuple[str, dict[str, object]]] = [
 ]
 
 
+def insert_good(tx: Connection) -> None:
+    for name, row in ROWS.items():
+        tx.execute(insert(BY_NAME[name]).values(row))
+    tx.execute(insert(tables.accounts).values(ROWS["accounts"] | {"id": "beta"}))
+    tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
+    tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_8"}))
+    tx.execute(insert(tables.transfers).values(ROWS["transfers"] | {"id": "trf_2"}))
+    tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_2"}))
+    tx.execute(insert(tables.vouchers).values(ROWS["vouchers"] | {"id": "vch_2", "digest": "0" * 64}))
+
+
 def test_the_schema_refuses_what_cannot_be(ledger: Ledger) -> None:
-    by_name = tables.metadata.tables
     with ledger.begin() as tx:
-        for name, row in ROWS.items():
-            tx.execute(insert(by_name[name]).values(row))
-        tx.execute(insert(tables.accounts).values(ROWS["accounts"] | {"id": "beta"}))
-        tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
-        tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_8"}))
-        tx.execute(insert(tables.transfers).values(ROWS["transfers"] | {"id": "trf_2"}))
-        tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_2"}))
-        tx.execute(insert(tables.vouchers).values(ROWS["vouchers"] | {"id": "vch_2", "digest": "0" * 64}))
+        insert_good(tx)
         for name, change in BAD:
             with tx.begin_nested() as savepoint:
                 try:
-                    tx.execute(insert(by_name[name]).values(ROWS[name] | change))
+                    tx.execute(insert(BY_NAME[name]).values(ROWS[name] | change))
                 except IntegrityError:
                     savepoint.rollback()
                 else:
                     pytest.fail(f"{name} took {change}")
+
+
+def test_what_the_schema_refuses_is_found_where_it_is_there_all_the_same() -> None:
+    """In tables of the same columns without a constraint."""
+    bare = MetaData()
+    for table in BY_NAME.values():
+        Table(table.name, bare, *(Column(one.name, one.type, server_default=_default(one)) for one in table.columns))
+    with create_engine("sqlite://").begin() as tx:
+        bare.create_all(tx)
+        counted = {"id": "", "generation": "", "promises": 0, "last_at": 0, "epoch": 0, "holder": ""}
+        tx.execute(insert(tables.installation).values(one=1, **counted))
+        insert_good(tx)
+        assert list(schema.faults(tx)) == []
+        for name, change in BAD:
+            row = tx.execute(insert(BY_NAME[name]).values(ROWS[name] | change)).lastrowid
+            assert list(schema.faults_of(tx, BY_NAME[name])), (name, change)
+            tx.execute(text(f"DELETE FROM {name} WHERE rowid = {row}"))
+        assert list(schema.faults(tx)) == []
+
+
+def _default(column: Column[Any]) -> Any:
+    return getattr(column.server_default, "arg", None)

@@ -1,4 +1,5 @@
-"""Does the ledger keep its own rules? Every constraint asked anew of every row, and what no constraint can say.
+"""Does the ledger keep its own rules? Every constraint asked anew of every row (`schema`), and what no constraint can
+say.
 
 A database enforces its constraints when rows are written by us; a file that was edited, copied while it was written or
 restored by hand may break them all the same. Owns the questions; reads only, one moment.
@@ -8,18 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import (
-    CheckConstraint,
     ColumnElement,
     Connection,
-    ForeignKeyConstraint,
-    Table,
-    UniqueConstraint,
     and_,
-    exists,
     func,
     not_,
     or_,
@@ -28,7 +24,7 @@ from sqlalchemy import (
 )
 
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger.checks import trail, wallet
+from flowtally.ledger.checks import schema, trail, wallet
 from flowtally.ledger.checks.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.erasing import erased_accounts
 from flowtally.ledger.idempotency import SECRET_FIELDS
@@ -61,10 +57,7 @@ CHUNK: Final = 500
 def faults(tx: Connection) -> Iterator[Fault]:
     """Everything that is wrong, rule by rule; nothing where all is well."""
     yield from _file(tx)
-    for table in metadata.sorted_tables:
-        yield from _checks(tx, table)
-        yield from _uniques(tx, table)
-        yield from _references(tx, table)
+    yield from schema.faults(tx)
     for rule in RULES:
         yield from rule(tx)
 
@@ -98,44 +91,6 @@ def _file(tx: Connection) -> Iterator[Fault]:
         for (said,) in tx.execute(text(f"PRAGMA integrity_check({LISTED})")).all():
             if said != "ok":
                 yield Fault("file", "ledger", f"SQLite says: {said}")
-
-
-def _checks(tx: Connection, table: Table) -> Iterator[Fault]:
-    for constraint in sorted(table.constraints, key=lambda one: str(one.name)):
-        if isinstance(constraint, CheckConstraint):
-            breaking = select(*table.primary_key.columns).where(text(f"NOT ({constraint.sqltext})")).limit(LISTED)
-            for row in tx.execute(breaking):
-                yield Fault("constraint", _row(table, row), f"breaks {constraint.name}: {constraint.sqltext}")
-    for column in table.c:
-        if not column.nullable:
-            for row in tx.execute(select(*table.primary_key.columns).where(column.is_(None)).limit(LISTED)):
-                yield Fault("constraint", _row(table, row), f"{column.name} is empty")
-
-
-def _uniques(tx: Connection, table: Table) -> Iterator[Fault]:
-    keys: list[tuple[list[Any], Any]] = [(list(table.primary_key.columns), None)]
-    keys += [(list(one.columns), None) for one in table.constraints if isinstance(one, UniqueConstraint)]
-    for index in table.indexes:
-        if index.unique:
-            keys.append((list(index.columns), index.dialect_options["sqlite"]["where"]))
-    for columns, where in keys:
-        twice = select(*columns, func.count()).group_by(*columns).having(func.count() > 1).limit(LISTED)
-        for row in tx.execute(twice if where is None else twice.where(where)):
-            names = ", ".join(column.name for column in columns)
-            if None not in row:
-                yield Fault("twice", f"{table.name} {tuple(row[:-1])}", f"{row[-1]} rows have the same {names}")
-
-
-def _references(tx: Connection, table: Table) -> Iterator[Fault]:
-    for constraint in table.constraints:
-        if isinstance(constraint, ForeignKeyConstraint):
-            other = constraint.referred_table.alias()
-            pairs = [(one.parent, other.c[one.column.name]) for one in constraint.elements]
-            there = exists().where(and_(*(mine == theirs for mine, theirs in pairs)))
-            given = and_(*(mine.is_not(None) for mine, _ in pairs))
-            for row in tx.execute(select(*table.primary_key.columns).where(given, ~there).limit(LISTED)):
-                names = ", ".join(mine.name for mine, _ in pairs)
-                yield Fault("reference", _row(table, row), f"{names} names nothing in {constraint.referred_table.name}")
 
 
 def _granted(tx: Connection) -> Iterator[Fault]:
@@ -287,10 +242,6 @@ def _whitelisted(tx: Connection) -> Iterator[Fault]:
     gone = select(whitelist.c.id).join(managed_users, managed_users.c.user_id == whitelist.c.user_id)
     for (entry,) in tx.execute(gone.where(managed_users.c.status == "deleted").limit(LISTED)):
         yield Fault("address", f"whitelist {entry}", "is of a user that was deleted")
-
-
-def _row(table: Table, row: Any) -> str:
-    return f"{table.name} {', '.join(map(str, row))}"
 
 
 RULES: Final[tuple[Rule, ...]] = (
