@@ -25,7 +25,8 @@ from tests.statements import compile_once
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import credentials
+from flowtally.ledger.people import accounts, credentials
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.vault import KEY_FILE, Vault
 from flowtally.usage.memory import MemoryStore
 
@@ -92,9 +93,24 @@ def ledger_of_admin(new_ledger: Path) -> tuple[Path, str]:
         return path, credentials.issue(tx, "admin", None, "tests", NOW)[1]
 
 
+@pytest.fixture(scope="session")
+def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
+    """A ledger with the accounts acme and beta, and an admin's credential."""
+    path = new_ledger.with_name("two.db")
+    opened = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, path)}")
+    with closing(opened), opened.begin() as tx:
+        for name in ("acme", "beta"):
+            accounts.create_account(tx, name, now=NOW)
+        return path, credentials.issue(tx, "admin", None, "tests", NOW)[0]
+
+
 @pytest.fixture
 def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
-    given = request.getfixturevalue("ledger_of_admin")[0] if "admin_token" in request.fixturenames else new_ledger
+    """What those need who ask for these fixtures is in it from the beginning."""
+    given = new_ledger
+    for asking, filled in (("admin_token", "ledger_of_admin"), ("make_services", "ledger_of_two")):
+        if asking in request.fixturenames:
+            given = request.getfixturevalue(filled)[0]
     opened = Ledger.open(f"sqlite:///{shutil.copy(given, tmp_path / 'ledger.db')}")
     wait_for_no_disk(opened)
     yield opened
@@ -104,8 +120,10 @@ def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path)
 def wait_for_no_disk(ledger: Ledger) -> None:
     """From now on its commits need not survive a power cut: a test that kills a process or reads its files is none."""
     if ledger.file is not None:
-        ledger._engine.dispose()
-        sql_event.listen(ledger._engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
+        without = "PRAGMA synchronous = OFF"
+        with closing(ledger._engine.raw_connection()) as open_already:
+            open_already.cursor().execute(without)
+        sql_event.listen(ledger._engine, "connect", lambda made, _: made.execute(without))
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests.conftest import NOW, Clock
+from tests.conftest import Clock
 from tests.engine import chdb_directory, database_url  # noqa: F401
 
 from flowtally.config import load_config
-from flowtally.ingest import committer
+from flowtally.ingest import committer, queue
 from flowtally.ingest.door import Ingest
 from flowtally.ingest.settings import ingest_settings
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import accounts, credentials
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 from flowtally.usage.memory import MemoryStore
@@ -230,14 +229,16 @@ def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
 
 @pytest.fixture
 def make_services(
-    tmp_path: Path, app_ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    app_ledger: Ledger,
+    ledger_of_two: tuple[Path, Credential],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[UsageStore], Services]]:
     monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
+    monkeypatch.setattr(queue, "IDLE_S", 0.05)  # how soon it looks at what comes by itself
     monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
-    with app_ledger.begin() as tx:
-        for name in ("acme", "beta"):
-            accounts.create_account(tx, name, now=NOW)
-        credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
+    credential = ledger_of_two[1]
     made: list[Services] = []
 
     def make(store: UsageStore) -> Services:

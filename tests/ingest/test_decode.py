@@ -240,11 +240,15 @@ def test_a_batch_that_is_no_array_is_refused() -> None:
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [EVENT, CLOUD, 5])
-def test_more_events_than_a_request_may_carry_are_refused(value: Any) -> None:
+@pytest.mark.parametrize(("value", "most"), [(EVENT, MAX_EVENTS), (EVENT, 1000), (CLOUD, 1000), (5, 1000)])
+def test_more_events_than_a_request_may_carry_are_refused(
+    value: Any, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is decoded one by one takes a second where it is as many as there may be."""
+    monkeypatch.setattr("flowtally.ingest.decode.MAX_EVENTS", most)
     one = json.dumps(value).encode()
-    many = b"\n".join([one] * (MAX_EVENTS + 1))
-    assert len(decode(many[len(one) + 1 :], NDJSON).events) == MAX_EVENTS
+    many = b"\n".join([one] * (most + 1))
+    assert len(decode(many[len(one) + 1 :], NDJSON).events) == most
     with pytest.raises(TooLarge):
         decode(many, NDJSON)
     with pytest.raises(TooLarge):

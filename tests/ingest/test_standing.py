@@ -92,6 +92,11 @@ def test_a_store_that_passes_a_try_and_fails_again_is_tried_less_and_less_often(
 # -- A whole committer ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def tries_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "TRY_EVERY_S", 0.05)
+
+
 def test_it_is_ready_in_the_middle_of_an_insert_and_of_its_commit(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +117,7 @@ def test_it_is_ready_in_the_middle_of_an_insert_and_of_its_commit(
     assert seen == [(True, "ready")] * 4
 
 
+@pytest.mark.usefixtures("tries_soon")
 def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_would(
     light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,9 +126,15 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
     def broken(*_: object) -> None:
         raise OSError("a secret path")
 
+    tries: list[None] = []
+
+    def try_in_vain() -> None:
+        tries.append(None)
+        broken()
+
     append = light.store.append
     monkeypatch.setattr(light.store, "append", broken)
-    monkeypatch.setattr(light.store.inner, "try_writing", broken)
+    monkeypatch.setattr(light.store.inner, "try_writing", try_in_vain)
     with pytest.raises(Unavailable):
         light.send(*named("2"))
     ready, why = light.door.ready()
@@ -130,7 +142,7 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
     assert "OSError" in why
     assert "secret" not in why
     assert light.door.metrics()["writing"] == 0
-    time.sleep(2.2)  # tries of its own come to nothing as well
+    assert soon(lambda: len(tries) >= 2)  # tries of its own come to nothing as well
     assert not light.door.ready()[0]
     assert light.statuses(*named("1")) == ["duplicate"]  # nothing was written: it proves nothing
     assert not light.door.ready()[0]
@@ -142,6 +154,7 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
     light.whole()
 
 
+@pytest.mark.usefixtures("tries_soon")
 def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_others(light: Services) -> None:
     light.open()
     light.store.poison = "bad"
@@ -168,6 +181,7 @@ def full() -> sqlite3.OperationalError:
     return error
 
 
+@pytest.mark.usefixtures("tries_soon")
 def test_keys_without_room_are_told_at_once_and_settled_when_there_is_some(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
