@@ -10,6 +10,7 @@ The tests start hundreds of servers and commands. Where the environment forbids 
 (PYTHONDONTWRITEBYTECODE), each of them compiles all of flowtally anew: a fifth of its time.
 
 What is collected lives as long as the process: the garbage collector need not look through it again in each test.
+A process that runs tests for another reports no more than that one prints (tests/few_reports.py).
 
 FLOWTALLY_TEST_ORDER=7 puts files, and the tests in a file, in a random order, by this seed.
 """
@@ -27,7 +28,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests import kinds, signals, soak
+from tests import few_reports, kinds, signals, soak
 from tests.kinds import GUARD
 
 sys.dont_write_bytecode = False
@@ -41,12 +42,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--minutes", type=float, help="after so long, the tests that have not begun are skipped")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until all is collected
     signals.let_children_hear()
     sys.addaudithook(GUARD.hear)
     if soak.SOAK or soak.SAMPLE:
         soak.set_examples()
+    if few_reports.wanted(config):
+        config.pluginmanager.register(few_reports.FewReports())
+
+
+def pytest_sessionstart() -> None:
+    gc.freeze()  # also in the process that only prints: pytest looks through all of it at the end
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,8 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a test makes and forgets objects by the thousand: looked for less often
     gc.enable()
 
 
