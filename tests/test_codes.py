@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.source_trees import SOURCE, nodes, sources
 from typer.main import get_command
 
 import flowtally
@@ -35,7 +36,6 @@ from flowtally.vendors.base import Dialect
 from flowtally.web.operation import OPERATIONS
 
 ROOT = Path(__file__).parent.parent
-SOURCE = Path(flowtally.__file__).parent
 PAGE = (ROOT / "docs/reference/errors.md").read_text()
 OF_CLASSES: Mapping[str, Advice] = {
     **{kind.code: advice_of(kind) for _, kind in codes.tree()},
@@ -54,12 +54,10 @@ ALL = {**OF_CLASSES, **OF_LISTS}
 
 def calls_of(*names: str, under: str = "") -> Iterator[ast.Call]:
     """Calls of functions and methods of these names."""
-    for path in sorted((SOURCE / under).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
-                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if name in names:
-                    yield node
+    for path in sources(under):
+        for node in nodes(path, ast.Call):
+            if getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
+                yield node
 
 
 def texts(node: ast.expr) -> Iterator[str]:
@@ -196,9 +194,9 @@ def test_every_exit_code_and_every_code_of_the_command_line_is_on_the_page() -> 
     assert given - {"config_error"} <= OWN.keys()
     numbers = {
         node.value
-        for path in (SOURCE / "cli").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and type(node.value) is int
+        for path in sources("cli")
+        for node in nodes(path, ast.Constant)
+        if type(node.value) is int
         for line in [path.read_text().splitlines()[node.lineno - 1]]
         if re.match(r"(FAILED|USAGE|PARTLY|UNREACHABLE|INTERRUPTED): Final = ", line) or "typer.Exit(" in line
     }

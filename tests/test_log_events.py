@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import flowtally
+from tests.source_trees import SOURCE, nodes, sources
 
-SOURCE: Final = Path(flowtally.__file__).parent
 DOCS: Final = SOURCE.parents[1] / "docs"
 LEVELS: Final = frozenset({"debug", "info", "warning", "error", "exception", "say"})
 TOLD: Final = {"info": 0, "warn": 0, "once": 1, "over": 1}  # by the agent's event log: which argument the event is
@@ -18,11 +17,11 @@ CODE: Final = "not a text: error.code"  # a store that fails is logged under the
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-def _calls(files: Iterator[Path]) -> Iterator[tuple[str, ast.Call]]:
-    """Every call of a method or function, with what stands before the brackets."""
+def _calls(files: Iterable[Path], names: Collection[str]) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a method or function of these names, with what stands before the brackets."""
     for file in files:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call):
+        for node in nodes(file, ast.Call):
+            if getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
                 yield ast.unparse(node.func), node
 
 
@@ -40,10 +39,8 @@ def _names(argument: ast.expr) -> Iterator[str]:
 
 def server_events() -> set[str]:
     found: set[str] = set()
-    files = (
-        file for file in SOURCE.rglob("*.py") if file.relative_to(SOURCE).parts[0] not in ("agents", "client", "cli")
-    )
-    for function, call in _calls(files):
+    files = (file for file in sources() if file.relative_to(SOURCE).parts[0] not in ("agents", "client", "cli"))
+    for function, call in _calls(files, LEVELS):
         name, _, level = function.rpartition(".")
         if level in LEVELS and (name == "log" or (level == "say" and call.keywords and not name)):
             found |= set(_names(call.args[0]))
@@ -52,7 +49,7 @@ def server_events() -> set[str]:
 
 def agent_events() -> set[str]:
     found: set[str] = set()
-    for function, call in _calls((SOURCE / "agents").rglob("*.py")):
+    for function, call in _calls(sources("agents"), TOLD):
         name, _, verb = function.rpartition(".")
         if name.endswith("event_log") and verb in TOLD and len(call.args) > TOLD[verb]:
             found |= {one for one in _names(call.args[TOLD[verb]]) if not one.startswith("not a text")}

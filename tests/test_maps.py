@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.source_trees import SOURCE, sources, tree
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "src" / "flowtally"
 MAP = ROOT / "docs" / "architecture.md"
 PACKAGES = sorted(
     {path.parent for path in SOURCE.rglob("*.py")} - {SOURCE / "ledger/migrations/versions"} | {SOURCE / "demo"}
@@ -36,7 +36,7 @@ def rows_of(readme: Path) -> dict[str, str]:
 
 def is_bare(module: Path) -> bool:
     """Whether nothing is in it but words, imports and the names that are handed on."""
-    for node in ast.parse(module.read_text()).body:
+    for node in tree(module).body:
         named = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
         if not named and not isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr)):
             return False
@@ -111,11 +111,7 @@ def test_links_of_readmes_lead_somewhere(readme: Path) -> None:
 
 
 def test_every_module_says_what_it_owns() -> None:
-    silent = [
-        shown(path)
-        for path in SOURCE.rglob("*.py")
-        if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+    silent = [shown(path) for path in sources() if path.name != "__init__.py" and not ast.get_docstring(tree(path))]
     assert silent == []
 
 

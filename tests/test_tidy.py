@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).parent.parent / "src" / "flowtally"
+from tests.source_trees import SOURCE, nodes, sources, tree
 
 # Set where they are used, one by one: that two of them are equal today says nothing of tomorrow.
 KNOBS = frozenset(
@@ -37,18 +35,14 @@ LENGTHS = frozenset({60_000, 3_600_000, 86_400_000, 86_400, 253_402_300_799_999,
 ON_TWO_FLOORS = frozenset({"Draw", "Grant"})  # rows of the ledger, and the values that `burndown` is handed of them
 
 
-@cache
-def modules() -> list[tuple[str, ast.Module]]:
-    """What is read of all of them is read once: it takes a second."""
-    return [
-        (path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text()))
-        for path in sorted(SOURCE.rglob("*.py"))
-        if "migrations" not in path.parts and "vendors" not in path.parts  # vendors know nothing of one another
-    ]
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sources():
+        if "migrations" not in path.parts and "vendors" not in path.parts:  # vendors know nothing of one another
+            yield path.relative_to(SOURCE).as_posix(), path
 
 
-def constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in tree.body:
+def constants(path: Path) -> Iterator[tuple[str, ast.expr]]:
+    for node in tree(path).body:
         target = (
             node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else 0
         )
@@ -63,21 +57,17 @@ def twice(found: dict[str, list[str]]) -> dict[str, list[str]]:
 def test_no_list_of_words_is_written_twice() -> None:
     """They live in `core/words.py`, or in the one module that uses them."""
     found = defaultdict(list)
-    for name, tree in modules():
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Subscript)
-                and ast.unparse(node.value) == "Literal"
-                and isinstance(node.slice, ast.Tuple)
-            ):
+    for name, path in modules():
+        for node in nodes(path, ast.Subscript):
+            if getattr(node.value, "id", "") == "Literal" and isinstance(node.slice, ast.Tuple):
                 found[" | ".join(sorted(map(ast.unparse, node.slice.elts)))].append(f"{name}:{node.lineno}")
     assert twice(found) == {}
 
 
 def test_no_constant_is_set_twice_to_the_same() -> None:
     found = defaultdict(list)
-    for name, tree in modules():
-        for constant, value in constants(tree):
+    for name, path in modules():
+        for constant, value in constants(path):
             if (
                 constant.isupper()
                 and not constant.startswith("_")
@@ -92,8 +82,8 @@ def test_no_constant_is_set_twice_to_the_same() -> None:
 def test_lengths_of_time_are_those_of_core_times(length: int) -> None:
     found = [
         f"{name}: {constant}"
-        for name, tree in modules()
-        for constant, value in constants(tree)
+        for name, path in modules()
+        for constant, value in constants(path)
         if name != "core/times.py" and isinstance(value, ast.Constant) and value.value == length
     ]
     assert found == []
@@ -101,16 +91,16 @@ def test_lengths_of_time_are_those_of_core_times(length: int) -> None:
 
 def test_every_knob_is_still_set_more_than_once() -> None:
     found = defaultdict(list)
-    for name, tree in modules():
-        for constant, _ in constants(tree):
+    for name, path in modules():
+        for constant, _ in constants(path):
             found[constant].append(name)
     assert {knob for knob in KNOBS if len(found[knob]) < 2} == set()
 
 
 def test_no_two_classes_have_one_name() -> None:
     found = defaultdict(list)
-    for name, tree in modules():
-        for node in tree.body:
+    for name, path in modules():
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name not in ON_TWO_FLOORS:
                 found[node.name].append(name)
     assert twice(found) == {}

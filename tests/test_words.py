@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import flowtally
+from tests.source_trees import SOURCE, nodes, sources
 
-SOURCE: Final = Path(flowtally.__file__).parent
 ROOT: Final = SOURCE.parents[1]
 
 # Parts of names that are given up, and what says it now.
@@ -47,9 +46,10 @@ def parts(name: str) -> list[str]:
     return [part.lower() for part in re.findall(r"ClickHouse|[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
-def names(tree: ast.AST) -> Iterator[str]:
-    """Everything that the source gives a name."""
-    for node in ast.walk(tree):
+def names(path: Path) -> Iterator[str]:
+    """Everything that a module gives a name."""
+    named = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Name, ast.Attribute, ast.arg)
+    for node in nodes(path, *named):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
@@ -60,8 +60,8 @@ def names(tree: ast.AST) -> Iterator[str]:
 def test_names_do_not_use_words_that_were_given_up() -> None:
     found = [
         f"{file.relative_to(SOURCE)}: {name}, say {GONE[part]}"
-        for file in sorted(SOURCE.rglob("*.py"))
-        for name in {*names(ast.parse(file.read_text())), file.stem}
+        for file in sources()
+        for name in {*names(file), file.stem}
         for part in parts(name)
         if part in GONE and name not in KEPT
     ]
