@@ -36,18 +36,19 @@ def make_schemas(
     written, read = list(dict.fromkeys(answers)), list(dict.fromkeys(requests))
     types = list(dict.fromkeys([*written, *read]))
     found, named = msgspec.json.schema_components(types, ref_template=REF.format(name=prefix + "{name}"))
-    structs = {one.__name__: one for one in structs_of(types)}
-    always = set(structs_of(written)) - set(structs_of(read))
+    known = dict(zip(types, msgspec.inspect.multi_type_info(types), strict=True))  # once: it takes most of the time
+    structs = {one.cls.__name__: one for one in structs_of(known.values())}
+    sent = {one.cls for one in structs_of(known[one] for one in read)}
     components = {
-        prefix + name: _component(prefix + name, schema, structs[name], is_answer=structs[name] in always)
+        prefix + name: _component(prefix + name, schema, structs[name], is_answer=structs[name].cls not in sent)
         for name, schema in named.items()
     }
     return dict(zip(types, map(formatted, found), strict=True)), components
 
 
-def structs_of(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
-    """The structs that these types are made of, however deep."""
-    waiting: list[Any] = list(msgspec.inspect.multi_type_info([one for one in types if one is not None]))
+def structs_of(types: Iterable[Type]) -> Iterator[StructType]:
+    """The structs that these types are made of, however deep; each once."""
+    waiting = list(types)
     seen: set[Any] = set()
     while waiting:
         one = waiting.pop()
@@ -55,7 +56,7 @@ def structs_of(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
             if one.cls in seen:
                 continue
             seen.add(one.cls)
-            yield one.cls
+            yield one
             waiting += [field.type for field in one.fields]
         elif isinstance(one, Type):
             for name in one.__struct_fields__:
@@ -64,32 +65,31 @@ def structs_of(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
                 waiting += [part for part in parts if isinstance(part, Type)]
 
 
-def _component(name: str, schema: Document, struct: type[msgspec.Struct], *, is_answer: bool) -> Document:
+def _component(name: str, schema: Document, struct: StructType, *, is_answer: bool) -> Document:
     made: Document = formatted(schema)
     made["title"] = name
     text, told = taken_apart(struct)
     made["description"] = text
-    config = struct.__struct_config__
-    for field in msgspec.structs.fields(struct):
+    for field in struct.fields:
         member = made["properties"][field.encode_name]
         described = member.pop("description", None) or told.get(field.encode_name) or told.get(field.name)
         if described or field.encode_name in MEANINGS:
             member["description"] = described or MEANINGS[field.encode_name]
         if is_answer or member.get("default") in NOTHING_SENT:
             member.pop("default", None)
-    if is_answer and not config.omit_defaults:
-        made["required"] = [one.encode_name for one in msgspec.structs.fields(struct) if one.default is not UNSET]
+    if is_answer and not struct.cls.__struct_config__.omit_defaults:
+        made["required"] = [one.encode_name for one in msgspec.structs.fields(struct.cls) if one.default is not UNSET]
     return made
 
 
-def taken_apart(struct: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
+def taken_apart(struct: StructType) -> tuple[str, dict[str, str]]:
     """The docstring of a struct, without the lines about its members; and these lines, those of its bases too."""
     told: dict[str, str] = {}
-    for one in reversed(struct.__mro__):
+    for one in reversed(struct.cls.__mro__):
         if issubclass(one, msgspec.Struct) and "__doc__" in vars(one):
             told |= {name: " ".join(line.split()) for name, line in _LINE.findall(inspect.cleandoc(one.__doc__ or ""))}
-    members = {name for one in msgspec.structs.fields(struct) for name in (one.name, one.encode_name)}
-    text = inspect.cleandoc(vars(struct).get("__doc__") or "")
+    members = {name for one in struct.fields for name in (one.name, one.encode_name)}
+    text = inspect.cleandoc(vars(struct.cls).get("__doc__") or "")
     kept = _LINE.sub(lambda match: "" if match[1] in members else match[0], text)
     paragraphs = [" ".join(one.split()) for one in kept.split("\n\n")]
     return "\n\n".join(one for one in paragraphs if one), {name: told[name] for name in told if name in members}
