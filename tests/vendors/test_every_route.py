@@ -26,7 +26,6 @@ from flowtally.core.errors import Unavailable
 from flowtally.core.texts import is_text
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
-from flowtally.usage.memory import MemoryStore
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Dialect, Route
 from flowtally.web.logs import set_up_logs
@@ -314,15 +313,15 @@ def real_logs(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> It
 @every_dialect
 @pytest.mark.parametrize("broken", [False, True], ids=["well", "broken inside"])
 def test_no_secret_reaches_a_log_or_an_error(
-    client: Client, acme: str, usage: MemoryStore, dialect: Dialect, broken: bool, real_logs: Any
+    shared: Shared, dialect: Dialect, broken: bool, real_logs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    who = issue(client, acme, "manage")
+    who = issue(shared.client, "acme", "manage")
     wrong = Shown(who.id, "wrong-secret-0123456789", "wrong-secret-0123456789")
     if broken:
-        usage.rows = [{"wrong": True}]
+        monkeypatch.setattr(shared.usage, "rows", [{"wrong": True}])
     for route, one in product(dialect.routes, (who, wrong)):
         for more in ({}, {"token": one.token, "key": one.key}):  # in their place, and where some clients put them
-            answer = one.ask(client, dialect, route, **more)
+            answer = one.ask(shared.client, dialect, route, **more)
             assert one.token not in answer.text
             assert one.key not in answer.text
     logged = "".join(real_logs.readouterr())

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.conftest import Client
+from tests.shared import Shared
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
@@ -95,16 +95,16 @@ def test_settings_of_a_dialect_come_from_the_environment_and_are_checked(dialect
 
 
 @every_vendor
-def test_a_method_that_is_not_served_answers_in_the_vendors_words(client: Client, dialect: Dialect) -> None:
+def test_a_method_that_is_not_served_answers_in_the_vendors_words(shared: Shared, dialect: Dialect) -> None:
     for path in {route.path for route in dialect.routes}:
-        answer = client.request("PATCH", path)
+        answer = shared.client.request("PATCH", path)
         assert answer.headers["allow"]
         assert "detail" not in answer.json()
 
 
 @every_vendor
-def test_every_route_is_described_with_its_vendor(client: Client, dialect: Dialect) -> None:
-    document = client.get("/schema/openapi.json").json()
+def test_every_route_is_described_with_its_vendor(shared: Shared, dialect: Dialect) -> None:
+    document = shared.client.get("/schema/openapi.json").json()
     assert dialect.title in {tag["name"] for tag in document["tags"]}
     for route in dialect.routes:
         described = document["paths"][route.path][route.method.lower()]

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 from tests.conftest import Client, Clock
+from tests.shared import Shared
 from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import BASE, Fox
 
@@ -22,14 +23,18 @@ WRITES = {route.path.removeprefix(BASE): dict(route.takes_example) for route in 
 READS = [route.path.removeprefix(BASE) for route in IPFOXY.routes if not route.writes]
 
 
+@pytest.fixture(scope="module")
+def refused(shared: Shared) -> Fox:
+    """Whose requests are refused, or change nothing; of one installation for all."""
+    return make_reseller(shared.client, "reseller01")
+
+
 @pytest.mark.parametrize(
     "shown", [{}, {"api-id": ""}, {"api-token": ""}, {"api-id": "crd_1"}, {"api-token": "x"}, {"api-id": "ü"}]
 )
-def test_60401_unless_both_headers_are_there_and_right(fox: Fox, client: Client, shown: dict[str, str]) -> None:
-    headers = (fox.headers | shown) if shown else {}
-    answer = client.get(
-        f"{BASE}{FLOW}", params={"account": "reseller01"}, headers={k.encode(): v.encode() for k, v in headers.items()}
-    )
+def test_60401_unless_both_headers_are_there_and_right(refused: Fox, shown: dict[str, str]) -> None:
+    headers = {k.encode(): v.encode() for k, v in (refused.headers | shown).items()} if shown else {}
+    answer = refused.client.get(f"{BASE}{FLOW}", params={"account": "reseller01"}, headers=headers)
     assert (answer.status_code, answer.json()["code"], answer.json()["data"]) == (200, 60401, {})
 
 
@@ -43,8 +48,8 @@ def test_60401_for_the_id_or_token_of_another_credential_and_one_that_was_revoke
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_60401_for_a_credential_that_only_reads(fox: Fox, client: Client, name: str) -> None:
-    reader = fox_of(client, "reseller01", "account")
+def test_60401_for_a_credential_that_only_reads(refused: Fox, shared: Shared, name: str) -> None:
+    reader = fox_of(shared.client, "reseller01", "account")
     assert reader.get(FLOW, account="reseller01")
     assert reader.refused("POST", name, **WRITES[name]) == 60401
     assert reader.refused("POST", name) == 60401  # before parameters are looked at
@@ -55,17 +60,19 @@ def test_60401_for_a_credential_that_only_reads(fox: Fox, client: Client, name: 
     [{"account": "nobody"}, {"unit": "3"}, {"start_time": "1773500001"}, {"start_time": "1773000000000"},
      {"start_time": "1700000000"}, {"page": "0"}, {"page_size": "101"}, {"timezone_offset": "8.5"}, {"end_time": ""}],
 )  # fmt: skip
-def test_60400_for_a_wrong_parameter_and_an_account_that_is_not_the_callers(fox: Fox, wrong: dict[str, str]) -> None:
-    assert fox.refused("GET", LIST, **RANGE | wrong) == 60400
+def test_60400_for_a_wrong_parameter_and_an_account_that_is_not_the_callers(
+    refused: Fox, wrong: dict[str, str]
+) -> None:
+    assert refused.refused("GET", LIST, **RANGE | wrong) == 60400
 
 
 @pytest.mark.parametrize("name", [*WRITES, LIST, FLOW, "residential-data-history"])
-def test_60400_where_parameters_are_missing(fox: Fox, name: str) -> None:
-    assert fox.refused("POST" if name in WRITES else "GET", name) == 60400
+def test_60400_where_parameters_are_missing(refused: Fox, name: str) -> None:
+    assert refused.refused("POST" if name in WRITES else "GET", name) == 60400
 
 
-def test_60300_where_the_balance_does_not_cover_it(fox: Fox) -> None:
-    assert fox.refused("POST", "create-sub-account", **WRITES["create-sub-account"] | {"flow": "102401"}) == 60300
+def test_60300_where_the_balance_does_not_cover_it(refused: Fox) -> None:
+    assert refused.refused("POST", "create-sub-account", **WRITES["create-sub-account"] | {"flow": "102401"}) == 60300
 
 
 @pytest.mark.parametrize(
@@ -77,9 +84,9 @@ def test_60300_where_the_balance_does_not_cover_it(fox: Fox) -> None:
         (b"account=%ff", "application/x-www-form-urlencoded"),
     ],
 )
-def test_10086_for_a_body_that_cannot_be_read(fox: Fox, content: bytes, kind: str) -> None:
-    headers = fox.headers | {"content-type": kind}
-    answer = fox.client.request("POST", f"{BASE}update-pass", content=content, headers=headers)
+def test_10086_for_a_body_that_cannot_be_read(refused: Fox, content: bytes, kind: str) -> None:
+    headers = refused.headers | {"content-type": kind}
+    answer = refused.client.request("POST", f"{BASE}update-pass", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (200, 10086)
 
 
@@ -122,11 +129,11 @@ def test_60500_for_a_fault_inside_without_a_trace(fox: Fox, client: Client, monk
     assert fox.post("create-sub-account", **form)["account"] == form["account"]  # and the key was not used up
 
 
-def test_a_method_that_is_not_served_is_405_and_an_unknown_path_404(fox: Fox, client: Client) -> None:
-    answer = client.post(f"{BASE}{FLOW}", headers=fox.headers)
+def test_a_method_that_is_not_served_is_405_and_an_unknown_path_404(refused: Fox) -> None:
+    answer = refused.client.post(f"{BASE}{FLOW}", headers=refused.headers)
     assert (answer.status_code, answer.json()["code"]) == (405, 10086)
     for path in ("get-region-list", "proxy-list", "nothing"):
-        assert client.get(f"{BASE}{path}", headers=fox.headers).status_code == 404
+        assert refused.client.get(f"{BASE}{path}", headers=refused.headers).status_code == 404
 
 
 def test_every_error_of_ours_has_a_code_of_theirs() -> None:

@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.conftest import Clock, ask_as_sent
+from tests.shared import Shared
 from tests.vendors.asking import issue
-from tests.vendors.thordata.conftest import Shop, answered, data_of
+from tests.vendors.thordata.conftest import Shop, answered, data_of, shop_of
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
@@ -57,33 +58,39 @@ def twice(one: dict[str, str], two: dict[str, str]) -> str:
     return json.dumps(one)[:-1] + ", " + json.dumps(two)[1:]
 
 
+@pytest.fixture(scope="module")
+def refused(shared: Shared) -> Shop:
+    """Whose requests are refused, or change nothing; of one installation for all."""
+    return shop_of(shared.client)
+
+
 @pytest.mark.parametrize("place", TWO_PLACES)
 @pytest.mark.parametrize(("name", "code"), [("token", 10047), ("key", 10014)])
 def test_two_secrets_that_differ_are_refused_and_the_same_one_twice_is_fine(
-    shop: Shop, place: Callable[..., dict[str, Any]], name: str, code: int
+    refused: Shop, place: Callable[..., dict[str, Any]], name: str, code: int
 ) -> None:
     """Which of two callers it is nobody guesses: what stands between may have looked at the other one."""
-    secrets = {"token": shop.shown.token, "key": shop.shown.key}
+    secrets = {"token": refused.shown.token, "key": refused.shown.key}
     right, wrong = {name: secrets.pop(name)}, {name: "somebody-elses"}
 
     def code_of(one: dict[str, str], two: dict[str, str]) -> int:
         """The other secret goes with the first of them, so that it is this one that is refused."""
-        return int(answered(ask_as_sent(shop.client, "POST", CREATE, **place(one | secrets, two)))["code"])
+        return int(answered(ask_as_sent(refused.client, "POST", CREATE, **place(one | secrets, two)))["code"])
 
     assert [code_of(right, wrong), code_of(wrong, right)] == [code, code]
     assert {code_of(right, right), code_of(right, {name: ""})} == {10000}  # told who asks: the parameters are missing
 
 
-def test_a_token_nobody_has_is_a_token_error(shop: Shop) -> None:
+def test_a_token_nobody_has_is_a_token_error(refused: Shop) -> None:
     for token in ("nobody", "ft_acc_" + "x" * 43, "ü", "a b", "x" * 2000, ""):
-        told = answered(shop.client.get(BALANCE, params={"token": token}))
+        told = answered(refused.client.get(BALANCE, params={"token": token}))
         assert told == {"code": 10047, "data": {}, "msg": "Token error"}
-    assert answered(shop.client.get(BALANCE))["code"] == 10047
+    assert answered(refused.client.get(BALANCE))["code"] == 10047
 
 
-def test_a_wrong_key_is_10014_and_none_is_fine(shop: Shop) -> None:
-    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "wrong"}))["code"] == 10014
-    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": ""}))["code"] == 200
+def test_a_wrong_key_is_10014_and_none_is_fine(refused: Shop) -> None:
+    assert answered(refused.client.get(BALANCE, params={"token": refused.shown.token, "key": "wrong"}))["code"] == 10014
+    assert answered(refused.client.get(BALANCE, params={"token": refused.shown.token, "key": ""}))["code"] == 200
 
 
 def test_the_key_can_be_required_or_ignored(make_shop: Callable[..., Shop]) -> None:
@@ -97,14 +104,16 @@ def test_an_ignored_key_may_be_anything(make_shop: Callable[..., Shop]) -> None:
     assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "wrong"}))["code"] == 200
 
 
-def test_a_key_of_another_credential_of_the_account_is_wrong(shop: Shop) -> None:
-    other = issue(shop.client, "shop", "manage")
-    assert answered(shop.client.get(BALANCE, params={"token": shop.shown.token, "key": other.key}))["code"] == 10014
+def test_a_key_of_another_credential_of_the_account_is_wrong(refused: Shop) -> None:
+    other = issue(refused.client, "shop", "manage")
+    assert (
+        answered(refused.client.get(BALANCE, params={"token": refused.shown.token, "key": other.key}))["code"] == 10014
+    )
 
 
-def test_a_credential_that_only_reads_reads_and_is_told_that_it_may_not_write(shop: Shop) -> None:
-    reader = Shop(shop.client, issue(shop.client, "shop", "account"))
-    assert reader.ok("account/traffic-balance") == shop.ok("account/traffic-balance")
+def test_a_credential_that_only_reads_reads_and_is_told_that_it_may_not_write(refused: Shop) -> None:
+    reader = Shop(refused.client, issue(refused.client, "shop", "account"))
+    assert reader.ok("account/traffic-balance") == refused.ok("account/traffic-balance")
     told = reader.post("proxy-users/delete-user", username="user123")
     assert told["code"] == 10047
     assert "users:write" in told["msg"]
@@ -127,43 +136,43 @@ def test_calls_above_the_rate_are_10011_with_status_200(make_shop: Callable[...,
     assert shop.get("account/traffic-balance")["code"] == 200
 
 
-def test_what_is_not_served_is_a_plain_404(shop: Shop) -> None:
+def test_what_is_not_served_is_a_plain_404(refused: Shop) -> None:
     for path in ("locations/countries", "proxy/proxy-list", "unlimited/server-list", "gateway/getFlowBalance"):
-        assert shop.client.get(f"/api/{path}", params={"token": shop.shown.token}).status_code == 404
+        assert refused.client.get(f"/api/{path}", params={"token": refused.shown.token}).status_code == 404
 
 
-def test_another_method_is_a_parameter_error_in_their_envelope(shop: Shop) -> None:
-    told = shop.client.post(BALANCE, headers={"token": shop.shown.token})
+def test_another_method_is_a_parameter_error_in_their_envelope(refused: Shop) -> None:
+    told = refused.client.post(BALANCE, headers={"token": refused.shown.token})
     assert told.json()["code"] == 10000
 
 
-def test_a_body_that_cannot_be_read_is_a_parameter_error(shop: Shop) -> None:
-    headers = {"token": shop.shown.token, "content-type": "application/json"}
+def test_a_body_that_cannot_be_read_is_a_parameter_error(refused: Shop) -> None:
+    headers = {"token": refused.shown.token, "content-type": "application/json"}
     for body in ("[1]", "{", '"text"'):
-        told = answered(shop.client.post("/api/proxy-users/create-user", headers=headers, content=body))
+        told = answered(refused.client.post("/api/proxy-users/create-user", headers=headers, content=body))
         assert told["code"] == 10000
 
 
-def test_refusals_do_not_repeat_what_was_sent(shop: Shop) -> None:
+def test_refusals_do_not_repeat_what_was_sent(refused: Shop) -> None:
     """A client that puts a secret into the wrong parameter must not find it in its own log of our answers."""
     secret = "s3cret-value"
     for path in ("account/usage-statistics", "proxy-users/usage-statistics", "proxy-users/user-list"):
-        told = shop.get(path, from_date=secret, to_date=secret, username=secret, proxy_type=secret)
+        told = refused.get(path, from_date=secret, to_date=secret, username=secret, proxy_type=secret)
         assert secret not in str(told)
     for path in ("proxy-users/create-user", "proxy-users/update-user", "whitelisted-ips/add-ip"):
-        told = shop.post(path, username=secret, password=secret, ip=secret, status=secret)
+        told = refused.post(path, username=secret, password=secret, ip=secret, status=secret)
         assert secret not in str(told)
 
 
-def test_secrets_in_a_query_reach_no_log(shop: Shop, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
+def test_secrets_in_a_query_reach_no_log(refused: Shop, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
     capfd.readouterr()
     for path in ("account/traffic-balance", "account/usage-statistics", "proxy-users/user-list", "nothing/there"):
-        shop.client.get(f"/api/{path}", params={"token": shop.shown.token, "key": shop.shown.key})
-    shop.client.get(BALANCE, params={"token": shop.shown.token, "key": "a-wrong-key"})
+        refused.client.get(f"/api/{path}", params={"token": refused.shown.token, "key": refused.shown.key})
+    refused.client.get(BALANCE, params={"token": refused.shown.token, "key": "a-wrong-key"})
     said = capfd.readouterr()
     logged = said.out + said.err + caplog.text
     assert "/api/account/traffic-balance" in logged  # it is the log that was looked at
-    for secret in (shop.shown.token, shop.shown.key, "a-wrong-key"):
+    for secret in (refused.shown.token, refused.shown.key, "a-wrong-key"):
         assert secret not in logged
 
 
