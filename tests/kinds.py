@@ -105,6 +105,7 @@ def _of_function(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
 def _uses(one: Any) -> tuple[set[str], list[Any]]:
     """What it starts itself, and what of tests/ it uses."""
     if isinstance(one, type):

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import zstandard
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
-    "xz": lzma.compress,
+    "xz": partial(lzma.compress, preset=0),
     "bzip2": bz2.compress,
     "zstd": zstandard.ZstdCompressor().compress,
 }

@@ -371,7 +371,7 @@ def test_two_agents_over_one_log_count_each_line_once(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_bounded_over_all_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "BUDGET_BYTES", 200_000)
+    monkeypatch.setattr(shared, "BUDGET_BYTES", 75_000)
     bench = Bench(tmp_path, path=str(tmp_path / "*.log"))
     most = [0]
     handle = bench.fake.handle
@@ -383,10 +383,10 @@ def test_what_waits_is_bounded_over_all_logs(tmp_path: Path, monkeypatch: pytest
     bench.fake.handle = answer  # type: ignore[method-assign]
     bench.restart()
     for number in range(20):
-        append(tmp_path / f"{number}.log", lines(number * 1000, number * 1000 + 800))
+        append(tmp_path / f"{number}.log", lines(number * 1000, number * 1000 + 300))
     bench.run(30)
-    assert len(bench.stored()) == 20 * 800
-    assert most[0] < 200_000 + 1_000 * 800
+    assert len(bench.stored()) == 20 * 300
+    assert most[0] < 75_000 + 1_000 * 300
     assert bench.server.waiting_bytes == 0
 
 
