@@ -46,9 +46,15 @@ class Filled:
     ledger_of_admin: tuple[Path, str]
 
     def copy_usage(self) -> MemoryStore:
-        made = MemoryStore()
-        made.rows = self.usage.rows  # the store makes a new list of them when anything changes
-        return made
+        return copy_of(self.usage)
+
+
+def copy_of(store: MemoryStore) -> MemoryStore:
+    """It shares the list of rows, which neither changes: each makes a new one."""
+    made = MemoryStore()
+    made.rows = store.rows
+    made.bind(store.identity())
+    return made
 
 
 Filling = Callable[..., AbstractContextManager[Filled]]

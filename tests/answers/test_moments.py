@@ -27,19 +27,30 @@ FAY = f"{ACME}/users/fay"
 HOUR = 3_600_000
 
 
+@pytest.fixture(scope="module")
+def begun(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Acme has grants in two pools, a funded user, a closed month and use."""
+    place = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.sync", lambda: None)
+        made = World(place, Path(shutil.copy(new_ledger, place / "ledger.db")), MemoryStore(), 1)
+        made.write(f"{ACME}/grants", {"amount": 1000, "starts_at": format_instant(NOW - 40 * DAY)})
+        made.write(f"{ACME}/users", {"name": "fay", "funded": True, "limit": {"amount": 50}})
+        made.write(f"{FAY}/allocations", {"amount": 100})
+        use(made, 10)
+        use(made, 7, user="fay")
+        use(made, 3, at=NOW - 30 * DAY)
+        made.write(f"{ACME}/periods", {"from": "2026-02-01", "to": "2026-03-01"})
+        use(made, 4, at=NOW - 30 * DAY)
+        made.close()
+    return made
+
+
 @pytest.fixture
-def world(tmp_path: Path, new_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Acme has grants in two pools, a funded user, a closed month and use; time stands still unless a test moves it."""
+def world(begun: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A copy of it; time stands still unless a test moves it."""
     monkeypatch.setattr("os.sync", lambda: None)
-    made = World(tmp_path, Path(shutil.copy(new_ledger, tmp_path / "ledger.db")), MemoryStore(), 1)
-    made.write(f"{ACME}/grants", {"amount": 1000, "starts_at": format_instant(NOW - 40 * DAY)})
-    made.write(f"{ACME}/users", {"name": "fay", "funded": True, "limit": {"amount": 50}})
-    made.write(f"{FAY}/allocations", {"amount": 100})
-    use(made, 10)
-    use(made, 7, user="fay")
-    use(made, 3, at=NOW - 30 * DAY)
-    made.write(f"{ACME}/periods", {"from": "2026-02-01", "to": "2026-03-01"})
-    use(made, 4, at=NOW - 30 * DAY)
+    made = World.copied(begun, tmp_path, 1)
     yield made
     made.kill()
 

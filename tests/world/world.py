@@ -7,6 +7,7 @@ store. Stores and files outlive it. Time moves only when a step says so.
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 from tests.applications import served
 from tests.conftest import NOW, Clock
+from tests.filling import copy_of
 from tests.ingest.conftest import Services
 from tests.world.model import Account, Model, User
 
@@ -70,28 +72,44 @@ class World:
     """`chance` is all the randomness there is; `ask` is how everything is done."""
 
     def __init__(self, place: Path, ledger: Path, store: UsageStore, seed: int) -> None:
-        self.place = place
+        opened = Ledger.open(f"sqlite:///{ledger}")
+        with opened.begin() as tx:
+            credential, self.token = credentials.issue(tx, "admin", None, "world", NOW)[:2]
+        self._begin(place, ledger, Services(place / "data", store, opened, credential, Clock(NOW)), seed)
+        self.services.data.mkdir()
+        self.open()
+        for one in ACCOUNTS:
+            settings = {"timezone": one.zone, "overage": one.overage, "carry_from": format_instant(one.carry_from)}
+            self.ask("POST", "/v1/accounts", {"id": one.name, **settings}, status=201)
+
+    @classmethod
+    def copied(cls, other: World, place: Path, seed: int) -> World:
+        """One in another place, which begins as `other` ended: that was closed, is in memory, and nobody played it."""
+        assert other.memory is not None
+        ledger = place / Path(other.ledger_url).name
+        shutil.copytree(other.place, place, dirs_exist_ok=True)
+        opened, store = Ledger.open(f"sqlite:///{ledger}"), copy_of(other.memory)
+        services = Services(place / "data", store, opened, other.services.credential, Clock(other.clock.at))
+        made = cls.__new__(cls)
+        made._begin(place, ledger, services, seed)
+        made.token, made.made = other.token, other.made
+        made.open()
+        return made
+
+    def _begin(self, place: Path, ledger: Path, services: Services, seed: int) -> None:
+        self.place, self.services, self.clock = place, services, services.clock
+        store = services.store.inner
         self.memory = store if isinstance(store, MemoryStore) else None  # None: the engine
+        self.ledger_url = f"sqlite:///{ledger}"
         self.backup: Backup | None = None  # the last one
         self.restores = 0
         self.chance = random.Random(seed)
-        self.clock = Clock(NOW)
-        self.ledger_url = f"sqlite:///{ledger}"
-        opened = Ledger.open(self.ledger_url)
-        with opened.begin() as tx:
-            credential, self.token = credentials.issue(tx, "admin", None, "world", NOW)[:2]
-        self.services = Services(place / "data", store, opened, credential, self.clock)
-        self.services.data.mkdir()
         self.model = Model({one.name: one for one in ACCOUNTS})
         self.made = 0
         self.told: list[Told] = []  # some answers, with the moments they are of
         self.edges: list[int] = []  # instants at which something changed: use is dated there, and just before
         self.keys: list[Key] = []  # tokens there were, and when each ends
         self.past_moments: list[tuple[str, int]] = []  # its token, and how many rows there were then
-        self.open()
-        for one in ACCOUNTS:
-            settings = {"timezone": one.zone, "overage": one.overage, "carry_from": format_instant(one.carry_from)}
-            self.ask("POST", "/v1/accounts", {"id": one.name, **settings}, status=201)
 
     # Processes
 
