@@ -32,6 +32,8 @@ from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
 
+GIVEN = {"admin_token": "ledger_of_admin", "make_services": "ledger_of_two", "filled_acme": "ledger_of_acme"}
+
 compile_once()
 # What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
 # prints every local variable of every frame, which takes half a second for each trace.
@@ -87,8 +89,12 @@ def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ledger_of_admin(new_ledger: Path) -> tuple[Path, str]:
     """The same with one credential, and its token."""
-    path = new_ledger.with_name("admin.db")
-    opened = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, path)}")
+    return with_admin(new_ledger, new_ledger.with_name("admin.db"))
+
+
+def with_admin(given: Path, path: Path) -> tuple[Path, str]:
+    """A copy of a ledger's file with one credential more, and its token."""
+    opened = Ledger.open(f"sqlite:///{shutil.copy(given, path)}")
     with closing(opened), opened.begin() as tx:
         return path, credentials.issue(tx, "admin", None, "tests", NOW)[1]
 
@@ -108,7 +114,7 @@ def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
 def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
     """What those need who ask for these fixtures is in it from the beginning."""
     given = new_ledger
-    for asking, filled in (("admin_token", "ledger_of_admin"), ("make_services", "ledger_of_two")):
+    for asking, filled in GIVEN.items():
         if asking in request.fixturenames:
             given = request.getfixturevalue(filled)[0]
     opened = Ledger.open(f"sqlite:///{shutil.copy(given, tmp_path / 'ledger.db')}")
@@ -172,7 +178,11 @@ def filling(new_ledger: Path, made_keys: Path, tmp_path_factory: pytest.TempPath
     """`with filling(max_users=0) as filled: ...`: see tests/filling.py."""
     from tests.filling import fill
 
-    return lambda **settings: fill(tmp_path_factory.mktemp("filled"), new_ledger, made_keys, **settings)
+    def filled(**settings: Any) -> Any:
+        folder = tmp_path_factory.mktemp("filled")
+        return fill(with_admin(new_ledger, folder / "ledger.db"), made_keys, **settings)
+
+    return filled
 
 
 @pytest.fixture
@@ -196,8 +206,28 @@ def app(client: Client) -> Any:
 
 
 @pytest.fixture
-def acme(client: Client) -> str:
-    return open_acme(client)
+def acme(client: Client, filled_acme: Any, usage: MemoryStore, ingest: FakeIngest) -> str:
+    """The account of `open_acme`, which is there from the beginning. Who brings a ledger or an `ingest` of another kind
+    calls that instead."""
+    usage.rows = filled_acme.usage.rows
+    ingest.seen = dict(filled_acme.ingest.seen)
+    return "acme"
+
+
+@pytest.fixture(scope="session")
+def filled_acme(ledger_of_admin: tuple[Path, str], made_keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from tests.filling import fill
+
+    given, token = ledger_of_admin
+    path = Path(shutil.copy(given, tmp_path_factory.mktemp("acme") / "ledger.db"))
+    with fill((path, token), made_keys) as filled:
+        open_acme(filled.client)
+    return filled
+
+
+@pytest.fixture(scope="session")
+def ledger_of_acme(filled_acme: Any) -> tuple[Path, str]:
+    return filled_acme.ledger_of_admin  # type: ignore[no-any-return]
 
 
 def open_acme(client: Client) -> str:

@@ -32,7 +32,6 @@ from tests.fake_ingest import FakeIngest
 
 from flowtally.config import load_config
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
 
 
@@ -43,6 +42,7 @@ class Filled:
     client: AppClient
     clock: conftest.Clock
     usage: MemoryStore
+    ingest: FakeIngest
     ledger_of_admin: tuple[Path, str]
 
     def copy_usage(self) -> MemoryStore:
@@ -61,21 +61,19 @@ Filling = Callable[..., AbstractContextManager[Filled]]
 
 
 @contextmanager
-def fill(folder: Path, new_ledger: Path, keys: Path, **settings: Any) -> Iterator[Filled]:
-    """In an empty folder, with copies of that ledger and these keys."""
+def fill(ledger_of_admin: tuple[Path, str], keys: Path, **settings: Any) -> Iterator[Filled]:
+    """That ledger, alone in its folder; a copy of the keys is put beside it."""
     from tests.applications import served  # here, so that tests of pure code do not load the server
 
-    path = folder / "ledger.db"
-    shutil.copy(new_ledger, path)
-    shutil.copy(keys, folder)
+    path, token = ledger_of_admin
+    shutil.copy(keys, path.parent)
     ledger, usage, clock = Ledger.open(f"sqlite:///{path}"), MemoryStore(), conftest.Clock()
     conftest.wait_for_no_disk(ledger)
-    with ledger.begin() as tx:
-        token = credentials.issue(tx, "admin", None, "tests", conftest.NOW)[1]
-    config = load_config({}, data=str(folder), usage_url="memory://", **settings)
-    stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": FakeIngest(usage, ledger)}
+    ingest = FakeIngest(usage, ledger)
+    config = load_config({}, data=str(path.parent), usage_url="memory://", **settings)
+    stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": ingest}
     with served(config, raise_server_exceptions=False, clock=clock, **stores) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         client.event_hooks["response"].append(promised.check)
-        yield Filled(client, clock, usage, (path, token))
+        yield Filled(client, clock, usage, ingest, ledger_of_admin)
     ledger.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.conftest import Client, Clock, send, token_of
+from tests.conftest import Client, Clock, open_acme, send, token_of
 
 from flowtally.config import Config, load_config
 from flowtally.ingest.door import Ingest
@@ -23,6 +23,11 @@ def ingest(config: Config, usage: MemoryStore, app_ledger: Ledger, clock: Clock)
     opened = Ingest.open(ingest_settings(load_config({}, **settings)), usage, app_ledger, clock=clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def acme(client: Client) -> str:
+    return open_acme(client)
 
 
 def correct(client: Client, *asked: dict[str, Any], status: int = 200, **more: Any) -> Any:

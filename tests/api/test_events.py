@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.conftest import Client, send, token_of
+from tests.conftest import Client, open_acme, send, token_of
 from tests.fake_ingest import FakeIngest
 
 from flowtally.core import errors
@@ -14,7 +14,8 @@ from flowtally.core import errors
 EVENT = {"source": "gw", "id": "9", "account": "acme", "time": "2026-03-10T00:00:00Z"}
 
 
-def test_receipts_come_back_and_are_counted(client: Client, acme: str) -> None:
+def test_receipts_come_back_and_are_counted(client: Client) -> None:
+    open_acme(client)
     assert client.post("/v1/events", json=[EVENT, EVENT | {"id": "1"}]).json() == {
         "stored": 1,
         "duplicate": 1,

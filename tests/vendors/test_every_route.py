@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from tests.conftest import Client, Clock, ask_as_sent, send
+from tests.conftest import Client, Clock, ask_as_sent, open_acme, send
 from tests.shared import Shared
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
@@ -100,6 +100,10 @@ class TestLocked:
     @pytest.fixture
     def app_ledger(self, impatient_ledger: Ledger) -> Ledger:
         return impatient_ledger
+
+    @pytest.fixture
+    def acme(self, client: Client) -> str:
+        return open_acme(client)
 
     def test_while_the_ledger_is_locked_reads_succeed_and_writes_are_refused_in_their_envelopes(
         self, client: Client, acme: str, app_ledger: Ledger
