@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests import soak
 from tests.api.stock import DAY_MS, Stock, stock
 from tests.conftest import NOW, Client, Clock, token_of
 from tests.fake_ingest import FakeIngest
 from tests.filling import Filling
+from tests.soak import SAMPLE
 from tests.usage.blocks import block
 
 from flowtally.api import application  # noqa: F401 - declares all operations
@@ -199,7 +199,7 @@ def test_all_pages_together_are_the_whole_list(shop: Shop) -> None:
 
 def page_sizes(items: int) -> tuple[int, int]:
     """The smallest: every place is one where a page ends. A sample reads a long list in larger pages."""
-    return (9, 20) if soak.SAMPLE and items > 30 else (1, 2)
+    return (9, 20) if SAMPLE and items > 30 else (1, 2)
 
 
 def test_a_cursor_is_refused_where_the_list_was_asked_otherwise(shop: Shop) -> None:
