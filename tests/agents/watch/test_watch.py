@@ -22,6 +22,12 @@ from flowtally.core.errors import ConfigError
 PATIENCE_S = 60
 
 
+@pytest.fixture(autouse=True)
+def short_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are served, and systemd hears of the agent, once in a beat."""
+    monkeypatch.setattr("flowtally.agents.watch.watch.BEAT_S", 0.1)
+
+
 def config(folder: Path, port: int, lines: int = 3) -> Path:
     line = "1740000001.123 42 10.0.0.1 TCP_MISS/200 9 GET http://a.test/ ann HIER_DIRECT/10.0.0.9 text/html\n"
     (folder / "access.log").write_text(line * lines)
