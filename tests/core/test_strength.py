@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import string
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,20 @@ def start(data: Path, **settings: Any) -> None:
         pass
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory of a server that was started once, without a token."""
+    start(data := tmp_path_factory.mktemp("started") / "data")
+    return data
+
+
 @pytest.mark.parametrize("token", [one for one in WEAK if len(one) >= 20])
-def test_a_start_with_a_new_weak_token_is_refused_and_makes_nothing(tmp_path: Path, token: str) -> None:
+def test_a_start_with_a_new_weak_token_is_refused_and_makes_nothing(tmp_path: Path, started: Path, token: str) -> None:
     with pytest.raises(ConfigError, match=r"admin_token is too weak.*openssl rand") as refused:
         start(tmp_path / "data", admin_token=token)
     assert token not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
-    start(tmp_path / "data")
+    shutil.copytree(started, tmp_path / "data")
     with pytest.raises(ConfigError, match="admin_token is too weak"):
         start(tmp_path / "data", admin_token=token)
     start(tmp_path / "data", admin_token=STRONG)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -62,8 +65,30 @@ STAYS = {
 SEEN = {"user_names", "managed_users", "past_settings", "erasures"}  # whose rows come and go with users
 
 
+@pytest.fixture(scope="module")
+def full_file(new_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("full") / "ledger.db"
+    with closing(Ledger.open(f"sqlite:///{shutil.copy(new_ledger, path)}")) as ledger:
+        fill_all(ledger)
+    return path
+
+
 @pytest.fixture
-def full(ledger: Ledger) -> Ledger:
+def url(request: pytest.FixtureRequest, kind: str, url: str) -> str:
+    """Of a ledger that is full already, where a file is one."""
+    if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("full_file"), url.removeprefix("sqlite:///"))
+    return url
+
+
+@pytest.fixture
+def full(kind: str, ledger: Ledger) -> Ledger:
+    if kind != "sqlite":
+        fill_all(ledger)
+    return ledger
+
+
+def fill_all(ledger: Ledger) -> None:
     """`acme` with a text wherever one can be, `beta` with the same of another word."""
     for account, word in (("acme", SECRET), ("beta", "offen")):
         with ledger.begin() as tx:
@@ -78,7 +103,6 @@ def full(ledger: Ledger) -> Ledger:
             fill(tx, account, word)
             statement = {"grants": [{"id": grant.id, "reference": f"{word} order", "amount": 900}]}
             close(tx, account, 0, 9, 0, statement)
-    return ledger
 
 
 def close(tx: Connection, account: str, start: int, end: int, after: int, statement: dict[str, Any]) -> periods.Period:
