@@ -228,6 +228,13 @@ def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
 
 
 @pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer sees twenty times a second what it does by itself. For tests that wait for it, and no others: it also
+    settles by itself what another test finds in doubt."""
+    monkeypatch.setattr(queue, "IDLE_S", 0.05)
+
+
+@pytest.fixture
 def make_services(
     tmp_path: Path,
     app_ledger: Ledger,
@@ -236,7 +243,6 @@ def make_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[UsageStore], Services]]:
     monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
-    monkeypatch.setattr(queue, "IDLE_S", 0.05)  # how soon it looks at what comes by itself
     monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
     credential = ledger_of_two[1]
     made: list[Services] = []

@@ -204,6 +204,7 @@ def test_insert_and_commit_may_both_fail_several_times(services: Services) -> No
     services.whole()
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_a_doubt_is_settled_though_nobody_asks_again(light: Services) -> None:
     """A server that is not ready gets no requests: it must not wait for one."""
     light.send(*named("0"))

@@ -118,6 +118,7 @@ def test_it_is_stored_by_itself_once_its_account_appears(services: Services) -> 
     services.whole()
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_it_is_stored_by_itself_once_its_instant_comes(services: Services) -> None:
     services.send(*numbered(1, 1), *numbered(2, 2, time=FUTURE))
     services.clock.at += HOUR_MS - 300_001
@@ -141,6 +142,7 @@ def test_it_is_stored_by_itself_once_its_user_appears(light: Services) -> None:
     assert light.door.event("log", "2", light.credential).user == "ann"
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_it_is_stored_after_a_start_though_nobody_told_of_the_account(services: Services) -> None:
     services.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     services.close()
@@ -151,6 +153,7 @@ def test_it_is_stored_after_a_start_though_nobody_told_of_the_account(services: 
     services.whole()
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_it_waits_on_for_the_next_reason(light: Services) -> None:
     light.send(*numbered(1, 1), *numbered(2, 2, account="later", time=FUTURE))
     assert held(light) == [("log", 2, "unknown_account")]
@@ -627,6 +630,7 @@ def test_the_owner_of_a_new_source_survives_death_at_its_first_block(services: S
 # -- keys and rows of different times ---------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("looks_often")
 def test_keys_older_than_the_row_that_filled_the_hole(services: Services) -> None:
     services.send(*numbered(1, 1), *numbered(2, 3, account="later"), *numbered(4, 4))
     snapshot(services, "older")

@@ -93,7 +93,7 @@ def test_a_store_that_passes_a_try_and_fails_again_is_tried_less_and_less_often(
 
 
 @pytest.fixture
-def tries_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def tries_soon(looks_often: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "TRY_EVERY_S", 0.05)
 
 
