@@ -415,10 +415,10 @@ def test_two_calls_have_two_keys() -> None:
 
 def test_retrying_ends() -> None:
     with pytest.raises(Unreachable, match=r"http://f\.test:1 does not answer: ConnectError refused"):
-        Recorder(httpx.ConnectError("refused")).client(retry_s=0.2).pools().__next__()
+        Recorder(httpx.ConnectError("refused")).client(retry_s=0.05).pools().__next__()
     server = Recorder(httpx.Response(503, json={"code": "storage_full", "detail": "no room"}))
     with pytest.raises(ApiError, match="no room") as caught:
-        server.client(retry_s=0.2).balance("acme")
+        server.client(retry_s=0.05).balance("acme")
     assert (caught.value.code, caught.value.status) == ("storage_full", 503)
 
 

@@ -46,7 +46,7 @@ def test_a_program_that_is_not_there_is_told() -> None:
 
 
 @contextmanager
-def answering(door: socket.socket, answer: Callable[[socket.socket], None]) -> Iterator[None]:
+def answering(door: socket.socket, answer: Callable[[socket.socket], object]) -> Iterator[None]:
     def serve() -> None:
         with suppress(OSError):
             line, _ = door.accept()
@@ -76,7 +76,10 @@ def test_a_socket_that_says_nothing_or_too_slowly_is_given_up() -> None:
             line.sendall(b"x")
             time.sleep(0.01)
 
-    for answer in (lambda line: time.sleep(1), dribble):
+    given_up = threading.Event()
+    for answer in (lambda line: given_up.wait(30), dribble):
         door = socket.create_server(("127.0.0.1", 0))
-        with answering(door, answer), pytest.raises(Unasked, match="in time"):
-            ask_socket(f"127.0.0.1:{door.getsockname()[1]}", "show info", 0.3)
+        with answering(door, answer):
+            with pytest.raises(Unasked, match="in time"):
+                ask_socket(f"127.0.0.1:{door.getsockname()[1]}", "show info", 0.1)
+            given_up.set()

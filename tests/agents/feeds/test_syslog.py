@@ -16,6 +16,12 @@ from flowtally.core.errors import ConfigError
 SOURCE = "agent:gw:proxy:syslog"
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long a listener waits before it hears that it is closed."""
+    monkeypatch.setattr("flowtally.agents.syslog.listener._WAIT_S", 0.01)
+
+
 def entry(tmp_path: Path, port: int = 0, spool: str | None = None) -> SyslogEntry:
     folder = str(tmp_path / "spool") if spool is None else spool
     listen = f"127.0.0.1:{port or free_port()}"
@@ -86,9 +92,9 @@ def test_a_spool_of_lines_that_cannot_be_read_does_not_fill(tmp_path: Path) -> N
     driven.turn()
     with connect(one) as sender:
         for _ in range(3):
-            sender.sendall(b"no such line %060d\n" % 0 * 80_000)
+            sender.sendall(b"no such line %0660d\n" % 0 * 9_000)
             driven.turn(3)
-    driven.until(lambda: driven.input.facts()["lines"] == 240_000)
+    driven.until(lambda: driven.input.facts()["lines"] == 27_000)
     driven.turn(2)
     driven.end()
     assert spooled(tmp_path) < 9_000_000

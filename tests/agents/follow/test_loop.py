@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
-from flowtally.agents.follow.dispatcher import Dispatcher
+from flowtally.agents.follow.dispatcher import Backoff, Dispatcher
 from flowtally.agents.follow.event_log import EventLog
 from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.loop import Loop
@@ -33,7 +34,7 @@ class Counting:
 
     def turn(self, now: float) -> None:
         self.turns += 1
-        self._at = now + 0.05
+        self._at = now + 0.01
         if self.turns <= self._raises:
             raise RuntimeError("broken")
 
@@ -59,7 +60,8 @@ def run(inputs: Sequence[Input]) -> str:
     return said.getvalue()
 
 
-def test_an_input_that_raises_is_told_once_and_hinders_no_other() -> None:
+def test_an_input_that_raises_is_told_once_and_hinders_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.agents.follow.loop.Backoff", lambda: Backoff(first_s=0.05))
     broken, whole = Counting("broken", raises=2), Counting("whole")
     said = run([broken, whole])
     assert said.count("failed") == said.count("going_on") == 1

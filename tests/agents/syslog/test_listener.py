@@ -17,6 +17,12 @@ from flowtally.agents.syslog.listener import Listener
 from flowtally.agents.syslog.spool import SyslogSpool
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long it waits for room in a full spool, for a disk, and to hear that it is closed."""
+    monkeypatch.setattr("flowtally.agents.syslog.listener._WAIT_S", 0.01)
+
+
 @contextmanager
 def listening(spool: SyslogSpool, told: list[str] | None = None, connections: int = 64) -> Iterator[Listener]:
     def tell(kind: str, text: str) -> None:

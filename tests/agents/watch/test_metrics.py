@@ -98,7 +98,7 @@ def test_a_loop_that_hangs_is_not_healthy(endpoint: Endpoint) -> None:
 
 
 def test_who_asks_nothing_keeps_nobody_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtally.agents.watch.endpoint._SLOW_S", 0.2)
+    monkeypatch.setattr("flowtally.agents.watch.endpoint._SLOW_S", 0.05)
     with closing(Endpoint(("127.0.0.1", 0))) as endpoint, socket.create_connection(("127.0.0.1", endpoint.port)):
         assert httpx.get(f"http://127.0.0.1:{endpoint.port}/healthz", timeout=30).status_code == 200
 

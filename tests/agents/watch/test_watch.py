@@ -25,7 +25,7 @@ PATIENCE_S = 60
 @pytest.fixture(autouse=True)
 def short_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers are served, and systemd hears of the agent, once in a beat."""
-    monkeypatch.setattr("flowtally.agents.watch.watch.BEAT_S", 0.1)
+    monkeypatch.setattr("flowtally.agents.watch.watch.BEAT_S", 0.05)
 
 
 def config(folder: Path, port: int, lines: int = 3) -> Path:
@@ -60,7 +60,7 @@ def wait_for(what: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not what():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def answers(port: int, text: str) -> bool:
@@ -77,7 +77,7 @@ def test_it_is_ready_alive_and_counted_while_the_server_is_away(tmp_path: Path) 
         systemd.settimeout(PATIENCE_S)
         variables = {
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
-            "WATCHDOG_USEC": "1000000",
+            "WATCHDOG_USEC": "100000",
             "WATCHDOG_PID": str(os.getpid()),
         }
         with running(config(tmp_path, port), variables, told):

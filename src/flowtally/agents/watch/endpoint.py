@@ -16,6 +16,7 @@ from flowtally.agents.watch.metrics import MEDIA_TYPE, MetricsSnapshot, empty, s
 
 HUNG_S: Final = 30.0
 _SLOW_S: Final = 5  # for who asks and does not go on
+_ENDS_S: Final = 0.2  # at most until the thread hears that it is closed
 
 
 class Endpoint:
@@ -49,7 +50,7 @@ class Endpoint:
 
         self._server = Server(address, Handler)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_ENDS_S,), name="metrics", daemon=True).start()
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Status, media type and body."""
