@@ -10,7 +10,8 @@ The tests start hundreds of servers and commands. Where the environment forbids 
 (PYTHONDONTWRITEBYTECODE), each of them compiles all of flowtally anew: a fifth of its time.
 
 What is collected lives as long as the process: the garbage collector need not look through it again in each test.
-A process that runs tests for another reports no more than that one prints (tests/few_reports.py).
+A process that runs tests for another reports no more than that one prints (tests/few_reports.py). The files of a quick
+sample are in memory (tests/temporary.py).
 
 FLOWTALLY_TEST_ORDER=7 puts files, and the tests in a file, in a random order, by this seed.
 """
@@ -28,7 +29,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests import few_reports, kinds, signals, soak
+from tests import few_reports, kinds, signals, soak, temporary
 from tests.kinds import GUARD
 
 sys.dont_write_bytecode = False
@@ -48,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(GUARD.hear)
     if soak.SOAK or soak.SAMPLE:
         soak.set_examples()
+    if soak.SAMPLE:
+        temporary.use_memory()
     if few_reports.wanted(config):
         config.pluginmanager.register(few_reports.FewReports())
 
