@@ -47,8 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until all is collected
     signals.let_children_hear()
     sys.addaudithook(GUARD.hear)
-    if soak.SOAK or soak.SAMPLE:
-        soak.set_examples()
     if soak.SAMPLE:
         temporary.use_memory()
     if few_reports.wanted(config):
@@ -57,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionstart() -> None:
     gc.freeze()  # also in the process that only prints: pytest looks through all of it at the end
+
+
+def pytest_collection() -> None:
+    """Not in the process that only prints."""
+    if soak.SOAK or soak.SAMPLE:
+        soak.set_examples()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,12 +12,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import unquote
 
 import httpx
 from httpx import ByteStream
-from litestar import Litestar
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]

@@ -2,6 +2,9 @@
 
 The ledger is SQLite in a temporary directory, usage a MemoryStore, events come in through a fake door (tests of ingest
 bring their own). `make_client(...)` builds another application over settings of its own.
+
+The process that only prints what the others report reads this file, too, and so does one that runs tests of pure code:
+what a fixture needs of the server is imported where it is needed.
 """
 
 from __future__ import annotations
@@ -11,40 +14,40 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import structlog
-from sqlalchemy import event as sql_event
-from tests import promised
 from tests.app_client import AppClient
-from tests.fake_ingest import FakeIngest
-from tests.statements import compile_once
 
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
-from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import accounts, credentials
-from flowtally.ledger.people.credentials import Credential
-from flowtally.ledger.vault import KEY_FILE, Vault
-from flowtally.usage.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.fake_ingest import FakeIngest
+
+    from flowtally.ledger.database import Ledger
+    from flowtally.ledger.people.credentials import Credential
+    from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
 
 GIVEN = {"admin_token": "ledger_of_admin", "make_services": "ledger_of_two", "filled_acme": "ledger_of_acme"}
 
-compile_once()
-# What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
-# prints every local variable of every frame, which takes half a second for each trace.
-structlog.configure(
-    [
-        *structlog.get_config()["processors"][:-1],
-        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
-
 Client = AppClient
+
+
+def pytest_collection() -> None:
+    """Before the first test is looked for, where tests are run.
+
+    What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
+    prints every local variable of every frame, which takes half a second for each trace."""
+    import structlog
+    from tests.statements import compile_once
+
+    compile_once()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure([*structlog.get_config()["processors"][:-1], plain])
 
 
 class Clock:
@@ -73,6 +76,8 @@ def config(tmp_path: Path, made_keys: Path) -> Config:
 
 @pytest.fixture(scope="session")
 def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from flowtally.ledger.vault import KEY_FILE, Vault
+
     path = tmp_path_factory.mktemp("keys") / KEY_FILE
     Vault.open(path, None)
     return path
@@ -81,6 +86,8 @@ def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger without content, migrated once: copying the file is quicker than migrating anew for every test."""
+    from flowtally.ledger.database import Ledger
+
     path = tmp_path_factory.mktemp("ledger") / "ledger.db"
     Ledger.open(f"sqlite:///{path}").close()
     return path
@@ -94,6 +101,9 @@ def ledger_of_admin(new_ledger: Path) -> tuple[Path, str]:
 
 def with_admin(given: Path, path: Path) -> tuple[Path, str]:
     """A copy of a ledger's file with one credential more, and its token."""
+    from flowtally.ledger.database import Ledger
+    from flowtally.ledger.people import credentials
+
     opened = Ledger.open(f"sqlite:///{shutil.copy(given, path)}")
     with closing(opened), opened.begin() as tx:
         return path, credentials.issue(tx, "admin", None, "tests", NOW)[1]
@@ -102,6 +112,9 @@ def with_admin(given: Path, path: Path) -> tuple[Path, str]:
 @pytest.fixture(scope="session")
 def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
     """A ledger with the accounts acme and beta, and an admin's credential."""
+    from flowtally.ledger.database import Ledger
+    from flowtally.ledger.people import accounts, credentials
+
     path = new_ledger.with_name("two.db")
     opened = Ledger.open(f"sqlite:///{shutil.copy(new_ledger, path)}")
     with closing(opened), opened.begin() as tx:
@@ -113,6 +126,8 @@ def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
 @pytest.fixture
 def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
     """What those need who ask for these fixtures is in it from the beginning."""
+    from flowtally.ledger.database import Ledger
+
     given = new_ledger
     for asking, filled in GIVEN.items():
         if asking in request.fixturenames:
@@ -125,6 +140,8 @@ def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path)
 
 def wait_for_no_disk(ledger: Ledger) -> None:
     """From now on its commits need not survive a power cut: a test that kills a process or reads its files is none."""
+    from sqlalchemy import event as sql_event
+
     if ledger.file is not None:
         without = "PRAGMA synchronous = OFF"
         with closing(ledger._engine.raw_connection()) as open_already:
@@ -134,17 +151,23 @@ def wait_for_no_disk(ledger: Ledger) -> None:
 
 @pytest.fixture
 def usage() -> MemoryStore:
+    from flowtally.usage.memory import MemoryStore
+
     return MemoryStore()
 
 
 @pytest.fixture
 def ingest(usage: MemoryStore, app_ledger: Ledger) -> FakeIngest:
+    from tests.fake_ingest import FakeIngest
+
     return FakeIngest(usage, app_ledger)
 
 
 @pytest.fixture
 def admin_token(app_ledger: Ledger, ledger_of_admin: tuple[Path, str]) -> str:
     """Of the credential that `app_ledger` has for whoever asks for its token; a ledger of the test's own gets one."""
+    from flowtally.ledger.people import credentials
+
     token = ledger_of_admin[1]
     with app_ledger.read() as tx:
         if credentials.authenticate(tx, token) is not None:
@@ -158,7 +181,8 @@ def make_client(
     config: Config, clock: Clock, usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, admin_token: str
 ) -> Iterator[Callable[..., Client]]:
     """`make_client(max_json_bytes=10)`: a client of an application with these settings."""
-    from tests.applications import served  # here, so that tests of pure code do not load the server
+    from tests import promised
+    from tests.applications import served
 
     with ExitStack() as serving:
 

@@ -19,7 +19,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 import pytest
-from hypothesis import is_hypothesis_test
 
 TESTS: Final = Path(__file__).parent
 OURS: Final = (TESTS, TESTS.parent / "bench")
@@ -47,17 +46,19 @@ PARAMETERS: Final[dict[object, frozenset[str]]] = {
     "postgresql": frozenset({PROCESS, "system"}),
 }
 FIXTURES: Final = {"postgres": frozenset({PROCESS, "system"})}
+_of_fixtures: Final[dict[str, dict[str, frozenset[str]]]] = {}  # by test, what its fixtures start
 
 
 def mark(item: pytest.Item) -> None:
     """Give it the marks of its kind, and `soak` to a test of hypothesis."""
     for kind in _kinds(item):
         item.add_marker(kind)
-    if is_hypothesis_test(getattr(item, "obj", None)):
+    if _is_of_hypothesis(getattr(item, "obj", None)):
         item.add_marker(SOAK)
-    if item.get_closest_marker("system"):
+    marks = {mark.name for mark in item.iter_markers()}
+    if "system" in marks:
         item.add_marker(PROCESS)
-    if not {mark.name for mark in item.iter_markers()} & {ENGINE, PROCESS, "slow"}:
+    elif not marks & {ENGINE, PROCESS, "slow"}:
         item.add_marker(QUICK)
 
 
@@ -70,11 +71,20 @@ def weight(item: pytest.Item) -> float:
 def _kinds(item: pytest.Item) -> frozenset[str]:
     if not isinstance(item, pytest.Function):
         return frozenset()
-    kinds = _of_function(_inner(item.function))
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    for name in item.fixturenames:
-        kinds |= PARAMETERS.get(str(parameters.get(name)), _of_fixture(item, name))
-    return kinds
+    test = item.nodeid.partition("[")[0]  # whatever its case
+    if test not in _of_fixtures:
+        _of_fixtures[test] = {name: kinds for name in item.fixturenames if (kinds := _of_fixture(item, name))}
+    known = _of_fixtures[test]
+    if hasattr(item, "callspec"):
+        parameters = {name: str(value) for name, value in item.callspec.params.items()}
+        known = known | {name: PARAMETERS[value] for name, value in parameters.items() if value in PARAMETERS}
+    return _of_function(_inner(item.function)).union(*known.values())
+
+
+def _is_of_hypothesis(test: object) -> bool:
+    """Where nothing has imported hypothesis, no test is one of it."""
+    hypothesis = sys.modules.get("hypothesis")
+    return hypothesis is not None and bool(hypothesis.is_hypothesis_test(test))
 
 
 def _of_fixture(item: pytest.Function, name: str) -> frozenset[str]:
