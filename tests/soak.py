@@ -69,10 +69,15 @@ def take_done() -> dict[str, int]:
 
 
 def set_examples() -> None:
-    """Hypothesis tries as many examples as this run wants, in each test of it, and they are counted."""
+    """Hypothesis tries as many examples as this run wants, in each test of it, and they are counted.
+
+    For ten examples it need not read all sources for numbers and texts that might be worth a try."""
     from hypothesis import settings
+    from hypothesis.internal.conjecture import providers
     from hypothesis.internal.conjecture.engine import ConjectureRunner
 
+    if SAMPLE:
+        providers._get_local_constants = lambda: providers._local_constants
     begin, run = ConjectureRunner.__init__, ConjectureRunner.run
 
     def begun(runner: Any, function: Any, **more: Any) -> None:

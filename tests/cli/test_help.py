@@ -9,26 +9,30 @@ from importlib.metadata import version
 from typing import Any, get_args
 
 import pytest
-import typer
 from tests.cli.fake import Program
 
-from flowtally.cli.app import app, helps
+from flowtally.cli.app import _command, helps
 from flowtally.ledger.ids import Prefix
 
-ROOT: Any = typer.main.get_command(app)
+ROOT: Any = _command()
 GROUPS = ["", *(name for name, one in ROOT.commands.items() if hasattr(one, "commands"))]
 ID = re.compile(r"\b([a-z]{2,4}_)([0-9a-f]{6,})\b")
 ARGUMENT = re.compile(r" [A-Z]+$")
 
 
 def examples() -> Iterator[str]:
-    """Every line of a help text that shows how a command is typed."""
-    for name, text in helps():
-        for line in text.partition("Example")[2].splitlines():
+    """Every line of a help text that shows how a command is typed: at its end, which is quicker read than shown."""
+    for _, command in commands(ROOT):
+        for line in (command.epilog or "").partition("Example")[2].splitlines():
             for typed in re.split(r" && ", line.partition(":")[2] if line.startswith(("s:", ":")) else line):
                 if typed.strip().startswith("flowtally ") and not typed.strip().endswith("-h"):
                     yield re.split(r"\s{2,}|\s[|<>]\s", typed.strip())[0]
-        assert name
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for below, one in getattr(command, "commands", {}).items():
+        yield from commands(one, f"{name} {below}".strip())
 
 
 EXAMPLES = sorted(set(examples()))
@@ -88,12 +92,6 @@ def test_an_option_of_many_commands_is_explained_in_the_same_words(option: str) 
         if option in parameter.opts and name not in ELSEWHERE.get(option, ())
     }
     assert len([text for text in words if not text.startswith("Only ")]) == 1
-
-
-def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    yield name, command
-    for below, one in getattr(command, "commands", {}).items():
-        yield from commands(one, f"{name} {below}".strip())
 
 
 def test_every_text_of_the_command_line_is_a_sentence() -> None:

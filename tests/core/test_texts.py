@@ -10,22 +10,26 @@ from hypothesis import strategies as st
 
 from flowtally.core.texts import is_text, may_be_known, printable, text_fault
 
-EVERY = [chr(code) for code in range(0x110000)]
 REFUSED = {*map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)])}
 REFUSED |= {*map(chr, range(0xD800, 0xE000))}
 
 
-def test_what_is_refused_is_a_fixed_set_of_characters() -> None:
-    assert {char for char in EVERY if not is_text(char)} == REFUSED
+@pytest.fixture(scope="module")
+def every() -> list[str]:
+    return [chr(code) for code in range(0x110000)]
 
 
-def test_all_controls_separators_of_lines_and_halves_are_in_it() -> None:
-    assert {char for char in EVERY if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs")} < REFUSED
+def test_what_is_refused_is_a_fixed_set_of_characters(every: list[str]) -> None:
+    assert {char for char in every if not is_text(char)} == REFUSED
 
 
-def test_a_name_of_an_earlier_version_may_be_known() -> None:
+def test_all_controls_separators_of_lines_and_halves_are_in_it(every: list[str]) -> None:
+    assert {char for char in every if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs")} < REFUSED
+
+
+def test_a_name_of_an_earlier_version_may_be_known(every: list[str]) -> None:
     """The rule before this one: controls and halves only."""
-    known = {char for char in EVERY if not may_be_known(char)}
+    known = {char for char in every if not may_be_known(char)}
     assert known == REFUSED - {*map(chr, [*range(0x2028, 0x202F), *range(0x2066, 0x206A)])}
 
 

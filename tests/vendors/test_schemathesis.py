@@ -12,9 +12,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.core.result import Ok
 from tests.live import Live, live_server
 from tests.vendors.asking import PLACES, Shown
 from tests.vendors.tongues import TONGUES, assert_refused
@@ -54,6 +52,9 @@ def shown(live: Live) -> Shown:
 @pytest.fixture(scope="module")
 def operations(live: Live) -> dict[str, list[Any]]:
     """By their tag."""
+    import schemathesis
+    from schemathesis.core.result import Ok
+
     found: dict[str, list[Any]] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -7,9 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.core.result import Ok
 from tests.conftest import Client
 from tests.soak import sampled
 
@@ -75,6 +73,9 @@ def test_declared_rights_are_rights(op: Operation) -> None:
 def test_no_request_made_from_the_document_breaks_what_it_promises(client: Client, acme: str) -> None:
     """No 500, no status that is not documented, no body of another shape. Bodies of events are ingest's to judge;
     dialects, who ask for other secrets, have their turn in tests/vendors."""
+    import schemathesis
+    from schemathesis.core.result import Ok
+
     ours = {op.path for op in OPERATIONS}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,6 +87,8 @@ def test_no_request_made_from_the_document_breaks_what_it_promises(client: Clien
 
 
 def prove(operation: Any, client: Client) -> None:
+    from schemathesis import Response
+
     documented = operation.definition.raw["responses"]
 
     @settings(
@@ -103,6 +106,6 @@ def prove(operation: Any, client: Client) -> None:
         request["headers"] = {**request["headers"], "Authorization": client.headers["authorization"]}
         answer = client.request(**request)
         assert str(answer.status_code) in documented, (request, answer.text)
-        operation.validate_response(schemathesis.Response.from_any(answer))
+        operation.validate_response(Response.from_any(answer))
 
     holds()
