@@ -179,10 +179,10 @@ def test_the_temporary_directory_may_be_swept_while_the_server_runs(live: Live) 
 # -- refused for what is there ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data directory of an installation that has money, a password and an admin token, and does not run."""
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("installed") / "data"
     config = load_config({}, data=str(data), usage_url="memory://", admin_token=FIRST)
     with open_services(config) as services, services.ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=1)
@@ -191,6 +191,12 @@ def stopped(tmp_path: Path) -> Path:
     with open_services(load_config({}, data=str(data), usage_url="memory://", admin_token=SECOND)):
         pass
     return data
+
+
+@pytest.fixture
+def stopped(installed: Path, tmp_path: Path) -> Path:
+    """The same, to be spoiled."""
+    return Path(shutil.copytree(installed, tmp_path / "data"))
 
 
 def spoil(file: Path) -> None:
