@@ -35,6 +35,11 @@ BALANCE: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
+
+
 def test_create_sends_the_limit_and_shows_the_user(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     flowtally.fake.answers[f"POST {PATH}"] = (201, USER)
     monkeypatch.setattr("sys.stdin", io.StringIO("a secret\nrest"))
@@ -80,7 +85,6 @@ ERASURE = {"account": "acme", "user_id": "usr_1", "user": "erased-usr_1", "asked
 
 
 def test_erase_asks_before_and_follows_the_work_to_its_end(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert flowtally("user", "erase", "acme", "ann").code != 0
     assert flowtally.fake.asked == []
@@ -104,7 +108,6 @@ WHOLE = {"account": "acme", "asked_at": "2026-07-02T00:00:00Z"}
 
 
 def test_an_account_is_erased_where_its_id_was_typed(flowtally: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowtally.cli.erasing.LOOK_S", 0)
     monkeypatch.setattr("sys.stdin", io.StringIO("acne\n"))
     ran = flowtally("account", "erase", "acme")
     assert ran.code == 1

@@ -38,7 +38,7 @@ class Driven:
         while not what():
             assert time.monotonic() < end, f"it did not come: {self.told.getvalue()}"
             self.turn()
-            time.sleep(0.005)
+            time.sleep(0.001)
 
     def until_stored(self, count: int) -> None:
         self.until(lambda: sum(map(len, self.fake.events.values())) >= count)
