@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowtally.usage.memory import MemoryStore
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
+BOUND = ("ins_tests", "gen_tests")  # whose a ledger is, and its keys, that were made for tests of ingest
 
 GIVEN = {"admin_token": "ledger_of_admin", "make_services": "ledger_of_two", "filled_acme": "ledger_of_acme"}
 
@@ -111,7 +112,8 @@ def with_admin(given: Path, path: Path) -> tuple[Path, str]:
 
 @pytest.fixture(scope="session")
 def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
-    """A ledger with the accounts acme and beta, and an admin's credential."""
+    """A ledger with the accounts acme and beta, and an admin's credential, which belongs to an installation."""
+    from flowtally.ledger import installation
     from flowtally.ledger.database import Ledger
     from flowtally.ledger.people import accounts, credentials
 
@@ -120,6 +122,7 @@ def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
     with closing(opened), opened.begin() as tx:
         for name in ("acme", "beta"):
             accounts.create_account(tx, name, now=NOW)
+        installation.bind(tx, *BOUND)
         return path, credentials.issue(tx, "admin", None, "tests", NOW)[0]
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from tests.conftest import Clock
+from tests.conftest import BOUND, Clock
 from tests.engine import chdb_directory, database_url  # noqa: F401
 
 from flowtally.config import load_config
 from flowtally.ingest import committer, queue
 from flowtally.ingest.door import Ingest
 from flowtally.ingest.settings import ingest_settings
+from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
@@ -87,6 +92,37 @@ def _raise_next(errors: list[BaseException]) -> None:
         raise errors.pop(0)
 
 
+T = TypeVar("T")
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner()
+
+
+def run(asking: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, with one event loop for all that the main thread asks: to make one takes as long as to ask."""
+    main = threading.current_thread() is threading.main_thread()
+    return _runner().run(asking) if main else asyncio.run(asking)
+
+
+@cache
+def _new_keys() -> bytes:
+    """The file of keys as a first start leaves them that was cut short when they were bound. Made once: their schema
+    comes in four steps."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "keys.db"
+        with closing(Keys(path)) as keys:
+            keys.bind(*BOUND)
+        return path.read_bytes()
+
+
+def lay_keys(data: Path) -> None:
+    """Into the data directory of a new installation."""
+    data.mkdir(mode=0o700)
+    (data / "keys.db").write_bytes(_new_keys())
+
+
 class Services:
     """One installation: its stores outlive the process that `open` and `die` stand for."""
 
@@ -121,7 +157,7 @@ class Services:
             taking = self.door.take(body, "application/json", None, who, atomic=atomic, receipts_all=True)
             return await asyncio.wait_for(taking, 20)
 
-        return asyncio.run(ask())
+        return run(ask())
 
     def statuses(self, *events: dict[str, Any]) -> list[str]:
         return [receipt.status for receipt in self.send(*events).receipts]
@@ -133,7 +169,7 @@ class Services:
                 self.door.correct(msgspec.json.encode(asked), "application/json", None, who), 20
             )
 
-        return asyncio.run(ask())
+        return run(ask())
 
     def meter(self, *readings: dict[str, Any], credential: Credential | None = None) -> ReadingsAnswer:
         async def ask() -> ReadingsAnswer:
@@ -142,7 +178,7 @@ class Services:
                 self.door.meter(msgspec.json.encode(readings), "application/json", None, who), 20
             )
 
-        return asyncio.run(ask())
+        return run(ask())
 
     def die_metering(self, *readings: dict[str, Any]) -> None:
         """As `die`, with readings."""
@@ -248,7 +284,10 @@ def make_services(
     made: list[Services] = []
 
     def make(store: UsageStore) -> Services:
-        made.append(Services(tmp_path / "data", store, app_ledger, credential, clock))
+        data = tmp_path / "data"
+        if not data.exists():
+            lay_keys(data)
+        made.append(Services(data, store, app_ledger, credential, clock))
         return made[-1]
 
     yield make

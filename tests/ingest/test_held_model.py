@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import NOW, Clock
-from tests.ingest.conftest import Death, Services
+from tests.conftest import NOW, Clock, wait_for_no_disk
+from tests.ingest.conftest import Death, Services, lay_keys
 from tests.ingest.test_held import by_hand, run
 
 from flowtally.core.edges import format_instant
@@ -278,6 +278,8 @@ def life(place: Path, new_ledger: Path) -> Iterator[Life]:
     with ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=NOW)
         credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
+    wait_for_no_disk(ledger)
+    lay_keys(place / "data")
     services = Services(place / "data", MemoryStore(), ledger, credential, Clock(NOW))
     with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
         try:

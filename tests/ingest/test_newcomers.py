@@ -21,6 +21,7 @@ from flowtally.config import load_config
 from flowtally.core.errors import NewTooOften, Settling, SourceKindMismatch, TooManyNew, Unavailable
 from flowtally.core.times import HOUR_MS
 from flowtally.ledger.people import names
+from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.tables import user_names
 
 HOUR_S = HOUR_MS // 1000
@@ -212,10 +213,12 @@ def test_names_are_looked_up_for_few_who_have_to_wait(light: Services, monkeypat
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 9), st.booleans()), min_size=1, max_size=9)
 )
 def test_however_blocks_are_cut_each_is_answered_as_if_one_came_after_the_other(
-    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, sent: list[tuple[int, int, int, bool]]
+    tmp_path_factory: pytest.TempPathFactory,
+    ledger_of_two: tuple[Path, Credential],
+    sent: list[tuple[int, int, int, bool]],
 ) -> None:
     """By three senders, each with a numbered source of its own: all in one take of a server whose blocks are small."""
-    with services_in(tmp_path_factory.mktemp("cut"), new_ledger) as services:
+    with services_in(tmp_path_factory.mktemp("cut"), ledger_of_two) as services:
         services.open(max_new_users_per_request=4)
         whose = [issue(services, account) for account in ("acme", None, None)]
         marks = [0, 0, 0]
@@ -271,10 +274,12 @@ steps = st.tuples(st.booleans(), st.lists(st.tuples(st.integers(0, 5), st.intege
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, max_size=8))
 def test_sent_again_hour_by_hour_everything_is_stored_once(
-    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, told: list[tuple[bool, list[tuple[int, int]]]]
+    tmp_path_factory: pytest.TempPathFactory,
+    ledger_of_two: tuple[Path, Credential],
+    told: list[tuple[bool, list[tuple[int, int]]]],
 ) -> None:
     """Whatever is answered 429 or 413 comes through in the end, and no hour brings more than it may."""
-    with services_in(tmp_path_factory.mktemp("new"), new_ledger) as services:
+    with services_in(tmp_path_factory.mktemp("new"), ledger_of_two) as services:
         services.open(max_new_sources_per_hour=2, max_new_users_per_hour=2)
         sent = 0
         for atomic, pairs in told:

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
-from tests.conftest import NOW, Clock
-from tests.ingest.conftest import TIME, Death, Services, named, numbered
+from tests.conftest import NOW, Clock, wait_for_no_disk
+from tests.ingest.conftest import TIME, Death, Services, lay_keys, named, numbered
 from tests.ingest.test_held import by_hand, together
 
 from flowtally.core.corrections import DEFAULT_SOURCE
@@ -176,14 +176,11 @@ class Life:
 
 
 @contextmanager
-def services_in(directory: Path, new_ledger: Path) -> Iterator[Services]:
-    file = directory / "ledger.db"
-    file.write_bytes(new_ledger.read_bytes())
-    ledger = Ledger.open(f"sqlite:///{file}")
-    with ledger.begin() as tx:
-        for name in ACCOUNTS:
-            accounts.create_account(tx, name, now=NOW)
-        credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
+def services_in(directory: Path, ledger_of_two: tuple[Path, Credential]) -> Iterator[Services]:
+    given, credential = ledger_of_two
+    ledger = Ledger.open(f"sqlite:///{shutil.copy(given, directory / 'ledger.db')}")
+    wait_for_no_disk(ledger)
+    lay_keys(directory / "data")
     services = Services(directory / "data", MemoryStore(), ledger, credential, Clock())
     with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
         try:
@@ -197,9 +194,9 @@ def services_in(directory: Path, new_ledger: Path) -> Iterator[Services]:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(step, max_size=15))
 def test_a_request_of_which_nothing_is_stored_leaves_no_trace(
-    tmp_path_factory: pytest.TempPathFactory, new_ledger: Path, steps: list[Any]
+    tmp_path_factory: pytest.TempPathFactory, ledger_of_two: tuple[Path, Credential], steps: list[Any]
 ) -> None:
-    with services_in(tmp_path_factory.mktemp("sources"), new_ledger) as services:
+    with services_in(tmp_path_factory.mktemp("sources"), ledger_of_two) as services:
         life = Life(services)
         for one in steps:
             life.step(*one)
