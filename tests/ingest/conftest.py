@@ -18,7 +18,7 @@ from tests.conftest import BOUND, Clock
 from tests.engine import chdb_directory, database_url  # noqa: F401
 
 from flowtally.config import load_config
-from flowtally.ingest import committer, queue
+from flowtally.ingest import committer, queue, standing
 from flowtally.ingest.door import Ingest
 from flowtally.ingest.settings import ingest_settings
 from flowtally.keys.store import Keys
@@ -46,11 +46,16 @@ class Faulty:
         self.before: list[BaseException] = []
         self.after: list[BaseException] = []
         self.asking: list[BaseException] = []
+        self.may_write = threading.Event()  # an insert waits for it
+        self.may_write.set()
+        self.writing = 0  # inserts that were begun
         self.poison: str | None = None  # a block with an event of this id is refused for its content
         self.ended: list[int] = []
         self.appended: list[Block] = []
 
     def append(self, block: Block) -> None:
+        self.writing += 1
+        assert self.may_write.wait(20)
         _raise_next(self.before)
         if self.poison is not None and self.poison in block.rows.column("id").to_pylist():
             raise ValueError(f"cannot parse {self.poison}")
@@ -104,6 +109,15 @@ def run(asking: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, with one event loop for all that the main thread asks: to make one takes as long as to ask."""
     main = threading.current_thread() is threading.main_thread()
     return _runner().run(asking) if main else asyncio.run(asking)
+
+
+async def soon(done: Callable[[], bool]) -> None:
+    """Let others go on until this holds."""
+    for _ in range(10_000):
+        if done():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came")
 
 
 @cache
@@ -268,6 +282,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer sees twenty times a second what it does by itself. For tests that wait for it, and no others: it also
     settles by itself what another test finds in doubt."""
     monkeypatch.setattr(queue, "IDLE_S", 0.05)
+    monkeypatch.setattr(standing, "TRY_EVERY_S", 0.05)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, Services, named, numbered
+from tests.ingest.conftest import Death, Services, named, numbered, soon
 
 from flowtally.core.errors import (
     AtomicRefused,
@@ -513,8 +513,7 @@ def test_the_clock_rule_refuses_the_future_and_not_the_past(light: Services) -> 
 
 def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
     light.open(max_waiting_events=3)
-    slow = light.store.inner.append
-    light.store.inner.append = lambda block: (time.sleep(0.3), slow(block))  # type: ignore[assignment, func-returns-value]
+    light.store.may_write.clear()
 
     async def ask(*ids: str) -> Any:
         body = msgspec.json.encode(named(*ids))
@@ -522,8 +521,11 @@ def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
 
     async def all_at_once() -> list[Any]:
         first = asyncio.ensure_future(ask("a"))
-        await asyncio.sleep(0.1)  # it is being written; the next ones wait
-        return await asyncio.gather(first, *(ask(*ids) for ids in ("bc", "d", "e")), return_exceptions=True)
+        await soon(lambda: light.store.writing == 1)  # the next ones wait
+        others = [asyncio.ensure_future(ask(*ids)) for ids in ("bc", "d", "e")]
+        await soon(lambda: any(one.done() for one in others))
+        light.store.may_write.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
 
     answers = asyncio.run(all_at_once())
     assert [isinstance(one, QueueFull) for one in answers] == [False, False, False, True]
@@ -534,8 +536,7 @@ def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
 
 def test_what_waits_is_bounded_by_its_bytes_before_compression(light: Services) -> None:
     light.open(max_waiting_bytes=100_000)
-    slow = light.store.inner.append
-    light.store.inner.append = lambda block: (time.sleep(0.5), slow(block))  # type: ignore[assignment, func-returns-value]
+    light.store.may_write.clear()
 
     async def ask(id: str) -> Any:
         body = gzip.compress(msgspec.json.encode(named(id, labels={"pad": "x" * 200})) + b" " * 60_000)
@@ -543,8 +544,11 @@ def test_what_waits_is_bounded_by_its_bytes_before_compression(light: Services) 
 
     async def all_at_once() -> list[Any]:
         first = asyncio.ensure_future(ask("a"))
-        await asyncio.sleep(0.2)
-        return list(await asyncio.gather(first, ask("b"), ask("c"), return_exceptions=True))
+        await soon(lambda: light.store.writing == 1)
+        others = [asyncio.ensure_future(ask(id)) for id in "bc"]
+        await soon(lambda: any(one.done() for one in others))
+        light.store.may_write.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
 
     answers = asyncio.run(all_at_once())
     assert sum(isinstance(one, QueueFull) for one in answers) == 1

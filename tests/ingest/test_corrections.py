@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ingest.conftest import TIME, Death, Services, named, numbered
+from tests.ingest.conftest import TIME, Death, Services, named, numbered, soon
 
 from flowtally.core.corrections import EventRef, Quantities
 from flowtally.core.errors import NotAsExpected, NotFound, SourceNotYours, Unavailable
@@ -215,14 +215,15 @@ def test_an_adjustment_is_shown_by_its_own_key(services: Services) -> None:
 def test_an_event_that_is_still_waiting_can_be_corrected(light: Services) -> None:
     """Its block is being written while the correction is read: the correction comes after it all the same."""
     light.open()
-    slow = light.store.inner.append
-    light.store.inner.append = lambda block: (time.sleep(0.2), slow(block))  # type: ignore[assignment, func-returns-value]
+    light.store.may_write.clear()
 
     async def both() -> Any:
         body, asked = msgspec.json.encode(named("e1", bytes_up=9)), msgspec.json.encode(right("c1", bytes_up=2))
         event = asyncio.ensure_future(light.door.take(body, "application/json", None, light.credential))
-        await asyncio.sleep(0.05)
-        correction = light.door.correct(asked, "application/json", None, light.credential)
+        await soon(lambda: light.store.writing == 1)
+        correction = asyncio.ensure_future(light.door.correct(asked, "application/json", None, light.credential))
+        await soon(lambda: light.door._queue._count == 1)
+        light.store.may_write.set()
         return await asyncio.gather(event, correction)
 
     stored, corrected = asyncio.run(both())
