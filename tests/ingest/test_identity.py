@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import NOW, Clock
+from tests.filling import copy_of
 from tests.ingest.conftest import Death, named
 from tests.test_start import seen
 
@@ -166,6 +167,13 @@ class Place:
         self.usage = MemoryStore()
         self.clock = Clock()
 
+    def copied(self, directory: Path) -> Place:
+        """As it was left, in another place."""
+        made = Place(directory)
+        shutil.copytree(self.directory / "data", directory / "data")
+        made.usage = copy_of(self.usage)
+        return made
+
     @property
     def config(self) -> Config:
         return load_config({}, data=str(self.directory / "data"), usage_url="memory://", min_free_bytes=0)
@@ -210,10 +218,26 @@ async def _in_time(taking: Any) -> Any:
     return await asyncio.wait_for(taking, 20)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr("os.sync", lambda: None)
-    made = Place(tmp_path)
+@pytest.fixture(autouse=True, scope="module")
+def _no_power_cut() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.sync", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """It was started twice, and closed; for tests that begin with a copy, for a first start takes long."""
+    made = Place(tmp_path_factory.mktemp("begun"))
+    made.open()
+    made.send()
+    return made
+
+
+@pytest.fixture(scope="module")
+def with_acme(begun: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The same with an account."""
+    made = begun.copied(tmp_path_factory.mktemp("with_acme"))
 
     def fill(services: Services) -> None:
         with services.ledger.begin() as tx:
@@ -221,6 +245,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
     made.open(fill)
     return made
+
+
+@pytest.fixture
+def place(with_acme: Place, tmp_path: Path) -> Place:
+    return with_acme.copied(tmp_path)
 
 
 def test_a_start_binds_all_three_and_later_ones_leave_them(place: Place) -> None:
@@ -325,13 +354,10 @@ def test_lost_keys_are_rebuilt_with_a_new_generation_and_numbers_nobody_had(plac
 @pytest.mark.parametrize("rebuild", [False, True])
 @pytest.mark.parametrize("step", ["keys", "usage", "ledger", "last", "start"])
 def test_a_start_that_is_cut_short_goes_on_at_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, rebuild: bool
+    begun: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, rebuild: bool
 ) -> None:
-    monkeypatch.setattr("os.sync", lambda: None)
-    made = Place(tmp_path)
+    made = begun.copied(tmp_path) if rebuild else Place(tmp_path)
     if rebuild:
-        made.open(lambda services: None)
-        made.send()
         (tmp_path / "data" / "keys.db").unlink()
 
     def die(*_: Any, **__: Any) -> None:

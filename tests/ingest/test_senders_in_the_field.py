@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.ingest.conftest import TIME, Services, named, numbered
+from tests.ingest.conftest import TIME, Services, named, numbered, run
 from tests.live import Live, live_server
 
 from flowtally.core.errors import (
@@ -53,7 +53,7 @@ def ask(services: Services, body: bytes, kind: str = JSON, headers: dict[str, st
         sent = list((headers or {}).items())
         return await asyncio.wait_for(services.door.take(body, kind, None, services.credential, headers=sent), 20)
 
-    return asyncio.run(taking())
+    return run(taking())
 
 
 def refusal(services: Services, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> FlowtallyError:
