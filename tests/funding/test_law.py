@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import burndown_model
+from tests.soak import sampled
 
 from flowtally.answers import user_balance
 from flowtally.answers.account_balance import make_balance
@@ -207,7 +208,7 @@ def take_back(world: World, which: int, amount: int | None) -> None:
 setattr(World, "return", take_back)  # the step is called what people call it; the word is Python's
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(50, 4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, overage=st.sampled_from(("carry", "forgive")))
 def test_bytes_are_conserved_and_the_past_is_remembered_whatever_is_used_granted_passed_on_and_taken_back(
     new_ledger: Path, tmp_path_factory: Any, steps: list[tuple[Any, ...]], overage: str

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.burndown_model import balance as told_by_the_model
 from tests.conftest import NOW
+from tests.soak import sampled
 
 from flowtally.answers.account_balance import make_balance
 from flowtally.answers.explain import make_explanation
@@ -174,7 +175,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(40, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEP, max_size=20))
 def test_bytes_are_conserved_whatever_becomes_of_vouchers(
     new_ledger: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]

@@ -26,7 +26,7 @@ from flowtally.vendors import VENDORS
 READS = [(dialect, route) for dialect in VENDORS for route in dialect.routes if not route.writes]
 READS += [(dialect, route) for dialect, route in READS if "usage-statistics" in route.path] * 5  # of several questions
 WINDOWS: list[LimitWindow] = ["day", "month", "lifetime"]
-QUESTIONS = sampled(80, 40)
+QUESTIONS = sampled(80, 16)
 
 
 class WatchedStore(MemoryStore):

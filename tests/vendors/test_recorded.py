@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.conftest import Client
+from tests.soak import sampled
 from tests.vendors.recorded import VARIANTS, Request, World, client_of, draw
 
 KEPT = Path(__file__).parents[1] / "fixtures" / "dialects"
@@ -29,5 +30,6 @@ def test_what_was_answered_is_answered(make_client: Callable[..., Client], seed:
         recorded = [Recorded(one, world.ask(one)) for one in draw(world, REQUESTS)]
         kept.write_bytes(gzip.compress(msgspec.json.Encoder().encode_lines(recorded), mtime=0))
         pytest.fail(f"{kept} was not there and is written; look at what it says")
-    for one in msgspec.json.Decoder(Recorded).decode_lines(gzip.decompress(kept.read_bytes())):
+    recorded = msgspec.json.Decoder(Recorded).decode_lines(gzip.decompress(kept.read_bytes()))
+    for one in recorded[: sampled(len(recorded), 60)]:
         assert world.ask(one.asked) == one.told, one.asked
