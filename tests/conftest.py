@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import pytest
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 NOW = parse_instant("2026-03-15T12:00:00Z")
 BOUND = ("ins_tests", "gen_tests")  # whose a ledger is, and its keys, that were made for tests of ingest
+
+TOKENS: WeakKeyDictionary[Ledger, object] = WeakKeyDictionary()  # of the admin that a ledger of `app_ledger` has
 
 GIVEN = {"admin_token": "ledger_of_admin", "make_services": "ledger_of_two", "filled_acme": "ledger_of_acme"}
 
@@ -131,11 +134,12 @@ def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path)
     """What those need who ask for these fixtures is in it from the beginning."""
     from flowtally.ledger.database import Ledger
 
-    given = new_ledger
+    given: tuple[Path, object] = (new_ledger, None)
     for asking, filled in GIVEN.items():
         if asking in request.fixturenames:
-            given = request.getfixturevalue(filled)[0]
-    opened = Ledger.open(f"sqlite:///{shutil.copy(given, tmp_path / 'ledger.db')}")
+            given = request.getfixturevalue(filled)
+    opened = Ledger.open(f"sqlite:///{shutil.copy(given[0], tmp_path / 'ledger.db')}")
+    TOKENS[opened] = given[1]
     wait_for_no_disk(opened)
     yield opened
     opened.close()
@@ -171,10 +175,8 @@ def admin_token(app_ledger: Ledger, ledger_of_admin: tuple[Path, str]) -> str:
     """Of the credential that `app_ledger` has for whoever asks for its token; a ledger of the test's own gets one."""
     from flowtally.ledger.people import credentials
 
-    token = ledger_of_admin[1]
-    with app_ledger.read() as tx:
-        if credentials.authenticate(tx, token) is not None:
-            return token
+    if TOKENS.get(app_ledger) == ledger_of_admin[1]:
+        return ledger_of_admin[1]
     with app_ledger.begin() as tx:
         return credentials.issue(tx, "admin", None, "tests", NOW)[1]
 
@@ -195,9 +197,15 @@ def make_client(
             client = serving.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **services))
             client.headers["Authorization"] = f"Bearer {admin_token}"
             client.event_hooks["response"].append(promised.check)
+            serving.callback(write_no_uses, client)
             return client
 
         yield make
+
+
+def write_no_uses(client: Client) -> None:
+    """When credentials were used last is not written at the end: its ledger goes with the test."""
+    client.app.state.services.doorkeeper.uses._noted.clear()
 
 
 @pytest.fixture(scope="session")
