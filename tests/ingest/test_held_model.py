@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.conftest import NOW, Clock, wait_for_no_disk
 from tests.ingest.conftest import Death, Services, lay_keys
 from tests.ingest.test_held import by_hand, run
+from tests.soak import sampled
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError, HoldsFull, SequenceGap, Unavailable
@@ -290,7 +291,7 @@ def life(place: Path, new_ledger: Path) -> Iterator[Life]:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(40, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(told=lives)
 def test_each_number_is_one_of_stored_refused_held_and_dropped(
     told: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, new_ledger: Path

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from tests.ingest.conftest import Services, named, numbered
 from tests.ingest.test_held import together
 from tests.ingest.test_sources import issue, services_in
+from tests.soak import sampled
 
 from flowtally.agents.sending import BATCH_EVENTS
 from flowtally.client.outbox import Limits
@@ -208,7 +209,7 @@ def test_names_are_looked_up_for_few_who_have_to_wait(light: Services, monkeypat
     assert sum(asked) <= 10 * 10 * 5  # all of them in each block would be 550 and more for the first look alone
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(25, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 9), st.booleans()), min_size=1, max_size=9)
 )
@@ -271,7 +272,7 @@ def test_what_is_refused_makes_nobody(light: Services) -> None:
 steps = st.tuples(st.booleans(), st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=4))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(25, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, max_size=8))
 def test_sent_again_hour_by_hour_everything_is_stored_once(
     tmp_path_factory: pytest.TempPathFactory,

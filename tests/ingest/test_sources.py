@@ -21,6 +21,7 @@ from sqlalchemy import select
 from tests.conftest import NOW, Clock, wait_for_no_disk
 from tests.ingest.conftest import TIME, Death, Services, lay_keys, named, numbered
 from tests.ingest.test_held import by_hand, together
+from tests.soak import sampled
 
 from flowtally.core.corrections import DEFAULT_SOURCE
 from flowtally.core.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
@@ -191,7 +192,7 @@ def services_in(directory: Path, ledger_of_two: tuple[Path, Credential]) -> Iter
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sampled(40, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(step, max_size=15))
 def test_a_request_of_which_nothing_is_stored_leaves_no_trace(
     tmp_path_factory: pytest.TempPathFactory, ledger_of_two: tuple[Path, Credential], steps: list[Any]
