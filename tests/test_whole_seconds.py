@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.soak import sampled
 
 from flowtally.answers import user_balance
 from flowtally.answers.account_balance import make_balance
@@ -82,7 +83,7 @@ def allocate(tx: Tx, seller: Seller) -> None:
 
 
 @pytest.mark.parametrize("make", [give, buy, redeem, check_in, allocate])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sampled(12, 4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overage=st.sampled_from(("carry", "forgive")), made=st.integers(0, 999), used=st.integers(0, 999))
 def test_use_in_the_second_of_what_pays_is_paid(
     app_ledger: Ledger, make: Callable[[Tx, Seller], None], overage: Any, made: int, used: int

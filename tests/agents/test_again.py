@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents.fake import FakeServer
 from tests.agents.test_ship import line
+from tests.soak import sampled
 
 from flowtally.agents.formats import Declared
 from flowtally.agents.mapping import Mapping
@@ -60,7 +61,7 @@ def of(kinds: list[str], *wanted: str) -> list[int]:
     return [number for number, kind in enumerate(kinds, 1) if kind in wanted]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=sampled(30, 4))
 @given(first=kinds, more=kinds, stops=st.lists(st.integers(1, 4), max_size=4))
 def test_each_line_counts_once_whatever_was_read_in_which_order(
     tmp_path_factory: pytest.TempPathFactory, first: list[str], more: list[str], stops: list[int]

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from tests.soak import sampled
 from tests.usage.blocks import block
 
 from flowtally.answers.changes import BEGINNING, KIND, Place, make_changes
@@ -165,7 +166,7 @@ class Busy(MemoryStore):
         return found
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(sampled(40, 8)))
 @pytest.mark.parametrize("account", [None, "a"])
 def test_what_is_committed_between_the_questions_of_a_page_is_not_skipped(seed: int, account: str | None) -> None:
     store = Busy(random.Random(seed))
