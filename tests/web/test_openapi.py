@@ -92,7 +92,7 @@ def prove(operation: Any, client: Client) -> None:
     documented = operation.definition.raw["responses"]
 
     @settings(
-        max_examples=sampled(25, 2),
+        max_examples=sampled(25, 1),
         deadline=None,
         derandomize=True,
         database=None,
