@@ -132,17 +132,27 @@ def ledger_of_two(new_ledger: Path) -> tuple[Path, Credential]:
 @pytest.fixture
 def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
     """What those need who ask for these fixtures is in it from the beginning."""
-    from flowtally.ledger.database import Ledger
-
     given: tuple[Path, object] = (new_ledger, None)
     for asking, filled in GIVEN.items():
         if asking in request.fixturenames:
             given = request.getfixturevalue(filled)
-    opened = Ledger.open(f"sqlite:///{shutil.copy(given[0], tmp_path / 'ledger.db')}")
+    opened = open_copy(Path(shutil.copy(given[0], tmp_path / "ledger.db")))
     TOKENS[opened] = given[1]
-    wait_for_no_disk(opened)
     yield opened
     opened.close()
+
+
+def open_copy(path: Path) -> Ledger:
+    """A ledger whose schema is the present one, as that of its original is: nothing is looked up of it, and it does not
+    wait for the disk."""
+    from sqlalchemy.engine import make_url
+
+    from flowtally.ledger import database
+
+    opened = database.Ledger(database._engine(make_url(f"sqlite:///{path}")))
+    opened._counts = True
+    wait_for_no_disk(opened)
+    return opened
 
 
 def wait_for_no_disk(ledger: Ledger) -> None:
@@ -151,8 +161,9 @@ def wait_for_no_disk(ledger: Ledger) -> None:
 
     if ledger.file is not None:
         without = "PRAGMA synchronous = OFF"
-        with closing(ledger._engine.raw_connection()) as open_already:
-            open_already.cursor().execute(without)
+        if ledger._engine.pool.checkedin():  # type: ignore[attr-defined]
+            with closing(ledger._engine.raw_connection()) as open_already:
+                open_already.cursor().execute(without)
         sql_event.listen(ledger._engine, "connect", lambda made, _: made.execute(without))
 
 

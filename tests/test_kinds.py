@@ -85,7 +85,7 @@ def test_an_engine_is_refused_to_a_quick_test(request: pytest.FixtureRequest) ->
 
 @pytest.mark.parametrize(
     ("times", "sample", "rounds", "examples"),
-    [(0, False, 4, 100), (0, True, 1, 10), (1, False, 20, 100), (3, False, 60, 300)],
+    [(0, False, 4, 100), (0, True, 1, 5), (1, False, 20, 100), (3, False, 60, 300)],
     ids=["test", "quick", "soak once", "soak"],
 )
 def test_each_run_has_its_numbers(

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tests.conftest import wait_for_no_disk
+from tests.conftest import open_copy
 from tests.postgres import Postgres, postgres
 
 from flowtally.ledger.database import Ledger
@@ -58,8 +58,8 @@ def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[s
 
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
-    opened = Ledger.open(url)
-    wait_for_no_disk(opened)
+    path = Path(url.removeprefix("sqlite:///"))  # where there is no such file, it is to be made
+    opened = open_copy(path) if path.exists() else Ledger.open(url)
     yield opened
     opened.close()
 
