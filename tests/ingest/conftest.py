@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from tests.conftest import BOUND, Clock
+from tests.conftest import BOUND, Clock, open_copy
 from tests.engine import chdb_directory, database_url  # noqa: F401
 
 from flowtally.config import load_config
@@ -106,9 +107,14 @@ def _runner() -> asyncio.Runner:
 
 
 def run(asking: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`, with one event loop for all that the main thread asks: to make one takes as long as to ask."""
+    """As `asyncio.run`, for 20 seconds at most. What the main thread asks has one event loop: to make one takes as long
+    as to ask."""
     main = threading.current_thread() is threading.main_thread()
-    return _runner().run(asking) if main else asyncio.run(asking)
+    return (_runner().run if main else asyncio.run)(_in_time(asking))
+
+
+async def _in_time(asking: Coroutine[Any, Any, T]) -> T:
+    return await asyncio.wait_for(asking, 20)
 
 
 async def soon(done: Callable[[], bool]) -> None:
@@ -166,33 +172,19 @@ class Services:
         self.keys._db = connection
 
     def send(self, *events: dict[str, Any], atomic: bool = False, credential: Credential | None = None) -> EventsAnswer:
-        async def ask() -> EventsAnswer:
-            body, who = msgspec.json.encode(events), credential or self.credential
-            taking = self.door.take(body, "application/json", None, who, atomic=atomic, receipts_all=True)
-            return await asyncio.wait_for(taking, 20)
-
-        return run(ask())
+        body, who = msgspec.json.encode(events), credential or self.credential
+        return run(self.door.take(body, "application/json", None, who, atomic=atomic, receipts_all=True))
 
     def statuses(self, *events: dict[str, Any]) -> list[str]:
         return [receipt.status for receipt in self.send(*events).receipts]
 
     def correct(self, *asked: dict[str, Any], credential: Credential | None = None) -> CorrectionsAnswer:
-        async def ask() -> CorrectionsAnswer:
-            who = credential or self.credential
-            return await asyncio.wait_for(
-                self.door.correct(msgspec.json.encode(asked), "application/json", None, who), 20
-            )
-
-        return run(ask())
+        body, who = msgspec.json.encode(asked), credential or self.credential
+        return run(self.door.correct(body, "application/json", None, who))
 
     def meter(self, *readings: dict[str, Any], credential: Credential | None = None) -> ReadingsAnswer:
-        async def ask() -> ReadingsAnswer:
-            who = credential or self.credential
-            return await asyncio.wait_for(
-                self.door.meter(msgspec.json.encode(readings), "application/json", None, who), 20
-            )
-
-        return run(ask())
+        body, who = msgspec.json.encode(readings), credential or self.credential
+        return run(self.door.meter(body, "application/json", None, who))
 
     def die_metering(self, *readings: dict[str, Any]) -> None:
         """As `die`, with readings."""
@@ -265,6 +257,27 @@ class Unwritable:
         return getattr(self._inner, name)
 
 
+@contextmanager
+def services_in(directory: Path, ledger_of_two: tuple[Path, Credential]) -> Iterator[Services]:
+    """An installation of its own in an empty directory, for a test that needs many one after the other."""
+    given, credential = ledger_of_two
+    lay_keys(directory / "data")
+    opened = open_copy(Path(shutil.copy(given, directory / "ledger.db")))
+    with closing(opened) as ledger, pytest.MonkeyPatch.context() as patch:
+        cut_no_power(patch)
+        services = Services(directory / "data", MemoryStore(), ledger, credential, Clock())
+        try:
+            yield services
+        finally:
+            services.crash()
+
+
+def cut_no_power(patch: pytest.MonkeyPatch) -> None:
+    """A doubt is settled soon, and nobody waits for the disks of the whole machine."""
+    patch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
+    patch.setattr("os.sync", lambda: None)
+
+
 @pytest.fixture(params=["memory", "chdb"])
 def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
     if request.param == "memory":
@@ -293,8 +306,7 @@ def make_services(
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[UsageStore], Services]]:
-    monkeypatch.setattr(committer, "SETTLE_AGAIN_S", (0.001, 0.002))
-    monkeypatch.setattr("os.sync", lambda: None)  # the whole machine's; these tests cut no power
+    cut_no_power(monkeypatch)
     credential = ledger_of_two[1]
     made: list[Services] = []
 

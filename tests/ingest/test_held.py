@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, Services, named, numbered
+from tests.ingest.conftest import Death, Services, named, numbered, run
 from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
 
 from flowtally.core.errors import (
@@ -71,13 +71,6 @@ def together(
             for number, (events, atomic) in enumerate(sent)
         ]  # fmt: skip
         return await asyncio.wait_for(asyncio.gather(*taking, return_exceptions=True), 20)
-
-    return asyncio.run(ask())
-
-
-def run(waiting: Any) -> Any:
-    async def ask() -> Any:
-        return await asyncio.wait_for(waiting, 20)
 
     return asyncio.run(ask())
 

@@ -3,28 +3,22 @@ deaths: at the end each number is exactly one of stored, refused, held, dropped,
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import NOW, Clock, wait_for_no_disk
-from tests.ingest.conftest import Death, Services, lay_keys
-from tests.ingest.test_held import by_hand, run
+from tests.conftest import NOW
+from tests.ingest.conftest import Death, Services, run, services_in
+from tests.ingest.test_held import by_hand
 from tests.soak import sampled
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import FlowtallyError, HoldsFull, SequenceGap, Unavailable
-from flowtally.ingest import committer
-from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import accounts, credentials
+from flowtally.ledger.people import accounts
+from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import HeldFilter
-from flowtally.usage.memory import MemoryStore
 
 STEP_MS: Final = 400_000  # more than the clock rule's five minutes
 PER_SOURCE: Final = 4
@@ -271,32 +265,14 @@ def _die(*_: object) -> None:
     raise Death
 
 
-@contextmanager
-def life(place: Path, new_ledger: Path) -> Iterator[Life]:
-    place.mkdir()
-    (place / "ledger.db").write_bytes(new_ledger.read_bytes())
-    ledger = Ledger.open(f"sqlite:///{place / 'ledger.db'}")
-    with ledger.begin() as tx:
-        accounts.create_account(tx, "acme", now=NOW)
-        credential = credentials.issue(tx, "admin", None, "tests", NOW)[0]
-    wait_for_no_disk(ledger)
-    lay_keys(place / "data")
-    services = Services(place / "data", MemoryStore(), ledger, credential, Clock(NOW))
-    with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
-        try:
-            yield Life(services)
-        finally:
-            services.crash()
-            ledger.close()
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
 @settings(max_examples=sampled(40, 5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(told=lives)
 def test_each_number_is_one_of_stored_refused_held_and_dropped(
-    told: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, new_ledger: Path
+    told: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, ledger_of_two: tuple[Path, Credential]
 ) -> None:
-    with life(tmp_path_factory.mktemp("life") / "house", new_ledger) as one:
+    with services_in(tmp_path_factory.mktemp("life"), ledger_of_two) as services:
+        one = Life(services)
         for kind, *more in told:
             one.step(kind, *more)
         if one.model.mark:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from tests.ingest.conftest import Services, named, numbered
+from tests.ingest.conftest import Services, named, numbered, services_in
 from tests.ingest.test_held import together
-from tests.ingest.test_sources import issue, services_in
+from tests.ingest.test_sources import issue
 from tests.soak import sampled
 
 from flowtally.agents.sending import BATCH_EVENTS

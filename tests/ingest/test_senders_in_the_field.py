@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import socket
@@ -49,11 +48,7 @@ WANTED: Final = UsageEvent(
 
 
 def ask(services: Services, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> EventsAnswer:
-    async def taking() -> EventsAnswer:
-        sent = list((headers or {}).items())
-        return await asyncio.wait_for(services.door.take(body, kind, None, services.credential, headers=sent), 20)
-
-    return run(taking())
+    return run(services.door.take(body, kind, None, services.credential, headers=list((headers or {}).items())))
 
 
 def refusal(services: Services, body: bytes, kind: str = JSON, headers: dict[str, str] | None = None) -> FlowtallyError:

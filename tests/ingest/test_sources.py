@@ -4,35 +4,29 @@ administrator may hand it over. A request of which nothing is stored leaves noth
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
-from tests.conftest import NOW, Clock, wait_for_no_disk
-from tests.ingest.conftest import TIME, Death, Services, lay_keys, named, numbered
+from tests.conftest import NOW
+from tests.ingest.conftest import TIME, Death, Services, named, numbered, services_in
 from tests.ingest.test_held import by_hand, together
 from tests.soak import sampled
 
 from flowtally.core.corrections import DEFAULT_SOURCE
 from flowtally.core.errors import FlowtallyError, NotFound, Settling, SourceKindMismatch, SourceNotYours, TooManyNew
-from flowtally.ingest import committer
 from flowtally.keys.salvage import salvage
 from flowtally.keys.values import Source
-from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, credentials
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.tables import products_used, user_names
-from flowtally.usage.memory import MemoryStore
 
 ACCOUNTS: Final = ("acme", "beta")
 NAMES: Final = ("one", "two", DEFAULT_SOURCE, "flowtally:bytesflows")
@@ -174,21 +168,6 @@ class Life:
         with self.services.ledger.read() as tx:
             users = tx.execute(select(user_names.c.account, user_names.c.name)).all()
             return {tuple(row) for row in (*users, *tx.execute(select(products_used.c.product)).all())}
-
-
-@contextmanager
-def services_in(directory: Path, ledger_of_two: tuple[Path, Credential]) -> Iterator[Services]:
-    given, credential = ledger_of_two
-    ledger = Ledger.open(f"sqlite:///{shutil.copy(given, directory / 'ledger.db')}")
-    wait_for_no_disk(ledger)
-    lay_keys(directory / "data")
-    services = Services(directory / "data", MemoryStore(), ledger, credential, Clock())
-    with patch.object(committer, "SETTLE_AGAIN_S", (0.001, 0.002)), patch.object(os, "sync", lambda: None):
-        try:
-            yield services
-        finally:
-            services.crash()
-            ledger.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told
