@@ -22,8 +22,12 @@ import os
 import platform
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from math import ceil
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 SOAK: Final = int(os.environ.get("FLOWTALLY_TEST_SOAK", "0"))  # 0: an ordinary run
 FIRST_SEED: Final = int(os.environ.get("FLOWTALLY_TEST_FIRST_SEED", "0"))
@@ -51,6 +55,11 @@ def sampled(whole: int, sample: int) -> int:
     return min(whole, sample) if SAMPLE else whole
 
 
+def few(cases: Sequence[T], sample: int) -> Sequence[T]:
+    """All of these cases; in a sample about that many, from all over them."""
+    return cases[:: ceil(len(cases) / sampled(len(cases), sample))] if cases else cases
+
+
 def seeds(short: int, long: int, first: int = 0) -> range:
     """As many seeds, from `first` on; FLOWTALLY_TEST_FIRST_SEED moves them all, to play others than the last time."""
     return range(first + FIRST_SEED, first + FIRST_SEED + rounds(short, long))
@@ -71,7 +80,7 @@ def take_done() -> dict[str, int]:
 def set_examples() -> None:
     """Hypothesis tries as many examples as this run wants, in each test of it, and they are counted.
 
-    For ten examples it need not read all sources for numbers and texts that might be worth a try."""
+    For so few examples as a sample has it need not read all sources for numbers and texts that might be worth a try."""
     from hypothesis import settings
     from hypothesis.internal.conjecture import providers
     from hypothesis.internal.conjecture.engine import ConjectureRunner

@@ -17,6 +17,8 @@ from tests.kinds import ENGINE, GUARD, PROCESS, QUICK, SOAK
 
 from flowtally.usage.open import open_usage
 
+OF_A_SAMPLE = {"SAMPLE", "sampled", "few"}  # how little a sample does
+
 
 def through_two_helpers() -> None:
     def inside() -> None:
@@ -96,6 +98,8 @@ def test_each_run_has_its_numbers(
     assert (soak.rounds(4, 20), len(soak.seeds(4, 20)), soak.examples(100)) == (rounds, rounds, examples)
     assert soak.examples(5) == 5 * (times or 1)
     assert (soak.sampled(80, 40), soak.sampled(2, 3)) == ((40, 2) if sample else (80, 2))
+    assert list(soak.few(range(10), 3)) == ([0, 4, 8] if sample else list(range(10)))
+    assert (soak.few([], 3), soak.few([7], 3)) == ([], [7])
 
 
 def test_hypothesis_tries_as_many_examples_as_this_run_wants() -> None:
@@ -124,5 +128,6 @@ def test_campaigns_take_their_numbers_from_one_place() -> None:
     none."""
     for file in sorted(kinds.TESTS.rglob("test_*.py")):
         text = file.read_text()
-        takes = re.search(r"^from tests\.soak import (?!(SAMPLE|(SAMPLE, )?sampled)$)", text, re.MULTILINE) is not None
+        found = re.search(r"^from tests\.soak import (.+)$", text, re.MULTILINE)
+        takes = found is not None and not OF_A_SAMPLE.issuperset(found[1].split(", "))
         assert not takes or f"pytest.mark.{SOAK}" in text, file

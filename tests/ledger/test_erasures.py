@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from sqlalchemy import Connection, select
-from tests.soak import SAMPLE
+from tests.soak import sampled
 
 from flowtally.core.errors import NotFound, UnknownUser
 from flowtally.ledger import idempotency
@@ -103,7 +103,7 @@ def test_an_erasure_is_pending_until_it_is_finished_and_again_when_asked_again(t
 
 
 def test_no_file_of_a_sqlite_ledger_holds_the_name_once_old_bytes_are_dropped(app_ledger: Ledger) -> None:
-    many = 60 if SAMPLE else 300
+    many = sampled(300, 60)
     with app_ledger.begin() as tx:
         accounts.create_account(tx, "acme", now=1)
         users.ensure_users(tx, [("acme", f"{NAME}-{number}") for number in range(many)], 5)

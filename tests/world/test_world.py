@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 from tests.engine import chdb_directory, database_url  # noqa: F401
-from tests.soak import FIRST_SEED, SAMPLE, done, seeds
+from tests.soak import FIRST_SEED, done, sampled, seeds
 from tests.world import caring  # its verbs join the list
 from tests.world.checks import CHECKS, verify_finds_nothing
 from tests.world.verbs import VERBS, draw
@@ -28,7 +28,7 @@ from flowtally.usage.memory import MemoryStore
 from flowtally.usage.open import open_usage
 from flowtally.usage.store import UsageStore
 
-STEPS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_STEPS", "75" if SAMPLE else "250"))
+STEPS: Final = int(os.environ.get("FLOWTALLY_TEST_WORLD_STEPS", sampled(250, 75)))
 REGRESSIONS: Final[tuple[int, ...]] = ()  # with the steps and the day: a verb that joins changes what seeds play
 CHECK_EVERY: Final = 25  # steps; all checks at the end
 
