@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from litestar import Litestar
+from tests import promised
 from tests.app_client import AppClient
 
 from flowtally.api.application import build_application
@@ -70,3 +71,13 @@ def served(config: Config, *, raise_server_exceptions: bool = True, **services: 
     with AppClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:
         yield client
     idle.append(kept)  # one whose test left with an error is not used again
+
+
+@contextmanager
+def asked_by(token: str, config: Config, **services: Any) -> Iterator[AppClient]:
+    """The same for who has this token: faults are answered as a server answers them, and each answer is held against
+    the document."""
+    with served(config, raise_server_exceptions=False, **services) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        client.event_hooks["response"].append(promised.check)
+        yield client

@@ -143,28 +143,19 @@ def app_ledger(request: pytest.FixtureRequest, new_ledger: Path, tmp_path: Path)
 
 
 def open_copy(path: Path) -> Ledger:
-    """A ledger whose schema is the present one, as that of its original is: nothing is looked up of it, and it does not
-    wait for the disk."""
-    from sqlalchemy.engine import make_url
+    """A ledger whose schema is the present one, as that of its original is: nothing is looked up of it.
+
+    Its commits need not survive a power cut, so they do not wait for the disk: a test that kills a process or reads its
+    files is none."""
+    import sqlalchemy
 
     from flowtally.ledger import database
 
-    opened = database.Ledger(database._engine(make_url(f"sqlite:///{path}")))
+    engine = database._engine(sqlalchemy.make_url(f"sqlite:///{path}"))
+    sqlalchemy.event.listen(engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
+    opened = database.Ledger(engine)
     opened._counts = True
-    wait_for_no_disk(opened)
     return opened
-
-
-def wait_for_no_disk(ledger: Ledger) -> None:
-    """From now on its commits need not survive a power cut: a test that kills a process or reads its files is none."""
-    from sqlalchemy import event as sql_event
-
-    if ledger.file is not None:
-        without = "PRAGMA synchronous = OFF"
-        if ledger._engine.pool.checkedin():  # type: ignore[attr-defined]
-            with closing(ledger._engine.raw_connection()) as open_already:
-                open_already.cursor().execute(without)
-        sql_event.listen(ledger._engine, "connect", lambda made, _: made.execute(without))
 
 
 @pytest.fixture
@@ -197,17 +188,14 @@ def make_client(
     config: Config, clock: Clock, usage: MemoryStore, app_ledger: Ledger, ingest: FakeIngest, admin_token: str
 ) -> Iterator[Callable[..., Client]]:
     """`make_client(max_json_bytes=10)`: a client of an application with these settings."""
-    from tests import promised
-    from tests.applications import served
+    from tests.applications import asked_by
 
     with ExitStack() as serving:
 
         def make(**settings: Any) -> Client:
             values = {name: getattr(config, name) for name in config.__struct_fields__} | settings
             services = {"clock": clock, "usage": usage, "ledger": app_ledger, "ingest": ingest}
-            client = serving.enter_context(served(load_config({}, **values), raise_server_exceptions=False, **services))
-            client.headers["Authorization"] = f"Bearer {admin_token}"
-            client.event_hooks["response"].append(promised.check)
+            client = serving.enter_context(asked_by(admin_token, load_config({}, **values), **services))
             serving.callback(write_no_uses, client)
             return client
 
@@ -238,12 +226,15 @@ def client(make_client: Callable[..., Client]) -> Client:
 
 
 @pytest.fixture(scope="module")
-def shared(ledger_of_admin: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """An installation for all tests of a file that ask for it: a `tests.shared.Shared`."""
-    from tests.shared import installation
+def shared(filling: Callable[..., Any]) -> Iterator[Any]:
+    """An installation for all tests of a file that ask for it, which only read it or can be told apart: a
+    `tests.filling.Filled` with the accounts acme and other. Whoever breaks something in it does so with `monkeypatch`,
+    which mends it again."""
+    from tests.filling import fill_two
 
-    with installation(ledger_of_admin, tmp_path_factory.mktemp("shared")) as opened:
-        yield opened
+    with filling() as filled:
+        fill_two(filled)
+        yield filled
 
 
 @pytest.fixture

@@ -21,17 +21,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests import conftest, promised
+from tests import conftest
 from tests.app_client import AppClient
 from tests.fake_ingest import FakeIngest
 
 from flowtally.config import load_config
-from flowtally.ledger.database import Ledger
 from flowtally.usage.memory import MemoryStore
 
 
@@ -63,17 +62,20 @@ Filling = Callable[..., AbstractContextManager[Filled]]
 @contextmanager
 def fill(ledger_of_admin: tuple[Path, str], keys: Path, **settings: Any) -> Iterator[Filled]:
     """That ledger, alone in its folder; a copy of the keys is put beside it."""
-    from tests.applications import served  # here, so that tests of pure code do not load the server
+    from tests.applications import asked_by  # here, so that tests of pure code do not load the server
 
     path, token = ledger_of_admin
     shutil.copy(keys, path.parent)
-    ledger, usage, clock = Ledger.open(f"sqlite:///{path}"), MemoryStore(), conftest.Clock()
-    conftest.wait_for_no_disk(ledger)
-    ingest = FakeIngest(usage, ledger)
+    usage, clock = MemoryStore(), conftest.Clock()
     config = load_config({}, data=str(path.parent), usage_url="memory://", **settings)
-    stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": ingest}
-    with served(config, raise_server_exceptions=False, clock=clock, **stores) as client:
-        client.headers["Authorization"] = f"Bearer {token}"
-        client.event_hooks["response"].append(promised.check)
-        yield Filled(client, clock, usage, ingest, ledger_of_admin)
-    ledger.close()
+    with closing(conftest.open_copy(path)) as ledger:
+        ingest = FakeIngest(usage, ledger)
+        stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": ingest}
+        with asked_by(token, config, clock=clock, **stores) as client:
+            yield Filled(client, clock, usage, ingest, ledger_of_admin)
+
+
+def fill_two(filled: Filled) -> None:
+    """The accounts acme (see `open_acme`) and other."""
+    conftest.open_acme(filled.client)
+    filled.client.post("/v1/accounts", json={"id": "other"})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.shared import Shared
+from tests.filling import Filled
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.agents.formats.cloudevents import read_line
@@ -109,7 +109,7 @@ WITH_BODIES = [op for op in OPERATIONS if op.body is not None and op.body_exampl
 
 
 @pytest.mark.parametrize("op", WITH_BODIES, ids=lambda op: f"{op.method} {op.path}")
-def test_no_operation_takes_a_body_with_a_member_twice(shared: Shared, op: Operation) -> None:
+def test_no_operation_takes_a_body_with_a_member_twice(shared: Filled, op: Operation) -> None:
     client = shared.client
     path = op.path.replace("{account}", "acme").replace("{", "").replace("}", "")
     before = client.get("/v1/audit").json()

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import structlog
 from tests.conftest import Client, Clock, ask_as_sent, open_acme, send
-from tests.shared import Shared
+from tests.filling import Filled
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
@@ -55,7 +55,7 @@ def assert_plain_refusal(dialect: Dialect, answer: Any) -> None:
 
 @every_dialect
 def test_a_usage_store_that_fails_breaks_no_envelope_and_shows_no_trace(
-    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    shared: Filled, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = issue(shared.client, "acme", "manage")
     monkeypatch.setattr(shared.usage, "rows", [{"wrong": "a secret detail"}])
@@ -68,7 +68,7 @@ def test_a_usage_store_that_fails_breaks_no_envelope_and_shows_no_trace(
 @every_dialect
 @pytest.mark.parametrize("fault", [Unavailable("the ledger is locked"), RuntimeError("a secret detail")], ids=repr)
 def test_a_ledger_that_fails_breaks_no_envelope_and_shows_no_trace(
-    shared: Shared, dialect: Dialect, fault: Exception, monkeypatch: pytest.MonkeyPatch
+    shared: Filled, dialect: Dialect, fault: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = issue(shared.client, "acme", "manage")
 
@@ -123,7 +123,7 @@ class TestLocked:
 
 @every_dialect
 def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
-    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    shared: Filled, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who, slots = issue(shared.client, "acme", "manage"), shared.client.app.state.services.request_slots
     monkeypatch.setattr(slots, "taken", slots.limit)
@@ -142,7 +142,7 @@ def bare(answer: Any) -> tuple[int, Any]:
 
 @every_dialect
 def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
-    shared: Shared, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    shared: Filled, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = shared.client
     monkeypatch.delitem(client.headers, "authorization")
@@ -156,7 +156,7 @@ def test_nobody_a_wrong_token_and_an_admin_are_refused_alike_by_every_route(
 
 
 @every_dialect
-def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(shared: Shared, dialect: Dialect) -> None:
+def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(shared: Filled, dialect: Dialect) -> None:
     client, who = shared.client, issue(shared.client, "acme", "manage")
     headers = list(PLACES[dialect.name](who)[1].items())
     wrong = assert_refused(dialect, who.with_token("nobody" * 5).ask(client, dialect, dialect.routes[0]))
@@ -169,7 +169,7 @@ def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(sh
 
 
 @every_dialect
-def test_a_token_that_was_revoked_is_refused_by_every_route(shared: Shared, dialect: Dialect) -> None:
+def test_a_token_that_was_revoked_is_refused_by_every_route(shared: Filled, dialect: Dialect) -> None:
     client, who = shared.client, issue(shared.client, "acme", "manage")
     for route in dialect.routes:
         who.ask(client, dialect, route)  # it is remembered now
@@ -193,7 +193,7 @@ def test_a_token_is_refused_by_every_route_from_its_end_on(
 
 
 @every_dialect
-def test_a_token_is_refused_by_every_route_from_where_it_may_not_come(shared: Shared, dialect: Dialect) -> None:
+def test_a_token_is_refused_by_every_route_from_where_it_may_not_come(shared: Filled, dialect: Dialect) -> None:
     client, who = shared.client, issue(shared.client, "acme", "manage")
     assert client.patch(f"/v1/credentials/{who.id}", json={"addresses": ["192.0.2.1"]}).status_code == 200
     for route in dialect.routes:
@@ -214,7 +214,7 @@ def test_a_token_needs_the_right_of_each_route_and_no_other(client: Client, acme
 
 
 @every_dialect
-def test_a_token_that_only_reads_changes_nothing(shared: Shared, dialect: Dialect) -> None:
+def test_a_token_that_only_reads_changes_nothing(shared: Filled, dialect: Dialect) -> None:
     client, acme, who = shared.client, "acme", issue(shared.client, "acme", "account")
     before = everything_of(client, acme)
     for route in dialect.routes:
@@ -317,7 +317,7 @@ def real_logs(config: Config, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> It
 @every_dialect
 @pytest.mark.parametrize("broken", [False, True], ids=["well", "broken inside"])
 def test_no_secret_reaches_a_log_or_an_error(
-    shared: Shared, dialect: Dialect, broken: bool, real_logs: Any, monkeypatch: pytest.MonkeyPatch
+    shared: Filled, dialect: Dialect, broken: bool, real_logs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = issue(shared.client, "acme", "manage")
     wrong = Shown(who.id, "wrong-secret-0123456789", "wrong-secret-0123456789")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.shared import Shared
+from tests.filling import Filled
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
@@ -95,7 +95,7 @@ def test_settings_of_a_dialect_come_from_the_environment_and_are_checked(dialect
 
 
 @every_vendor
-def test_a_method_that_is_not_served_answers_in_the_vendors_words(shared: Shared, dialect: Dialect) -> None:
+def test_a_method_that_is_not_served_answers_in_the_vendors_words(shared: Filled, dialect: Dialect) -> None:
     for path in {route.path for route in dialect.routes}:
         answer = shared.client.request("PATCH", path)
         assert answer.headers["allow"]
@@ -103,7 +103,7 @@ def test_a_method_that_is_not_served_answers_in_the_vendors_words(shared: Shared
 
 
 @every_vendor
-def test_every_route_is_described_with_its_vendor(shared: Shared, dialect: Dialect) -> None:
+def test_every_route_is_described_with_its_vendor(shared: Filled, dialect: Dialect) -> None:
     document = shared.client.get("/schema/openapi.json").json()
     assert dialect.title in {tag["name"] for tag in document["tags"]}
     for route in dialect.routes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Client
-from tests.shared import Shared, installation
+from tests.filling import Filled, Filling, fill_two
 
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
@@ -34,14 +33,14 @@ def cors(headers: object) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def allowing(ledger_of_admin: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    place = tmp_path_factory.mktemp("allowing")
-    with installation(ledger_of_admin, place, cors_origins=f"{PAGE}, http://localhost:5173") as opened:
-        yield opened.client
+def allowing(filling: Filling) -> Iterator[Client]:
+    with filling(cors_origins=f"{PAGE}, http://localhost:5173") as filled:
+        fill_two(filled)
+        yield filled.client
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts", "/no/such/path", "/api/account/traffic-balance"])
-def test_by_default_no_page_of_another_origin_reads_anything(shared: Shared, path: str) -> None:
+def test_by_default_no_page_of_another_origin_reads_anything(shared: Filled, path: str) -> None:
     for answer in (shared.client.get(path, headers={"Origin": PAGE}), shared.client.options(path, headers=ASKS)):
         assert not cors(answer.headers)
         assert "origin" not in answer.headers.get("vary", "").lower()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Client, token_of
-from tests.shared import Shared
+from tests.filling import Filled
 
 from flowtally.api.application import MODULES
 from flowtally.web.operation import OPERATIONS, Operation
@@ -42,13 +42,13 @@ def assert_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def refusing(shared: Shared) -> Client:
+def refusing(shared: Filled) -> Client:
     """Refuses everything that it is asked for here."""
     return shared.client
 
 
 @pytest.fixture(scope="module")
-def tokens(shared: Shared) -> dict[str, dict[str, str]]:
+def tokens(shared: Filled) -> dict[str, dict[str, str]]:
     """One of each scope but admin, those of an account of acme's."""
     return {
         "ingest": token_of(shared.client, "/v1/credentials", scope="ingest"),
@@ -170,7 +170,7 @@ def test_405_says_what_is_allowed(refusing: Client) -> None:
 
 
 def test_something_failing_inside_is_500_without_its_story(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    shared: Filled, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(shared.usage, "rows", [{"wrong": "a secret detail"}])
     answer = shared.client.get("/v1/accounts/acme/usage", headers={"X-Request-Id": "look-me-up"})

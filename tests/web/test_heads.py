@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.conftest import Client
 from tests.fake_ingest import FakeIngest
-from tests.shared import Shared
+from tests.filling import Filled
 from tests.vendors.asking import PLACES, issue
 from tests.vendors.tongues import ROUTES
 
@@ -43,7 +43,7 @@ def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("measured_once")
 @pytest.mark.parametrize("pattern", [op.path for op in OPERATIONS if op.method == "GET"])
 @pytest.mark.parametrize("query", ["", QUESTION], ids=["bare", "span"])
-def test_head_is_get_without_its_body(shared: Shared, pattern: str, query: str) -> None:
+def test_head_is_get_without_its_body(shared: Filled, pattern: str, query: str) -> None:
     asked = f"{path_of(pattern)}?{query}"
     got, head = shared.client.get(asked), shared.client.head(asked)
     assert head.status_code == got.status_code
@@ -62,7 +62,7 @@ def test_the_usual_probes_ask_by_head(client: Client, ingest: FakeIngest) -> Non
     assert client.head("/readyz").headers["retry-after"] == "1"
 
 
-def test_head_of_an_export_makes_no_rows(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_of_an_export_makes_no_rows(shared: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     got = shared.client.get(f"/v1/accounts/acme/export?{QUESTION}")
     assert got.status_code == 200
     assert got.content
@@ -75,7 +75,7 @@ def test_head_of_an_export_makes_no_rows(shared: Shared, monkeypatch: pytest.Mon
     assert (head.status_code, head.content, heads(head)) == (200, b"", heads(got))
 
 
-def test_head_is_405_where_get_is_and_says_so(shared: Shared) -> None:
+def test_head_is_405_where_get_is_and_says_so(shared: Filled) -> None:
     refused = shared.client.head("/v1/corrections")
     assert refused.status_code == 405
     assert refused.headers["allow"] == "OPTIONS, POST"
@@ -85,14 +85,14 @@ def test_head_is_405_where_get_is_and_says_so(shared: Shared) -> None:
     assert other.json()["detail"] == "DELETE is not served at /v1/accounts."
 
 
-def test_a_head_that_is_not_allowed_is_refused_like_its_get(shared: Shared) -> None:
+def test_a_head_that_is_not_allowed_is_refused_like_its_get(shared: Filled) -> None:
     for path in ("/v1/accounts", "/v1/accounts/acme"):
         nobody = shared.client.head(path, headers={"Authorization": "Bearer nobody"})
         assert nobody.status_code == 401
         assert nobody.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_options_names_every_method_of_every_path(shared: Shared) -> None:
+def test_options_names_every_method_of_every_path(shared: Filled) -> None:
     served: dict[str, set[str]] = defaultdict(set)
     for op in OPERATIONS:
         served[op.path].add(op.method)
@@ -113,7 +113,7 @@ def test_no_get_changes_anything() -> None:
 
 @pytest.mark.parametrize(("dialect", "route"), ROUTES, ids=lambda one: getattr(one, "path", getattr(one, "name", "")))
 def test_a_dialect_answers_head_like_its_get_and_refuses_it_as_any_other_method(
-    shared: Shared, dialect: Dialect, route: Route
+    shared: Filled, dialect: Dialect, route: Route
 ) -> None:
     who = issue(shared.client, "acme", "manage")
     query, headers = PLACES[dialect.name](who)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.filling import Filled
 from tests.live import live_server
-from tests.shared import Shared
 from tests.web.test_error_shape import assert_problem
 
 from flowtally import client as ours
@@ -29,7 +29,7 @@ def test_a_segment_has_no_slash_and_is_its_name_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_user_of_any_name_is_addressed_by_it(shared: Shared, name: str) -> None:
+def test_a_user_of_any_name_is_addressed_by_it(shared: Filled, name: str) -> None:
     made = shared.client.post("/v1/accounts/acme/users", json={"name": name}).json()["id"]
     path = f"/v1/accounts/acme/users/{segment(name)}"
     assert shared.client.get(path).json()["id"] == made
@@ -40,18 +40,18 @@ def test_a_user_of_any_name_is_addressed_by_it(shared: Shared, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_product_of_any_name_is_mapped_by_it(shared: Shared, name: str) -> None:
+def test_a_product_of_any_name_is_mapped_by_it(shared: Filled, name: str) -> None:
     shared.client.put("/v1/pools/mobile", json={"charge": "bytes"})
     assert shared.client.put(f"/v1/products/{segment(name)}", json={"pool": "mobile"}).json()["product"] == name
 
 
-def test_what_is_encoded_without_need_is_the_same_path(shared: Shared) -> None:
+def test_what_is_encoded_without_need_is_the_same_path(shared: Filled) -> None:
     assert shared.client.get("/v1/%61ccounts/%61cme").json()["id"] == "acme"
     assert shared.client.get("/v1/accounts/acme%2Fusers").json()["code"] == "unknown_account"
     assert shared.client.get("/v1%2Faccounts").status_code == 404
 
 
-def test_a_path_that_is_no_text_is_refused(shared: Shared) -> None:
+def test_a_path_that_is_no_text_is_refused(shared: Filled) -> None:
     for sent in ("%FF", "a%00", "%E2%82"):
         assert_problem(shared.client.put(f"/v1/products/{sent}", json={"pool": "mobile"}), 400, "bad_request")
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 import zstandard
 from tests.conftest import Client
-from tests.shared import Shared
+from tests.filling import Filled
 from tests.vendors.asking import PLACES, issue
 from tests.vendors.tongues import ROUTES, assert_refused
 
@@ -46,7 +46,7 @@ KINDS = [*MEDIA_TYPES, "application/json; charset=utf-16", "text/plain", ";;;", 
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_no_route_takes_a_strange_body_for_a_fault_of_its_own(shared: Shared, name: str) -> None:
+def test_no_route_takes_a_strange_body_for_a_fault_of_its_own(shared: Filled, name: str) -> None:
     with structlog.testing.capture_logs() as logged:
         for op in OPERATIONS:
             if op.method != "GET":
@@ -95,7 +95,7 @@ FORMS = [
 @pytest.mark.parametrize(
     ("dialect", "route"), [one for one in ROUTES if one[1].method != "GET"], ids=lambda one: getattr(one, "path", "")
 )
-def test_no_dialect_takes_a_strange_form_for_a_fault_of_its_own(shared: Shared, dialect: Dialect, route: Route) -> None:
+def test_no_dialect_takes_a_strange_form_for_a_fault_of_its_own(shared: Filled, dialect: Dialect, route: Route) -> None:
     query, headers = PLACES[dialect.name](issue(shared.client, "acme", "manage"))
     with structlog.testing.capture_logs() as logged:
         for kind, body in FORMS:

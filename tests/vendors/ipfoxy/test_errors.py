@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 from tests.conftest import Client, Clock
-from tests.shared import Shared
+from tests.filling import Filled
 from tests.vendors.ipfoxy.conftest import fox_of, make_reseller
 from tests.vendors.ipfoxy.fox import BASE, Fox
 
@@ -24,7 +24,7 @@ READS = [route.path.removeprefix(BASE) for route in IPFOXY.routes if not route.w
 
 
 @pytest.fixture(scope="module")
-def refused(shared: Shared) -> Fox:
+def refused(shared: Filled) -> Fox:
     """Whose requests are refused, or change nothing; of one installation for all."""
     return make_reseller(shared.client, "reseller01")
 
@@ -48,7 +48,7 @@ def test_60401_for_the_id_or_token_of_another_credential_and_one_that_was_revoke
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_60401_for_a_credential_that_only_reads(refused: Fox, shared: Shared, name: str) -> None:
+def test_60401_for_a_credential_that_only_reads(refused: Fox, shared: Filled, name: str) -> None:
     reader = fox_of(shared.client, "reseller01", "account")
     assert reader.get(FLOW, account="reseller01")
     assert reader.refused("POST", name, **WRITES[name]) == 60401

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.conftest import Clock, ask_as_sent
-from tests.shared import Shared
+from tests.filling import Filled
 from tests.vendors.asking import issue
 from tests.vendors.thordata.conftest import Shop, answered, data_of, shop_of
 
@@ -59,7 +59,7 @@ def twice(one: dict[str, str], two: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def refused(shared: Shared) -> Shop:
+def refused(shared: Filled) -> Shop:
     """Whose requests are refused, or change nothing; of one installation for all."""
     return shop_of(shared.client)
 
