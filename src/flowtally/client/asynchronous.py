@@ -19,7 +19,7 @@ import stamina
 from flowtally.client import calls
 from flowtally.client.call import ClientCall, Listing, as_method
 from flowtally.client.per_process import PerProcess
-from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
+from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s, trusted
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -63,7 +63,9 @@ class AsyncClient:
     ) -> None:
         self._wire = Wire(url, token, retry_s)
         headers = self._wire.headers
-        self._http = PerProcess(lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers, transport=transport))
+        self._http = PerProcess(
+            lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers, transport=transport, verify=trusted())
+        )
 
     async def __aenter__(self) -> AsyncClient:
         return self

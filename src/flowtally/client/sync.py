@@ -18,7 +18,7 @@ import stamina
 from flowtally.client import calls
 from flowtally.client.call import ClientCall, Listing, as_method
 from flowtally.client.per_process import PerProcess
-from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
+from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s, trusted
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -62,7 +62,9 @@ class Client:
     ) -> None:
         self._wire = Wire(url, token, retry_s)
         headers = self._wire.headers
-        self._http = PerProcess(lambda: httpx.Client(timeout=timeout_s, headers=headers, transport=transport))
+        self._http = PerProcess(
+            lambda: httpx.Client(timeout=timeout_s, headers=headers, transport=transport, verify=trusted())
+        )
 
     def __enter__(self) -> Client:
         return self

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
+import ssl
 import time
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final, TypedDict, TypeVar
 
 import httpx
@@ -36,6 +38,12 @@ def _tell_retry(details: stamina.instrumentation.RetryDetails) -> None:
 
 # By default stamina announces retries through structlog on standard output, where the CLI prints JSON.
 stamina.instrumentation.set_on_retry_hooks([_tell_retry])
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """The authorities that may vouch for a server. Read once a process: it takes about as long as ten requests."""
+    return httpx.create_ssl_context()
 
 
 class Patience(TypedDict):
