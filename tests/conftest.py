@@ -47,9 +47,11 @@ def pytest_collection() -> None:
     What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
     prints every local variable of every frame, which takes half a second for each trace."""
     import structlog
+    from tests.new_ledgers import write_once
     from tests.statements import compile_once
 
     compile_once()
+    write_once()
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure([*structlog.get_config()["processors"][:-1], plain])
 

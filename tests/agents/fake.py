@@ -125,12 +125,9 @@ class FakeServer:
             return httpx.Response(403, json={"code": "forbidden", "detail": "it has not the right events:write"})
         asked = msgspec.json.decode(_body(request), type=OverlapsRequest)
         found = []
+        used = {name: {_use(one) for one in self.stored(name)} for name in self.events if name != asked.source}
         for index, event in enumerate(asked.events):
-            there = {
-                name
-                for name in self.events
-                if name != asked.source and _use(event) in {_use(one) for one in self.stored(name)}
-            }
+            there = {name for name in used if _use(event) in used[name]}
             found += [Overlap(index, sorted(there)[:5])] if there else []
         return httpx.Response(200, content=msgspec.json.encode(OverlapsAnswer(found, None)))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from tests.ledger.conftest import NewUrl
+from tests.new_ledgers import BY_ALL_STEPS, written_at_once
 
 from flowtally.core.errors import LedgerTooNew
 from flowtally.ledger import database, idempotency, migrations
@@ -22,6 +25,23 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials, managed, users
 from flowtally.ledger.tables import metadata
 from flowtally.ledger.traffic import allocations
+
+
+@pytest.fixture(autouse=True)
+def by_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "upgrade", BY_ALL_STEPS)
+
+
+def test_a_new_ledger_of_the_tests_is_what_all_steps_make(tmp_path: Path) -> None:
+    def made(upgrade: Callable[[Connection], None]) -> list[str]:
+        engine = create_engine(f"sqlite:///{tmp_path / upgrade.__name__}.db")
+        with engine.begin() as tx:
+            upgrade(tx)
+        engine.dispose()
+        with closing(sqlite3.connect(tmp_path / f"{upgrade.__name__}.db")) as connection:
+            return list(connection.iterdump())
+
+    assert made(written_at_once) == made(BY_ALL_STEPS)
 
 
 @pytest.fixture

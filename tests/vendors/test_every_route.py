@@ -16,6 +16,7 @@ import pytest
 import structlog
 from tests.conftest import Client, Clock, ask_as_sent, open_acme, send
 from tests.filling import Filled
+from tests.soak import few
 from tests.vendors.asking import PLACES, Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 
@@ -242,7 +243,9 @@ def test_no_parameter_brings_in_a_text_that_may_not_be_kept(client: Client, acme
     who = issue(client, acme, "manage")
     for route in dialect.routes:
         for name in msgspec.structs.fields(route.takes):
-            for text in ("abcdef\x1b[2J", "\x00abcdefghij", "abcdefghij\x9b", "\u202eabcdefghij", "abcdef\u2028ghij"):
+            for text in few(
+                ("abcdef\x1b[2J", "\x00abcdefghij", "abcdefghij\x9b", "\u202eabcdefghij", "abcdef\u2028ghij"), 2
+            ):
                 answer = who.ask(client, dialect, route, **{name.encode_name: text})
                 if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
                     assert_plain_refusal(dialect, answer)

@@ -126,6 +126,6 @@ def test_no_line_makes_a_format_raise_or_read_what_cannot_be_kept(name: str, dat
 def test_no_line_takes_long(name: str, filler: bytes) -> None:
     good, read_line = SHAPES[name][1], reader(name)
     started = time.process_time()
-    for cut in few(range(0, len(good), 8), 2):
+    for cut in few(range(0, len(good), 8)[::-1], 1):
         read_line((good[:cut] + filler * (MAX_LINE_BYTES // len(filler)))[:MAX_LINE_BYTES])
     assert time.process_time() - started < 2
