@@ -31,11 +31,11 @@ import sys
 from flowtally import server
 from flowtally.config import load_config
 server.HEADER_READ_MS = 1000
-config = load_config({}, data=sys.argv[1], port=0, body_idle_s=1, admin_token=sys.argv[2])
+config = load_config({}, data=sys.argv[1], port=0, body_idle_s=int(sys.argv[3]), admin_token=sys.argv[2])
 server.run(config, lambda address: print(address, flush=True))
 """
 
-Start = Callable[[], "tuple[subprocess.Popen[str], httpx.Client]"]
+Start = Callable[..., "tuple[subprocess.Popen[str], httpx.Client]"]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """A serving process over this test's data directory, and a client of it."""
     processes = []
 
-    def make() -> tuple[subprocess.Popen[str], httpx.Client]:
-        command = [sys.executable, "-c", SERVE, str(tmp_path / "data"), TOKEN]
+    def make(body_idle_s: int = 1) -> tuple[subprocess.Popen[str], httpx.Client]:
+        command = [sys.executable, "-c", SERVE, str(tmp_path / "data"), TOKEN, str(body_idle_s)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout is not None
@@ -93,7 +93,7 @@ def test_events_are_metered_and_still_there_after_a_restart(start: Start) -> Non
 
 def test_a_second_process_on_the_same_data_refuses_and_says_why(start: Start, tmp_path: Path) -> None:
     _, client = start()
-    command = [sys.executable, "-c", SERVE, str(tmp_path / "data"), TOKEN]
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "data"), TOKEN, "1"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode != 0
     assert "WriterBusy" in second.stderr
@@ -102,7 +102,7 @@ def test_a_second_process_on_the_same_data_refuses_and_says_why(start: Start, tm
 
 
 def test_a_stop_finishes_what_is_under_way_and_accepts_nothing_new(start: Start) -> None:
-    process, client = start()
+    process, client = start(body_idle_s=20)
     answers: list[Any] = []
 
     def slowly() -> Iterator[bytes]:
