@@ -22,6 +22,7 @@ from tests.live import live_server
 
 from flowtally import server
 from flowtally.client import Client
+from flowtally.client.wire import trusted
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
 from flowtally.server import run
@@ -210,3 +211,13 @@ def test_with_allow_clear_text_it_is_done_and_the_log_warns() -> None:
     assert [(one["log_level"], one["event"], one["address"]) for one in logged] == [
         ("warning", "listening_in_clear", "10.0.0.1")
     ]
+
+
+def test_authorities_are_read_once_for_each_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = certified(tmp_path)
+    usual = trusted()
+    assert trusted() is usual
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SSL_CERT_FILE", str(files[0]))
+        assert trusted() is not usual
+    assert trusted() is usual

@@ -40,10 +40,15 @@ def _tell_retry(details: stamina.instrumentation.RetryDetails) -> None:
 stamina.instrumentation.set_on_retry_hooks([_tell_retry])
 
 
-@cache
 def trusted() -> ssl.SSLContext:
-    """The authorities that may vouch for a server. Read once a process: it takes about as long as ten requests."""
-    return httpx.create_ssl_context()
+    """The authorities that may vouch for a server, from where `SSL_CERT_FILE` and `SSL_CERT_DIR` say. To read them
+    takes about as long as ten requests, so it is done once a process for each place."""
+    return _trusted_from(ssl.get_default_verify_paths())
+
+
+@cache
+def _trusted_from(_places: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
+    return httpx.create_ssl_context()  # it looks there itself
 
 
 class Patience(TypedDict):
