@@ -22,7 +22,6 @@ from tests.live import live_server
 
 from flowtally import server
 from flowtally.client import Client
-from flowtally.client.wire import trusted
 from flowtally.config import load_config
 from flowtally.core.errors import ConfigError
 from flowtally.server import run
@@ -213,11 +212,15 @@ def test_with_allow_clear_text_it_is_done_and_the_log_warns() -> None:
     ]
 
 
-def test_authorities_are_read_once_for_each_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = certified(tmp_path)
-    usual = trusted()
-    assert trusted() is usual
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("SSL_CERT_FILE", str(files[0]))
-        assert trusted() is not usual
-    assert trusted() is usual
+def test_a_client_over_clear_text_reads_no_authorities_and_trusts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", None)  # whoever would read them fails
+    with Client("http://127.0.0.1:9") as asking:
+        context = asking._wire.verify
+    assert isinstance(context, ssl.SSLContext)
+    assert (context.verify_mode, context.check_hostname, context.cert_store_stats()["x509"]) == (
+        ssl.CERT_REQUIRED,
+        True,
+        0,
+    )
+    with pytest.raises(TypeError):
+        Client("https://127.0.0.1:9")

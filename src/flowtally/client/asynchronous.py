@@ -19,7 +19,7 @@ import stamina
 from flowtally.client import calls
 from flowtally.client.call import ClientCall, Listing, as_method
 from flowtally.client.per_process import PerProcess
-from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s, trusted
+from flowtally.client.wire import NO_ANSWER, REPLAYED, Wire, pause_s
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -62,9 +62,9 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._wire = Wire(url, token, retry_s)
-        headers = self._wire.headers
+        headers, verify = self._wire.headers, self._wire.verify
         self._http = PerProcess(
-            lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers, transport=transport, verify=trusted())
+            lambda: httpx.AsyncClient(timeout=timeout_s, headers=headers, transport=transport, verify=verify)
         )
 
     async def __aenter__(self) -> AsyncClient:

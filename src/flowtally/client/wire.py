@@ -10,7 +10,6 @@ import math
 import ssl
 import time
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any, Final, TypedDict, TypeVar
 
 import httpx
@@ -40,17 +39,6 @@ def _tell_retry(details: stamina.instrumentation.RetryDetails) -> None:
 stamina.instrumentation.set_on_retry_hooks([_tell_retry])
 
 
-def trusted() -> ssl.SSLContext:
-    """The authorities that may vouch for a server, from where `SSL_CERT_FILE` and `SSL_CERT_DIR` say. To read them
-    takes about as long as ten requests, so it is done once a process for each place."""
-    return _trusted_from(ssl.get_default_verify_paths())
-
-
-@cache
-def _trusted_from(_places: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # it looks there itself
-
-
 class Patience(TypedDict):
     """How long to go on trying, in stamina's words."""
 
@@ -68,6 +56,9 @@ class Wire:
         base = httpx.URL(url)
         if base.scheme not in ("http", "https") or not base.host or base.userinfo:
             raise ConfigError("the server's URL must be http://host:port or https://host:port, without a user name")
+        # To read the authorities that may vouch for a server takes as long as ten requests. Over clear text there is
+        # nobody to vouch for: nobody is trusted.
+        self.verify = True if base.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._token = token or ""
         self.patience: Patience = (
             {"attempts": None, "timeout": retry_s, "wait_jitter": 0.2}
