@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import msgspec
 import psycopg
 import pytest
 from tests.conftest import NOW, Clock
-from tests.ingest.conftest import named
+from tests.ingest.conftest import named, run
 from tests.ledger.test_lease import begun, end_session, wait_for
 from tests.live import Live, clean_environment, live_server
 from tests.postgres import Postgres, postgres
@@ -43,11 +42,7 @@ def url(postgres: Postgres) -> Iterator[str]:
 def send(services: Services, credential: Any, *ids: str) -> Any:
     body = msgspec.json.encode(named(*ids))
     taking = services.ingest.take(body, "application/json", None, credential, atomic=False, receipts_all=True)
-    return asyncio.run(_in_time(taking))
-
-
-async def _in_time(taking: Any) -> Any:
-    return await asyncio.wait_for(taking, 20)
+    return run(taking)
 
 
 def test_a_server_that_lost_the_lease_stores_nothing_says_so_and_goes_on_when_it_has_it_again(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import NOW, Clock
 from tests.filling import copy_of
-from tests.ingest.conftest import Death, named
+from tests.ingest.conftest import Death, named, run
 from tests.test_start import seen
 
 from flowtally.config import Config, load_config
@@ -194,7 +193,7 @@ class Place:
             taking = services.ingest.take(
                 msgspec.json.encode(named(*ids)), "application/json", None, credential, atomic=False, receipts_all=True
             )
-            return asyncio.run(_in_time(taking))
+            return run(taking)
 
         return self.open(work)
 
@@ -212,10 +211,6 @@ class Place:
             (held.id, held.generation),
             (mine.installation, mine.generation),
         }
-
-
-async def _in_time(taking: Any) -> Any:
-    return await asyncio.wait_for(taking, 20)
 
 
 @pytest.fixture(autouse=True, scope="module")
