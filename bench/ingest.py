@@ -1,4 +1,4 @@
-"""Ingest over HTTP beside the engine alone and PostgreSQL; single events beside a server that does nothing."""
+"""Ingest over HTTP beside the engine alone and PostgreSQL; single events beside a server that does nothing, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from bench import load, targets
+from bench import by_hand, load, targets
 from bench.events import BEGINS, STEP_MS, Ids, bodies
 from bench.postgres import Postgres, find_binaries
 from bench.process import Actor
@@ -67,7 +67,7 @@ def measure_ingest(run: Run, ids: Ids) -> None:
         server = closing.enter_context(serving(place / "data"))
         client = closing.enter_context(Actor("load", run.place))
         engine = closing.enter_context(engine_alone(run, place / "raw"))
-        postgres = None if ids == "numbered" else _postgres(run, ids, closing)
+        postgres = None if ids == "numbered" else _postgres(run, part, ids, run.sizes.keys_held, closing)
         sides = Sides(run, ids, Feed(run, ids), server, client, engine, postgres)
         _warm_up(sides)
         if ids != "numbered":
@@ -160,49 +160,113 @@ def _hold(sides: Sides) -> None:
     _warm_up(sides)
 
 
-def _postgres(run: Run, ids: Ids, closing: ExitStack) -> Postgres | None:
+def _postgres(run: Run, part: str, ids: Ids, rows: int, closing: ExitStack) -> Postgres | None:
+    """One that holds so many rows already; None where there is none."""
     binaries = find_binaries()
     if binaries is None:
-        run.report.remarks.append(f"ingest-{ids}: no PostgreSQL server is installed, so its comparison is left out.")
+        run.report.remarks.append(f"{part}: no PostgreSQL server is installed, so its comparison is left out.")
         return None
-    run.say(f"ingest-{ids}: {run.sizes.keys_held:,} rows in PostgreSQL")
+    run.say(f"{part}: {rows:,} rows in PostgreSQL")
     postgres = closing.enter_context(Postgres(binaries, run.place))
-    postgres.hold_keys(SOURCE, ids, run.sizes.keys_held, BEGINS, STEP_MS)
+    postgres.hold_keys(SOURCE, ids, rows, BEGINS, STEP_MS)
     return postgres
 
 
-def measure_single(run: Run) -> None:
-    """One event a request over 64 connections, beside the same bodies to a server that does nothing."""
-    run.say(f"single, 1 x {CONNECTIONS}")
-    feed, count = Feed(run, "v7"), run.sizes.singles
-    with (
-        serving(run.place / "single") as server,
-        serving_nothing(run.place) as noop,
-        Actor("load", run.place) as client,
-    ):
-        loads: dict[str, list[load.Load]] = {"ours": [], "noop": []}
+class Single(msgspec.Struct, frozen=True):
+    """Who is asked one event at a time: the same events, each the next ones."""
+
+    run: Run
+    feed: Feed
+    server: Server
+    client: Actor
+    noop: str
+    postgres: Postgres | None
+    hand: Actor
+
+    def measure(self, connections: int, count: int, rounds: int) -> dict[str, list[load.Load]]:
+        """Rounds of all who take part."""
+        file: list[str] = []
+        loads: dict[str, list[load.Load]] = {"ours": [], "noop": [], "postgres": []}
+
+        def prepare() -> None:
+            file[:] = [self.feed.take(SOURCE, count)]
+
+        def noted(name: str, done: load.Load) -> float:
+            loads[name].append(done)
+            return done.seconds
 
         def ours() -> float:
-            loads["ours"].append(send(client, server, [[feed.take(SOURCE, count)]], 1, CONNECTIONS, count))
-            return count / loads["ours"][-1].seconds
+            return noted("ours", send(self.client, self.server, [file], 1, connections, count))
 
         def nothing() -> float:
-            job = load.Job(noop, TOKEN, [[feed.take("noop", count)]], 1, CONNECTIONS, "/noop")
-            loads["noop"].append(client.ask(job, load.Load))
-            return count / loads["noop"][-1].seconds
+            job = load.Job(self.noop, TOKEN, [file], 1, connections, "/noop")
+            return noted("noop", self.client.ask(job, load.Load))
 
+        def postgres() -> float:
+            assert self.postgres is not None
+            before = self.postgres.count()
+            done = self.hand.ask(by_hand.Job(self.postgres.conninfo, file, connections), load.Load)
+            assert self.postgres.count() - before == count, "PostgreSQL stored every event"
+            return noted("postgres", done)
+
+        subjects = {"ours": ours, "noop": nothing, **({"postgres": postgres} if self.postgres is not None else {})}
+        take_turns(rounds, subjects, prepare)
+        return loads
+
+
+def measure_single(run: Run) -> None:
+    """One event a request, over 64 connections and over one, beside the same bodies to a server that does nothing and
+    the same events into PostgreSQL, a transaction each."""
+    sizes, feed = run.sizes, Feed(run, "v7")
+    with ExitStack() as closing:
+        server = closing.enter_context(serving(run.place / "single"))
+        noop = closing.enter_context(serving_nothing(run.place))
+        client = closing.enter_context(Actor("load", run.place))
+        postgres = _postgres(run, "single", "v7", sizes.warm_up, closing)
+        single = Single(run, feed, server, client, noop, postgres, closing.enter_context(Actor("by_hand", run.place)))
         # Users are made at their first event, which is rare in a day's traffic: not what is measured here.
-        warm_up = Feed(run, "v7").take("warm-up", run.sizes.warm_up)
-        send(client, server, [[warm_up]], run.sizes.batch, 1, run.sizes.warm_up)
-        take_turns(1, {"ours": ours, "noop": nothing})
-        rates = take_turns(run.sizes.rounds, {"ours": ours, "noop": nothing})
+        warm_up = Feed(run, "v7").take("warm-up", sizes.warm_up)
+        send(client, server, [[warm_up]], sizes.batch, 1, sizes.warm_up)
+        single.measure(CONNECTIONS, sizes.singles, 1)
+        run.say(f"single, 1 x {CONNECTIONS}")
+        _report_crowd(run, single.measure(CONNECTIONS, sizes.singles, sizes.rounds), sizes.singles)
+        run.say("single, 1 x 1")
+        _report_lone(run, single.measure(1, sizes.lone, sizes.rounds))
+
+
+def _report_crowd(run: Run, loads: dict[str, list[load.Load]], count: int) -> None:
+    """How many of them a second."""
+    case, rates = f"1 x {CONNECTIONS}", {name: [count / one.seconds for one in done] for name, done in loads.items()}
     notes = {
         "median_ms": median(one.median_ms for one in loads["ours"]),
         "p95_ms": median(one.p95_ms for one in loads["ours"]),
         "client_cores_at_no-op": median(one.cpu_seconds / one.seconds for one in loads["noop"]),
     }
-    row = compare("single", f"1 x {CONNECTIONS}", "requests/s", rates["ours"], targets.NOOP, rates["noop"], **notes)
+    row = compare("single", case, "requests/s", rates["ours"], targets.NOOP, rates["noop"], **notes)
     run.report.rows.append(row)
+    if by_hand_rates := rates["postgres"]:
+        cores = median(one.cpu_seconds / one.seconds for one in loads["postgres"])
+        base = median(one.median_ms for one in loads["postgres"])
+        row = compare(
+            "single",
+            case,
+            "requests/s",
+            rates["ours"],
+            targets.PG_BY_HAND,
+            by_hand_rates,
+            its_median_ms=base,
+            its_client_cores=cores,
+        )
+        run.report.rows.append(row)
+
+
+def _report_lone(run: Run, loads: dict[str, list[load.Load]]) -> None:
+    """How long each of them takes."""
+    medians = {name: [one.median_ms for one in done] for name, done in loads.items()}
+    for name, shown in (("noop", targets.NOOP), ("postgres", targets.PG_BY_HAND)):
+        if base := medians[name]:
+            p95 = {"p95_ms": median(one.p95_ms for one in loads["ours"])}
+            run.report.rows.append(compare("single", "1 x 1", "ms", medians["ours"], shown, base, **p95))
 
 
 def measure_client(run: Run) -> None:

@@ -10,7 +10,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
@@ -169,8 +169,6 @@ def _interest(one: _Connection) -> int:
 
 
 def _load(answers: list[tuple[float, bytes]], seconds: float, cpu: float) -> Load:
-    times = [1000 * taken for taken, _ in answers]
-    cuts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else times * 19
     stored, failures = 0, []
     for _, answer in answers:
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -178,7 +176,14 @@ def _load(answers: list[tuple[float, bytes]], seconds: float, cpu: float) -> Loa
             stored += msgspec.json.decode(body, type=_Stored).stored
         else:
             failures.append(answer[:500].decode(errors="replace"))
-    return Load(seconds, len(answers), stored, cpu, cuts[9], cuts[18], failures[:3])
+    return load_of([taken for taken, _ in answers], stored, failures, seconds, cpu)
+
+
+def load_of(taken: Sequence[float], stored: int, failures: Sequence[str], seconds: float, cpu: float) -> Load:
+    """`taken`: seconds of each request."""
+    times = [1000 * one for one in taken]
+    cuts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else times * 19
+    return Load(seconds, len(times), stored, cpu, cuts[9], cuts[18], list(failures[:3]))
 
 
 if __name__ == "__main__":

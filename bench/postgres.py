@@ -45,12 +45,12 @@ class Rollup(msgspec.Struct, frozen=True):
         sums = "bytes_up numeric, bytes_down numeric, requests numeric"
         return f"CREATE TABLE {self.table} ({key}, hour timestamptz, {sums}, PRIMARY KEY ({self.by}, hour))".encode()
 
-    def store(self) -> bytes:
-        """What is staged goes into `events` unless it is there, and what was new into the sums."""
+    def store(self, given: str = f"SELECT {COLUMNS} FROM staging") -> bytes:
+        """What is given goes into `events` unless it is there, and what was new into the sums."""
         keys = f"{self.by}, date_trunc('hour', at, 'UTC')"
         return f"""
             WITH new AS (
-                INSERT INTO events ({COLUMNS}) SELECT {COLUMNS} FROM staging ON CONFLICT (source, id) DO NOTHING
+                INSERT INTO events ({COLUMNS}) {given} ON CONFLICT (source, id) DO NOTHING
                 RETURNING {self.by}, at, bytes_up, bytes_down, requests
             )
             INSERT INTO {self.table} AS h
@@ -146,6 +146,10 @@ class Postgres:
                 copy.write(text)
             cursor.execute(statement)
 
+    @property
+    def conninfo(self) -> str:
+        return f"host=127.0.0.1 port={self._port} user={USER} dbname=postgres"
+
     def count(self) -> int:
         """Rows of events: nothing may be missing."""
         row = self._db.execute("SELECT count(*) FROM events").fetchone()
@@ -157,7 +161,7 @@ class Postgres:
     @property
     def _db(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection is None:
-            self._connection = psycopg.connect(f"host=127.0.0.1 port={self._port} user={USER} dbname=postgres")
+            self._connection = psycopg.connect(self.conninfo)
         return self._connection
 
     def _start(self) -> None:

@@ -21,6 +21,7 @@ class Sizes(msgspec.Struct, frozen=True):
     batch: int = 10_000
     rest_s: float = 5  # the number of parts has not changed for so long: merges have come to rest
     large_batch: int = 50_000
+    lone: int = 400  # events per round, one per request over one connection
     fair_stored: int = 500_000  # events that the greedy side asks about, and others
     fair_s: float = 4  # how long the quiet side asks, each time
     fair_ahead_s: float = 1  # how long the greedy side has been at it by then
@@ -28,8 +29,12 @@ class Sizes(msgspec.Struct, frozen=True):
 
 SIZES: Final = {
     "standard": Sizes(3, 200_000, 20_000, 6_400, 60_000, 10_000_000, (1_000_000, 10_000_000), 40),
-    "full": Sizes(5, 300_000, 20_000, 12_800, 100_000, 10_000_000, (1_000_000, 10_000_000, 20_000_000), 100),
-    "quick": Sizes(3, 100_000, 4_000, 1_920, 60_000, 500_000, (100_000, 500_000), 15, fair_stored=200_000, fair_s=3),
+    "full": Sizes(
+        5, 300_000, 20_000, 12_800, 100_000, 10_000_000, (1_000_000, 10_000_000, 20_000_000), 100, lone=1_000
+    ),
+    "quick": Sizes(
+        3, 100_000, 4_000, 1_920, 60_000, 500_000, (100_000, 500_000), 15, lone=200, fair_stored=200_000, fair_s=3
+    ),
     # Proves that everything works, measures nothing: for tests/test_bench.py.
-    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 3_000), 2, 200, 0, 500, 1_000, 0.2, 0.1),
+    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 3_000), 2, 200, 0, 500, 20, 1_000, 0.2, 0.1),
 }

@@ -27,6 +27,7 @@ class Target(msgspec.Struct, frozen=True):
 
 RAW: Final = "engine alone"
 PG: Final = "PostgreSQL"
+PG_BY_HAND: Final = "PostgreSQL by hand"
 PG_FAVOURED: Final = "PostgreSQL, favoured"
 NOOP: Final = "no-op POST"
 SQL: Final = "its SQL in process"
@@ -44,6 +45,10 @@ TARGETS: Final = (
     Target("UUIDv7 ids, against PostgreSQL", "ingest-v7", "10,000 x 4", "ratio", "at least", 2.5, baseline=PG),
     Target("random ids, against PostgreSQL", "ingest-random", "10,000 x 4", "ratio", "at least", 1.5, baseline=PG),
     Target("one event a request, 64 connections", "single", "1 x 64", "ratio", "at least", 0.4, baseline=NOOP),
+    Target("the same, against PostgreSQL by hand", "single", "1 x 64", "ratio", "at least", 0.4, baseline=PG_BY_HAND),
+    Target(
+        "one event a request, one connection: median", "single", "1 x 1", "ratio", "at most", 5, baseline=PG_BY_HAND
+    ),
     Target("90 days, middle account: against its SQL", "usage", "middle, *", "ratio", "at most", 3),
     Target("90 days, middle account: median", "usage", "middle, *", "ours", "at most", 15, "ms"),
     Target("90 days, largest account: against its SQL", "usage", "largest, *", "ratio", "at most", 3),

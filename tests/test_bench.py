@@ -116,6 +116,14 @@ def test_ingest_is_compared_with_the_engine_and_ids_with_postgresql_too(everythi
         assert baselines("ingest-v7") == {"engine alone", "PostgreSQL", "PostgreSQL, favoured"}
 
 
+def test_single_events_are_compared_with_a_server_that_does_nothing_and_with_postgresql(everything: Report) -> None:
+    expected = {"no-op POST"} if find_binaries() is None else {"no-op POST", "PostgreSQL by hand"}
+    for case, unit in (("1 x 64", "requests/s"), ("1 x 1", "ms")):
+        rows = [row for row in everything.rows if row.part == "single" and row.case == case]
+        assert {row.baseline for row in rows} == expected
+        assert {row.unit for row in rows} == {unit}
+
+
 def test_queries_start_and_memory_are_measured_at_every_stage(everything: Report) -> None:
     for stored in SIZES["tiny"].stages:
         for part, what in (("usage", "middle"), ("usage", "largest"), ("balance", "middle"), ("start", "ready")):
