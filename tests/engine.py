@@ -7,8 +7,6 @@ own, or wants to kill the engine, is a subprocess. Import the fixtures into a co
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -16,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.temporary import roomy_memory
 
-ROOM_BYTES: Final = 4 << 30  # ten times what the tests of a process need
 _numbers: Final = count(1)
 _places: Final[list[Path]] = []
 
@@ -33,20 +31,10 @@ def chdb_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from flowtally.usage.engine import Engine
 
     with ExitStack() as closing:
-        _places.append(_roomy_memory(closing) or tmp_path_factory.mktemp("chdb"))
+        _places.append((roomy_memory(closing) or tmp_path_factory.mktemp("engine")) / "chdb")
         kept: Any = Engine(f"chdb://{_places[0]}")
         closing.callback(kept.close)
         yield _places[0]
-
-
-def _roomy_memory(closing: ExitStack) -> Path | None:
-    """A directory in memory, gone at the end, where there is room: the engine syncs a hundred files for each test, and
-    nobody cuts the power of these."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM_BYTES:
-        return None
-    place = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="flowtally-tests-", dir=memory)))
-    return place / "chdb"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import inspect
 from tests.care.test_backup import run, serving, usage
 from tests.care.test_moved_ledger import EVENTS, MANIFEST, NUMBERED, declare, promise_some_of_each_kind
-from tests.clickhouse import ClickHouse, clickhouse  # noqa: F401
+from tests.clickhouse import ClickHouse, clickhouse_server  # noqa: F401
 from tests.fixtures import ADMIN, differences, unpack
 from tests.live import live_server
 from tests.postgres import Postgres, postgres  # noqa: F401
@@ -26,8 +26,8 @@ DOWN, UP = 7, 3  # of the two events
 
 
 @pytest.fixture
-def url(clickhouse: ClickHouse) -> Iterator[str]:  # noqa: F811
-    named = clickhouse.new_url()
+def url(clickhouse_server: ClickHouse) -> Iterator[str]:  # noqa: F811
+    named = clickhouse_server.new_url()
     yield named
     copying.take_away(named)
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pytest
 from tests.clickhouse import ClickHouse
-from tests.clickhouse import clickhouse as server  # noqa: F401
 from tests.usage.blocks import block
 from tests.usage.test_compaction import JANUARY, compact
 
@@ -25,8 +24,8 @@ PLACES: Final = [("acme", ""), ("acme", "u"), ("beta", "é日本🧦"), ("", "")
 
 
 @pytest.fixture(scope="module")
-def target_url(server: ClickHouse) -> Iterator[str]:  # noqa: F811
-    url = server.new_url()
+def target_url(clickhouse_server: ClickHouse) -> Iterator[str]:
+    url = clickhouse_server.new_url()
     yield url
     copying.take_away(url)
 
@@ -71,6 +70,7 @@ def dump(store: ClickHouseStore) -> list[tuple[Any, ...]]:
     return sorted(store.engine.rows(text))
 
 
+@pytest.mark.parametrize("clickhouse", ["chdb"], indirect=True)
 def test_every_row_is_the_same_and_blocks_with_keys_are_in_one_part(
     clickhouse: ClickHouseStore, target_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,8 +108,8 @@ def test_every_row_is_the_same_and_blocks_with_keys_are_in_one_part(
         target.close()
 
 
-def test_of_two_who_restore_into_a_database_one_gets_it(server: ClickHouse) -> None:  # noqa: F811
-    url = server.new_url()
+def test_of_two_who_restore_into_a_database_one_gets_it(clickhouse_server: ClickHouse) -> None:
+    url = clickhouse_server.new_url()
     copying.check_empty(url)
     first = copying.open_empty(url)
     with pytest.raises(ConfigError, match="not empty"):
