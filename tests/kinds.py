@@ -43,6 +43,7 @@ PARAMETERS: Final[dict[object, frozenset[str]]] = {
     "memory": frozenset(),
     "sqlite": frozenset(),
     "chdb": frozenset({ENGINE}),
+    "server": frozenset({PROCESS}),
     "postgresql": frozenset({PROCESS, "system"}),
 }
 FIXTURES: Final = {"postgres": frozenset({PROCESS, "system"})}

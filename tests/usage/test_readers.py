@@ -90,6 +90,7 @@ def test_what_is_no_readers_has_no_bound_of_theirs(clickhouse: ClickHouseStore) 
     assert own == 0 < theirs
 
 
+@pytest.mark.parametrize("clickhouse", ["chdb"], indirect=True)
 def test_readers_who_ask_at_once_share_the_processors_and_one_alone_has_all(clickhouse: ClickHouseStore) -> None:
     asked = "SELECT value FROM system.settings WHERE name = 'max_threads'"
     alone = in_thread_of_a_reader(lambda: clickhouse.engine.rows(asked))
