@@ -56,6 +56,7 @@ from flowtally.web.capacity.shares import Rule, Shares
 from flowtally.web.capacity.weights import Weights
 from flowtally.web.logs import set_up_logs
 from flowtally.web.metrics import Metrics
+from flowtally.web.request_lines import RequestLines
 from flowtally.web.services import EventsDoor, Services
 
 BACKLOG: Final = 1024  # connections the system keeps waiting
@@ -82,6 +83,7 @@ def open_services(
     ledger: Ledger | None = None,
     ingest: EventsDoor | None = None,
     tell: Tell | None = None,
+    request_lines: RequestLines | None = None,
 ) -> Iterator[Services]:
     """Everything the API stands on. What is handed in stays open at the end; what is opened here is closed, writers
     first. With `ingest` handed in this process's right to write is its owner's business; else the start is `start`'s,
@@ -148,6 +150,7 @@ def open_services(
             shares,
             Weights(),
             exports,
+            request_lines or RequestLines(),
         )
 
 
@@ -216,13 +219,13 @@ def run(
     first admin credential, as soon as there is one (without it none is made). Raises Damage or ConfigError before that
     if it must not start; then nothing has changed.
     """
-    set_up_logs(config)
+    request_lines = set_up_logs(config)
     sys.setswitchinterval(SWITCH_S)
     tls = read_tls(config)
     with bind(config.host, config.port) as listener:
         if tls is None:
             check_clear(config, listener.getsockname()[0])
-        with open_services(config, tell=on_admin) as services:
+        with open_services(config, tell=on_admin, request_lines=request_lines) as services:
             app = _application(config)
             app.state.services = services
             gc.freeze()  # what a start made stays: the collector need not look at it again while requests wait

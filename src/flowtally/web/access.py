@@ -27,6 +27,7 @@ from flowtally.web.connection import Connection
 from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, REQUEST_ID, problem_body
+from flowtally.web.request_lines import RequestLine
 from flowtally.web.sending import BodySender
 from flowtally.web.services import Services, address_of
 
@@ -108,19 +109,17 @@ class Access:
         route = scope.get("path_template") or "unmatched"
         services: Services = scope["litestar_app"].state.services
         services.metrics.answered(method, route, status, seconds)
-        say = log.debug if path in QUIET and status < 400 else log.info
-        who = {"credential": scope[CREDENTIAL_ID]} if CREDENTIAL_ID in scope else {}  # type: ignore[typeddict-item]
-        ms = round(seconds * 1000, 1)
-        caller = address_of(scope, services.config)
-        say(
-            "request",
-            method=method,
-            path=printable(path, PATH_CHARS),
-            status=status,
-            ms=ms,
-            client=caller,
-            request_id=request_id,
-            **who,
+        services.request_lines.say(
+            RequestLine(
+                method,
+                printable(path, PATH_CHARS),
+                status,
+                round(seconds * 1000, 1),
+                address_of(scope, services.config),
+                request_id,
+                scope.get(CREDENTIAL_ID, ""),  # type: ignore[arg-type]
+                path in QUIET and status < 400,
+            )
         )
 
 

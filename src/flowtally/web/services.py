@@ -48,6 +48,7 @@ from flowtally.web.capacity.shares import INSTALLATION, Shares
 from flowtally.web.capacity.weights import SMALL, Weight, Weights
 from flowtally.web.forwarded import caller_of, is_passed_on
 from flowtally.web.metrics import Metrics
+from flowtally.web.request_lines import RequestLines
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -166,6 +167,7 @@ class Services(msgspec.Struct, frozen=True):
     shares: Shares
     weights: Weights
     exports: Exports
+    request_lines: RequestLines = RequestLines()
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Databases are asked in worker threads, a bounded number at a time; the event loop never waits for one. For
