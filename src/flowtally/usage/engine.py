@@ -188,7 +188,7 @@ class Engine:
 
     def insert(self, table: str, rows: Any, query_id: str) -> None:
         """All rows as one block, hence one part; durable when it returns."""
-        settings = {"query_id": query_id} if not self.embedded else {}
+        settings = {"query_id": self._id_of_query(query_id)} if not self.embedded else {}
         if self.embedded:
             find_place()
         with self.client() as client:
@@ -197,7 +197,11 @@ class Engine:
     def end_insert(self, query_id: str) -> None:
         """After this no insert of that query id is running any more. In the process there is none once it returned."""
         if not self.embedded:
-            self.rows("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": query_id})
+            self.rows("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": self._id_of_query(query_id)})
+
+    def _id_of_query(self, query_id: str) -> str:
+        """Other installations have databases on the same server, and blocks of the same numbers."""
+        return f"{self.database}/{query_id}"
 
     def check(self, table: str, part: str) -> str:
         """What the engine says when it has read all files of a part; empty where it is whole. Names of our own making,
@@ -243,6 +247,7 @@ def _read_url(url: str) -> tuple[Path | None, str, dict[str, Any]]:
             "send_receive_timeout": QUERY_LIMIT_S + 10,
             "form_encode_query_params": True,  # thousands of edges are too long for an address
             "autogenerate_session_id": False,  # a session allows one query at a time
+            "dedicated_pool": True,  # of connections: one that all clients share keeps eight of them
         }
         return None, _checked(parts.path.strip("/") or "default"), arguments
     raise ConfigError(f"usage_url must start with chdb:// or clickhouse://, not {parts.scheme!r}")
