@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
+from tests.clickhouse import clickhouse_server, server_url  # noqa: F401
 from tests.conftest import BOUND, Clock, open_copy
 from tests.engine import chdb_directory, database_url  # noqa: F401
 
@@ -278,16 +279,27 @@ def cut_no_power(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("os.sync", lambda: None)
 
 
-@pytest.fixture(params=["memory", "chdb"])
+STORES: Final = {"chdb": "database_url", "server": "server_url"}
+# How a block is committed, what is done where nobody knows whether it was, and what readers are told meanwhile. The
+# world (tests/world) has all that ingest does over the server, too.
+OVER_SERVER: Final = frozenset({"test_commit_protocol", "test_published", "test_standing", "test_stated_blocks"})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "empty_store" in metafunc.fixturenames:
+        over = ["server"] if metafunc.module.__name__.rpartition(".")[2] in OVER_SERVER else []
+        metafunc.parametrize("empty_store", ["memory", "chdb", *over], indirect=True)
+
+
+@pytest.fixture
 def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
     if request.param == "memory":
         yield MemoryStore()
         return
     from flowtally.usage.open import open_usage
 
-    opened = open_usage(request.getfixturevalue("database_url"))
-    yield opened
-    opened.close()
+    with closing(open_usage(request.getfixturevalue(STORES[request.param]))) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -61,6 +61,9 @@ ASKING: tuple[checks.Check, ...] = (  # those that look into no process
 @verb(1)
 def make_a_backup(world: World, chance: Random) -> None:
     """While serving. Only the last is kept: the one that will be restored."""
+    if not world.backs_up:
+        assert "ClickHouse server" in finished(world, "/v1/backups", {}, state="failed")["detail"]
+        return
     world.made += 1
     place = world.place / f"backup{world.made}"
     if world.memory is None:
@@ -131,14 +134,14 @@ def ask_the_doctor(world: World, chance: Random) -> None:
 # How it is done
 
 
-def finished(world: World, path: str, body: Any) -> Any:
-    """A job, when it has ended well."""
+def finished(world: World, path: str, body: Any, *, state: str = "done") -> Any:
+    """A job, when it has ended: well, in most cases."""
     told = world.ask("POST", path, body, status=202)
     until = time.monotonic() + 60
     while told["state"] == "running" and time.monotonic() < until:
         time.sleep(0.02)
         told = world.ask("GET", path)["last"]
-    assert told["state"] == "done", told
+    assert told["state"] == state, told
     return told
 
 

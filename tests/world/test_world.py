@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import pytest
+from tests.clickhouse import clickhouse_server, server_url  # noqa: F401
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.soak import FIRST_SEED, done, sampled, seeds
 from tests.world import caring  # its verbs join the list
@@ -85,8 +87,7 @@ def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
     database_url: str,  # noqa: F811
     seed: int,
 ) -> None:
-    store = open_usage(database_url)
-    try:
+    with closing(open_usage(database_url)) as store:
         world = make_world(store, seed)
         for _ in range(3):
             play(world, STEPS // 6, seed)
@@ -95,8 +96,22 @@ def test_and_so_it_is_over_the_engine_which_verify_finds_whole(
         if not world.restores:
             caring.make_a_backup(world, world.chance)
             caring.restore_the_last_backup(world, world.chance)
-    finally:
-        store.close()
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("seed", seeds(1, 3, first=20_000))
+def test_and_over_a_clickhouse_server(
+    make_world: MakeWorld,
+    server_url: str,  # noqa: F811
+    seed: int,
+) -> None:
+    """Each question crosses HTTP, so it is a shorter life."""
+    with closing(open_usage(server_url)) as store:
+        world = make_world(store, seed)
+        play(world, STEPS // 8, seed)
+        verify_finds_nothing(world)
+        done(histories=1, steps=STEPS // 8)
 
 
 def test_every_verb_that_joined_the_list_is_drawn() -> None:

@@ -100,6 +100,7 @@ class World:
         self.place, self.services, self.clock = place, services, services.clock
         store = services.store.inner
         self.memory = store if isinstance(store, MemoryStore) else None  # None: the engine
+        self.backs_up = store.freezing is not None or self.memory is not None  # not what a server has
         self.ledger_url = f"sqlite:///{ledger}"
         self.backup: Backup | None = None  # the last one
         self.restores = 0
