@@ -47,7 +47,9 @@ from flowtally.api import (
 )
 from flowtally.core.errors import FlowtallyError
 from flowtally.web.access import Access
+from flowtally.web.bodies import HeadersOnce
 from flowtally.web.cors import Preflights
+from flowtally.web.direct import Direct
 from flowtally.web.heads import Heads
 from flowtally.web.openapi import describe
 from flowtally.web.operation import OPERATIONS, options, route
@@ -78,6 +80,7 @@ def build_application(
         [*_options(), *(route(op) for op in OPERATIONS), *dialects],
         exception_handlers={FlowtallyError: answer_problem, HTTPException: answer_problem, Exception: answer_problem},
         lifespan=list(lifespan),
+        request_class=HeadersOnce,
         openapi_config=None,  # ours says more, and strictly what is enforced
         logging_config=None,
         debug=False,
@@ -85,7 +88,7 @@ def build_application(
     )
     app.state.openapi = msgspec.json.encode(more(describe(OPERATIONS)))
     # Unknown paths are answered before the framework's own middleware: so the layer goes around everything.
-    app.asgi_handler = Access(Preflights(Heads(Paths(app.asgi_handler))))
+    app.asgi_handler = Access(Preflights(Heads(Paths(Direct(app.asgi_handler, OPERATIONS)))))
     return app
 
 

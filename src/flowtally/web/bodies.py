@@ -7,12 +7,12 @@ Of callers that showed no token little is read, and only briefly: see `read_unkn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import InternalServerException
+from litestar.datastructures import Headers
 
 from flowtally.config import Config
 from flowtally.core.errors import (
@@ -33,6 +33,15 @@ from flowtally.core.errors import (
 from flowtally.web.capacity.body_budget import Hold
 
 AnyRequest = Request[Any, Any, Any]
+
+
+class HeadersOnce(Request[Any, Any, Any]):
+    """A request of the framework that reads its headers once: each step of an operation looks at one of them."""
+
+    @cached_property
+    def headers(self) -> Headers:
+        return Headers.from_scope(self.scope)
+
 
 UNKNOWN_BYTES: Final = 16 * 1024
 UNKNOWN_S: Final = 5
@@ -107,20 +116,18 @@ async def _collect(request: AnyRequest, limit: int, patience: BodyPatience, hold
     now = asyncio.get_running_loop().time
     began = now()
     async with asyncio.timeout_at(patience.until(began, 0, began)) as waiting:
-        async for chunk in _chunks(request):
+        while True:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise ClientGone("The caller hung up before the body was whole.")
+            chunk = message["body"]
             size += len(chunk)
             if size > limit:
                 raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
             if hold is not None:
                 hold.add(len(chunk))
             chunks.append(chunk)
+            if not message.get("more_body", False):
+                break
             waiting.reschedule(patience.until(began, size, now()))
     return b"".join(chunks)
-
-
-async def _chunks(request: AnyRequest) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except InternalServerException as error:  # the framework's word for it, and for nothing else while it reads
-        raise ClientGone("The caller hung up before the body was whole.") from error

@@ -40,6 +40,8 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_query(raw: bytes, into: type[S]) -> S:
     """The query string as `into`; BadRequest names an unknown, repeated or unreadable parameter."""
+    if not raw:
+        return convert_values({}, into)
     known = _parameters(into)
     values: dict[str, Any] = {}
     for name, value in query_pairs(raw):

@@ -14,6 +14,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -115,7 +116,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def writes(self) -> bool:
         """Whether it changes the ledger (and so takes an Idempotency-Key)."""
-        return self.method != "GET" and not self.raw_body and not inspect.iscoroutinefunction(self.work)
+        return self.method != "GET" and not self.raw_body and not is_asynchronous(self.work)
+
+
+@cache
+def is_asynchronous(work: Callable[..., Any]) -> bool:
+    """Asked with every request."""
+    return inspect.iscoroutinefunction(work)
 
 
 OPERATIONS: Final[list[Operation]] = []  # in order of declaration: the contract, for the routes and for OpenAPI
@@ -206,14 +213,14 @@ async def _admitted(
         is_head(request.scope),
         op.work.__name__,
     )
-    if inspect.iscoroutinefunction(op.work) and op.body is None:
+    if is_asynchronous(op.work) and op.body is None:
         return respond(op, await op.work(call, request, **given))
     raw = await _body(request, services.config) if op.method != "GET" else b""
     if op.body is not None:
         given["body"] = parse_body(raw, request.headers.get("content-type", ""), op.body)
     elif raw.strip() not in (b"", b"{}"):
         raise BadRequest("This takes no body.")
-    if inspect.iscoroutinefunction(op.work):
+    if is_asynchronous(op.work):
         return respond(op, await op.work(call, request, **given))
     key = Key.of(request, raw) if op.writes else None
     if key is not None and op.holds_password:
