@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.core.errors import AtomicRefused, FlowtallyError, SequenceGap, SourceKindMismatch, SourceNotYours
-from flowtally.core.events import UsageEvent
+from flowtally.core.events import MAX_SEQUENCE, UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Submitter
 from flowtally.ingest.block import (
@@ -426,6 +426,13 @@ def test_what_an_atomic_refusal_lists_is_what_was_wrong() -> None:
     receipts: Any = answer.extra["receipts"]
     [receipt] = receipts
     assert (receipt.index, receipt.id, receipt.status) == (1, "1", "conflict")
+
+
+@pytest.mark.parametrize("last", [str(MAX_SEQUENCE + 1), MAX_SEQUENCE + 1, "7"])
+def test_no_run_goes_beyond_the_last_number_there_can_be(last: int | str) -> None:
+    """Not even where the first one is one."""
+    with pytest.raises(SequenceGap, match="is no whole number" if last != "7" else "not 7"):
+        first_number([str(MAX_SEQUENCE - 1), str(MAX_SEQUENCE), last], "log", MAX_SEQUENCE - 2)
 
 
 def test_a_source_is_numbered_or_named_and_a_request_numbers_one_source() -> None:

@@ -439,9 +439,10 @@ class Sorter:
 def first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:
     """The first number of a run without holes that continues at the mark or overlaps it. Raises SequenceGap."""
     first = number_of(asked[0]) or 0
-    texts = list(map(str, range(first, first + len(asked))))
-    if first < 1 or (asked != texts and not _are(asked, texts)):
-        at = next((i for i, (one, text) in enumerate(zip(asked, texts, strict=True)) if not _are([one], [text])), 0)
+    texts, last = list(map(str, range(first, first + len(asked)))), first + len(asked) - 1
+    if first < 1 or last > MAX_SEQUENCE or (asked != texts and not _are(asked, texts)):
+        pairs = enumerate(zip(asked, texts, strict=True))
+        at = next((i for i, (one, text) in pairs if number_of(one) is None or not _are([one], [text])), 0)
         detail = f"Source {source!r}: {asked[at]!r} is no whole number from 1 to {MAX_SEQUENCE}"
         if number_of(asked[at]) is not None:
             detail = (
