@@ -26,7 +26,7 @@ from flowtally.ingest.block import (
 )
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
-from flowtally.ingest.prepare import prepare
+from flowtally.ingest.prepare import prepare, prepare_rows
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.keys.values import Held, Refused, Source
 
@@ -277,8 +277,22 @@ def submissions(draw: st.DrawFn) -> Submission:
         mine = iter(numbered)
         events = [next(mine) if index in places else next(rest) for index in range(len(events))]
     faults = {index: "bad" for index in range(len(events)) if draw(st.integers(0, 7)) == 0}
-    prepared = prepare(events, faults) if draw(st.booleans()) else None
+    how = draw(st.sampled_from([None, prepare, prepare_rows]))
+    prepared = how(events, faults) if how is not None else None
     return Submission(WRITER, events, faults, 1, draw(st.integers(0, 3)) == 0, prepared=prepared)
+
+
+@settings(max_examples=200, deadline=None)
+@given(submissions())
+def test_its_sources_are_the_same_whoever_prepared_a_request(one: Submission) -> None:
+    def told(prepared: Any) -> Any:
+        one.prepared = prepared
+        try:
+            return source_kinds(one)
+        except FlowtallyError as error:
+            return type(error), error.detail
+
+    assert told(prepare_rows(one.events, one.faults)) == told(prepare(one.events, one.faults)) == told(None)
 
 
 @settings(max_examples=200, deadline=None)

@@ -598,7 +598,7 @@ def test_what_an_earlier_version_took_is_a_duplicate_and_can_be_looked_up_and_vo
     """Ids and labels were kept whatever they held; names could have controls of the direction of text."""
     old = named("\x00\x1b id", user="\u202eeve", labels={"a\x1b,": "b\x07"})
     with monkeypatch.context() as before:
-        before.setattr(admission, "_text_faults", lambda _: ())
+        before.setattr(admission, "_text_faults", lambda *_: ())
         before.setattr(admission, "_labels_fit", lambda _: True)
         before.setattr(users, "check_text", lambda field, text, **_: text)
         assert light.send(*old).stored == 1

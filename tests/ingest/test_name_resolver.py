@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from itertools import count
+from typing import Any, Final
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import event
 from tests.conftest import NOW, Clock
 from tests.ingest.conftest import Services, named, numbered
 
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import format_instant
+from flowtally.core.errors import FlowtallyError
 from flowtally.ingest import correction_plan
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import accounts, managed, users
+from flowtally.ledger.people import accounts, managed, names, users
 
 ANN = ("acme", "ann")
+NUMBERS: Final = count()
+Turns = list[tuple[list[tuple[str, int]], str, str]]
 
 
 @pytest.fixture
@@ -56,6 +63,38 @@ def test_each_event_is_resolved_by_its_own_time(resolver: NameResolver, app_ledg
     assert second != first
     with app_ledger.read() as tx:
         assert users.resolve_users(tx, [ANN], 99) == {ANN: second}
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["ann", "anna", "bob", ""]), st.integers(0, 40)), min_size=1, max_size=12)
+TURNS = st.lists(st.tuples(EVENTS, st.sampled_from(["ann", "anna", "bob"]), st.sampled_from(["ann", "anna", "x"])))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TURNS)
+def test_names_of_many_events_are_whose_they_are_event_by_event(app_ledger: Ledger, turns: Turns) -> None:
+    """Each turn: a block of events, then a name goes from one user to another. The model asks the ledger's own history
+    for one event after the other."""
+    account = f"acc-{next(NUMBERS)}"
+    with app_ledger.begin() as tx:
+        accounts.create_account(tx, account, now=1)
+    made: list[str] = []
+    resolver = NameResolver(app_ledger, Clock(), made.extend)
+    for turn, (events, old, new) in enumerate(turns):
+        with app_ledger.read() as tx:
+            before = names.histories(tx, {(account, user) for user, _ in events})
+        free = {u for u, at in events if u and names.bearer_at(before.get((account, u), ()), at) is None}
+        made.clear()
+        distinct = sorted({user for user, _ in events})
+        codes = np.array([distinct.index(user) for user, _ in events], dtype=np.int32)
+        found, places = resolver.bearers([(account, distinct)], codes, np.array([at for _, at in events], np.int64))
+        with app_ledger.read() as tx:
+            after = names.histories(tx, {(account, user) for user, _ in events})
+        model = [names.bearer_at(after[account, u], at) if u else "" for u, at in events]
+        assert [found[place] for place in places.tolist()] == model
+        assert len(made) == len(free)
+        with suppress(FlowtallyError), app_ledger.begin() as tx:
+            managed.change_user(tx, account, old, name=new, now=10 * (turn + 1))
+        resolver.forget(account)
 
 
 def test_a_late_event_of_a_deleted_user_is_its_own_and_makes_nobody(resolver: NameResolver, app_ledger: Ledger) -> None:

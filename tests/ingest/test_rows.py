@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from flowtally.core.events import UsageEvent
 from flowtally.ingest.columns import Columns
-from flowtally.ingest.rows import TYPES, NewRow, batch, batch_of
+from flowtally.ingest.event_rows import EventRows
+from flowtally.ingest.rows import TYPES, NewRow, batch_of
 from flowtally.usage.schema import MADE
 
 OF_THE_STORE: Final = {"block", "received_at", "entries", "keys", "ends_at", "first_block"}
@@ -47,8 +48,8 @@ def test_an_event_and_a_row_that_says_the_same_are_the_same_columns(made: list[N
         for row in made
     ]  # fmt: skip
     times = np.array([row.time for row in made], dtype=np.int64)
-    users, digests = [row.user for row in made], [row.digest for row in made]
-    of_events, of_rows = batch(Columns.of(events), times, users, digests, {}), batch_of(made)
+    of = EventRows.of(Columns.of(events), times, {}, [row.digest for row in made])
+    of_events, of_rows = of.batch([user for _, users in of.groups for user in users], of.codes, {}), batch_of(made)
     assert of_rows.schema.names == list(TYPES)
     assert of_events.schema.names == [name for name in TYPES if name not in NEVER_AN_EVENTS]
     for name in of_events.schema.names:

@@ -125,10 +125,7 @@ def gather(submissions: list[Submission]) -> Gathered:
 def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     """Which sources a submission writes, and how. Raises where its numbers cannot be a continuation of any mark."""
     kinds: dict[str, SourceKind] = {}
-    numbered = {event.source for event in submission.events if event.sequence is not None}
-    # An item that is no usage event and has no number leaves no trace, not even its source.
-    faults = submission.faults
-    named = {event.source for i, event in enumerate(submission.events) if event.sequence is None and i not in faults}
+    numbered, named = _sources(submission)
     named = set(filter(is_text, named))  # the others are refused one by one; a number needs a source that can be kept
     for name in numbered:
         check_text("source", name)
@@ -141,6 +138,20 @@ def source_kinds(submission: Submission) -> dict[str, SourceKind]:
     kinds |= dict.fromkeys(named, "named")
     kinds |= dict.fromkeys(numbered, "numbered")
     return kinds
+
+
+def _sources(submission: Submission) -> tuple[set[str], set[str]]:
+    """Those of its events that are numbered, and of the others."""
+    rows = None if submission.prepared is None else submission.prepared.made_rows()
+    if rows is not None and rows.first:
+        return set(rows.sources()), set()
+    if rows is not None and rows.named and not submission.faults:
+        return set(), set(rows.sources())
+    numbered = {event.source for event in submission.events if event.sequence is not None}
+    # An item that is no usage event and has no number leaves no trace, not even its source.
+    faults = submission.faults
+    named = {event.source for i, event in enumerate(submission.events) if event.sequence is None and i not in faults}
+    return numbered, named
 
 
 def is_never_stored(submission: Submission) -> bool:
@@ -221,9 +232,16 @@ class Sorter:
         self._sorted.stored.sort()
         self._sorted.advances += self._advances()
         if self._fresh:
-            written = {self._rows.columns.source[row] for row in self._sorted.stored}
+            written = self._written()
             self._sorted.fresh = sorted(written.intersection(self._fresh))
         return self._sorted
+
+    def _written(self) -> set[str]:
+        """The sources of what is stored."""
+        rows = self._rows.made_rows()
+        if rows is not None and len(self._sorted.stored) == len(rows):
+            return set(rows.sources())
+        return {self._rows.columns.source[row] for row in self._sorted.stored}
 
     def _advances(self) -> Iterator[Advance]:
         """Of sources that moved; and of those with rows again, which bear where it stands."""
@@ -234,7 +252,11 @@ class Sorter:
 
     def _one(self, submission: Submission, start: int) -> Outcome:
         count = len(submission.events)
-        outcome = Outcome([REFUSED] * count, {}, times=self._rows.times[start : start + count])
+        times = self._rows.times[start : start + count]
+        if self._continues(submission):
+            self._sorted.stored += range(start, start + count)
+            return Outcome([STORED] * count, {}, times=times)
+        outcome = Outcome([REFUSED] * count, {}, times=times)
         part = BlockPart(outcome, [], {}, [], [], [], count)
         sequences = self._rows.columns.sequence[start : start + count]
         numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
@@ -248,6 +270,20 @@ class Sorter:
             self._progress[self._rows.columns.source[start + numbered[0]]] = running
         self._count(part)
         return _cut(part)
+
+    def _continues(self, submission: Submission) -> bool:
+        """Whether all of it is new numbers without a hole, and nothing is wrong with any event of the block: then its
+        source has moved. By far the usual case, without a look at single events."""
+        rows = None if submission.prepared is None else submission.prepared.made_rows()
+        if submission.prepared is None or rows is None or not rows.first or not self._clean:
+            return False
+        columns = submission.prepared.columns
+        source = self._sources[columns.source[-1]]
+        before = self._progress.get(source.name)
+        if rows.first != (source.mark if before is None else before.mark) + 1:
+            return False
+        self._progress[source.name] = SourceProgress(rows.first + len(rows) - 1, columns.position[-1], moved=True)
+        return True
 
     def _count(self, part: BlockPart) -> None:
         self._claimed |= part.claims

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Self
 
@@ -59,3 +59,12 @@ class Columns(msgspec.Struct):
         if len(rows) == len(self):
             return self
         return type(self)(*([column[row] for row in rows] for column in msgspec.structs.astuple(self)))
+
+    def blank(self, rows: Collection[int]) -> Self:
+        """The same with nothing in these rows."""
+        blank = type(self).of([UsageEvent("", "")])
+        kept = [[*column] for column in msgspec.structs.astuple(self)]
+        for column, [nothing] in zip(kept, msgspec.structs.astuple(blank), strict=True):
+            for row in rows:
+                column[row] = nothing
+        return type(self)(*kept)

@@ -31,6 +31,7 @@ from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
 from flowtally.ingest.disk_sync import BackgroundSync
+from flowtally.ingest.event_rows import coded
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
 from flowtally.ingest.name_resolver import NameResolver
@@ -220,7 +221,7 @@ class Committer:
         self.standing.ends(refusals, in_doubt=self.doubt is not None)
         for _, answer in answers:
             if isinstance(answer, Outcome):
-                self.counts.update(NAMES[status] for status in answer.statuses)
+                self.counts.update(dict(zip(NAMES, answer.counts(), strict=True)))
         if self._late:  # before anybody is told: what is sent upon the answer comes after them
             answered = {id(one) for one, _ in answers}
             self._queue.put_back([one for one in submissions if id(one) not in answered])
@@ -521,8 +522,7 @@ class Committer:
         """Among which are the users this block would make: by far the usual case is that there is none."""
         if not self._create_users or not sorted_.stored:
             return set()
-        account, user = block.rows.columns.account, block.rows.columns.user
-        return self._resolver.not_remembered({(account[row], user[row]) for row in sorted_.stored})
+        return self._resolver.not_remembered(block.rows.rows().groups_of(sorted_.stored))
 
     def _overflowing(self, block: Gathered, sorted_: Sorted, strange: set[Name]) -> list[Submission]:
         """Those whose new users are too many for this block."""
@@ -562,9 +562,12 @@ class Committer:
                 block.held |= {(source.no, number): one for number, one in held.items()}
 
     def _world(self, block: Gathered) -> admission.Reasons:
-        statuses = self._resolver.statuses(set(block.rows.columns.account))
+        accounts, latest_at = set(block.rows.accounts()), self._latest_at()
+        statuses = self._resolver.statuses(accounts)
         writers = [(one.writer, len(one.events)) for one in block.submissions]
-        reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, self._latest_at())
+        reasons: admission.Reasons = {}
+        if not admission.all_fit(accounts, block.rows.times, writers, statuses, latest_at):
+            reasons = admission.world_faults(block.rows.columns, block.rows.times, writers, statuses, latest_at)
         if block.user_ids is not None and None in block.user_ids:
             for row, user_id in enumerate(block.user_ids):
                 if user_id is None:
@@ -684,20 +687,13 @@ class Committer:
         raise AssertionError("the last wait is None")
 
     def _batch(self, block: Gathered, sorted_: Sorted) -> object:
-        columns = block.rows.columns.only(sorted_.stored)
-        times = block.rows.times[sorted_.stored]
+        events = block.rows.rows().only(sorted_.stored)
         if block.user_ids is None:
-            user_ids = self._resolver.user_ids(list(zip(columns.account, columns.user, strict=True)), times)
+            ids, codes = self._resolver.bearers(events.groups, events.codes, events.times)
         else:
-            user_ids = [block.user_ids[row] or NOBODY for row in sorted_.stored]
-        self._resolver.use_products(set(columns.product))
-        return rows.batch(
-            columns,
-            times,
-            user_ids,
-            [block.rows.digests[row] for row in sorted_.stored] if block.rows.digests else [],
-            {advance.name: advance for advance in sorted_.advances},
-        )
+            ids, codes = coded([block.user_ids[row] or NOBODY for row in sorted_.stored])
+        self._resolver.use_products(set(events.products()))
+        return events.batch(ids, codes, {advance.name: advance for advance in sorted_.advances})
 
 
 class Doubt(msgspec.Struct, frozen=True):

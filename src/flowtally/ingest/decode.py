@@ -102,10 +102,12 @@ def decode_request(body: bytes, media_type: str, headers: Headers = ()) -> Decod
     return decoded
 
 
-def check_positions(events: list[UsageEvent]) -> None:
+def check_positions(decoded: Decoded) -> None:
     """Unprocessable where a position cannot be kept. The request is refused, not the event: the number of a refused one
     is gone for good, and it is the sender's place that is wrong here, not what was used."""
-    for position in {event.position for event in events}:
+    columns = decoded.columns
+    given = {event.position for event in decoded.events} if columns is None else set(columns.position)
+    for position in given:
         if position and (fault := text_fault(position)):
             raise Unprocessable(f"position '{printable(position, 80)}' {fault}", field="position")
 

@@ -73,7 +73,8 @@ class Differencer:
     def _check_users(self, plan: ReadingsPlan, before: ReadingsPlan) -> None:
         if not self.create_users:
             return
-        strange = self.resolver.not_remembered({row.name for row in plan.rows if row.name is not None} - before.users)
+        named = {row.name for row in plan.rows if row.name is not None} - before.users
+        strange = self.resolver.not_remembered((account, [user]) for account, user in named)
         plan.users = self.resolver.free_names(strange) if strange else set()
         if not self.newcomers.has_room(len(plan.users), len(before.users)):
             raise Later

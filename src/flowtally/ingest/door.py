@@ -35,7 +35,7 @@ from flowtally.ingest.lookup import Lookup, detail_of
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.overlaps import Overlaps
-from flowtally.ingest.prepare import Prepared, prepare
+from flowtally.ingest.prepare import Prepared, prepare_rows
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
 from flowtally.ingest.settings import IngestSettings
@@ -281,7 +281,7 @@ class Ingest:
         """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
             decoded = read(body)
-            check_positions(decoded.events)
+            check_positions(decoded)
             return decoded, None, len(body)
         found: tuple[Decoded, Prepared | None, int] = await in_thread(
             partial(self._read_large, body, encoding, read, made)
@@ -293,8 +293,8 @@ class Ingest:
     ) -> tuple[Decoded, Prepared | None, int]:
         plain = decompress(body, encoding, self._max_body_bytes, made)
         decoded = read(plain)
-        check_positions(decoded.events)
-        prepared = prepare(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
+        check_positions(decoded)
+        prepared = prepare_rows(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
         return decoded, prepared, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:

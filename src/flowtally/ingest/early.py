@@ -8,7 +8,7 @@ whatever fails here changes nothing of what is stored. What grants have left is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -205,9 +205,9 @@ def _show(one: _Found, part: UnpaidPart) -> NeverPaidEvents:
     )
 
 
-def _accounts(submission: Submission) -> set[str]:
+def _accounts(submission: Submission) -> Collection[str]:
     if submission.prepared is not None:
-        return set(submission.prepared.columns.account)
+        return submission.prepared.accounts()
     return {event.account for event in submission.events}
 
 

@@ -44,6 +44,7 @@ def digest_of(columns: Columns, row: int) -> int:
 def recall(all_rows: Prepared, rows: Sequence[int], first: int, held: Mapping[int, Held]) -> None:
     """Where one of these rows, numbered from `first` on, sends a number again that is held, with the same content: let
     it be what is held. It differs in nothing but time, labels and id."""
+    changed = False
     for number, row in enumerate(rows, start=first):
         one = held.get(number)
         if one is not None and one.digest == digest_of(all_rows.columns, row):
@@ -52,3 +53,6 @@ def recall(all_rows: Prepared, rows: Sequence[int], first: int, held: Mapping[in
             all_rows.columns.id[row] = event.id
             all_rows.times[row] = one.time
             all_rows.faults.pop(row, None)
+            changed = True
+    if changed:
+        all_rows.make_rows()

@@ -11,20 +11,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from itertools import filterfalse
+from typing import Any, Final
+
+import numpy as np
 
 from flowtally.core.clock import dating
 from flowtally.core.errors import FlowtallyError
 from flowtally.core.events import NOBODY
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import LAST_INSTANT
 from flowtally.ingest.admission import Times
+from flowtally.ingest.event_rows import Codes, Group
 from flowtally.ledger import installation, pools
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.ledger.people import lookup, names, users
-from flowtally.ledger.people.names import History, Name
+from flowtally.ledger.people import lookup, users
+from flowtally.ledger.people.names import History, Name, bearer_at, histories
 from flowtally.ledger.trail import server
 
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+BEFORE_ALL: Final = -(2**63)
 ALL: Final = ""  # no account has this name
 REMEMBERED: Final = 500_000  # names; about 100 bytes each
 _SORTING: Final = server("events")
@@ -42,7 +50,8 @@ class NameResolver:
         """`users_made` hears the account of each user that is made."""
         self._ledger = ledger
         self._date = dating(clock)
-        self._users: dict[Name, str] = {}  # borne by one user, always
+        self._users: dict[str, dict[str, str]] = {}  # by account and name: borne by one user, always
+        self._count = 0  # of names in it
         self._shared: dict[Name, History] = {}  # given up at least once
         self._products: set[str] = set()
         self._forgotten: set[str] = set()  # accounts whose names changed since the ledger was last asked
@@ -95,27 +104,59 @@ class NameResolver:
     def user_ids(self, events: Sequence[Name], times: Times) -> list[str]:
         """The user of each of these events; users are made for names that nobody bore at the time. The accounts
         exist."""
+        codes = np.arange(len(events), dtype=np.int32)
+        ids, codes = self.bearers([(account, [user]) for account, user in events], codes, times)
+        return [ids[code] for code in codes.tolist()]
+
+    def bearers(self, groups: Sequence[Group], codes: Codes, times: Times) -> tuple[list[str], Codes]:
+        """The same by names, each of which some events have: `codes` and `times` have one for each event, as the
+        answer's codes have, which say whose of the answer's ids it is."""
         self._drop_forgotten()
+        ids: list[str] = []
         with suppress(KeyError):  # by far the usual case
-            return [self._users[name] for name in events]
-        wanted = set(events)
-        self._learn(wanted)
-        if self._maybe_unknown(wanted):
-            free = {name for row, name in enumerate(events) if self._bearer(name, int(times[row])) is None}
-            self._make(free)
-        if self._shared.keys().isdisjoint(wanted):  # by far the usual case
-            return [self._users[name] for name in events]
-        return [self._bearer(name, int(times[row])) or NOBODY for row, name in enumerate(events)]
+            for account, mine in groups:
+                ids += map(self._users[account].__getitem__, mine)
+            return ids, codes
+        names = [(account, user) for account, mine in groups for user in mine]
+        self._learn(set(names))
+        latest = _latest(len(names), codes, times)  # who bears a name last bears it for ever: whether it is free then
+        self._make({name for name, at in zip(names, latest, strict=True) if self._bearer(name, at) is None})
+        found = [self._borne_always(name) for name in names]
+        ids = [id or NOBODY for id in found]
+        shared = np.array([id is None for id in found], dtype=np.bool_)
+        return self._by_time(names, ids, shared, codes, times) if shared.any() else (ids, codes)
+
+    def _by_time(
+        self, names: Sequence[Name], ids: list[str], shared: Flags, codes: Codes, times: Times
+    ) -> tuple[list[str], Codes]:
+        """Where a name has had several bearers: one of them where all its events are his, else each event by its own
+        time."""
+        rows = np.flatnonzero(shared[codes])
+        first, last = _earliest(len(names), codes[rows], times[rows]), _latest(len(names), codes[rows], times[rows])
+        for code in np.flatnonzero(shared).tolist():
+            history = self._shared[names[code]]
+            if _turn(history, first[code]) == _turn(history, last[code]):
+                ids[code] = bearer_at(history, last[code]) or NOBODY
+                shared[code] = False
+        codes, places = codes.copy(), dict[str, int]()
+        for row in np.flatnonzero(shared[codes]).tolist():
+            id = self._bearer(names[codes[row]], int(times[row])) or NOBODY
+            codes[row] = places.setdefault(id, len(ids) + len(places))
+        return ids + list(places), codes
 
     def free_names(self, wanted: set[Name]) -> set[Name]:
         """Those of these names that are nobody's now, which most of the time are none: users may be made for them."""
         self._learn(wanted)
         return set(filter(self._seems_free, wanted))
 
-    def not_remembered(self, wanted: set[Name]) -> set[Name]:
+    def not_remembered(self, groups: Iterable[Group]) -> set[Name]:
         """Those of these names that a look into the ledger would be for. Asks nobody."""
         self._drop_forgotten()
-        return set(filter(self._seems_free, wanted))
+        found: list[Name] = []
+        for account, mine in groups:
+            strange = filterfalse(self._users.get(account, {}).__contains__, mine)  # by far most often nobody
+            found += [(account, user) for user in strange if self._seems_free((account, user))]
+        return set(found)
 
     def erased(self, whose: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Those of these users (account and id, which may be nobody's) whose texts must not be stored any more: their
@@ -154,43 +195,54 @@ class NameResolver:
     def _learn(self, wanted: set[Name]) -> None:
         """Ask the ledger for those of these names that are not remembered."""
         self._drop_forgotten()  # before the ledger is read: what is read now may be forgotten in the meantime
-        if len(self._users) + len(self._shared) + len(wanted) > REMEMBERED:
+        if self._count + len(self._shared) + len(wanted) > REMEMBERED:
             self._users.clear()
             self._shared.clear()
-        asked = {name for name in wanted if name not in self._users and name not in self._shared}
-        self._users |= {name: NOBODY for name in asked if name[1] == NOBODY}
+            self._count = 0
+        asked = {name for name in wanted if self._borne_always(name) is None and name not in self._shared}
+        for name in asked:
+            if name[1] == NOBODY:
+                self._keep(name, NOBODY)
         if asked := {name for name in asked if name[1] != NOBODY}:
             with self._ledger.read() as tx:
-                self._remember(names.histories(tx, asked))
+                self._remember(histories(tx, asked))
 
     def _drop_forgotten(self) -> None:
-        """Looking through a full memory takes some 30 ms, asking for all of it anew as many seconds."""
+        """Of these accounts alone: asking for all of a full memory anew takes many seconds."""
         with self._telling:
             gone, self._forgotten = self._forgotten, set()
         if ALL in gone:
-            self._users, self._shared, self._products = {}, {}, set()
+            self._users, self._shared, self._products, self._count = {}, {}, set(), 0
         elif gone:
-            self._users = {name: user for name, user in self._users.items() if name[0] not in gone}
+            self._count -= sum(len(self._users.pop(account, ())) for account in gone)
             self._shared = {name: history for name, history in self._shared.items() if name[0] not in gone}
 
     def _remember(self, found: dict[Name, History]) -> None:
         for name, history in found.items():
             if len(history) == 1 and history[0].until is None:
-                self._users[name] = history[0].user_id
+                self._keep(name, history[0].user_id)
             else:
                 self._shared[name] = history
 
-    def _maybe_unknown(self, wanted: set[Name]) -> bool:
-        """Whether one of these names may be free: by far the usual case is that none is."""
-        return any(map(self._seems_free, wanted))
+    def _keep(self, name: Name, user_id: str) -> None:
+        mine = self._users.setdefault(name[0], {})
+        self._count += name[1] not in mine
+        mine[name[1]] = user_id
+
+    def _borne_always(self, name: Name) -> str | None:
+        """By whom, if only one user ever bore it, as far as is remembered."""
+        mine = self._users.get(name[0])
+        return None if mine is None else mine.get(name[1])
 
     def _seems_free(self, name: Name) -> bool:
         """As far as is remembered."""
-        return name not in self._users and (name not in self._shared or self._shared[name][-1].until is not None)
+        if self._borne_always(name) is not None:
+            return False
+        return name not in self._shared or self._shared[name][-1].until is not None
 
     def _bearer(self, name: Name, at: int) -> str | None:
-        user_id = self._users.get(name)
-        return names.bearer_at(self._shared.get(name, ()), at) if user_id is None else user_id
+        user_id = self._borne_always(name)
+        return bearer_at(self._shared.get(name, ()), at) if user_id is None else user_id
 
     def _make(self, free: set[Name]) -> None:
         if free:
@@ -199,3 +251,21 @@ class NameResolver:
                 self._note(tx)
             self._users_made(account for account, _ in free)
             self.promise += 1  # that transaction itself: the rows will name these users
+
+
+def _latest(count: int, codes: Codes, times: Times) -> list[int]:
+    """The latest time of each code."""
+    found = np.full(count, BEFORE_ALL, dtype=np.int64)
+    np.maximum.at(found, codes, times)
+    return list(found.tolist())
+
+
+def _earliest(count: int, codes: Codes, times: Times) -> list[int]:
+    found = np.full(count, LAST_INSTANT, dtype=np.int64)
+    np.minimum.at(found, codes, times)
+    return list(found.tolist())
+
+
+def _turn(history: History, at: int) -> int:
+    """How many had borne the name before whoever bore it then."""
+    return sum(one.until is not None and one.until <= at for one in history)

@@ -154,7 +154,7 @@ def overflowing(
     seen: set[Name] = set()
     for index, named in _names(block, stored):
         submission = block.submissions[index]
-        strange = resolver.not_remembered(named - seen)
+        strange = resolver.not_remembered((account, [user]) for account, user in named - seen)
         new = strange if late or not strange else resolver.free_names(strange)
         if submission.queue_key in late_keys or not newcomers.has_room(len(new), len(seen)):
             late.append(submission)

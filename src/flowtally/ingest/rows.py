@@ -1,6 +1,6 @@
 """What a block stores as the columns of `usage_events`: one record batch, hence one part. Pure.
 
-Owns how every column is encoded, of events (`batch`) and of all else (`batch_of`: corrections, adjustments, readings).
+Owns how every column is encoded, and the rows of all that is no event: corrections, adjustments, readings (`batch_of`).
 `block` and `received_at` are the store's to add; what is left out has its default there.
 """
 
@@ -16,9 +16,6 @@ import xxhash
 
 from flowtally.core.events import METERED
 from flowtally.core.words import EntryKind
-from flowtally.ingest.admission import Times
-from flowtally.ingest.columns import Columns
-from flowtally.keys.values import Advance
 
 _LABELS: Final = pa.map_(pa.string(), pa.string())
 _NAME: Final = pa.dictionary(pa.int32(), pa.string())  # few of them: each is kept once
@@ -75,54 +72,18 @@ def digest_of(content: bytes) -> int:
 
 def batch_of(rows: Sequence[NewRow]) -> Any:
     """These rows, in this order."""
-    return _record(
+    return record(
         {name: [getattr(row, name) for row in rows] for name in NewRow.__struct_fields__}
         | {name: np.zeros(len(rows), dtype=np.uint64) for name in ("sequence", "mark")}
     )
 
 
-def batch(
-    columns: Columns,
-    times: Times,
-    users: list[str],
-    digests: Sequence[int],
-    advances: Mapping[str, Advance],
-) -> Any:
-    """The events of a block. `users` are ids; `digests` may be empty where all are numbered; `advances` say, by source,
-    where its mark will be."""
-    count = len(columns)
-    source = _column("source", columns.source)
-    sequence = np.array([0 if one is None else int(one) for one in columns.sequence], dtype=np.uint64)
-    return _record(
-        {
-            "series": _constant(METERED, count),
-            "account": columns.account,
-            "user": users,
-            "product": columns.product,
-            "source": source,
-            "id": columns.id,
-            "sequence": sequence,
-            "time": times,
-            "status": columns.status,
-            "bytes_up": columns.bytes_up,
-            "bytes_down": columns.bytes_down,
-            "requests": columns.requests,
-            "labels": columns.labels,
-            "kind": _constant("use", count),
-            "refers_to": _constant("", count),
-            "key_source": source,
-            "digest": _of_named(digests, sequence),
-            "mark": _marks(columns, sequence, advances),
-            "position": _positions(columns, sequence, advances),
-        }
-    )
+def record(fields: Mapping[str, Any]) -> Any:
+    """Columns by name, in the order of the table."""
+    return pa.RecordBatch.from_pydict({name: column(name, fields[name]) for name in TYPES if name in fields})
 
 
-def _record(fields: Mapping[str, Any]) -> Any:
-    return pa.RecordBatch.from_pydict({name: _column(name, fields[name]) for name in TYPES if name in fields})
-
-
-def _column(name: str, values: Any) -> Any:
+def column(name: str, values: Any) -> Any:
     """Values as the table has this column; what is a column already stays."""
     if isinstance(values, pa.Array):
         return values
@@ -132,22 +93,8 @@ def _column(name: str, values: Any) -> Any:
     return pa.array(values, pa.string()).dictionary_encode() if kind == _NAME else pa.array(values, kind)
 
 
-def _of_named(digests: Sequence[int], sequence: Numbers) -> Any:
-    # A numbered event's key is its number; it has no digest.
-    values = np.array(digests, dtype=np.int64) if digests else np.zeros(len(sequence), dtype=np.int64)
-    values[sequence != 0] = 0
-    return values
-
-
-def _marks(columns: Columns, sequence: Numbers, advances: Mapping[str, Advance]) -> Any:
-    if len(advances) == 1 and sequence.all():
-        [advance] = advances.values()
-        return np.full(len(sequence), advance.mark, dtype=np.uint64)
-    pairs = zip(columns.source, sequence.tolist(), strict=True)
-    return np.array([advances[name].mark if number else 0 for name, number in pairs], dtype=np.uint64)
-
-
-def _constant(value: str, count: int) -> Any:
+def constant(value: str, count: int) -> Any:
+    """A column that has the same everywhere."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
 
 
@@ -156,18 +103,3 @@ def _labels(labels: Sequence[Mapping[str, str] | None]) -> Any:
         empty = pa.array([], pa.string())
         return pa.MapArray.from_arrays(pa.array(np.zeros(len(labels) + 1, dtype=np.int32)), empty, empty)
     return pa.array([list(one.items()) if one else [] for one in labels], _LABELS)
-
-
-def _positions(columns: Columns, sequence: Numbers, advances: Mapping[str, Advance]) -> Any:
-    # The last stored row of a source carries where the source stands after this block, so that mark and position can
-    # be derived together from the rows even where the very last numbers were refused.
-    wanted = {name: one.position for name, one in advances.items() if one.position}
-    if not wanted:
-        return _constant("", len(columns))
-    positions = [""] * len(columns)
-    for row in range(len(columns) - 1, -1, -1):
-        if sequence[row] and columns.source[row] in wanted:
-            positions[row] = wanted.pop(columns.source[row]) or ""
-            if not wanted:
-                break
-    return positions

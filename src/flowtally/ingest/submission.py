@@ -139,10 +139,16 @@ class Outcome(msgspec.Struct, eq=False):
     stopped: HoldsFull | None = None
     times: Times | None = None
 
+    def counts(self) -> tuple[int, ...]:
+        """How many have each status, in the order of NAMES."""
+        if (stored := self.statuses.count(STORED)) == len(self.statuses):  # by far the usual case
+            return stored, 0, 0, 0
+        return stored, *(self.statuses.count(status) for status in range(1, len(NAMES)))
+
 
 def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = False) -> EventsAnswer:
     """The receipts as the API gives them: all but the stored ones, unless `everything` is asked for."""
-    stored, duplicate, conflict, refused = (outcome.statuses.count(status) for status in range(len(NAMES)))
+    stored, duplicate, conflict, refused = outcome.counts()
     receipts: list[Receipt] = []
     if everything or stored != len(outcome.statuses):
         for index, status in enumerate(outcome.statuses):
