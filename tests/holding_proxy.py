@@ -69,24 +69,33 @@ class HoldingProxy:
         return self._losing[-1]
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # until it is closed
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._behind))
-                with self._lock:
-                    self.connections += 1
-                    self._open += [client, server]
-                _Pair(self, client, server).start()
+                self._connect(client)
 
-    def caught(self, seen: bytes) -> tuple[Caught | None, Caught | None]:
-        """What of that is to be held, and whose answer is to be lost."""
+    def _connect(self, client: socket.socket) -> None:
+        """As the server does: where it is away, the client is turned away."""
         with self._lock:
-            return _taken(self._holding, seen), _taken(self._losing, seen)
+            self.connections += 1
+            self._open.append(client)
+            try:
+                self._open.append(socket.create_connection(("127.0.0.1", self._behind)))
+            except OSError:
+                _hang_up(client)
+                return
+            _Pair(self, *self._open[-2:]).start()
+
+    def caught(self, before: bytes, piece: bytes) -> tuple[Caught | None, Caught | None]:
+        """What this piece brings that is to be held, and whose answer is to be lost."""
+        with self._lock:
+            return _taken(self._holding, before, piece), _taken(self._losing, before, piece)
 
 
-def _taken(waiting: list[Caught], seen: bytes) -> Caught | None:
+def _taken(waiting: list[Caught], before: bytes, piece: bytes) -> Caught | None:
+    """A text may come in two pieces; one that was wholly there before is of an earlier request."""
     for one in waiting:
-        if one.text in seen:
+        if one.text in before[max(0, len(before) - len(one.text) + 1) :] + piece:
             waiting.remove(one)
             return one
     return None
@@ -107,11 +116,11 @@ class _Pair:
             threading.Thread(target=work, daemon=True).start()
 
     def _ask(self) -> None:
-        seen = b""  # a text may come in two pieces
+        before = b""
         with suppress(OSError):
             while piece := self._client.recv(PIECE):
-                seen = seen[-PIECE:] + piece
-                held, lost = self._proxy.caught(seen)
+                held, lost = self._proxy.caught(before, piece)
+                before = piece
                 self._lost = lost or self._lost
                 if held:
                     held.came.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -103,3 +104,19 @@ def test_a_command_neither(proxy: HoldingProxy, engine: Engine) -> None:
         lost.wait()
     mutations = "SELECT count() FROM system.mutations WHERE database = currentDatabase()"
     assert engine.rows(f"SELECT (SELECT count() FROM kept), ({mutations})") == [(1, 1)]
+
+
+def test_what_was_said_before_is_not_caught(proxy: HoldingProxy, engine: Engine) -> None:
+    engine.command("INSERT INTO kept SELECT 1")
+    late = proxy.hold(b"INSERT INTO kept SELECT 1")
+    assert engine.rows("SELECT count() FROM kept") == [(1,)]
+    assert not late.came.is_set()
+
+
+def test_where_no_server_is_nobody_waits(clickhouse_server: ClickHouse) -> None:  # noqa: F811
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        nobody = listening.getsockname()[1]
+    with HoldingProxy(nobody) as proxy:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                Engine(clickhouse_server.new_url(proxy.port))
