@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from flowtally.core.errors import QueueFull
 from flowtally.core.events import UsageEvent
+from flowtally.ingest import queue as queues
 from flowtally.ingest.admission import Submitter
 from flowtally.ingest.queue import LARGE, WaitingQueue
 from flowtally.ingest.submission import Correcting, Submission, Sweeping
@@ -167,3 +170,39 @@ def test_everything_comes_out_once_in_its_account_s_order_and_nothing_stays_coun
     for account in ("acme", "bob", None):
         assert [one for one in taken if one.account == account] == [one for one in put if one.account == account]
     assert (queue.events, queue.bytes, queue._events_of, queue._bytes_of, queue._waiting) == (0, 0, {}, {}, {})
+
+
+class Together:
+    """A queue from which five were taken together, and how often it was waited for more since then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.queue, self.lingered = WaitingQueue(1000, 1000), 0
+        for _ in range(5):
+            self.queue.put(sent(None))
+        assert len(self.queue.take(ALL, ALL) or ()) == 5
+        monkeypatch.setattr(queues, "time", self)
+
+    def sleep(self, _seconds: float) -> None:
+        self.lingered += 1
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def test_who_comes_back_with_others_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(monkeypatch)
+    together.queue.put(sent(None))
+    together.queue.take(ALL, ALL)
+    assert together.lingered == queues.QUIET
+
+
+def test_a_lone_request_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(monkeypatch)
+    monkeypatch.setattr(queues, "TOGETHER_S", 0.0)  # the others would have come back by now
+    coming = threading.Timer(0.05, together.queue.put, [sent(None)])
+    coming.start()
+    while not (taken := together.queue.take(ALL, ALL)):
+        pass
+    coming.join()
+    assert len(taken) == 1
+    assert together.lingered == 0

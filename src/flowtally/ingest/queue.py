@@ -25,6 +25,7 @@ IDLE_S: Final = 1.0
 LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came
 LINGERS: Final = 16
 QUIET: Final = 3
+TOGETHER_S: Final = LINGERS * LINGER_S  # by then those who were answered together have come back, or do not come
 LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
 Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | FlowtallyError
@@ -81,7 +82,10 @@ class WaitingQueue:
         empty."""
         with self._changed:
             if not self._waiting and self._open and not self._nudged:
+                began = time.monotonic()
                 self._changed.wait(IDLE_S)
+                if time.monotonic() - began >= TOGETHER_S:
+                    self._usual = 1  # whoever comes now comes alone
             self._nudged = False
             if not self._waiting:
                 return [] if self._open else None
