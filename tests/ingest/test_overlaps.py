@@ -74,6 +74,7 @@ def test_an_event_that_differs_in_anything_that_is_compared_is_another(
 def test_product_labels_position_and_the_spelling_of_the_instant_are_not_compared(services: Services) -> None:
     services.send(line(product="mobile", labels={"a": "b"}))
     assert found(services, named("", user="alice")[0]) == {0: ["one"]}  # nor an id, which there may be none of yet
+    assert found(services, named("", user="alice")[0], line(time="no time")) == {0: ["one"]}  # whatever is beside it
     assert found(services, line(product="other", time="2026-03-01T01:00:00+01:00", position="elsewhere")) == {
         0: ["one"]
     }

@@ -69,7 +69,7 @@ NO_SUCH_USER: Final = "the account has no user of this name"
 def faults(
     columns: Columns, unreadable: Mapping[int, str], distinct: Mapping[str, Sequence[str]] = {}
 ) -> tuple[Times, Reasons]:
-    """When each event happened, and why some can never be stored; an event at fault has the time 0. `distinct`: the
+    """When each event happened, and why some can never be stored; 0 where that cannot be told. `distinct`: the
     texts of columns that have few of them, where they are known."""
     reasons = {row: Reason("invalid_event", detail) for row, detail in unreadable.items()}
     for row, detail in _text_faults(columns, distinct):
@@ -133,12 +133,12 @@ def _times(columns: Columns, reasons: Reasons) -> Times:
     if times is None:
         times = np.zeros(len(columns), dtype=np.int64)
         for row, (id, text) in enumerate(zip(columns.id, columns.time, strict=True)):
-            if row in reasons:
+            if row in reasons and text is None:
                 continue
             try:
                 times[row] = _time(id, text)
             except FlowtallyError as error:
-                reasons[row] = Reason("bad_time", error.detail)
+                reasons.setdefault(row, Reason("bad_time", error.detail))
     for row in np.flatnonzero(times < 0).tolist():
         reasons.setdefault(row, Reason("bad_time", "time is before 1970"))
         times[row] = _UNDATED
