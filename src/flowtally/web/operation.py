@@ -312,6 +312,8 @@ def note_broken_off(error: Exception, request_id: str) -> None:
 
 
 def _path(request: AnyRequest) -> dict[str, Any]:
+    if not request.path_params:
+        return {}  # the path was one of ours to the letter, so there is nothing to read in it
     check_path(request.scope.get("raw_path"))
     check_known("The path", request.scope["path"])
     return {name: name_of(value) for name, value in request.path_params.items()}
