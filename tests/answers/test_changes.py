@@ -143,15 +143,15 @@ class Busy(MemoryStore):
         self.committed: list[tuple[int, str]] = []
 
     def commit(self) -> None:
-        self.settle(committed=self.chance.random() < 0.5)
+        self.end(committed=self.chance.random() < 0.5)
         number = self.last.block + self.chance.choice((1, 1, 1, 2, 40, 10**12))
         self.last = Commit(number, self.last.received_at + 1_000)
         self.waiting = [(number, name) for name in sorted(self.chance.sample("abc", self.chance.randint(1, 3)))]
         self.append(block(number, *({"account": name} for _, name in self.waiting), received_at=self.last.received_at))
         if self.chance.random() < 0.7:
-            self.settle(committed=True)
+            self.end(committed=True)
 
-    def settle(self, *, committed: bool) -> None:
+    def end(self, *, committed: bool) -> None:
         if self.waiting and committed:
             self.publish(self.last)
             self.committed += self.waiting

@@ -52,7 +52,6 @@ class Faulty:
         self.may_write.set()
         self.writing = 0  # inserts that were begun
         self.poison: str | None = None  # a block with an event of this id is refused for its content
-        self.ended: list[int] = []
         self.appended: list[Block] = []
 
     def append(self, block: Block) -> None:
@@ -64,10 +63,6 @@ class Faulty:
         self.inner.append(block)
         self.appended.append(block)
         _raise_next(self.after)
-
-    def end_append(self, block: int) -> None:
-        self.ended.append(block)
-        self.inner.end_append(block)
 
     def claims(self, block: int) -> Any:
         _raise_next(self.asking)

@@ -311,23 +311,6 @@ def test_death_while_settling_is_settled_by_the_next_start(services: Services) -
     services.whole()
 
 
-@dies
-def test_a_start_ends_the_insert_that_may_still_be_running_whatever_was_burnt_before(light: Services) -> None:
-    """On a server an insert outlives the process that sent it; its query id carries the block's number."""
-    light.send(*named("0"))
-    light.store.before.append(ConnectionError("no engine"))
-    with pytest.raises(Unavailable):
-        light.send(*named("1"))  # burns block 2
-    light.store.before.append(Death())
-    light.die(*named("1"))  # sends block 3
-    light.store.ended.clear()
-    light.open()
-    assert 3 in light.store.ended
-    assert light.statuses(*named("1")) == ["stored"]
-    assert light.store.appended[-1].number == 4  # not 3: an insert the server has yet to notice must stay alone
-    light.whole()
-
-
 def test_the_lease_keeps_a_second_writer_out(light: Services) -> None:
     light.open()
     first = light.ingest

@@ -40,7 +40,6 @@ class RecoveryUsage(SettlingUsage, Wholeness, Protocol):
 
 def settle_block(usage: SettlingUsage, keys: Keys, block: int, moved: Moved | None = None) -> bool:
     """Make the keys say what the rows say of this block; whether it is there. `moved` is what memory still knows."""
-    usage.end_append(block)
     if keys.committed().block >= block:
         return True  # the commit had happened; only its answer was lost
     rows = usage.claims(block)
@@ -59,8 +58,6 @@ def check(
     was to `look` at what is written in files."""
     with refusing():
         spoilt = _refuse_damage(usage, place) if look else []
-        if place is not None:
-            usage.end_append(_unsure(place))
         totals = usage.totals()
         if place is None or place.epoch == 0:
             if totals.rows and not rebuild:

@@ -46,6 +46,7 @@ from flowtally.usage.values import (
     StoreTotals,
     Sum,
     Tell,
+    Unflushed,
     Where,
 )
 
@@ -166,9 +167,18 @@ class ClickHouseStore(Publishing):
 
     # What recovery asks
 
-    def end_append(self, block: int) -> None:
-        """Make sure that no insert of this block is still under way."""
-        self.engine.end_insert(_query_id(block))
+    def take_over(self, token: str) -> None:
+        """What an insert was to write is there or not by now: each is waited for."""
+
+    def unflushed(self) -> Unflushed:
+        return Unflushed()
+
+    def flushed(self, blocks: Sequence[int]) -> set[int]:
+        text = f"SELECT DISTINCT block FROM {TABLE} WHERE block IN {{blocks:Array(UInt64)}}"
+        return {row[0] for row in self.engine.rows(text, {"blocks": list(blocks)})} if blocks else set()
+
+    def settle(self) -> None:
+        """Every block is inserted when it comes."""
 
     def identity(self) -> Identity:
         return installation.read_identity(self.engine)

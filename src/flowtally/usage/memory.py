@@ -40,6 +40,7 @@ from flowtally.usage.values import (
     StoreTotals,
     Sum,
     Tell,
+    Unflushed,
     Where,
 )
 
@@ -232,8 +233,17 @@ class MemoryStore(Publishing):
     def try_writing(self) -> None:
         """A list takes rows."""
 
-    def end_append(self, block: int) -> None:
+    def take_over(self, token: str) -> None:
         """Nothing is ever under way here."""
+
+    def unflushed(self) -> Unflushed:
+        return Unflushed()
+
+    def flushed(self, blocks: Sequence[int]) -> set[int]:
+        return {row["block"] for row in self.rows}.intersection(blocks)
+
+    def settle(self) -> None:
+        """What was taken is in the list already."""
 
     def identity(self) -> Identity:
         return self._identity

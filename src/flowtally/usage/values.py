@@ -117,6 +117,17 @@ class Block(msgspec.Struct, frozen=True):
     rows: Any
 
 
+class Unflushed(msgspec.Struct, frozen=True):
+    """What is acknowledged and stands in no table yet. `oldest`: on the steady clock, when the first of it came; None:
+    there is none. `aside`: blocks that the table does not take, and why."""
+
+    blocks: int = 0
+    rows: int = 0
+    bytes: int = 0
+    oldest: float | None = None
+    aside: tuple[tuple[int, str], ...] = ()
+
+
 class StoreTotals(msgspec.Struct, frozen=True):
     """All rows of the store: how many entries they stand for, the highest block, the latest receipt (0 when empty)."""
 

@@ -32,6 +32,7 @@ from flowtally.usage.values import (
     StoreTotals,
     Sum,
     Tell,
+    Unflushed,
     Where,
 )
 
@@ -157,11 +158,22 @@ class Blocks(Protocol):
     def date_block(self, date: Callable[[], int]) -> int:
         """The instant of receipt of the next block, as `date` says: it is under way until it is published or ended."""
 
-    def append(self, block: Block) -> None:
-        """Store all rows of the block, durably, or raise; after a raise the writer settles with the verbs below."""
+    def take_over(self, token: str) -> None:
+        """From now on this writer writes, under a name of its own. Nothing of one before it can come any more; what
+        was on its way and is in no answer is dropped. Before anything else is asked at a start."""
 
-    def end_append(self, block: int) -> None:
-        """Make sure that no insert of this block is still under way."""
+    def append(self, block: Block) -> None:
+        """Take the rows of a block that the journal has: into memory, never to the engine, so it does not fail. Readers
+        see them once the block is published."""
+
+    def unflushed(self) -> Unflushed:
+        """What was taken and stands in no table yet. From memory."""
+
+    def flushed(self, blocks: Sequence[int]) -> set[int]:
+        """Those of these blocks that have rows in the table, whatever was taken since: what a start need not take."""
+
+    def settle(self) -> None:
+        """All that was taken stands in the table when it returns; else it raises. For a stop, and for who copies."""
 
     def publish(self, commit: Commit) -> None:
         """From now on this is the last commit: its keys are committed, its rows there. Before anyone is answered."""
@@ -170,7 +182,7 @@ class Blocks(Protocol):
         """The block under way is not there and never will be, or it had no rows."""
 
     def try_writing(self) -> None:
-        """Raise what `append` would raise now, as far as can be found out without storing anything."""
+        """Raise what writing to the table would raise now, as far as can be found out without storing anything."""
 
 
 class Claims(Protocol):
