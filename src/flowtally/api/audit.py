@@ -11,7 +11,7 @@ from flowtally.core.edges import Instant, format_instant, parse_if_any
 from flowtally.core.errors import BadRange, UnknownAccount
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage
 from flowtally.ledger.people.accounts import read_account
-from flowtally.ledger.recorded import Filter, Record, list_records
+from flowtally.ledger.recorded import AuditRecord, Filter, list_records
 from flowtally.protocol import AuditAnswer, ChangedBy
 from flowtally.web.call import Call
 from flowtally.web.lists import Cursor, Limit, show_page
@@ -90,7 +90,7 @@ def list_account_audit(call: Call, account: str, query: RecordsQuery) -> ListPag
     return show_page(found, show_own)
 
 
-def show(one: Record) -> AuditAnswer:
+def show(one: AuditRecord) -> AuditAnswer:
     return AuditAnswer(
         one.number,
         format_instant(one.at),
@@ -108,7 +108,7 @@ def show(one: Record) -> AuditAnswer:
     )
 
 
-def show_own(one: Record) -> AuditAnswer:
+def show_own(one: AuditRecord) -> AuditAnswer:
     """As the account may see it, which it is about."""
     shown = msgspec.structs.replace(show(one), digest=None)
     if shown.by == "account":
@@ -116,7 +116,7 @@ def show_own(one: Record) -> AuditAnswer:
     return msgspec.structs.replace(shown, credential=None, address=None, request_id=None, door=None)
 
 
-def _by(one: Record) -> ChangedBy:
+def _by(one: AuditRecord) -> ChangedBy:
     if not one.credential:
         return "server"
     if not one.of_account:

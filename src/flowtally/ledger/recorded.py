@@ -13,7 +13,7 @@ from flowtally.ledger.pages import DEFAULT_LIMIT, MAX_LIMIT, ListPage, walk_of
 from flowtally.ledger.tables import audit
 
 
-class Record(msgspec.Struct, frozen=True):
+class AuditRecord(msgspec.Struct, frozen=True):
     """A row of the trail; `before` and `after` are JSON, or '' where there is nothing to say."""
 
     number: int
@@ -43,12 +43,12 @@ class Filter(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
-_COLUMNS: Final = [audit.c[name] for name in Record.__struct_fields__]
+_COLUMNS: Final = [audit.c[name] for name in AuditRecord.__struct_fields__]
 
 
 def list_records(
     tx: Connection, asked: Filter, after: str | None = None, limit: int = DEFAULT_LIMIT
-) -> ListPage[Record]:
+) -> ListPage[AuditRecord]:
     """Records that fit, the first that was written first. BadRequest for what is no cursor of this list."""
     if not 1 <= limit <= MAX_LIMIT:
         raise BadRequest(f"limit is {limit}; 1 to {MAX_LIMIT} are allowed")
@@ -59,7 +59,7 @@ def list_records(
     if after is not None:
         query = query.where(audit.c.number > walk.place(after, int))
     rows = tx.execute(query.order_by(audit.c.number).limit(limit + 1)).all()
-    found = [Record(*row) for row in rows[:limit]]
+    found = [AuditRecord(*row) for row in rows[:limit]]
     return ListPage(found, walk.cursor(found[-1].number) if len(rows) > limit else None)
 
 
