@@ -990,6 +990,26 @@ class KeysTooNew(KeysBroken):
     """
 
 
+class JournalBroken(Damage):
+    """The journal, which holds the newest blocks of usage, is missing, not whole, or not a journal at all. The message
+    names the file, and the block where that is known.
+
+    Cause: A disk that failed, or a file that was removed, changed or put in its place.
+
+    Do: Look at the disk. Put the journal back that belongs to the keys beside it, or restore a backup. Without it the
+    newest events would be lost, so no new one is made where rows are missing.
+    """
+
+
+class JournalTooNew(JournalBroken):
+    """The journal was written by a later version of flowtally than this one. It is whole. Nothing was changed.
+
+    Cause: An earlier version was started over a data directory after an upgrade.
+
+    Do: Start the version that wrote the journal, or a later one.
+    """
+
+
 class StoresDiffer(Damage):
     """Ledger, event keys and usage do not belong together. The message says what each of them is. Nothing was changed.
 
