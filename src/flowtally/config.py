@@ -281,6 +281,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     block_rows: Annotated[
         int, Meta(description="How many rows one write to the usage store may have.", ge=1, le=200_000)
     ] = 200_000
+    max_unflushed_rows: Annotated[
+        PositiveInt,
+        Meta(
+            description="How many rows may be stored in the journal alone, while the usage table is behind. Beyond it"
+            " 503."
+        ),
+    ] = 1_000_000
+    max_unflushed_bytes: Annotated[
+        PositiveInt,
+        Meta(description="How many bytes of memory these rows may take. Beyond it 503."),
+    ] = 192 * 1024 * 1024
+    flush_rows: Annotated[
+        int, Meta(description="From how many rows on they are written to the usage table at once.", ge=1, le=1_000_000)
+    ] = 100_000
+    flush_after_s: Annotated[
+        int,
+        Meta(description="After how long fewer are written to the usage table too.", ge=1, le=3600),
+    ] = 1
     min_free_bytes: Annotated[
         int,
         Meta(

@@ -28,6 +28,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.people.credentials import Credential
 from flowtally.protocol import CorrectionsAnswer, EventsAnswer, ReadingsAnswer
 from flowtally.usage.memory import MemoryStore
+from flowtally.usage.records import Record
 from flowtally.usage.store import UsageStore
 from flowtally.usage.values import Block
 
@@ -38,35 +39,50 @@ class Death(BaseException):
     """The process ends here: nothing that handles errors may handle it."""
 
 
-class Faulty:
-    """A usage store that fails as told: `before` an insert, `after` it became visible, or when asked for claims.
+class FaultyJournal:
+    """A journal that fails as told: `before` a commit, `after` it was durable, or when asked what became of it.
 
     Each fault is an error to raise, once; they are used up in order."""
 
-    def __init__(self, inner: UsageStore) -> None:
-        self.inner = inner
+    def __init__(self) -> None:
+        self.inner: Any = None  # of the process that runs now
         self.before: list[BaseException] = []
         self.after: list[BaseException] = []
         self.asking: list[BaseException] = []
-        self.may_write = threading.Event()  # an insert waits for it
+        self.may_write = threading.Event()  # a commit waits for it
         self.may_write.set()
-        self.writing = 0  # inserts that were begun
-        self.poison: str | None = None  # a block with an event of this id is refused for its content
-        self.appended: list[Block] = []
+        self.writing = 0  # commits that were begun
+        self.poison: str | None = None  # a record with an event of this id is refused for its content
+        self.committed: list[Record] = []
 
-    def append(self, block: Block) -> None:
+    def commit(self, record: Record) -> None:
         self.writing += 1
         assert self.may_write.wait(20)
         _raise_next(self.before)
-        if self.poison is not None and self.poison in block.rows.column("id").to_pylist():
-            raise ValueError(f"cannot parse {self.poison}")
-        self.inner.append(block)
-        self.appended.append(block)
+        if self.poison is not None and record.rows is not None and self.poison in record.rows.column("id").to_pylist():
+            raise ValueError(f"cannot keep {self.poison}")
+        self.inner.commit(record)
+        self.committed.append(record)
         _raise_next(self.after)
 
-    def claims(self, block: int) -> Any:
+    def settle(self, block: int) -> bool:
         _raise_next(self.asking)
-        return self.inner.claims(block)
+        return bool(self.inner.settle(block))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Watched:
+    """A usage store that remembers the blocks it was given."""
+
+    def __init__(self, inner: UsageStore) -> None:
+        self.inner = inner
+        self.appended: list[Block] = []
+
+    def append(self, block: Block) -> None:
+        self.inner.append(block)
+        self.appended.append(block)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -145,13 +161,16 @@ class Services:
     def __init__(self, data: Path, store: UsageStore, ledger: Ledger, credential: Credential, clock: Clock) -> None:
         self.data, self.ledger, self.credential = data, ledger, credential
         self.clock: Any = clock
-        self.store = Faulty(store)
+        self.store = Watched(store)
+        self.journal = FaultyJournal()
         self.ingest: Ingest | None = None
         self.settings: dict[str, object] = {"min_free_bytes": 0}
 
     def open(self, **settings: object) -> Ingest:
         config = load_config({}, data=str(self.data), **(self.settings | settings))
         self.ingest = Ingest.open(ingest_settings(config), self.store, self.ledger, clock=self.clock)
+        self.journal.inner = self.ingest._journal
+        self.ingest._committer._journal = self.journal  # type: ignore[assignment]
         return self.ingest
 
     @property
@@ -221,10 +240,9 @@ class Services:
     def crash(self) -> None:
         """Let go of everything as a dead process does: no clean mark."""
         if self.ingest is not None:
-            self.ingest._queue.close()
-            if self.ingest._committer.alive():
-                self.ingest._committer._keys = Unwritable(self.ingest._keys)  # type: ignore[assignment]
-                self.ingest._committer.stop()
+            self.ingest._committer.stop()
+            self.ingest._flusher.stop()
+            self.ingest._journal.close()
             self.ingest._keys.close()
             self.ingest = None
 
@@ -237,20 +255,7 @@ class Services:
         """What was acknowledged and what is there are the same."""
         place, totals = self.keys.committed(), self.store.totals()
         assert place.rows_total == totals.rows
-        assert place.block == totals.last_block
-
-
-class Unwritable:
-    """Keys that never learn of a clean stop."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def mark_clean(self, *_: object, **__: object) -> None:
-        """A dead process says nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        assert place.block >= totals.last_block == self.store.published().block
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, Services, named, numbered, soon
+from tests.ingest.conftest import TIME, Death, Services, named, numbered, soon
 
 from flowtally.core.errors import (
     AtomicRefused,
     FlowtallyError,
+    FlushBehind,
     KeysBroken,
     MissingRows,
     QueueFull,
@@ -34,7 +35,7 @@ from flowtally.core.texts import is_text
 from flowtally.ingest import admission
 from flowtally.ledger.people import accounts, credentials, users
 from flowtally.protocol import EventsAnswer
-from flowtally.usage.values import Where
+from flowtally.usage.values import Unflushed, Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -143,21 +144,21 @@ def test_what_the_process_observed_itself_is_stored_once_and_is_its_senders(ligh
     light.whole()
 
 
-# -- the insert or the commit fails -----------------------------------------------------------------------------------
+# -- the journal's commit or that of the keys fails -------------------------------------------------------------------
 
 
-def test_an_insert_that_fails_after_it_became_visible_went_forward(services: Services) -> None:
+def test_a_commit_of_the_journal_that_fails_after_it_was_durable_went_forward(services: Services) -> None:
     services.open()
-    services.store.after.append(TimeoutError("no answer"))
+    services.journal.after.append(TimeoutError("no answer"))
     assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
     assert services.statuses(*named("1", "2"), *numbered(2, 3)) == ["duplicate", "stored", "duplicate", "stored"]
     assert uses(services) == 5
     services.whole()
 
 
-def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) -> None:
+def test_a_commit_of_the_journal_that_fails_before_leaves_nothing_claimed(services: Services) -> None:
     services.open()
-    services.store.before.append(ConnectionError("no engine"))
+    services.journal.before.append(io_error())
     with pytest.raises(Unavailable):
         services.send(*named("1"), *numbered(1, 2))
     assert uses(services) == 0
@@ -165,7 +166,7 @@ def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) 
     services.whole()
 
 
-def test_a_commit_that_fails_after_the_insert_is_made_good_from_the_rows(services: Services) -> None:
+def test_keys_whose_commit_fails_after_that_of_the_journal_follow_from_the_record(services: Services) -> None:
     services.send(*named("0"))
     services.fail_keys("COMMIT", io_error())
     assert services.statuses(*named("1", "2")) == ["stored", "stored"]
@@ -173,30 +174,102 @@ def test_a_commit_that_fails_after_the_insert_is_made_good_from_the_rows(service
     services.whole()
 
 
+def test_while_the_keys_cannot_follow_what_is_acknowledged_is_counted_and_nothing_else_is_written(
+    services: Services,
+) -> None:
+    services.send(*named("0"), *numbered(1, 1))
+    services.fail_keys("COMMIT", *(io_error() for _ in range(6)))
+    sent = [*named("1"), *numbered(2, 2), *numbered(3, 3, bytes_up=-1), *numbered(4, 4, account="nobody")]
+    assert services.statuses(*sent, *named("n", source="new")) == ["stored"] * 2 + ["refused"] * 2 + ["stored"]
+    assert uses(services) == 5
+    assert services.store.published().block == 2
+    assert services.keys.committed().block == 1
+    assert services.door.ready()[0] is False
+    with pytest.raises(Settling):
+        services.send(*named("2"))
+    with pytest.raises(Settling):
+        services.door.between_blocks(lambda keys: keys)
+    assert [record.block for record in services.journal.committed] == [1, 2]
+    again = [*named("1", "2"), *numbered(2, 5), *named("n", source="new")]
+    assert services.statuses(*again) == [
+        *("duplicate", "stored", "duplicate", "refused", "conflict", "stored", "duplicate")
+    ]
+    assert services.door.event("log", "3", services.credential).code == "invalid_event"
+    assert services.door.ready() == (True, "ready")
+    services.whole()
+
+
+def test_what_comes_with_requests_of_one_turn_waits_for_the_keys_too(light: Services) -> None:
+    """They are several blocks where one has to wait for another; the keys fall behind with the first of them."""
+    light.open()
+    light.journal.may_write.clear()
+
+    async def ask(*events: dict[str, Any]) -> Any:
+        return await light.door.take(msgspec.json.encode(events), "application/json", None, light.credential)
+
+    async def all_at_once() -> list[Any]:
+        first = asyncio.ensure_future(ask(*named("0")))
+        await soon(lambda: light.journal.writing == 1)
+        light.fail_keys("COMMIT", *(io_error() for _ in range(6)))
+        others = [asyncio.ensure_future(ask(*events)) for events in (named("1"), named("2"))]
+        await soon(lambda: light.door._queue.events == 2)
+        light.journal.poison = "2"
+        light.journal.may_write.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    first, *others = asyncio.run(all_at_once())
+    assert first.stored == 1
+    assert all(isinstance(one, Unavailable) for one in others)
+    light.journal.poison = None
+    for _ in range(3):
+        try:
+            assert light.statuses(*named("0", "1", "2")) == ["duplicate", "stored", "stored"]
+            break
+        except Settling:
+            continue
+    light.whole()
+
+
+def test_the_number_of_a_block_that_was_never_sent_to_the_journal_is_used(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.send(*named("0"))
+    with monkeypatch.context() as broken:
+        broken.setattr(services.keys, "move", _fail)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                services.send(*named("1"), *numbered(1, 2), *named("n", source="new"))
+    assert services.keys.source("new") is None
+    assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
+    assert [block.number for block in services.store.appended] == [1, 2]
+    services.whole()
+
+
 def test_while_it_cannot_be_known_nothing_else_is_written_and_then_all_goes_on(services: Services) -> None:
     services.send(*named("0"))
-    services.store.after.append(TimeoutError("no answer"))
-    services.store.asking += [ConnectionError("gone")] * 7
+    services.journal.after.append(TimeoutError("no answer"))
+    services.journal.asking += [ConnectionError("gone")] * 7
     with pytest.raises(Settling):
         services.send(*named("1"))
     assert services.door.ready() == (False, "a write is being settled")
     with pytest.raises(Settling):
         services.send(*named("2"))
-    assert len(services.store.appended) == 2
+    assert len(services.journal.committed) == 2
+    assert len(services.store.appended) == 1
     assert services.statuses(*named("1", "2")) == ["duplicate", "stored"]
     assert services.door.ready() == (True, "ready")
     services.whole()
 
 
-def test_insert_and_commit_may_both_fail_several_times(services: Services) -> None:
+def test_both_commits_may_fail_several_times(services: Services) -> None:
     services.send(*named("0"))
     for attempt in range(3):
-        services.store.before.append(ConnectionError("no engine"))
-        services.store.asking.append(ConnectionError("still not"))
+        services.journal.before.append(io_error())
+        services.journal.asking.append(io_error())
         services.fail_keys("COMMIT", io_error())
         with pytest.raises(Unavailable):
             services.send(*named("1"))
-        services.store.after.append(TimeoutError("no answer"))
+        services.journal.after.append(TimeoutError("no answer"))
         services.fail_keys("COMMIT", io_error(), io_error())
         assert services.statuses(*named(f"after {attempt}")) == ["stored"]
     assert services.statuses(*named("1")) == ["stored"]
@@ -208,8 +281,8 @@ def test_insert_and_commit_may_both_fail_several_times(services: Services) -> No
 def test_a_doubt_is_settled_though_nobody_asks_again(light: Services) -> None:
     """A server that is not ready gets no requests: it must not wait for one."""
     light.send(*named("0"))
-    light.store.after.append(TimeoutError("no answer"))
-    light.store.asking += [ConnectionError("gone")] * 4
+    light.journal.after.append(TimeoutError("no answer"))
+    light.journal.asking += [ConnectionError("gone")] * 4
     with pytest.raises(Settling):
         light.send(*named("1"))
     for _ in range(300):
@@ -222,7 +295,7 @@ def test_a_doubt_is_settled_though_nobody_asks_again(light: Services) -> None:
 
 def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_its_mark(services: Services) -> None:
     services.send(*numbered(1, 1))
-    services.store.after.append(TimeoutError("no answer"))
+    services.journal.after.append(TimeoutError("no answer"))
     found = services.send(*numbered(2, 2, bytes_up=-1), *numbered(3, 3, account="nobody"), *named("1"))
     assert [receipt.status for receipt in found.receipts] == ["refused", "refused", "stored"]
     assert services.door.source("log", services.credential).sequence == 3
@@ -230,9 +303,9 @@ def test_refusals_of_a_source_without_rows_in_the_doubtful_block_are_kept_with_i
     services.whole()
 
 
-def test_one_request_the_engine_refuses_does_not_block_the_others(light: Services) -> None:
+def test_one_request_the_journal_refuses_does_not_block_the_others(light: Services) -> None:
     light.open()
-    light.store.poison = "bad"
+    light.journal.poison = "bad"
 
     async def all_at_once() -> list[Any]:
         async def ask(id: str) -> Any:
@@ -252,9 +325,10 @@ def test_one_request_the_engine_refuses_does_not_block_the_others(light: Service
 def test_a_burnt_number_is_never_used_again(services: Services) -> None:
     services.send(*named("0"))
     for _ in range(2):
-        services.store.before.append(ConnectionError("no engine"))
+        services.journal.before.append(io_error())
         with pytest.raises(Unavailable):
             services.send(*named("1"))
+    assert services.keys.committed().skipped == services.door._journal.burnt() == 3
     services.close()
     services.open()
     services.send(*named("1"))
@@ -270,30 +344,32 @@ def test_a_burnt_number_is_never_used_again(services: Services) -> None:
 
 
 @dies
-def test_death_between_insert_and_commit_loses_nothing_and_counts_nothing_twice(services: Services) -> None:
+def test_death_between_the_two_commits_loses_nothing_and_counts_nothing_twice(services: Services) -> None:
     services.send(*named("0"))
-    services.keys.move = _die
+    services.journal.after.append(Death())
     bad, early = numbered(3, 3, bytes_up=-1), numbered(4, 4, account="nobody")
     services.die(*named("1", "2"), *numbered(1, 2), *bad, *early, *named("3", account="nobody"))
-    assert services.store.totals().rows == 5
+    assert services.store.totals().rows == 1
     services.open()
+    assert services.store.totals().rows == 5
     services.whole()
     assert services.door.source("log", services.credential).sequence == 4
     assert services.door.source("log", services.credential).position == "p4"
     sent = [*named("1", "2"), *numbered(1, 3), *early, *numbered(5, 5), *named("3")]
     wanted = ["duplicate"] * 4 + ["refused", "refused", "stored", "stored"]
     assert services.statuses(*sent) == wanted
-    lost = services.door.event("log", "3", services.credential)
-    assert (lost.status, lost.code) == ("refused", "reason_lost")
-    held = services.door.event("log", "4", services.credential)  # what is held was written down before the rows
+    refused = services.door.event("log", "3", services.credential)
+    assert (refused.status, refused.code) == ("refused", "invalid_event")
+    assert services.keys.source("log").owner == services.credential.sender
+    held = services.door.event("log", "4", services.credential)
     assert (held.status, held.code, held.retriable) == ("refused", "unknown_account", True)
     services.whole()
 
 
 @dies
-def test_death_before_the_insert_leaves_everything_to_the_retry(services: Services) -> None:
+def test_death_before_the_journal_has_it_leaves_everything_to_the_retry(services: Services) -> None:
     services.send(*named("0"))
-    services.store.before.append(Death())
+    services.journal.before.append(Death())
     services.die(*named("1"), *numbered(1, 2))
     services.open()
     assert services.statuses(*named("1"), *numbered(1, 2)) == ["stored"] * 3
@@ -303,8 +379,8 @@ def test_death_before_the_insert_leaves_everything_to_the_retry(services: Servic
 @dies
 def test_death_while_settling_is_settled_by_the_next_start(services: Services) -> None:
     services.send(*named("0"))
-    services.store.after.append(TimeoutError("no answer"))
-    services.store.asking.append(Death())
+    services.journal.after.append(TimeoutError("no answer"))
+    services.journal.asking.append(Death())
     services.die(*named("1"))
     services.open()
     assert services.statuses(*named("1")) == ["duplicate"]
@@ -355,6 +431,105 @@ def test_keys_older_than_the_rows_are_brought_up_to_them(services: Services) -> 
     ]
     assert services.door.source("log", services.credential).position == "p6"
     services.whole()
+
+
+def lose_the_rows(services: Services, first_block: int) -> None:
+    """What stands in the list from this block on is gone, as a tail is with its process."""
+    inner: Any = services.store.inner
+    inner.rows = [row for row in inner.rows if row["block"] < first_block]
+
+
+def test_rows_that_only_the_journal_has_are_there_again_after_a_death(light: Services) -> None:
+    light.send(*named("1"), *numbered(1, 2))
+    light.send(*named("2"), *numbered(3, 4))
+    light.send(*numbered(5, 5, bytes_up=-1))  # a block without rows
+    light.crash()
+    lose_the_rows(light, 2)
+    light.open()
+    assert uses(light) == 6
+    light.whole()
+    assert light.store.published().block == 2
+    assert light.keys.committed().block == 3
+    assert light.statuses(*named("1", "2", "3"), *numbered(4, 6)) == [
+        *("duplicate", "duplicate", "stored", "duplicate", "refused", "stored")
+    ]
+    assert [block.number for block in light.store.appended] == [1, 2, 2, 4]
+    light.whole()
+
+
+def test_keys_set_back_to_an_earlier_moment_follow_the_journal_with_all_that_no_row_has(light: Services) -> None:
+    """What a power cut leaves of them; rows and keys may both have lost."""
+    light.send(*named("1"), *numbered(1, 2))
+    with light.keys.begin(durable=True):
+        pass
+    with sqlite3.connect(light.data / "keys.db") as db, sqlite3.connect(light.data / "earlier") as copy:
+        db.backup(copy)
+    events = [*numbered(3, 3, bytes_up=-1), *numbered(4, 4, account="nobody"), *numbered(5, 5)]
+    light.send(*events, *named("n", source="new"))
+    light.send(*numbered(6, 6, bytes_up=-1))
+    light.meter({"source": "meter", "counter": "c", "account": "acme", "time": TIME, "bytes_up": 5})
+    wanted = [light.door.event("log", str(number), light.credential) for number in range(1, 7)]
+    before = light.keys.committed()
+    restore(light, "earlier")
+    lose_the_rows(light, 2)
+    light.open()
+    light.whole()
+    now = light.keys.committed()
+    assert (now.block, now.rows_total) == (before.block, before.rows_total)
+    assert [light.door.event("log", str(number), light.credential) for number in range(1, 7)] == wanted
+    assert light.keys.source("new").owner == light.keys.source("meter").owner == light.credential.sender
+    assert light.keys.source("meter").kind == "counters"
+    assert set(light.keys.counters(light.keys.source("meter").no, ["c"])) == {"c"}
+    assert light.statuses(*numbered(3, 7), *named("n", source="new")) == [
+        *("refused", "conflict", "duplicate", "refused", "stored", "duplicate")
+    ]
+    light.whole()
+
+
+def test_keys_older_than_the_journal_reaches_are_refused_by_name(light: Services) -> None:
+    light.send(*named("1"), *numbered(1, 1))
+    snapshot(light, "older")
+    light.open()
+    light.send(*numbered(2, 2, bytes_up=-1))  # of which no row tells
+    light.close()  # and the journal forgets it
+    light.open()
+    light.send(*named("2"))
+    restore(light, "older")
+    for _ in range(2):
+        with pytest.raises(KeysBroken, match=r"ends at block 1, .* block 3 comes after block 2: .* an older copy"):
+            light.open()
+
+
+def test_a_journal_that_is_gone_is_named_where_it_had_rows(light: Services) -> None:
+    light.send(*named("1"))
+    light.close()
+    (light.data / "journal.db").unlink()
+    light.open()  # all of it stood in the table
+    light.send(*named("2", "3"))
+    light.crash()
+    lose_the_rows(light, 2)
+    for one in light.data.glob("journal.db*"):
+        one.unlink()
+    for _ in range(2):
+        with pytest.raises(MissingRows, match="3 usage rows were acknowledged, 1 are there; the journal is not there"):
+            light.open()
+
+
+def test_more_unflushed_than_may_be_is_told_and_reading_goes_on(
+    light: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light.open(max_unflushed_rows=2)
+    light.send(*named("1", "2"))
+    with monkeypatch.context() as behind:
+        behind.setattr(light.store.inner, "unflushed", lambda: Unflushed(first=1, blocks=1, rows=2, bytes=99, oldest=0))
+        with pytest.raises(FlushBehind, match=r"2 rows \(99 bytes\) wait .*reading goes on") as caught:
+            light.send(*named("3"))
+        assert caught.value.retry_after_s > 0
+        assert light.door.ready()[0] is False
+        assert light.door.metrics()["tail_rows"] == 2
+        assert uses(light) == 2
+    assert light.statuses(*named("1", "3")) == ["duplicate", "stored"]  # without a restart
+    assert light.door.ready() == (True, "ready")
 
 
 def test_keys_newer_than_the_rows_stop_the_start(make_services: Any) -> None:
@@ -457,7 +632,7 @@ def test_a_refused_number_stays_refused_for_its_first_reason_though_the_world_ch
         services.open()
 
 
-def test_a_request_of_refused_numbers_alone_moves_the_mark_and_needs_no_block(services: Services) -> None:
+def test_a_request_of_refused_numbers_alone_moves_the_mark_and_no_row_comes(services: Services) -> None:
     services.send(*numbered(1, 1))
     assert services.statuses(*numbered(2, 3, bytes_up=-1)) == ["refused"] * 2
     assert services.door.source("log", services.credential).sequence == 3
@@ -496,7 +671,7 @@ def test_the_clock_rule_refuses_the_future_and_not_the_past(light: Services) -> 
 
 def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
     light.open(max_waiting_events=3)
-    light.store.may_write.clear()
+    light.journal.may_write.clear()
 
     async def ask(*ids: str) -> Any:
         body = msgspec.json.encode(named(*ids))
@@ -504,10 +679,10 @@ def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
 
     async def all_at_once() -> list[Any]:
         first = asyncio.ensure_future(ask("a"))
-        await soon(lambda: light.store.writing == 1)  # the next ones wait
+        await soon(lambda: light.journal.writing == 1)  # the next ones wait
         others = [asyncio.ensure_future(ask(*ids)) for ids in ("bc", "d", "e")]
         await soon(lambda: any(one.done() for one in others))
-        light.store.may_write.set()
+        light.journal.may_write.set()
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     answers = asyncio.run(all_at_once())
@@ -519,7 +694,7 @@ def test_a_full_queue_says_so_and_takes_nothing(light: Services) -> None:
 
 def test_what_waits_is_bounded_by_its_bytes_before_compression(light: Services) -> None:
     light.open(max_waiting_bytes=100_000)
-    light.store.may_write.clear()
+    light.journal.may_write.clear()
 
     async def ask(id: str) -> Any:
         body = gzip.compress(msgspec.json.encode(named(id, labels={"pad": "x" * 200})) + b" " * 60_000)
@@ -527,10 +702,10 @@ def test_what_waits_is_bounded_by_its_bytes_before_compression(light: Services) 
 
     async def all_at_once() -> list[Any]:
         first = asyncio.ensure_future(ask("a"))
-        await soon(lambda: light.store.writing == 1)
+        await soon(lambda: light.journal.writing == 1)
         others = [asyncio.ensure_future(ask(id)) for id in "bc"]
         await soon(lambda: any(one.done() for one in others))
-        light.store.may_write.set()
+        light.journal.may_write.set()
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     answers = asyncio.run(all_at_once())
@@ -654,20 +829,20 @@ def test_what_waits_is_written_before_a_stop_and_then_the_door_is_closed(light: 
     assert light.statuses(*named("1")) == ["duplicate"]
 
 
-def test_a_clean_mark_that_cannot_be_written_does_not_stop_the_writer(light: Services, monkeypatch: Any) -> None:
-    """The mark is only a saving at the next start; a full disk must not end the one thread that writes."""
-    light.send(*named("1"))
-    monkeypatch.setattr(light.door._committer._sync, "synced", lambda block: block)
+@pytest.mark.parametrize(("store", "step"), [("_keys", "mark_clean"), ("_journal", "forget"), ("_usage", "settle")])
+def test_a_stop_that_cannot_be_a_clean_one_ends_all_the_same(
+    light: Services, monkeypatch: pytest.MonkeyPatch, store: str, step: str
+) -> None:
+    """It only saves work at the next start; a full disk must not keep the server from ending."""
 
     def full(*_: object, **__: object) -> None:
         raise StorageFull("no room")
 
-    monkeypatch.setattr(light.keys, "mark_clean", full)
-    assert light.send(*named("2")).stored == 1
-    assert light.send(*named("3")).stored == 1
-    assert light.door.ready() == (True, "ready")
+    light.send(*named("1"))
+    monkeypatch.setattr(getattr(light.door, store) if store != "_usage" else light.store, step, full)
     light.close()
-    light.open()
+    assert light.open().started_clean is False
+    assert light.statuses(*named("1", "2")) == ["duplicate", "stored"]
     light.whole()
 
 
@@ -677,5 +852,5 @@ def io_error() -> sqlite3.OperationalError:
     return error
 
 
-def _die(*_: object) -> None:
-    raise Death
+def _fail(*_: object) -> None:
+    raise OSError("it fails")

@@ -215,15 +215,15 @@ def test_an_adjustment_is_shown_by_its_own_key(services: Services) -> None:
 def test_an_event_that_is_still_waiting_can_be_corrected(light: Services) -> None:
     """Its block is being written while the correction is read: the correction comes after it all the same."""
     light.open()
-    light.store.may_write.clear()
+    light.journal.may_write.clear()
 
     async def both() -> Any:
         body, asked = msgspec.json.encode(named("e1", bytes_up=9)), msgspec.json.encode(right("c1", bytes_up=2))
         event = asyncio.ensure_future(light.door.take(body, "application/json", None, light.credential))
-        await soon(lambda: light.store.writing == 1)
+        await soon(lambda: light.journal.writing == 1)
         correction = asyncio.ensure_future(light.door.correct(asked, "application/json", None, light.credential))
         await soon(lambda: light.door._queue._count == 1)
-        light.store.may_write.set()
+        light.journal.may_write.set()
         return await asyncio.gather(event, correction)
 
     stored, corrected = asyncio.run(both())
@@ -312,7 +312,7 @@ def test_a_source_corrects_its_own_events_and_nobody_elses(light: Services) -> N
 
 def test_an_insert_that_fails_after_it_became_visible_went_forward(services: Services) -> None:
     services.send(*named("e1", bytes_up=10))
-    services.store.after.append(TimeoutError("no answer"))
+    services.journal.after.append(TimeoutError("no answer"))
     assert told(services, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("stored", ""), ("stored", "")]
     assert told(services, right("c1", bytes_up=4), free("a1", bytes_up=1)) == [("duplicate", ""), ("duplicate", "")]
     assert used(services)[0] == 5
@@ -321,7 +321,7 @@ def test_an_insert_that_fails_after_it_became_visible_went_forward(services: Ser
 
 def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) -> None:
     services.send(*named("e1", bytes_up=10))
-    services.store.before.append(ConnectionError("no engine"))
+    services.journal.before.append(ConnectionError("no engine"))
     with pytest.raises(Unavailable):
         services.correct(right("c1", bytes_up=4))
     assert used(services)[0] == 10
@@ -331,9 +331,11 @@ def test_an_insert_that_fails_before_leaves_nothing_claimed(services: Services) 
 
 @dies
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_death_between_insert_and_commit_is_settled_from_the_rows(services: Services, where: str) -> None:
+def test_a_death_before_or_after_the_journal_has_it_is_settled_by_the_next_start(
+    services: Services, where: str
+) -> None:
     services.send(*named("e1", bytes_up=10))
-    getattr(services.store, where).append(Death())
+    getattr(services.journal, where).append(Death())
     services.die_correcting(right("c1", bytes_up=4), right("c2", bytes_up=7))
     services.open()
     services.whole()

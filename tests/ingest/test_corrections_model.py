@@ -174,11 +174,11 @@ class Player:
             self.services.crash()
             self.services.open()
         elif kind == "after":
-            self.services.store.after.append(TimeoutError("no answer"))
+            self.services.journal.after.append(TimeoutError("no answer"))
             self.corrections()
-            self.services.store.after.clear()
+            self.services.journal.after.clear()
         else:
-            self.services.store.before.append(ConnectionError("no engine"))
+            self.services.journal.before.append(ConnectionError("no engine"))
             asked = {"id": f"burnt{self.made}", **self.event(), "bytes_up": 1, "reason": "x", "requests": 0}
             self.made += 1
             with pytest.raises(Unavailable):

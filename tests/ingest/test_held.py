@@ -486,7 +486,7 @@ def test_use_of_a_suspended_account_is_stored(light: Services) -> None:
 
 def test_an_insert_that_fails_holds_nothing_and_takes_no_number(services: Services) -> None:
     services.open()
-    services.store.before.append(ConnectionError("no engine"))
+    services.journal.before.append(ConnectionError("no engine"))
     sent = [*numbered(1, 1), *numbered(2, 2, account="later"), *named("1")]
     with pytest.raises(Unavailable):
         services.send(*sent)
@@ -502,7 +502,7 @@ def test_a_doubt_that_is_settled_keeps_what_is_held_and_ends_what_was(services: 
     by_hand(services)
     services.send(*numbered(1, 1), *numbered(2, 2, account="later"))
     appear(services)
-    services.store.after.append(TimeoutError("no answer"))
+    services.journal.after.append(TimeoutError("no answer"))
     assert services.statuses(*numbered(2, 2, account="later"), *numbered(3, 3), *numbered(4, 4, account="nobody")) == [
         "stored",
         "stored",
@@ -513,19 +513,21 @@ def test_a_doubt_that_is_settled_keeps_what_is_held_and_ends_what_was(services: 
     services.whole()
 
 
-def test_keys_that_cannot_be_written_hold_nothing(light: Services) -> None:
+def test_keys_that_cannot_be_written_hold_what_the_journal_has_and_nothing_else(light: Services) -> None:
     light.send(*numbered(1, 1))
-    light.fail_keys("COMMIT", io_error())
     sent = [*numbered(2, 2), *numbered(3, 3, account="later")]
+    light.fail_keys("BEGIN", io_error())
     with pytest.raises(Unavailable):
         light.send(*sent)
-    assert light.statuses(*sent) == ["stored", "refused"]
+    assert held(light) == []
+    light.fail_keys("COMMIT", io_error())
+    assert light.statuses(*sent) == ["stored", "refused"]  # the journal holds it
     assert held(light) == [("log", 3, "unknown_account")]
     light.whole()
 
 
-def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_erasure(light: Services) -> None:
-    """Its events were announced: they are not held, and their numbers not taken."""
+def test_a_block_that_failed_before_the_journal_had_it_leaves_nothing_to_an_erasure(light: Services) -> None:
+    """Its events are not held, and their numbers not taken."""
     light.send(*numbered(1, 1, user="ann"))
     real, faults = light.door._resolver.use_products, [RuntimeError("no ledger")]
     light.door._resolver.use_products = lambda products: (  # type: ignore[method-assign]
@@ -544,9 +546,9 @@ def test_a_block_that_failed_before_its_rows_were_sent_leaves_nothing_to_an_eras
 
 
 @dies
-def test_death_between_insert_and_commit_keeps_what_is_held(services: Services) -> None:
+def test_death_between_the_two_commits_keeps_what_is_held(services: Services) -> None:
     services.send(*numbered(1, 1))
-    services.keys.move = _die
+    services.journal.after.append(Death())
     sent = [*numbered(2, 2), *numbered(3, 3, account="later", labels={"k": "v"}), *numbered(4, 4)]
     services.die(*sent)
     services.open()
@@ -562,13 +564,13 @@ def test_death_between_insert_and_commit_keeps_what_is_held(services: Services) 
 
 
 @dies
-def test_death_between_insert_and_commit_of_what_was_held_ends_the_hold(services: Services) -> None:
+def test_death_between_the_two_commits_of_what_was_held_ends_the_hold(services: Services) -> None:
     by_hand(services)
     services.send(*numbered(1, 1), *numbered(2, 3, account="later"))
     appear(services)
-    services.keys.move = _die
+    services.journal.after.append(Death())
     services.die(*numbered(2, 3, account="later"), *numbered(4, 5))
-    assert services.store.totals().rows == 5
+    assert services.store.totals().rows == 1
     services.open()
     assert (held(services), uses(services)) == ([], 5)
     source = services.door.source("log", services.credential)
@@ -578,16 +580,16 @@ def test_death_between_insert_and_commit_of_what_was_held_ends_the_hold(services
 
 
 @dies
-def test_death_between_insert_and_commit_of_what_stored_itself_ends_the_hold(services: Services) -> None:
+def test_death_between_the_two_commits_of_what_stored_itself_ends_the_hold(services: Services) -> None:
     services.send(*numbered(1, 1), *numbered(2, 3, account="later"))
     services.close()
     appear(services)
     services.open()
-    services.keys.move = _die
+    services.journal.after.append(Death())
     services.door.look_again("later")
     services.door._committer._thread.join(10)
     services.crash()
-    assert services.store.totals().rows == 3
+    assert services.store.totals().rows == 1
     services.open()
     assert (held(services), uses(services)) == ([], 3)
     source = services.door.source("log", services.credential)
@@ -596,9 +598,9 @@ def test_death_between_insert_and_commit_of_what_stored_itself_ends_the_hold(ser
 
 
 @dies
-def test_death_after_the_announcement_leaves_no_trace(services: Services) -> None:
+def test_death_before_the_journal_has_it_leaves_no_trace(services: Services) -> None:
     services.open()
-    services.store.before.append(Death())
+    services.journal.before.append(Death())
     services.die(*numbered(1, 1), *numbered(2, 2, account="later"))
     services.open()
     assert held(services) == []
@@ -612,7 +614,7 @@ def test_the_owner_of_a_new_source_survives_death_at_its_first_block(services: S
     with services.ledger.begin() as tx:
         mine = credentials.issue(tx, "ingest", None, "mine", 0)[0]
     services.open()
-    services.keys.move = _die
+    services.journal.after.append(Death())
     services.credential, admin = mine, services.credential
     services.die(*numbered(1, 2))
     services.open()
@@ -669,10 +671,11 @@ def test_a_number_with_two_rows_is_no_filled_hole(light: Services) -> None:
 def test_a_keys_file_of_an_earlier_version_is_opened_and_holds(light: Services) -> None:
     light.send(*numbered(1, 1), *named("1"))
     light.close()
+    (light.data / "journal.db").unlink()
     with sqlite3.connect(light.data / "keys.db") as db:
         db.executescript(
-            "DROP TABLE counters; DROP TABLE held; DROP INDEX sources_announced;"
-            "ALTER TABLE sources DROP COLUMN announced; PRAGMA user_version = 2"
+            "ALTER TABLE committer DROP COLUMN journaled; DROP TABLE counters; DROP TABLE held;"
+            "DROP INDEX sources_announced; ALTER TABLE sources DROP COLUMN announced; PRAGMA user_version = 2"
         )
     light.open()
     assert light.statuses(*numbered(1, 1), *numbered(2, 2, account="later")) == ["duplicate", "refused"]
@@ -701,11 +704,11 @@ def test_a_bad_page_is_given_up_and_others_go_on(light: Services, monkeypatch: p
     monkeypatch.setattr(sweeps, "AFTER_FAILURE_S", 0.0)
     monkeypatch.setattr(queue, "IDLE_S", 0.02)
     light.send(*numbered(1, 1), *numbered(2, 2, account="later", id="bad"), *numbered(3, 3, account="later", id="x"))
-    light.store.poison = "bad"
+    light.journal.poison = "bad"
     appear(light)
     light.door.look_again("later")
     until(lambda: held(light) == [("log", 2, "unknown_account")])
-    light.store.poison = None
+    light.journal.poison = None
     run(light.door.retry_held(HeldFilter()))
     assert held(light) == []
     light.whole()
@@ -739,7 +742,3 @@ def test_pages_are_as_large_as_ever_once_what_failed_has_passed() -> None:
 
 def _raise(error: Exception) -> None:
     raise error
-
-
-def _die(*_: object) -> None:
-    raise Death

@@ -154,41 +154,41 @@ class Life:
             | ({"requests": -1} if bad else {})
             for number, (account, size), at, bad in sent
         ]
-        stored = set(self.model.stored)
+        stored, mark = set(self.model.stored), self.model.mark
         expected = self.model.send(sent)
-        if set(self.model.stored) - stored and fault:  # only then there is an insert
+        if fault and (set(self.model.stored) - stored or self.model.mark > mark):  # only then there is a block
             expected = self.fail(fault, body, expected, sent)
         assert self.told(body) == expected
 
     def fail(self, fault: str, body: list[Any], expected: list[str], sent: list[Any]) -> list[str]:
-        store = self.services.store
+        journal = self.services.journal
         match fault:
             case "insert fails":
-                store.before.append(ConnectionError("no engine"))
+                journal.before.append(ConnectionError("no engine"))
                 with pytest.raises(Unavailable):
                     self.services.send(*body)
                 return expected
             case "in doubt":
-                store.after.append(TimeoutError("no answer"))
+                journal.after.append(TimeoutError("no answer"))
                 return expected
             case "dies before":
-                store.before.append(Death())
+                journal.before.append(Death())
             case "dies after":
-                store.after.append(Death())
+                journal.after.append(Death())
             case _:
-                self.services.keys.move = _die
+                self.services.fail_keys("COMMIT", Death())
         self.services.die(*body)
-        store.before.clear()
-        store.after.clear()
+        journal.before.clear()
+        journal.after.clear()
         self.open()
         return expected if fault == "dies before" else self.after_death(expected, sent)
 
     def after_death(self, expected: list[str], sent: list[tuple[int, Content, int, bool]]) -> list[str]:
-        """The rows are there: what they say is known, and what is held; why others were refused need not be."""
+        """The record is there: all that the block decided is known, also why others were refused."""
         for number, *_ in sent:
             if number in self.model.refused:
                 told = self.services.door.event("log", str(number), self.services.credential)
-                self.model.refused[number] = told.code
+                assert self.model.refused[number] == told.code
         return self.model.send(sent)
 
     def told(self, body: list[Any]) -> list[str]:
@@ -259,10 +259,6 @@ class Life:
 
 def _told(receipt: Any) -> str:
     return f"refused {receipt.code}" if receipt.status == "refused" else str(receipt.status)
-
-
-def _die(*_: object) -> None:
-    raise Death
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # they die, as they are told

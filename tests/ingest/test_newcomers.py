@@ -155,7 +155,7 @@ def test_what_waits_for_the_next_block_keeps_the_order_of_its_source(light: Serv
 
 def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(light: Services) -> None:
     light.open(max_new_users_per_request=3)
-    light.store.poison = "bad"
+    light.journal.poison = "bad"
     told = together(light, (by(2), False), (named("bad"), False), (by(3, "v"), False), (by(1, "w"), False))
     assert [getattr(one, "stored", one.__class__) for one in told] == [2, Unavailable, 3, 1]
     light.whole()
@@ -164,7 +164,7 @@ def test_a_block_that_the_engine_refuses_answers_each_once_also_who_had_to_wait(
 def test_a_block_in_doubt_answers_each_once_also_who_had_to_wait(light: Services) -> None:
     """Nothing is put back then: who had to wait is told to come again, as the others are."""
     light.open(max_new_users_per_request=3)
-    light.store.after, light.store.asking = [OSError("lost")], [OSError("gone")] * 3
+    light.journal.after, light.journal.asking = [OSError("lost")], [OSError("gone")] * 3
     sent = [(by(2), False), (by(3, "v"), False), (by(1, "w"), False)]
     assert [one.__class__ for one in together(light, *sent)] == [Settling] * 3
     assert (light.door._queue.events, light.door._queue.bytes) == (0, 0)

@@ -31,22 +31,22 @@ def test_what_only_refuses_publishes_nothing(services: Services) -> None:
     assert services.store.published() == before
 
 
-def test_a_block_in_doubt_is_not_yet_now_though_its_rows_are_there(services: Services) -> None:
+def test_a_block_in_doubt_is_not_yet_now_though_the_journal_has_it(services: Services) -> None:
     services.send(*named("1"))
     before = services.store.published()
-    services.store.after.append(OSError("the answer was lost"))
-    services.store.asking += [OSError("and nobody knows")] * 10
+    services.journal.after.append(OSError("the answer was lost"))
+    services.journal.asking += [OSError("and nobody knows")] * 10
     with pytest.raises(Settling):
         services.send(*named("2"))
-    assert services.store.totals().last_block == before.block + 1
+    assert services.door._journal.blocks() == [(1, 1), (before.block + 1, 1)]
     assert services.store.last_commit() == services.store.last_commit(block=99) == before
     assert services.store.last_commit(at=services.clock.at + 10**6) == before
-    services.store.asking.clear()
+    services.journal.asking.clear()
     assert services.statuses(*named("2")) == ["duplicate"]
     assert services.store.last_commit() == Commit(before.block + 1, services.clock.at)
 
 
-def test_a_commit_made_good_from_the_rows_is_published(services: Services) -> None:
+def test_a_block_is_published_though_the_commit_of_the_keys_failed(services: Services) -> None:
     services.send(*named("1"))
     services.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
     assert services.statuses(*named("2")) == ["stored"]
@@ -55,7 +55,7 @@ def test_a_commit_made_good_from_the_rows_is_published(services: Services) -> No
 
 def test_a_block_that_was_burnt_is_never_published(services: Services) -> None:
     services.send(*named("1"))
-    services.store.before.append(OSError("no"))
+    services.journal.before.append(OSError("no"))
     with pytest.raises(FlowtallyError):
         services.send(*named("2"))
     assert services.store.last_commit().block == 1
@@ -78,7 +78,7 @@ def test_a_start_publishes_where_the_keys_stand_with_the_instant_of_the_rows(ser
 def test_a_start_publishes_what_it_settled(services: Services) -> None:
     services.send(*named("1"))
     services.clock.at += 5000
-    services.store.after.append(Death())
+    services.journal.after.append(Death())
     services.die(*named("2"))
     assert services.store.published().block == 1
     services.open()

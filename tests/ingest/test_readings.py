@@ -381,11 +381,13 @@ def test_changes_count_the_flags_of_each_commit(services: Services) -> None:
 
 @dies
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_death_between_insert_and_commit_is_settled_from_the_rows(services: Services, where: str) -> None:
+def test_a_death_before_or_after_the_journal_has_it_is_settled_by_the_next_start(
+    services: Services, where: str
+) -> None:
     services.meter(reading(0, 0), reading(4, 0, "d"))
     before = known(services)
     again = [reading(10, 10), reading(12, 20), reading(3, 60), reading(9, 10, "d", final=True), reading(1, 10, "e")]
-    getattr(services.store, where).append(Death())
+    getattr(services.journal, where).append(Death())
     services.die_metering(*again)
     services.open()
     services.whole()
@@ -400,9 +402,9 @@ def test_a_death_between_insert_and_commit_is_settled_from_the_rows(services: Se
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_failing_engine_is_settled_and_the_same_readings_count_once(services: Services, where: str) -> None:
+def test_a_failing_journal_is_settled_and_the_same_readings_count_once(services: Services, where: str) -> None:
     services.meter(reading(0, 0))
-    getattr(services.store, where).append(OSError("the engine does not answer"))
+    getattr(services.journal, where).append(OSError("the disk does not answer"))
     if where == "before":
         with pytest.raises(Exception, match="try again"):
             services.meter(reading(10, 10))

@@ -84,10 +84,10 @@ class Life:
             assert after.keys() - before.keys() <= self.with_rows()
             return
         if fault == "engine":
-            self.services.store.before.append(ConnectionError("no engine"))
+            self.services.journal.before.append(ConnectionError("no engine"))
         stored = self.ask(writer, source, kind, events, atomic=atomic)
-        engine_failed = fault == "engine" and not self.services.store.before
-        self.services.store.before.clear()
+        engine_failed = fault == "engine" and not self.services.journal.before
+        self.services.journal.before.clear()
         if fault == "restart":
             self.services.close()
             self.open()
@@ -128,7 +128,7 @@ class Life:
 
     def die(self, sent: list[dict[str, Any]], writer: Credential) -> None:
         """As far as it gets: where nothing is to be written, nothing dies."""
-        self.services.store.before.append(Death())
+        self.services.journal.before.append(Death())
 
         async def ask() -> None:
             body = msgspec.json.encode(sent)
@@ -140,7 +140,7 @@ class Life:
                 await taking
 
         asyncio.run(ask())
-        self.services.store.before.clear()
+        self.services.journal.before.clear()
         if not self.services.door._committer.alive():
             self.services.crash()
             self.open()
@@ -231,8 +231,8 @@ def test_a_hand_over_that_fails_has_changed_nothing(light: Services, statement: 
 def test_a_hand_over_waits_for_the_block_in_doubt(light: Services) -> None:
     old, new = issue(light, None), issue(light, None)
     light.send(*numbered(1, 1), credential=old)
-    light.store.after.append(TimeoutError("no answer"))
-    light.store.asking += [TimeoutError("no answer")] * 3
+    light.journal.after.append(TimeoutError("no answer"))
+    light.journal.asking += [TimeoutError("no answer")] * 3
     with pytest.raises(Settling):
         light.send(*numbered(2, 2), credential=old)
     with pytest.raises(Settling):

@@ -97,11 +97,12 @@ def tries_soon(looks_often: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "TRY_EVERY_S", 0.05)
 
 
-def test_it_is_ready_in_the_middle_of_an_insert_and_of_its_commit(
+def test_it_is_ready_in_the_middle_of_both_commits_and_of_what_follows(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[bool, str]] = []
-    append, move = services.store.append, services.keys.move
+    services.open()
+    append, move, commit = services.store.append, services.keys.move, services.journal.commit
 
     def looking(work: Callable[..., None]) -> Callable[..., None]:
         def look(*given: Any) -> None:
@@ -113,12 +114,13 @@ def test_it_is_ready_in_the_middle_of_an_insert_and_of_its_commit(
 
     monkeypatch.setattr(services.store, "append", looking(append))
     monkeypatch.setattr(services.keys, "move", looking(move))
+    monkeypatch.setattr(services.journal, "commit", looking(commit))
     services.send(*named("1"))
-    assert seen == [(True, "ready")] * 4
+    assert seen == [(True, "ready")] * 6
 
 
 @pytest.mark.usefixtures("tries_soon")
-def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_would(
+def test_it_is_not_ready_while_every_commit_fails_and_ready_by_itself_when_none_would(
     light: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert light.send(*named("1")).stored == 1
@@ -132,9 +134,9 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
         tries.append(None)
         broken()
 
-    append = light.store.append
-    monkeypatch.setattr(light.store, "append", broken)
-    monkeypatch.setattr(light.store.inner, "try_writing", try_in_vain)
+    commit, try_writing = light.journal.commit, light.journal.inner.try_writing
+    monkeypatch.setattr(light.journal, "commit", broken)
+    monkeypatch.setattr(light.journal.inner, "try_writing", try_in_vain)
     with pytest.raises(Unavailable):
         light.send(*named("2"))
     ready, why = light.door.ready()
@@ -146,8 +148,8 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
     assert not light.door.ready()[0]
     assert light.statuses(*named("1")) == ["duplicate"]  # nothing was written: it proves nothing
     assert not light.door.ready()[0]
-    monkeypatch.setattr(light.store, "append", append)
-    monkeypatch.setattr(light.store.inner, "try_writing", lambda: None)
+    monkeypatch.setattr(light.journal, "commit", commit)
+    monkeypatch.setattr(light.journal.inner, "try_writing", try_writing)
     assert soon(lambda: light.door.ready()[0])  # nobody sends anything
     assert light.door.metrics()["writing"] == 1
     assert light.statuses(*named("2")) == ["stored"]
@@ -157,7 +159,7 @@ def test_it_is_not_ready_while_every_insert_fails_and_ready_by_itself_when_none_
 @pytest.mark.usefixtures("tries_soon")
 def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_others(light: Services) -> None:
     light.open()
-    light.store.poison = "bad"
+    light.journal.poison = "bad"
     with pytest.raises(Unavailable):
         light.send(*named("bad"))
     assert soon(lambda: light.door.ready()[0])
@@ -165,13 +167,14 @@ def test_a_request_that_the_store_refuses_for_its_content_says_nothing_about_oth
     assert light.door.ready()[0]
 
 
-def test_a_try_writes_through_the_engine_and_leaves_nothing(services: Services) -> None:
+def test_a_try_writes_everywhere_and_leaves_nothing(services: Services) -> None:
     services.send(*named("1"))
-    before = services.store.totals()
+    before = services.store.totals(), services.door._journal.blocks()
     for _ in range(2):
         services.store.try_writing()
         services.keys.try_writing()
-    assert services.store.totals() == before
+        services.journal.try_writing()
+    assert (services.store.totals(), services.door._journal.blocks()) == before
     services.whole()
 
 
@@ -182,13 +185,14 @@ def full() -> sqlite3.OperationalError:
 
 
 @pytest.mark.usefixtures("tries_soon")
-def test_keys_without_room_are_told_at_once_and_settled_when_there_is_some(
+def test_keys_without_room_are_told_at_once_and_follow_when_there_is_some(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flowtally.ingest.committer.SETTLE_AGAIN_S", (30.0,))
     services.send(*numbered(1, 1))
     services.fail_keys("COMMIT", *(full() for _ in range(4)))
     began = time.monotonic()
+    assert services.statuses(*numbered(2, 4)) == ["stored"] * 3  # the journal has them
     with pytest.raises(StorageFull, match="settled when there is room"):
         services.send(*numbered(2, 4))
     with pytest.raises(StorageFull):

@@ -89,12 +89,12 @@ def test_between_blocks_keys_and_rows_agree_while_events_come_in(light: Services
 
 def test_a_write_in_doubt_is_no_moment_between_blocks(light: Services) -> None:
     light.send(*named("1"))
-    light.store.after = [ValueError("lost")]
-    light.store.asking = [ValueError("still lost")] * 40
+    light.journal.after = [ValueError("lost")]
+    light.journal.asking = [ValueError("still lost")] * 40
     with pytest.raises(Settling):
         light.send(*named("2"))
     with pytest.raises(Settling):
         light.door.between_blocks(lambda keys: keys.committed())
-    light.store.asking = []
+    light.journal.asking = []
     light.send(*named("3"))
     assert light.door.between_blocks(lambda keys: keys.committed()).rows_total == 3

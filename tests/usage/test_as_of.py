@@ -28,14 +28,15 @@ def test_a_bound_on_blocks_is_asked_from_rows_because_the_projection_does_not_kn
     query = plan_sums([0, BUCKET_MS], Where(account="acme", after_block=3, until_block=7), ("user",))
     assert query.text == (
         "SELECT span, by0, up, down, hits FROM ("
-        "SELECT roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)}) AS span,"
+        "SELECT span, by0, sum(up) AS up, sum(down) AS down, sum(hits) AS hits FROM ("
+        "/*rows*/SELECT roundDown(toUnixTimestamp64Milli(time), {edges:Array(Int64)}) AS span,"
         " toString(user) AS by0, sum(toInt128(bytes_up)) AS up, sum(toInt128(bytes_down)) AS down,"
         " sum(toInt128(requests)) AS hits FROM usage_events"
         " WHERE series = {series:String} AND account = {account:String}"
         " AND block > {after_block:UInt64} AND block <= {until_block:UInt64}"
         " AND time >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')"
         " AND time < fromUnixTimestamp64Milli({last:Int64}, 'UTC')"
-        " GROUP BY span, by0) ORDER BY span, by0 LIMIT {limit:UInt64}"
+        " GROUP BY span, by0/*end*/) GROUP BY span, by0) ORDER BY span, by0 LIMIT {limit:UInt64}"
     )
     assert (query.parameters["after_block"], query.parameters["until_block"]) == (3, 7)
 

@@ -24,6 +24,12 @@ ACCOUNTS: Final = ("a", "b")
 REFUSED: Final = "compacted"
 
 
+@pytest.fixture
+def clickhouse(flushed: ClickHouseStore) -> ClickHouseStore:
+    """A month is compacted long after all of it is in the table."""
+    return flushed
+
+
 def said(*_: object) -> None:
     """Nobody listens."""
 

@@ -40,6 +40,7 @@ def fill(store: ClickHouseStore, chance: Random) -> None:
         at = JANUARY if number < 13 else FEBRUARY
         rows = [row(number, index, chance) for index in range(chance.choice([1, 2, 3, 30]))]
         store.append(block(number, *rows, received_at=at + number))
+    store.settle()
     compact(store)
 
 

@@ -47,19 +47,19 @@ def many(number: int, count: int) -> Block:
 
 
 @pytest.mark.parametrize("count", [1, 10_000, 65_537, 200_000])
-def test_one_block_is_one_part(clickhouse: ClickHouseStore, count: int) -> None:
-    clickhouse.engine.command("SYSTEM STOP MERGES usage_events")
-    clickhouse.append(many(1, count))
-    clickhouse.append(many(2, count))
-    assert [rows for rows, _ in parts(clickhouse)] == [count, count]
-    assert clickhouse.totals().rows == 2 * count
+def test_one_block_is_one_part(flushed: ClickHouseStore, count: int) -> None:
+    flushed.engine.command("SYSTEM STOP MERGES usage_events")
+    flushed.append(many(1, count))
+    flushed.append(many(2, count))
+    assert [rows for rows, _ in parts(flushed)] == [count, count]
+    assert flushed.totals().rows == 2 * count
 
 
-def test_the_instant_of_receipt_chooses_the_partition_whatever_the_events_say(clickhouse: ClickHouseStore) -> None:
-    clickhouse.engine.command("SYSTEM STOP MERGES usage_events")
-    clickhouse.append(block(1, {"time": 0}, {"time": 1_800_000_000_000}, received_at=1_700_000_000_000))
-    clickhouse.append(block(2, {"time": 0}, received_at=1_700_000_000_000 + MONTH_MS))
-    assert parts(clickhouse) == [(2, "202311"), (1, "202312")]
+def test_the_instant_of_receipt_chooses_the_partition_whatever_the_events_say(flushed: ClickHouseStore) -> None:
+    flushed.engine.command("SYSTEM STOP MERGES usage_events")
+    flushed.append(block(1, {"time": 0}, {"time": 1_800_000_000_000}, received_at=1_700_000_000_000))
+    flushed.append(block(2, {"time": 0}, received_at=1_700_000_000_000 + MONTH_MS))
+    assert parts(flushed) == [(2, "202311"), (1, "202312")]
 
 
 def test_inserts_are_synchronous_though_the_engine_would_buffer_them(clickhouse: ClickHouseStore) -> None:
@@ -130,6 +130,7 @@ def test_opening_again_migrates_nothing_and_keeps_everything(database_url: str) 
         applied = store.engine.rows("SELECT number, count() FROM schema_migrations GROUP BY number ORDER BY number")
         assert applied == [(migration.number, 1) for migration in migrations()]
         assert store.totals().rows == number
+        store.settle()
         store.close()
 
 

@@ -127,10 +127,10 @@ def test_any_text_names_an_event(store: UsageStore, text: str) -> None:
     assert (referred(refers).source, referred(refers).id) == (text, text)
 
 
-def test_corrections_are_found_by_the_primary_key(clickhouse: ClickHouseStore) -> None:
-    clickhouse.append(block(1, *(event(f"e{i}", time=i * 1000) for i in range(50_000))))
-    query = entries.corrections_of([the(clickhouse, "e7")])
-    plan = "\n".join(row[0] for row in clickhouse.engine.rows(f"EXPLAIN indexes = 1 {query.text}", query.parameters))
+def test_corrections_are_found_by_the_primary_key(flushed: ClickHouseStore) -> None:
+    flushed.append(block(1, *(event(f"e{i}", time=i * 1000) for i in range(50_000))))
+    query = entries.corrections_of([the(flushed, "e7")])
+    plan = "\n".join(row[0] for row in flushed.engine.rows(f"EXPLAIN indexes = 1 {query.text}", query.parameters))
     assert "time in 1-element set" in plan
     assert "Granules: 1/" in plan
 
@@ -242,7 +242,9 @@ def test_the_engine_explains_exactly_as_the_reference(
 
 def test_rows_of_an_older_schema_are_read_as_before(database_url: str) -> None:
     engine = Engine(database_url)
-    ClickHouseStore(engine).append(block(1, event("a"), correction("c", "a", bytes_up=-1)))
+    before = ClickHouseStore(engine)
+    before.append(block(1, event("a"), correction("c", "a", bytes_up=-1)))
+    before.settle()
     engine.command("ALTER TABLE usage_events DROP COLUMN reason, DROP COLUMN place SETTINGS mutations_sync = 2")
     engine.command("TRUNCATE TABLE schema_migrations SYNC")
     store = ClickHouseStore(engine)

@@ -127,29 +127,31 @@ def test_corrections_keep_all_but_their_reasons(store: UsageStore) -> None:
     assert all(not row["labels"] for row in found)
 
 
-def test_old_parts_are_gone_at_once_and_the_setting_is_as_before(clickhouse: ClickHouseStore) -> None:
+def test_old_parts_are_gone_at_once_and_the_setting_is_as_before(flushed: ClickHouseStore) -> None:
     def shape() -> str:
         text = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
-        return str(clickhouse.engine.rows(text, {"table": TABLE})[0][0])
+        return str(flushed.engine.rows(text, {"table": TABLE})[0][0])
 
     before = shape()
     for number in range(1, 4):
-        clickhouse.append(block(number, {"user": "usr_a", "labels": {"k": "v"}}))
+        flushed.append(block(number, {"user": "usr_a", "labels": {"k": "v"}}))
     steps: list[str] = []
-    clickhouse.erase_texts(["usr_a"], lambda step, done, total: steps.append(step))
-    assert erasing._old_parts(clickhouse.engine, TABLE) == 0
+    flushed.erase_texts(["usr_a"], lambda step, done, total: steps.append(step))
+    assert erasing._old_parts(flushed.engine, TABLE) == 0
     assert "old files" in steps
     assert shape() == before
 
 
-def test_parts_of_other_months_and_projections_are_not_written_anew(clickhouse: ClickHouseStore) -> None:
-    clickhouse.append(block(1, {"user": "usr_b", "labels": {"k": "v"}}, received_at=DAY))
-    clickhouse.append(block(2, {"user": "usr_a", "labels": {"k": "v"}}, received_at=40 * DAY))
-    before = files(clickhouse)
-    clickhouse.erase_texts(["usr_a"], heard)
-    after = files(clickhouse)
-    assert before.keys() == after.keys()
-    anew = {one for one in before if before[one] != after[one] and one[1].endswith("data.bin")}
+def test_parts_of_other_months_and_projections_are_not_written_anew(flushed: ClickHouseStore) -> None:
+    flushed.append(block(1, {"user": "usr_b", "labels": {"k": "v"}}, received_at=DAY))
+    flushed.append(block(2, {"user": "usr_a", "labels": {"k": "v"}}, received_at=40 * DAY))
+    before = files(flushed)
+    flushed.erase_texts(["usr_a"], heard)
+    after = files(flushed)
+    # What the engine notes of a part when it is moved, it writes otherwise when it is changed.
+    noted = {"metadata_version.txt", "invalidated_system_columns.txt"}
+    assert {one for one in before if one[1] not in noted} == {one for one in after if one[1] not in noted}
+    anew = {one for one in before if one[1].endswith("data.bin") and before[one] != after[one]}
     assert anew == {("197002", "data.bin")}
 
 
@@ -167,16 +169,16 @@ def test_it_can_be_stopped_and_done_again(clickhouse: ClickHouseStore) -> None:
     assert erasing._old_parts(clickhouse.engine, TABLE) == 0
 
 
-def test_an_erasure_that_the_engine_cannot_do_says_so_and_stands_in_nobodys_way(clickhouse: ClickHouseStore) -> None:
-    clickhouse.append(block(1, {"user": "usr_a", "labels": {"k": "v"}}))
-    engine: Engine = clickhouse.engine
+def test_an_erasure_that_the_engine_cannot_do_says_so_and_stands_in_nobodys_way(flushed: ClickHouseStore) -> None:
+    flushed.append(block(1, {"user": "usr_a", "labels": {"k": "v"}}))
+    engine: Engine = flushed.engine
     engine.command(
         f"ALTER TABLE {TABLE} UPDATE reason = toString(throwIf(user = 'usr_a')) WHERE 1 SETTINGS mutations_sync = 0"
     )
     with pytest.raises(Unavailable):
-        clickhouse.erase_texts(["usr_a"], heard)
-    clickhouse.erase_texts(["usr_a"], heard)
-    assert clickhouse.with_texts(["usr_a"]) == []
+        flushed.erase_texts(["usr_a"], heard)
+    flushed.erase_texts(["usr_a"], heard)
+    assert flushed.with_texts(["usr_a"]) == []
 
 
 def test_a_start_is_not_refused_for_what_an_erasure_that_was_killed_has_set(clickhouse: ClickHouseStore) -> None:

@@ -61,6 +61,7 @@ def test_engine_and_list_find_the_same(
 ) -> None:
     stored = [row_of(*row) for row in rows]
     fixes = [correction_of(stored[at], n, factor) for n, (at, factor) in enumerate(corrected) if at < len(stored)]
+    clickhouse.settle()
     clickhouse.engine.command("TRUNCATE TABLE usage_events")
     both = MemoryStore(), clickhouse
     for store in both:
@@ -76,6 +77,7 @@ def test_what_is_compacted_is_in_no_source_any_more(clickhouse: ClickHouseStore)
     use = CountedUse("acme", "u1", JANUARY, 1, 2, 1, 200)
     clickhouse.append(block(1, row_of(use, "s1", ("a", 0)), received_at=JANUARY + 1))
     assert (clickhouse.sources_of([use], "s2"), clickhouse.compacted_until()) == ({use: ["s1"]}, 0)
+    clickhouse.settle()
     compact(clickhouse)
     assert clickhouse.sources_of([use], "s2") == {}
     assert JANUARY < clickhouse.compacted_until() <= JANUARY + BUCKET_MS

@@ -193,6 +193,7 @@ class Backup:
         freezing.remove_leftovers()
         try:
             say("moment")
+            self._usage.settle()  # nearly all of it before the moment, which is kept short
             with snapshot_of(self._ledger) as ledger:
                 taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
                 try:
@@ -223,6 +224,7 @@ class Backup:
 
     def _take(self, keys: Keys, ledger: LedgerSnapshot, freezing: Freezing) -> Taken:
         began = time.perf_counter()
+        self._usage.settle()  # what is copied is the table: all stands there
         place = keys.committed()
         snapshot = Snapshot(keys.path)
         try:

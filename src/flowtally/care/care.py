@@ -103,10 +103,12 @@ class Care:
             raise Conflict("Usage is in memory: there is nothing to verify")
 
         def take(keys: Keys) -> Baseline:
+            self._usage.settle()  # files, parts and projections are looked at, which only the table has
             return verify.take_baseline(rows, keys.path)
 
         def work(progress: Progress) -> Report:
             progress("moment")
+            self._usage.settle()
             baseline = self._between_blocks(take)
             return verify.verify(rows, baseline, self._ledger, progress, self._clock())
 

@@ -29,6 +29,7 @@ from flowtally.core.refusal import refusing
 from flowtally.host.lease import Lease, of_data
 from flowtally.host.permissions import check_directory, close
 from flowtally.ingest import identity, recovery
+from flowtally.ingest.settings import journal_path
 from flowtally.keys.store import Keys
 from flowtally.ledger import portable, trail
 from flowtally.ledger.database import Ledger, Tx
@@ -37,6 +38,7 @@ from flowtally.ledger.people import revived
 from flowtally.ledger.people.credentials import live_credentials
 from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
+from flowtally.usage.journal import Journal
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import UsageStore
@@ -181,13 +183,16 @@ def _assemble(
         closing.callback(usage.close)
         keys = Keys(work / "keys.db")
         closing.callback(keys.close)
+        journal = Journal(journal_path(keys.path))
+        closing.callback(journal.close)
         ledger = Ledger.open(ledger_url)
         closing.callback(ledger.close)
         ledger.use_clock(lambda: now)
         whose = identity.make_identity(identity.decide(identity.look(ledger, keys.committed())))
         settled: list[str] = []
-        recovery.recover(usage, keys, holder="restore", promise=ledger.promises(), say=settled.append)
-        identity.bind_first(whose, keys, usage)
+        recovery.recover(usage, keys, journal, holder="restore", promise=ledger.promises(), say=settled.append)
+        usage.settle()
+        identity.bind_first(whose, keys, usage, journal)
         with ledger.begin(server("restore")) as tx:
             identity.bind_ledger(tx, whose)
             lives = choose(tx, now)

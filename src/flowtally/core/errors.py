@@ -823,6 +823,21 @@ class StorageFull(Unavailable):
     title = "Storage is full"
 
 
+class FlushBehind(Unavailable):
+    """As much as may be is stored in the journal alone and not yet in the usage table. Nothing of this request is
+    stored. Reading goes on.
+
+    Cause: The database engine of the usage table is slow, stands still, or refuses what it is given. `detail` says how
+    much waits.
+
+    Do: Send the same request again after `Retry-After` seconds: writing begins again by itself when some of it is in
+    the table. Whoever runs the server sees in `/readyz` and in the log what keeps the engine.
+    """
+
+    code = "flush_behind"
+    title = "The usage table is behind"
+
+
 class HoldsFull(Unavailable):
     """A numbered event would have to be held, and there is no room for it. All events before it are stored: `sequence`
     is the source's mark. `reason` says why the event cannot be stored now, `bound` and `limit` what is full.
@@ -1011,11 +1026,12 @@ class JournalTooNew(JournalBroken):
 
 
 class StoresDiffer(Damage):
-    """Ledger, event keys and usage do not belong together. The message says what each of them is. Nothing was changed.
+    """Ledger, event keys, usage and journal do not belong together. The message says what each of them is. Nothing was
+    changed.
 
-    Cause: One of the three is another installation's, or a copy from before a restore, a rebuild or an upgrade.
+    Cause: One of them is another installation's, or a copy from before a restore, a rebuild or an upgrade.
 
-    Do: Put the three back that belong together: from one backup, or from before the change.
+    Do: Put those back that belong together: from one backup, or from before the change.
     """
 
 

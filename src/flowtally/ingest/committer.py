@@ -1,26 +1,34 @@
 """The one writer: what waits becomes a block, a block becomes durable, then everyone is answered.
 
-    begin (keys) -> claim -> insert the rows as block n -> committer.block = n -> commit -> receipts
+    begin (keys) -> claim, move -> record of block n into the journal, synced -> commit -> take, publish -> receipts
 
-Once the insert was sent, a block only goes forward. On any doubt the committer settles (`recovery`), door closed: its
-rows are there: claim and commit from them; they are not: its number is skipped and the callers are told to retry.
+The journal's commit is the acknowledgement: from there a block only goes forward. Where that commit failed the journal
+says whether it is there; if not, its number is burnt and the callers are told to retry. Where only the keys' commit
+failed the block is published and answered, and nothing else is written until the keys have followed from its record.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 import structlog
 
 from flowtally.core.clock import dating
-from flowtally.core.errors import FlowtallyError, SequenceGap, Settling, StorageFull, TooManyNew, Unavailable
+from flowtally.core.errors import (
+    FlowtallyError,
+    FlushBehind,
+    SequenceGap,
+    Settling,
+    StorageFull,
+    TooManyNew,
+    Unavailable,
+)
 from flowtally.core.events import NOBODY
 from flowtally.core.words import SourceKind
 from flowtally.ingest import admission, correction_plan, recovery, rows
@@ -30,7 +38,6 @@ from flowtally.ingest.correction_facts import CorrectionFacts
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
-from flowtally.ingest.disk_sync import BackgroundSync
 from flowtally.ingest.event_rows import coded
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
@@ -38,6 +45,7 @@ from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import Answer, WaitingQueue
+from flowtally.ingest.records import mentioned, record_of
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import WriterState
@@ -57,17 +65,18 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused
 from flowtally.ledger.people.names import Name
 from flowtally.protocol import CorrectionsAnswer
+from flowtally.usage.journal import Journal
+from flowtally.usage.records import Record
 from flowtally.usage.values import Block, Commit
-from flowtally.usage.verbs import Commits, Entries
+from flowtally.usage.verbs import Blocks, Claims, Commits, Entries
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Answers = list[tuple[Submission, Outcome | FlowtallyError]]
-Written = tuple[Sorted, object | None]  # a sorted block and its rows, where it has any
+Written = tuple[Sorted, Any]  # a sorted block and its rows, where it has any
 
 SETTLE_AGAIN_S: Final = (0.05, 0.2, 1.0)  # while callers wait; then again with every turn
-CLEAN_EVERY_S: Final = 300
 BLOCK_BYTES: Final = 64 * 1024 * 1024
 BETWEEN_WAIT_S: Final = 60
 # Without the name: reasons of refused numbered events are kept for ever, where no erasure would find it.
@@ -75,8 +84,8 @@ ERASED: Final = admission.Reason("erased", "it was held, and its user was erased
 ACCOUNT_ERASED: Final = admission.Reason("erased", "it was held, and its account was erased")
 
 
-class WriterUsage(recovery.SettlingUsage, Commits, Entries, Protocol):
-    """What the one writer asks: to write blocks and settle them, the last commit, and events that are corrected."""
+class WriterUsage(Blocks, Claims, Commits, Entries, Protocol):
+    """What the one writer asks: to take blocks, the last commit, and events that are corrected."""
 
 
 class Committer:
@@ -87,6 +96,7 @@ class Committer:
         *,
         usage: WriterUsage,
         keys: Keys,
+        journal: Journal,
         resolver: NameResolver,
         queue: WaitingQueue,
         clock: Callable[[], int],
@@ -97,9 +107,14 @@ class Committer:
         counter_limits: CounterLimits,
         newcomers: Newcomers,
         has_room: Callable[[], bool] = lambda: True,
+        why_full: Callable[[], str | None] = lambda: None,
+        to_flush: Callable[[], None] = lambda: None,
     ) -> None:
+        """`why_full`: why nothing more may be taken until some of it stands in the table. `to_flush` is called when
+        there is something."""
         self._usage = usage
         self._keys = keys
+        self._journal = journal
         self._resolver = resolver
         self._queue = queue
         self._clock = clock
@@ -108,6 +123,8 @@ class Committer:
         self._create_users = create_users
         self._block_rows = block_rows
         self._has_room = has_room
+        self._why_full = why_full
+        self._to_flush = to_flush
         self.facts = CorrectionFacts(usage, keys, resolver, clock, max_future_ms, create_users)
         self.sources = Sources(keys, newcomers)
         differencer = Differencer(keys, usage, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
@@ -117,15 +134,12 @@ class Committer:
         self._late: list[
             Submission | ReadingsSubmission
         ] = []  # of those the ones that wait for the next, and what follows in their turns
-        self._announced = False  # something of a block that may never have come
         self.holds = Holds(keys, hold_limits)
         self.sweeps = Sweeps()
         self._place = keys.committed()
-        self._next = max(self._place.block, self._place.skipped) + 1
-        usage.publish(recovery.last_commit(usage, self._place))
+        self._next = max(self._place.block, self._place.skipped, journal.burnt()) + 1
         self._write_lock = WriteLock()
         self._stopping = threading.Event()
-        self._sync = BackgroundSync(CLEAN_EVERY_S)
         self.doubt: Doubt | None = None  # while there is one nothing else is written
         self.standing = WriterState()
         self.counts: Counter[str] = Counter()
@@ -142,10 +156,6 @@ class Committer:
         self._queue.close()
         self._stopping.set()
         self._thread.join()
-        self._sync.finish()
-        if self.doubt is None:
-            os.sync()
-            self._mark_clean(self._place.block, stopped=True, promise=self._resolver.last_promise())
 
     def between_blocks(self, work: Callable[[], T]) -> T:
         """Do this while no block is being written: rows and keys agree. The writer waits meanwhile, so be quick."""
@@ -175,15 +185,13 @@ class Committer:
             self.sweeps.forget()
         if self._counters.is_time() and self.doubt is None:
             self._look_for_silence()
-        if synced := self._sync.synced(self._place.block):
-            self._mark_clean(synced)
 
     def _try_writing(self) -> None:
         """Whether a block could be written, without one: settles what is in doubt, and writes a little everywhere."""
         try:
             self._check_door()
             self._keys.try_writing()
-            self._usage.try_writing()
+            self._journal.try_writing()
             self._resolver.try_writing()
         except Exception as error:
             self.standing.saw(error)
@@ -191,13 +199,6 @@ class Committer:
         else:
             self.standing.heals()
             log.info("writing_works_again")
-
-    def _mark_clean(self, block: int, *, stopped: bool = False, promise: int = 0) -> None:
-        # It only saves work at the next start: a full disk here must not end the one thread that writes.
-        try:
-            self._keys.mark_clean(block, stopped=stopped, promise=promise)
-        except Exception as error:
-            log.warning("clean_mark_failed", block=block, error=str(error)[:500])
 
     def commit(self, submissions: list[Waiting]) -> None:
         """Answer every one of these, once, or put it back for the next block. Whatever happens inside, nobody is left
@@ -243,17 +244,15 @@ class Committer:
         an instant nobody can believe."""
         self._resolver.check_lease()
         self._date()
-        if self.doubt is not None:
-            self._settle()
-        self._withdraw()
+        self._check_settled()
         if not self._has_room():
             raise StorageFull("There is no room left to store usage; reading goes on", retry_after_s=10)
+        if why := self._why_full():
+            raise FlushBehind(f"{why}; reading goes on", retry_after_s=5)
 
-    def _withdraw(self) -> None:
-        """What came with a block that failed before its rows were sent is not held, and takes no number."""
-        if self._announced:
-            self._keys.withdraw()
-            self._announced = False
+    def _check_settled(self) -> None:
+        if self.doubt is not None:
+            self._settle()
 
     def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
         self._resolver.look()
@@ -326,12 +325,10 @@ class Committer:
 
     def forget_held(self, user_ids: Sequence[str]) -> int:
         """In the moment between two blocks: refuse for good what is held of these users, and leave no byte of it."""
-        self._withdraw()
         return self._forget(self._keys.tagged_held(user_ids), ERASED)
 
     def forget_held_of(self, accounts: Sequence[str]) -> int:
         """The same for all that is held of these accounts."""
-        self._withdraw()
         held: list[Held] = []
         for account in accounts:
             after: Number | None = BEGINNING
@@ -424,9 +421,11 @@ class Committer:
         answers: Answers = []
         waiting = submissions
         while waiting:
-            refused, admitted, waiting = self._with_sources(waiting)
-            answers += refused
+            admitted: list[Submission] = []
             try:
+                self._check_settled()
+                refused, admitted, waiting = self._with_sources(waiting)
+                answers += refused
                 answers += self._admitted(admitted) if admitted else []
             except FlowtallyError as error:  # in doubt, or no room: nothing else is written now
                 return answers + [(one, error) for one in (*admitted, *waiting)]
@@ -438,10 +437,11 @@ class Committer:
         except _BlockSkipped as skipped:
             if len(admitted) == 1 or isinstance(skipped.__cause__, StorageFull):
                 return [(one, _told(skipped)) for one in admitted]
-        # The engine refused the block: one bad request must not stand in the way of the others.
+        # The journal did not take the block: one bad request must not stand in the way of the others.
         answers: Answers = []
         for index, one in enumerate(admitted):
             try:
+                self._check_settled()
                 refused, mine, _ = self._with_sources([one])  # what was remembered of its sources went with the block
                 answers += refused or self._block(mine)
             except _BlockSkipped as skipped:
@@ -494,9 +494,6 @@ class Committer:
             block.user_ids = self._resolver.known_ids(names, block.rows.times)
         world = self._world(block)
         sorted_ = self._sort(block, world, self._known(block, [*world, *block.rows.faults]))
-        if sorted_.stored and (sorted_.fresh or sorted_.held or self._may_announce(block, world)):
-            # These are announced before anything is claimed, so what is known must be no guess any more.
-            sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
         strange = self._strange(block, sorted_)
         if late := self._overflowing(block, sorted_, strange):
             self._late += late
@@ -534,14 +531,6 @@ class Committer:
         """The users this block would make, where these are more than may be."""
         new = self._resolver.free_names(strange) if strange else set()
         return set() if not new or self._newcomers.may_all(new) else new
-
-    def _may_announce(self, block: Gathered, world: admission.Reasons) -> bool:
-        """Whether more may be new or held than seems so while names are a guess: where an atomic request fails after
-        all, a number or a name that it seemed to have is the next request's."""
-        if not any(one.atomic for one in block.submissions):
-            return False
-        numbered = (block.rows.columns.sequence[row] is not None for row in world.keys() | block.rows.faults.keys())
-        return bool(self.sources.fresh) or any(numbered)
 
     def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
         allowance, now = (self.holds.allowance(), self._clock()) if world else (None, 0)
@@ -602,45 +591,69 @@ class Committer:
         """One block, from claims to commit. `work` claims the keys and gives what became of the block, and its rows."""
         number = self._next
         received_at = self._usage.date_block(lambda: max(self._date(), self._place.received_at))
-        announced = _is_announced(sorted_)
         try:
-            if announced:
-                self._announced = True
-                self._keys.announce(number, [self.sources[name] for name in sorted_.fresh], sorted_.held)
-            with self._keys.begin(durable=bool(sorted_.refused or sorted_.held), forgets=bool(sorted_.ended)):
+            with self._keys.begin(forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
-                assert announced == _is_announced(sorted_), "what is announced is sorted by what is known"
-                if batch is not None:
-                    moved = _moved(number, received_at, sorted_, self._resolver.promise)
-                    self.doubt = Doubt(number, moved)  # from here on the block only goes forward
-                    self._next = number + 1
-                    self._usage.append(Block(number, received_at, batch))
-                else:
-                    moved = _moved(self._place.block, received_at, sorted_, self._resolver.promise)
+                moved = self._moved(number, received_at, sorted_)
                 self._keys.move(moved)
+                record = record_of(self._place.block, moved, batch, self._names(moved))
+                self.doubt = doubt = Doubt(record)  # from here on the block only goes forward
+                self._next = number + 1
+                self._journal.commit(record)
+                doubt.acknowledged = True
+            self._show(doubt)
         except Exception as error:
             self.standing.saw(error)
             self.sources.forget()
             if self.doubt is None:
                 self._usage.end_block()
                 raise
-            log.warning("block_in_doubt", block=number, error=str(error)[:500])
-            if not self._settle():
+            log.warning("block_in_doubt", block=number, acknowledged=self.doubt.acknowledged, error=str(error)[:500])
+            if not self._outcome(self.doubt):
                 raise _BlockSkipped(f"block {number} was not written") from error
-            return sorted_  # the rows are there: it went forward, and the receipts are true
+            return sorted_  # it is there, and the receipts are true
         self.doubt = None
-        self._announced = False
         self._place = self._keys.committed()
-        if batch is not None:
-            self.standing.wrote()
-            self._usage.publish(Commit(number, received_at))
-        else:
-            self._usage.end_block()
         self.sources.made(sorted_.fresh)
         if sorted_.held or sorted_.ended:
             self.holds.changed(sorted_.held, sorted_.ended)
         self.sources.move(sorted_.advances)
         return sorted_
+
+    def _moved(self, block: int, received_at: int, sorted_: Sorted) -> Moved:
+        return Moved(
+            block,
+            received_at,
+            len(sorted_.stored),
+            tuple(sorted_.advances),
+            tuple(sorted_.refused),
+            held=tuple(sorted_.held),
+            ended=tuple((one.source, one.sequence) for one in sorted_.ended),
+            counters=sorted_.counters,
+            seen=sorted_.seen,
+            forgotten=sorted_.forgotten,
+            due=sorted_.due,
+            promise=self._resolver.promise,
+            sources=tuple(self.sources[name] for name in sorted_.fresh),
+        )
+
+    def _names(self, moved: Moved) -> dict[int, str]:
+        found = {no: self._keys.source_of(no) for no in sorted(mentioned(moved))}
+        return {no: source.name for no, source in found.items() if source is not None}
+
+    def _show(self, doubt: Doubt) -> None:
+        """What is acknowledged is seen by readers, before anybody is told."""
+        if doubt.shown:
+            return
+        record = doubt.record
+        if record.rows is not None:
+            self._usage.append(Block(record.block, record.received_at, record.rows))
+            self.standing.wrote()
+            self._usage.publish(Commit(record.block, record.received_at))
+            self._to_flush()
+        else:
+            self._usage.end_block()
+        doubt.shown = True
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
         self._keys.savepoint()
@@ -656,35 +669,56 @@ class Committer:
         numbers = {name: self.sources[name].no for name in {source for source, _ in sorted_.claims}}
         return [(numbers[source], key, block.rows.digests[row]) for (source, key), row in sorted_.claims.items()]
 
-    def _settle(self) -> bool:
-        """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known, and
-        StorageFull at once where there is no room to settle in."""
+    def _outcome(self, doubt: Doubt) -> bool:
+        """Whether the block is there. If so its receipts go out, whether the keys can follow now or only later."""
+        try:
+            return self._settle(() if doubt.acknowledged else None)
+        except FlowtallyError as error:
+            if not doubt.shown:
+                raise
+            self.standing.fails(error)
+            return True
+
+    def _settle(self, waits: Sequence[float] | None = None) -> bool:
+        """Whether the block in doubt is there. Tries for a while; raises Settling where it still cannot be known or the
+        keys cannot follow, and StorageFull at once where there is no room to settle in."""
         doubt = self.doubt
         assert doubt is not None
-        for wait_s in (*SETTLE_AGAIN_S, None):
+        for wait_s in (*(SETTLE_AGAIN_S if waits is None else waits), None):
             try:
-                present = recovery.settle_block(self._usage, self._keys, doubt.block, doubt.moved)
+                return self._try_settling(doubt)
             except StorageFull as error:
-                log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
+                log.warning("settling_failed", block=doubt.record.block, error=str(error)[:500])
                 detail = f"{error.detail}. What was sent last is settled when there is room; send it again"
                 raise StorageFull(detail, retry_after_s=10) from error
             except Exception as error:
-                log.warning("settling_failed", block=doubt.block, error=str(error)[:500])
+                log.warning("settling_failed", block=doubt.record.block, error=str(error)[:500])
                 if wait_s is None or self._stopping.wait(wait_s):
                     raise Settling("A write is in doubt and is being settled", retry_after_s=5) from error
-            else:
-                self.doubt = None
-                self._announced = False
-                self._place = self._keys.committed()
-                if present:
-                    self.standing.wrote()
-                    self._usage.publish(Commit(doubt.block, doubt.moved.received_at))
-                else:
-                    self._usage.end_block()
-                self.holds.load()
-                log.info("block_settled", block=doubt.block, present=present)
-                return present
         raise AssertionError("the last wait is None")
+
+    def _try_settling(self, doubt: Doubt) -> bool:
+        block = doubt.record.block
+        if not doubt.acknowledged:
+            doubt.acknowledged = self._journal.settle(block)
+            if not doubt.acknowledged:
+                self.doubt = None
+                self._usage.end_block()
+                self._skip(block)
+                log.info("block_settled", block=block, present=False)
+                return False
+        self._show(doubt)
+        recovery.follow(self._keys, doubt.record)
+        self.doubt = None
+        self._place = self._keys.committed()
+        self.holds.load()
+        log.info("block_settled", block=block, present=True)
+        return True
+
+    def _skip(self, block: int) -> None:
+        # The journal knows it for good; here a check finds it, and the next start writes it down if this cannot.
+        with suppress(Exception):
+            self._keys.skip(block)
 
     def _batch(self, block: Gathered, sorted_: Sorted) -> object:
         events = block.rows.rows().only(sorted_.stored)
@@ -696,12 +730,13 @@ class Committer:
         return events.batch(ids, codes, {advance.name: advance for advance in sorted_.advances})
 
 
-class Doubt(msgspec.Struct, frozen=True):
-    """A block whose insert was sent and whose commit is not known, with all that it moves: of sources that have no row
-    in it, marks and refusals are only in memory."""
+class Doubt(msgspec.Struct):
+    """A block whose record was sent to the journal, and how far it came: whether it is known to be `acknowledged`, that
+    is in the journal, and whether it is `shown` to readers. The keys do not have it."""
 
-    block: int
-    moved: Moved
+    record: Record
+    acknowledged: bool = False
+    shown: bool = False
 
 
 class _BlockSkipped(Exception):
@@ -717,27 +752,3 @@ def _told(skipped: _BlockSkipped) -> FlowtallyError:
     if isinstance(cause, FlowtallyError):
         return cause
     return Unavailable("The events could not be stored; nothing of this request was kept, try again")
-
-
-def _is_announced(sorted_: Sorted) -> bool:
-    """Whether something comes with the rows of this block that is in none of them."""
-    return bool(sorted_.stored and (sorted_.fresh or sorted_.held))
-
-
-def _moved(block: int, received_at: int, sorted_: Sorted, promise: int) -> Moved:
-    announced = _is_announced(sorted_)
-    return Moved(
-        block,
-        received_at,
-        len(sorted_.stored),
-        tuple(sorted_.advances),
-        tuple(sorted_.refused),
-        held=() if announced else tuple(sorted_.held),
-        ended=tuple((one.source, one.sequence) for one in sorted_.ended),
-        counters=sorted_.counters,
-        seen=sorted_.seen,
-        forgotten=sorted_.forgotten,
-        due=sorted_.due,
-        announced=announced,
-        promise=promise,
-    )

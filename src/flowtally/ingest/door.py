@@ -6,6 +6,8 @@ Owns the order of things: decode, wait for the committer, answer. Built once per
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -38,7 +40,7 @@ from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare_rows
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
-from flowtally.ingest.settings import IngestSettings
+from flowtally.ingest.settings import IngestSettings, journal_path
 from flowtally.ingest.submission import (
     NAMES,
     Correcting,
@@ -70,8 +72,11 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
+from flowtally.usage.flusher import Flusher
+from flowtally.usage.journal import Journal
+from flowtally.usage.journal import peek as peek_journal
 from flowtally.usage.store import UsageStore
-from flowtally.usage.values import EventKey, StoredEvent
+from flowtally.usage.values import EventKey, Identity, StoredEvent
 
 log = structlog.get_logger(__name__)
 
@@ -88,12 +93,20 @@ class Ingest:
     """Everything that writes usage. `Ingest.open` recovers first and may raise errors.Damage."""
 
     def __init__(
-        self, settings: IngestSettings, usage: UsageStore, ledger: Ledger, keys: Keys, clock: Callable[[], int]
+        self,
+        settings: IngestSettings,
+        usage: UsageStore,
+        ledger: Ledger,
+        keys: Keys,
+        journal: Journal,
+        clock: Callable[[], int],
     ) -> None:
         self.started_clean = True  # whether the process before this one had ended as it should
         self._max_body_bytes = settings.max_body_bytes
         self._usage = usage
         self._keys = keys
+        self._journal = journal
+        self._flusher = Flusher(usage, journal, lambda: keys.committed().block, settings.flush, _sync)
         self._lookup = Lookup(usage, keys, ledger)
         self._overlaps = Overlaps(usage, keys, ledger)
         self._queue = WaitingQueue(settings.max_waiting_events, settings.max_waiting_bytes)
@@ -105,6 +118,7 @@ class Ingest:
         self._committer = Committer(
             usage=usage,
             keys=keys,
+            journal=journal,
             resolver=self._resolver,
             queue=self._queue,
             clock=clock,
@@ -115,6 +129,8 @@ class Ingest:
             counter_limits=settings.counter_limits,
             newcomers=newcomers,
             has_room=self._has_room,
+            why_full=self._flusher.why_full,
+            to_flush=self._flusher.nudge,
         )
 
     @classmethod
@@ -128,38 +144,64 @@ class Ingest:
         lease: Lease | None = None,
         begin: Callable[[], AbstractContextManager[Tx]] | None = None,
     ) -> Self:
-        """Look whether it may open, changing nothing; then bring keys and rows together and start the committer.
+        """Look whether it may open, changing nothing; then bring journal, keys and rows together and start the writer.
         `lease`: of the keys, where the caller has it; `begin`: the transaction the caller's start writes with."""
         path = settings.keys
         lease = lease or Lease(of_keys(path), "keys_url")
         with ExitStack() as undo, refusing():
             undo.callback(lease.release)
             rebuild, place = settings.rebuild_keys, peek(path)
-            whose = identity.check(usage, ledger, place, rebuild=rebuild)
-            spoilt = recovery.check(usage, place, path, rebuild=rebuild)
+            journal_at = journal_path(path)
+            found = peek_journal(journal_at)
+            whose = identity.check(usage, ledger, place, None if found is None else found.identity, rebuild=rebuild)
+            usage.take_over(_token(whose, place))
+            journal = Journal(journal_at) if found is not None else None
+            if journal is not None:
+                undo.callback(journal.close)
+            spoilt = recovery.check(usage, place, path, journal, rebuild=rebuild)
             keys = Keys(path, lease)
             undo.callback(keys.close)
-            identity.bind_first(whose, keys, usage)
+            if journal is None:
+                journal = Journal(journal_at)
+                undo.callback(journal.close)
+            identity.bind_first(whose, keys, usage, journal)
             if rebuild and (place is None or not place.epoch):
                 recovery.give_up_earlier_blocks(keys, clock())
             with begin() if begin is not None else ledger.begin_start(server("start")) as tx:
                 identity.bind_ledger(tx, whose)
             identity.bind_last(whose, keys)
-            promise = ledger.promises()
-            recovery.recover(usage, keys, holder=me(), rebuild=rebuild, promise=promise, spoilt=spoilt, say=_say)
+            last = recovery.recover(
+                usage, keys, journal, holder=me(), rebuild=rebuild, promise=ledger.promises(), spoilt=spoilt, say=_say
+            )
             recovery.give_up_stated_blocks(keys, ledger)
             if isinstance(clock, SteadyClock):
                 clock.not_before(keys.committed().received_at)
-            ingest = cls(settings, usage, ledger, keys, clock)
+            usage.publish(last)
+            ingest = cls(settings, usage, ledger, keys, journal, clock)
             ingest.started_clean = place is None or place.clean
             undo.pop_all()
+        ingest._flusher.start()
         ingest._committer.start()
         return ingest
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write what waits, then stop. What stands in the table by then needs no journal any more."""
         self._committer.stop()
+        self._flusher.stop()
+        if self._committer.doubt is None:
+            try:
+                self._finish()
+            except Exception as error:  # it only saves work at the next start
+                log.warning("stop_unfinished", error=str(error)[:500])
+        self._journal.close()
         self._keys.close()
+
+    def _finish(self) -> None:
+        block = self._keys.committed().block
+        self._usage.settle()
+        _sync()
+        self._journal.forget(block)
+        self._keys.mark_clean(block, stopped=True, promise=self._resolver.last_promise())
 
     async def take(
         self,
@@ -409,6 +451,8 @@ class Ingest:
             return False, why
         if not self._has_room():
             return False, "there is no room left to store usage"
+        if why := self._flusher.why_full() or self._flusher.why_not():
+            return False, why
         return True, "ready"
 
     def metrics(self) -> dict[str, float]:
@@ -430,6 +474,7 @@ class Ingest:
             "held_events_dropped": float(self._committer.counts["dropped"]),
             **counts,
             **self._keys.measures(),
+            **self._flusher.measures(),
             **self._measures(),
         }
 
@@ -449,6 +494,18 @@ def _room_check(places: Sequence[Path], least: int) -> Callable[[], bool]:
         return all(not place.exists() or shutil.disk_usage(place).free >= least for place in places)
 
     return has_room
+
+
+def _token(whose: Identity, place: Committed | None) -> str:
+    """The name of this start, small letters and digits, that no other has: keys that were put back count their starts
+    again."""
+    generation = whose.generation.replace("_", "")
+    return f"{generation}e{(place.epoch if place is not None else 0) + 1}x{secrets.token_hex(4)}"
+
+
+def _sync() -> None:
+    """All that was written is on the disk: rows, keys, whatever another program writes meanwhile."""
+    os.sync()
 
 
 def _told(found: EventsAnswer, *, alone: bool) -> EventsAnswer:

@@ -1,7 +1,7 @@
-"""Do ledger, keys and usage belong together? Looked at by every start, before anything is written.
+"""Do ledger, keys, usage and journal belong together? Looked at by every start, before anything is written.
 
-Each store carries an installation's id and a generation. A first start binds keys, then usage, then the ledger, so one
-that was cut short is told from a ledger that was lost: nothing was started yet. A restore and a rebuild of the keys
+Each store carries an installation's id and a generation. A first start binds keys, usage, journal, then the ledger, so
+one that was cut short is told from a ledger that was lost: nothing was started yet. A restore and a rebuild of the keys
 make a new generation, because block numbers and cursors then mean other rows. The keys also remember how many promises
 the ledger held when a block was last committed: an older copy of the ledger has fewer.
 
@@ -21,6 +21,7 @@ from flowtally.ledger import installation
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.people import lookup
+from flowtally.usage.journal import Journal
 from flowtally.usage.values import Identity
 from flowtally.usage.verbs import Claims, Owned
 
@@ -33,13 +34,15 @@ class IdentityUsage(Owned, Claims, Protocol):
 
 
 class FoundStores(msgspec.Struct, frozen=True):
-    """The three stores as they are. `usage` is None while it is not open yet; `shown` is the ledger's place."""
+    """The stores as they are. `usage` is None while it is not open yet, `journal` where there is none or nobody asks;
+    `shown` is the ledger's place."""
 
     shown: str
     ledger: installation.State
     keys: Committed | None
     usage: Identity | None = None
     rows: int = 0
+    journal: Identity | None = None
 
     @property
     def of_ledger(self) -> Identity:
@@ -50,15 +53,25 @@ class FoundStores(msgspec.Struct, frozen=True):
         return UNBOUND if self.keys is None else Identity(self.keys.installation, self.keys.generation)
 
 
-def look(ledger: Ledger, keys: Committed | None, usage: IdentityUsage | None = None) -> FoundStores:
+def look(
+    ledger: Ledger, keys: Committed | None, usage: IdentityUsage | None = None, journal: Identity | None = None
+) -> FoundStores:
     """Changes nothing."""
     if usage is None:
-        return FoundStores(ledger.shown, ledger.look(), keys)
-    return FoundStores(ledger.shown, ledger.look(), keys, usage.identity(), usage.totals().rows)
+        return FoundStores(ledger.shown, ledger.look(), keys, journal=journal)
+    return FoundStores(ledger.shown, ledger.look(), keys, usage.identity(), usage.totals().rows, journal)
 
 
 def decide(found: FoundStores, *, rebuild: bool = False) -> Identity:
-    """What all three are, or are to be bound to. Damage says which does not belong to the others, and what to do."""
+    """What all are, or are to be bound to. Damage says which does not belong to the others, and what to do."""
+    decided = _decide(found, rebuild)
+    # Of a start that was cut short it may have what others do not have yet, or have no more.
+    if found.journal not in (None, UNBOUND, decided, found.of_keys, found.of_ledger, found.usage):
+        raise _differ(found)
+    return decided
+
+
+def _decide(found: FoundStores, rebuild: bool) -> Identity:
     _check_there(found)
     keys = found.keys
     if keys is None or keys.epoch == 0:
@@ -94,9 +107,16 @@ def check_accounts(tx: Tx, usage: Owned, shown: str) -> None:
         )
 
 
-def check(usage: IdentityUsage, ledger: Ledger, keys: Committed | None, *, rebuild: bool = False) -> Identity:
+def check(
+    usage: IdentityUsage,
+    ledger: Ledger,
+    keys: Committed | None,
+    journal: Identity | None = None,
+    *,
+    rebuild: bool = False,
+) -> Identity:
     """All of it, once the usage store is open."""
-    found = look(ledger, keys, usage)
+    found = look(ledger, keys, usage, journal)
     decided = decide(found, rebuild=rebuild)
     if found.rows:
         with ledger.read() as tx:
@@ -109,14 +129,16 @@ def make_identity(before: Identity = UNBOUND) -> Identity:
     return Identity(before.installation or new_id("ins_"), new_id("gen_"))
 
 
-def bind_first(identity: Identity, keys: Keys, usage: Owned) -> None:
-    """What comes before the ledger: keys, then usage. Keys that were rebuilt come last (`bind_last`): as long as they
-    have no generation, any that the others have is replaced."""
+def bind_first(identity: Identity, keys: Keys, usage: Owned, journal: Journal) -> None:
+    """What comes before the ledger: keys, then usage and journal. Keys that were rebuilt come last (`bind_last`): as
+    long as they have no generation, any that the others have is replaced."""
     place = keys.committed()
     if place.generation != identity.generation and (place.generation or not place.installation):
         keys.bind(identity.installation, identity.generation)
     if usage.identity() != identity:
         usage.bind(identity)
+    if journal.identity() != identity:
+        journal.bind(identity)
 
 
 def bind_ledger(tx: Tx, identity: Identity) -> None:
@@ -182,11 +204,11 @@ def _of_new_keys(found: FoundStores, rebuild: bool) -> Identity:
 
 
 def _differ(found: FoundStores) -> StoresDiffer:
-    stores = (("ledger", found.of_ledger), ("keys", found.of_keys), ("usage", found.usage))
+    stores = (("ledger", found.of_ledger), ("keys", found.of_keys), ("usage", found.usage), ("journal", found.journal))
     told = ", ".join(f"{name} {_told(identity)}" for name, identity in stores if identity is not None)
     return StoresDiffer(
-        f"Ledger, keys and usage do not belong together: {told}. One of them is another installation's, or a copy from"
-        " before a restore, a rebuild or an upgrade: put the three back that belong together"
+        f"Ledger, keys, usage and journal do not belong together: {told}. One of them is another installation's, or a"
+        " copy from before a restore, a rebuild or an upgrade: put those back that belong together"
     )
 
 

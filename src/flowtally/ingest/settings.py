@@ -16,6 +16,7 @@ from flowtally.core.errors import ConfigError
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.holds import HoldLimits
 from flowtally.ingest.newcomers import NewLimits
+from flowtally.usage.flusher import FlushSettings
 from flowtally.usage.place import embedded_directory
 
 
@@ -32,6 +33,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_future_ms: int
     create_users: bool
     block_rows: int
+    flush: FlushSettings
     hold_limits: HoldLimits
     counter_limits: CounterLimits
     new_limits: NewLimits
@@ -50,6 +52,9 @@ def ingest_settings(config: Config) -> IngestSettings:
         max_future_ms=config.max_future_s * 1000,
         create_users=config.create_unknown_users,
         block_rows=config.block_rows,
+        flush=FlushSettings(
+            config.flush_rows, config.flush_after_s, config.max_unflushed_rows, config.max_unflushed_bytes
+        ),
         hold_limits=HoldLimits(
             config.max_held_per_source, config.max_held_per_account, config.max_held_events, config.max_held_bytes
         ),
@@ -63,6 +68,11 @@ def ingest_settings(config: Config) -> IngestSettings:
             config.max_new_users_per_hour,
         ),
     )
+
+
+def journal_path(keys: Path) -> Path:
+    """The journal lies beside the keys: a rename of one directory takes both."""
+    return keys.with_name("journal.db")
 
 
 def keys_path(url: str) -> Path:

@@ -1,9 +1,9 @@
 """Events that are held: numbered ones whose number is taken and which the world does not allow yet.
 
-A table of the keys database, and the SQL over it. What is held is content that has no row: it lives only here, so it
-is written synced, and before the rows of its block (`announced`: the block's number, until that block is committed).
-A hold ends with its row, or as a refusal, in the transaction that makes either. Names of users are in it, so what is
-taken out is overwritten in the file (`begin(forgets=True)`).
+A table of the keys database, and the SQL over it. What is held is content that has no row: it comes with the record of
+its block. A hold ends with its row, or as a refusal, in the transaction that makes either. Names of users are in it, so
+what is taken out is overwritten in the file (`begin(forgets=True)`). `announced` is what version 4 needed, which wrote
+it before the rows: in its files alone it may be the number of a block that is not committed.
 
 Leaves to `ingest` what is held, how much, and when a hold ends.
 """
@@ -31,7 +31,7 @@ CREATE TABLE held (
     digest INTEGER NOT NULL,         -- what must be equal for the number sent again to be the same event
     held_at INTEGER NOT NULL,        -- ms
     event BLOB NOT NULL,             -- JSON
-    announced INTEGER NOT NULL,      -- the block it comes with, while that is not committed; 0: it is
+    announced INTEGER NOT NULL,      -- 0
     erased TEXT NOT NULL DEFAULT '', -- the user whose erasure takes it along
     PRIMARY KEY (source, sequence)
 );
@@ -46,10 +46,9 @@ CHUNK: Final = 400  # pairs in one statement
 _COLUMNS: Final = "source, sequence, id, account, user, time, code, detail, digest, held_at, event"
 
 
-def insert(db: sqlite3.Connection, held: Iterable[Held], announced: int) -> None:
-    """A number that was announced before, by a block that never came, is announced anew."""
-    rows = [(*msgspec.structs.astuple(one), announced) for one in held]
-    db.executemany(f"INSERT OR REPLACE INTO held ({_COLUMNS}, announced) VALUES ({', '.join('?' * 12)})", rows)
+def insert(db: sqlite3.Connection, held: Iterable[Held]) -> None:
+    rows = [msgspec.structs.astuple(one) for one in held]
+    db.executemany(f"INSERT INTO held ({_COLUMNS}, announced) VALUES ({', '.join('?' * 11)}, 0)", rows)
 
 
 def recode(db: sqlite3.Connection, held: Iterable[Held]) -> None:
@@ -71,32 +70,31 @@ def confirm(db: sqlite3.Connection, block: int) -> None:
     db.execute("UPDATE held SET announced = 0 WHERE announced = ?", (block,))
 
 
-def withdraw(db: sqlite3.Connection, block: int | None) -> None:
-    """What this block announced (None: any block) never came."""
-    which = "announced != 0" if block is None else "announced = ?"
-    db.execute(f"DELETE FROM held WHERE {which}", () if block is None else (block,))
+def withdraw(db: sqlite3.Connection) -> None:
+    """What was announced and not confirmed never came."""
+    db.execute("DELETE FROM held WHERE announced != 0")
 
 
 def among(db: sqlite3.Connection, source: int, first: int, last: int) -> dict[int, Held]:
-    """Those of these numbers (both included) of a source, also announced ones."""
+    """Those of these numbers (both included) of a source."""
     query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND sequence BETWEEN ? AND ?"
     return {row[1]: Held(*row) for row in db.execute(query, (source, first, last))}
 
 
 def those(db: sqlite3.Connection, source: int, numbers: Sequence[int]) -> dict[int, Held]:
-    """Those of these numbers of a source, also announced ones."""
+    """Those of these numbers of a source."""
     query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND sequence IN (SELECT value FROM json_each(?))"
     return {row[1]: Held(*row) for row in db.execute(query, (source, msgspec.json.encode(numbers).decode()))}
 
 
 def count(db: sqlite3.Connection, source: int, mark: int) -> int:
-    """How many of a source are held; from the index alone. Announced ones are beyond its mark."""
+    """How many of a source are held; from the index alone."""
     [count] = db.execute("SELECT count(*) FROM held WHERE source = ? AND sequence <= ?", (source, mark)).fetchone()
     return int(count)
 
 
 def of_id(db: sqlite3.Connection, source: int, id: str) -> Held | None:
-    query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND id = ? AND announced = 0 LIMIT 1"
+    query = f"SELECT {_COLUMNS} FROM held WHERE source = ? AND id = ? LIMIT 1"
     row = db.execute(query, (source, id)).fetchone()
     return Held(*row) if row else None
 
@@ -110,7 +108,7 @@ def page(db: sqlite3.Connection, where: HeldWhere, after: Number, limit: int) ->
 
 
 def _conditions(where: HeldWhere) -> tuple[str, tuple[Any, ...]]:
-    found: list[tuple[str, Any]] = [("announced = ?", 0)]
+    found: list[tuple[str, Any]] = []
     for name in ("source", "sequence", "account", "code"):
         if (value := getattr(where, name)) is not None:
             found.append((f"{name} = ?", value))
@@ -124,14 +122,12 @@ def _conditions(where: HeldWhere) -> tuple[str, tuple[Any, ...]]:
 def dated(db: sqlite3.Connection, account: str, times: Sequence[int]) -> list[Held]:
     """Those of the account that happened at one of these instants."""
     times_asked = "time IN (SELECT value FROM json_each(?))"
-    query = f"SELECT {_COLUMNS} FROM held WHERE account = ? AND announced = 0 AND {times_asked}"
+    query = f"SELECT {_COLUMNS} FROM held WHERE account = ? AND {times_asked}"
     return [Held(*row) for row in db.execute(query, (account, msgspec.json.encode(times).decode()))]
 
 
 def groups(db: sqlite3.Connection) -> list[HeldGroup]:
-    query = (
-        "SELECT source, account, count(*), sum(length(event)) FROM held WHERE announced = 0 GROUP BY source, account"
-    )
+    query = "SELECT source, account, count(*), sum(length(event)) FROM held GROUP BY source, account"
     return [HeldGroup(*row) for row in db.execute(query)]
 
 

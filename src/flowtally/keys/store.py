@@ -1,8 +1,8 @@
 """Which events are already counted: keys, source marks and the committer's place, in a database of their own.
 
-SQLite beside the data. Claiming must never delay the ledger, hence not the ledger's database. The rows of the usage
-store are the log and this database follows them: a commit here may be lost in a power cut, except one that carries
-what only lives here (refused and held numbered events, the owner of a source, a skipped block), which is synced.
+SQLite beside the data. Claiming must never delay the ledger, hence not the ledger's database. The journal is the log
+and this database follows it, record by record: a block's commit here may be lost in a power cut. What no record has
+(who was given a source, what was erased or tagged of held events, a skipped number) is synced, and all before it too.
 
 One process owns it (`WriterBusy` otherwise); only the committer's thread writes. Reads may come from any thread.
 """
@@ -40,7 +40,7 @@ from flowtally.keys.values import (
 )
 
 KEYS: Final = "the database of event keys"
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
 LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
@@ -105,6 +105,10 @@ DROP TABLE sources;
 ALTER TABLE sources_4 RENAME TO sources;
 CREATE INDEX sources_announced ON sources (announced) WHERE announced != 0;
 {counter_states.SCHEMA}
+""",
+    # What `announced` was for, the journal's record has now: it is 0 but in a file that version 4 left uncleanly.
+    5: """
+ALTER TABLE committer ADD COLUMN journaled INTEGER NOT NULL DEFAULT 0;    -- 1: every block since is in the journal
 """,
 }
 
@@ -208,10 +212,9 @@ class Keys:
             self._db.execute(f"UPDATE committer SET {changes}", (block, stopped, promise))
 
     def skip(self, block: int) -> None:
-        """The block is not there and never will be, and what it announced neither."""
-        with self.begin(durable=True, forgets=True):
+        """The block is not there and never will be."""
+        with self.begin(durable=True):
             self._db.execute("UPDATE committer SET burnt = max(burnt, ?)", (block,))
-            self._withdraw(block)
 
     def register(self, name: str, kind: SourceKind, owner: str) -> Source:
         """Fix a source's kind and owner, at its first use; synced, for the owner lives only here."""
@@ -225,26 +228,20 @@ class Keys:
     def hand_over(self, name: str, owner: str) -> Source | None:
         """The source is this owner's from now on; None where there is none. Synced, for the owner lives only here."""
         with self.begin(durable=True):
-            self._db.execute("UPDATE sources SET owner = ? WHERE name = ? AND announced = 0", (owner, name))
+            self._db.execute("UPDATE sources SET owner = ? WHERE name = ?", (owner, name))
         return self.source(name)
 
-    def announce(self, block: int, sources: Iterable[Source], events: Iterable[Held]) -> None:
-        """What comes with this block and is in no row: sources that are new, events that are held. Synced before the
-        rows are sent; it counts once the block is committed."""
-        with self.begin(durable=True):
-            new = [(one.no, one.name, one.kind, one.owner, block) for one in sources]
-            self._db.executemany("INSERT INTO sources (no, name, kind, owner, announced) VALUES (?, ?, ?, ?, ?)", new)
-            held_events.insert(self._db, events, block)
+    def confirm(self, block: int) -> None:
+        """What version 4 announced with this block counts: its rows are there. Inside `begin`."""
+        held_events.confirm(self._db, block)
+        self._db.execute("UPDATE sources SET announced = 0 WHERE announced = ?", (block,))
 
-    def withdraw(self) -> None:
-        """What was announced by blocks that never came."""
+    def begin_journal(self) -> None:
+        """From now on every block is in the journal: what version 4 announced and is not confirmed never came."""
         with self.begin(durable=True, forgets=True):
-            self._withdraw(None)
-
-    def _withdraw(self, block: int | None) -> None:
-        held_events.withdraw(self._db, block)
-        which = "announced != 0" if block is None else "announced = ?"
-        self._db.execute(f"DELETE FROM sources WHERE {which}", () if block is None else (block,))
+            held_events.withdraw(self._db)
+            self._db.execute("DELETE FROM sources WHERE announced != 0")
+            self._db.execute("UPDATE committer SET journaled = 1")
 
     def recode(self, events: Iterable[Held]) -> None:
         """They are held for another reason than before. Inside `begin`."""
@@ -281,12 +278,15 @@ class Keys:
 
     def move(self, moved: Moved) -> None:
         """The committer and its sources move on. Inside `begin`."""
+        if moved.sources:
+            new = [(one.no, one.name, one.kind, one.owner) for one in moved.sources]
+            self._db.executemany("INSERT INTO sources (no, name, kind, owner) VALUES (?, ?, ?, ?)", new)
         refused = [msgspec.structs.astuple(one) for one in moved.refused]
         self._db.executemany("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?)", refused)
         if moved.filled:
             self._db.executemany("DELETE FROM refused WHERE source = ? AND sequence = ?", moved.filled)
         if moved.held:
-            held_events.insert(self._db, moved.held, 0)
+            held_events.insert(self._db, moved.held)
         if moved.ended:
             held_events.end(self._db, moved.ended)
         if moved.counters:
@@ -306,18 +306,14 @@ class Keys:
             " promise = max(promise, ?)",
             (moved.block, moved.received_at, moved.rows, moved.promise),
         )
-        if moved.announced:
-            held_events.confirm(self._db, moved.block)
-            self._db.execute("UPDATE sources SET announced = 0 WHERE announced = ?", (moved.block,))
 
     # Reading: any thread
 
     def committed(self) -> Committed:
         return committed_of(self._reader())
 
-    def source(self, name: str, *, announced: bool = False) -> Source | None:
-        """`announced`: also one whose first block is not committed yet."""
-        return _one_source(self._reader(), name, announced=announced)
+    def source(self, name: str) -> Source | None:
+        return _one_source(self._reader(), name)
 
     def source_of(self, no: int) -> Source | None:
         row = self._reader().execute(f"{_SOURCE} WHERE no = ?", (no,)).fetchone()
@@ -330,14 +326,14 @@ class Keys:
 
     def named_sources(self, names: Iterable[str]) -> dict[str, Source]:
         """Those of these that are there, by name: one question for all, which may be many."""
-        query = f"{_SOURCE} WHERE name IN (SELECT value FROM json_each(?)) AND announced = 0"
+        query = f"{_SOURCE} WHERE name IN (SELECT value FROM json_each(?))"
         rows = self._reader().execute(query, (msgspec.json.encode(list(names)).decode(),))
         return {row[1]: Source(*row) for row in rows}
 
     def source_page(self, owner: str | None, after: int, limit: int) -> list[Source]:
         """Sources in the order they were first written, those after this number; only of this owner if given."""
         of_owner = "" if owner is None else " AND owner = ?"
-        query = f"{_SOURCE} WHERE no > ? AND announced = 0{of_owner} ORDER BY no LIMIT ?"
+        query = f"{_SOURCE} WHERE no > ?{of_owner} ORDER BY no LIMIT ?"
         asked = (after, limit) if owner is None else (after, owner, limit)
         return [Source(*row) for row in self._reader().execute(query, asked)]
 
@@ -462,18 +458,23 @@ def peek(path: Path) -> Committed | None:
 
 def committed_of(db: sqlite3.Connection, version: int = SCHEMA_VERSION) -> Committed:
     """The one row of this open database, which has that schema."""
-    more = ", installation, generation, promise" if version >= 2 else ""
-    query = f"SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean{more} FROM committer"
-    epoch, block, skipped, received_at, rows, clean_block, clean, *whose = db.execute(query).fetchone()
-    return Committed(epoch, block, skipped, received_at, rows, clean_block, bool(clean), *whose)
+    whose = "installation, generation, promise" if version >= 2 else "'', '', 0"
+    journaled = "journaled" if version >= 5 else "0"
+    query = f"SELECT epoch, block, burnt, received_at, rows_total, clean_block, clean, {whose}, {journaled}"
+    epoch, block, skipped, received_at, rows, clean_block, clean, *bound, since = db.execute(
+        f"{query} FROM committer"
+    ).fetchone()
+    id, generation, promise = bound
+    return Committed(
+        epoch, block, skipped, received_at, rows, clean_block, bool(clean), id, generation, promise, bool(since)
+    )
 
 
 _SOURCE: Final = "SELECT no, name, kind, owner, mark, position FROM sources"
 
 
-def _one_source(db: sqlite3.Connection, name: str, *, announced: bool = True) -> Source | None:
-    there = "" if announced else " AND announced = 0"
-    row = db.execute(f"{_SOURCE} WHERE name = ?{there}", (name,)).fetchone()
+def _one_source(db: sqlite3.Connection, name: str) -> Source | None:
+    row = db.execute(f"{_SOURCE} WHERE name = ?", (name,)).fetchone()
     return Source(*row) if row else None
 
 

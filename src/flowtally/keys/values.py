@@ -114,22 +114,22 @@ class CounterGroup(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """What a block moves, besides keys."""
+    """What a block moves, besides keys. Records of the journal have it: new members go to the end."""
 
     block: int
     received_at: int
     rows: int
     advances: tuple[Advance, ...] = ()
     refused: tuple[Refused, ...] = ()
-    held: tuple[Held, ...] = ()  # that nobody announced
+    held: tuple[Held, ...] = ()
     ended: tuple[Number, ...] = ()  # holds that end
     filled: tuple[Number, ...] = ()  # refused numbers that have a row after all
     counters: tuple[KnownCounter, ...] = ()  # that have rows in it
     seen: tuple[KnownCounter, ...] = ()  # that were read again, which told nothing new
     forgotten: tuple[KnownCounter, ...] = ()  # that are taken out: their rows still know them
     due: tuple[Due, ...] = ()  # that are to be looked at later than was thought
-    announced: bool = False  # it was: sources or holds are there before it
     promise: int = 0  # the ledger's highest number when this was decided
+    sources: tuple[Source, ...] = ()  # that come into being
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -145,3 +145,4 @@ class Committed(msgspec.Struct, frozen=True):
     installation: str = ""  # whose keys these are; empty until bound
     generation: str = ""
     promise: int = 0  # the highest number of the ledger's that was known when a block was last committed
+    journaled: bool = True  # every block since is in the journal; not yet where an earlier version wrote last

@@ -1,30 +1,46 @@
 """The usage store over ClickHouse SQL: all verbs of `verbs.py`.
 
-One block is one insert is one part, so a block is wholly there or not at all. Nothing here decides whether a row may be
-stored: duplicates are stopped before (`ingest`), which is why there is no FINAL and no repair job.
+A block is in the tail or in the table, wholly there or not at all; each question is asked of both in one statement, and
+its answer is one moment. Nothing here decides whether a row may be stored: duplicates are stopped before (`ingest`),
+which is why there is no FINAL and no repair job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from secrets import token_hex
+from typing import Any, Final, TypeVar
 
 import msgspec
 import pyarrow as pa
 
-from flowtally.core.errors import BadRange, UsageTooNew
+from flowtally.core.errors import BadRange, Unavailable, UsageTooNew
 from flowtally.core.words import Unit
-from flowtally.usage import commits, definitions, entries, erasing, installation, projections, queries
+from flowtally.usage import (
+    commits,
+    definitions,
+    entries,
+    erasing,
+    installation,
+    own_tables,
+    projections,
+    queries,
+    relation,
+)
 from flowtally.usage.checks.parts import PartsCheck
 from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.compacted import Guard
 from flowtally.usage.compaction import Compaction, finish
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
+from flowtally.usage.flush import Flushing
 from flowtally.usage.frozen import Freezing
 from flowtally.usage.published import Publishing
+from flowtally.usage.relation import View, render
 from flowtally.usage.schema import MIGRATIONS_TABLE, TABLE, latest_migration, migrations
+from flowtally.usage.tail import Seen, Tail
 from flowtally.usage.values import (
+    FLUSH_ROWS,
     MAX_BLOCK,
     MAX_SUMS,
     ROWS,
@@ -50,9 +66,12 @@ from flowtally.usage.values import (
     Where,
 )
 
+T = TypeVar("T")
+Rows = Sequence[Sequence[Any]]
+
+TRIES: Final = 3  # the last one by rows, which no flush disturbs
 TRIED = "write_try"  # there for the moment of a try
 NEAR = 1000  # block numbers: a block that was skipped has one before it that was not, nearly always the next
-_MS = pa.timestamp("ms", "UTC")
 
 
 class ClickHouseStore(Publishing):
@@ -72,16 +91,36 @@ class ClickHouseStore(Publishing):
         self.rows_check = RowsCheck(engine, self)
         self.freezing = Freezing(engine, engine.path) if engine.path is not None else None
         self._first: Commit | None = None
+        if engine.embedded:  # nobody else can write here
+            own_tables.drop_all(engine)
+        self._use(token_hex(4))
+
+    def _use(self, token: str) -> None:
+        self.tail = Tail(self.engine, token, self._shown)
+        self.flushing = Flushing(self.engine, self.tail)
+
+    def _shown(self) -> int | None:
+        return self._published.block if self._published is not None else None
 
     def append(self, block: Block) -> None:
         self._announce(block)
-        rows = block.rows
-        count = rows.num_rows
-        time = rows.column("time").cast(_MS)
-        table = pa.Table.from_batches([rows.set_column(rows.schema.get_field_index("time"), "time", time)])
-        table = table.append_column("block", pa.repeat(pa.scalar(block.number, pa.uint64()), count))
-        table = table.append_column("received_at", pa.repeat(pa.scalar(block.received_at, _MS), count))
-        self.engine.insert(TABLE, table, _query_id(block.number))
+        self.tail.append(block)
+
+    # Asking table and tail
+
+    def _ask(self, query: queries.Query, **settings: Any) -> list[tuple[Any, ...]]:
+        return self._one_moment(lambda view: query, lambda text, asked: self.engine.rows(text, asked, **settings))
+
+    def _one_moment(self, plan: Callable[[View], queries.Query], run: Callable[[str, Mapping[str, Any]], T]) -> T:
+        """What `run` answers to the question that `plan` makes of a view, of one moment: of the last block published
+        when it began."""
+        for tried in range(1, TRIES + 1):
+            with self.tail.view(by_rows=tried == TRIES) as seen:
+                query = plan(seen.view)
+                found = run(render(query.text, _up_to(seen, query.until)), query.parameters)
+                if self.tail.holds(seen):
+                    return found
+        raise Unavailable("The usage store was emptied while it was asked", retry_after_s=1)
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         span_of = {edge: index for index, edge in enumerate(edges)}
@@ -90,24 +129,28 @@ class ClickHouseStore(Publishing):
         self.guard.check(edges, where, by)
         return [Sum(span_of[row[0]], tuple(row[1:-3]), *row[-3:]) for row in rows]
 
-    def _sums(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
-        if self._nothing_after(where):  # then the projection has the same as the rows up to the block, unless one comes
-            rows = self._grouped(edges, msgspec.structs.replace(where, until_block=None), by, limit)
-            if self._nothing_after(where):
-                return rows
-        return self._grouped(edges, where, by, limit)
+    def _sums(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Rows:
+        unbounded = msgspec.structs.replace(where, until_block=None)
 
-    def _grouped(self, edges: Sequence[int], where: Where, by: Sequence[str], limit: int) -> Sequence[Sequence[Any]]:
-        query = queries.plan_sums(edges, where, by, limit)
-        try:
-            return self.engine.rows(query.text, query.parameters, **queries.at_most(limit))
-        except BadRange:
-            raise queries.too_many(limit) from None
+        def plan(view: View) -> queries.Query:
+            # The projection knows no blocks. It need not, where the table has nothing that counts after the bound.
+            if self._nothing_after(where, view.flushed) and not view.by_rows:
+                query = queries.plan_sums(edges, unbounded, by, limit)
+                return msgspec.structs.replace(query, until=where.until_block)
+            return queries.plan_sums(edges, where, by, limit)
+
+        def run(text: str, parameters: Mapping[str, Any]) -> Rows:
+            try:
+                return self.engine.rows(text, parameters, **queries.at_most(limit))
+            except BadRange:
+                raise queries.too_many(limit) from None
+
+        return self._one_moment(plan, run)
 
     def changed_since(self, cursor: int, limit: int = 1000) -> Changes:
         query = queries.changed_since(cursor, limit)
         accounts: dict[tuple[str, str], None] = {}
-        for block, changed in self.engine.rows(query.text, query.parameters):
+        for block, changed in self._ask(query):
             if len(accounts) >= limit:
                 break
             cursor = block
@@ -119,26 +162,26 @@ class ClickHouseStore(Publishing):
     ) -> list[BlockSum]:
         query = queries.block_sums(edges, where, after, limit)
         span_of = {edge: index for index, edge in enumerate(edges)}
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         self.guard.check(edges, where)
         self.guard.check_unmixed(edges, where)
         return [BlockSum(block, received, span_of[span], *rest) for block, received, span, *rest in rows]
 
     def extent(self, start: int, end: int, where: Where) -> Extent:
         query = queries.extent(start, end, where)
-        [row] = self.engine.rows(query.text, query.parameters)
+        [row] = self._ask(query)
         self.guard.check((start, end), where)
         return Extent(*row)
 
     def first_time(self, end: int, where: Where) -> int | None:
         query = queries.first_time(end, where)
-        found = self.engine.rows(query.text, query.parameters)
+        found = self._ask(query)
         self.guard.check((0, end), where)
         return int(found[0][0]) if found else None
 
     def read_rows(self, start: int, end: int, where: Where, *, after: Place | None = None, limit: int) -> Any:
         query = queries.read_rows(start, end, where, after, limit)
-        found = self.engine.arrow(query.text, query.parameters).rename_columns(list(ROWS))
+        found = self._one_moment(lambda view: query, self.engine.arrow).rename_columns(list(ROWS))
         self.guard.check((start, end), where)
         return found
 
@@ -168,17 +211,31 @@ class ClickHouseStore(Publishing):
     # What recovery asks
 
     def take_over(self, token: str) -> None:
-        """What an insert was to write is there or not by now: each is waited for."""
-
-    def unflushed(self) -> Unflushed:
-        return Unflushed()
+        own_tables.drop_all(self.engine)
+        self._publish_anew()
+        self._use(token)
 
     def flushed(self, blocks: Sequence[int]) -> set[int]:
-        text = f"SELECT DISTINCT block FROM {TABLE} WHERE block IN {{blocks:Array(UInt64)}}"
-        return {row[0] for row in self.engine.rows(text, {"blocks": list(blocks)})} if blocks else set()
+        text = f"SELECT DISTINCT block FROM {TABLE} WHERE block >= {{first:UInt64}} AND block <= {{last:UInt64}}"
+        if not blocks:
+            return set()
+        asked = {"first": min(blocks), "last": max(blocks)}
+        found = {row[0] for row in self.engine.rows(text, asked, optimize_use_projections=0)}
+        return found.intersection(blocks)
+
+    def unflushed(self) -> Unflushed:
+        return self.tail.unflushed()
+
+    def flush(self, rows: int = FLUSH_ROWS) -> int:
+        return self.flushing.once(rows)
+
+    def retry_aside(self) -> None:
+        self.flushing.retry_aside()
 
     def settle(self) -> None:
-        """Every block is inserted when it comes."""
+        last = self.tail.blocks()
+        if last:
+            self.flushing.all(FLUSH_ROWS, last[-1].number)
 
     def identity(self) -> Identity:
         return installation.read_identity(self.engine)
@@ -187,23 +244,23 @@ class ClickHouseStore(Publishing):
         installation.write_identity(self.engine, identity)
 
     def accounts(self) -> list[str]:
-        return installation.accounts_of(self.engine, TABLE)
+        of_tail = {name for one in self.tail.blocks() for name in one.rows.column("account").unique().to_pylist()}
+        return sorted(of_tail.union(installation.accounts_of(self.engine, TABLE)) - {""})
 
     def totals(self) -> StoreTotals:
-        [(rows, block, received)] = self.engine.rows(
-            f"SELECT sum(entries), max(block), toUnixTimestamp64Milli(max(received_at)) FROM {TABLE}"
-        )
-        return StoreTotals(rows, block, max(received, 0))
+        text = f"SELECT sum(entries), max(block), toUnixTimestamp64Milli(max(received_at)) FROM {relation.rows('1')}"
+        [(found, block, received)] = self._ask(queries.Query(text, {}))
+        return StoreTotals(found, block, max(received, 0))
 
     def blocks_after(self, block: int) -> list[int]:
         """Numbers of the blocks above this one that have rows, ascending."""
-        text = f"SELECT DISTINCT block FROM {TABLE} WHERE block > {{block:UInt64}} ORDER BY block"
-        return [row[0] for row in self.engine.rows(text, {"block": block})]
+        text = f"SELECT DISTINCT block FROM {relation.rows('block > {block:UInt64}')} ORDER BY block"
+        return [row[0] for row in self._ask(queries.Query(text, {"block": block}))]
 
     def claims(self, block: int) -> list[ClaimedRow]:
         """Everything the keys database must know of a block's rows."""
-        text = f"SELECT {entries.CLAIM} FROM {TABLE} WHERE block = {{block:UInt64}}"
-        return [ClaimedRow(*row) for row in self.engine.rows(text, {"block": block})]
+        text = f"SELECT {entries.CLAIM} FROM {relation.rows('block = {block:UInt64}')}"
+        return [ClaimedRow(*row) for row in self._ask(queries.Query(text, {"block": block}))]
 
     def damage(self) -> list[str]:
         """What the engine itself put aside: a detached part holds rows that no answer counts."""
@@ -233,13 +290,13 @@ class ClickHouseStore(Publishing):
     def find(self, source: str, *, id: str | None, sequence: int | None, block: int | None) -> StoredEvent | None:
         """The event of this key; the block, where known, makes it quick."""
         query = entries.find(source, id, sequence, block)
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         return StoredEvent(*rows[0]) if rows else None
 
     def entry(self, source: str, id: str, block: int) -> Row | None:
         """The correction or adjustment of this key, claimed in this block."""
         query = entries.entry(source, id, block)
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         return _row(rows[0]) if rows else None
 
     def events_of(self, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
@@ -248,7 +305,7 @@ class ClickHouseStore(Publishing):
         for part in entries.chunks([key.id + key.source for key in keys]):
             wanted = set(keys[part])
             for query in entries.events_of(list(wanted)):
-                for row in self.engine.rows(query.text, query.parameters):
+                for row in self._ask(query):
                     event = StoredEvent(*row)
                     # The conditions are looser than the keys: an event of another pair of them is left out here.
                     if (key := _key(event)) in wanted:
@@ -259,7 +316,7 @@ class ClickHouseStore(Publishing):
         found: dict[EventKey, str] = {}
         for part in entries.chunks([key.id + key.source for key in keys]):
             query = entries.positions(keys[part])
-            for source, id, block, position in self.engine.rows(query.text, query.parameters):
+            for source, id, block, position in self._ask(query):
                 found[EventKey(source, id, block=block)] = position
         return {key: found[key] for key in keys if key in found}
 
@@ -268,7 +325,7 @@ class ClickHouseStore(Publishing):
         found: dict[str, list[Entry]] = {event.reference: [] for event in events}
         for part in entries.chunks([event.reference + event.account for event in events]):
             query = entries.corrections_of(events[part])
-            for row in self.engine.rows(query.text, query.parameters):
+            for row in self._ask(query):
                 entry = Entry(*row)
                 if entry.refers_to in found:
                     found[entry.refers_to].append(entry)
@@ -282,7 +339,7 @@ class ClickHouseStore(Publishing):
         if not uses:
             return {}
         query = entries.sources_of(uses, without, standing=standing)
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         return {CountedUse(*said): list(sources) for *said, sources in rows}
 
     def compacted_until(self) -> int:
@@ -305,11 +362,11 @@ class ClickHouseStore(Publishing):
         return self._block(commits.first_block(after=after, until_block=until_block)) or None
 
     def _block(self, query: queries.Query) -> int:
-        [(found,)] = self.engine.rows(query.text, query.parameters)
+        [(found,)] = self._ask(query)
         return int(found)
 
     def _commit(self, query: queries.Query) -> Commit:
-        [(found, received)] = self.engine.rows(query.text, query.parameters)
+        [(found, received)] = self._ask(query)
         return Commit(found, max(received, 0))
 
     def moves(
@@ -323,33 +380,37 @@ class ClickHouseStore(Publishing):
         until_block: int = MAX_BLOCK,
     ) -> list[Move]:
         query = commits.moves(first, skip, limit, account, late_before, until_block)
-        found = [Move(*row) for row in self.engine.rows(query.text, query.parameters)]
+        found = [Move(*row) for row in self._ask(query)]
         self.guard.check_block(first)
         return found
 
     def parts(self, edges: Sequence[int], where: Where, until_block: int) -> list[Part]:
         query = commits.parts(edges, where, until_block)
         span_of = {edge: index for index, edge in enumerate(edges)}
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         self.guard.check(edges, msgspec.structs.replace(where, until_block=until_block))
         return [Part(span_of[span], *rest) for span, *rest in rows]
 
     def largest(self, start: int, end: int, where: Where, until_block: int, charge: Unit, limit: int) -> list[Row]:
         query = commits.largest(start, end, where, until_block, charge, limit)
-        rows = self.engine.rows(query.text, query.parameters)
+        rows = self._ask(query)
         self.guard.check((start, end), msgspec.structs.replace(where, until_block=until_block))
         return [_row(row) for row in rows]
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
+        self.settle()
         erasing.erase(self.engine, TABLE, "user", users, tell)
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
+        self.settle()
         return erasing.with_texts(self.engine, TABLE, "user", users)
 
     def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
+        self.settle()
         erasing.erase(self.engine, TABLE, "account", accounts, tell)
 
     def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
+        self.settle()
         return erasing.with_texts(self.engine, TABLE, "account", accounts)
 
     def measures(self) -> dict[str, float]:
@@ -362,6 +423,7 @@ class ClickHouseStore(Publishing):
         return {"usage_parts": parts, "usage_rows": rows, "usage_bytes_on_disk": size}
 
     def close(self) -> None:
+        """What is in the tail is the journal's."""
         self.engine.close()
 
 
@@ -371,8 +433,9 @@ def _key(event: StoredEvent) -> EventKey:
     return EventKey(event.source, id=event.id, block=event.block)
 
 
-def _query_id(block: int) -> str:
-    return f"flowtally-block-{block}"
+def _up_to(seen: Seen, until: int | None) -> View:
+    view = seen.view
+    return view if until is None else msgspec.structs.replace(view, until=min(view.until, until))
 
 
 def _migrate(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from flowtally.usage.entries import ENTRY, EVENT
 from flowtally.usage.queries import BOUNDS, MEASURES, SPAN, Query
+from flowtally.usage.relation import rows
 from flowtally.usage.values import MAX_BLOCK, Where
 
 _COMMIT: Final = "max(block), toUnixTimestamp64Milli(argMax(received_at, block))"
@@ -23,10 +24,11 @@ def moves(
     """A row per block and account, in order of commit, from block `first` on. A block has a row at least, so without an
     account `limit` blocks are enough to look at."""
     parameters: dict[str, Any] = {"first": first, "skip": skip, "limit": limit, "late": late_before}
-    where = "WHERE block >= {first:UInt64} AND block < {end:UInt64} AND account = {account:String}"
+    inside = "block >= {first:UInt64} AND block < {end:UInt64}"
+    wanted = rows(f"{inside} AND account = {{account:String}}")
     if account is None:
         # In merged parts the skip index leads nowhere: there the small column is read first, the others on a match.
-        where = "PREWHERE block >= {first:UInt64} AND block < {end:UInt64}"
+        wanted = rows("1", first=inside)
         parameters["end"] = min(first + limit, until_block + 1)
     else:
         parameters |= {"account": account, "end": until_block + 1}
@@ -36,7 +38,7 @@ def moves(
         " countIf(kind = 'correction'), countIf(kind = 'adjustment'),"
         f" toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)), {MEASURES},"
         " sumMapIf(map(usage_events.reason, toUInt64(1)), kind = 'use' AND usage_events.reason != '')"
-        f" FROM usage_events {where}"
+        f" FROM {wanted}"
         " GROUP BY block, s, a ORDER BY block, s, a LIMIT {limit:UInt64} OFFSET {skip:UInt64}"
     )
     return Query(text, parameters)
@@ -46,15 +48,15 @@ def first_block(after: int | None = None, received_after: int | None = None, unt
     """The lowest block after this one (up to `until_block`), or received after this instant; 0 where there is none.
     Parts that are older are left out: by the skip index, and because `received_at` is the partition key."""
     if after is not None:
-        text = "SELECT min(block) FROM usage_events WHERE block > {after:UInt64} AND block <= {until:UInt64}"
+        text = f"SELECT min(block) FROM {rows('block > {after:UInt64} AND block <= {until:UInt64}')}"
         return Query(text, {"after": after, "until": until_block})
     condition = "received_at > fromUnixTimestamp64Milli({at:Int64}, 'UTC')"
-    return Query(f"SELECT min(block) FROM usage_events WHERE {condition}", {"at": received_after})
+    return Query(f"SELECT min(block) FROM {rows(condition)}", {"at": received_after})
 
 
 def commit_up_to(block: int, floor: int) -> Query:
     """The highest block up to this one, and above `floor`; zeros where there is none."""
-    text = f"SELECT {_COMMIT} FROM usage_events WHERE block <= {{block:UInt64}} AND block > {{floor:UInt64}}"
+    text = f"SELECT {_COMMIT} FROM {rows('block <= {block:UInt64} AND block > {floor:UInt64}')}"
     return Query(text, {"block": block, "floor": floor})
 
 
@@ -64,7 +66,7 @@ def parts(edges: Sequence[int], where: Where, until_block: int) -> Query:
     parameters["edges"] = list(edges)
     text = (
         f"SELECT {SPAN} AS span, toString(product) AS p, toString(kind) AS k, sum(entries), {MEASURES}"
-        f" FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY span, p, k ORDER BY span, p, k"
+        f" FROM {rows(' AND '.join(conditions))} GROUP BY span, p, k ORDER BY span, p, k"
     )
     return Query(text, parameters)
 
@@ -74,7 +76,7 @@ def largest(start: int, end: int, where: Where, until_block: int, charge: str, l
     conditions, parameters = _conditions(where, start, end, until_block)
     parameters["limit"] = limit
     text = (
-        f"SELECT {EVENT}, {ENTRY} FROM usage_events WHERE {' AND '.join(conditions)}"
+        f"SELECT {EVENT}, {ENTRY} FROM {rows(' AND '.join(conditions))}"
         f" ORDER BY abs({CHARGED[charge]}) DESC, time, block, place, key_source, sequence, id LIMIT {{limit:UInt64}}"
     )
     return Query(text, parameters)

@@ -115,6 +115,7 @@ def take_away(url: str) -> None:
 def copy(source: UsageStore, target: ClickHouseStore, tell: Tell) -> None:
     """Every row of `source`, which nobody writes. CopyDiffers where the copy is not what was copied."""
     assert isinstance(source, ClickHouseStore)
+    source.settle()
     columns = [name for name, _ in _columns(source.engine)]
     [(total,)] = source.engine.rows(f"SELECT count() FROM {TABLE}")
     done = 0

@@ -181,10 +181,13 @@ class Engine:
             return {}
         return {"max_threads": 1}
 
-    def command(self, text: str) -> None:
-        """DDL. Never with values from outside."""
+    def command(self, text: str, query_id: str = "") -> None:
+        """DDL. Never with values from outside. `query_id`: by which a server knows it, for `end_query`."""
         with self.client() as client:
-            client.command(text)
+            if query_id and not self.embedded:
+                client.command(text, settings={"query_id": query_id})
+            else:
+                client.command(text)
 
     def insert(self, table: str, rows: Any, query_id: str) -> None:
         """All rows as one block, hence one part; durable when it returns."""
@@ -194,8 +197,9 @@ class Engine:
         with self.client() as client:
             client.insert_arrow(table, rows, settings=settings)
 
-    def end_insert(self, query_id: str) -> None:
-        """After this no insert of that query id is running any more. In the process there is none once it returned."""
+    def end_query(self, query_id: str) -> None:
+        """After this no statement of that query id is running any more. In the process there is none once it
+        returned."""
         if not self.embedded:
             self.rows("KILL QUERY WHERE query_id = {id:String} SYNC", {"id": self._id_of_query(query_id)})
 

@@ -15,6 +15,7 @@ import msgspec
 
 from flowtally.core.events import METERED
 from flowtally.usage.queries import REASON, Query
+from flowtally.usage.relation import rows
 from flowtally.usage.values import CountedUse, EventKey, StoredEvent
 
 CHUNK: Final = 500  # keys in one statement: a server takes a parameter of up to 128 KiB
@@ -43,12 +44,13 @@ USE: Final = (
 # Not one of those that corrections took to nothing: their sums are the event's own quantities, turned round. A row of
 # a correction names its event as `corrections.reference` does. No part of the name is a bare column: the engine would
 # look it up in a skip index, which knows nothing of the other parts.
+_CORRECTIONS: Final = rows("kind = 'correction'", first=THEN)
 STANDING: Final = (
     "(toString(key_source), if(sequence > 0, toString(sequence), id), toString(sequence > 0),"
     " bytes_up, bytes_down, requests) NOT IN"
     " (SELECT JSONExtractString(refers_to, 1), JSONExtractString(refers_to, 2),"
     " toString(JSONType(refers_to, 2) != 'String'), toInt64(-sum(bytes_up)), toInt64(-sum(bytes_down)),"
-    f" toInt64(-sum(requests)) FROM usage_events PREWHERE {THEN} WHERE kind = 'correction' GROUP BY refers_to)"
+    f" toInt64(-sum(requests)) FROM {_CORRECTIONS} GROUP BY refers_to)"
 )
 
 
@@ -70,20 +72,17 @@ def events_of(keys: Sequence[EventKey]) -> list[Query]:
 
 def positions(keys: Sequence[EventKey]) -> Query:
     """Source, id, block and position of named rows. It may find more than was asked for."""
-    text = (
-        "SELECT toString(key_source), id, block, position FROM usage_events PREWHERE block IN {blocks:Array(UInt64)}"
-        " WHERE keys > 0 AND sequence = 0 AND key_source IN {sources:Array(String)} AND id IN {ids:Array(String)}"
-    )
+    those = "keys > 0 AND sequence = 0 AND key_source IN {sources:Array(String)} AND id IN {ids:Array(String)}"
+    wanted = rows(those, first="block IN {blocks:Array(UInt64)}")
+    text = f"SELECT toString(key_source), id, block, position FROM {wanted}"
     ids, blocks = sorted({key.id for key in keys}), sorted({key.block for key in keys})
     return Query(text, {"sources": _sources(keys), "ids": ids, "blocks": blocks})
 
 
 def corrections_of(events: Sequence[StoredEvent]) -> Query:
     """Rows that correct one of these events, in order of commit."""
-    text = (
-        f"SELECT {ENTRY} FROM usage_events WHERE {THEN} AND kind = 'correction'"
-        " AND refers_to IN {references:Array(String)} ORDER BY block, place"
-    )
+    wanted = rows(f"{THEN} AND kind = 'correction' AND refers_to IN {{references:Array(String)}}")
+    text = f"SELECT {ENTRY} FROM {wanted} ORDER BY block, place"
     return Query(
         text,
         {
@@ -100,19 +99,15 @@ def find(source: str, id: str | None, sequence: int | None, block: int | None) -
     first = [name for name, value in (("block", block), ("sequence", sequence)) if value is not None]
     prewhere = " AND ".join(f"{name} = {{{name}:UInt64}}" for name in first) or "1"
     and_id = " AND id = {id:String}" if id is not None else ""
-    text = (
-        f"SELECT {EVENT} FROM usage_events PREWHERE {prewhere}"
-        f" WHERE kind = 'use' AND entries > 0 AND key_source = {{source:String}}{and_id} LIMIT 1"
-    )
+    those = f"kind = 'use' AND entries > 0 AND key_source = {{source:String}}{and_id}"
+    text = f"SELECT {EVENT} FROM {rows(those, first=prewhere)} LIMIT 1"
     return Query(text, {"source": source, "id": id, "sequence": sequence, "block": block})
 
 
 def entry(source: str, id: str, block: int) -> Query:
     """One correction or adjustment by its own key: event columns, then entry columns."""
-    text = (
-        f"SELECT {EVENT}, {ENTRY} FROM usage_events PREWHERE block = {{block:UInt64}}"
-        " WHERE kind != 'use' AND key_source = {source:String} AND id = {id:String} LIMIT 1"
-    )
+    wanted = rows("kind != 'use' AND key_source = {source:String} AND id = {id:String}", first="block = {block:UInt64}")
+    text = f"SELECT {EVENT}, {ENTRY} FROM {wanted} LIMIT 1"
     return Query(text, {"source": source, "id": id, "block": block})
 
 
@@ -124,10 +119,10 @@ def sources_of(uses: Sequence[CountedUse], without: str, *, standing: bool = Fal
     names = CountedUse.__struct_fields__
     columns = zip(*(msgspec.structs.astuple(use) for use in uses), strict=True)
     zipped = ", ".join(f"{{of_{name}:Array({'String' if name in ('account', 'user') else 'Int64'})}}" for name in names)
+    wanted = rows("kind = 'use' AND entries > 0 AND keys > 0 AND source != {without:String}", first=THEN)
     text = (
-        f"SELECT {USE}, arraySort(groupUniqArray(toString(source))) FROM usage_events PREWHERE {THEN}"
-        f" WHERE kind = 'use' AND entries > 0 AND keys > 0 AND source != {{without:String}}"
-        f" AND ({USE}) IN (SELECT arrayJoin(arrayZip({zipped}))){f' AND {STANDING}' if standing else ''}"
+        f"SELECT {USE}, arraySort(groupUniqArray(toString(source))) FROM {wanted}"
+        f" WHERE ({USE}) IN (SELECT arrayJoin(arrayZip({zipped}))){f' AND {STANDING}' if standing else ''}"
         " GROUP BY account, user, time, bytes_up, bytes_down, requests, status"
     )
     asked = {
@@ -152,10 +147,8 @@ def chunks(texts: Sequence[str]) -> Iterator[slice]:
 
 
 def _events(first: str, then: str) -> str:
-    return (
-        f"SELECT {EVENT} FROM usage_events PREWHERE {first}"
-        f" WHERE kind = 'use' AND entries > 0 AND key_source IN {{sources:Array(String)}} AND {then}"
-    )
+    those = f"kind = 'use' AND entries > 0 AND key_source IN {{sources:Array(String)}} AND {then}"
+    return f"SELECT {EVENT} FROM {rows(those, first=first)}"
 
 
 def _sources(keys: Sequence[EventKey]) -> list[str]:

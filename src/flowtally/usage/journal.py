@@ -5,13 +5,13 @@ SQLite beside the keys, a database of its own. A commit here is the acknowledgem
 small steps, and carries the write-ahead log over to the file. What is read is checked: a sum over each record, and each
 names the one before, so that none is changed or missing without being told.
 
-Owns the file. Leaves to `records` what a record is, to `ingest` what it means, and to the flusher when it may go. Only
-one thread commits and only one forgets; reads may come from any. The lease is that of the keys beside it.
+Owns the records in the file. Leaves to `records` what one is, to `journal_file` the file, to the writer what it means,
+and to the flusher when it may go. One thread commits and one forgets; reads may come from any. The lease is that of the
+keys beside it.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -22,37 +22,28 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from flowtally.core.errors import JournalBroken, JournalTooNew, StoreDamaged, Unavailable
-from flowtally.core.sqlite_faults import sqlite_meaning
-from flowtally.usage.records import Head, Record, Torn, decode, encode, head_of, sum_of
+from flowtally.core.errors import JournalBroken, Unavailable
+from flowtally.usage.journal_file import (
+    WAIT_S,
+    connect,
+    log_of,
+    meant,
+    named,
+    prepare,
+    put_state,
+    refuse_others,
+    state_of,
+    transaction,
+)
+from flowtally.usage.records import Head, Record, Torn, decode, encode, head_of
 from flowtally.usage.values import Identity
 
-JOURNAL: Final = "the journal"
-APPLICATION: Final = 0x464C4F57  # "FLOW": what `file` and we know the file by
-SCHEMA_VERSION: Final = 1
-LOG_MAX_PAGES: Final = 20_000  # of the write-ahead log, at which a commit carries it over itself: nobody else did
-CARRIED_FROM: Final = 8 << 20  # bytes of the write-ahead log, from which on forgetting carries it over
+CARRIED_FROM: Final = 16 << 20  # bytes written to the log, from which on forgetting carries it over to the file
+PAGES_OF_A_COMMIT: Final = 8_192  # bytes of pages that a commit writes besides its record, about
 STEP_RECORDS: Final = 200  # forgotten in one transaction, or fewer where they are large
 STEP_BYTES: Final = 4 << 20
 PAUSE_S: Final = 0.001  # between steps: whoever waits to commit goes first
-
-_SCHEMA: Final = f"""
-CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    installation TEXT NOT NULL,      -- whose journal this is; '' until bound
-    generation TEXT NOT NULL,
-    burnt INTEGER NOT NULL,          -- the highest block number that must never be used again
-    forgotten INTEGER NOT NULL,      -- the last block whose record was here and is no more
-    sum INTEGER NOT NULL             -- over the columns before
-);
-CREATE TABLE records (
-    block INTEGER PRIMARY KEY,
-    head BLOB NOT NULL,              -- `records.Head`: read without the body
-    body BLOB NOT NULL
-);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
+SIDE_WAIT_MS: Final = 100  # for a reader outside this process, where a commit waits for us
 
 
 class Peeked(msgspec.Struct, frozen=True):
@@ -64,325 +55,268 @@ class Peeked(msgspec.Struct, frozen=True):
     last: int
 
 
-class _State(msgspec.Struct, frozen=True):
-    installation: str = ""
-    generation: str = ""
-    burnt: int = 0
-    forgotten: int = 0
-
-
 class Journal:
     """The journal at this path, made where it is not. `JournalBroken` or `JournalTooNew` name file and reason."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()  # one writes or opens at a time: cheaper and fairer than SQLite's own waiting
+        # One at a time: cheaper and fairer than SQLite's own waiting. Who takes both takes `_beside` first.
+        self._writing = threading.Lock()  # for whoever writes: a commit, a step of forgetting
+        self._beside = threading.Lock()  # for whoever uses the other two connections while commits go on
         self._connections: list[sqlite3.Connection] = []
         self._doubtful = False
-        with self._lock:
+        with named(path, opening=True):
             self._open()
 
     # Opening
 
     def _open(self) -> None:
-        with _named(self.path):
-            _refuse_others(self.path)
-            os.close(
-                os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            )  # SQLite gives its other files this mode
-            try:
-                self._db = self._connect()
-                self._make()
-                self._reader, self._cleaner = self._connect(), self._connect()
-                self._cleaner.execute("PRAGMA wal_autocheckpoint = 0")
-                self._reader.execute("PRAGMA query_only = ON")
-                self._state = _state_of(self._db)
-                self._last = self._check()
-            except BaseException:
-                self._close()
-                raise
+        prepare(self.path)
+        try:
+            self._db, self._reader, self._cleaner = (self._connect() for _ in range(3))
+            self._reader.execute("PRAGMA query_only = ON")
+            self._cleaner.execute("PRAGMA wal_autocheckpoint = 0")
+            self._cleaner.execute(f"PRAGMA busy_timeout = {SIDE_WAIT_MS}").fetchall()
+            for (said,) in self._db.execute("PRAGMA quick_check"):
+                if said != "ok":
+                    raise Torn(said)
+            self._state = state_of(self._db)
+            heads = self._heads(self._db)
+            self._records = len(heads)
+            self._record_bytes = sum(head.decided_bytes + head.rows_bytes for head in heads)
+            self._last = heads[-1].block if heads else self._state.forgotten
+            self._log_bytes = _size(log_of(self.path))
+        except BaseException:
+            self._close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
-        self._connections.append(db)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA cell_size_check = ON")
-        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_MAX_PAGES}")
-        return db
-
-    def _make(self) -> None:
-        [(version,)] = self._db.execute("PRAGMA user_version")
-        if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}")
-            self._db.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)", _columns(_State()))
-            self._db.execute("COMMIT")
-
-    def _check(self) -> int:
-        """Nothing that SQLite or a sum can see is wrong; the block of the last record there ever was."""
-        for (said,) in self._db.execute("PRAGMA quick_check"):
-            if said != "ok":
-                raise JournalBroken(f"The journal {self.path} is damaged: {said}")
-        last = self._state.forgotten
-        for head in self._heads():
-            last = head.block
-        return last
+        self._connections.append(connect(self.path))
+        return self._connections[-1]
 
     def _close(self) -> None:
-        for connection in self._connections:
+        while self._connections:
             with suppress(sqlite3.Error):
-                connection.close()
-        self._connections.clear()
+                self._connections.pop().close()
 
     def close(self) -> None:
-        with self._lock:
+        with self._beside, self._writing:
             self._close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes, and nothing may be written of which is unknown what came before it."""
+        with self._writing:
+            if not self._connections or self._doubtful:
+                raise Unavailable("The journal is not written before it is known whether the last block is in it")
+            with meant():
+                yield
 
     # Writing
 
     def identity(self) -> Identity:
         return Identity(self._state.installation, self._state.generation)
 
-    def bind(self, identity: Identity) -> None:
-        """From now on this is the journal of that installation, in that generation."""
-        with self._lock:
-            changed = msgspec.structs.replace(
-                self._state, installation=identity.installation, generation=identity.generation
-            )
-            with _meant():
-                self._write(self._db, changed)
-
-    def commit(self, record: Record) -> None:
-        """The record is on the disk when this returns. After any error `settle` tells whether it is."""
-        head, body = encode(record, self._last)
-        with self._lock:
-            assert not self._doubtful, "the commit before is still in doubt"
-            assert record.block > max(self._last, self._state.burnt), (record.block, self._last, self._state.burnt)
-            self._doubtful = True
-            with _meant():
-                self._db.execute("INSERT INTO records VALUES (?, ?, ?)", (record.block, head, body))
-            self._last, self._doubtful = record.block, False
-
-    def settle(self, block: int) -> bool:
-        """Is the record of this block there? Where it is not, its number is burnt, synced. After an error of `commit`,
-        whatever it was. Raises where it cannot be known; it can be asked again then."""
-        with self._lock:
-            self._close()
-            self._open()
-            with _meant():
-                self._carry_over("settle whether a block is there")
-                there = self._db.execute("SELECT 1 FROM records WHERE block = ?", (block,)).fetchone() is not None
-                if not there:
-                    self._write(self._db, msgspec.structs.replace(self._state, burnt=max(self._state.burnt, block)))
-            self._doubtful = False
-            return there
-
     def burnt(self) -> int:
         """The highest number of a block that is not there and must never be used."""
         return self._state.burnt
 
+    def bind(self, identity: Identity) -> None:
+        """From now on this is the journal of that installation, in that generation."""
+        with self._alone():
+            self._change(self._db, installation=identity.installation, generation=identity.generation)
+
+    def try_writing(self) -> None:
+        """Write something, synced, that changes nothing: raises what a commit would."""
+        self.bind(self.identity())
+
+    def commit(self, record: Record) -> None:
+        """The record is on the disk when this returns. After any error `settle` tells whether it is."""
+        head, body = encode(record, self._last)
+        with self._alone():
+            assert record.block > max(self._last, self._state.burnt), (record.block, self._last, self._state.burnt)
+            self._doubtful = True
+            self._db.execute("INSERT INTO records VALUES (?, ?, ?)", (record.block, head, body))
+            self._last, self._doubtful = record.block, False
+            self._records += 1
+            self._record_bytes += len(body)
+            self._log_bytes += len(head) + len(body) + PAGES_OF_A_COMMIT
+
+    def settle(self, block: int) -> bool:
+        """Is the record of this block there? Where it is not, its number is burnt, synced. After an error of `commit`,
+        whatever it was. Raises where it cannot be known; it can be asked again then.
+
+        After a log could not be synced this process may see less of it than the disk has (and than the next process
+        will): so everything is closed, and what can be read again is carried over to the file before it is believed.
+        """
+        with self._beside, self._writing:
+            self._doubtful = True
+            self._close()
+            with named(self.path):
+                self._open()
+            with meant():
+                _carry_over(self._db, "say whether a block is there")
+                there = self._db.execute("SELECT 1 FROM records WHERE block = ?", (block,)).fetchone() is not None
+                if not there:
+                    self._change(self._db, burnt=max(self._state.burnt, block))
+            self._doubtful = False
+            return there
+
     def forget(self, until: int, *, erase: bool = False) -> None:
         """The records up to this block go. From the flusher's thread; commits go on meanwhile. `erase`: no byte of any
         record that was ever forgotten stays in the files; Unavailable while somebody reads them as they were."""
-        with _meant():
-            while self._forget_some(until):
-                time.sleep(PAUSE_S)
-            if erase:
+        while self._forget_some(until):
+            time.sleep(PAUSE_S)
+        if erase:
+            with self._beside, self._alone():
                 self._rewrite()
-            elif self._log_bytes() >= CARRIED_FROM:
-                self._cleaner.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, while commits go on
-                with self._lock:
-                    self._cleaner.execute(
-                        "PRAGMA wal_checkpoint(RESTART)"
-                    ).fetchall()  # the rest, so that it begins anew
+        else:
+            self.carry_over()
+
+    def carry_over(self) -> None:
+        """What is in the write-ahead log comes into the file, where it is much: else a commit does it, which waits for
+        it. From the flusher's thread; commits go on meanwhile."""
+        if self._log_bytes < CARRIED_FROM:
+            return
+        with self._beside:
+            self._usable()
+            with meant():
+                self._cleaner.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, beside commits
+            with self._alone():  # and the rest, so that the log begins again
+                [(busy, *_)] = self._cleaner.execute("PRAGMA wal_checkpoint(RESTART)")
+                self._log_bytes = self._log_bytes if busy else 0
 
     def _forget_some(self, until: int) -> bool:
         """One step; whether there may be more."""
-        with self._lock:
-            sizes = self._cleaner.execute(
-                "SELECT block, length(body) FROM records WHERE block <= ? ORDER BY block LIMIT ?", (until, STEP_RECORDS)
-            ).fetchall()
-            if not sizes:
+        with self._alone():
+            query = "SELECT block, length(body) FROM records WHERE block <= ? ORDER BY block LIMIT ?"
+            found = self._cleaner.execute(query, (until, STEP_RECORDS)).fetchall()
+            if not found:
                 return False
-            size, upto = 0, sizes[0][0]
-            for block, length in sizes:
-                size += length
-                if size > STEP_BYTES and block != sizes[0][0]:
-                    break
-                upto = block
-            with _transaction(self._cleaner):
-                self._cleaner.execute("DELETE FROM records WHERE block <= ?", (upto,))
-                changed = msgspec.structs.replace(self._state, forgotten=upto)
-                self._cleaner.execute(_CHANGE, _columns(changed))
-            self._state = changed
-            return bool(upto < until)
+            count = size = 0
+            while count < len(found) and (count == 0 or size + found[count][1] <= STEP_BYTES):
+                size += found[count][1]
+                count += 1
+            last = found[count - 1][0]
+            self._change(self._cleaner, "DELETE FROM records WHERE block <= ?", last, forgotten=last)
+            self._records -= count
+            self._record_bytes -= size
+            self._log_bytes += count * PAGES_OF_A_COMMIT
+            return bool(last < until)
 
     def _rewrite(self) -> None:
-        with self._lock:
-            self._cleaner.execute("PRAGMA secure_delete = ON").fetchall()
-            try:
-                self._cleaner.execute("VACUUM")
-            finally:
-                self._cleaner.execute("PRAGMA secure_delete = OFF").fetchall()
-            self._carry_over("drop the old pages of the journal")
+        self._cleaner.execute("PRAGMA secure_delete = ON").fetchall()
+        try:
+            self._cleaner.execute("VACUUM")  # pages that earlier steps left free are not overwritten otherwise
+        finally:
+            self._cleaner.execute("PRAGMA secure_delete = OFF").fetchall()
+        _carry_over(self._cleaner, "drop its old pages")
+        self._log_bytes = 0
 
-    def _carry_over(self, why: str) -> None:
-        """Everything stands in the file itself, and the write-ahead log is empty."""
-        [(busy, *_)] = self._cleaner.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if busy:
-            raise Unavailable(f"somebody reads the journal as it was; it is too early to {why}")
-
-    def _write(self, db: sqlite3.Connection, changed: _State) -> None:
-        db.execute(_CHANGE, _columns(changed))
+    def _change(self, db: sqlite3.Connection, also: str = "", *asked: int, **changes: str | int) -> None:
+        """The state, and what goes `also`, in one transaction."""
+        with transaction(db):
+            if also:
+                db.execute(also, asked)
+            changed = msgspec.structs.replace(state_of(db), **changes)  # what is there may be newer than what we know
+            put_state(db, changed)
         self._state = changed
 
     # Reading
 
     def after(self, block: int) -> Iterator[Record]:
-        """The records of later blocks, in order. Each is read when it is asked for: none keeps the log from ending."""
-        query = "SELECT block, head, body FROM records WHERE block > ? ORDER BY block LIMIT 1"
-        before: int | None = None
-        while found := self._read(query, block):
-            [(block, head, body)] = found
+        """The records of later blocks, in order. Each is read when it is asked for, so that none keeps the log from
+        being carried over; what is forgotten meanwhile is left out."""
+        before, last = block, self._last
+        while found := self._next(before):
+            block, head, body = found
             try:
                 known = head_of(block, head)
                 record = decode(known, body)
             except Torn as torn:
                 self._broken(block, torn)
-            if before is not None and known.before != before:
-                self._missing(before, known)
+            if known.before > max(before, self._state.forgotten):
+                self._missing(known.before)
             before = block
             yield record
+        if last > max(before, self._state.forgotten):
+            self._missing(last)
 
     def blocks(self) -> list[tuple[int, int]]:
         """Block and number of rows of every record, ascending."""
-        with self._lock, _named(self.path):
-            return [(head.block, head.rows) for head in self._heads()]
+        with self._reading(), transaction(self._reader, "DEFERRED"):
+            return [(head.block, head.rows) for head in self._heads(self._reader)]
 
     def measures(self) -> dict[str, float]:
-        [(records,)] = self._read("SELECT count(*) FROM records")
-        return {"journal_bytes": float(self.path.stat().st_size + self._log_bytes()), "journal_records": float(records)}
+        """`journal_bytes` is what the files take, which does not get less; `journal_record_bytes` what is in them."""
+        size = _size(self.path) + _size(log_of(self.path))
+        return {
+            "journal_bytes": float(size),
+            "journal_records": float(self._records),
+            "journal_record_bytes": float(self._record_bytes),
+        }
 
-    def _heads(self) -> Iterator[Head]:
-        before = self._state.forgotten
-        for block, head in self._db.execute("SELECT block, head FROM records ORDER BY block"):
+    def _heads(self, db: sqlite3.Connection) -> list[Head]:
+        """Of all records; each follows the one before, the first what was forgotten."""
+        heads: list[Head] = []
+        before = state_of(db).forgotten
+        for block, head in db.execute("SELECT block, head FROM records ORDER BY block"):
             try:
-                known = head_of(block, head)
+                heads.append(head_of(block, head))
             except Torn as torn:
                 self._broken(block, torn)
-            if known.before != before:
-                self._missing(before, known)
+            if heads[-1].before != before:
+                self._missing(heads[-1].before)
             before = block
-            yield known
+        return heads
 
-    def _read(self, query: str, *asked: int) -> list[Any]:
-        with _named(self.path), self._lock:
-            return self._reader.execute(query, asked).fetchall()
+    def _next(self, block: int) -> Any:
+        with self._reading():
+            query = "SELECT block, head, body FROM records WHERE block > ? ORDER BY block LIMIT 1"
+            return self._reader.execute(query, (block,)).fetchone()
 
-    def _log_bytes(self) -> int:
-        log = self.path.with_name(f"{self.path.name}-wal")
-        return log.stat().st_size if log.exists() else 0
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._beside:
+            self._usable()
+            with named(self.path):
+                yield
+
+    def _usable(self) -> None:
+        if not self._connections:
+            raise Unavailable("The journal is closed")
 
     def _broken(self, block: int, torn: Torn) -> NoReturn:
         raise JournalBroken(f"The record of block {block} in the journal {self.path} is damaged: {torn}") from torn
 
-    def _missing(self, before: int, head: Head) -> NoReturn:
-        raise JournalBroken(
-            f"The journal {self.path} lacks a record: block {head.block} was committed after block {head.before}, and"
-            f" the record before it is of block {before}"
-        )
+    def _missing(self, block: int) -> NoReturn:
+        raise JournalBroken(f"The journal {self.path} lacks the record of block {block}, though it was committed")
 
 
 def peek(path: Path) -> Peeked | None:
     """Whose journal it is and how far it reaches; None where there is none yet. Changes nothing: for a start that may
     be refused, under the lease."""
-    if not path.exists():
-        return None
-    with _named(path):
-        _refuse_others(path)
-        db = sqlite3.connect(path, isolation_level=None, timeout=30)
+    with named(path, opening=True):
+        refuse_others(path)
+        if not path.exists() or not path.stat().st_size:
+            return None
+        db = sqlite3.connect(path, isolation_level=None, timeout=WAIT_S)
         try:
-            [(version,)] = db.execute("PRAGMA user_version")
-            if not version:
+            if db.execute("PRAGMA user_version").fetchone() == (0,):
                 return None
-            state = _state_of(db)
+            state = state_of(db)
             [(first, last)] = db.execute("SELECT coalesce(min(block), 0), coalesce(max(block), 0) FROM records")
             return Peeked(Identity(state.installation, state.generation), state.burnt, first, last)
         finally:
             db.close()
 
 
-_CHANGE: Final = (
-    "INSERT INTO state VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET installation = excluded.installation,"
-    " generation = excluded.generation, burnt = excluded.burnt, forgotten = excluded.forgotten, sum = excluded.sum"
-)
+def _carry_over(db: sqlite3.Connection, why: str) -> None:
+    """Everything stands in the file itself, and the write-ahead log is empty."""
+    [(busy, *_)] = db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if busy:
+        raise Unavailable(f"Somebody reads the journal as it was: it is too early to {why}")
 
 
-def _columns(state: _State) -> tuple[str, str, int, int, int]:
-    told = msgspec.structs.astuple(state)
-    return (*told, sum_of(msgspec.msgpack.encode(told)) >> 1)
-
-
-def _state_of(db: sqlite3.Connection) -> _State:
-    found = db.execute("SELECT installation, generation, burnt, forgotten, sum FROM state").fetchall()
-    if len(found) != 1 or _columns(state := _State(*found[0][:-1])) != found[0]:
-        raise Torn("its row of state is not what was written")
-    return state
-
-
-def _refuse_others(path: Path) -> None:
-    """Before anything is written: JournalBroken for a file that is no journal, JournalTooNew for a later one."""
-    if path.is_dir():
-        raise Torn("it is a directory")
-    if not path.exists():
-        return
-    db = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        [(application,)] = db.execute("PRAGMA application_id")
-        [(version,)] = db.execute("PRAGMA user_version")
-        [(tables,)] = db.execute("SELECT count(*) FROM sqlite_schema")
-    finally:
-        db.close()
-    if application != APPLICATION and (application or version or tables):
-        raise Torn("it is the database of something else")
-    if version > SCHEMA_VERSION:
-        raise JournalTooNew(
-            f"The journal {path} has schema {version}, which this flowtally does not know: it knows up to schema "
-            f"{SCHEMA_VERSION}. Start the version that wrote it, or a later one"
-        )
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def _meant() -> Iterator[None]:
-    """What SQLite says of a write, as what it means."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if known := sqlite_meaning(error, JOURNAL, writes=True):
-            raise known from error
-        raise
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What keeps the journal from being read, with its file."""
-    try:
-        yield
-    except (sqlite3.Error, Torn) as error:
-        known = None if isinstance(error, Torn) else sqlite_meaning(error, JOURNAL, writes=False)
-        if known is not None and not isinstance(known, StoreDamaged):
-            raise known from error
-        raise JournalBroken(f"The journal {path} cannot be read: {error}") from error
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -19,6 +19,7 @@ from flowtally.usage.damage import Broken
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import check_limit
 from flowtally.usage.values import (
+    FLUSH_ROWS,
     MAX_BLOCK,
     MAX_SUMS,
     ROWS,
@@ -234,13 +235,19 @@ class MemoryStore(Publishing):
         """A list takes rows."""
 
     def take_over(self, token: str) -> None:
-        """Nothing is ever under way here."""
+        self._publish_anew()  # and nothing is ever under way here
 
     def unflushed(self) -> Unflushed:
         return Unflushed()
 
     def flushed(self, blocks: Sequence[int]) -> set[int]:
         return {row["block"] for row in self.rows}.intersection(blocks)
+
+    def flush(self, rows: int = FLUSH_ROWS) -> int:
+        return 0
+
+    def retry_aside(self) -> None:
+        """The list takes every block."""
 
     def settle(self) -> None:
         """What was taken is in the list already."""

@@ -52,6 +52,11 @@ class Publishing:
         with self._dating:
             return self._under_way
 
+    def _publish_anew(self) -> None:
+        """Another writer begins, who says what is published."""
+        self._published = self._announced = None
+        self.end_block()
+
     def publish(self, commit: Commit) -> None:
         known = self._announced
         if known is None or all(number != commit.block for number, _ in known.blocks):
@@ -69,12 +74,17 @@ class Publishing:
             floor = dropped[-1][0] if dropped else known.floor
             self._announced = Announced(floor, blocks[-REMEMBERED_BLOCKS:])
 
-    def _nothing_after(self, where: Where) -> bool:
-        """Whether no row that counts for the question can be in a block after the one it is asked up to."""
+    def _nothing_after(self, where: Where, flushed: int) -> bool:
+        """Whether no row that counts for the question can be in a block after the one it is asked up to, of those that
+        are in the table: they are not after `flushed`."""
         known, until = self._announced, where.until_block
-        if known is None or until is None or where.after_block is not None or until < known.floor:
+        if known is None or until is None or where.after_block is not None:
             return False
-        return not any(number > until and _touches(accounts, where) for number, accounts in known.blocks)
+        if until >= flushed:
+            return True
+        if until < known.floor:
+            return False
+        return not any(until < number <= flushed and _touches(accounts, where) for number, accounts in known.blocks)
 
 
 def _accounts(column: Any) -> frozenset[str] | None:

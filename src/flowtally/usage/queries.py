@@ -16,6 +16,7 @@ import msgspec
 
 from flowtally.core.errors import BadRange, BadRequest
 from flowtally.core.events import LABEL
+from flowtally.usage.relation import leaf, rows
 from flowtally.usage.values import BUCKET_MS, DIMENSIONS, MAX_SUMS, ROWS, Place, Where
 
 BUCKET: Final = f"intDiv(toUnixTimestamp64Milli(time), {BUCKET_MS})"
@@ -38,8 +39,12 @@ REASON: Final = (
 
 
 class Query(msgspec.Struct, frozen=True):
+    """`text` is rendered before it is asked (`relation`). `until`: of the tail only blocks up to this one, after which
+    the table has no row that counts."""
+
     text: str
     parameters: dict[str, Any]
+    until: int | None = None
 
 
 def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int = MAX_SUMS) -> Query:
@@ -52,13 +57,13 @@ def plan_sums(edges: Sequence[int], where: Where, by: Sequence[str], limit: int 
     conditions = conditions_of(where, parameters)
     groups = [_group(name, index, parameters) for index, name in enumerate(by)]
     if not PROJECTED.issuperset(by) or len(cut) > MAX_CUTS or bounds_blocks(where):
-        return Query(_order(_from_rows(conditions, groups), len(by)), parameters)
+        return Query(_order(_added(_from_rows(conditions, groups), len(by)), len(by)), parameters)
     parameters |= {"first_bucket": edges[0] // BUCKET_MS, "last_bucket": -(-edges[-1] // BUCKET_MS), "cut": cut}
     projected = _from_projection(conditions, groups, bool(cut))
     if not cut:
-        return Query(_order(projected, len(by)), parameters)
-    rows = _from_rows([*conditions, f"{BUCKET} IN {{cut:Array(Int64)}}"], groups)
-    return Query(_order(_both(projected, rows, len(by)), len(by)), parameters)
+        return Query(_order(_added(projected, len(by)), len(by)), parameters)
+    of_cut = _from_rows([*conditions, f"{BUCKET} IN {{cut:Array(Int64)}}"], groups)
+    return Query(_order(_added(f"{projected} UNION ALL {of_cut}", len(by)), len(by)), parameters)
 
 
 def conditions_of(where: Where, parameters: dict[str, Any]) -> list[str]:
@@ -120,7 +125,7 @@ def _select(span: str, conditions: Sequence[str], groups: Sequence[str]) -> str:
     columns = ", ".join([f"{span} AS span", *(f"{group} AS by{index}" for index, group in enumerate(groups))])
     keys = ", ".join(["span", *(f"by{index}" for index in range(len(groups)))])
     sums = ", ".join(f"{m} AS {n}" for m, n in zip(MEASURES.split(", "), ("up", "down", "hits"), strict=True))
-    return f"SELECT {columns}, {sums} FROM usage_events WHERE {' AND '.join(conditions)} GROUP BY {keys}"
+    return leaf(f"{columns}, {sums}", " AND ".join(conditions), then=f" GROUP BY {keys}")
 
 
 def _from_projection(conditions: Sequence[str], groups: Sequence[str], cut: bool) -> str:
@@ -135,10 +140,11 @@ def _from_rows(conditions: Sequence[str], groups: Sequence[str]) -> str:
     return _select(SPAN, [*conditions, *BOUNDS], groups)
 
 
-def _both(projected: str, rows: str, groups: int) -> str:
+def _added(selects: str, groups: int) -> str:
+    """What projection, rows and tail have of a group, as one."""
     keys = ", ".join(["span", *(f"by{index}" for index in range(groups))])
     sums = "sum(up) AS up, sum(down) AS down, sum(hits) AS hits"
-    return f"SELECT {keys}, {sums} FROM ({projected} UNION ALL {rows}) GROUP BY {keys}"
+    return f"SELECT {keys}, {sums} FROM ({selects}) GROUP BY {keys}"
 
 
 def _order(select: str, groups: int) -> str:
@@ -166,8 +172,8 @@ def too_many(limit: int) -> BadRange:
 def changed_since(cursor: int, blocks: int) -> Query:
     """Who has rows in the next `blocks` blocks after the cursor, a row per block, in order."""
     text = (
-        "SELECT block, groupUniqArray((toString(series), toString(account))) FROM usage_events"
-        " WHERE block > {cursor:UInt64} AND entries > 0 GROUP BY block ORDER BY block LIMIT {blocks:UInt32}"
+        "SELECT block, groupUniqArray((toString(series), toString(account)))"
+        f" FROM {rows('block > {cursor:UInt64} AND entries > 0')} GROUP BY block ORDER BY block LIMIT {{blocks:UInt32}}"
     )
     return Query(text, {"cursor": cursor, "blocks": blocks})
 
@@ -181,7 +187,7 @@ def block_sums(edges: Sequence[int], where: Where, after: tuple[int, int] | None
         conditions += ["block >= {block:UInt64}", f"(block, {SPAN}) > ({{block:UInt64}}, {{start:Int64}})"]
     text = (
         f"SELECT block, toUnixTimestamp64Milli(max(received_at)) AS received, {SPAN} AS span, sum(entries) AS rows,"
-        f" {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}"
+        f" {MEASURES} FROM {rows(' AND '.join(conditions))}"
         " GROUP BY block, span ORDER BY block, span LIMIT {limit:UInt64}"
     )
     return Query(text, parameters)
@@ -191,7 +197,7 @@ def extent(start: int, end: int, where: Where) -> Query:
     """One row: how many entries, and three sums."""
     parameters: dict[str, Any] = {"first": start, "last": end}
     conditions = [*conditions_of(where, parameters), *BOUNDS]
-    return Query(f"SELECT sum(entries), {MEASURES} FROM usage_events WHERE {' AND '.join(conditions)}", parameters)
+    return Query(f"SELECT sum(entries), {MEASURES} FROM {rows(' AND '.join(conditions))}", parameters)
 
 
 _READ: Final = {
@@ -217,9 +223,8 @@ def read_rows(start: int, end: int, where: Where, after: Place | None, limit: in
             " {place3:UInt64}, {place4:String}, {place5:String})"
         )
     columns = ", ".join(f"{_READ.get(name, name)} AS {name}_" for name in ROWS)
-    text = (
-        f"SELECT {columns} FROM usage_events WHERE {' AND '.join(conditions)} ORDER BY {ORDER} LIMIT {{limit:UInt64}}"
-    )
+    page = f" ORDER BY {ORDER} LIMIT {{limit:UInt64}}"
+    text = f"SELECT {columns} FROM {rows(' AND '.join(conditions), then=page)}{page}"
     return Query(text, parameters)
 
 
@@ -228,9 +233,8 @@ def first_time(end: int, where: Where) -> Query:
     columns take thirty times as long to say this."""
     parameters: dict[str, Any] = {"first": 0, "last": end}
     conditions = [*conditions_of(where, parameters), *BOUNDS]
-    text = (
-        f"SELECT toUnixTimestamp64Milli(time) FROM usage_events WHERE {' AND '.join(conditions)} ORDER BY time LIMIT 1"
-    )
+    first = " ORDER BY time LIMIT 1"
+    text = f"SELECT toUnixTimestamp64Milli(time) FROM {rows(' AND '.join(conditions), then=first)}{first}"
     return Query(text, parameters)
 
 
@@ -244,6 +248,5 @@ def last_commit() -> Query:
 
 def _commit(pick: str) -> Query:
     """By the rows themselves: what the engine remembers of a part beside them is not read back against them."""
-    return Query(
-        f"SELECT {pick}(block), toUnixTimestamp64Milli(arg{pick.title()}(received_at, block)) FROM usage_events", {}
-    )
+    instant = f"toUnixTimestamp64Milli(arg{pick.title()}(received_at, block))"
+    return Query(f"SELECT {pick}(block), {instant} FROM {rows('1')}", {})

@@ -19,6 +19,7 @@ from flowtally.core.times import DAY_MS
 BUCKET_MS = 900_000  # 15 minutes: every UTC offset in use is a multiple of it
 
 MAX_BLOCK = 2**62  # beyond all numbers of blocks
+FLUSH_ROWS = 100_000  # of one part, where nobody says
 MAX_SUMS = 1_000_000  # in one answer; whoever shows them to a person asks for fewer
 
 # The dimensions a sum can be split by; `label:<name>` too. `queries.PROJECTED` are answered from the projection.
@@ -109,7 +110,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """One insert = one part. `rows` is a pyarrow.RecordBatch with the columns of `usage_events` except `block`
+    """What is acknowledged at once. `rows` is a pyarrow.RecordBatch with the columns of `usage_events` except `block`
     and `received_at`, which are the same for all its rows."""
 
     number: int
@@ -117,15 +118,23 @@ class Block(msgspec.Struct, frozen=True):
     rows: Any
 
 
-class Unflushed(msgspec.Struct, frozen=True):
-    """What is acknowledged and stands in no table yet. `oldest`: on the steady clock, when the first of it came; None:
-    there is none. `aside`: blocks that the table does not take, and why."""
+class Aside(msgspec.Struct, frozen=True):
+    """A block that the engine refuses for its content, and what it said."""
 
+    block: int
+    why: str
+
+
+class Unflushed(msgspec.Struct, frozen=True):
+    """Blocks that are acknowledged and not in the table yet: how many, and the `first`; `oldest`: when the
+    first came that is not set `aside`, on the monotonic clock. `aside`: those that the table does not take."""
+
+    first: int | None = None
     blocks: int = 0
     rows: int = 0
     bytes: int = 0
     oldest: float | None = None
-    aside: tuple[tuple[int, str], ...] = ()
+    aside: tuple[Aside, ...] = ()
 
 
 class StoreTotals(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from flowtally.core.words import Unit
 from flowtally.usage.damage import Broken
 from flowtally.usage.values import (
+    FLUSH_ROWS,
     MAX_BLOCK,
     MAX_SUMS,
     Block,
@@ -171,6 +172,13 @@ class Blocks(Protocol):
 
     def flushed(self, blocks: Sequence[int]) -> set[int]:
         """Those of these blocks that have rows in the table, whatever was taken since: what a start need not take."""
+
+    def flush(self, rows: int = FLUSH_ROWS) -> int:
+        """Bring the oldest blocks into the table, all at once: so many rows, one block at least. How many blocks there
+        were to go, whatever became of them; 0: none. Raises what keeps it from being written now."""
+
+    def retry_aside(self) -> None:
+        """Try those again that the table did not take."""
 
     def settle(self) -> None:
         """All that was taken stands in the table when it returns; else it raises. For a stop, and for who copies."""

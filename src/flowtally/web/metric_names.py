@@ -63,6 +63,21 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
             for outcome in ("stored", "duplicate", "conflict", "refused")
         },
         "keys_bytes_on_disk": Figure("flowtally_keys_disk_bytes", "Size of the file with event keys and source marks."),
+        "journal_bytes": Figure("flowtally_journal_disk_bytes", "Size of the journal's files."),
+        "journal_records": Figure("flowtally_journal_records", "Blocks that the journal has."),
+        "tail_blocks": Figure("flowtally_tail_blocks", "Blocks that are acknowledged and not in the usage table yet."),
+        "tail_rows": Figure("flowtally_tail_rows", "Rows that are acknowledged and not in the usage table yet."),
+        "tail_bytes": Figure("flowtally_tail_bytes", "Memory that these rows take."),
+        "tail_oldest_seconds": Figure("flowtally_tail_oldest_seconds", "Age of the oldest of them; 0: there is none."),
+        "flush_refused_blocks": Figure(
+            "flowtally_flush_refused_blocks", "Blocks that the usage table refuses: they are set aside, and counted."
+        ),
+        "flush_failing": Figure(
+            "flowtally_flush_failing", "1 while the last write into the usage table failed, else 0."
+        ),
+        "flushes": Figure("flowtally_flushes_total", "Writes into the usage table since the start."),
+        "flush_failures": Figure("flowtally_flush_failures_total", "Of these, the ones that failed."),
+        "flush_seconds": Figure("flowtally_flush_seconds_total", "Time that writes into the usage table took."),
         "usage_up": Figure("flowtally_usage_up", "1 if the usage store answers, else 0."),
         "usage_parts": Figure("flowtally_usage_parts", "Parts of the usage table: hundreds make questions slow."),
         "usage_rows": Figure("flowtally_usage_rows", "Rows in the usage table."),
