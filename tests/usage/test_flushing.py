@@ -35,7 +35,7 @@ def write(store: ClickHouseStore, *numbers: int, **more: Any) -> None:
 def there(store: ClickHouseStore) -> int:
     """What all blocks add up to: a bit for each."""
     found = store.sums(ALL, Where())
-    assert sum(one.bytes_up for one in found) == store.extent(*ALL, Where()).bytes_up
+    assert sum(one.bytes_up for one in found) == store.extent(0, 10**9, Where()).bytes_up
     return sum(one.bytes_up for one in found)
 
 
@@ -298,7 +298,7 @@ def test_while_it_is_not_known_whether_a_move_happened_questions_are_asked_by_ro
         assert clickhouse.sums(ALL, Where(until_block=1))[0].bytes_up == of(1)
         assert clickhouse.totals().rows == 3
         assert clickhouse.find("gw", id="e2", sequence=None, block=2) is not None
-        assert clickhouse.read_rows(*ALL, Where(), limit=9).num_rows == 3
+        assert clickhouse.read_rows(0, 10**9, Where(), limit=9).num_rows == 3
         with pytest.raises(Unavailable):
             clickhouse.flush()  # nothing else before that is known
         assert there(clickhouse) == of(1, 2, 3)

@@ -53,10 +53,9 @@ def _both(found: re.Match[str], view: View) -> str:
     if not view.tables:
         return of_table
     inside = f"block <= {view.until:d} AND {_unflushed(view)}"
-    tail = " UNION ALL ".join(f"SELECT * FROM {table} WHERE {inside}" for table in view.tables)
-    # The engine takes PREWHERE of no table in memory.
-    conditions = f"{first} AND {where}" if first else where
-    return f"({of_table}) UNION ALL ({select} FROM ({tail}) AS usage_events WHERE {conditions})"
+    conditions = f"{first} AND {where}" if first else where  # the engine takes PREWHERE of no table in memory
+    of_tail = (f"({select} FROM {table} AS usage_events WHERE {inside} AND {conditions})" for table in view.tables)
+    return " UNION ALL ".join((f"({of_table})", *of_tail))
 
 
 def _unflushed(view: View) -> str:

@@ -1,0 +1,123 @@
+"""Readers while blocks come and are flushed: no answer has a block twice, in part, or not at all.
+
+Every block adds its number to two accounts, so an answer tells up to which block it is; it must be one that was
+published when the question began, or later.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+import pytest
+from tests.soak import done, rounds
+from tests.usage.blocks import block
+
+from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.values import BUCKET_MS, Commit, Where
+
+QUESTIONS: Final = 3 * rounds(667, 33_334)
+READERS: Final = 3
+WRITE_S: Final = 0.02
+FLUSH_S: Final = 0.05
+END: Final = 64 * BUCKET_MS
+ACCOUNTS: Final = ("a", "b")
+TRIANGLES: Final = {number * (number + 1) // 2: number for number in range(200_000)}
+
+
+def ask_sums(store: ClickHouseStore, chance: Random) -> set[int]:
+    edges = sorted({0, END, *(chance.randrange(1, END) for _ in range(chance.randrange(3)))})
+    found = store.sums(edges, Where(), ("account",))
+    return {TRIANGLES[sum(one.bytes_up for one in found if one.by == (name,))] for name in ACCOUNTS}
+
+
+def ask_until(store: ClickHouseStore, chance: Random) -> set[int]:
+    last = store.published().block
+    until = chance.randint(max(0, last - 5), last)
+    found = store.sums([0, END], Where(account="a", until_block=until))
+    assert TRIANGLES[sum(one.bytes_up for one in found)] == until
+    return {last}
+
+
+def ask_extent(store: ClickHouseStore, chance: Random) -> set[int]:
+    found = store.extent(0, END, Where(account=chance.choice(ACCOUNTS)))
+    return {TRIANGLES[found.bytes_up], found.rows}
+
+
+def ask_moves(store: ClickHouseStore, chance: Random) -> set[int]:
+    last = store.published().block
+    first = max(1, last - 20)
+    found = store.moves(first, 0, 1_000, until_block=last)
+    assert [(one.block, one.account) for one in found] == [(n, a) for n in range(first, last + 1) for a in ACCOUNTS]
+    return {last}
+
+
+def ask_event(store: ClickHouseStore, chance: Random) -> set[int]:
+    last = store.published().block
+    if last:
+        number = chance.randint(max(1, last - 10), last)
+        event = store.find("gw", id=f"a{number}", sequence=None, block=number)
+        assert event is not None, f"block {number} of {last}"
+        assert event.bytes_up == number
+    return {last}
+
+
+QUESTIONS_OF: Final[tuple[Callable[[ClickHouseStore, Random], set[int]], ...]] = (
+    ask_sums,
+    ask_until,
+    ask_extent,
+    ask_moves,
+    ask_event,
+)
+
+
+@pytest.mark.soak
+def test_no_answer_has_a_block_twice_in_part_or_not_at_all(clickhouse: ClickHouseStore) -> None:
+    ended, wrong, asked = threading.Event(), [], []
+    clickhouse.publish(Commit(0, 0))
+
+    def write() -> None:
+        number = 0
+        while not ended.wait(WRITE_S):
+            number += 1
+            at = number % 64 * BUCKET_MS + number % 1000
+            rows = ({"account": one, "id": f"{one}{number}", "bytes_up": number, "time": at} for one in ACCOUNTS)
+            clickhouse.append(block(number, *rows))
+            clickhouse.publish(Commit(number, number * 1000))
+
+    def flush() -> None:
+        while not ended.wait(FLUSH_S):
+            clickhouse.flush()
+
+    def read(seed: int) -> None:
+        chance = Random(seed)
+        for turn in range(QUESTIONS // READERS):
+            ask = chance.choice(QUESTIONS_OF)
+            before = clickhouse.published().block
+            try:
+                found = ask(clickhouse, chance)
+                after = clickhouse.published().block
+                assert len(found) == 1, f"torn: {found}"
+                assert before <= min(found) <= after, f"{before} <= {found} <= {after}"
+            except Exception as error:
+                wrong.append(f"{ask.__name__}, question {turn} of reader {seed}: {error!r}")
+                return
+            asked.append(turn)
+
+    writers = [threading.Thread(target=write), threading.Thread(target=flush)]
+    readers = [threading.Thread(target=read, args=(seed,)) for seed in range(READERS)]
+    for thread in (*writers, *readers):
+        thread.start()
+    for thread in readers:
+        thread.join()
+    ended.set()
+    for thread in writers:
+        thread.join()
+    assert wrong == []
+    assert len(asked) == QUESTIONS
+    done(questions=QUESTIONS)
+    last = clickhouse.published().block
+    clickhouse.settle()
+    assert clickhouse.engine.rows("SELECT sum(bytes_up) FROM usage_events") == [(last * (last + 1),)]
