@@ -49,7 +49,7 @@ def test_what_a_writer_sent_before_it_died_arrives_after_it_was_ended(proxy: Hol
         dead.insert_arrow("kept", ROWS, settings={"query_id": LATE})
     dead.close()
     late.wait()
-    engine.end_insert(LATE)
+    engine.end_query(LATE)
     assert engine.rows("SELECT * FROM kept") == [], "who looks finds nothing, and nothing to end"
     late.let_go()
     assert engine.rows("SELECT * FROM kept") == [(7,)]

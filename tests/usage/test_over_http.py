@@ -64,6 +64,6 @@ def test_an_insert_of_another_installation_is_not_ended(two: list[Engine]) -> No
         inserting = pool.submit(other.insert, "slow", ROWS, "block-1")
         while mine.rows(running) != [(1,)]:
             assert not inserting.done()
-        mine.end_insert("block-1")
+        mine.end_query("block-1")
         inserting.result()
     assert other.rows("SELECT count() FROM slow") == [(40,)]
