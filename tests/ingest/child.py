@@ -167,8 +167,11 @@ def main(data: str, *arguments: str) -> None:
             case "command":
                 usage.engine.command(asked["text"])
                 say(done=True)
-            case "die_in_move":
-                ingest._keys.move = lambda moved: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+            case "die_between_the_commits":
+                die_after(ingest._journal, "commit", 1)
+                say(done=True)
+            case "settle":
+                usage.settle()
                 say(done=True)
             case "compact":
                 if "die_in" in asked:

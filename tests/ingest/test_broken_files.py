@@ -72,7 +72,7 @@ def check_served(child: Child, answers: dict[str, Any], part: str, file: str) ->
 
 OF_A_PART = (
     "checksums.txt", "columns.txt", "columns_substreams.txt", "count.txt", "data.bin", "data.cmrk4",
-    "default_compression_codec.txt", "metadata_version.txt", "minmax_received_at.idx", "partition.dat", "primary.cidx",
+    "default_compression_codec.txt", "minmax_received_at.idx", "partition.dat", "primary.cidx",
     "serialization.json", "skp_idx.packed",
 )  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_a_start_over_a_flipped_byte_names_the_part_or_serves_nothing_wrong(
     child = Child(data, now=SECOND_AT)
     try:
         if child.opened == {"open": True}:
-            assert name in ("data.bin", "skp_idx.packed", "metadata_version.txt", "columns_substreams.txt")
+            assert name in ("data.bin", "skp_idx.packed", "columns_substreams.txt")
             check_served(child, whole[1], OLD, name)
         else:
             assert child.opened["damage"] == "BrokenParts"

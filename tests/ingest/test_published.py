@@ -8,7 +8,7 @@ import pytest
 from tests.ingest.conftest import Death, Services, named, numbered
 
 from flowtally.core.errors import FlowtallyError, Settling
-from flowtally.usage.values import Commit
+from flowtally.usage.values import Commit, Where
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -72,6 +72,17 @@ def test_a_start_publishes_where_the_keys_stand_with_the_instant_of_the_rows(ser
     services.close()
     services.open()
     assert services.store.last_commit() == before
+
+
+def test_an_earlier_moment_is_told_apart_from_what_the_table_had_before_a_start(services: Services) -> None:
+    services.send(*named("1"))
+    services.send(*named("2", "3"))
+    services.close()
+    services.open()
+    services.send(*named("4"))
+    ever = [0, 2**47 // 900_000 * 900_000]
+    found = [sum(one.requests for one in services.store.sums(ever, Where(until_block=block))) for block in range(4)]
+    assert found == [0, 1, 3, 4]
 
 
 @dies

@@ -214,6 +214,8 @@ class ClickHouseStore(Publishing):
         own_tables.drop_all(self.engine)
         self._publish_anew()
         self._use(token)
+        [(last,)] = self.engine.rows(f"SELECT max(block) FROM {TABLE}")
+        self.tail.start_after(last)
 
     def flushed(self, blocks: Sequence[int]) -> set[int]:
         text = f"SELECT DISTINCT block FROM {TABLE} WHERE block >= {{first:UInt64}} AND block <= {{last:UInt64}}"
