@@ -73,18 +73,26 @@ class FaultyJournal:
         return getattr(self.inner, name)
 
 
+# What the one writer may call: all of it answers from memory, whatever the engine is at.
+FROM_MEMORY: Final = frozenset({"append", "publish", "date_block", "end_block", "unflushed", "compacted_to"})
+
+
 class Watched:
-    """A usage store that remembers the blocks it was given."""
+    """A usage store that remembers the blocks it was given, and lets nobody ask rows on the thread that writes."""
 
     def __init__(self, inner: UsageStore) -> None:
         self.inner = inner
         self.appended: list[Block] = []
+        self.asked_of_rows: list[str] = []
 
     def append(self, block: Block) -> None:
         self.inner.append(block)
         self.appended.append(block)
 
     def __getattr__(self, name: str) -> Any:
+        if name not in FROM_MEMORY and threading.current_thread().name == "committer":
+            self.asked_of_rows.append(name)
+            raise AssertionError(f"the one writer asks the usage store: {name}")
         return getattr(self.inner, name)
 
 

@@ -53,6 +53,7 @@ def test_named_and_numbered_events_and_adjustments_are_looked_up_together(
         "claimed": 3,
         "refused_among": 2,
         "held_among": 2,
+        "committed": 1,
         "events_of": 1,
         "corrections_of": 1,
         "compacted_to": 1,

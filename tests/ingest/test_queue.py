@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from flowtally.core.events import UsageEvent
 from flowtally.ingest import queue as queues
 from flowtally.ingest.admission import Submitter
 from flowtally.ingest.queue import LARGE, WaitingQueue
-from flowtally.ingest.submission import Correcting, Submission, Sweeping
+from flowtally.ingest.submission import Correcting, LookedUp, Submission, Sweeping
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.values import HeldWhere
 
@@ -74,9 +74,12 @@ def test_the_first_request_of_an_account_may_be_larger_than_its_part() -> None:
         queue.put(sent("acme"))
 
 
+NOTHING: Final = LookedUp(0, frozenset(), {}, {})
+
+
 def test_what_is_alone_comes_alone_when_it_is_its_turn() -> None:
     queue = WaitingQueue(100, 1000)
-    correcting: Any = Correcting(Submitter("snd_1", "acme"), [object()], {}, 1)  # type: ignore[list-item]
+    correcting: Any = Correcting(Submitter("snd_1", "acme"), [object()], NOTHING, 1)  # type: ignore[list-item]
     sweeping = Sweeping(HeldWhere(), BEGINNING)
     first, second = sent("bob"), sent("bob")
     for one in (first, correcting, sweeping, second):

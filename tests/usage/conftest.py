@@ -70,6 +70,7 @@ def opened_in_a_way(way: str, url: str) -> Iterator[ClickHouseStore]:
     with closing(KINDS[way](Engine(url))) as store:
         yield store
 
+
 URLS: Final = {"chdb": "database_url", "server": "server_url"}
 IN_PROCESS: Final = frozenset({"test_definitions"})  # they write into files of the engine
 

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ from flowtally.core.words import SourceKind
 from flowtally.ingest import admission, correction_plan, recovery, rows
 from flowtally.ingest.admission import NO_SUCH_USER
 from flowtally.ingest.block import Gathered, Sorted, Sorter, first_number, gather, source_kinds
-from flowtally.ingest.correction_facts import CorrectionFacts
+from flowtally.ingest.correction_facts import CorrectionFacts, RowsChanged
 from flowtally.ingest.counter_limits import CounterLimits
 from flowtally.ingest.counter_writer import CounterWriter
 from flowtally.ingest.differencing import Differencer
@@ -45,12 +45,14 @@ from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import Answer, WaitingQueue
+from flowtally.ingest.recent_corrections import RecentCorrections
 from flowtally.ingest.records import mentioned, record_of
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import WriterState
 from flowtally.ingest.submission import (
     NAMES,
+    Again,
     Correcting,
     Outcome,
     ReadingsSubmission,
@@ -68,7 +70,7 @@ from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.journal import Journal
 from flowtally.usage.records import Record
 from flowtally.usage.values import Block, Commit
-from flowtally.usage.verbs import Blocks, Claims, Commits, Entries
+from flowtally.usage.verbs import Blocks, Entries
 
 log = structlog.get_logger(__name__)
 
@@ -84,17 +86,14 @@ ERASED: Final = admission.Reason("erased", "it was held, and its user was erased
 ACCOUNT_ERASED: Final = admission.Reason("erased", "it was held, and its account was erased")
 
 
-class WriterUsage(Blocks, Claims, Commits, Entries, Protocol):
-    """What the one writer asks: to take blocks, the last commit, and events that are corrected."""
-
-
 class Committer:
     """Owns the thread that writes. `stop` ends it after what waits is written."""
 
     def __init__(
         self,
         *,
-        usage: WriterUsage,
+        usage: Blocks,
+        rows_of: Entries,
         keys: Keys,
         journal: Journal,
         resolver: NameResolver,
@@ -125,9 +124,14 @@ class Committer:
         self._has_room = has_room
         self._why_full = why_full
         self._to_flush = to_flush
-        self.facts = CorrectionFacts(usage, keys, resolver, clock, max_future_ms, create_users)
+        self._corrected = RecentCorrections(keys.committed().block)
+        self.shown = keys.committed().block  # all of blocks up to this one is there for readers
+        # `rows_of` is for the threads of requests: this one asks the usage store nothing.
+        self.facts = CorrectionFacts(
+            rows_of, keys, resolver, clock, max_future_ms, create_users, self._corrected, lambda: self.shown
+        )
         self.sources = Sources(keys, newcomers)
-        differencer = Differencer(keys, usage, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
+        differencer = Differencer(keys, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
         self._counters = CounterWriter(keys, self.sources, resolver, differencer, self._carry_out, clock)
         self._newcomers = newcomers
         self._taken: list[Waiting] = []  # for the block that is being written
@@ -254,7 +258,7 @@ class Committer:
         if self.doubt is not None:
             self._settle()
 
-    def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept:
+    def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept | Again:
         self._resolver.look()
         if isinstance(asked, Correcting):
             return self._correct(asked)
@@ -352,14 +356,18 @@ class Committer:
     def _latest_at(self) -> int:
         return self._clock() + self._max_future_ms
 
-    def _correct(self, asked: Correcting) -> CorrectionsAnswer:
+    def _correct(self, asked: Correcting) -> CorrectionsAnswer | Again:
         """Corrections as a block of their own: planned on what is committed, carried out like any other block."""
         self.sources.forget_fresh()
         kinds: dict[str, SourceKind] = {one.source: "named" for one in asked.corrections}
         self.sources.check_many(kinds)
         self.sources.load(kinds)
         self.sources.open(kinds, asked.writer)
-        plan = correction_plan.plan(asked.corrections, self.facts.gather(asked, self.sources))
+        try:
+            facts = self.facts.gather(asked, self.sources)
+        except RowsChanged:
+            return Again()
+        plan = correction_plan.plan(asked.corrections, facts)
         if plan.rows:
             claims = [(self.sources[source].no, key, digest) for (source, key), digest in plan.claims.items()]
             new = self._with_users(plan)
@@ -375,6 +383,7 @@ class Committer:
                 self._carry_out(work, sorted_)
             except _BlockSkipped as skipped:
                 raise _told(skipped) from skipped
+            self._corrected.add(self._next - 1, (row.refers_to for row in plan.rows if row.refers_to))
         return plan.answer
 
     def _with_users(self, plan: correction_plan.CorrectionPlan) -> Sequence[rows.NewRow]:
@@ -654,6 +663,7 @@ class Committer:
         else:
             self._usage.end_block()
         doubt.shown = True
+        self.shown = record.block
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
         self._keys.savepoint()
@@ -708,6 +718,7 @@ class Committer:
                 log.info("block_settled", block=block, present=False)
                 return False
         self._show(doubt)
+        self._corrected.forget(block)
         recovery.follow(self._keys, doubt.record)
         self.doubt = None
         self._place = self._keys.committed()

@@ -1,31 +1,46 @@
-"""What a request of corrections is planned on, read once: event keys, rows, and what the ledger knows.
+"""What a request of corrections is planned on: event keys, rows, and what the ledger knows.
 
-Owns the questions and their order; `correction_plan` decides. They are asked on the committer's thread, between two
-blocks, so that what is read is all that was ever committed. The events themselves are looked up before, on the
-request's own thread (`find`): that takes the longer the more rows there are, and the writer must not wait for it.
-Nothing is written here.
+Owns the questions and their order; `correction_plan` decides. Rows are read before, on the request's own thread
+(`find`), for the writer must not wait for the usage store. Keys and ledger are asked on the committer's thread, between
+two blocks; whether the rows are all that was ever committed is known from memory there (`recent_corrections`), and
+where they are not, the request reads them again (`RowsChanged`). Nothing is written here.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
 from flowtally.core.corrections import Correction, EventRef
+from flowtally.core.errors import Unavailable
 from flowtally.core.events import number_in
 from flowtally.ingest.admission import Reason, Submitter
 from flowtally.ingest.correction_plan import Facts, dated
 from flowtally.ingest.correction_receipts import is_held, not_a_number, unknown, was_refused
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.prepare import Key
-from flowtally.ingest.submission import Correcting
+from flowtally.ingest.recent_corrections import RecentCorrections
+from flowtally.ingest.submission import Correcting, LookedUp
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import Known, Source
 from flowtally.usage.values import EventKey, StoredEvent
 from flowtally.usage.verbs import Entries
+
+SHOWN_S: Final = 5.0  # a block whose keys are committed is shown to readers at once
+LOOK_S: Final = 0.001
+
+
+NOTHING: Final = LookedUp(0, frozenset(), {}, {})
+
+
+class RowsChanged(Exception):
+    """What was read of the rows is not all of it any more."""
+
 
 LookUp = Callable[[int, Sequence[bytes]], Known]
 Found = dict[EventRef, EventKey | Reason]
@@ -42,29 +57,49 @@ class CorrectionFacts:
         clock: Callable[[], int],
         max_future_ms: int,
         create_users: bool,
+        recent: RecentCorrections,
+        shown: Callable[[], int],
     ) -> None:
         self._usage = usage
+        self._recent = recent
+        self._shown = shown
         self._keys = keys
         self._resolver = resolver
         self._clock = clock
         self._max_future_ms = max_future_ms
         self._create_users = create_users
 
-    def find(self, corrections: Sequence[Correction]) -> dict[EventKey, StoredEvent]:
-        """The events these name, as far as they are there already; any thread."""
-        return self._events(_only_keys(self._event_keys(_named(corrections), self._keys.known)), {})
+    def find(self, corrections: Sequence[Correction]) -> LookedUp:
+        """The events these name, as far as they are there already, and what corrected them; any thread but the
+        committer's. Unavailable where what is committed is not shown to readers."""
+        keys = _only_keys(self._event_keys(_named(corrections), self._keys.known))
+        if not keys:
+            return NOTHING
+        block = self._keys.committed().block
+        self._wait_until_shown(block)
+        events = self._usage.events_of(keys)
+        entries = self._usage.corrections_of(list(events.values())) if events else {}
+        return LookedUp(block, frozenset(keys), events, entries)
+
+    def _wait_until_shown(self, block: int) -> None:
+        until = time.monotonic() + SHOWN_S
+        while self._shown() < block:
+            if time.monotonic() > until:
+                raise Unavailable(f"Block {block} is committed and not shown yet; try again", retry_after_s=2)
+            time.sleep(LOOK_S)
 
     def gather(self, asked: Correcting, sources: Mapping[str, Source]) -> Facts:
-        """`sources` are those of the corrections' own keys. Nothing is compacted while this is asked and planned."""
+        """`sources` are those of the corrections' own keys. Nothing is compacted while this is asked and planned.
+        Raises RowsChanged."""
         keys = self._event_keys(_named(asked.corrections), self._keys.claimed, asked.writer)
-        events = self._events(_only_keys(keys), asked.found)
+        events = self._events(_only_keys(keys), asked.looked)
         free = self._free(asked)
         return Facts(
             writer=asked.writer,
             claimed=self._claimed(asked.corrections, sources),
             keys=keys,
             events=events,
-            entries=self._usage.corrections_of(list(events.values())) if events else {},
+            entries=asked.looked.entries,
             compacted_to=self._usage.compacted_to(),
             # A correction bears its event's labels, and the events were looked up before: those of a user that was
             # erased since must not come back, nor a reason that may tell who it was.
@@ -85,10 +120,14 @@ class CorrectionFacts:
             for key, (digest, _) in self._keys.claimed(sources[source].no, keys).items()
         }
 
-    def _events(self, keys: Sequence[EventKey], found: Mapping[EventKey, StoredEvent]) -> dict[EventKey, StoredEvent]:
-        """Rows never change: what was found before is not looked up again."""
-        late = [key for key in keys if key not in found]
-        return {key: found[key] for key in keys if key in found} | (self._usage.events_of(late) if late else {})
+    def _events(self, keys: Sequence[EventKey], looked: LookedUp) -> dict[EventKey, StoredEvent]:
+        """Rows never change, so those that were found are what they are; more may have come."""
+        found = {key: looked.events[key] for key in keys if key in looked.events}
+        if not looked.asked.issuperset(keys):
+            raise RowsChanged
+        if found and self._recent.since(looked.block, (event.reference for event in found.values())):
+            raise RowsChanged
+        return found
 
     def _event_keys(self, named: Iterable[EventRef], look_up: LookUp, writer: Submitter | None = None) -> Found:
         """By which keys these events are found; `writer`: only those that it may correct. One question of a kind for

@@ -19,8 +19,9 @@ from flowtally.ingest.block import Sorted
 from flowtally.ingest.counter_rows import ReadingsPlan, finish
 from flowtally.ingest.differencing import Differencer, Later
 from flowtally.ingest.name_resolver import NameResolver
+from flowtally.ingest.revival import RowsWanted
 from flowtally.ingest.sources import Sources
-from flowtally.ingest.submission import ReadingsSubmission
+from flowtally.ingest.submission import Again, ReadingsSubmission
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter
 from flowtally.protocol import ReadingsAnswer
@@ -39,14 +40,14 @@ class Planned:
     def __init__(self) -> None:
         self.block = ReadingsPlan()
         self.parts: list[tuple[ReadingsSubmission, ReadingsPlan]] = []
-        self.refused: list[tuple[ReadingsSubmission, FlowtallyError]] = []
+        self.refused: list[tuple[ReadingsSubmission, FlowtallyError | Again]] = []
         self.late: list[ReadingsSubmission] = []
 
-    def answers(self) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError]]:
+    def answers(self) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError | Again]]:
         """Once the block is written."""
         return [*self.refused, *((one, _answer(plan)) for one, plan in self.parts)]
 
-    def failed(self, error: FlowtallyError) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError]]:
+    def failed(self, error: FlowtallyError) -> list[tuple[ReadingsSubmission, ReadingsAnswer | FlowtallyError | Again]]:
         return [*self.refused, *((one, error) for one, _ in self.parts)]
 
 
@@ -80,6 +81,8 @@ class CounterWriter:
                 plan = self._plan(one, planned.block)
             except Later:
                 planned.late.append(one)
+            except RowsWanted as wanted:
+                planned.refused.append((one, Again(wanted.keys)))
             except FlowtallyError as error:
                 if planned.parts and isinstance(error, SourceNotYours | SourceKindMismatch):
                     planned.late.append(one)  # of a source that another of them may make, or not, after all

@@ -8,7 +8,7 @@ what earlier readings of the block did is kept in the plan. Nothing is written h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,13 @@ from flowtally.ingest.counter_rows import MISSING, PlannedRow, ReadingsPlan
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.reading_body import UnreadableReading
-from flowtally.ingest.revival import revive
+from flowtally.ingest.revival import RowsWanted, revive
 from flowtally.ingest.submission import ReadingsSubmission
 from flowtally.keys.counter_states import row_id
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Place, Source
 from flowtally.protocol import ReadingReceipt
-from flowtally.usage.verbs import Claims
+from flowtally.usage.values import EventKey
 
 
 class Later(Exception):
@@ -44,7 +44,6 @@ class Differencer:
     def __init__(
         self,
         keys: Keys,
-        usage: Claims,
         resolver: NameResolver,
         newcomers: Newcomers,
         clock: Callable[[], int],
@@ -53,7 +52,6 @@ class Differencer:
         limits: CounterLimits,
     ) -> None:
         self.keys = keys
-        self.usage = usage
         self.resolver = resolver
         self.newcomers = newcomers
         self.clock = clock
@@ -63,8 +61,8 @@ class Differencer:
         self.counts = KnownCounters(keys)
 
     def plan(self, asked: ReadingsSubmission, sources: Mapping[str, Source], before: ReadingsPlan) -> ReadingsPlan:
-        """What this request does after `before`, which is what others of its block do. Raises TooManyNew, NewTooOften:
-        then it does nothing; Later."""
+        """What this request does after `before`, which is what others of its block do. Raises TooManyNew, NewTooOften,
+        RowsWanted: then it does nothing; Later."""
         self.counts.load()
         plan = _Planning(self, asked, sources, before).plan()
         self._check_users(plan, before)
@@ -90,6 +88,7 @@ class _Planning:
         self._ours = differencer
         self._writer = asked.writer
         self._items = asked.readings
+        self._positions = asked.positions
         self._sources = sources
         self._before = before
         self._plan = ReadingsPlan()
@@ -119,15 +118,22 @@ class _Planning:
     def _revive(self, known: Mapping[Place, KnownCounter]) -> dict[Place, KnownCounter]:
         """Of the counters that are not known those that were once."""
         wanted: dict[str, set[str]] = {}
+        missing: set[EventKey] = set()
         for one in self._counters():
             if self._place(one) not in known and self._before.last(self._place(one)) is None:
                 wanted.setdefault(one.source, set()).add(one.counter)
-        found = (
-            one
-            for source, names in wanted.items()
-            for one in revive(self._ours.keys, self._ours.usage, self._sources[source], names)
-        )
-        return {(one.source, one.counter): one for one in found}
+        found = (one for source, names in wanted.items() for one in self._revived_of(source, names, missing))
+        revived = {(one.source, one.counter): one for one in found}
+        if missing:
+            raise RowsWanted(frozenset(missing))
+        return revived
+
+    def _revived_of(self, source: str, names: Collection[str], missing: set[EventKey]) -> list[KnownCounter]:
+        try:
+            return revive(self._ours.keys, self._positions, self._sources[source], names)
+        except RowsWanted as wanted:  # those of all sources are read at once
+            missing |= wanted.keys
+            return []
 
     def _counters(self) -> Iterator[Reading]:
         return (one for one in self._items if isinstance(one, Reading) and one.closes is None)

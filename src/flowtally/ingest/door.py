@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,9 @@ from flowtally.ingest.reading_body import UnreadableReading, decode_readings, ti
 from flowtally.ingest.settings import IngestSettings, journal_path
 from flowtally.ingest.submission import (
     NAMES,
+    Again,
     Correcting,
+    LookedUp,
     Outcome,
     ReadingsSubmission,
     Submission,
@@ -76,7 +78,7 @@ from flowtally.usage.flusher import Flusher
 from flowtally.usage.journal import Journal
 from flowtally.usage.journal import peek as peek_journal
 from flowtally.usage.store import UsageStore
-from flowtally.usage.values import EventKey, Identity, StoredEvent
+from flowtally.usage.values import EventKey, Identity
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +88,7 @@ InThread: TypeAlias = Callable[
 ]  # does work in a thread, when it is the caller's turn
 
 OWN_EVENT_BYTES: Final = 256  # what an event that came in no body counts as, where what waits is bounded in bytes
+LOOKS: Final = 50  # at rows that may have changed until the writer sees what was read
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
 
 
@@ -117,6 +120,7 @@ class Ingest:
         self._resolver = NameResolver(ledger, clock, newcomers.users_made)
         self._committer = Committer(
             usage=usage,
+            rows_of=usage,
             keys=keys,
             journal=journal,
             resolver=self._resolver,
@@ -272,16 +276,26 @@ class Ingest:
         ends the request. `made` and `in_thread` as in `take`. Raises Unprocessable, NotAsExpected, SourceNotYours,
         QueueFull…"""
         read = partial(self._read_corrections, body, content_type, content_encoding, made)
-        corrections, found, size = await in_thread(read)
+        corrections, looked, size = await in_thread(read)
         if not corrections:
             return CorrectionsAnswer(0, 0, 0, 0, [])
         await asyncio.to_thread(record, corrections)
-        loop = asyncio.get_running_loop()
-        answer = loop.create_future()
         writer = _writer(credential)
-        self._queue.put(Correcting(writer, corrections, found, size, loop, answer))
-        done: CorrectionsAnswer = await answer
-        return done
+        for _ in range(LOOKS):
+            done = await self._answered(Correcting(writer, corrections, looked, size))
+            if not isinstance(done, Again):
+                corrected: CorrectionsAnswer = done
+                return corrected
+            looked = await in_thread(partial(self._committer.facts.find, corrections))
+        raise Unavailable(
+            "Others correct these events all the time, and nothing of this was stored; try again", retry_after_s=1
+        )
+
+    async def _answered(self, waiting: Correcting | ReadingsSubmission) -> Any:
+        waiting.loop = asyncio.get_running_loop()
+        waiting.answer = waiting.loop.create_future()
+        self._queue.put(waiting)
+        return await waiting.answer
 
     async def meter(
         self,
@@ -304,15 +318,22 @@ class Ingest:
         readings, times, size = read() if small else await in_thread(read)
         if not readings:
             return ReadingsAnswer(0, 0, 0, [])
-        loop = asyncio.get_running_loop()
-        answer = loop.create_future()
-        self._queue.put(ReadingsSubmission(_writer(credential), readings, times, size, loop, answer))
-        done: ReadingsAnswer = await answer
-        return done
+        positions: dict[EventKey, str | None] = {}
+        for _ in range(LOOKS):
+            done = await self._answered(ReadingsSubmission(_writer(credential), readings, times, size, positions))
+            if not isinstance(done, Again):
+                metered: ReadingsAnswer = done
+                return metered
+            positions = positions | await in_thread(partial(self._positions, done.keys))
+        raise Unavailable("These counters are forgotten all the time; try again", retry_after_s=1)
+
+    def _positions(self, keys: Collection[EventKey]) -> dict[EventKey, str | None]:
+        found = self._usage.positions(list(keys))
+        return {key: found.get(key) for key in keys}
 
     def _read_corrections(
         self, body: bytes, kind: str, encoding: str | None, made: Made
-    ) -> tuple[list[Correction], dict[EventKey, StoredEvent], int]:
+    ) -> tuple[list[Correction], LookedUp, int]:
         plain = decompress(body, encoding, self._max_body_bytes, made)
         corrections = decode_corrections(plain, kind)
         return corrections, self._committer.facts.find(corrections), len(plain)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from flowtally.core.errors import FlowtallyError, QueueFull, Unavailable
 from flowtally.core.tallies import tally
-from flowtally.ingest.submission import Outcome, Swept, Waiting
+from flowtally.ingest.submission import Again, Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 
 IDLE_S: Final = 1.0
@@ -28,7 +28,7 @@ QUIET: Final = 3
 TOGETHER_S: Final = LINGERS * LINGER_S  # by then those who were answered together have come back, or do not come
 LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
-Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | Again | FlowtallyError
 
 
 class WaitingQueue:

@@ -1,12 +1,13 @@
 """Counters that were forgotten and come again: where they stand, out of their rows.
 
 Owns finding the last row: the rows of a counter are numbered, and the key of each is claimed for ever, so a few looks
-into the keys tell the last one's number and block; the row has the rest. Only the committer's thread comes here.
+into the keys tell the last one's number and block; the row has the rest. Only the committer's thread comes here, and
+asks the usage store nothing: rows that a request did not bring are told to it (`RowsWanted`), and it comes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from flowtally.core.errors import MissingRows
 from flowtally.keys.counter_states import decode, row_id
@@ -14,18 +15,34 @@ from flowtally.keys.key_bytes import key_of
 from flowtally.keys.store import Keys
 from flowtally.keys.values import KnownCounter, Source
 from flowtally.usage.values import EventKey
-from flowtally.usage.verbs import Claims
 
 
-def revive(keys: Keys, usage: Claims, source: Source, counters: Collection[str]) -> list[KnownCounter]:
-    """Those of these counters, of which the keys know nothing, that have rows."""
+class RowsWanted(Exception):
+    """The positions of these rows have to be read first."""
+
+    def __init__(self, keys: frozenset[EventKey]) -> None:
+        super().__init__(f"{len(keys)} rows")
+        self.keys = keys
+
+
+def revive(
+    keys: Keys, positions: Mapping[EventKey, str | None], source: Source, counters: Collection[str]
+) -> list[KnownCounter]:
+    """Those of these counters, of which the keys know nothing, that have rows. `positions` of rows, where they were
+    read; None: there is no such row. Raises RowsWanted."""
     last = _last_rows(keys, source.no, counters)
     wanted = {EventKey(source.name, row_id(name, number), block=block): name for name, (number, block) in last.items()}
-    found = usage.positions(list(wanted)) if wanted else {}
-    if lost := wanted.keys() - found.keys():
-        one = next(iter(lost))
-        raise MissingRows(f"The row {one.id!r} of source {source.name!r} in block {one.block} is not there")
-    return [KnownCounter(source.no, name, decode(found[key]), key.block) for key, name in wanted.items()]
+    if unread := frozenset(wanted) - positions.keys():
+        raise RowsWanted(unread)
+    return [
+        KnownCounter(source.no, name, decode(_there(key, positions[key])), key.block) for key, name in wanted.items()
+    ]
+
+
+def _there(key: EventKey, position: str | None) -> str:
+    if position is None:
+        raise MissingRows(f"The row {key.id!r} of source {key.source!r} in block {key.block} is not there")
+    return position
 
 
 def _last_rows(keys: Keys, source: int, counters: Collection[str]) -> dict[str, tuple[int, int]]:

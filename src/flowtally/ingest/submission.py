@@ -20,7 +20,7 @@ from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import UnreadableReading
 from flowtally.keys.values import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
-from flowtally.usage.values import EventKey, StoredEvent
+from flowtally.usage.values import Entry, EventKey, StoredEvent
 
 STORED: Final = 0
 DUPLICATE: Final = 1
@@ -63,14 +63,24 @@ class Submission(_OfWriter, msgspec.Struct, gc=True, eq=False):
         return len(self.events)
 
 
+class LookedUp(msgspec.Struct, frozen=True):
+    """What was read of the rows for a request of corrections, on its own thread: of the keys `asked` the events that
+    are there, and what had corrected each by its `reference`. All of blocks up to `block` is in it."""
+
+    block: int
+    asked: frozenset[EventKey]
+    events: dict[EventKey, StoredEvent]
+    entries: dict[str, list[Entry]]
+
+
 class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
-    """One request of corrections: it is a block of its own, so that it sees everything before it. `found` are the
-    events they name that were there when the request came: rows never change, so they are not looked up again."""
+    """One request of corrections: it is a block of its own, so that it sees everything before it. Its rows were
+    `looked` up before it came here."""
 
     alone: ClassVar[bool] = True
     writer: Submitter
     corrections: list[Correction]
-    found: dict[EventKey, StoredEvent]
+    looked: LookedUp
     size: int
     loop: AbstractEventLoop | None = None
     answer: Future[Any] | None = None
@@ -82,13 +92,14 @@ class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
 
 class ReadingsSubmission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request of readings, in their order, and when each was read. Others of readings may be in its block, and
-    nothing else."""
+    nothing else. `positions`: of rows that were asked for before (`Again`), None where there is no such row."""
 
     alone: ClassVar[bool] = False
     writer: Submitter
     readings: list[Reading | UnreadableReading]
     times: list[int | Reason]
     size: int
+    positions: dict[EventKey, str | None] = {}
     loop: AbstractEventLoop | None = None
     answer: Future[Any] | None = None
 
@@ -123,6 +134,13 @@ class Sweeping(msgspec.Struct, gc=True, eq=False):
     @property
     def count(self) -> int:
         return 1
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Nothing became of it: rows have to be read first, which the writer does not. `keys`: these rows; none of them:
+    what was read before has changed since."""
+
+    keys: frozenset[EventKey] = frozenset()
 
 
 Waiting = Submission | Correcting | ReadingsSubmission | Sweeping
