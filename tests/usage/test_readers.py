@@ -55,7 +55,6 @@ def test_whatever_readers_keep_the_writer_writes_and_a_check_reads(clickhouse: C
     with all_asking(clickhouse):
         clickhouse.append(block(1, {"bytes_up": 1}))
         clickhouse.settle()
-        clickhouse.try_writing()
         assert clickhouse.flushed([1, 2]) == {1}
         assert clickhouse.totals().rows == 1
         assert not clickhouse.broken(0)

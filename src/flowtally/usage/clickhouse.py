@@ -38,7 +38,7 @@ from flowtally.usage.frozen import Freezing
 from flowtally.usage.published import Publishing
 from flowtally.usage.relation import View, render
 from flowtally.usage.schema import MIGRATIONS_TABLE, TABLE, latest_migration, migrations
-from flowtally.usage.tail import Seen, Tail
+from flowtally.usage.tail import SeenView, UsageTail
 from flowtally.usage.values import (
     FLUSH_ROWS,
     MAX_BLOCK,
@@ -70,7 +70,6 @@ T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
 
 TRIES: Final = 3  # the last one by rows, which no flush disturbs
-TRIED = "write_try"  # there for the moment of a try
 NEAR = 1000  # block numbers: a block that was skipped has one before it that was not, nearly always the next
 
 
@@ -96,7 +95,7 @@ class ClickHouseStore(Publishing):
         self._use(token_hex(4))
 
     def _use(self, token: str) -> None:
-        self.tail = Tail(self.engine, token, self._shown)
+        self.tail = UsageTail(self.engine, token, self._shown)
         self.flushing = Flushing(self.engine, self.tail)
 
     def _shown(self) -> int | None:
@@ -197,16 +196,6 @@ class ClickHouseStore(Publishing):
 
     def compacted_to(self) -> int:
         return self.guard.extents.block
-
-    def try_writing(self) -> None:
-        # No row: whether the table takes any. Then one of a table of its own, by the way every block goes to the disk.
-        self.engine.command(f"INSERT INTO {TABLE} SELECT * FROM {TABLE} WHERE 0")
-        self.engine.command(
-            f"CREATE TABLE IF NOT EXISTS {TRIED} (number UInt32) ENGINE = MergeTree ORDER BY number"
-            " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
-        )
-        self.engine.insert(TRIED, pa.table({"number": pa.array([1], pa.uint32())}), "flowtally-try")
-        self.engine.command(f"DROP TABLE {TRIED} SYNC")
 
     # What recovery asks
 
@@ -435,7 +424,7 @@ def _key(event: StoredEvent) -> EventKey:
     return EventKey(event.source, id=event.id, block=event.block)
 
 
-def _up_to(seen: Seen, until: int | None) -> View:
+def _up_to(seen: SeenView, until: int | None) -> View:
     view = seen.view
     return view if until is None else msgspec.structs.replace(view, until=min(view.until, until))
 

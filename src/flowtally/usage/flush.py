@@ -22,7 +22,7 @@ from flowtally.core.errors import DoubleCounted, FlowtallyError, Unavailable
 from flowtally.usage.engine import Engine
 from flowtally.usage.own_tables import staged_table, staging
 from flowtally.usage.schema import TABLE
-from flowtally.usage.tail import Tail, TailBlock, together
+from flowtally.usage.tail import TailBlock, UsageTail, together
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ PART_BYTES: Final = 64 * 1024 * 1024  # of Arrow in one flush: what the staging 
 class Flushing:
     """One flush at a time, from any thread."""
 
-    def __init__(self, engine: Engine, tail: Tail) -> None:
+    def __init__(self, engine: Engine, tail: UsageTail) -> None:
         self._engine = engine
         self._tail = tail
         self._turn = threading.Lock()

@@ -23,7 +23,7 @@ from flowtally.usage.values import Commit, Unflushed
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 0.05  # how often the oldest block's age is looked at, while there is one
+AGE_LOOK_S: Final = 0.05  # how often the oldest block's age is looked at, while there is one
 TRY_AGAIN_S: Final = (0.1, 0.5, 2.0, 10.0)  # the last one again and again
 ASIDE_AGAIN_S: Final = 300
 FORGET_EVERY_S: Final = 30
@@ -180,7 +180,7 @@ class Flusher:
     def _wait(self) -> None:
         found = self._usage.unflushed()
         if found.blocks > len(found.aside):
-            self._stopping.wait(LOOK_S)
+            self._stopping.wait(AGE_LOOK_S)
             return
         self._idle = True
         found = self._usage.unflushed()

@@ -231,9 +231,6 @@ class MemoryStore(Publishing):
 
     # What recovery asks
 
-    def try_writing(self) -> None:
-        """A list takes rows."""
-
     def take_over(self, token: str) -> None:
         self._publish_anew()  # and nothing is ever under way here
 

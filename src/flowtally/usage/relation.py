@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-TABLE: Final = "usage_events"
 _LEAF: Final = re.compile(r"/\*rows\*/(SELECT .*?) FROM usage_events(?: PREWHERE (.*?))? WHERE (.*?)/\*end\*/", re.S)
 
 

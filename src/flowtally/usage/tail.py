@@ -55,7 +55,7 @@ class MemoryTable(msgspec.Struct, eq=False):
     closed: bool = False
 
 
-class Seen(msgspec.Struct, frozen=True):
+class SeenView(msgspec.Struct, frozen=True):
     """A view, and the version it is of."""
 
     view: View
@@ -63,7 +63,7 @@ class Seen(msgspec.Struct, frozen=True):
     tables: tuple[MemoryTable, ...]
 
 
-class Tail:
+class UsageTail:
     """`until`: the last block that readers may see, None where nobody says. Any thread may call anything here; that one
     flush is under way at a time is the caller's to see to."""
 
@@ -133,7 +133,7 @@ class Tail:
     # For readers
 
     @contextmanager
-    def view(self, *, by_rows: bool = False) -> Iterator[Seen]:
+    def view(self, *, by_rows: bool = False) -> Iterator[SeenView]:
         """What is there now, never older than the last block published before the call. Unavailable where a block
         cannot be shown: no answer is given without it."""
         until = self._bound()
@@ -157,7 +157,7 @@ class Tail:
         with self._changed:
             return max(self._blocks, default=self.flushed) if until is None else until
 
-    def _see(self, until: int, *, by_rows: bool) -> Seen | None:
+    def _see(self, until: int, *, by_rows: bool) -> SeenView | None:
         """None: some of it has to be pushed first."""
         shown = [one for one in self._blocks.values() if one.number <= until]
         named = {id(one.table): one.table for one in shown}
@@ -168,15 +168,15 @@ class Tail:
             table.readers += 1
         aside = tuple(sorted(one.number for one in shown if one.number <= self.flushed))
         names = tuple(table.name for table in tables)
-        return Seen(View(self.flushed, until, names, aside, by_rows), self._version, tables)
+        return SeenView(View(self.flushed, until, names, aside, by_rows), self._version, tables)
 
-    def holds(self, seen: Seen) -> bool:
+    def holds(self, seen: SeenView) -> bool:
         """Whether the answer to a question of this view is one moment."""
         if not self._engine.embedded and not self._still_full(seen):
             return False
         return seen.view.by_rows or seen.version == self._version
 
-    def _still_full(self, seen: Seen) -> bool:
+    def _still_full(self, seen: SeenView) -> bool:
         """A table in the memory of a server is empty after its restart, and nobody says so: it is filled anew."""
         emptied = []
         for table in seen.tables:

@@ -189,9 +189,6 @@ class Blocks(Protocol):
     def end_block(self) -> None:
         """The block under way is not there and never will be, or it had no rows."""
 
-    def try_writing(self) -> None:
-        """Raise what writing to the table would raise now, as far as can be found out without storing anything."""
-
 
 class Claims(Protocol):
     """What the event keys follow from: the rows as what was acknowledged."""
