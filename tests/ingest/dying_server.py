@@ -1,7 +1,7 @@
 """`python -m tests.ingest.dying_server N serve ...`: `flowtally serve ...` that is killed in its worst moment.
 
-That is when the engine has the rows of a block, here of the N-th that it writes, and the keys have not heard of them. A
-kill at random seldom meets it.
+That is when the journal has the record of a block, here of the N-th that it writes, and the keys have not heard of it.
+A kill at random seldom meets it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import sys
 from itertools import count
 
 from flowtally.cli.app import main
-from flowtally.usage.clickhouse import ClickHouseStore
-from flowtally.usage.values import Block
+from flowtally.usage.journal import Journal
+from flowtally.usage.records import Record
 
 
 def die_with_block(number: int) -> None:
-    append, written = ClickHouseStore.append, count(1)
+    commit, written = Journal.commit, count(1)
 
-    def dying(store: ClickHouseStore, block: Block) -> None:
-        append(store, block)
+    def dying(journal: Journal, record: Record) -> None:
+        commit(journal, record)
         if next(written) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ClickHouseStore.append = dying  # type: ignore[method-assign, assignment]
+    Journal.commit = dying  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

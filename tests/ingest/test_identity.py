@@ -35,6 +35,8 @@ from flowtally.ledger.installation import InstallationState, State
 from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, credentials
 from flowtally.server import open_services
+from flowtally.usage.journal import Journal
+from flowtally.usage.journal import peek as peek_journal
 from flowtally.usage.memory import MemoryStore
 from flowtally.usage.values import Identity
 from flowtally.web.services import Services
@@ -51,8 +53,14 @@ def keys(whose: Identity = UNBOUND, promise: int = 9, *, epoch: int = 3, rows: i
     return Committed(epoch, min(rows, 4), 0, 1, rows, 0, True, whose.installation, whose.generation, promise)
 
 
-def found(of_ledger: State, of_keys: Committed | None, usage: Identity | None = UNBOUND, rows: int = 5) -> FoundStores:
-    return FoundStores("sqlite:///ledger.db", of_ledger, of_keys, usage, rows)
+def found(
+    of_ledger: State,
+    of_keys: Committed | None,
+    usage: Identity | None = UNBOUND,
+    rows: int = 5,
+    journal: Identity | None = None,
+) -> FoundStores:
+    return FoundStores("sqlite:///ledger.db", of_ledger, of_keys, usage, rows, journal)
 
 
 NOTHING = State()
@@ -80,6 +88,12 @@ REBUILT = Identity("ins_a", "")
         (found(ledger(A), keys(A), A), A),
         (found(ledger(A, 10), keys(A), A), A),
         (found(ledger(A), keys(A), usage=None), A),  # before the engine is open
+        # a journal that a start made which was cut short, or that is bound as all are
+        (found(ledger(A), keys(A), A, journal=UNBOUND), A),
+        (found(ledger(A), keys(A), A, journal=A), A),
+        (found(NOTHING, keys(A, 0, epoch=0, rows=0), A, rows=0, journal=A), A),
+        (found(ledger(A), keys(REBUILT), A, journal=A), "later"),
+        (found(ledger(A), keys(REBUILT), A_LATER, journal=A_LATER), "later"),
         # usage elsewhere, as long as nothing was stored
         (found(ledger(A), keys(A, rows=0), rows=0), A),
         # keys that were rebuilt: a new generation of the same installation
@@ -118,6 +132,10 @@ def test_stores_that_belong_together_open(stores: FoundStores, wanted: Identity 
         (found(ledger(A), keys(), usage=None), StoresDiffer, "keys belongs to none yet"),
         (found(ledger(A), keys(A), UNBOUND), StoresDiffer, "usage belongs to none yet"),
         (found(ledger(B), keys(REBUILT), A), StoresDiffer, "none yet .rebuilt"),
+        (found(ledger(A), keys(A), A, journal=B), StoresDiffer, "journal belongs to ins_b"),
+        (found(ledger(A_LATER), keys(A_LATER), A_LATER, journal=A), StoresDiffer, "journal belongs to ins_a .* gen_1"),
+        (found(NOTHING, None, rows=0, journal=B), StoresDiffer, "journal belongs to ins_b"),
+        (found(ledger(A), keys(REBUILT), A, journal=B), StoresDiffer, "journal belongs to ins_b"),
         (found(ledger(A), None, A), KeysBroken, "keys are new.*ins_a.*FLOWTALLY_REBUILD_KEYS=true"),
         (found(ledger(A), None, A, rows=0), KeysBroken, "Put the keys back"),
         (found(ledger(A), keys(A_LATER, 0, epoch=0), A), KeysBroken, "keys are new"),
@@ -198,9 +216,13 @@ class Place:
         return self.open(work)
 
     def whose(self) -> set[tuple[str, str]]:
-        """Of all three."""
-        place = peek(self.directory / "data" / "keys.db")
+        """Of all four."""
+        place, journal = (
+            peek(self.directory / "data" / "keys.db"),
+            peek_journal(self.directory / "data" / "journal.db"),
+        )
         assert place is not None
+        assert journal is not None
         opened = Ledger.open(self.config.ledger_url)
         with opened.read() as tx:
             held = installation.read_installation(tx)
@@ -210,6 +232,7 @@ class Place:
             (place.installation, place.generation),
             (held.id, held.generation),
             (mine.installation, mine.generation),
+            (journal.identity.installation, journal.identity.generation),
         }
 
 
@@ -247,7 +270,7 @@ def place(with_acme: Place, tmp_path: Path) -> Place:
     return with_acme.copied(tmp_path)
 
 
-def test_a_start_binds_all_three_and_later_ones_leave_them(place: Place) -> None:
+def test_a_start_binds_all_four_and_later_ones_leave_them(place: Place) -> None:
     [(id, generation)] = place.whose()
     assert (id[:4], generation[:4]) == ("ins_", "gen_")
     assert place.send("1").stored == 1
@@ -326,6 +349,12 @@ def test_two_installations_cannot_be_mixed(place: Place, tmp_path: Path) -> None
     for store in ("keys", "ledger"):
         with pytest.raises(StoresDiffer, match="do not belong together"):
             place.open(**{f"{store}_url": getattr(other.config, f"{store}_url")})
+    journal = place.directory / "data" / "journal.db"
+    shutil.copy(journal, tmp_path / "kept.db")
+    shutil.copy(other.directory / "data" / "journal.db", journal)
+    with pytest.raises(StoresDiffer, match="journal belongs to"):
+        place.open()
+    shutil.copy(tmp_path / "kept.db", journal)
     mine, place.usage = place.usage, other.usage
     with pytest.raises((StoresDiffer, MissingRows)):
         place.open()
@@ -347,7 +376,7 @@ def test_lost_keys_are_rebuilt_with_a_new_generation_and_numbers_nobody_had(plac
 
 
 @pytest.mark.parametrize("rebuild", [False, True])
-@pytest.mark.parametrize("step", ["keys", "usage", "ledger", "last", "start"])
+@pytest.mark.parametrize("step", ["keys", "usage", "journal", "ledger", "last", "start"])
 def test_a_start_that_is_cut_short_goes_on_at_the_next(
     begun: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, rebuild: bool
 ) -> None:
@@ -361,6 +390,7 @@ def test_a_start_that_is_cut_short_goes_on_at_the_next(
     target, name = {
         "keys": (Keys, "bind"),
         "usage": (MemoryStore, "bind"),
+        "journal": (Journal, "bind"),
         "ledger": (installation, "bind"),
         "last": (Keys, "start"),
         "start": (Keys, "mark_clean"),

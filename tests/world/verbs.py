@@ -163,7 +163,6 @@ def send_numbered(world: World, chance: Random) -> None:
 @verb(8)
 def read_counters(world: World, chance: Random) -> None:
     """Of boxes that count and are started anew, for whom they count now; some stand still."""
-    before = world.model.sources
     sent: list[dict[str, Any]] = []
     expected: list[tuple[str, str]] = []
     for _ in range(chance.randrange(1, 5)):
@@ -183,7 +182,7 @@ def read_counters(world: World, chance: Random) -> None:
         sent.append(reading | msgspec.to_builtins(counter.shows))
         expected.append(world.model.read(sent[-1], world.now))
     risky = any(status == "stored" for status, _ in expected)
-    found, again = deliver(world, "/v1/readings", sent, risky, announced=before != world.model.sources)
+    found, again = deliver(world, "/v1/readings", sent, risky)
     for receipt, (status, code) in zip(found["receipts"], expected, strict=True):
         if again:  # all of it is known: told one by one what the last one of a counter says, or less
             assert receipt["status"] == "duplicate", receipt
@@ -269,10 +268,9 @@ def correct(world: World, chance: Random) -> None:
     before = [said for said in world.model.content.values() if isinstance(said, dict) and "corrects" in said]
     for said in some(chance, before, 1):
         asked.append(said | ({"reason": "another"} if chance.random() < 0.3 else {}))
-    there = world.model.sources
     expected = [world.model.correct(one) for one in asked]
     risky = any(one[0] == "stored" for one in expected)
-    found, again = deliver(world, "/v1/corrections", asked, risky, announced="corrections" not in there)
+    found, again = deliver(world, "/v1/corrections", asked, risky)
     for receipt, (status, code, added) in zip(found["receipts"], expected, strict=True):
         same(receipt, status, code, again)
         if added is not None:
@@ -306,9 +304,8 @@ def adjust(world: World, chance: Random) -> None:
     asked |= {"reason": "goodwill"}
     before = [said for said in world.model.content.values() if isinstance(said, dict) and "account" in said]
     sent = [asked, *some(chance, before, 1)]
-    there = world.model.sources
     expected = [world.model.adjust(one, world.now) for one in sent]
-    found, again = deliver(world, "/v1/corrections", sent, True, announced="corrections" not in there)
+    found, again = deliver(world, "/v1/corrections", sent, True)
     for receipt, status in zip(found["receipts"], expected, strict=True):
         same(receipt, status, "", again)
     world.learn_users()
@@ -794,83 +791,75 @@ def as_sent(row: Row) -> dict[str, Any]:
 
 
 def send(world: World, sent: list[dict[str, Any]]) -> None:
-    before, held = world.model.sources, set(world.model.held)
     expected = world.model.take(sent, world.now)
     risky = any(status == "stored" for status, _ in expected)
-    announced = bool(world.model.sources - before or set(world.model.held) - held)
-    found, again = deliver(world, "/v1/events?receipts=all", sent, risky, announced=announced)
+    found, again = deliver(world, "/v1/events?receipts=all", sent, risky)
     retriable = [receipt.get("retriable", False) for receipt in found["receipts"]]
     assert retriable == [code in RETRIABLE for _, code in expected]
     for receipt, (status, code) in zip(found["receipts"], expected, strict=True):
-        if again and receipt.get("code") == "reason_lost":  # rows survive a death; why others were refused does not
-            world.model.refused[receipt["source"], receipt["id"]] = "reason_lost"
-            continue
         same(receipt, status, code, again)
     assert sum(found[name] for name in ("stored", "duplicate", "conflict", "refused")) == len(sent)
     world.learn_users()
 
 
-def deliver(world: World, path: str, sent: list[dict[str, Any]], risky: bool, *, announced: bool) -> tuple[Any, bool]:
+def deliver(world: World, path: str, sent: list[dict[str, Any]], risky: bool) -> tuple[Any, bool]:
     """Send until it is answered, as a sender must, through the faults that may befall a write; and whether what was
-    stored may be told as a duplicate. `announced`: it brings a new source, or events that are held, which are written
-    down first, in a commit of their own."""
+    stored may be told as a duplicate."""
     fault = world.chance.choice([*[none] * 40, *FAULTS]) if risky else none
-    again = fault(world, path, sent, announced)
+    again = fault(world, path, sent)
     return world.ask("POST", path, sent), again
 
 
-Fault = Callable[[World, str, list[dict[str, Any]], bool], bool]
+Fault = Callable[[World, str, list[dict[str, Any]]], bool]
 
 
-def none(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
+def none(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
     return False
 
 
-def insert_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
+def journal_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
     """Nothing of it is there, and nothing is claimed."""
-    world.services.store.before.append(ConnectionError("no engine"))
+    world.services.journal.before.append(OSError("disk I/O error"))
     world.ask("POST", path, sent, status=503)
     return False
 
 
-def insert_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
+def journal_is_in_doubt(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
     """Settled before the answer: the next answer is the first one."""
-    world.services.store.after.append(TimeoutError("no answer"))
+    world.services.journal.after.append(TimeoutError("no answer"))
     return False
 
 
-def commit_fails(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    """As the last one; but what is announced was not, and nothing is written."""
+def commit_fails(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    """The keys follow from the record."""
     world.services.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
-    if announced:
-        world.ask("POST", path, sent, status=503)
     return False
 
 
-def dies_before_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    world.services.store.before.append(Death())
+def dies_before_the_journal(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    world.services.journal.before.append(Death())
     die(world, path, sent)
     return False
 
 
-def dies_after_the_insert(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
-    world.services.store.after.append(Death())
+def dies_after_the_journal(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
+    world.services.journal.after.append(Death())
     die(world, path, sent)
     return True
 
 
-def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]], announced: bool) -> bool:
+def dies_at_the_commit(world: World, path: str, sent: list[dict[str, Any]]) -> bool:
     world.services.fail_keys("COMMIT", Death())
     die(world, path, sent)
-    return not announced
+    return True
 
 
 FAULTS: Final[tuple[Fault, ...]] = (
-    insert_fails,
-    insert_is_in_doubt,
+    journal_fails,
+    journal_is_in_doubt,
     commit_fails,
-    dies_before_the_insert,
-    dies_after_the_insert,
+    dies_before_the_journal,
+    dies_after_the_journal,
     dies_at_the_commit,
 )
 
