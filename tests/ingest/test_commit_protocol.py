@@ -53,6 +53,7 @@ def test_events_are_stored_once_and_a_retry_is_a_duplicate_even_with_a_new_time(
     assert services.statuses(*named("1", time="2026-03-02T00:00:00Z", labels={"a": "b"})) == ["duplicate"]
     assert services.statuses(*named("2", bytes_up=2)) == ["conflict"]
     assert uses(services) == 2
+    assert [record.block for record in services.journal.committed] == [1]  # what is there already is no block
     services.whole()
 
 
@@ -530,6 +531,46 @@ def test_more_unflushed_than_may_be_is_told_and_reading_goes_on(
         assert uses(light) == 2
     assert light.statuses(*named("1", "3")) == ["duplicate", "stored"]  # without a restart
     assert light.door.ready() == (True, "ready")
+
+
+def as_version_4_left_it(services: Services, in_doubt: int) -> None:
+    """Killed with an insert under way: the keys end before that block, and what comes with it is only announced."""
+    (services.data / "journal.db").unlink()
+    with sqlite3.connect(services.data / "keys.db") as db:
+        [(rows,)] = db.execute("SELECT rows_total FROM committer").fetchall()
+        there = sum(row["block"] >= in_doubt for row in services.store.inner.rows)  # type: ignore[attr-defined]
+        db.execute("UPDATE committer SET block = ?, rows_total = ?, clean = 0", (in_doubt - 1, rows - there))
+        db.execute("UPDATE sources SET announced = ?, mark = 0 WHERE name IN ('log', 'never')", (in_doubt,))
+        db.execute("UPDATE held SET announced = ?", (in_doubt,))
+        db.execute("DELETE FROM keys WHERE block >= ?", (in_doubt,))
+        db.execute("ALTER TABLE committer DROP COLUMN journaled")
+        db.execute("PRAGMA user_version = 4")
+
+
+@pytest.mark.parametrize("came", [True, False])
+def test_a_directory_that_version_4_left_uncleanly_is_settled_from_its_rows_once(light: Services, came: bool) -> None:
+    light.send(*named("1"))
+    light.send(*numbered(1, 1), *numbered(2, 2, account="nobody"), *numbered(3, 3))
+    light.close()
+    as_version_4_left_it(light, 2)
+    if not came:
+        lose_the_rows(light, 2)
+    light.open()
+    light.whole()
+    place = light.keys.committed()
+    assert (place.journaled, place.block, place.skipped) == (True, 2 if came else 1, 0 if came else 2)
+    source = light.keys.source("log")
+    assert (source and (source.owner, source.mark)) == ((light.credential.sender, 3) if came else None)
+    wanted = ["duplicate", "refused", "duplicate"] if came else ["stored", "refused", "stored"]
+    sent = [*numbered(1, 1), *numbered(2, 2, account="nobody"), *numbered(3, 3)]
+    assert light.statuses(*sent) == wanted
+    assert light.door.event("log", "2", light.credential).code == "unknown_account"
+    assert light.store.appended[-1].number == (2 if came else 3)
+    light.crash()
+    light.open()  # nothing is skipped now that every block is in the journal
+    assert light.keys.committed().skipped == place.skipped
+    assert light.statuses(*sent) == ["duplicate", "refused", "duplicate"]
+    light.whole()
 
 
 def test_keys_newer_than_the_rows_stop_the_start(make_services: Any) -> None:

@@ -46,7 +46,7 @@ from flowtally.ingest.newcomers import Newcomers, crowding, overflowing
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.queue import Answer, WaitingQueue
 from flowtally.ingest.recent_corrections import RecentCorrections
-from flowtally.ingest.records import mentioned, record_of
+from flowtally.ingest.records import mentioned, moves_anything, record_of
 from flowtally.ingest.releasing import release, sort_released
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import WriterState
@@ -604,13 +604,17 @@ class Committer:
             with self._keys.begin(forgets=bool(sorted_.ended)):
                 sorted_, batch = work(number)
                 moved = self._moved(number, received_at, sorted_)
-                self._keys.move(moved)
-                record = record_of(self._place.block, moved, batch, self._names(moved))
-                self.doubt = doubt = Doubt(record)  # from here on the block only goes forward
-                self._next = number + 1
-                self._journal.commit(record)
-                doubt.acknowledged = True
-            self._show(doubt)
+                if moves_anything(moved):  # else all of it was there: nothing is to be kept
+                    self._keys.move(moved)
+                    record = record_of(self._place.block, moved, batch, self._names(moved))
+                    self.doubt = Doubt(record)  # from here on the block only goes forward
+                    self._next = number + 1
+                    self._journal.commit(record)
+                    self.doubt.acknowledged = True
+            if self.doubt is None:
+                self._usage.end_block()
+            else:
+                self._show(self.doubt)
         except Exception as error:
             self.standing.saw(error)
             self.sources.forget()

@@ -39,6 +39,13 @@ def decided_of(record: Record) -> Decided:
     return _decoder.decode(record.decided)
 
 
+def moves_anything(moved: Moved) -> bool:
+    """Whether there is something to keep: what was sent again moves nothing."""
+    others = (moved.advances, moved.refused, moved.held, moved.ended, moved.filled, moved.sources)
+    of_counters = (moved.counters, moved.seen, moved.forgotten, moved.due)
+    return bool(moved.rows) or any(map(bool, (*others, *of_counters)))
+
+
 def mentioned(moved: Moved) -> set[int]:
     """Numbers of the sources that are moved and do not say their names."""
     of_numbers = {number for number, _ in (*moved.ended, *moved.filled)}
