@@ -28,6 +28,7 @@ TRY_AGAIN_S: Final = (0.1, 0.5, 2.0, 10.0)  # the last one again and again
 ASIDE_AGAIN_S: Final = 300
 FORGET_EVERY_S: Final = 30
 FORGET_BYTES: Final = 64 * 1024 * 1024
+LONG_S: Final = 30  # a flush takes less than a second
 END_S: Final = 60
 
 
@@ -80,6 +81,7 @@ class Flusher:
         self._synced = 0
         self._forgot_at = time.monotonic()
         self._tried_aside_at = time.monotonic()
+        self._began: float | None = None  # the flush that is under way
         self._failed = 0  # times in a row
         self._failure = ""
         self._counts = {"flushes": 0.0, "flush_failures": 0.0, "flush_seconds": 0.0}
@@ -127,6 +129,8 @@ class Flusher:
         if aside := self._usage.unflushed().aside:
             blocks = ", ".join(str(one.block) for one in aside[:5])
             return f"the usage store refuses {len(aside)} blocks, which are set aside ({blocks}): {aside[0].why}"
+        if self._began is not None and (seconds := time.monotonic() - self._began) > LONG_S:
+            return f"a flush into the usage table has been under way for {seconds:.0f} s"
         if self._failed > 1:
             return f"rows cannot be flushed into the usage table: {self._failure}"
         return None
@@ -163,14 +167,19 @@ class Flusher:
         waiting = found.blocks - len(found.aside)
         if not waiting or not self._is_due(found):
             return False
-        began = time.monotonic()
-        flushed = self._usage.flush(self._settings.rows)
-        self._counts["flush_seconds"] += time.monotonic() - began
+        self._began = time.monotonic()
+        try:
+            flushed = self._usage.flush(self._settings.rows)
+        finally:
+            self._counts["flush_seconds"] += time.monotonic() - self._began
+            self._began = None
+        if not flushed:
+            return False
         self._counts["flushes"] += 1
         if self._failed:
             log.info("flushing_works_again", failed=self._failed)
         self._failed, self._failure = 0, ""
-        return flushed > 0
+        return True
 
     def _is_due(self, found: Unflushed) -> bool:
         if found.rows >= self._settings.rows or found.bytes >= self._settings.max_bytes // 2:
