@@ -18,11 +18,12 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def _calls(files: Iterable[Path], names: Collection[str]) -> Iterator[tuple[str, ast.Call]]:
-    """Every call of a method or function of these names, with what stands before the brackets."""
+    """Every call of a method or function of these names, or of one of two, with what stands before the brackets."""
     for file in files:
         for node in nodes(file, ast.Call):
-            if getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
-                yield ast.unparse(node.func), node
+            one = node.func.body if isinstance(node.func, ast.IfExp) else node.func
+            if getattr(one, "attr", getattr(one, "id", "")) in names:
+                yield ast.unparse(one), node
 
 
 def _names(argument: ast.expr) -> Iterator[str]:
@@ -42,7 +43,7 @@ def server_events() -> set[str]:
     files = (file for file in sources() if file.relative_to(SOURCE).parts[0] not in ("agents", "client", "cli"))
     for function, call in _calls(files, LEVELS):
         name, _, level = function.rpartition(".")
-        if level in LEVELS and (name == "log" or (level == "say" and call.keywords and not name)):
+        if level in LEVELS and (name in ("log", "self._log") or (level == "say" and call.keywords and not name)):
             found |= set(_names(call.args[0]))
     return found - {CODE}
 
