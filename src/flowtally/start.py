@@ -29,7 +29,8 @@ from flowtally.host import permissions
 from flowtally.host.lease import Lease, me, of_data, of_keys, of_ledger
 from flowtally.ingest import identity
 from flowtally.ingest.door import Ingest
-from flowtally.ingest.settings import ingest_settings, keys_path
+from flowtally.ingest.opening import opened
+from flowtally.ingest.settings import ingest_settings, journal_path, keys_path
 from flowtally.keys.store import peek
 from flowtally.ledger.database import Ledger, Tx, ledger_file
 from flowtally.ledger.money import wallet
@@ -138,12 +139,8 @@ def _open(
     ledger.use_clock(clock)
     _check_without_engine(config, ledger)
     _rehearse(config, ledger, clock())
-    if usage is None:
-        if config.usage_url.startswith("chdb:"):
-            closing.enter_context(fast_temporary_files(config.data_dir))
-        opened = _open_usage(config.usage_url, config.max_engine_bytes)
-        closing.callback(opened.close)
-        usage = opened
+    if usage is None and config.usage_url.startswith("chdb:"):
+        closing.enter_context(fast_temporary_files(config.data_dir))
     vaults: list[Vault] = []
 
     @contextmanager
@@ -162,7 +159,17 @@ def _open(
         if tell is not None and made:
             tell(made[0])
 
-    ingest = Ingest.open(ingest_settings(config), usage, ledger, clock=clock, lease=taken[1], begin=begin)
+    def write(usage: UsageStore) -> Ingest:
+        lease = None if taken[1].released else taken[1]  # where it is tried again
+        return Ingest.open(ingest_settings(config), usage, ledger, clock=clock, lease=lease, begin=begin)
+
+    if usage is None:
+        url, at_most = config.usage_url, config.max_engine_bytes
+        journal = journal_path(keys_path(config.keys_url))
+        usage, ingest = opened(lambda: _open_usage(url, at_most), write, embedded_directory(url), journal)
+        closing.callback(usage.close)
+    else:
+        ingest = write(usage)
     closing.callback(ingest.close)
     ledger.when_regained(ingest.forget_all)
     ledger.keep_lease(lambda: _check_again(usage, ledger, ingest))

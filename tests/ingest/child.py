@@ -93,15 +93,19 @@ def main(data: str, *arguments: str) -> None:
     from flowtally.config import load_config
     from flowtally.core.clock import now_ms
     from flowtally.ingest.door import Ingest
-    from flowtally.ingest.settings import ingest_settings
+    from flowtally.ingest.opening import opened
+    from flowtally.ingest.settings import ingest_settings, journal_path, keys_path
     from flowtally.ledger.database import Ledger
     from flowtally.ledger.people import accounts, credentials
     from flowtally.protocol import HeldFilter
     from flowtally.usage import compaction
     from flowtally.usage.clickhouse import ClickHouseStore
     from flowtally.usage.open import open_usage
+    from flowtally.usage.place import embedded_directory
+    from flowtally.web.log_output import LogOutput
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # answers alone go to stdout
+    # As a server says its lines: no disk that is full keeps anybody from going on. Answers alone go to stdout.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(LogOutput(sys.stderr.buffer.raw)))  # type: ignore
     settings = {name: json.loads(value) for name, _, value in (one.partition("=") for one in arguments)}
     at = settings.pop("now", None)
     clock = now_ms if at is None else lambda: int(at)
@@ -113,9 +117,13 @@ def main(data: str, *arguments: str) -> None:
             accounts.create_account(tx, "acme", now=clock())
         credential = credentials.issue(tx, "admin", None, "tests", now_ms())[0]
     try:
-        usage = open_usage(config.usage_url)
+        usage, ingest = opened(
+            lambda: open_usage(config.usage_url),
+            lambda usage: Ingest.open(ingest_settings(config), usage, ledger, clock=clock),
+            embedded_directory(config.usage_url),
+            journal_path(keys_path(config.keys_url)),
+        )
         assert isinstance(usage, ClickHouseStore)
-        ingest = Ingest.open(ingest_settings(config), usage, ledger, clock=clock)
     except (Damage, FlowtallyError) as error:
         say(damage=type(error).__name__, detail=str(error))
         return

@@ -115,16 +115,18 @@ def test_a_deleted_part_that_the_journal_still_has_is_missed_by_nobody(data: Pat
         child.stop()
 
 
+def tear(part: Path) -> None:
+    for file in (*part.glob("data.*"), *part.glob("columns.txt")):
+        file.write_bytes(b"")
+
+
 def test_a_torn_part_stops_the_start(data: Path) -> None:
-    """Rows are synced by the insert, so this is a broken disk; the engine must not put the part aside silently."""
+    """It was synced, and the journal has forgotten it: a broken disk. The engine must not put it aside silently."""
     with Child(data) as child:
         child.send(*named(*map(str, range(1000))))
         [part] = parts(child)
-        child.kill()
-    for file in part.glob("data.*"):
-        file.write_bytes(b"")
-    for file in part.glob("columns.txt"):
-        file.write_bytes(b"")
+        child.stop()
+    tear(part)
     found = refusal(data)
     assert "a part is broken" in found["detail"]
     assert "broken parts" in (data.parent / "data.log").read_text(errors="replace")  # where the engine says more

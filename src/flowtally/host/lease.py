@@ -62,6 +62,10 @@ class Lease:
         self._before = self._file.read(_SHOWN)
         self._write(f"{me()}\n")
 
+    @property
+    def released(self) -> bool:
+        return self._file.closed
+
     def keep(self) -> None:
         """From now on something was written under this lease: what was made for it stays."""
         self._kept = True

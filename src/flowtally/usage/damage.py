@@ -19,6 +19,7 @@ _PATH: Final = re.compile(
     rf"/store/[0-9a-f]{{3}}/[0-9a-f-]{{36}}/(?:detached/)?(?P<part>{PART_NAME})(?:/(?P<file>[\w.%/-]*))?"
 )
 _NAMED: Final = re.compile(rf"(?<![\w/])(?P<part>{PART_NAME})(?![\w])")
+_TOLD: Final = re.compile(rf"\bpart (?P<part>{PART_NAME})(?![\w])")
 _PROJECTION: Final = re.compile(r"broken projection `(\w+)`")
 _FILE: Final = re.compile(r"(?:[Ff]ile|of file|for file) ([\w%-]+(?:\.[\w%-]+)+)")
 _SAID: Final = re.compile(r"DB::\w+: ")
@@ -42,6 +43,11 @@ class Broken(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"part {self.part}{', ' if self.file else ''}{self.file}: {self.said}"
+
+
+def parts_in(text: str) -> list[str]:
+    """The parts that a message of ours names, each once."""
+    return list(dict.fromkeys(_TOLD.findall(text)))
 
 
 def read_broken(text: str, part: str = "") -> Broken | None:

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from flowtally.usage import own_tables
 from flowtally.usage.damage import PART, Broken, read_broken
 from flowtally.usage.engine import Engine
 
@@ -56,6 +57,8 @@ def _put_aside(path: Path) -> list[Broken]:
         name = aside.name.removeprefix(BROKEN)
         part = aside.rename(aside.with_name(name)).name
         table = _table_at(engine, aside.parent.parent)
+        if own_tables.is_one(table):
+            continue  # nothing in it counts, and it keeps no engine from opening
         found.append(
             _reason(engine, table, part) if table and PART.fullmatch(part) else Broken(part, "", "it is broken")
         )

@@ -31,6 +31,10 @@ def staged_table(token: str, number: int) -> str:
     return f"usage_staged_{token}_{number:d}"
 
 
+def is_one(table: str) -> bool:
+    return re.match(_NAMES, table) is not None
+
+
 def drop_all(engine: Engine) -> list[str]:
     """Whatever earlier writers left; for who alone may write. The names of what was there."""
     text = (
