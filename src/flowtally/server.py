@@ -113,6 +113,7 @@ def open_services(
             ingest.forget_held,
             ingest.metrics,
             ingest.forget_held_of,
+            ingest.flusher,
         )
         closing.callback(care.close)
         care.resume()

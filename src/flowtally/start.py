@@ -95,7 +95,9 @@ def _engine_elsewhere(config: Config) -> Path | None:
 
 def _files(config: Config) -> list[tuple[str, Path]]:
     ledger = ledger_file(config.ledger_url)
-    return [("keys_url", keys_path(config.keys_url)), *([("ledger_url", ledger)] if ledger is not None else [])]
+    keys = keys_path(config.keys_url)
+    found = [("keys_url", keys), ("keys_url", journal_path(keys))]
+    return [*found, *([("ledger_url", ledger)] if ledger is not None else [])]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from flowtally.care.backup import Backup, MadeBackup
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_baseline, verify
 from flowtally.usage.clickhouse import ClickHouseStore
+from flowtally.usage.engine import Engine
 from flowtally.usage.open import open_usage
 
 _numbers = count()
@@ -25,12 +27,17 @@ class Patient:
 
     def __init__(self, services: Services, store: ClickHouseStore) -> None:
         self.services = services
-        self.engine = store.engine
         self.store = store
 
+    @property
+    def engine(self) -> Engine:
+        """With all that was sent in its table: who asks for it looks at rows and parts."""
+        self.store.settle()
+        return self.store.engine
+
     def verify(self) -> Report:
-        rows = self.store.rows_check
-        moment = self.services.door.between_blocks(lambda keys: take_baseline(rows, keys.path))
+        rows, door = self.store.rows_check, self.services.door
+        moment = door.between_blocks(lambda keys: take_baseline(rows, keys.path, door.flusher.records()))
         return verify(rows, moment, self.services.ledger, Progress(), self.services.clock())
 
     def found(self) -> dict[str, list[str]]:
@@ -79,9 +86,27 @@ class Patient:
             db.execute(text)
 
 
+@contextmanager
+def refusing_flushes(store: ClickHouseStore) -> Iterator[None]:
+    """The engine refuses what is to be flushed for its content, as it would for a fault of ours."""
+    flushing = store.flushing
+    told = "Code: 53. Type mismatch"
+
+    def refuse(name: str, blocks: object) -> str | None:
+        return told
+
+    inner, flushing._stage = flushing._stage, refuse  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        flushing._stage = inner  # type: ignore[method-assign]
+
+
 @pytest.fixture
 def patient(make_services: Callable[..., Services], database_url: str) -> Iterator[Patient]:  # noqa: F811
     store = open_usage(database_url)
     assert isinstance(store, ClickHouseStore)
-    yield Patient(make_services(store), store)
+    patient = Patient(make_services(store), store)
+    patient.services.settings["flush_after_s"] = 3600  # nothing is flushed but what a test looks at
+    yield patient
     store.close()

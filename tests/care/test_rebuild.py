@@ -20,7 +20,7 @@ TABLES = {
     "refused": "SELECT name, sequence, id, code, detail FROM refused JOIN sources ON no = source ORDER BY 1, 2",
     "counters": "SELECT name, counter, account, standing, open, block, time, seen_at FROM counters"
     " JOIN sources ON no = source ORDER BY 1, 2",
-    "place": "SELECT block, received_at, rows_total FROM committer",
+    "place": "SELECT max(block, burnt), received_at, rows_total FROM committer",  # the last block may have had no row
 }
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
-from tests.care.conftest import Patient
+from tests.care.conftest import Patient, refusing_flushes
 from tests.ingest.conftest import named, numbered
 
+from flowtally.core.errors import Unavailable
 from flowtally.keys import checks
+from flowtally.keys.values import Moved
+from flowtally.usage.records import Record, decode, head_of
 
 COLUMNS = (
     "series, account, user, product, source, id, sequence, time, status, bytes_up, bytes_down, requests, labels,"
@@ -26,6 +30,7 @@ def sick(patient: Patient) -> Patient:
     services = patient.services
     services.send(*named("a", "b", UUID, user="ann"), *named("x, y", source="odd"))
     services.send(*numbered(1, 5), *named("a"), *named("b", bytes_up=7))
+    patient.store.settle()
     refused = numbered(6, 7, bytes_up=-1)
     services.send(*refused, *numbered(8, 9), *named("c", account="beta"))
     return patient
@@ -38,13 +43,61 @@ def copy(where: str, **changed: str) -> str:
     return f"INSERT INTO usage_events ({columns}) SELECT {values} FROM usage_events WHERE {where}"
 
 
-def test_what_is_whole_is_said_to_be_whole(sick: Patient) -> None:
+@pytest.mark.parametrize("flushed", [True, False])
+def test_what_is_whole_is_said_to_be_whole(sick: Patient, flushed: bool) -> None:
+    """Whether all its rows stand in the table or some do not yet."""
+    if flushed:
+        sick.store.settle()
     report = sick.verify()
     assert report.findings == []
     assert (report.block, report.rows, report.found) == (3, 12, 0)
     looked_at = {check.name: check.looked_at for check in report.checks}
-    assert (looked_at["rows"], looked_at["roll-ups"], looked_at["keys"], looked_at["numbers"]) == (12, 12, 5, 3)
+    in_parts = 12 if flushed else 9
+    assert (looked_at["rows"], looked_at["roll-ups"], looked_at["keys"], looked_at["numbers"]) == (12, in_parts, 5, 3)
     assert looked_at["subjects"] == 3
+
+
+def test_a_last_block_without_a_row_is_whole(sick: Patient) -> None:
+    sick.services.send(*numbered(10, 11, bytes_up=-1))
+    report = sick.verify()
+    assert (report.findings, report.block, report.rows) == ([], 4, 12)
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_record_of_the_journal_whose_rows_are_not_all_there_is_named(sick: Patient, flushed: bool) -> None:
+    if flushed:
+        sick.store.settle()
+    with sqlite3.connect(sick.services.data / "journal.db") as db:
+        [(head, body)] = db.execute("SELECT head, body FROM records WHERE block = 1")
+    rows = decode(head_of(1, head), body).rows
+    sick.services.journal.commit(Record(4, 1, b"", rows))
+    sick.services.keys.skip(4)
+    with sick.services.keys.begin():
+        sick.services.keys.move(Moved(4, 1, rows.num_rows, ()))
+    found = sick.found()
+    told = f"block 4: its record in the journal has {rows.num_rows} rows, and 0 are there"
+    assert found["record_without_rows"] == [told]
+
+
+def test_a_damaged_record_of_the_journal_is_named(sick: Patient) -> None:
+    with sqlite3.connect(sick.services.data / "journal.db") as db:
+        [(body,)] = db.execute("SELECT body FROM records WHERE block = 2")
+        db.execute("UPDATE records SET body = ? WHERE block = 2", (body[:-1] + bytes([body[-1] ^ 1]),))
+    [(code, [told])] = sick.found().items()
+    assert code == "journal_file"
+    assert "The record of block 2 in the journal" in told
+
+
+def test_a_block_that_the_table_refuses_is_named_and_everything_else_agrees(sick: Patient) -> None:
+    sick.store.settle()
+    with refusing_flushes(sick.store):
+        sick.services.send(*named("late"))
+        with pytest.raises(Unavailable, match="Block 4 is set aside"):
+            sick.store.settle()
+        report = sick.verify()
+        [found] = report.findings
+        assert (found.check, found.code, found.where) == ("journal", "block_set_aside", "block 4")
+        assert report.rows == 13
 
 
 def test_an_empty_installation_is_whole(patient: Patient) -> None:
@@ -155,6 +208,7 @@ def test_what_is_held_is_no_missing_number_and_is_named_where_it_is_stored_too(s
 def test_a_broken_projection_is_named_with_account_and_figures(patient: Patient) -> None:
     """The projection of another part in the place of its own."""
     patient.services.send(*named("a", bytes_up=10, bytes_down=30))
+    patient.store.settle()
     patient.services.send(*named("b", bytes_up=20, bytes_down=30))
     parts = dict(patient.engine.rows("SELECT DISTINCT id, _part FROM usage_events", optimize_use_projections=0))
     [(paths,)] = patient.engine.rows("SELECT data_paths FROM system.tables WHERE database = currentDatabase()"

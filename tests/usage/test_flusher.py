@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from flowtally.core.errors import StorageFull
+from flowtally.core.errors import StorageFull, Unavailable
 from flowtally.usage import flusher
 from flowtally.usage.flusher import Flusher, FlushSettings
-from flowtally.usage.values import Aside, Commit, Unflushed
+from flowtally.usage.records import Record
+from flowtally.usage.values import Aside, Unflushed
 
 PATIENCE_S = 20.0
 
@@ -24,6 +25,7 @@ class FakeUsage:
         self.blocks: dict[int, int] = {}
         self.aside: tuple[Aside, ...] = ()
         self.last = 0
+        self.dated: int | None = None  # of a block that is being written
         self.came: float | None = None
         self.errors: list[Exception] = []
         self.may_flush = threading.Event()
@@ -61,20 +63,32 @@ class FakeUsage:
     def retry_aside(self) -> None:
         self.retried += 1
 
-    def published(self) -> Commit:
-        return Commit(self.last, 0)
+    def settle(self) -> None:
+        if self.aside:
+            raise Unavailable(f"Block {self.aside[0].block} is set aside", retry_after_s=60)
+        self.flush(10**9)
+
+    def under_way(self) -> int | None:
+        return self.dated
 
 
 class FakeJournal:
     def __init__(self) -> None:
         self.bytes = 0.0
         self.forgotten: list[int] = []
+        self.erased: list[int] = []
 
     def carry_over(self) -> None:
         """Nothing to carry."""
 
-    def forget(self, until: int) -> None:
-        self.forgotten.append(until)
+    def forget(self, until: int, *, erase: bool = False) -> None:
+        (self.erased if erase else self.forgotten).append(until)
+
+    def after(self, block: int) -> Iterator[Record]:
+        return iter(())
+
+    def first_received_at(self) -> int | None:
+        return None
 
     def measures(self) -> dict[str, float]:
         return {"journal_bytes": self.bytes, "journal_record_bytes": self.bytes}
@@ -211,6 +225,38 @@ def test_what_is_flushed_goes_from_the_journal_after_a_sync() -> None:
     assert made.journal.forgotten == [2, 4]
     made.flusher.forget()
     assert (made.synced, made.journal.forgotten) == (2, [2, 4]), "nothing new, nothing synced"
+
+
+def test_blocks_without_a_row_go_too_though_nobody_publishes_them() -> None:
+    made = Made(FlushSettings())
+    made.committed = 3
+    made.flusher.forget()
+    assert made.journal.forgotten == [3]
+
+
+def test_the_block_that_is_committed_and_may_not_be_in_the_tail_yet_does_not_go() -> None:
+    made = Made(FlushSettings())
+    made.committed, made.usage.dated = 3, 1
+    made.flusher.forget()
+    assert made.journal.forgotten == [2]
+
+
+def test_what_is_erased_is_flushed_before_and_leaves_no_byte() -> None:
+    made = Made(FlushSettings())
+    made.usage.add(1, 1)
+    made.flusher.erase(2)
+    assert (made.usage.flushes, made.synced, made.journal.erased) == ([(1, 2)], 1, [2])
+    made.flusher.erase(2)
+    assert made.journal.erased == [2, 2], "what was forgotten before has left bytes"
+
+
+def test_what_is_set_aside_is_not_erased() -> None:
+    made = Made(FlushSettings())
+    made.usage.add(1)
+    made.usage.aside = (Aside(1, "cannot parse"),)
+    with pytest.raises(Unavailable, match="Block 1 is set aside"):
+        made.flusher.erase(1)
+    assert made.journal.erased == []
 
 
 def test_nothing_goes_that_the_keys_do_not_have() -> None:

@@ -120,7 +120,7 @@ def test_a_look_tells_whose_it_is_and_how_far_it_reaches_and_makes_nothing(place
         journal.commit(record(block))
     journal.settle(9)
     journal.forget(1)
-    assert peek(place) == Peeked(WHOSE, 9, 2, 3)
+    assert peek(place) == Peeked(WHOSE, 9, 2, 3, 2)
 
 
 class Model(RuleBasedStateMachine):

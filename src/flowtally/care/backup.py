@@ -1,9 +1,11 @@
 """A backup while serving: keys, then usage, then the ledger, each as it was at its moment.
 
 All are taken between two blocks, so keys and usage agree to the row; the writer waits for that moment only, then files
-are copied beside the running server. The ledger's moment comes last, so it knows every account and user the rows name;
-and before the next block, so no statement it holds is about rows that are not there.
-Owns where a backup is made and its order; the directory appears under its name when all of it is on the disk.
+are copied beside the running server. Of the journal nothing is copied: by then all that it has stands in the usage
+table, and a block that the table does not take is a reason to make no backup. The ledger's moment comes last, so it
+knows every account and user the rows name; and before the next block, so no statement it holds is about rows that are
+not there. Owns where a backup is made and its order; the directory appears under its name when all of it is on the
+disk.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+FLUSHES: Final = 10  # before the moment, at most
+FLUSHED_IN_PAUSE: Final = 20_000  # rows, some 50 ms
 NAMED: Final = 10  # of what is broken, in one message
 PARTIAL: Final = ".partial-"
 _OF_ONE: Final = re.compile(r"\.partial-(ins_[0-9a-f]+)-.*")  # whose it is
@@ -193,7 +197,7 @@ class Backup:
         freezing.remove_leftovers()
         try:
             say("moment")
-            self._usage.settle()  # nearly all of it before the moment, which is kept short
+            self._flush_most()
             with snapshot_of(self._ledger) as ledger:
                 taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
                 try:
@@ -206,6 +210,13 @@ class Backup:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise StorageFull(f"There is no room for a backup in {self._target.parent}") from error
             raise
+
+    def _flush_most(self) -> None:
+        """The moment is kept short: what comes while much is flushed is little, and what comes meanwhile is less."""
+        for _ in range(FLUSHES):
+            self._usage.settle()
+            if self._usage.unflushed().rows <= FLUSHED_IN_PAUSE:
+                return
 
     def _refuse_damage(self, say: Progress) -> None:
         """A backup of damage would be the one that is restored, and the digests of its files would be right."""
@@ -224,7 +235,8 @@ class Backup:
 
     def _take(self, keys: Keys, ledger: LedgerSnapshot, freezing: Freezing) -> Taken:
         began = time.perf_counter()
-        self._usage.settle()  # what is copied is the table: all stands there
+        # What is copied is the table: all stands there, and no more is moved into it.
+        self._usage.settle()
         place = keys.committed()
         snapshot = Snapshot(keys.path)
         try:

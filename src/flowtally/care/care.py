@@ -16,6 +16,7 @@ from flowtally.care.backup import Backup, BetweenBlocks, MadeBackup, name_at, ne
 from flowtally.care.daily import Daily
 from flowtally.care.doctor import Check
 from flowtally.care.erasing import FinishedErasures, finish_erasures
+from flowtally.care.flushed import Flushed, flushing_checks
 from flowtally.care.job import Job, Progress, Status
 from flowtally.care.retention import CompactionRun, Retention
 from flowtally.care.verify import Baseline, Report
@@ -72,6 +73,7 @@ class Care:
         forget_held: Callable[[Sequence[str]], int],
         metrics: Callable[[], Mapping[str, float]],
         forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
+        flushed: Flushed | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -82,6 +84,7 @@ class Care:
         self._forget_held = forget_held
         self._metrics = metrics
         self._forget_held_of = forget_held_of
+        self._flushed = flushed
         self._verify: Job[Report] = Job("verify", clock)
         self._backup: Job[MadeBackup] = Job("backup", clock)
         self._erasing: Job[FinishedErasures] = Job("erasing", clock)
@@ -103,12 +106,10 @@ class Care:
             raise Conflict("Usage is in memory: there is nothing to verify")
 
         def take(keys: Keys) -> Baseline:
-            self._usage.settle()  # files, parts and projections are looked at, which only the table has
-            return verify.take_baseline(rows, keys.path)
+            return verify.take_baseline(rows, keys.path, () if self._flushed is None else self._flushed.records())
 
         def work(progress: Progress) -> Report:
             progress("moment")
-            self._usage.settle()
             baseline = self._between_blocks(take)
             return verify.verify(rows, baseline, self._ledger, progress, self._clock())
 
@@ -159,6 +160,7 @@ class Care:
                 progress,
                 self._forget_held,
                 self._forget_held_of,
+                (lambda block: None) if self._flushed is None else self._flushed.erase,
             )
 
         return self._erasing.start(work, again=True)
@@ -175,7 +177,9 @@ class Care:
         compaction = self._usage.compaction
         if compaction is None:
             raise Conflict("Usage is in memory: there is nothing to compact")
-        retention = Retention(days, compaction, self._usage, self._ledger, self._between_blocks, self._clock)
+        retention = Retention(
+            days, compaction, self._usage, self._ledger, self._between_blocks, self._clock, self._flushed
+        )
         return self._retention.start(lambda say: retention.run(say, dry=dry))
 
     def kept(self) -> Kept | None:
@@ -196,7 +200,8 @@ class Care:
             serving=True,
             now=self._clock.machine if isinstance(self._clock, SteadyClock) else self._clock,
         )
-        return [*found, self._parts(), *self._revived()]
+        of_journal = [] if self._flushed is None else flushing_checks(self._flushed)
+        return [*found, self._parts(), *of_journal, *self._revived()]
 
     def _revived(self) -> list[Check]:
         """Credentials of a restored backup that nobody has looked at."""

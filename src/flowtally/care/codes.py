@@ -57,6 +57,17 @@ COMPARISONS: Final[Mapping[str, Comparison]] = {
         f"Stop the server and keep a copy of its directory, then {_RESTORE}. `flowtally doctor` says whether the disk "
         "keeps what it confirms.",
     ),
+    "journal": Comparison(
+        "The records of the newest blocks, which the journal has, against their rows.",
+        {
+            "block_set_aside": "The usage table refuses the rows of a block. They count, from memory and journal.",
+            "record_without_rows": "A block that the journal has lacks rows, in the usage table and besides it.",
+            "journal_file": "A record of the journal is broken.",
+        },
+        "A disk that failed, or rows that the database engine does not take: that is a fault of flowtally.",
+        "Keep the journal. Report a block that was set aside. For what is missing or broken stop the server: the next "
+        f"start takes the rows of the journal again, or names what is damaged. Then {_RESTORE}.",
+    ),
     "roll-ups": Comparison(
         "The sums that are kept beside the rows against the rows.",
         {"roll_up": "The sums of a file differ from its rows, or are missing. The rows are right."},

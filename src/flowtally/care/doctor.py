@@ -256,6 +256,18 @@ def lock(path: Path, *, serving: bool) -> Check:
     return Check("writer", "ok", f"none; the last was {holder}")
 
 
+def in_use(data: Path, keys: Path) -> bool:
+    """Whether a process has the right to write this installation."""
+    for path in (of_data(data), of_keys(keys)):
+        if path.exists():
+            with path.open("r") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return True
+    return False
+
+
 def leftovers(data: Path) -> Iterator[Check]:
     """What processes that died left lying about."""
     found = [*data.glob("backups/.partial-*"), *data.glob("usage/shadow/flowtally_*"), *data.glob("*.rebuilding")]

@@ -1,7 +1,8 @@
 """Finishing erasures: what the ledger's transaction could not forget at once (decisions 0024 and 0102).
 
 Owns the order. Since the request the ledger knows that a user is erased and has no name for it any more; here the
-labels of its rows go, then what is left in files, and only then the record says that it is finished. Of an account the
+labels of its rows go, which all have to stand in the table for that, then what is left in files and in the journal, and
+only then the record says that it is finished. Of an account the
 request closed every door; here its texts go out of the ledger too, a step at a time, so that others are written in
 between. Whatever dies in between, the next start finds the record and does all of it again, which is safe.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -46,26 +48,29 @@ def finish_erasures(
     say: Progress,
     forget_held: Callable[[Sequence[str]], int] = lambda users: 0,
     forget_held_of: Callable[[Sequence[str]], int] = lambda accounts: 0,
+    erase_journal: Callable[[int], None] = lambda block: None,
 ) -> FinishedErasures:
     """All that are pending. Raises Stopped, Unavailable or StorageFull: what is not finished stays pending."""
     done = whole = 0
     while accounts := _pending_accounts(ledger):
         for account in accounts:
             forget_names(account)
-        _let_the_block_under_way_end(between_blocks, say)
+        last = _let_the_block_under_way_end(between_blocks, say)
         for account in accounts:
             _empty_ledger(ledger, account, say)
         _forget_held(forget_held_of, accounts, say)
         usage.erase_texts_of_accounts(accounts, say)
+        _once_nobody_reads(partial(erase_journal, last), "journal", say)
         _drop_old_bytes(ledger, say)
         for account in accounts:
             _finish_account(ledger, account, clock)
         whole += len(accounts)
     while users := _pending(ledger):
         _forget(ledger, users, forget_names)
-        _let_the_block_under_way_end(between_blocks, say)
+        last = _let_the_block_under_way_end(between_blocks, say)
         _forget_held(forget_held, users, say)
         usage.erase_texts(users, say)
+        _once_nobody_reads(partial(erase_journal, last), "journal", say)
         _drop_old_bytes(ledger, say)
         with ledger.begin(_ERASING) as tx:
             erasures.finish(tx, users, now=clock())
@@ -117,38 +122,36 @@ def _forget(ledger: Ledger, users: list[str], forget_names: Callable[[str], None
         forget_names(account)
 
 
-def _let_the_block_under_way_end(between_blocks: BetweenBlocks, say: Progress) -> None:
-    """Its names may have been resolved before the user had none; later blocks cannot name the user any more."""
+def _let_the_block_under_way_end(between_blocks: BetweenBlocks, say: Progress) -> int:
+    """Its names may have been resolved before the user had none; later blocks cannot name the user any more. The last
+    one that may."""
     while True:
         say("blocks")
         try:
-            return between_blocks(lambda _keys: None)
+            return between_blocks(lambda keys: keys.committed().block)
         except Settling:
             time.sleep(AGAIN_S)
 
 
 def _forget_held(forget_held: Callable[[Sequence[str]], int], whose: list[str], say: Progress) -> None:
     """Events that were held under users' names (the request told which, while the names were known), or of accounts."""
+    _once_nobody_reads(partial(forget_held, whose), "held", say)  # or once it is settled what became of a block
+
+
+def _drop_old_bytes(ledger: Ledger, say: Progress) -> None:
+    _once_nobody_reads(ledger.drop_old_bytes, "ledger", say)
+
+
+def _once_nobody_reads(work: Callable[[], object], step: str, say: Progress) -> None:
+    """Who still reads old pages may go on for a while."""
     until = time.monotonic() + READERS_S
     while True:
-        say("held")
+        say(step)
         try:
-            forget_held(whose)
-        except Unavailable:  # being settled, or somebody still reads the old pages
+            work()
+        except Unavailable:
             if time.monotonic() > until:
                 raise
             time.sleep(AGAIN_S)
         else:
             return
-
-
-def _drop_old_bytes(ledger: Ledger, say: Progress) -> None:
-    until = time.monotonic() + READERS_S
-    while True:
-        say("ledger")
-        try:
-            return ledger.drop_old_bytes()
-        except Unavailable:
-            if time.monotonic() > until:
-                raise
-            time.sleep(AGAIN_S)

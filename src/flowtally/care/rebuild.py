@@ -1,13 +1,16 @@
 """New keys and new projections from the rows: for when they are lost or wrong, with no server running.
 
 Owns the order. The new keys are made beside the old ones and take their place when they are complete and the row counts
-agree, so a rebuild that is stopped has changed nothing. They are of a new generation, which the next start gives to
-ledger and usage too. Memory is bounded by `ROWS`, whatever there is.
+agree, so a rebuild that is stopped has changed nothing. Of the newest blocks they follow the journal, which has rows
+that are not in the table yet, and all that is not in rows: refused and held events, owners of sources. They are of a
+new generation, which the next start gives to ledger, usage and journal too. Memory is bounded by `ROWS`, whatever there
+is.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +18,7 @@ import msgspec
 
 from flowtally.care.job import Progress
 from flowtally.care.manifest import sync_directory
+from flowtally.care.offline import journal_beside, refuse_lacking, rows_waiting
 from flowtally.core.errors import BrokenParts, BrokenRollup, Conflict, DetachedParts, MissingRows
 from flowtally.core.refusal import refusing
 from flowtally.host.lease import Lease, me, of_keys
@@ -22,7 +26,10 @@ from flowtally.ingest import recovery
 from flowtally.keys.checks import KeysCheck
 from flowtally.keys.salvage import salvage
 from flowtally.keys.store import Keys, refuse_newer
+from flowtally.usage.journal import Journal
+from flowtally.usage.records import Record
 from flowtally.usage.store import UsageStore
+from flowtally.usage.values import ClaimedRow
 
 if TYPE_CHECKING:
     from flowtally.usage.checks.rows import RowsCheck
@@ -33,7 +40,7 @@ _SIDES: Final = ("", "-wal", "-shm")
 
 class Rebuilt(msgspec.Struct, frozen=True):
     """`owners`, `reasons` and `held` events: kept from the old keys, None where there were none to read. `kept_old`:
-    where they are now."""
+    where they are now. `records`: of the blocks, those that the journal told of."""
 
     blocks: int
     rows: int
@@ -42,32 +49,43 @@ class Rebuilt(msgspec.Struct, frozen=True):
     reasons: int | None
     held: int | None
     kept_old: str | None
+    records: int = 0
 
 
 def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebuilt:
     """Conflict for a store that is not the engine's, WriterBusy while a server runs, KeysTooNew where there is nothing
-    to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole."""
+    to rebuild, DetachedParts, BrokenParts and MissingRows where the rows themselves are not whole, JournalBroken where
+    the journal beside the keys is not, or is not there although rows lack that it had, StoresDiffer where it is another
+    installation's."""
     rows = usage.rows_check
     if rows is None:
         raise Conflict("This usage store keeps no rows to rebuild keys from")
-    with Lease(of_keys(path), "keys_url") as lease, refusing():
+    with Lease(of_keys(path), "keys_url") as lease, refusing(), journal_beside(usage, path) as journal:
         refuse_newer(path)
         _refuse_damage(rows, say)
         new = path.with_name(f"{path.name}.rebuilding")
         _remove(new)
-        total = usage.totals().rows
+        total = usage.totals().rows + (rows_waiting(usage, journal) if journal is not None else 0)
+        refuse_lacking(path, total, journal)
         lease.keep()
         keys = Keys(new)
         try:
             keys.bind(usage.identity().installation, "")  # the next start makes a new generation for all stores
             keys.start(f"rebuilt by {me()}")
-            blocks = done = last = 0
-            while portion := rows.next_blocks(last, ROWS):
-                for block, mine in rows.claims(portion[0][0], portion[-1][0]):
+            blocks = done = records = 0
+            for block, mine in _blocks(rows, journal):
+                if isinstance(mine, Record):
+                    recovery.follow(keys, mine, chained=False)
+                    done += 0 if mine.rows is None else mine.rows.num_rows
+                    records += 1
+                else:
                     recovery.commit_from_rows(keys, block, mine)
-                    blocks, done = blocks + 1, done + len(mine)
-                    say("rebuild", done, total)
-                last = portion[-1][0]
+                    done += len(mine)
+                blocks += 1
+                say("rebuild", done, total)
+            if journal is not None:
+                keys.skip(journal.burnt())
+                keys.begin_journal()
             place = keys.committed()
         finally:
             keys.close()
@@ -81,8 +99,30 @@ def rebuild_keys(usage: UsageStore, path: Path, now: int, say: Progress) -> Rebu
         old = _put_in_place(new, path, now)
         return Rebuilt(
             blocks, total, sources, kept.owners if kept else None, kept.reasons if kept else None,
-            kept.held if kept else None, str(old) if old else None,
+            kept.held if kept else None, str(old) if old else None, records,
         )  # fmt: skip
+
+
+def _blocks(rows: RowsCheck, journal: Journal | None) -> Iterator[tuple[int, Record | list[ClaimedRow]]]:
+    """All blocks in order: as the journal has them, or as their rows say."""
+    records = iter(()) if journal is None else journal.after(0)
+    record = next(records, None)
+    for block, mine in _blocks_of_table(rows):
+        while record is not None and record.block < block:
+            yield record.block, record
+            record = next(records, None)
+        if record is None or record.block > block:
+            yield block, mine
+    while record is not None:
+        yield record.block, record
+        record = next(records, None)
+
+
+def _blocks_of_table(rows: RowsCheck) -> Iterator[tuple[int, list[ClaimedRow]]]:
+    last = 0
+    while portion := rows.next_blocks(last, ROWS):
+        yield from rows.claims(portion[0][0], portion[-1][0])
+        last = portion[-1][0]
 
 
 class RebuiltProjections(msgspec.Struct, frozen=True):

@@ -284,7 +284,8 @@ def _refuse_broken(source: Path, report: Report) -> None:
 
 def _put_in_place(work: Path, data: Path) -> None:
     """Keys without rows are refused by a start, and so are keys and ledger without rows: usage comes last."""
-    files = [f"{name}{side}" for name in ("keys.db", LEDGER) for side in ("", "-wal")]
+    journal = journal_path(work / "keys.db").name
+    files = [f"{name}{side}" for name in ("keys.db", journal, LEDGER) for side in ("", "-wal")]
     _move(work, data, (*files, *SECRETS, "usage"))
     shutil.rmtree(work)
     manifest.sync_directory(data)

@@ -3,7 +3,8 @@
 Owns which months are due and the order of a run; `usage.compaction` has what a month becomes, the ledger what it must
 be cut by. A month is due when all of it was received more than `retain_rows_days` ago, a later one has rows and those
 before it are compacted: so nothing is ever written into it again. And when none of it is dated after now: promises of
-the time to come, at whatever instant, are still to be made.
+the time to come, at whatever instant, are still to be made. Nor while the journal has a record of it: what a start
+finds there it looks for in the rows, by block.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 import structlog
 
 from flowtally.care.backup import BetweenBlocks
+from flowtally.care.flushed import Flushed
 from flowtally.care.job import Progress
 from flowtally.core.errors import Conflict, StorageFull
 from flowtally.core.times import DAY_MS
@@ -61,8 +63,10 @@ class Retention:
         ledger: Ledger,
         between_blocks: BetweenBlocks,
         clock: Callable[[], int],
+        flushed: Flushed | None = None,
     ) -> None:
         self._days = days
+        self._flushed = flushed
         self._compaction = compaction
         self._commits = commits
         self._ledger = ledger
@@ -71,6 +75,8 @@ class Retention:
 
     def run(self, say: Progress, *, dry: bool = False) -> CompactionRun:
         """Compact what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
+        if self._flushed is not None:
+            self._flushed.forget()
         if not dry:  # a run that failed may have left a month decided on
             self._between_blocks(lambda keys: self._compaction.go_on())
             self._compaction.refresh()
@@ -87,6 +93,8 @@ class Retention:
         now = self._clock()
         before = now - self._days * DAY_MS
         newest = month_of(self._commits.last_commit().received_at)
+        if self._flushed is not None and (first := self._flushed.first_received_at()) is not None:
+            newest = min(newest, month_of(first))
         found = self._compaction.months()
         over = takewhile(lambda one: month_end(one.month) <= before and one.month < newest, found)
         return list(takewhile(lambda one: one.until <= now, over))

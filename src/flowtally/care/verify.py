@@ -9,7 +9,8 @@ or looked at in portions, and only what differs is looked at one by one.
     numbers up to a mark   =  one row, one refused or one held entry each
     counters               =  what the last row of each says
     marks, kinds, places   =  what the rows of the source say
-    rows acknowledged      =  rows there
+    rows acknowledged      =  rows there, in the table or not flushed into it yet
+    records of the journal =  the rows of their blocks (`journal`)
     files of parts         =  what was written (`usage.checks.parts`), before anything else is read from them
     accounts and users     <= the ledger's;  the ledger = its own rules;  who was erased has no texts
     balances               =  what rows, grants and allocations add up to (`balances`)
@@ -18,6 +19,7 @@ or looked at in portions, and only what differs is looked at one by one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ from flowtally.care.counters import CounterCheck
 from flowtally.care.event_keys import EventKeys
 from flowtally.care.finding import LISTED, Finding
 from flowtally.care.job import Progress
+from flowtally.care.journal import JournalCheck
 from flowtally.care.numbers import Numbers
 from flowtally.care.projections import Projections
 from flowtally.care.statements import Statements
@@ -38,8 +41,9 @@ from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.usage.checks.rows import RowsCheck
+from flowtally.usage.records import Record
 from flowtally.usage.until_block import ByRows
-from flowtally.usage.values import Commit
+from flowtally.usage.values import Aside, Commit
 from flowtally.usage.verbs import UsageReader
 
 SUBJECTS: Final = 50_000  # users held at a time
@@ -72,6 +76,8 @@ class Baseline(msgspec.Struct, frozen=True):
     keys: KeysCheck
     above: list[tuple[int, int]]
     damage: list[str]
+    aside: tuple[Aside, ...] = ()
+    records: Iterable[Record] = ()
     unread: str = ""  # why rows above could not be looked for
 
 
@@ -98,6 +104,7 @@ class Verifier:
         for name, check in (
             ("parts", self._check_parts),
             ("rows", self._check_rows),
+            ("journal", self._check_journal),
             ("roll-ups", self._check_projections),
             ("keys", EventKeys(*both).check),
             ("numbers", Numbers(*both).check),
@@ -153,12 +160,12 @@ class Verifier:
         if facts.rows != place.rows_total:
             detail = f"{place.rows_total} rows were acknowledged up to block {self._block}, {facts.rows} are there"
             self._find("rows_total", "usage rows", detail)
+            if facts.last_block != self._block:  # else it only had none: a block of refused or held events
+                self._find("last_block", f"block {self._block}", f"has no rows; they end at block {facts.last_block}")
         if facts.keys != facts.rows:
             self._find("keys_total", "usage rows", f"{facts.rows} entries are there and {facts.keys} keys of them")
         if facts.compacted:
             self._notes.append(f"{facts.compacted} of {facts.rows} entries are compacted by quarter hours.")
-        if facts.last_block != self._block:
-            self._find("last_block", f"block {self._block}", f"has no rows; they end at block {facts.last_block}")
         if facts.last_received_at > place.received_at:
             detail = f"a row was received at {facts.last_received_at} ms, after the last block's {place.received_at} ms"
             self._find("received_at", "usage rows", detail)
@@ -169,6 +176,10 @@ class Verifier:
                 self._find("torn_block", f"block {block}", "its rows have more than one instant of receipt")
             self._say("rows", upto, self._block)
         return facts.rows
+
+    def _check_journal(self) -> int:
+        found = JournalCheck(self._rows, self._baseline.records, self._block, self._find, self._say)
+        return found.check(self._baseline.aside)
 
     # Promises
 
@@ -235,14 +246,15 @@ class Verifier:
         return Statements(self._by_rows(), sums, self._ledger, self._block, self._find, self._say).check()
 
 
-def take_baseline(rows: RowsCheck, keys: Path) -> Baseline:
-    """Call it between two blocks. KeysBroken where the keys cannot tell of their moment."""
+def take_baseline(rows: RowsCheck, keys: Path, records: Iterable[Record] = ()) -> Baseline:
+    """Call it between two blocks; `records` of the journal are read later. KeysBroken where the keys cannot tell of
+    their moment."""
     check = KeysCheck(keys)
     try:
         try:
-            return Baseline(check, rows.above(check.committed.block), rows.damage())
+            return Baseline(check, rows.above(check.committed.block), rows.damage(), rows.aside(), records)
         except StoreDamaged as error:
-            return Baseline(check, [], rows.damage(), error.detail)
+            return Baseline(check, [], rows.damage(), rows.aside(), records, error.detail)
     except BaseException:
         check.close()
         raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,7 +18,6 @@ from flowtally.cli.show.steps import Steps
 from flowtally.config import Config
 from flowtally.core import clock
 from flowtally.core.units import counted, human_bytes, human_count
-from flowtally.host.lease import Lease, of_data, of_keys
 from flowtally.protocol import (
     CheckAnswer,
     DoctorAnswer,
@@ -33,7 +30,6 @@ from flowtally.protocol import (
 if TYPE_CHECKING:
     from flowtally.care.job import Progress
     from flowtally.care.restore import Revived
-    from flowtally.usage.store import UsageStore
 
 RESTORE: Final = """\
 \b
@@ -53,8 +49,8 @@ Example:
 
 \b
 Stop the server first. The old keys database stays beside the new one; owners of sources, reasons of refused
-numbers and events that were held are taken from it where it can still be read. Without it they are lost: what
-was held is refused from then on.
+numbers and events that were held are taken from it where it can still be read. Without it they are lost, but for
+the newest blocks, which the journal still has: what was held is refused from then on.
 """
 PROJECTIONS: Final = """\
 \b
@@ -181,10 +177,11 @@ def rebuild_keys(
 ) -> None:
     """Make the event keys again from the usage rows, block by block."""
     config = _existing(data, usage_url, keys_url)
+    from flowtally.care.offline import usage_of  # noqa: PLC0415
     from flowtally.care.rebuild import rebuild_keys as rebuild  # noqa: PLC0415
     from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
-    with _usage_of(config) as usage, Steps() as steps:
+    with usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), clock.now_ms(), _progress(steps))
     if json:
         document(done)
@@ -192,6 +189,7 @@ def rebuild_keys(
     facts(
         {
             "events": f"{human_count(done.rows)} in {counted(done.blocks, 'block')}",
+            "of these from the journal": counted(done.records, "block"),
             "sources": human_count(done.sources),
             "owners known": human_count(done.owners or 0),
             "reasons kept": human_count(done.reasons or 0),
@@ -209,10 +207,11 @@ def rebuild_projections(
 ) -> None:
     """Compare the sums that are kept beside the usage rows with the rows, and repair those that differ."""
     config = _existing(data, usage_url, keys_url)
+    from flowtally.care.offline import usage_of  # noqa: PLC0415
     from flowtally.care.rebuild import rebuild_projections as rebuild  # noqa: PLC0415
     from flowtally.ingest.settings import keys_path  # noqa: PLC0415
 
-    with _usage_of(config) as usage, Steps() as steps:
+    with usage_of(config) as usage, Steps() as steps:
         done = rebuild(usage, keys_path(config.keys_url), _progress(steps))
     if json:
         document(done)
@@ -226,21 +225,6 @@ def _existing(data: str, usage_url: str | None, keys_url: str | None) -> Config:
 
     check_places(config)
     return config
-
-
-@contextmanager
-def _usage_of(config: Config) -> Iterator[UsageStore]:
-    """The usage store of an installation that does not run, and stays so meanwhile."""
-    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
-    from flowtally.usage.open import open_usage  # noqa: PLC0415
-
-    with Lease(of_data(config.data_dir), "data"):
-        Lease(of_keys(keys_path(config.keys_url)), "keys_url").release()  # the work itself takes it, when it begins
-        usage = open_usage(config.usage_url, config.max_engine_bytes)
-        try:
-            yield usage
-        finally:
-            usage.close()
 
 
 def _progress(steps: Steps) -> Progress:
@@ -271,12 +255,14 @@ def doctor(
 def _look_at(data: str) -> DoctorAnswer:
     config = configured_for(data)
     from flowtally.care import doctor  # noqa: PLC0415
-    from flowtally.care.stopped import stop_check  # noqa: PLC0415
-    from flowtally.ingest.settings import keys_path  # noqa: PLC0415
+    from flowtally.care.stopped import journal_check, stop_check  # noqa: PLC0415
+    from flowtally.ingest.settings import journal_path, keys_path  # noqa: PLC0415
 
-    last, received_at = stop_check(keys_path(config.keys_url))
+    keys = keys_path(config.keys_url)
+    last, received_at = stop_check(keys)
     found = doctor.checks(config.data_dir, min_free=config.min_free_bytes, received_at=received_at)
-    return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last]])
+    journal = journal_check(journal_path(keys), keys, running=doctor.in_use(config.data_dir, keys))
+    return DoctorAnswer([MachineCheck(one.name, one.verdict, one.seen, one.detail) for one in [*found, last, journal]])
 
 
 def _show(answer: DoctorAnswer) -> None:

@@ -21,7 +21,17 @@ from flowtally.core.errors import ConfigError
 OTHERS: Final = 0o077
 # What shows that a directory is flowtally's own, or the engine's in it: only such a one is closed without being asked.
 OURS: Final = frozenset(
-    {"flowtally.lock", "keys.db", "ledger.db", "passwords.key", "usage", ".restoring", "store", "metadata"}
+    {
+        "flowtally.lock",
+        "keys.db",
+        "journal.db",
+        "ledger.db",
+        "passwords.key",
+        "usage",
+        ".restoring",
+        "store",
+        "metadata",
+    }
 )
 
 

@@ -207,6 +207,11 @@ class Ingest:
         self._journal.forget(block)
         self._keys.mark_clean(block, stopped=True, promise=self._resolver.last_promise())
 
+    @property
+    def flusher(self) -> Flusher:
+        """What becomes of the blocks after they are acknowledged."""
+        return self._flusher
+
     async def take(
         self,
         body: bytes,

@@ -20,7 +20,7 @@ from flowtally.core.words import SourceKind
 from flowtally.ingest.records import Decided, claims_of, decided_of, named_rows, names_of, renumbered
 from flowtally.keys import counter_states
 from flowtally.keys.key_bytes import key_of
-from flowtally.keys.store import Keys
+from flowtally.keys.store import LOST_REASON, Keys
 from flowtally.keys.values import Advance, Claim, Committed, KnownCounter, Moved, Number, Refused, Source
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.traffic import periods
@@ -31,7 +31,6 @@ from flowtally.usage.verbs import Blocks, Claims, Wholeness
 
 log = structlog.get_logger(__name__)
 
-LOST_REASON: Final = "reason_lost"
 COUNTED: Final = 1_000  # blocks the keys do not know yet, whose rows are counted before anything is written
 
 
@@ -53,6 +52,9 @@ def follow(keys: Keys, record: Record, *, chained: bool = True) -> None:
             " the keys back that belong to it, or make them anew with `flowtally rebuild-keys`"
         )
     moved = _as_numbered(keys, decided)
+    if not chained:  # of a number that was held in a block which is only told by its rows, a rebuild knew nothing
+        refused = {(one.source, one.sequence) for one in moved.refused}
+        moved = replace(moved, filled=(*moved.filled, *(one for one in moved.ended if one not in refused)))
     with keys.begin(forgets=bool(moved.ended)):
         keys.move(moved)
         if record.rows is not None:

@@ -16,6 +16,7 @@ import msgspec
 
 from flowtally.core.errors import KeysBroken
 from flowtally.keys import counter_states, key_index
+from flowtally.keys.store import committed_of
 from flowtally.keys.values import Committed, KnownCounter, Source
 
 CHUNK: Final = 50_000
@@ -171,12 +172,12 @@ def read_place(path: Path) -> Committed:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            row = db.execute(_COMMITTED).fetchone()
+            [version] = db.execute("PRAGMA user_version").fetchone()
+            return committed_of(db, version)
         finally:
             db.close()
     except sqlite3.DatabaseError as error:
         raise KeysBroken(f"The keys database {path} cannot be read: {error}") from error
-    return _place(row)
 
 
 def _place(row: tuple[int, ...]) -> Committed:

@@ -1,8 +1,9 @@
-"""What only an old keys database knows, carried into one rebuilt from the rows.
+"""What only an old keys database knows, carried into one rebuilt from rows and journal.
 
-Rows tell keys, marks and positions. Owners of sources, why numbers were refused, what is held, numbers without a row
-after the last one and skipped block numbers were only ever in the old file; where it can still be read, a rebuild need
-not forget them.
+Rows tell keys, marks and positions, and of the newest blocks the journal tells all that they decided. Owners of
+sources, why numbers were refused, what is held, numbers without a row after the last one and skipped block numbers of
+the blocks before are only in the old file; and of all blocks who a source was given to, and what was erased of held
+events. Where it can still be read, a rebuild need not forget them.
 """
 
 from __future__ import annotations
@@ -31,14 +32,26 @@ WHERE EXISTS (
     JOIN main.sources n ON n.name = o.name WHERE n.no = main.refused.source AND r.sequence = main.refused.sequence
 )
 """
-# A number without a row that the old file holds is held on.
+# A number without a row that the old file holds is held on, and as the old file says; what it refused since, is not.
 _COLUMNS: Final = (
     "h.sequence, h.id, h.account, h.user, h.time, h.code, h.detail, h.digest, h.held_at, h.event, h.announced, h.erased"
 )
 _HELD: Final = f"""
 CREATE TEMP TABLE kept AS SELECT n.no AS source, {_COLUMNS} FROM old.held h JOIN old.sources o ON o.no = h.source
 JOIN main.sources n ON n.name = o.name AND n.kind = 'numbered' WHERE h.announced = 0 AND (h.sequence > n.mark OR EXISTS
-    (SELECT 1 FROM main.refused r WHERE r.source = n.no AND r.sequence = h.sequence AND r.code = 'reason_lost'))
+    (SELECT 1 FROM main.refused r WHERE r.source = n.no AND r.sequence = h.sequence AND r.code = 'reason_lost')
+OR EXISTS
+    (SELECT 1 FROM main.held m WHERE m.source = n.no AND m.sequence = h.sequence))
+"""
+_REFUSED_SINCE: Final = """
+INSERT OR IGNORE INTO main.refused SELECT n.no, r.sequence, r.id, r.code, r.detail
+FROM old.refused r JOIN old.sources o ON o.no = r.source JOIN main.sources n ON n.name = o.name
+JOIN main.held m ON m.source = n.no AND m.sequence = r.sequence
+"""
+_NOT_HELD: Final = """
+DELETE FROM main.held WHERE EXISTS
+    (SELECT 1 FROM main.refused r WHERE r.source = main.held.source AND r.sequence = main.held.sequence)
+OR EXISTS (SELECT 1 FROM kept k WHERE k.source = main.held.source AND k.sequence = main.held.sequence)
 """
 _NONE_HELD: Final = "CREATE TEMP TABLE kept AS SELECT * FROM main.held WHERE 0"
 _NOT_REFUSED: Final = """
@@ -101,13 +114,16 @@ def salvage(new: Path, old: Path) -> Salvaged | None:
     """Fill in what the rows could not tell; None where the old file cannot be read. All of it or nothing."""
     db = sqlite3.connect(new, isolation_level=None)
     try:
+        db.execute("PRAGMA main.secure_delete = ON").fetchall()  # what was erased since is not to stay in free pages
         db.execute("ATTACH ? AS old", (str(old),))
         db.execute("BEGIN IMMEDIATE")
         tables = {name for (name,) in db.execute("SELECT name FROM old.sqlite_master")}  # an old version's lacks some
         db.execute(_HELD if "held" in tables else _NONE_HELD)
         for statement in (_SOURCES, _OWNERS, _TRAILING, _REASONS, _TRAILING_REFUSED, _TRAILING_MARKS):
             db.execute(statement)
-        for statement in (_NOT_REFUSED, _HELD_ON, _PLACE, *([_COUNTERS_SEEN] if "counters" in tables else [])):
+        for statement in (_NOT_REFUSED, _REFUSED_SINCE, _NOT_HELD):
+            db.execute(statement)
+        for statement in (_HELD_ON, _PLACE, *([_COUNTERS_SEEN] if "counters" in tables else [])):
             db.execute(statement)
         if any(row[1] == "promise" for row in db.execute("PRAGMA old.table_info(committer)")):
             db.execute(_WHOSE)

@@ -113,6 +113,14 @@ ALTER TABLE committer ADD COLUMN journaled INTEGER NOT NULL DEFAULT 0;    -- 1: 
 }
 
 
+LOST_REASON: Final = "reason_lost"  # a number without a row of which nothing else is known
+# What is said first stays, but for what said nothing.
+_REFUSE: Final = (
+    "INSERT INTO refused VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, sequence) DO UPDATE SET"
+    f" id = excluded.id, code = excluded.code, detail = excluded.detail WHERE refused.code = '{LOST_REASON}'"
+)
+
+
 class _Reader(sqlite3.Connection):
     """A connection whose errors say what they mean: who asks is a caller's thread, outside any `begin`."""
 
@@ -282,7 +290,7 @@ class Keys:
             new = [(one.no, one.name, one.kind, one.owner) for one in moved.sources]
             self._db.executemany("INSERT INTO sources (no, name, kind, owner) VALUES (?, ?, ?, ?)", new)
         refused = [msgspec.structs.astuple(one) for one in moved.refused]
-        self._db.executemany("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?)", refused)
+        self._db.executemany(_REFUSE, refused)
         if moved.filled:
             self._db.executemany("DELETE FROM refused WHERE source = ? AND sequence = ?", moved.filled)
         if moved.held:

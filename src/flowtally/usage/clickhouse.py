@@ -87,7 +87,9 @@ class ClickHouseStore(Publishing):
             engine.close()
             raise
         self.compaction = Compaction(engine, self.guard)
-        self.rows_check = RowsCheck(engine, self)
+        self.rows_check = RowsCheck(
+            engine, self, lambda text, asked, settings: self._ask(queries.Query(text, asked), **settings)
+        )
         self.freezing = Freezing(engine, engine.path) if engine.path is not None else None
         self._first: Commit | None = None
         if engine.embedded:  # nobody else can write here
@@ -393,16 +395,18 @@ class ClickHouseStore(Publishing):
         erasing.erase(self.engine, TABLE, "user", users, tell)
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
-        self.settle()
-        return erasing.with_texts(self.engine, TABLE, "user", users)
+        return self._with_texts("user", users)
 
     def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
         self.settle()
         erasing.erase(self.engine, TABLE, "account", accounts, tell)
 
     def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
-        self.settle()
-        return erasing.with_texts(self.engine, TABLE, "account", accounts)
+        return self._with_texts("account", accounts)
+
+    def _with_texts(self, whose: erasing.Whose, ids: Sequence[str]) -> list[str]:
+        found = self._ask(queries.Query(erasing.with_texts(whose), {"ids": list(ids)}), **erasing.SETTINGS)
+        return [one for (one,) in found]
 
     def measures(self) -> dict[str, float]:
         """Gauges for /metrics: many active parts are what makes queries slow."""

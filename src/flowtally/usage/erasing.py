@@ -18,6 +18,7 @@ from typing import Final, Literal, TypeAlias
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.core.errors import Unavailable
+from flowtally.usage import relation
 from flowtally.usage.engine import Engine
 from flowtally.usage.faults import meaning
 from flowtally.usage.values import Tell
@@ -29,14 +30,13 @@ Whose: TypeAlias = Literal["user", "account"]  # the column that says whose rows
 _HAS_TEXT: Final = "(notEmpty(labels) OR (reason != '' AND kind != 'use'))"
 _EMPTY: Final = "labels = CAST(map(), 'Map(LowCardinality(String), String)'), reason = if(kind = 'use', reason, '')"
 _OURS: Final = "database = currentDatabase() AND table = {table:String}"
-_SETTINGS: Final = {"optimize_use_projections": 0, "max_execution_time": 0}
+SETTINGS: Final = {"optimize_use_projections": 0, "max_execution_time": 0}
 NO_MONTH: Final = 190001  # no block was received in 1900
 
 
-def with_texts(engine: Engine, table: str, whose: Whose, ids: Sequence[str]) -> list[str]:
-    """Those of these that have rows with labels, or with reasons that somebody wrote."""
-    text = f"SELECT DISTINCT toString({whose}) AS one FROM {table} WHERE {_of(whose)}"
-    return [row[0] for row in engine.rows(f"{text} ORDER BY one", {"ids": list(ids)}, **_SETTINGS)]
+def with_texts(whose: Whose) -> str:
+    """Those of `ids` that have rows with labels, or with reasons that somebody wrote; of table and tail."""
+    return f"SELECT DISTINCT toString({whose}) AS one FROM {relation.rows(_of(whose))} ORDER BY one"
 
 
 def erase(engine: Engine, table: str, whose: Whose, ids: Sequence[str], tell: Tell) -> None:
@@ -64,7 +64,7 @@ def _of(whose: Whose) -> str:
 def _months(engine: Engine, table: str, whose: Whose, ids: Sequence[str]) -> list[int]:
     """The partitions with something to empty: parts of others are not written anew."""
     text = f"SELECT DISTINCT toYYYYMM(received_at) AS month FROM {table} WHERE {_of(whose)} ORDER BY month"
-    return [row[0] for row in engine.rows(text, {"ids": list(ids)}, **_SETTINGS)]
+    return [row[0] for row in engine.rows(text, {"ids": list(ids)}, **SETTINGS)]
 
 
 def _finish_mutations(engine: Engine, table: str, tell: Tell) -> None:

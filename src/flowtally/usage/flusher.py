@@ -4,7 +4,7 @@ A record may go only when its rows stand in the table, a sync of the disk that b
 had the block when it began. So after a power cut whatever the table or the keys have lost is in the journal still.
 
 Owns when that is done, how it is tried again, and what is told of it. Nobody who writes waits for it, but for the bound
-on what may wait here (`why_full`).
+on what may wait here (`why_full`). Others may have the journal forget too (`forget`, `erase`): one at a time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from flowtally.core.errors import FlowtallyError
-from flowtally.usage.values import Commit, Unflushed
+from flowtally.usage.records import Record
+from flowtally.usage.values import Unflushed
 
 log = structlog.get_logger(__name__)
 
@@ -47,14 +48,17 @@ class FlushedUsage(Protocol):
     def unflushed(self) -> Unflushed: ...
     def flush(self, rows: int) -> int: ...
     def retry_aside(self) -> None: ...
-    def published(self) -> Commit: ...
+    def settle(self) -> None: ...
+    def under_way(self) -> int | None: ...
 
 
 class ForgettingJournal(Protocol):
     """What is asked of the journal."""
 
-    def forget(self, until: int) -> None: ...
+    def forget(self, until: int, *, erase: bool = False) -> None: ...
     def carry_over(self) -> None: ...
+    def after(self, block: int) -> Iterator[Record]: ...
+    def first_received_at(self) -> int | None: ...
     def measures(self) -> dict[str, float]: ...
 
 
@@ -78,6 +82,7 @@ class Flusher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._idle = False
+        self._forgetting = threading.Lock()  # the journal has one connection for it
         self._synced = 0
         self._forgot_at = time.monotonic()
         self._tried_aside_at = time.monotonic()
@@ -208,18 +213,41 @@ class Flusher:
 
     def _forget_some(self) -> None:
         due = time.monotonic() - self._forgot_at >= FORGET_EVERY_S
-        self._journal.carry_over()
+        with self._forgetting:
+            self._journal.carry_over()
         if due or self._journal.measures()["journal_record_bytes"] >= FORGET_BYTES:
             self._forgot_at = time.monotonic()
             self.forget()
 
     def forget(self) -> None:
         """What stands in the table goes from the journal, once it is on the disk."""
-        # In this order: a block is in the keys, then in the tail, then published.
-        until = min(self._usage.published().block, self._committed())
+        # In this order: a block is in the keys, then in the tail, then not under way any more. Not all have rows, so
+        # the last one that was published is not enough to go by.
+        until = self._committed()
+        if self._usage.under_way() is not None:
+            until -= 1
         first = self._usage.unflushed().first
         until = until if first is None else min(until, first - 1)
         if until > self._synced:
+            with self._forgetting:
+                self._sync()
+                self._synced = until
+                self._journal.forget(until)
+
+    def erase(self, until: int) -> None:
+        """No byte of the records up to this block, which is not under way any more, is left in the journal's files: its
+        rows and those before stand in the table. Unavailable names a block that the table does not take, or says that
+        somebody reads the journal."""
+        self._usage.settle()
+        with self._forgetting:
             self._sync()
-            self._synced = until
-            self._journal.forget(until)
+            self._synced = max(self._synced, until)
+            self._journal.forget(until, erase=True)
+
+    def records(self) -> Iterator[Record]:
+        """What the journal has, in order; JournalBroken names what is damaged. What goes meanwhile is left out."""
+        return self._journal.after(0)
+
+    def first_received_at(self) -> int | None:
+        """When the earliest block was received that the journal has."""
+        return self._journal.first_received_at()

@@ -53,6 +53,7 @@ class Peeked(msgspec.Struct, frozen=True):
     burnt: int
     first: int
     last: int
+    records: int = 0
 
 
 class Journal:
@@ -247,6 +248,17 @@ class Journal:
         with self._reading(), transaction(self._reader, "DEFERRED"):
             return [(head.block, head.rows) for head in self._heads(self._reader)]
 
+    def first_received_at(self) -> int | None:
+        """When the earliest block was received that has a record; later ones were not before."""
+        with self._reading():
+            found = self._reader.execute("SELECT block, head FROM records ORDER BY block LIMIT 1").fetchone()
+        if found is None:
+            return None
+        try:
+            return head_of(*found).received_at
+        except Torn as torn:
+            self._broken(found[0], torn)
+
     def measures(self) -> dict[str, float]:
         """`journal_bytes` is what the files take, which does not get less; `journal_record_bytes` what is in them."""
         size = _size(self.path) + _size(log_of(self.path))
@@ -305,8 +317,9 @@ def peek(path: Path) -> Peeked | None:
             if db.execute("PRAGMA user_version").fetchone() == (0,):
                 return None
             state = state_of(db)
-            [(first, last)] = db.execute("SELECT coalesce(min(block), 0), coalesce(max(block), 0) FROM records")
-            return Peeked(Identity(state.installation, state.generation), state.burnt, first, last)
+            text = "SELECT coalesce(min(block), 0), coalesce(max(block), 0), count(*) FROM records"
+            [(first, last, records)] = db.execute(text)
+            return Peeked(Identity(state.installation, state.generation), state.burnt, first, last, records)
         finally:
             db.close()
 

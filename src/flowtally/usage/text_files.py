@@ -24,6 +24,7 @@ Columns = Sequence[tuple[str, str]]  # name and type
 
 _CHECKSUMS: Final = b"checksums format version: 4\n"
 _CODEC: Final = re.compile(rb"CODEC\((?:NONE|LZ4|LZ4HC\(\d{1,2}\)|ZSTD\(\d{1,2}\))\)")
+_SYSTEM_COLUMNS: Final = [b"_block_number", b"_block_offset"]
 _COLUMN: Final = re.compile(r"`(.+)` (\S.*)")
 _STREAM: Final = re.compile(r"(?:%2Ekeys|%2Evalues)?(?:\.(?:dict_prefix|dict|size|size0|null|sparse\.idx))?")
 
@@ -38,6 +39,9 @@ def faults(place: Path, schema: Columns | None) -> Iterator[tuple[str, str]]:
     version = place / "metadata_version.txt"  # only a replicated table counts it; a part that was attached has none
     if version.exists() and version.read_bytes() != b"0":
         yield "metadata_version.txt", "it is not 0"
+    moved = place / "invalidated_system_columns.txt"  # of a part that was moved, until it is merged with others
+    if moved.exists() and sorted(moved.read_bytes().splitlines()) != _SYSTEM_COLUMNS:
+        yield moved.name, "it names other columns than the engine's own two"
     columns = _read_columns((place / "columns.txt").read_bytes())
     fault = "it cannot be read" if columns is None else fault_of_columns(columns, schema, place.stem)
     if columns is None or fault:

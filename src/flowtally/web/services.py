@@ -35,6 +35,7 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
+from flowtally.usage.flusher import Flusher
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
 from flowtally.web.capacity.body_budget import BodyBudget
@@ -134,6 +135,9 @@ class EventsDoor(Protocol):
     def forget_held(self, user_ids: Sequence[str]) -> int: ...
 
     def forget_held_of(self, accounts: Sequence[str]) -> int: ...
+
+    @property
+    def flusher(self) -> Flusher | None: ...
 
     def between_blocks(self, work: Callable[[Keys], T]) -> T: ...
 

@@ -1,7 +1,8 @@
 """What the rows say of themselves: the engine's half of `verify`, as questions of bounded size.
 
-Owns the SQL. Every question is about the rows of blocks up to one block, which never change, so writing goes on. One
-thread of the engine does the work: readers and the writer keep the rest.
+Owns the SQL. Every question is about the rows of blocks up to one block, which never change, so writing goes on; they
+are asked of the table and the rows not flushed into it yet, but for what is about parts. One thread of the engine does
+the work: readers and the writer keep the rest.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.core.errors import StoreDamaged
 from flowtally.core.events import MAX_QUANTITY
-from flowtally.usage import projections
+from flowtally.usage import projections, relation
 from flowtally.usage.checks.parts import look_at_all
-from flowtally.usage.checks.sums import SETTINGS, SumsCheck
+from flowtally.usage.checks.sums import SETTINGS, Ask, SumsCheck
 from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.entries import CLAIM
 from flowtally.usage.fingerprint import BUCKET_SQL, CONTENT_SQL, NUMBERS, BucketDigests
 from flowtally.usage.schema import TABLE
-from flowtally.usage.values import ClaimedRow, EventKey, Tell
+from flowtally.usage.values import Aside, ClaimedRow, EventKey, Tell, Unflushed
 from flowtally.usage.verbs import Claims, Texts, UsageReader, Wholeness
 
 LISTED: Final = 20  # of one kind of damage in one answer
 BLOCKS: Final = 200_000  # blocks looked at in one question
 GROUPS: Final = 300_000  # groups of a projection held by the engine at a time
+_UP_TO: Final = "block <= {block:UInt64}"
 
 
 class RowFacts(msgspec.Struct, frozen=True):
@@ -89,13 +91,17 @@ class Group(msgspec.Struct, frozen=True):
 class AuditedUsage(UsageReader, Claims, Wholeness, Texts, Protocol):
     """What is asked of the store itself, to be compared with the rows."""
 
+    def unflushed(self) -> Unflushed: ...
+
 
 class RowsCheck:
-    """Questions about the rows of one store; any thread."""
+    """Questions about the rows of one store; any thread. `ask`: a text (`relation`), its parameters and settings, of
+    table and tail as one moment."""
 
-    def __init__(self, engine: Engine, store: AuditedUsage) -> None:
+    def __init__(self, engine: Engine, store: AuditedUsage, ask: Ask) -> None:
         self._engine = engine
         self._store = store
+        self._asked = ask
 
     @property
     def reader(self) -> UsageReader:
@@ -104,10 +110,14 @@ class RowsCheck:
 
     def sums(self, block: int) -> SumsCheck:
         """What the rows of blocks up to this one add up to."""
-        return SumsCheck(self._engine, block)
+        return SumsCheck(self._asked, block)
 
     def damage(self) -> list[str]:
         return self._store.damage()
+
+    def aside(self) -> tuple[Aside, ...]:
+        """Blocks that the table does not take: they are asked for all the same."""
+        return self._store.unflushed().aside
 
     def broken(self, tell: Tell) -> tuple[int, list[Broken]]:
         """How many parts there are, and those that are not what was written."""
@@ -119,7 +129,14 @@ class RowsCheck:
         return [(row[0], row[1]) for row in self._ask(f"{text} LIMIT {LISTED}", block=block)]
 
     def in_block(self, block: int) -> int:
-        return int(self._ask(f"SELECT sum(keys) FROM {TABLE} WHERE block = {{block:UInt64}}", block=block)[0][0])
+        return int(self._ask(f"SELECT sum(keys) FROM {relation.rows('block = {block:UInt64}')}", block=block)[0][0])
+
+    def in_blocks(self, blocks: Sequence[int]) -> dict[int, int]:
+        """How many rows each of these blocks has that bear keys; those that have some."""
+        where = "block >= {first:UInt64} AND block <= {last:UInt64}"
+        text = f"SELECT block, sum(keys) FROM {relation.rows(where)} GROUP BY block"
+        found = dict(self._ask(text, first=min(blocks), last=max(blocks)))
+        return {block: int(found[block]) for block in blocks if found.get(block)}
 
     def facts(self, block: int) -> RowFacts:
         signed = " OR ".join(
@@ -130,7 +147,7 @@ class RowsCheck:
             " toUnixTimestamp64Milli(max(received_at)),"
             f" countIf(if(keys = 0, key_source != '' OR sequence > 0 OR ends_at <= time OR first_block > block,"
             f" (kind = 'use' AND ({signed})) OR mark < sequence OR key_source = ''))"
-            f" FROM {TABLE} WHERE block <= {{block:UInt64}}"
+            f" FROM {relation.rows(_UP_TO)}"
         )
         rows, keys, compacted, last, received, impossible = self._ask(text, block=block)[0]
         return RowFacts(rows, keys, compacted, last, max(received, 0), impossible)
@@ -139,7 +156,7 @@ class RowsCheck:
         """Blocks whose rows have more than one instant of receipt, some thousand blocks at a time: (looked at up to,
         found)."""
         text = (
-            f"SELECT block FROM {TABLE} WHERE block > {{low:UInt64}} AND block <= {{high:UInt64}} GROUP BY block"
+            f"SELECT block FROM {relation.rows('block > {low:UInt64} AND block <= {high:UInt64}')} GROUP BY block"
             f" HAVING min(received_at) != max(received_at) ORDER BY block LIMIT {LISTED}"
         )
         low = 0
@@ -213,8 +230,8 @@ class RowsCheck:
     def digest_named(self, block: int) -> BucketDigests:
         """All named rows, digested as `BucketDigests` does keys."""
         text = (
-            f"SELECT {BUCKET_SQL} AS bucket, count(), {CONTENT_SQL} FROM {TABLE}"
-            " WHERE sequence = 0 AND keys > 0 AND block <= {block:UInt64} GROUP BY bucket"
+            f"SELECT {BUCKET_SQL} AS bucket, count(), {CONTENT_SQL}"
+            f" FROM {relation.rows(f'sequence = 0 AND keys > 0 AND {_UP_TO}')} GROUP BY bucket"
         )
         digests = BucketDigests()
         for bucket, count, content in self._ask(text, block=block):
@@ -224,10 +241,8 @@ class RowsCheck:
 
     def named_in(self, buckets: Sequence[int], block: int) -> list[Keyed]:
         """The named rows of these buckets."""
-        text = (
-            f"SELECT toString(key_source), id, digest, block FROM {TABLE} WHERE sequence = 0 AND keys > 0"
-            f" AND block <= {{block:UInt64}} AND {BUCKET_SQL} IN {{buckets:Array(UInt64)}}"
-        )
+        where = f"sequence = 0 AND keys > 0 AND {_UP_TO} AND {BUCKET_SQL} IN {{buckets:Array(UInt64)}}"
+        text = f"SELECT toString(key_source), id, digest, block FROM {relation.rows(where)}"
         return [Keyed(*row) for row in self._ask(text, block=block, buckets=list(buckets))]
 
     def positions(self, keys: Sequence[EventKey]) -> dict[EventKey, str]:
@@ -239,7 +254,7 @@ class RowsCheck:
         text = (
             "SELECT toString(key_source), sumIf(keys, sequence = 0), sumIf(keys, sequence > 0), max(mark),"
             " if(maxIf(block, position != '') = max(block), argMaxIf(position, block, position != ''), '')"
-            f" FROM {TABLE} WHERE block <= {{block:UInt64}} AND keys > 0 AND {_CLASS} GROUP BY key_source"
+            f" FROM {relation.rows(f'{_UP_TO} AND keys > 0 AND {_CLASS}')} GROUP BY key_source"
         )
         rows = self._ask(text, block=block, part=part, parts=parts)
         return {row[0]: SourceRows(*row) for row in rows}
@@ -248,8 +263,8 @@ class RowsCheck:
         """Numbered rows of the sources of one class, by source and range of `NUMBERS` numbers."""
         text = (
             f"SELECT source, intDiv(number, {NUMBERS}) AS range, count(), sum(intHash64(number))"
-            f" FROM (SELECT toString(key_source) AS source, {_NUMBER} AS number FROM {TABLE}"
-            f" WHERE sequence > 0 AND block <= {{block:UInt64}} AND {_CLASS}) GROUP BY source, range"
+            f" FROM (SELECT toString(key_source) AS source, {_NUMBER} AS number"
+            f" FROM {relation.rows(f'sequence > 0 AND {_UP_TO} AND {_CLASS}')}) GROUP BY source, range"
         )
         found: dict[str, dict[int, Numbered]] = {}
         for name, *row in self._ask(text, block=block, part=part, parts=parts):
@@ -258,11 +273,13 @@ class RowsCheck:
 
     def numbers_in(self, source: str, span: int, block: int) -> dict[int, int]:
         """How many rows each number of one range of a source has."""
-        text = (
-            f"SELECT number, count() FROM (SELECT {_NUMBER} AS number FROM {TABLE}"
-            " WHERE key_source = {source:String} AND sequence > 0 AND block <= {block:UInt64}"
+        where = (
+            f"key_source = {{source:String}} AND sequence > 0 AND {_UP_TO}"
             f" AND intDiv(sequence, {NUMBERS}) >= {{span:UInt64}}"
-            f" AND intDiv(sequence - greatest(keys, 1) + 1, {NUMBERS}) <= {{span:UInt64}})"
+            f" AND intDiv(sequence - greatest(keys, 1) + 1, {NUMBERS}) <= {{span:UInt64}}"
+        )
+        text = (
+            f"SELECT number, count() FROM (SELECT {_NUMBER} AS number FROM {relation.rows(where)})"
             f" WHERE intDiv(number, {NUMBERS}) = {{span:UInt64}} GROUP BY number"
         )
         return dict(self._ask(text, source=source, span=span, block=block))
@@ -272,10 +289,8 @@ class RowsCheck:
         first = self._next_block(after)
         if not first:
             return []
-        text = (
-            f"SELECT block, sum(keys) AS c FROM {TABLE} WHERE block > {{after:UInt64}} AND block < {{end:UInt64}}"
-            " AND keys > 0 GROUP BY block ORDER BY block"
-        )
+        where = "block > {after:UInt64} AND block < {end:UInt64} AND keys > 0"
+        text = f"SELECT block, sum(keys) AS c FROM {relation.rows(where)} GROUP BY block ORDER BY block"
         found: list[tuple[int, int]] = []
         for block, count in self._ask(text, after=after, end=first + BLOCKS):
             if found and rows < count:
@@ -286,24 +301,21 @@ class RowsCheck:
 
     def _next_block(self, after: int) -> int:
         """The lowest block above this one that has rows; 0 where there is none."""
-        return int(self._ask(f"SELECT min(block) FROM {TABLE} WHERE block > {{after:UInt64}}", after=after)[0][0])
+        return int(self._ask(f"SELECT min(block) FROM {relation.rows('block > {after:UInt64}')}", after=after)[0][0])
 
     def claims(self, first: int, last: int) -> Iterator[tuple[int, list[ClaimedRow]]]:
         """What the keys must know of the rows of these blocks (both included), block by block."""
-        text = (
-            f"SELECT block, {CLAIM} FROM {TABLE}"
-            " WHERE block >= {first:UInt64} AND block <= {last:UInt64} ORDER BY block"
-        )
+        where = "block >= {first:UInt64} AND block <= {last:UInt64}"
+        text = f"SELECT block, {CLAIM} FROM {relation.rows(where)} ORDER BY block"
         rows = self._ask(text, first=first, last=last)
         for block, mine in groupby(rows, key=lambda row: int(row[0])):
             yield block, [ClaimedRow(*row[1:]) for row in mine]
 
     def users(self, part: int, parts: int) -> list[tuple[str, str]]:
         """(account, user id) of all rows, of one class out of `parts`; from the projection."""
-        text = (
-            f"SELECT toString(account), toString(user) FROM {TABLE}"
-            " WHERE account != '' AND cityHash64(account, user) % {parts:UInt64} = {part:UInt64} GROUP BY account, user"
-        )
+        mine = "account != '' AND cityHash64(account, user) % {parts:UInt64} = {part:UInt64}"
+        some = relation.leaf("toString(account) AS a, toString(user) AS u", mine, then=" GROUP BY account, user")
+        text = f"SELECT DISTINCT a, u FROM ({some})"
         return [(row[0], row[1]) for row in self._ask(text, part=part, parts=parts, optimize_use_projections=1)]
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
@@ -315,12 +327,13 @@ class RowsCheck:
         return self._store.accounts_with_texts(accounts)
 
     def count_users(self) -> int:
-        text = f"SELECT uniqCombined(account, user) FROM {TABLE} WHERE account != ''"
+        some = relation.leaf("uniqCombinedState(account, user) AS some", "account != ''")
+        text = f"SELECT uniqCombinedMerge(some) FROM ({some})"
         return int(self._ask(text, optimize_use_projections=1)[0][0])
 
     def _ask(self, text: str, *, optimize_use_projections: int = 0, **parameters: Any) -> list[tuple[Any, ...]]:
         settings = SETTINGS | {"optimize_use_projections": optimize_use_projections}
-        return self._engine.rows(text, parameters, **settings)
+        return self._asked(text, parameters, settings)
 
 
 def class_of(source: str, parts: int) -> int:
