@@ -18,7 +18,7 @@ from flowtally.usage import flush
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.own_tables import drop_all, staged_table, staging, tail_table
-from flowtally.usage.tail import as_table, make
+from flowtally.usage.tail import as_table, columns, make
 from flowtally.usage.values import Commit, Where
 
 ALL: Final = [0, 10**9]
@@ -377,7 +377,7 @@ def test_whoever_opens_it_drops_what_was_on_its_way(database_url: str) -> None:
         name = staged_table("dead", 1)
         store.engine.command(staging(store.engine).format(name=name))
         store.engine.insert(name, as_table(block(2, {"bytes_up": 4})), "x")
-        make(store.engine, tail_table("dead", 2))
+        make(store.engine, tail_table("dead", 2), columns(store.engine))
         [(path,)] = store.engine.rows("SELECT path FROM system.parts WHERE table = {t:String} AND active", {"t": name})
         for file in Path(path).glob("*.bin"):
             file.write_bytes(b"")

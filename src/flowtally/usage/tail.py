@@ -26,6 +26,7 @@ from flowtally.core.errors import FlowtallyError, Unavailable
 from flowtally.usage.engine import Engine
 from flowtally.usage.own_tables import tail_table
 from flowtally.usage.relation import View
+from flowtally.usage.schema import TABLE
 from flowtally.usage.values import Aside, Block, Unflushed, month_of
 
 MOVE_WAIT_S: Final = (
@@ -78,6 +79,7 @@ class UsageTail:
         self._tables: list[MemoryTable] = []
         self._dead: list[MemoryTable] = []
         self._numbers = count(1)
+        self._columns = ""
         self._unpushed = False  # whether there is something to push: readers look at this alone
         self._flushed: int | None = None
         self._version = 0
@@ -216,7 +218,9 @@ class UsageTail:
 
     def _make(self) -> MemoryTable:
         table = MemoryTable(tail_table(self.token, next(self._numbers)))
-        make(self._engine, table.name)
+        if not self._columns:
+            self._columns = columns(self._engine)
+        make(self._engine, table.name, self._columns)
         with self._changed:
             self._tables.append(table)
         return table
@@ -320,14 +324,18 @@ def together(blocks: Sequence[TailBlock]) -> Any:
     return found.unify_dictionaries().combine_chunks() if len(blocks) > 1 else found
 
 
-def make(engine: Engine, name: str) -> None:
-    """A table in memory with the columns of the usage table, in its order and with its defaults."""
+def columns(engine: Engine) -> str:
+    """Those of the usage table, in its order and with its defaults."""
     text = (
         "SELECT name, type, default_kind, default_expression FROM system.columns WHERE database = currentDatabase()"
-        " AND table = 'usage_events' ORDER BY position"
+        f" AND table = '{TABLE}' ORDER BY position"
     )
-    columns = (
-        f"`{column}` {kind}{f' {default} {value}' if default else ''}"
-        for column, kind, default, value in engine.rows(text)
+    found = engine.rows(text)
+    return ", ".join(
+        f"`{name}` {kind}{f' {default} {value}' if default else ''}" for name, kind, default, value in found
     )
-    engine.command(f"CREATE TABLE {name} ({', '.join(columns)}) ENGINE = Memory")
+
+
+def make(engine: Engine, name: str, of_columns: str) -> None:
+    """A table in memory."""
+    engine.command(f"CREATE TABLE {name} ({of_columns}) ENGINE = Memory")
