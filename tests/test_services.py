@@ -40,6 +40,8 @@ with_prometheus = [
 FIRES = {
     "FlowtallyDown": [('up{job="flowtally"}', "0x20")],
     "FlowtallyNotReady": [("flowtally_ledger_up", "1 0x20")],
+    "FlowtallyFlushBehind": [("flowtally_tail_oldest_seconds", "90x20")],
+    "FlowtallyBlocksSetAside": [("flowtally_flush_refused_blocks", "1x20")],
     "FlowtallyClockJumped": [("flowtally_clock_right", "0x20")],
     "FlowtallyFiguresMissing": [("flowtally_care_up", "0x20")],
     "FlowtallyDiskLow": [("flowtally_disk_free_bytes", "9x20"), ("flowtally_disk_size_bytes", "100x20")],
@@ -63,6 +65,7 @@ QUIET = [
     ("flowtally_ingest_up", "1x60"), ("flowtally_care_up", "1x60"),
     ('up{job="flowtally"}', "1x60"), ('up{job="flowtally-agent"}', "1x60"), ("flowtally_ingest_writing", "1x60"),
     ("flowtally_usage_up", "1x60"), ("flowtally_ledger_up", "1x60"), ("flowtally_ledger_lease_held", "1x60"),
+    ("flowtally_tail_oldest_seconds", "1x60"), ("flowtally_flush_refused_blocks", "0x60"),
     ("flowtally_clock_right", "1x60"), ("flowtally_disk_free_bytes", "60x60"), ("flowtally_disk_size_bytes", "100x60"),
     ("flowtally_disk_reserve_bytes", "1x60"), ("flowtally_ingest_started_clean", "1x60"),
     ("flowtally_ingest_starts_total", "3x60"), ("flowtally_ingest_held_events", "0x60"),

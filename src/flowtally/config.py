@@ -282,22 +282,38 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, Meta(description="How many rows one write to the usage store may have.", ge=1, le=200_000)
     ] = 200_000
     max_unflushed_rows: Annotated[
-        PositiveInt,
+        int,
         Meta(
             description="How many rows may be stored in the journal alone, while the usage table is behind. Beyond it"
-            " 503."
+            " 503. Safe: 5 to 20 times `flush_rows`.",
+            ge=1,
+            le=50_000_000,
         ),
     ] = 1_000_000
     max_unflushed_bytes: Annotated[
-        PositiveInt,
-        Meta(description="How many bytes of memory these rows may take. Beyond it 503."),
+        int,
+        Meta(
+            description="How many bytes of memory these rows may take. Beyond it 503. Safe: up to a tenth of the"
+            " machine's memory.",
+            ge=1,
+            le=64 * 1024 * 1024 * 1024,
+        ),
     ] = 192 * 1024 * 1024
     flush_rows: Annotated[
-        int, Meta(description="From how many rows on they are written to the usage table at once.", ge=1, le=1_000_000)
+        int,
+        Meta(
+            description="From how many rows on they are written to the usage table at once. Safe: 10,000 to 300,000.",
+            ge=1,
+            le=1_000_000,
+        ),
     ] = 100_000
     flush_after_s: Annotated[
         int,
-        Meta(description="After how long fewer are written to the usage table too.", ge=1, le=3600),
+        Meta(
+            description="After how long fewer are written to the usage table too. Safe: 1 to 10.",
+            ge=1,
+            le=3600,
+        ),
     ] = 1
     min_free_bytes: Annotated[
         int,

@@ -271,11 +271,13 @@ def in_use(data: Path, keys: Path) -> bool:
 def leftovers(data: Path) -> Iterator[Check]:
     """What processes that died left lying about."""
     found = [*data.glob("backups/.partial-*"), *data.glob("usage/shadow/flowtally_*"), *data.glob("*.rebuilding")]
-    found += data.glob(".restoring")
+    found += [*data.glob(".restoring"), *data.glob("usage/unsynced/*")]
     if not found:
         yield Check("leftovers", "ok", "none")
     for one in sorted(found):
         detail = "Of a backup, restore or rebuild: under way, or cut short and safe to remove."
+        if one.parent.name == "unsynced":
+            detail = "Parts that a power cut tore; their rows were in the journal. Safe to remove after a clean verify."
         yield Check("leftovers", "warn", str(one.relative_to(data)), detail)
 
 

@@ -19,7 +19,9 @@ from flowtally.ingest.settings import journal_path, keys_path
 from flowtally.keys.store import peek as peek_keys
 from flowtally.usage.journal import Journal, peek
 from flowtally.usage.open import open_usage
+from flowtally.usage.place import embedded_directory
 from flowtally.usage.store import UsageStore
+from flowtally.usage.unsynced import Unsynced
 
 
 @contextmanager
@@ -27,6 +29,8 @@ def usage_of(config: Config) -> Iterator[UsageStore]:
     """The usage store of an installation that does not run, and stays so meanwhile."""
     with Lease(of_data(config.data_dir), "data"):
         Lease(of_keys(keys_path(config.keys_url)), "keys_url").release()  # the work itself takes it, when it begins
+        if (directory := embedded_directory(config.usage_url)) is not None:
+            Unsynced(directory).put_back()  # of a start that ended before it knew whether all is there without them
         usage = open_usage(config.usage_url, config.max_engine_bytes)
         try:
             yield usage

@@ -20,7 +20,7 @@ import structlog
 from flowtally.care.backup import BetweenBlocks
 from flowtally.care.flushed import Flushed
 from flowtally.care.job import Progress
-from flowtally.core.errors import Conflict, StorageFull
+from flowtally.core.errors import Conflict, StorageFull, Unavailable
 from flowtally.core.times import DAY_MS
 from flowtally.ledger.database import Ledger, Tx
 from flowtally.ledger.traffic.cuts import closings, count_cuts, cut_instants
@@ -76,7 +76,8 @@ class Retention:
     def run(self, say: Progress, *, dry: bool = False) -> CompactionRun:
         """Compact what is due, the oldest month first. FoldBroken, StorageFull: that month is as it was."""
         if self._flushed is not None:
-            self._flushed.forget()
+            with suppress(Unavailable):  # no room, or a block that the table does not take: older months may be due
+                self._flushed.settle()
         if not dry:  # a run that failed may have left a month decided on
             self._between_blocks(lambda keys: self._compaction.go_on())
             self._compaction.refresh()

@@ -39,6 +39,7 @@ from flowtally.usage.published import Publishing
 from flowtally.usage.relation import View, render
 from flowtally.usage.schema import MIGRATIONS_TABLE, TABLE, latest_migration, migrations
 from flowtally.usage.tail import SeenView, UsageTail
+from flowtally.usage.unsynced import Unsynced
 from flowtally.usage.values import (
     FLUSH_ROWS,
     MAX_BLOCK,
@@ -391,18 +392,22 @@ class ClickHouseStore(Publishing):
         return [_row(row) for row in rows]
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
-        self.settle()
-        erasing.erase(self.engine, TABLE, "user", users, tell)
+        self._erase("user", users, tell)
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
         return self._with_texts("user", users)
 
     def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
-        self.settle()
-        erasing.erase(self.engine, TABLE, "account", accounts, tell)
+        self._erase("account", accounts, tell)
 
     def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
         return self._with_texts("account", accounts)
+
+    def _erase(self, whose: erasing.Whose, ids: Sequence[str], tell: Tell) -> None:
+        self.settle()
+        erasing.erase(self.engine, TABLE, whose, ids, tell)
+        if self.engine.path is not None:
+            Unsynced(self.engine.path).drop_kept()
 
     def _with_texts(self, whose: erasing.Whose, ids: Sequence[str]) -> list[str]:
         found = self._ask(queries.Query(erasing.with_texts(whose), {"ids": list(ids)}), **erasing.SETTINGS)

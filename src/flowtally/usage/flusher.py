@@ -4,7 +4,7 @@ A record may go only when its rows stand in the table, a sync of the disk that b
 had the block when it began. So after a power cut whatever the table or the keys have lost is in the journal still.
 
 Owns when that is done, how it is tried again, and what is told of it. Nobody who writes waits for it, but for the bound
-on what may wait here (`why_full`). Others may have the journal forget too (`forget`, `erase`): one at a time.
+on what may wait here (`why_full`). Others may have the journal forget too (`settle`, `erase`): one at a time.
 """
 
 from __future__ import annotations
@@ -187,7 +187,10 @@ class Flusher:
         return True
 
     def _is_due(self, found: Unflushed) -> bool:
-        if found.rows >= self._settings.rows or found.bytes >= self._settings.max_bytes // 2:
+        if (
+            found.rows >= min(self._settings.rows, self._settings.max_rows // 2)
+            or found.bytes >= self._settings.max_bytes // 2
+        ):
             return True
         return found.oldest is not None and time.monotonic() - found.oldest >= self._settings.after_s
 
@@ -233,6 +236,14 @@ class Flusher:
                 self._sync()
                 self._synced = until
                 self._journal.forget(until)
+
+    def settle(self) -> None:
+        """All that was published stands in the table, and the journal has forgotten it. Raises what keeps it from it;
+        what could be flushed is."""
+        try:
+            self._usage.settle()
+        finally:
+            self.forget()
 
     def erase(self, until: int) -> None:
         """No byte of the records up to this block, which is not under way any more, is left in the journal's files: its

@@ -1,4 +1,6 @@
-"""Parts that a power cut tore are put aside, and put back where that was no help: moved, never deleted.
+"""Parts that a power cut tore are put aside, and put back where that was no help.
+
+They are moved, not deleted, but for an erasure: by then all their rows are in the table.
 
 Owns the directory `unsynced` among the engine's, which is not open meanwhile, and what is in it: `pending` while nobody
 knows yet whether all rows are there without these parts, which the next start undoes, or the instant at which that was
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -65,6 +68,12 @@ class Unsynced:
             kept, number = self._place / f"{name}-{number}", number + 1
         self._pending.rename(kept)
         return sorted(one.name for one in kept.iterdir()), kept
+
+    def drop_kept(self) -> None:
+        """None of what is put aside for good is left."""
+        for one in self._place.iterdir() if self._place.is_dir() else ():
+            if one.name != PENDING:
+                shutil.rmtree(one)
 
     def _table(self) -> Path | None:
         """Where the parts of usage are; None where that is not one place."""
