@@ -90,9 +90,12 @@ def asking(live: Live, method: str, path: str, body: Any = None) -> httpx.Respon
 
 
 def works(live: Live, id: str) -> None:
-    """Its administrator is let in, and what is sent is stored."""
+    """Its administrator is let in, what is sent is stored, and it is in the next answer."""
     answer = asking(live, "POST", "/v1/events", [EVENT | {"id": id}])
     assert (answer.status_code, answer.json().get("stored")) == (200, 1), answer.text
+    answer = asking(live, "GET", "/v1/usage?account=acme&from=2026-03-01&to=2026-03-02")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"]["requests"] >= 1, answer.text
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         },
         "keys_bytes_on_disk": Figure("flowtally_keys_disk_bytes", "Size of the file with event keys and source marks."),
         "journal_bytes": Figure("flowtally_journal_disk_bytes", "Size of the journal's files."),
+        "journal_record_bytes": Figure("flowtally_journal_bytes", "Size of the records in the journal."),
         "journal_records": Figure("flowtally_journal_records", "Blocks that the journal has."),
         "tail_blocks": Figure("flowtally_tail_blocks", "Blocks that are acknowledged and not in the usage table yet."),
         "tail_rows": Figure("flowtally_tail_rows", "Rows that are acknowledged and not in the usage table yet."),
