@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from tests.ingest.dying_server import MOMENTS
 from tests.ingest.test_crash import TOKEN, Numbered, Server, ask, running
 from tests.soak import done, rounds
 
@@ -81,7 +82,8 @@ def test_what_is_held_counts_once_however_often_the_server_is_killed(tmp_path: P
                     appear(late.pop(0))  # what is held of it is being stored when the server dies
                     time.sleep(chance.choice([0, 0.01, 0.05, 0.2]))
                 server.kill()
-                server.start(0 if turn % 2 or turn == ROUNDS - 1 else chance.randrange(1, 30))
+                moment = "" if turn % 2 or turn == ROUNDS - 1 else chance.choice([*MOMENTS])
+                server.start(moment, chance.randrange(1, 3))
                 assert all(sender.is_alive() for sender in senders)
             time.sleep(0.5)
         assert any(sender.retried for sender in senders)
