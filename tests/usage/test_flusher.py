@@ -299,3 +299,24 @@ def test_it_forgets_now_and_then_and_at_once_where_there_is_much(monkeypatch: py
         made.usage.add(1)
         made.flusher.nudge()
         soon(lambda: made.journal.forgotten == [1])
+
+
+def test_it_forgets_also_while_a_flush_is_always_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a flush takes longer than blocks may wait, the next is due when it has ended."""
+    monkeypatch.setattr(flusher, "FORGET_EVERY_S", 0.0)
+    made = Made(FlushSettings(1))
+    flush = made.usage.flush
+
+    def flush_while_more_comes(rows: int) -> int:
+        flushed = flush(rows)
+        made.usage.add(1)
+        return flushed
+
+    made.usage.flush = flush_while_more_comes  # type: ignore[method-assign]
+    made.usage.add(1)
+    made.flusher.start()
+    try:
+        soon(lambda: bool(made.journal.forgotten))
+    finally:
+        made.flusher.stop()
+    assert len(made.usage.flushes) > 1

@@ -157,8 +157,9 @@ class Flusher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if not self._flush_some():
-                    self._forget_some()
+                more = self._flush_some()
+                self._forget_some()  # also where the next is due as soon as one has ended, or the journal grows
+                if not more:
                     self._wait()
             except Exception as error:
                 self._fails(error)
