@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 from tests.app_client import AppClient
-from tests.care.conftest import Patient
+from tests.care.conftest import Patient, refusing_flushes
 from tests.ingest.conftest import named
 
 from flowtally.answers.explain import make_explanation
@@ -19,7 +19,7 @@ from flowtally.answers.export import plan_export
 from flowtally.answers.periods import plan_closing
 from flowtally.care.care import Care, CareSettings
 from flowtally.config import load_config
-from flowtally.core.errors import LedgerBroken, StoreDamaged
+from flowtally.core.errors import LedgerBroken, StoreDamaged, Unavailable
 from flowtally.ledger.people import credentials
 from flowtally.server import create_app
 from flowtally.usage.values import Commit, Where
@@ -216,6 +216,14 @@ def test_a_wide_part_is_looked_at_too(patient: Patient, name: str) -> None:
             assert told, sorted(one.name for one in wide.iterdir())
             assert told[0].startswith(f"part {wide.name}")
     assert patient.broken() == []
+
+
+def test_no_backup_is_made_while_the_table_refuses_a_block_which_is_named(patient: Patient, tmp_path: Path) -> None:
+    patient.services.send(*named("a"))
+    with refusing_flushes(patient.store), pytest.raises(Unavailable, match="Block 1 is set aside, the usage store"):
+        patient.back_up(tmp_path / "backups")
+    assert list((tmp_path / "backups").iterdir()) == []
+    assert patient.back_up(tmp_path / "backups").rows == 1
 
 
 def test_a_torn_page_of_the_ledger_is_found_by_verify_and_not_backed_up(

@@ -96,6 +96,29 @@ def test_after_an_erasure_no_file_of_the_data_directory_holds_the_name_or_a_labe
         assert sums(client) == before
 
 
+def test_what_is_in_the_journal_alone_is_erased_there_too(tmp_path: Path) -> None:
+    """Rows, a held event, and what a power cut tore: not flushed yet, or not wanted any more."""
+    data, held = tmp_path / "data", "Kunigunde-wartet"
+    with serving(data, FLOWTALLY_FLUSH_AFTER_S="3600") as (live, client):
+        client.post("/v1/accounts", json={"id": "acme"})
+        client.post("/v1/events", json=[event("e1", NAME, bytes_up=1, labels={"team": VALUE})])
+        numbered = {"source": "log", "account": "acme", "user": NAME, "labels": {"team": held}}
+        client.post("/v1/events", json=[numbered | {"sequence": 1, "time": "2026-03-01T00:00:00Z", "labels": {}}])
+        sent = [numbered | {"sequence": 2, "time": "2099-01-01T00:00:00Z"}]  # a block without a row, the last one
+        answer = client.post("/v1/events", json=sent)
+        assert answer.json().get("held") == 1, answer.text
+        torn = data / "usage" / "unsynced" / "1796041964128" / "202603_7_7_0"
+        torn.mkdir(parents=True)
+        (torn / "data.bin").write_text(VALUE)
+        assert any(one.startswith("journal.db") for one in holding(data, VALUE)[VALUE])
+        assert any(one.startswith("journal.db") for one in holding(data, held)[held])
+        told = run("user", "erase", "acme", NAME, "--yes", live=live)
+        assert told["state"] == "finished"
+        assert holding(data, VALUE, held) == {VALUE: [], held: []}
+        assert run("verify", live=live)["found"] == 0
+    assert holding(data, NAME, VALUE, held) == {NAME: [], VALUE: [], held: []}
+
+
 def finished(client: httpx.Client, user: str) -> dict[str, Any]:
     until = time.monotonic() + 60
     while (told := dict(client.get(f"{USERS}/{user}/erase").json()))["state"] == "pending":

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from tests.applications import served
+from tests.care.conftest import refusing_flushes
 from tests.conftest import NOW
 from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.ingest.conftest import Services, make_services  # noqa: F401
@@ -117,6 +118,19 @@ def lived(town: Town) -> Town:
     town.clock.at += 120 * DAY
     town.use(town.clock.at)
     return town
+
+
+def test_a_month_is_not_compacted_while_the_journal_has_a_record_of_it(town: Town) -> None:
+    town.ask("POST", "/v1/accounts", {"id": "city"}, status=201)
+    town.use(town.clock.at)
+    town.clock.at += 120 * DAY
+    town.use(town.clock.at)
+    store = town.services.ingest.flusher._usage  # type: ignore[union-attr]
+    with refusing_flushes(store):  # type: ignore[arg-type]
+        assert town.compact()["months"] == []
+        dry = town.ask("POST", "/v1/retention", {"dry_run": True}, status=202)
+        assert dry["months"] == [] or dry["state"] == "running"
+    assert [one["month"] for one in town.compact()["months"]] == ["2026-03"]
 
 
 def everything(town: Town) -> dict[str, Any]:

@@ -175,3 +175,28 @@ def test_the_doctor_says_whose_the_journal_is_and_what_it_has(killed: Path) -> N
         file.unlink()
     told = journal()
     assert (told["verdict"], told["seen"]) == ("ok", "there is none; the last stop was clean, so nothing is lacking")
+
+
+def test_a_start_without_the_journal_that_had_the_rows_is_refused_and_changes_nothing(killed: Path) -> None:
+    for file in killed.glob("journal.db*"):
+        file.unlink()
+    before = content(killed)
+    told = refusal(killed)
+    assert told["damage"] == "MissingRows"
+    assert "the journal is not there, which had what came last" in told["detail"]
+    assert content(killed) == before
+    assert not (killed / "journal.db").exists()
+
+
+def test_a_journal_that_is_lost_and_had_nothing_of_its_own_is_made_anew(killed: Path) -> None:
+    with Child(killed) as child:
+        child.stop()
+    for file in killed.glob("journal.db*"):
+        file.unlink()
+    with Child(killed) as child:
+        assert child.send(*named("a", "z"))["stored"] == 1
+        child.kill()
+    with Child(killed) as child:
+        assert child.ask("total")["rows"] == child.ask("total")["acknowledged"] == 13
+        assert child.ask("held")["held"] == [6, 7]
+        assert child.ask("verify")["findings"] == []
