@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -12,6 +13,7 @@ import pytest
 from tests.clickhouse import ClickHouse
 from tests.holding_proxy import HoldingProxy
 
+from flowtally.core.errors import FlowtallyError
 from flowtally.usage.engine import Engine
 
 ASKERS = 20
@@ -67,3 +69,22 @@ def test_an_insert_of_another_installation_is_not_ended(two: list[Engine]) -> No
         mine.end_query("block-1")
         inserting.result()
     assert other.rows("SELECT count() FROM slow") == [(40,)]
+
+
+def test_a_statement_is_ended_by_its_name_and_that_of_another_installation_is_not(two: list[Engine]) -> None:
+    """Both have given theirs the same name. A move of which no answer came is ended so, before its rows are counted."""
+    copying = "INSERT INTO slow (a) SELECT number FROM numbers(40)"
+    with ThreadPoolExecutor(2) as pool:
+        ended, stays = (pool.submit(engine.command, copying, "usage_staged_x_1-move") for engine in two)
+        running = (
+            "SELECT count() FROM system.processes WHERE query LIKE '%numbers(40)%' AND query NOT LIKE '%system.%'"
+        )
+        until = time.monotonic() + PATIENCE_S
+        while two[0].rows(running) != [(2,)]:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        two[0].end_query("usage_staged_x_1-move")
+        with pytest.raises(FlowtallyError):
+            ended.result(PATIENCE_S)
+        stays.result(PATIENCE_S)
+    assert [engine.rows("SELECT count() FROM slow") for engine in two] == [[(0,)], [(40,)]]

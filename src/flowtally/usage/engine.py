@@ -185,7 +185,7 @@ class Engine:
         """DDL. Never with values from outside. `query_id`: by which a server knows it, for `end_query`."""
         with self.client() as client:
             if query_id and not self.embedded:
-                client.command(text, settings={"query_id": query_id})
+                client.command(text, settings={"query_id": self._id_of_query(query_id)})
             else:
                 client.command(text)
 

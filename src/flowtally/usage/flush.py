@@ -94,7 +94,7 @@ class Flushing:
     def _stage(self, name: str, blocks: Sequence[TailBlock]) -> str | None:
         """Why these cannot go together, or the one of them cannot go at all; None: they are one part."""
         try:
-            self._engine.insert(name, together(blocks), f"{self._engine.database}-{name}")
+            self._engine.insert(name, together(blocks), f"{name}-insert")
             if self._parts(name) > 1 and len(blocks) == 1:
                 self._engine.command(f"OPTIMIZE TABLE {name} FINAL")
         except FlowtallyError:
@@ -115,7 +115,7 @@ class Flushing:
         self._doubt = (name, blocks)
         try:
             move = f"ALTER TABLE {name} MOVE PARTITION {blocks[0].month:d} TO TABLE {TABLE}"
-            self._engine.command(move, query_id=f"{self._engine.database}-{name}-move")
+            self._engine.command(move, query_id=f"{name}-move")
         except BaseException:
             log.warning("flush_in_doubt", first=blocks[0].number, last=blocks[-1].number)
             self._settle()
@@ -128,7 +128,7 @@ class Flushing:
         if self._doubt is None:
             return
         name, blocks = self._doubt
-        self._engine.end_query(f"{self._engine.database}-{name}-move")
+        self._engine.end_query(f"{name}-move")
         self._engine.command(f"DROP TABLE IF EXISTS {name} SYNC")  # from now on nothing can be moved out of it
         text = f"SELECT count() FROM {TABLE} WHERE block IN {{blocks:Array(UInt64)}}"
         [(there,)] = self._engine.rows(text, {"blocks": [one.number for one in blocks]}, optimize_use_projections=0)
