@@ -178,6 +178,9 @@ def main(data: str, *arguments: str) -> None:
             case "die_between_the_commits":
                 die_after(ingest._journal, "commit", 1)
                 say(done=True)
+            case "die_before_settling":
+                ingest._journal.settle = lambda block: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
+                say(done=True)
             case "settle":
                 usage.settle()
                 say(done=True)
