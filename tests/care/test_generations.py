@@ -20,10 +20,12 @@ EVENT = {"source": "gw", "account": "acme", "time": TIME, "user": "ann", "bytes_
 
 
 def whose(data: Path) -> tuple[str, str]:
-    """What keys and ledger say, which is the same."""
+    """What keys, journal and ledger say, which is the same."""
     with closing(sqlite3.connect(data / "keys.db")) as keys, closing(sqlite3.connect(data / "ledger.db")) as ledger:
         mine = keys.execute("SELECT installation, generation FROM committer").fetchone()
         assert mine == ledger.execute("SELECT id, generation FROM installation").fetchone()
+    with closing(sqlite3.connect(data / "journal.db")) as journal:
+        assert mine == journal.execute("SELECT installation, generation FROM state").fetchone()
     return str(mine[0]), str(mine[1])
 
 

@@ -106,7 +106,13 @@ def test_a_ledger_goes_into_postgresql_and_back_into_a_file(made: Path, tmp_path
     assert told["report"]["found"] == 0
     assert told["settled"] == []
     assert not list(there.glob("ledger*"))
-    assert sorted(one.name for one in there.iterdir()) == ["flowtally.lock", "keys.db", "passwords.key", "usage"]
+    assert sorted(one.name for one in there.iterdir()) == [
+        "flowtally.lock",
+        "journal.db",
+        "keys.db",
+        "passwords.key",
+        "usage",
+    ]
     same(rows(empty), was, 1)
     with serving(there, FLOWTALLY_LEDGER_URL=empty) as (live, client):
         for batch in (EVENTS, NUMBERED):

@@ -64,7 +64,7 @@ def test_usage_and_ledger_go_to_servers_of_their_own(
     engine.close()
     told = run("restore", str(made), "--data", str(data), "--usage-url", url, "--ledger-url", database)
     assert (told["report"]["found"], told["report"]["rows"], told["settled"]) == (0, 2, [])
-    assert sorted(one.name for one in data.iterdir()) == ["flowtally.lock", "keys.db", "passwords.key"]
+    assert sorted(one.name for one in data.iterdir()) == ["flowtally.lock", "journal.db", "keys.db", "passwords.key"]
     stores = {"FLOWTALLY_USAGE_URL": url, "FLOWTALLY_LEDGER_URL": database}
     with serving(data, **stores) as (live, client):
         assert usage(client) == {"ann": DOWN, "": UP}
