@@ -76,9 +76,7 @@ def test_a_statement_is_ended_by_its_name_and_that_of_another_installation_is_no
     copying = "INSERT INTO slow (a) SELECT number FROM numbers(40)"
     with ThreadPoolExecutor(2) as pool:
         ended, stays = (pool.submit(engine.command, copying, "usage_staged_x_1-move") for engine in two)
-        running = (
-            "SELECT count() FROM system.processes WHERE query LIKE '%numbers(40)%' AND query NOT LIKE '%system.%'"
-        )
+        running = "SELECT count() FROM system.processes WHERE query LIKE '%numbers(40)%' AND query NOT LIKE '%system.%'"
         until = time.monotonic() + PATIENCE_S
         while two[0].rows(running) != [(2,)]:
             assert time.monotonic() < until
