@@ -124,6 +124,16 @@ def test_a_line_is_read_where_it_has_one_reading_and_as_that(data: st.DataObject
         check(pieces, compiled, line)
 
 
+def test_a_line_that_cannot_end_as_the_format_does_is_none_of_it_however_it_may_begin() -> None:
+    """Its first fields may be cut in two ways, its last ones in none."""
+    raw, address, quoted = KINDS[2]("%0"), KINDS[8]("%1"), KINDS[0]
+    client = Field(name="%1", pattern=address.pattern, wide=address.wide, full=address.full, means="client")
+    pieces: list[Piece] = [b"", raw, b"/", client, b" ", quoted("%2"), b' "', KINDS[8]("%3"), b" ", quoted("%4"), b""]
+    compiled = Compiled(pieces, "this format", needs_time=False)
+    for line in (b'\x00\x00//\x00  " ', b'a/b/c d "e f', b'a/b/c d "e ', b"a/b/c d"):
+        check(pieces, compiled, line)
+
+
 def check(pieces: Sequence[Piece], compiled: Compiled, line: bytes) -> None:
     found = readings(pieces, line)
     read = compiled.read_line(line)

@@ -48,17 +48,19 @@ class Loose:
         if match is None:
             return None
         found: list[bytes] = []
+        more: Span | None = None
         for cut, text in zip(self._order, match.groups(), strict=True):
             if cut is None:
                 found.append(text)
                 continue
             readings = cut.readings(text)
             if readings is None or len(readings) > 1:
-                return cut.span
-            if not readings:
+                more = more or cut.span  # unless a later span has none: then the line has none
+            elif not readings:
                 return None
-            found += (text[start:end] for start, end in readings.pop())
-        return tuple(found)
+            else:
+                found += (text[start:end] for start, end in readings.pop())
+        return more or tuple(found)
 
 
 class _Cut:
