@@ -44,7 +44,7 @@ def held(services: Services, **asked: Any) -> list[tuple[str, int, str]]:
 
 
 def until(done: Callable[[], bool]) -> None:
-    for _ in range(400):
+    for _ in range(2_000):
         if done():
             return
         time.sleep(0.01)
