@@ -23,6 +23,7 @@ from flowtally.core.errors import (
     SourceNotYours,
     Unavailable,
 )
+from flowtally.ingest import queue
 from flowtally.ingest.sweeps import AFTER_FAILURE_S, PAGE, Sweeps
 from flowtally.ledger.people import accounts, credentials, managed
 from flowtally.ledger.people.credentials import Credential
@@ -72,7 +73,9 @@ def together(
         ]  # fmt: skip
         return await asyncio.wait_for(asyncio.gather(*taking, return_exceptions=True), 20)
 
-    return asyncio.run(ask())
+    with pytest.MonkeyPatch.context() as patched:  # the writer waits for as many, however long nobody has come
+        patched.setattr(queue, "TOGETHER_S", 1000)
+        return asyncio.run(ask())
 
 
 # -- held, and stored when the reason has passed ----------------------------------------------------------------------
