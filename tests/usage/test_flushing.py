@@ -366,6 +366,33 @@ def test_a_question_that_lasts_several_flushes_is_answered_all_the_same(
     assert found == of(*range(1, 6 + tries))
 
 
+def test_a_flush_that_ends_while_a_reader_pushes_takes_its_table_from_nobody(
+    clickhouse: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader pushes two blocks, and the first of them is flushed before they have arrived."""
+    write(clickhouse, 1, 2)
+    pushing, go_on = threading.Event(), threading.Event()
+    insert, found = clickhouse.engine.insert, []
+
+    def slow(table: str, rows: Any, query_id: str) -> None:
+        if table.startswith("usage_tail") and not pushing.is_set():
+            pushing.set()
+            assert go_on.wait(PATIENCE_S)
+        insert(table, rows, query_id)
+
+    monkeypatch.setattr(clickhouse.engine, "insert", slow)
+    reader = threading.Thread(target=lambda: found.append(there(clickhouse)))
+    reader.start()
+    assert pushing.wait(PATIENCE_S)
+    assert clickhouse.flush(1) == 1
+    go_on.set()
+    reader.join(PATIENCE_S)
+    assert found == [of(1, 2)]
+    assert there(clickhouse) == of(1, 2)
+    clickhouse.settle()
+    assert tables(clickhouse) == []
+
+
 # -- what a writer leaves ----------------------------------------------------------------------------------------------
 
 

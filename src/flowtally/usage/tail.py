@@ -29,9 +29,8 @@ from flowtally.usage.relation import View
 from flowtally.usage.schema import TABLE
 from flowtally.usage.values import Aside, Block, Unflushed, month_of
 
-MOVE_WAIT_S: Final = (
-    0.2  # a move takes some ten milliseconds; whoever comes meanwhile waits that long, then asks by rows
-)
+# A move takes some ten milliseconds: whoever comes meanwhile waits that long, then asks by rows.
+MOVE_WAIT_S: Final = 0.2
 _MS: Final = pa.timestamp("ms", "UTC")
 
 
@@ -90,10 +89,6 @@ class UsageTail:
     def flushed(self) -> int:
         """Blocks up to this one are in the table, but for those the tail still has."""
         return self._flushed or 0
-
-    @property
-    def version(self) -> int:
-        return self._version
 
     # For the one writer
 
@@ -201,6 +196,8 @@ class UsageTail:
                 if not mine:
                     return
                 table = next((one for one in self._tables if not one.closed), None)
+                if table is not None:
+                    table.readers += 1  # it is not dropped while it is filled
             if table is None:
                 table = self._make()
             try:
@@ -209,15 +206,20 @@ class UsageTail:
                 with self._changed:
                     self._give_up(table)  # what of it came in is not known
                 raise
-            with self._changed:
-                table.rows += sum(one.rows.num_rows for one in mine)
-                for one in mine:
-                    one.table = table
-                self._unpushed = any(one.table is None for one in self._blocks.values())
+            else:
+                with self._changed:
+                    if table in self._tables:  # a flush may have done with it meanwhile: then there is another push
+                        table.rows += sum(one.rows.num_rows for one in mine)
+                        for one in mine:
+                            one.table = table
+                    self._unpushed = any(one.table is None for one in self._blocks.values())
+            finally:
+                with self._changed:
+                    table.readers -= 1
             self.sweep()
 
     def _make(self) -> MemoryTable:
-        table = MemoryTable(tail_table(self.token, next(self._numbers)))
+        table = MemoryTable(tail_table(self.token, next(self._numbers)), readers=1)  # who fills it
         if not self._columns:
             self._columns = columns(self._engine)
         make(self._engine, table.name, self._columns)
