@@ -20,7 +20,7 @@ from bench.events import LARGEST, MIDDLE
 from bench.process import Actor, BenchError
 from bench.report import compare
 from bench.rounds import Feed, Run, send
-from bench.server import Server, serving
+from bench.server import AS_IT_COMES, Server, serving
 from flowtally.protocol import CredentialRequest, GrantRequest
 
 READERS: Final = 8
@@ -51,7 +51,7 @@ class Sides(msgspec.Struct, frozen=True):
 def measure_fair(run: Run) -> None:
     """The part `fair`: a row for each case."""
     with ExitStack() as closing:
-        server = closing.enter_context(serving(run.place / "fair"))
+        server = closing.enter_context(serving(run.place / "fair", AS_IT_COMES))
         quiet, greedy = (closing.enter_context(Actor("asker", run.place)) for _ in range(2))
         with Actor("load", run.place) as client:
             _load(run, server, client)

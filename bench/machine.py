@@ -6,11 +6,13 @@ import os
 import platform
 import sqlite3
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from bench.postgres import find_binaries
+from bench.server import RATIONS_NOBODY
 
 PACKAGES: Final = ("flowtally", "chdb", "clickhouse-connect", "granian", "litestar", "msgspec", "numpy", "pyarrow")
 
@@ -25,6 +27,7 @@ def describe(place: Path) -> dict[str, str]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "postgresql": _postgres_version(),
+        "settings": f"{_listed(RATIONS_NOBODY)}, all others as they come; for the part fair all as they come",
         **{name: version(name) for name in PACKAGES},
     }
 
@@ -48,6 +51,10 @@ def _cpu_model() -> str:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _listed(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _postgres_version() -> str:

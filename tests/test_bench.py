@@ -15,11 +15,14 @@ from bench.events import Slice, held_keys
 from bench.postgres import find_binaries
 from bench.report import Report, Row, compare
 from bench.rounds import take_turns
+from bench.server import RATIONS_NOBODY
 from bench.sizes import SIZES
 from bench.targets import DIALECTS, TARGETS, stand
 
+from flowtally.config import load_config
 from flowtally.core.events import UsageEvent, time_of_id
 from flowtally.vendors import VENDORS
+from flowtally.web.capacity.shares import Rule
 
 
 def test_the_same_seed_gives_the_same_events() -> None:
@@ -49,6 +52,13 @@ def test_a_history_fills_its_ninety_days_in_every_lap_and_half_of_it_is_one_acco
     assert events[0].time == events[1000].time
     assert (events[999].time or "")[:10] == "2026-03-31"
     assert 800 < sum(event.account == "acc0" for event in events) < 1200
+
+
+def test_a_measured_server_rations_nobody() -> None:
+    """Or the bench, which asks in the name of one account without a pause, would be told to wait."""
+    measured = Rule.of(load_config(RATIONS_NOBODY))
+    assert measured.account_rate == 0
+    assert Rule.of(load_config({})).account_rate > 0, "the part `fair` measures it"
 
 
 def test_held_keys_are_all_different_and_older_than_the_first_event() -> None:
@@ -122,6 +132,10 @@ def test_single_events_are_compared_with_a_server_that_does_nothing_and_with_pos
         rows = [row for row in everything.rows if row.part == "single" and row.case == case]
         assert {row.baseline for row in rows} == expected
         assert {row.unit for row in rows} == {unit}
+
+
+def test_a_report_says_with_which_settings_its_servers_ran(everything: Report) -> None:
+    assert "FLOWTALLY_ACCOUNT_SHARE_PERCENT=0" in everything.machine["settings"]
 
 
 def test_queries_start_and_memory_are_measured_at_every_stage(everything: Report) -> None:
