@@ -2,7 +2,8 @@
 
 Two shapes. `even` is a day-to-day feed: 50 accounts with 200 users each, one event every 370 ms, 600,000 of them in
 about 61 hours. `skewed` is a history: half of all events belong to one account, and each `lap` events cover the same 90
-days, so that a 90-day question meets all that is stored. A user has one product. Nothing here is drawn from a clock.
+days, so that a 90-day question meets all that is stored; one more account, `SMALL`, has a hundredth of what `MIDDLE`
+has. A user has one product. Nothing here is drawn from a clock.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ STEP_MS: Final = 370
 HISTORY_MS: Final = 90 * 86_400_000
 LARGEST: Final = "acc0"
 MIDDLE: Final = f"acc{ACCOUNTS // 2}"
+SMALL: Final = f"acc{ACCOUNTS}"
+SHARE_OF_LARGEST: Final = 0.5
+SHARE_OF_SMALL: Final = (1 - SHARE_OF_LARGEST) / (ACCOUNTS - 1) / 100
 _KIND: Final[dict[Ids, int]] = {"numbered": 0, "v7": 1, "random": 2}
 
 
@@ -107,5 +111,6 @@ def bodies(paths: Sequence[Path], batch: int) -> list[bytes]:
 def _accounts(rng: np.random.Generator, count: int, skewed: bool) -> list[int]:
     if not skewed:
         return list(rng.integers(ACCOUNTS, size=count).tolist())
-    others = rng.integers(1, ACCOUNTS, size=count)
-    return list(np.where(rng.random(count) < 0.5, 0, others).tolist())
+    others, drawn = rng.integers(1, ACCOUNTS, size=count), rng.random(count)
+    found = np.where(drawn < SHARE_OF_LARGEST, 0, np.where(drawn >= 1 - SHARE_OF_SMALL, ACCOUNTS, others))
+    return list(found.tolist())

@@ -2,36 +2,34 @@
 
 The events are ingested over HTTP like any others. Before questions are measured the merges have come to rest, the
 server is stopped and the directory of the engine copied, so that the same SQL can be asked of the same parts in a
-process that has nothing but the engine.
+process that has nothing but the engine. What is asked is in `questions`.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Final
 
 import msgspec
 
-from bench import load, raw, targets
+from bench import load
 from bench.dialects import measure_dialects
-from bench.events import LARGEST, MIDDLE
 from bench.process import Actor
+from bench.questions import ACCOUNTS, Asking, compare_accounts, compare_balance, compare_usage, give_grants
 from bench.report import Row, compare
-from bench.rounds import Feed, Run, ask, engine_alone, insert, send, take_turns
+from bench.rounds import Feed, Run, engine_alone, insert, send
 from bench.server import Server, serving
-from flowtally.protocol import GrantRequest
 
 PARTS: Final = frozenset({"usage", "balance", "dialects", "growth", "start"})
-GRANTS: Final = 20
 SOURCES: Final = ("history-0", "history-1")
-START, END, ZONE = "2026-01-01", "2026-04-01", "Europe/Berlin"  # 90 days, one of them of 23 hours
+MEMORY_REQUESTS: Final = 4  # of 50,000 events, under way at the same time
+MEMORY_SOURCES: Final = tuple(f"memory-{number}" for number in range(MEMORY_REQUESTS))
 PORTION: Final = 500_000  # events loaded at a time: what the client holds in memory
 REST_S: Final = 90
-ACCOUNTS: Final = {"middle": MIDDLE, "largest": LARGEST}
 
 
 class Stage(msgspec.Struct):
@@ -41,7 +39,8 @@ class Stage(msgspec.Struct):
     ingest: list[float] = []
     engine: list[float] = []
     query_ms: float = 0.0
-    peak_bytes: int = 0
+    balance_ms: dict[str, float] = {}  # by account
+    loading_bytes: int = 0  # the most it had until the questions
 
 
 class Grown(msgspec.Struct):
@@ -55,6 +54,10 @@ class Grown(msgspec.Struct):
     engine: Actor | None
     stored: int = 0
 
+    @property
+    def asking(self) -> Asking:
+        return Asking(self.run, self.server, self.client, self.stored)
+
 
 def measure_grown(run: Run, parts: Collection[str]) -> None:
     """Those of PARTS that are asked for."""
@@ -63,22 +66,22 @@ def measure_grown(run: Run, parts: Collection[str]) -> None:
         client = closing.enter_context(Actor("load", run.place))
         engine = closing.enter_context(engine_alone(run, run.place / "beside")) if "growth" in parts else None
         grown = Grown(run, parts, Feed(run, "numbered", run.sizes.stages[0]), server, client, engine)
-        _give_grants(server)
+        give_grants(server)
         stages = [_measure_stage(grown, stored) for stored in run.sizes.stages]
-    if "growth" in parts:
-        _report_growth(run, stages)
+    _report_growth(run, stages)
 
 
 def _measure_stage(grown: Grown, stored: int) -> Stage:
     run, server, stage = grown.run, grown.server, Stage(stored)
     run.say(f"loading up to {stored:,} events")
-    _load(grown, stored)
+    _load(grown, stored - (run.sizes.rounds * run.sizes.bulk if grown.engine is not None else 0))
     if grown.engine is not None:
         run.say(f"growth, {stored:,} stored")
         _measure_ingest(grown, stage)
+    assert grown.stored == stored, "what is asked meets as many events as its row says"
     grown.feed.forget()
     _rest(server, run.sizes.rest_s)
-    stage.peak_bytes = server.resident_bytes(peak=True)
+    stage.loading_bytes = server.resident_bytes(peak=True)
     server.stop()
     copied = run.place / f"copy-{stored}"
     shutil.copytree(server.data / "usage", copied, symlinks=True, ignore=shutil.ignore_patterns("status"))  # its lock
@@ -91,22 +94,21 @@ def _measure_stage(grown: Grown, stored: int) -> Stage:
     if "dialects" in grown.parts:
         measure_dialects(run, server, grown.client, stored)
     if "start" in grown.parts:
-        peak = max(stage.peak_bytes, server.resident_bytes(peak=True)) / 1e6
-        resident = [server.resident_bytes() / 1e6]
-        run.report.rows.append(compare("start", f"memory, {stored:,} stored", "MB", resident, peak_MB=peak))
+        _measure_memory(grown, stage)
     return stage
 
 
 def _load(grown: Grown, stored: int) -> None:
     while grown.stored < stored:
         count = min(PORTION, stored - grown.stored) // len(SOURCES)
-        _send(grown, count, grown.run.sizes.large_batch)
+        _send(grown, SOURCES, count, grown.run.sizes.large_batch)
         grown.feed.forget()
 
 
-def _send(grown: Grown, count: int, batch: int) -> tuple[load.Load, list[list[str]]]:
-    lanes = [[grown.feed.take(source, count)] for source in SOURCES]
-    done = send(grown.client, grown.server, lanes, batch, 1, count * len(SOURCES))
+def _send(grown: Grown, sources: Sequence[str], count: int, batch: int) -> tuple[load.Load, list[list[str]]]:
+    """So many of each source, all sources at the same time."""
+    lanes = [[grown.feed.take(source, count)] for source in sources]
+    done = send(grown.client, grown.server, lanes, batch, 1, count * len(sources))
     grown.stored += done.stored
     return done, lanes
 
@@ -116,7 +118,7 @@ def _measure_ingest(grown: Grown, stage: Stage) -> None:
     sizes, engine = grown.run.sizes, grown.engine
     assert engine is not None
     for _ in range(sizes.rounds):
-        done, lanes = _send(grown, sizes.bulk // len(SOURCES), sizes.batch)
+        done, lanes = _send(grown, SOURCES, sizes.bulk // len(SOURCES), sizes.batch)
         stage.ingest.append(done.stored / done.seconds)
         stage.engine.append(done.stored / insert(engine, lanes, sizes.batch))
 
@@ -143,66 +145,58 @@ def _measure_start(grown: Grown, stage: Stage) -> None:
 
 
 def _measure_usage(grown: Grown, stage: Stage, engine: Actor) -> None:
-    for name, account in ACCOUNTS.items():
-        if not {"usage", "growth"} & set(grown.parts) or (name == "largest" and "usage" not in grown.parts):
-            continue
-        row = _compare_question(grown, engine, account, f"{name}, {stage.stored:,} stored")
-        if name == "middle":
-            stage.query_ms = row.ours
-        if "usage" in grown.parts:
-            grown.run.report.rows.append(row)
-
-
-def _compare_question(grown: Grown, engine: Actor, account: str, case: str) -> Row:
-    grown.run.say(f"usage, {case}")
-    times = grown.run.sizes.queries
-    path = f"/v1/accounts/{account}/usage?from={START}&to={END}&tz={ZONE}&bucket=day"
-    p95: list[float] = []
-
-    def over_http() -> float:
-        done = ask(grown.client, grown.server, path, times)
-        p95.append(done.p95_ms)
-        return done.median_ms
-
-    def in_process() -> float:
-        job = raw.Job(account=account, start=START, end=END, zone=ZONE, times=times)
-        return 1000 * median(engine.ask(job, raw.Done).each)
-
-    subjects: dict[str, Callable[[], float]] = {"ours": over_http, "sql": in_process}
-    take_turns(1, subjects)  # once unmeasured: both have read the files
-    p95.clear()
-    found = take_turns(grown.run.sizes.rounds, subjects)
-    return compare("usage", case, "ms", found["ours"], targets.SQL, found["sql"], p95_ms=median(p95))
-
-
-def _give_grants(server: Server) -> None:
-    """Grants that follow one another, so that use is spread over many of them."""
-    with server.client() as client:
-        for account in ACCOUNTS.values():
-            for number in range(GRANTS):
-                starts = f"2026-{1 + number // 7:02d}-{1 + number % 7 * 4:02d}T00:00:00Z"
-                client.give_grant(account, GrantRequest(amount=10**9, starts_at=starts, reference=f"order-{number}"))
+    rows = grown.run.report.rows
+    if {"usage", "growth"} & set(grown.parts):
+        row = compare_usage(grown.asking, engine, "middle")
+        stage.query_ms = row.ours
+        rows += [row] if "usage" in grown.parts else []
+    if "usage" in grown.parts:
+        rows.append(compare_usage(grown.asking, engine, "largest"))
+        rows.append(compare_accounts(grown.asking, engine))
 
 
 def _measure_balance(grown: Grown, stage: Stage) -> None:
-    for name, account in ACCOUNTS.items():
-        case = f"{name}, {stage.stored:,} stored"
-        grown.run.say(f"balance, {case}")
-        path = f"/v1/accounts/{account}/balance"
-        ask(grown.client, grown.server, path, 3)
-        done = [ask(grown.client, grown.server, path, grown.run.sizes.queries) for _ in range(grown.run.sizes.rounds)]
-        p95 = median(one.p95_ms for one in done)
-        row = compare("balance", case, "ms", [one.median_ms for one in done], p95_ms=p95, grants=GRANTS)
+    for name in ACCOUNTS:
+        row = compare_balance(grown.asking, name)
+        stage.balance_ms[name] = row.ours
         grown.run.report.rows.append(row)
 
 
+def _measure_memory(grown: Grown, stage: Stage) -> None:
+    """The most it had: while events were loaded, and since the start after that, when questions were asked and now four
+    large requests come at a time, several times over."""
+    run, server = grown.run, grown.server
+    run.say(f"memory, {stage.stored:,} stored")
+    loading, asking = stage.loading_bytes / 1e6, server.resident_bytes(peak=True) / 1e6
+    _send(grown, MEMORY_SOURCES, run.sizes.rounds * run.sizes.large_batch, run.sizes.large_batch)
+    grown.feed.forget()
+    row = compare(
+        "start",
+        f"memory, {stage.stored:,} stored",
+        "MB",
+        [server.resident_bytes() / 1e6],
+        peak_MB=max(loading, server.resident_bytes(peak=True) / 1e6),
+        loading_MB=loading,
+        asking_MB=asking,
+        requests_under_way=MEMORY_REQUESTS,
+    )
+    run.report.rows.append(row)
+    server.stop()  # the next stage has a peak of its own
+    server.start()
+
+
 def _report_growth(run: Run, stages: list[Stage]) -> None:
-    """Later stages against the first. Ingest is put in proportion to the engine at that moment, because between two
-    stages a shared machine changes more than ingest does; the plain ratio stands beside it."""
+    """Later stages against the first, in what was measured. Ingest is put in proportion to the engine at that moment,
+    because between two stages a shared machine changes more than ingest does; the plain ratio stands beside it."""
     first = stages[0]
     for stage in stages[1:]:
-        for what, row in (("ingest", _ingest_row(first, stage)), ("query", _query_row(first, stage))):
-            case = f"{what}, {stage.stored:,} stored"
+        found = []
+        if stage.ingest:
+            found += [_ingest_row(first, stage), _plain_row("growth", "query", first.query_ms, stage.query_ms)]
+        for name, ours in stage.balance_ms.items():
+            found.append(_plain_row("balance", f"growth of {name}", first.balance_ms[name], ours))
+        for row in found:
+            case = f"{row.case}, {stage.stored:,} stored"
             run.report.rows.append(msgspec.structs.replace(row, case=case, baseline=f"at {first.stored:,}"))
 
 
@@ -211,7 +205,7 @@ def _ingest_row(first: Stage, stage: Stage) -> Row:
     machine = median(stage.engine) / median(first.engine)
     return Row(
         part="growth",
-        case="",
+        case="ingest",
         unit="events/s",
         ours=median(stage.ingest),
         base=median(first.ingest),
@@ -220,6 +214,5 @@ def _ingest_row(first: Stage, stage: Stage) -> Row:
     )
 
 
-def _query_row(first: Stage, stage: Stage) -> Row:
-    ratio = stage.query_ms / first.query_ms
-    return Row(part="growth", case="", unit="ms", ours=stage.query_ms, base=first.query_ms, ratio=ratio)
+def _plain_row(part: str, case: str, base: float, ours: float) -> Row:
+    return Row(part=part, case=case, unit="ms", ours=ours, base=base, ratio=ours / base)

@@ -17,6 +17,7 @@ from bench.process import Actor
 from bench.report import compare
 from bench.rounds import Feed, Run, engine_alone, insert, send, take_turns
 from bench.server import TOKEN, Server, hold_keys, serving, serving_nothing
+from bench.sizes import Sizes
 
 CONNECTIONS: Final = 64  # of those who send one event at a time
 RAW_SINGLES: Final = 100  # inserts of one row by the engine alone take milliseconds each: a few tell the rate
@@ -72,14 +73,13 @@ def measure_ingest(run: Run, ids: Ids) -> None:
         _warm_up(sides)
         if ids != "numbered":
             _hold(sides)
-        for case in _cases(run, ids):
+        for case in cases_of(run.sizes, ids):
             run.say(f"{part}, {case.name}")
             _measure(part, case, sides)
             sides.feed.forget()
 
 
-def _cases(run: Run, ids: Ids) -> list[Case]:
-    sizes = run.sizes
+def cases_of(sizes: Sizes, ids: Ids) -> list[Case]:
     large = max(sizes.bulk, 4 * sizes.large_batch)
     widths = (1, 2) if ids == "numbered" else (1, 4)
     return [

@@ -17,7 +17,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from bench.events import ACCOUNTS, Ids, held_keys
+from bench.events import ACCOUNTS, SMALL, Ids, held_keys
 from bench.process import BenchError, cpu_seconds, end, read_json_line, resident_bytes, spawn
 from flowtally.client import Client
 from flowtally.protocol import AccountRequest
@@ -83,8 +83,8 @@ class Server:
     def make_accounts(self) -> None:
         """The accounts of all events; what nobody pays for is carried from before the first of them."""
         with self.client() as client:
-            for number in range(ACCOUNTS):
-                client.create_account(AccountRequest(id=f"acc{number}", carry_from="2025-01-01T00:00:00Z"))
+            for name in (*(f"acc{number}" for number in range(ACCOUNTS)), SMALL):
+                client.create_account(AccountRequest(id=name, carry_from="2025-01-01T00:00:00Z"))
 
     def usage_parts(self) -> int:
         """How many parts the usage store has now."""

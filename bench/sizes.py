@@ -16,7 +16,7 @@ class Sizes(msgspec.Struct, frozen=True):
     singles: int  # events per round, one per request
     warm_up: int  # events before the first round: enough that nearly all users of the feed exist
     keys_held: int
-    stages: tuple[int, ...]
+    stages: tuple[int, ...]  # growth sends its rounds before a stage, memory its own after it: they need room
     queries: int  # questions per round
     batch: int = 10_000
     rest_s: float = 5  # the number of parts has not changed for so long: merges have come to rest
@@ -30,11 +30,11 @@ class Sizes(msgspec.Struct, frozen=True):
 SIZES: Final = {
     "standard": Sizes(3, 200_000, 20_000, 6_400, 60_000, 10_000_000, (1_000_000, 10_000_000), 40),
     "full": Sizes(
-        5, 300_000, 20_000, 12_800, 100_000, 10_000_000, (1_000_000, 10_000_000, 20_000_000), 100, lone=1_000
+        5, 200_000, 20_000, 12_800, 100_000, 10_000_000, (1_000_000, 10_000_000, 20_000_000), 100, lone=1_000
     ),
     "quick": Sizes(
-        3, 100_000, 4_000, 1_920, 60_000, 500_000, (100_000, 500_000), 15, lone=200, fair_stored=200_000, fair_s=3
+        3, 100_000, 4_000, 1_920, 60_000, 500_000, (400_000, 1_500_000), 15, lone=200, fair_stored=200_000, fair_s=3
     ),
     # Proves that everything works, measures nothing: for tests/test_bench.py.
-    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 3_000), 2, 200, 0, 500, 20, 1_000, 0.2, 0.1),
+    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 5_000), 2, 200, 0, 500, 20, 1_000, 0.2, 0.1),
 }

@@ -1,4 +1,7 @@
-"""The speed to reach, as the design states it, and how a run stands against it."""
+"""The speed to reach, as the design states it, and how a run stands against it.
+
+Ratios of one run, but for memory and the start: what a machine does a second is measured, and no target. What a
+dialect may cost is a bound of our own."""
 
 from __future__ import annotations
 
@@ -31,6 +34,8 @@ PG_BY_HAND: Final = "PostgreSQL by hand"
 PG_FAVOURED: Final = "PostgreSQL, favoured"
 NOOP: Final = "no-op POST"
 SQL: Final = "its SQL in process"
+SQL_OF_SMALL: Final = "SQL of a small account"
+ONE_DAY: Final = "usage of one day"
 NATIVE: Final = "native read"
 ALONE: Final = "alone"
 DIALECTS: Final = ("thordata", "bytesflows", "ipfoxy", "whitepages")
@@ -41,7 +46,6 @@ TARGETS: Final = (
     Target(
         "numbered, 50,000 a request: share of the engine", "ingest-numbered", "50,000 x 2", "ratio", "at least", 0.5
     ),
-    Target("numbered, on a quiet machine", "ingest-numbered", "50,000 x 2", "ours", "at least", 350_000, "events/s"),
     Target("UUIDv7 ids, against PostgreSQL", "ingest-v7", "10,000 x 4", "ratio", "at least", 2.5, baseline=PG),
     Target("random ids, against PostgreSQL", "ingest-random", "10,000 x 4", "ratio", "at least", 1.5, baseline=PG),
     Target("one event a request, 64 connections", "single", "1 x 64", "ratio", "at least", 0.4, baseline=NOOP),
@@ -49,20 +53,25 @@ TARGETS: Final = (
     Target(
         "one event a request, one connection: median", "single", "1 x 1", "ratio", "at most", 5, baseline=PG_BY_HAND
     ),
-    Target("90 days, middle account: against its SQL", "usage", "middle, *", "ratio", "at most", 3),
-    Target("90 days, middle account: median", "usage", "middle, *", "ours", "at most", 15, "ms"),
-    Target("90 days, largest account: against its SQL", "usage", "largest, *", "ratio", "at most", 3),
-    Target("90 days, largest account: median", "usage", "largest, *", "ours", "at most", 40, "ms"),
-    Target("balance with 20 grants: median", "balance", "middle, *", "ours", "at most", 20, "ms"),
-    Target("balance with 20 grants, largest account: median", "balance", "largest, *", "ours", "at most", 20, "ms"),
+    Target("90 days, middle account: against its SQL", "usage", "middle, *", "ratio", "at most", 2),
+    Target("90 days, largest account: against its SQL", "usage", "largest, *", "ratio", "at most", 2),
+    Target("90 days, SQL: middle against a hundredth of it", "usage", "SQL of middle, *", "ratio", "at most", 3),
+    Target("balance, 20 grants, middle: against a day's usage", "balance", "middle, *", "ratio", "at most", 2),
+    Target("balance, 20 grants, largest: against a day's usage", "balance", "largest, *", "ratio", "at most", 2),
+    Target(
+        "growth: balance, middle, times its first median", "balance", "growth of middle, *", "ratio", "at most", 1.3
+    ),
+    Target(
+        "growth: balance, largest, times its first median", "balance", "growth of largest, *", "ratio", "at most", 1.3
+    ),
     *(
         Target(f"{vendor}: against the native read", "dialects", f"{vendor}, *", "ratio", "at most", 1.3)
         for vendor in DIALECTS
     ),
-    Target("growth: ingest, share of its first rate", "growth", "ingest, *", "ratio", "at least", 0.8),
-    Target("growth: 90 days, middle, times its first median", "growth", "query, *", "ratio", "at most", 2),
+    Target("growth: ingest, share of its first rate", "growth", "ingest, *", "ratio", "at least", 0.9),
+    Target("growth: 90 days, middle, times its first median", "growth", "query, *", "ratio", "at most", 1.5),
     Target("start: ready", "start", "ready, *", "ours", "at most", 5, "s"),
-    Target("memory: the most it had", "start", "memory, *", "peak_MB", "at most", 1000, "MB"),
+    Target("memory: the most it had, four requests under way", "start", "memory, *", "peak_MB", "at most", 1000, "MB"),
 )
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bench import grown
 from bench.__main__ import PARTS, main, run
-from bench.events import Slice, held_keys
+from bench.events import LARGEST, MIDDLE, SMALL, Slice, held_keys
+from bench.grown import MEMORY_REQUESTS
+from bench.ingest import cases_of
 from bench.postgres import find_binaries
 from bench.report import Report, Row, compare
 from bench.rounds import take_turns
@@ -54,11 +57,29 @@ def test_a_history_fills_its_ninety_days_in_every_lap_and_half_of_it_is_one_acco
     assert 800 < sum(event.account == "acc0" for event in events) < 1200
 
 
+def test_in_a_history_the_small_account_has_a_hundredth_of_the_middle_one() -> None:
+    texts = Slice("numbered", "s", 0, 200_000, lap=200_000).lines()
+    of = {name: sum(f'"account": "{name}"' in text for text in texts) for name in (LARGEST, MIDDLE, SMALL)}
+    assert of[SMALL] > 0
+    assert 50 < of[MIDDLE] / of[SMALL] < 200
+    assert 40 < of[LARGEST] / of[MIDDLE] < 60
+
+
 def test_a_measured_server_rations_nobody() -> None:
     """Or the bench, which asks in the name of one account without a pause, would be told to wait."""
     measured = Rule.of(load_config(RATIONS_NOBODY))
     assert measured.account_rate == 0
     assert Rule.of(load_config({})).account_rate > 0, "the part `fair` measures it"
+
+
+def test_every_stage_leaves_room_for_what_is_sent_while_it_is_measured() -> None:
+    """So that its questions meet exactly as many events as their row says."""
+    for sizes in SIZES.values():
+        ingest, memory = sizes.rounds * sizes.bulk, sizes.rounds * MEMORY_REQUESTS * sizes.large_batch
+        before = 0
+        for stored in sizes.stages:
+            assert stored - before >= ingest
+            before = stored + memory
 
 
 def test_held_keys_are_all_different_and_older_than_the_first_event() -> None:
@@ -85,10 +106,10 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 
 def test_a_target_is_judged_at_the_largest_size_and_says_when_it_was_not_measured() -> None:
-    sizes = [Row("usage", f"middle, {n} stored", "ms", ours) for n, ours in ((1, 5.0), (2, 16.0))]
+    sizes = [Row("usage", f"middle, {n} stored", "ms", 5.0, ratio=ratio) for n, ratio in ((1, 1.5), (2, 2.5))]
     report = Report("tiny", 1, {}, 0.0, rows=sizes)
     found = {one.work: one for one in stand(report)}
-    assert found["90 days, middle account: median"].met is False
+    assert found["90 days, middle account: against its SQL"].met is False
     assert found["start: ready"].met is None
     assert len(found) == len(TARGETS)
 
@@ -134,8 +155,43 @@ def test_single_events_are_compared_with_a_server_that_does_nothing_and_with_pos
         assert {row.unit for row in rows} == {unit}
 
 
+def test_every_target_of_a_growing_installation_is_measured(everything: Report) -> None:
+    served = {dialect.name for dialect in VENDORS}
+    for target, standing in zip(TARGETS, everything.standings, strict=True):
+        vendor = target.case.partition(",")[0]
+        if target.part in grown.PARTS and (target.part != "dialects" or vendor in served):
+            assert standing.met is not None, target.work
+
+
+def test_targets_of_ingest_name_cases_that_are_measured_at_the_standard_sizes() -> None:
+    named = {(target.part, target.case) for target in TARGETS if target.part.startswith("ingest-")}
+    measured = {
+        (f"ingest-{ids}", case.name)
+        for ids in ("numbered", "v7", "random")
+        for case in cases_of(SIZES["standard"], ids)
+    }
+    assert named <= measured
+
+
 def test_a_report_says_with_which_settings_its_servers_ran(everything: Report) -> None:
     assert "FLOWTALLY_ACCOUNT_SHARE_PERCENT=0" in everything.machine["settings"]
+
+
+def test_balance_stands_against_a_day_of_usage_and_against_its_first_time(everything: Report) -> None:
+    first, last = SIZES["tiny"].stages
+    for name in ("middle", "largest"):
+        row = everything.find("balance", f"{name}, {last:,} stored", "usage of one day")
+        assert row is not None
+        assert row.notes["grants"] == 20
+        assert everything.find("balance", f"growth of {name}, {last:,} stored", f"at {first:,}") is not None
+
+
+def test_memory_is_the_most_there_was_with_four_requests_under_way(everything: Report) -> None:
+    for stored in SIZES["tiny"].stages:
+        row = everything.find("start", f"memory, {stored:,} stored")
+        assert row is not None
+        assert row.notes["requests_under_way"] == 4
+        assert row.notes["peak_MB"] >= max(row.ours, row.notes["loading_MB"], row.notes["asking_MB"])
 
 
 def test_queries_start_and_memory_are_measured_at_every_stage(everything: Report) -> None:
