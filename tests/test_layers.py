@@ -25,7 +25,10 @@ HOMES = {
     "sqlite3": ("flowtally.ledger", "flowtally.keys", "flowtally.usage.journal", "flowtally.core.sqlite_faults"),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
-    "pyarrow": ("flowtally.usage", "flowtally.ingest", "flowtally.answers.arrow", "flowtally.answers.export"),
+    "pyarrow": (
+        *("flowtally.usage", "flowtally.ingest", "flowtally.answers.arrow", "flowtally.answers.export"),
+        "flowtally.host.heap",  # which memory it takes
+    ),
     "litestar": ("flowtally.web", "flowtally.api", "flowtally.server", "flowtally.vendors.serving"),
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),

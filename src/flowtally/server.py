@@ -34,6 +34,7 @@ from flowtally.care.care import Care, CareSettings
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
+from flowtally.host import heap
 from flowtally.host.notify import Notify
 from flowtally.host.time_mark import TimeMark
 from flowtally.ledger.database import Ledger
@@ -222,6 +223,7 @@ def run(
     """
     request_lines = set_up_logs(config)
     sys.setswitchinterval(SWITCH_S)
+    heap.bound()
     tls = read_tls(config)
     with bind(config.host, config.port) as listener:
         if tls is None:

@@ -125,6 +125,18 @@ def test_nothing_is_flushed_that_readers_may_not_see(clickhouse: ClickHouseStore
     assert there(clickhouse) == of(1, 2)
 
 
+def test_what_many_rows_took_goes_back_to_the_system_and_nothing_hangs_on_it(
+    clickhouse: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flush, "GIVE_BACK_ROWS", 3)
+    with failing(clickhouse, monkeypatch, lambda text: " JEMALLOC " in text, before=ClickHouseError("no")) as asked:
+        write(clickhouse, 1, 2, 3, 4)
+        assert [clickhouse.flush(2), len(asked)] == [2, 0]
+        assert [clickhouse.flush(2), len(asked)] == [2, int(clickhouse.engine.embedded)]  # a server does so itself
+    assert there(clickhouse) == of(1, 2, 3, 4)
+    clickhouse.engine.give_back()
+
+
 def test_projections_are_moved_with_the_rows(clickhouse: ClickHouseStore) -> None:
     write(clickhouse, 1, 2)
     clickhouse.settle()

@@ -124,10 +124,9 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
     `too_many_new`: send it in parts), an account so many within an hour (429 `new_too_often`, with `Retry-After`).
     Nothing of such a request is stored, and no number taken."""
     hold = request.scope[HELD].enter_context(call.services.bodies.hold(call.credential.account))  # type: ignore[typeddict-item]
-    body = await read_body(request, call.services.config.max_body_bytes, call.services.config, hold)
     try:
         taken = await call.services.ingest.take(
-            body,
+            await read_body(request, call.services.config.max_body_bytes, call.services.config, hold),
             request.headers.get("content-type", ""),
             request.headers.get("content-encoding"),
             call.credential,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Final
 
 import zstandard
@@ -58,7 +59,7 @@ class _Pieces:
     def __init__(self, limit: int, made: Made) -> None:
         self._limit = limit
         self._made = made
-        self._pieces: list[bytes] = []
+        self._whole = BytesIO()  # what it holds is what it gives
         self._size = 0
 
     @property
@@ -71,10 +72,10 @@ class _Pieces:
         if self._size > self._limit:
             raise _too_large(self._limit)
         self._made(len(piece))
-        self._pieces.append(piece)
+        self._whole.write(piece)
 
     def whole(self) -> bytes:
-        return b"".join(self._pieces)
+        return self._whole.getvalue()
 
 
 def _gunzip(body: bytes, limit: int, made: Made) -> bytes:

@@ -9,8 +9,9 @@ import asyncio
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -89,6 +90,9 @@ InThread: TypeAlias = Callable[
 
 OWN_EVENT_BYTES: Final = 256  # what an event that came in no body counts as, where what waits is bounded in bytes
 LOOKS: Final = 50  # at rows that may have changed until the writer sees what was read
+# Reading is one thread's work at a time, whatever locks there are. Of bodies of more bytes than these one is as events,
+# lists and columns at once; the others are bytes before, and columns after.
+VERY_LARGE: Final = 4 * 1024 * 1024
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
 
 
@@ -106,6 +110,7 @@ class Ingest:
     ) -> None:
         self.started_clean = True  # whether the process before this one had ended as it should
         self._max_body_bytes = settings.max_body_bytes
+        self._one_at_a_time = threading.Lock()
         self._usage = usage
         self._keys = keys
         self._journal = journal
@@ -230,7 +235,9 @@ class Ingest:
         thread how much a packed body becomes; what it raises ends the request. `in_thread`: where a large body is read.
         `headers`: of the request, their names in small letters; a CloudEvent's attributes may be there."""
         read = partial(decode_request, media_type=content_type, headers=headers)
-        decoded, prepared, size = await self._read(body, content_encoding, read, made, in_thread)
+        reading = self._read(body, content_encoding, read, made, in_thread)
+        del body  # it is gone when it was read: what waits is columns
+        decoded, prepared, size = await reading
         if not decoded.events:
             return EventsAnswer(0, 0, 0, 0, [])
         writer = _writer(credential)
@@ -351,18 +358,19 @@ class Ingest:
             decoded = read(body)
             check_positions(decoded)
             return decoded, None, len(body)
-        found: tuple[Decoded, Prepared | None, int] = await in_thread(
-            partial(self._read_large, body, encoding, read, made)
-        )
+        reading = partial(self._read_large, body, encoding, read, made)
+        del body
+        found: tuple[Decoded, Prepared | None, int] = await in_thread(reading)
         return found
 
     def _read_large(
         self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made
     ) -> tuple[Decoded, Prepared | None, int]:
         plain = decompress(body, encoding, self._max_body_bytes, made)
-        decoded = read(plain)
-        check_positions(decoded)
-        prepared = prepare_rows(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
+        with self._one_at_a_time if len(plain) > VERY_LARGE else nullcontext():
+            decoded = read(plain)
+            check_positions(decoded)
+            prepared = prepare_rows(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
         return decoded, prepared, len(plain)
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:

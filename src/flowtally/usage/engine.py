@@ -25,6 +25,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from flowtally.core.errors import BrokenParts, ConfigError, TableChanged, Unavailable
+from flowtally.host import heap
 from flowtally.usage import readers
 from flowtally.usage.definitions import find_changed
 from flowtally.usage.diagnosis import find_broken, is_open_elsewhere
@@ -196,6 +197,12 @@ class Engine:
             find_place()
         with self.client() as client:
             client.insert_arrow(table, rows, settings=settings)
+
+    def give_back(self) -> None:
+        """Memory that is free goes back to the system: of the engine in this process, and of what feeds it."""
+        if self.embedded:
+            self.command("SYSTEM JEMALLOC PURGE")
+        heap.give_back()
 
     def end_query(self, query_id: str) -> None:
         """After this no statement of that query id is running any more. In the process there is none once it

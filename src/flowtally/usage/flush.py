@@ -11,6 +11,7 @@ or made one. A move whose end is not known is looked for in the rows before anyt
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -26,6 +27,8 @@ from flowtally.usage.tail import TailBlock, UsageTail, together
 
 log = structlog.get_logger(__name__)
 
+GIVE_BACK_ROWS: Final = 100_000  # flushed: so often what that took goes back to the system, and of fewer rows
+GIVE_BACK_S: Final = 30.0
 PART_BYTES: Final = 64 * 1024 * 1024  # of Arrow in one flush: what the staging insert holds besides
 
 
@@ -39,6 +42,8 @@ class Flushing:
         self._numbers = count(1)
         self._staging: str | None = None
         self._doubt: tuple[str, Sequence[TailBlock]] | None = None  # a move, and whether it happened is not known
+        self._kept = 0  # rows that were flushed since memory was given back
+        self._gave_back_at = time.monotonic()
 
     def once(self, rows: int, *, until: int | None = None) -> int:
         """The oldest blocks, of `rows` rows at most where that is more than one; up to block `until`. How many blocks
@@ -49,7 +54,17 @@ class Flushing:
             if blocks:
                 self._flush(blocks)
             self._tail.sweep()
+            self._give_back(sum(one.rows.num_rows for one in blocks))
             return len(blocks)
+
+    def _give_back(self, rows: int) -> None:
+        """What a flush of many rows took is more than everything else here has."""
+        self._kept += rows
+        due = self._kept >= GIVE_BACK_ROWS or time.monotonic() - self._gave_back_at >= GIVE_BACK_S
+        if rows and due:
+            self._kept, self._gave_back_at = 0, time.monotonic()
+            with suppress(Exception):  # the rows stand in the table all the same
+                self._engine.give_back()
 
     def all(self, rows: int, until: int) -> None:
         """Everything up to this block stands in the table when it returns. Unavailable names a block that does not."""

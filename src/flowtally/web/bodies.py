@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property
+from io import BytesIO
 from typing import Any, Final
 
 import msgspec
@@ -111,7 +112,7 @@ async def _read(request: AnyRequest, limit: int, patience: BodyPatience, hold: H
 
 
 async def _collect(request: AnyRequest, limit: int, patience: BodyPatience, hold: Hold | None) -> bytes:
-    chunks: list[bytes] = []
+    whole = BytesIO()  # what it holds is what it gives: chunks and their sum would be the body twice
     size = 0
     now = asyncio.get_running_loop().time
     began = now()
@@ -126,8 +127,8 @@ async def _collect(request: AnyRequest, limit: int, patience: BodyPatience, hold
                 raise TooLarge(f"The body has more than {limit} bytes.", limit=limit)
             if hold is not None:
                 hold.add(len(chunk))
-            chunks.append(chunk)
+            whole.write(chunk)
             if not message.get("more_body", False):
                 break
             waiting.reschedule(patience.until(began, size, now()))
-    return b"".join(chunks)
+    return whole.getvalue()
