@@ -12,15 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtally.keys import key_index
+from flowtally.keys.claims import MANY
 from flowtally.keys.key_index import SCHEMA, KeyIndex
 
 FEW = 8
 sources = st.integers(1, 2)
 scattered = st.binary(min_size=6, max_size=8)
 together = st.integers(0, 40).map(lambda number: b"evening" + number.to_bytes(2, "big"))
+digests = st.integers(-9, 9) | st.sampled_from([-(2**63), 2**63 - 1])
+of_all_kinds = st.lists(st.tuples(sources, scattered | together, digests), max_size=12)
+of_one_kind = st.lists(st.tuples(st.just(1), st.binary(min_size=7, max_size=7), digests), min_size=MANY, max_size=20)
+together_of_one_kind = st.lists(st.tuples(st.just(2), together, digests), min_size=MANY, max_size=60)
 batches = st.lists(
     st.tuples(
-        st.lists(st.tuples(sources, scattered | together, st.integers(-9, 9)), max_size=12),
+        of_all_kinds | of_one_kind | together_of_one_kind,
         st.sampled_from(("commit", "commit", "commit", "roll back", "start anew")),
     ),
     max_size=25,
@@ -60,6 +65,8 @@ def test_whatever_happens_a_key_is_there_once_with_its_first_digest(
             db = connect(place)
             index = KeyIndex(db, FEW)
     other = connect(place)
+    everything = "SELECT source, key, digest, block FROM keys UNION SELECT * FROM log0 UNION SELECT * FROM log1"
+    assert sorted(other.execute(everything)) == sorted((*key, *model[key]) for key in model)
     for source in (1, 2):
         keys = list({key for claims, _ in batches for one, key, _ in claims if one == source})
         expected = {key: model[source, key] for key in keys if (source, key) in model}

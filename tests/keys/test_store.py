@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.small_disk import small_disk
 
@@ -184,6 +184,7 @@ def test_a_source_keeps_the_kind_and_owner_of_its_first_use(keys: Keys) -> None:
     assert keys.named_sources(["gw", "other"]) == {"gw": first}
 
 
+@settings(deadline=None)
 @given(moves=st.lists(st.integers(1, 50), min_size=1, max_size=10))
 def test_a_mark_never_goes_back(tmp_path_factory: pytest.TempPathFactory, moves: list[int]) -> None:
     keys = Keys(tmp_path_factory.mktemp("marks") / "keys.db")

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+
+from flowtally.keys.claims import PREFIX, Packed, is_close, pack
 from flowtally.keys.values import Claim, Known
 
 FRESH: Final = 1_000_000  # keys in memory before they drain; about 60 bytes each, twice
 DRAIN: Final = 2  # keys moved for each key that comes, so that one log is empty long before the other is full
-PREFIX: Final = 5  # bytes of a key that keys which came together share: of a UUIDv7 these are 65 seconds
 CHUNK: Final = 900  # bound values in one statement; SQLite's old limit was 999
 
 _COLUMNS: Final = "source INTEGER NOT NULL, key BLOB NOT NULL, digest INTEGER NOT NULL, block INTEGER NOT NULL"
@@ -34,6 +36,20 @@ CREATE TABLE tiers (
 INSERT INTO tiers VALUES (1, 0, 0);
 """
 
+_Incoming = tuple[str, tuple[Any, ...]]  # claims as a question of the four columns, and its values
+_OTHERS: Final = "SELECT source, key, digest, ?1 AS block FROM mem.incoming ORDER BY source, key"
+
+
+class _Tiers(msgspec.Struct):
+    """The log that is written, how many keys it has, and whether the other one drains."""
+
+    active: int
+    fresh: int
+    draining: bool
+
+    def is_empty(self) -> bool:
+        return not self.fresh and not self.draining
+
 
 class KeyIndex:
     """Belongs to the connection that writes; inside its transaction, one thread."""
@@ -42,52 +58,67 @@ class KeyIndex:
         self._db = db
         self._limit = fresh
         db.execute("ATTACH ':memory:' AS mem")
-        db.execute("CREATE TABLE mem.incoming (source INTEGER, key BLOB, digest INTEGER, block INTEGER)")
+        db.execute("CREATE TABLE mem.incoming (source INTEGER, key BLOB, digest INTEGER)")
         for log in (0, 1):
             db.execute(f"CREATE TABLE mem.fresh{log} ({_COLUMNS}, PRIMARY KEY (source, key)) WITHOUT ROWID")
             db.execute(f"INSERT OR IGNORE INTO mem.fresh{log} SELECT * FROM log{log} ORDER BY source, key")
 
     def claim(self, claims: Sequence[Claim], block: int) -> int:
         """Put those there that are not yet; how many were new."""
-        if not claims:
+        packed, others = pack(claims)
+        return self.claim_packed(packed, block, others)
+
+    def claim_packed(self, packed: Sequence[Packed], block: int, others: Sequence[Claim] = ()) -> int:
+        """The same, where they lie together already; `others` that do not."""
+        count = len(others) + sum(map(len, packed))
+        if not count:
             return 0
-        active, fresh = self._db.execute("SELECT active, fresh FROM tiers").fetchone()
-        draining = self._db.execute(f"SELECT 1 FROM mem.fresh{1 - active} LIMIT 1").fetchone() is not None
-        if not fresh and not draining and _come_together(claims):
-            return self._claim_in_order(claims, block)
-        self._db.executemany(f"INSERT INTO mem.incoming VALUES (?, ?, ?, {block:d})", claims)
-        new = self._claim_incoming(active, len(claims), in_order=_come_together(claims))
-        self._db.execute("DELETE FROM mem.incoming")
-        if draining:
-            self._drain(1 - active, max(DRAIN * len(claims), 1000))
-        elif fresh >= self._limit:
+        tiers = self._tiers()
+        new = sum(self._claim(tiers, _of_packed(one, block), len(one), one.come_together()) for one in packed)
+        if others:
+            new += self._claim_others(tiers, others, block)
+        if tiers.draining:
+            self._drain(1 - tiers.active, max(DRAIN * count, 1000))
+        elif tiers.fresh >= self._limit:
             self._db.execute("UPDATE tiers SET active = 1 - active, fresh = 0")
         return new
 
-    def _claim_in_order(self, claims: Sequence[Claim], block: int) -> int:
-        before = self._db.total_changes
-        self._db.executemany(f"INSERT OR IGNORE INTO keys VALUES (?, ?, ?, {block:d})", claims)
-        return self._db.total_changes - before
+    def _tiers(self) -> _Tiers:
+        active, fresh = self._db.execute("SELECT active, fresh FROM tiers").fetchone()
+        draining = self._db.execute(f"SELECT 1 FROM mem.fresh{1 - active} LIMIT 1").fetchone() is not None
+        return _Tiers(active, fresh, draining)
 
-    def _claim_incoming(self, active: int, count: int, *, in_order: bool) -> int:
-        into = "keys" if in_order else f"mem.fresh{active}"
-        others = {"keys", "mem.fresh0", "mem.fresh1"} - {into}
-        absent = " AND ".join(
-            f"NOT EXISTS (SELECT 1 FROM {other} AS o WHERE o.source = i.source AND o.key = i.key)"
-            for other in sorted(others)
-        )
-        select = f"SELECT i.* FROM mem.incoming AS i WHERE {absent} ORDER BY i.source, i.key"
-        new = self._db.execute(f"INSERT OR IGNORE INTO {into} {select}").rowcount
-        if not in_order:
-            # Only what was new belongs in the log; nearly always that is all of it.
-            made = "SELECT * FROM mem.incoming" if new == count else self._made(active)
-            self._db.execute(f"INSERT INTO log{active} {made}")
-            self._db.execute("UPDATE tiers SET fresh = fresh + ?", (new,))
+    def _claim_others(self, tiers: _Tiers, claims: Sequence[Claim], block: int) -> int:
+        in_order = _come_together(claims)
+        if in_order and tiers.is_empty():
+            before = self._db.total_changes
+            self._db.executemany(f"INSERT OR IGNORE INTO keys VALUES (?, ?, ?, {block:d})", claims)
+            return self._db.total_changes - before
+        self._db.executemany("INSERT INTO mem.incoming VALUES (?, ?, ?)", claims)
+        new = self._claim(tiers, (_OTHERS, (block,)), len(claims), in_order)
+        self._db.execute("DELETE FROM mem.incoming")
         return new
 
-    def _made(self, active: int) -> str:
+    def _claim(self, tiers: _Tiers, incoming: _Incoming, count: int, in_order: bool) -> int:
+        select, values = incoming
+        into = "keys" if in_order else f"mem.fresh{tiers.active}"
+        others = [] if in_order and tiers.is_empty() else sorted({"keys", "mem.fresh0", "mem.fresh1"} - {into})
+        absent = "".join(
+            f" AND NOT EXISTS (SELECT 1 FROM {other} AS o WHERE o.source = i.source AND o.key = i.key)"
+            for other in others
+        )
+        new = self._db.execute(f"INSERT OR IGNORE INTO {into} SELECT * FROM ({select}) AS i WHERE 1{absent}", values)
+        if not in_order:
+            # Only what was new belongs in the log; nearly always that is all of it.
+            made = select if new.rowcount == count else self._made(tiers.active, select)
+            self._db.execute(f"INSERT INTO log{tiers.active} {made}", values)
+            self._db.execute("UPDATE tiers SET fresh = fresh + ?", (new.rowcount,))
+            tiers.fresh += new.rowcount
+        return new.rowcount
+
+    def _made(self, active: int, select: str) -> str:
         same = "f.source = i.source AND f.key = i.key AND f.digest = i.digest AND f.block = i.block"
-        return f"SELECT DISTINCT f.* FROM mem.incoming AS i JOIN mem.fresh{active} AS f ON {same}"
+        return f"SELECT DISTINCT f.* FROM ({select}) AS i JOIN mem.fresh{active} AS f ON {same}"
 
     def _drain(self, log: int, count: int) -> None:
         """Move the first keys of a full log, in key order, to the big B-tree; the log is emptied when none is left."""
@@ -123,7 +154,13 @@ def _look_up(db: sqlite3.Connection, tables: Sequence[str], source: int, keys: S
     return found
 
 
+def _of_packed(packed: Packed, block: int) -> _Incoming:
+    """One statement for all of them: a statement each takes several times as long. In the order of the tree."""
+    one = packed.ordered()
+    key = f"substr(?2, key * {one.width:d} + 1, {one.width:d})"
+    question = f"SELECT ?1 AS source, {key} AS key, value AS digest, ?4 AS block FROM json_each(?3)"
+    return question, (one.source, one.keys, one.digests_json(), block)
+
+
 def _come_together(claims: Sequence[Claim]) -> bool:
-    """Whether these keys lie close to each other, as keys do that carry their time first."""
-    places = {(source, key[:PREFIX]) for source, key, _ in claims}
-    return len(places) <= 1 + len(claims) // 16
+    return is_close(len({(source, key[:PREFIX]) for source, key, _ in claims}), len(claims))
