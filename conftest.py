@@ -59,6 +59,7 @@ def pytest_sessionstart() -> None:
 
 def pytest_collection() -> None:
     """Not in the process that only prints."""
+    soak.take_time()
     if soak.SOAK or soak.SAMPLE:
         soak.set_examples()
 

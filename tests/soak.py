@@ -77,6 +77,14 @@ def take_done() -> dict[str, int]:
     return taken
 
 
+def take_time() -> None:
+    """No random test fails for the time an example takes, however busy the machine is."""
+    from hypothesis import settings
+
+    settings.register_profile("flowtally", deadline=None)
+    settings.load_profile("flowtally")
+
+
 def set_examples() -> None:
     """Hypothesis tries as many examples as this run wants, in each test of it, and they are counted.
 
