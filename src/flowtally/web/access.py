@@ -23,7 +23,7 @@ from flowtally.core.errors import ClientGone, HeadTooLarge
 from flowtally.core.media import PROBLEM
 from flowtally.core.texts import printable
 from flowtally.web.capacity.connection_limits import peer_of
-from flowtally.web.connection import Connection
+from flowtally.web.connection import Connection, Lookout
 from flowtally.web.cors import answered
 from flowtally.web.heads import method_of
 from flowtally.web.problems import CREDENTIAL_ID, HELD, ITS_SECURITY, REQUEST_ID, problem_body
@@ -51,6 +51,7 @@ class Access:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._lookout = Lookout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -62,7 +63,7 @@ class Access:
         scope[REQUEST_ID] = request_id  # type: ignore[typeddict-unknown-key]
         path, status, ended = scope["path"], 500, True
         every = ((b"x-request-id", request_id.encode()), *answered(scope["headers"], services.config.origins))
-        caller = Connection(receive, scope)
+        caller = Connection(receive, scope, self._lookout)
 
         async def send_marked(message: Message) -> None:
             nonlocal status, ended

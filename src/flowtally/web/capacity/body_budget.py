@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from flowtally.core.errors import QueueFull
 from flowtally.core.tallies import tally
+from flowtally.web.capacity.taken import Taken
 
 
 class Hold:
@@ -69,11 +68,7 @@ class BodyBudget:
         self.held_of: Counter[str] = Counter()  # by account
         self.counting = threading.Lock()
 
-    @contextmanager
-    def hold(self, account: str | None = None) -> Iterator[Hold]:
+    def hold(self, account: str | None = None) -> Taken[Hold]:
         """What one body takes of it, given back at the end."""
         hold = Hold(self, account or "")
-        try:
-            yield hold
-        finally:
-            hold.end()
+        return Taken(lambda: hold, hold.end)

@@ -15,6 +15,7 @@ from typing import Final
 
 from flowtally.core.errors import Overloaded
 from flowtally.core.tallies import tally
+from flowtally.web.capacity.taken import Taken
 
 UNKNOWN_PART: Final = 16  # of the slots: for bodies of callers that are not known yet
 ADDRESS_PART: Final = 4  # of these: for callers of one address
@@ -42,13 +43,14 @@ class RequestSlots:
         finally:
             tally(self.unknown, address, -1)
 
-    @contextmanager
-    def take(self) -> Iterator[None]:
+    def take(self) -> Taken[None]:
         """A place for one request; Overloaded where none is left."""
+        return Taken(self._take, self._give_back)
+
+    def _take(self) -> None:
         if self.taken >= self.limit:
             raise Overloaded(f"{self.taken} requests are in work, as many as may be", retry_after_s=1)
         self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+
+    def _give_back(self) -> None:
+        self.taken -= 1

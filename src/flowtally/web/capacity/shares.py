@@ -16,8 +16,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,7 @@ from flowtally.core.errors import BudgetUsed, RateLimited, TooManyAtOnce
 from flowtally.core.tallies import tally
 from flowtally.ledger.people.credentials import Credential
 from flowtally.web.capacity.cost import processors
+from flowtally.web.capacity.taken import Taken
 
 REMEMBERED: Final = 10_000  # accounts
 INSTALLATION: Final = ""  # the account of credentials that have none
@@ -87,9 +88,11 @@ class Shares:
         self._of_account: Counter[tuple[str, bool]] = Counter()
         self._budgets: dict[str, _Budget] = {}  # by account, the one longest untouched first
 
-    @contextmanager
-    def admit(self, credential: Credential, *, sends: bool = False) -> Iterator[None]:
+    def admit(self, credential: Credential, *, sends: bool = False) -> Taken[None]:
         """Count a request in work to the end of the block. TooManyAtOnce and BudgetUsed, not counted."""
+        return Taken(partial(self._admit, credential, sends), partial(self._leave, credential, sends))
+
+    def _admit(self, credential: Credential, sends: bool) -> None:
         try:
             if not sends:
                 self.check_budget(credential)
@@ -97,10 +100,6 @@ class Shares:
         except RateLimited as error:
             self._refused(error.code)
             raise
-        try:
-            yield
-        finally:
-            self._leave(credential, sends)
 
     def check_budget(self, credential: Credential) -> None:
         """BudgetUsed where the credential's account has used more than its share."""
