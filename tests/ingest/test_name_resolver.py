@@ -65,6 +65,37 @@ def test_each_event_is_resolved_by_its_own_time(resolver: NameResolver, app_ledg
         assert users.resolve_users(tx, [ANN], 99) == {ANN: second}
 
 
+def test_the_status_of_an_account_is_the_one_it_has_now_whoever_changed_it(
+    resolver: NameResolver, app_ledger: Ledger
+) -> None:
+    """Remembered only for as long as the ledger has seen no other transaction."""
+    asked = ["acme", "beta", "\ud800"]
+    assert resolver.statuses(asked) == {"acme": "active"}
+    for status in ("suspended", "active", "closed"):
+        with app_ledger.begin() as tx:
+            accounts.change_account(tx, "acme", status=status, now=NOW)
+        assert resolver.statuses(["acme"]) == {"acme": status}
+    with app_ledger.begin() as tx:
+        accounts.create_account(tx, "beta", now=NOW)
+    assert resolver.statuses(["beta"]) == {"beta": "active"}
+    assert resolver.statuses(asked) == {"acme": "closed", "beta": "active"}
+
+
+def test_accounts_are_looked_up_again_only_where_something_was_written(
+    resolver: NameResolver, app_ledger: Ledger
+) -> None:
+    resolver.statuses(["acme"])
+    statements: list[str] = []
+    event.listen(app_ledger._engine, "before_cursor_execute", lambda *asked: statements.append(asked[2]))
+    assert resolver.statuses(["acme"]) == {"acme": "active"}
+    assert statements == []
+    assert resolver.statuses(["acme", "nobody"]) == {"acme": "active"}
+    assert any("accounts" in text for text in statements)
+    statements.clear()
+    assert resolver.statuses(["nobody", "acme"]) == {"acme": "active"}
+    assert statements == []
+
+
 EVENTS = st.lists(st.tuples(st.sampled_from(["ann", "anna", "bob", ""]), st.integers(0, 40)), min_size=1, max_size=12)
 TURNS = st.lists(st.tuples(EVENTS, st.sampled_from(["ann", "anna", "bob"]), st.sampled_from(["ann", "anna", "x"])))
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from flowtally.core.events import MAX_SEQUENCE, METERED, number_of
 from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns
-from flowtally.ingest.rows import Numbers, column, constant, record
+from flowtally.ingest.rows import Numbers, column, constant, no_text, record
 from flowtally.keys.values import Advance
 
 Codes = np.ndarray[Any, np.dtype[np.int32]]
@@ -68,7 +68,7 @@ class EventRows(msgspec.Struct, eq=False):
         sequence, first = numbers_of(columns.sequence)
         fields = {
             **{name: names[name] for name in ("account", "product", "source")},
-            "id": column("id", columns.id) if any(columns.id) else _few({}, len(columns)),
+            "id": column("id", columns.id) if any(columns.id) else no_text(len(columns)),
             "time": column("time", times.copy()),  # recall() may change the events'
             "status": column("status", columns.status),
             "bytes_up": column("bytes_up", columns.bytes_up),
@@ -202,6 +202,8 @@ def _first_of_run(numbers: Numbers, chars: int) -> int:
 
 def _groups(account: Any, user: Any) -> tuple[list[Group], Codes]:
     """The distinct pairs of two columns by account, and which of them each row has."""
+    if len(account) == 1:
+        return [(account.dictionary[0].as_py(), user.dictionary.to_pylist())], np.zeros(1, dtype=np.int32)
     accounts, users = account.dictionary.to_pylist(), user.dictionary.to_pylist()
     width = max(1, len(users))
     combined = account.indices.to_numpy().astype(np.int64) * width + user.indices.to_numpy()
@@ -241,6 +243,8 @@ def _compact(values: Any) -> Any:
 
 def _few(texts: Mapping[int, bytes], count: int) -> Any:
     """A column of texts, of which only these rows have one."""
+    if not texts:
+        return no_text(count)
     lengths = np.zeros(count + 1, dtype=np.int32)
     for row, text in texts.items():
         lengths[row + 1] = len(text)

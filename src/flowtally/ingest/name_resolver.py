@@ -1,9 +1,9 @@
 """Names to ids while a block is sorted: accounts that exist, users, products seen for the first time.
 
 Owns a bounded memory of what seldom changes: whose a name is, which products were used. Whether an account may be
-written is asked anew for every block. Nearly every name has had one bearer, always, and is one look-up whatever the
-time; where a name has had several, each event is resolved by its own time. Only the committer's thread comes here, save
-for `forget`.
+written is remembered for as long as the ledger has seen no other transaction, which is asked for every block. Nearly
+every name has had one bearer, always, and is one look-up whatever the time; where a name has had several, each event is
+resolved by its own time. Only the committer's thread comes here, save for `forget`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class NameResolver:
         self._count = 0  # of names in it
         self._shared: dict[Name, History] = {}  # given up at least once
         self._products: set[str] = set()
+        self._statuses: dict[str, str | None] = {}  # of accounts, as they are at the promise `_statuses_at`
+        self._statuses_at = -1
         self._forgotten: set[str] = set()  # accounts whose names changed since the ledger was last asked
         self._telling = threading.Lock()
         self._users_made = users_made
@@ -66,9 +68,20 @@ class NameResolver:
 
     def statuses(self, accounts: Iterable[str]) -> dict[str, str]:
         """The status of each of these accounts that exists."""
+        asked = list(filter(may_be_known, accounts))
+        self.look()
+        if self._statuses_at != self.promise or not self._statuses.keys() >= set(asked):
+            self._learn_statuses(asked)
+        known = ((account, self._statuses[account]) for account in asked)
+        return {account: status for account, status in known if status is not None}
+
+    def _learn_statuses(self, asked: Sequence[str]) -> None:
         with self._ledger.read() as tx:
             self._note(tx)
-            return lookup.statuses(tx, filter(may_be_known, accounts))
+            if self._statuses_at != self.promise or len(self._statuses) + len(asked) > REMEMBERED:
+                self._statuses, self._statuses_at = {}, self.promise
+            found = lookup.statuses(tx, asked)
+        self._statuses |= {account: found.get(account) for account in asked}
 
     def last_promise(self) -> int:
         """The ledger's highest number now; the last one that was seen where it does not answer."""
@@ -78,8 +91,7 @@ class NameResolver:
 
     def look(self) -> None:
         """See what the ledger's highest number is now. LeaseLost where another server writes it."""
-        with self._ledger.read() as tx:
-            self._note(tx)
+        self._saw(*self._ledger.stands())
 
     def check_lease(self) -> None:
         """LeaseLost where it is known that nothing may be written. Asks nobody."""
@@ -92,8 +104,11 @@ class NameResolver:
 
     def _note(self, tx: Tx) -> None:
         found = installation.read_installation(tx)
-        self._ledger.check_lease(found.epoch)
-        self.promise = found.promises
+        self._saw(found.promises, found.epoch)
+
+    def _saw(self, promises: int, epoch: int) -> None:
+        self._ledger.check_lease(epoch)
+        self.promise = promises
 
     def known_ids(self, events: Sequence[Name], times: Times) -> list[str | None]:
         """The user of each of these events, None where nobody bore the name at the time; nobody is made. Whoever may

@@ -7,6 +7,7 @@ Owns how every column is encoded, and the rows of all that is no event: correcti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,9 @@ TYPES: Final = {
     "reason": pa.string(),
     "place": pa.uint32(),
 }
+
+SMALL: Final = 256  # rows
+KEPT: Final = 3 * SMALL
 
 Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -89,17 +93,39 @@ def column(name: str, values: Any) -> Any:
         return values
     if name == "labels":
         return _labels(values)
-    kind = TYPES[name]
-    return pa.array(values, pa.string()).dictionary_encode() if kind == _NAME else pa.array(values, kind)
+    return pa.array(values, TYPES[name])
 
 
 def constant(value: str, count: int) -> Any:
-    """A column that has the same everywhere."""
+    """A name that is the same everywhere."""
+    return _small_constant(value, count) if count <= SMALL else _constant(value, count)
+
+
+def no_text(count: int) -> Any:
+    """A column of texts that are all empty."""
+    return _small_no_text(count) if count <= SMALL else _no_text(count)
+
+
+def _constant(value: str, count: int) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
+
+
+def _no_text(count: int) -> Any:
+    return pa.StringArray.from_buffers(count, pa.py_buffer(np.zeros(count + 1, dtype=np.int32)), pa.py_buffer(b""))
+
+
+def _no_labels(count: int) -> Any:
+    empty = pa.array([], pa.string())
+    return pa.MapArray.from_arrays(pa.array(np.zeros(count + 1, dtype=np.int32)), empty, empty)
+
+
+# Nobody changes a column, so those of small blocks, which are by far the most, are made once.
+_small_constant: Final = lru_cache(KEPT)(_constant)
+_small_no_text: Final = lru_cache(KEPT)(_no_text)
+_small_no_labels: Final = lru_cache(KEPT)(_no_labels)
 
 
 def _labels(labels: Sequence[Mapping[str, str] | None]) -> Any:
     if not any(labels):
-        empty = pa.array([], pa.string())
-        return pa.MapArray.from_arrays(pa.array(np.zeros(len(labels) + 1, dtype=np.int32)), empty, empty)
+        return _small_no_labels(len(labels)) if len(labels) <= SMALL else _no_labels(len(labels))
     return pa.array([list(one.items()) if one else [] for one in labels], _LABELS)

@@ -95,7 +95,7 @@ class UsageTail:
     def append(self, block: Block) -> None:
         """From memory alone."""
         rows = as_table(block)
-        one = TailBlock(block.number, month_of(block.received_at), rows, rows.nbytes, time.monotonic())
+        one = TailBlock(block.number, month_of(block.received_at), rows, rows.get_total_buffer_size(), time.monotonic())
         with self._changed:
             if self._flushed is None:
                 self._flushed = block.number - 1
@@ -314,7 +314,7 @@ class UsageTail:
 def as_table(block: Block) -> Any:
     """The rows of a block with all that the table has of it."""
     rows, length = block.rows, block.rows.num_rows
-    instants = rows.column("time").cast(_MS)
+    instants = rows.column("time").view(_MS)  # whole milliseconds are what it has
     table = pa.Table.from_batches([rows.set_column(rows.schema.get_field_index("time"), "time", instants)])
     table = table.append_column("block", pa.repeat(pa.scalar(block.number, pa.uint64()), length))
     return table.append_column("received_at", pa.repeat(pa.scalar(block.received_at, _MS), length))
