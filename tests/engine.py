@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
+from tests.new_databases import Copying
 from tests.temporary import roomy_memory
 
 _numbers: Final = count(1)
 _places: Final[list[Path]] = []
+_copying: Final[list[Copying]] = []
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +30,22 @@ def chdb_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if _places:
         yield _places[0]
         return
-    from flowtally.usage.engine import Engine
-
     with ExitStack() as closing:
         _places.append((roomy_memory(closing) or tmp_path_factory.mktemp("engine")) / "chdb")
-        kept: Any = Engine(f"chdb://{_places[0]}")
-        closing.callback(kept.close)
+        _copying.append(Copying(f"chdb://{_places[0]}"))
+        closing.callback(_copying[0].close)
         yield _places[0]
 
 
 @pytest.fixture
 def database_url(chdb_directory: Path) -> str:
-    """A database that no other test uses."""
+    """A database that no other test uses, as a first start leaves it."""
+    name = f"test_{next(_numbers)}"
+    _copying[0].copy(name)
+    return f"chdb://{chdb_directory}?database={name}"
+
+
+@pytest.fixture
+def new_database_url(chdb_directory: Path) -> str:
+    """One that is not there yet."""
     return f"chdb://{chdb_directory}?database=test_{next(_numbers)}"

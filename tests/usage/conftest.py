@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 from tests.clickhouse import clickhouse_server, server_url  # noqa: F401
-from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.engine import chdb_directory, database_url, new_database_url  # noqa: F401
 from tests.soak import SOAK
 
 from flowtally.usage.clickhouse import ClickHouseStore

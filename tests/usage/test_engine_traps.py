@@ -122,9 +122,9 @@ def test_the_table_is_made_as_designed(clickhouse: ClickHouseStore) -> None:
     assert quantities == ["Int64"] * 3
 
 
-def test_opening_again_migrates_nothing_and_keeps_everything(database_url: str) -> None:
+def test_opening_again_migrates_nothing_and_keeps_everything(new_database_url: str) -> None:
     for number in (1, 2, 3):
-        store = open_usage(database_url)
+        store = open_usage(new_database_url)
         assert isinstance(store, ClickHouseStore)
         store.append(block(number, {"bytes_up": number}))
         applied = store.engine.rows("SELECT number, count() FROM schema_migrations GROUP BY number ORDER BY number")
