@@ -26,6 +26,7 @@ TIME = "2026-03-01T00:00:00Z"
 TOKEN = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 SEED = 20260315 + FIRST_SEED
 BACKUPS = rounds(2, 10)
+PAUSE_S = 0.02  # of each sender between two requests
 KEY = b"c2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkc2VhbGVkLi4="
 
 
@@ -67,6 +68,7 @@ class Sender(threading.Thread):
                 made += size
                 assert client.post("/v1/events", json=batch).json()["stored"] == size
                 self.acknowledged.append((time.monotonic(), batch))
+                self.done.wait(PAUSE_S)
 
     def event(self, number: int) -> dict[str, Any]:
         event = {"source": self.source, "account": "acme", "time": TIME, "user": self.source, "bytes_up": number}

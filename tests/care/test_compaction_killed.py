@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,9 +22,16 @@ PHYSICAL: Final = "SELECT count(), sum(entries), sum(keys) FROM usage_events"
 TABLES: Final = "SHOW TABLES LIKE 'usage_fold%'"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived(tmp_path_factory.mktemp("lived") / "data").parent
+
+
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return lived(tmp_path / "data")
+def data(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path / "data"
 
 
 def lived(data: Path) -> Path:

@@ -35,6 +35,7 @@ DAY: Final = {"from": "2026-01-01", "to": "2026-01-02", "tz": "UTC", "bucket": "
 GRANTED: Final = 10**15
 HEADERS: Final = {"Authorization": f"Bearer {TOKEN}"}
 BATCHES: Final = (1, 3, 50, 2_000)
+PAUSE_S: Final = 0.05  # of each client between two requests: there is always one under way, and time for kills
 WORST: Final = (*MOMENTS, *AT_A_START)
 
 
@@ -104,6 +105,7 @@ class Client(threading.Thread):
                     self.retried += 1
                     time.sleep(0.02)
                 self.told = (len(self.acknowledged), sum(self.acknowledged.values()))
+                self.done.wait(PAUSE_S)
 
     def batch(self, size: int) -> list[dict[str, Any]]:
         self.made += size
@@ -199,6 +201,7 @@ class Reader(threading.Thread):
                         time.sleep(0.02)
                     except Exception as error:
                         self.faults.append(f"{look.__name__}: {error!r}"[:500])
+                self.done.wait(PAUSE_S)
 
     def wait_for(self, answers: int) -> None:
         until, most = self.answers + answers, time.monotonic() + 30
