@@ -87,7 +87,7 @@ class MadeBackup(msgspec.Struct, frozen=True):
     removed: list[str] = []
 
 
-class Taken(NamedTuple):
+class BackupMoment(NamedTuple):
     """What was taken between two blocks."""
 
     place: Committed
@@ -199,7 +199,7 @@ class Backup:
             say("moment")
             self._flush_most()
             with snapshot_of(self._ledger) as ledger:
-                taken: Taken = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
+                taken: BackupMoment = self._between_blocks(lambda keys: self._take(keys, ledger, freezing))
                 try:
                     return self._write(taken, freezing.schema(), say)
                 finally:
@@ -233,7 +233,7 @@ class Backup:
                 shutil.rmtree(left, ignore_errors=True)  # another server may be making its own at this moment
         self._partial.mkdir(mode=0o700)
 
-    def _take(self, keys: Keys, ledger: LedgerSnapshot, freezing: Freezing) -> Taken:
+    def _take(self, keys: Keys, ledger: LedgerSnapshot, freezing: Freezing) -> BackupMoment:
         began = time.perf_counter()
         # What is copied is the table: all stands there, and no more is moved into it.
         self._usage.settle()
@@ -252,13 +252,13 @@ class Backup:
             raise
         compaction = self._usage.compaction
         surplus = 0 if compaction is None else compaction.surplus()
-        return Taken(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
+        return BackupMoment(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
 
     def _refuse_broken(self, copy: Path, kind: type[Damage]) -> None:
         if copy.exists() and (said := complaints(copy, quick=kind is KeysBroken)):
             raise kind(f"Nothing is backed up, {copy.name} is not whole: {'; '.join(said)}")
 
-    def _write(self, taken: Taken, usage_schema: int, say: Progress) -> MadeBackup:
+    def _write(self, taken: BackupMoment, usage_schema: int, say: Progress) -> MadeBackup:
         say("ledger")
         version_of_ledger = taken.ledger.write(self._partial, say)
         self._refuse_broken(self._partial / "ledger.db", LedgerBroken)
