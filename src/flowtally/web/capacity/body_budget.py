@@ -14,7 +14,7 @@ from collections import Counter
 
 from flowtally.core.errors import QueueFull
 from flowtally.core.tallies import tally
-from flowtally.web.capacity.taken import Taken
+from flowtally.web.capacity.lent import Lent
 
 
 class Hold:
@@ -68,7 +68,7 @@ class BodyBudget:
         self.held_of: Counter[str] = Counter()  # by account
         self.counting = threading.Lock()
 
-    def hold(self, account: str | None = None) -> Taken[Hold]:
+    def hold(self, account: str | None = None) -> Lent[Hold]:
         """What one body takes of it, given back at the end."""
         hold = Hold(self, account or "")
-        return Taken(lambda: hold, hold.end)
+        return Lent(lambda: hold, hold.end)

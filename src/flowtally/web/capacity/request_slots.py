@@ -15,7 +15,7 @@ from typing import Final
 
 from flowtally.core.errors import Overloaded
 from flowtally.core.tallies import tally
-from flowtally.web.capacity.taken import Taken
+from flowtally.web.capacity.lent import Lent
 
 UNKNOWN_PART: Final = 16  # of the slots: for bodies of callers that are not known yet
 ADDRESS_PART: Final = 4  # of these: for callers of one address
@@ -43,9 +43,9 @@ class RequestSlots:
         finally:
             tally(self.unknown, address, -1)
 
-    def take(self) -> Taken[None]:
+    def take(self) -> Lent[None]:
         """A place for one request; Overloaded where none is left."""
-        return Taken(self._take, self._give_back)
+        return Lent(self._take, self._give_back)
 
     def _take(self) -> None:
         if self.taken >= self.limit:

@@ -27,7 +27,7 @@ from flowtally.core.errors import BudgetUsed, RateLimited, TooManyAtOnce
 from flowtally.core.tallies import tally
 from flowtally.ledger.people.credentials import Credential
 from flowtally.web.capacity.cost import processors
-from flowtally.web.capacity.taken import Taken
+from flowtally.web.capacity.lent import Lent
 
 REMEMBERED: Final = 10_000  # accounts
 INSTALLATION: Final = ""  # the account of credentials that have none
@@ -88,9 +88,9 @@ class Shares:
         self._of_account: Counter[tuple[str, bool]] = Counter()
         self._budgets: dict[str, _Budget] = {}  # by account, the one longest untouched first
 
-    def admit(self, credential: Credential, *, sends: bool = False) -> Taken[None]:
+    def admit(self, credential: Credential, *, sends: bool = False) -> Lent[None]:
         """Count a request in work to the end of the block. TooManyAtOnce and BudgetUsed, not counted."""
-        return Taken(partial(self._admit, credential, sends), partial(self._leave, credential, sends))
+        return Lent(partial(self._admit, credential, sends), partial(self._leave, credential, sends))
 
     def _admit(self, credential: Credential, sends: bool) -> None:
         try:

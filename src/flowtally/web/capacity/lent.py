@@ -1,4 +1,4 @@
-"""Something taken for a while: a context manager made of its two calls.
+"""Something lent for a while: a context manager made of its two calls.
 
 One of `contextlib.contextmanager` keeps a generator for it, which costs ten times as much; a request takes several.
 """
@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Taken(Generic[T]):
+class Lent(Generic[T]):
     """`take` gives what the block gets; where it raises, nothing was taken. `give_back` is called at the end."""
 
     __slots__ = ("_give_back", "_take")
