@@ -38,6 +38,7 @@ class Stage(msgspec.Struct):
     stored: int
     ingest: list[float] = []
     engine: list[float] = []
+    cpu_us: float = 0.0  # of the server for an event of `ingest`, its flushes and their merges included
     query_ms: float = 0.0
     balance_ms: dict[str, float] = {}  # by account
     loading_bytes: int = 0  # the most it had until the questions
@@ -77,10 +78,11 @@ def _measure_stage(grown: Grown, stored: int) -> Stage:
     _load(grown, stored - (run.sizes.rounds * run.sizes.bulk if grown.engine is not None else 0))
     if grown.engine is not None:
         run.say(f"growth, {stored:,} stored")
-        _measure_ingest(grown, stage)
+        _measure_ingest(grown, stage, grown.engine)
+    else:
+        _rest(server, run.sizes.rest_s)
     assert grown.stored == stored, "what is asked meets as many events as its row says"
     grown.feed.forget()
-    _rest(server, run.sizes.rest_s)
     stage.loading_bytes = server.resident_bytes(peak=True)
     server.stop()
     copied = run.place / f"copy-{stored}"
@@ -113,14 +115,18 @@ def _send(grown: Grown, sources: Sequence[str], count: int, batch: int) -> tuple
     return done, lanes
 
 
-def _measure_ingest(grown: Grown, stage: Stage) -> None:
-    """Both sides get the same events. The engine's own table stays small: it tells how fast the machine is now."""
-    sizes, engine = grown.run.sizes, grown.engine
-    assert engine is not None
+def _measure_ingest(grown: Grown, stage: Stage, engine: Actor) -> None:
+    """Both sides get the same events. The engine's own table stays small: it tells how fast the machine is now. Every
+    stage begins at rest, or the later one would also pay for what was loaded before it."""
+    sizes, server = grown.run.sizes, grown.server
+    _rest(server, sizes.rest_s)
+    cpu = server.cpu_seconds()
     for _ in range(sizes.rounds):
         done, lanes = _send(grown, SOURCES, sizes.bulk // len(SOURCES), sizes.batch)
         stage.ingest.append(done.stored / done.seconds)
         stage.engine.append(done.stored / insert(engine, lanes, sizes.batch))
+    _rest(server, sizes.rest_s)
+    stage.cpu_us = (server.cpu_seconds() - cpu) * 1e6 / (sizes.rounds * sizes.bulk)
 
 
 def _rest(server: Server, quiet_s: float) -> None:
@@ -210,7 +216,12 @@ def _ingest_row(first: Stage, stage: Stage) -> Row:
         ours=median(stage.ingest),
         base=median(first.ingest),
         ratio=plain / machine,
-        notes={"plain_ratio": plain, "engine_beside": machine},
+        notes={
+            "plain_ratio": plain,
+            "engine_beside": machine,
+            "server_cpu_us_per_event": stage.cpu_us,
+            "at_first": first.cpu_us,
+        },
     )
 
 

@@ -186,6 +186,14 @@ def test_balance_stands_against_a_day_of_usage_and_against_its_first_time(everyt
         assert everything.find("balance", f"growth of {name}, {last:,} stored", f"at {first:,}") is not None
 
 
+def test_growth_tells_what_an_event_cost_the_server_at_both_stages(everything: Report) -> None:
+    first, last = SIZES["tiny"].stages
+    row = everything.find("growth", f"ingest, {last:,} stored", f"at {first:,}")
+    assert row is not None
+    assert row.notes["server_cpu_us_per_event"] > 0
+    assert row.notes["at_first"] > 0
+
+
 def test_memory_is_the_most_there_was_with_four_requests_under_way(everything: Report) -> None:
     for stored in SIZES["tiny"].stages:
         row = everything.find("start", f"memory, {stored:,} stored")
