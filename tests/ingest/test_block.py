@@ -26,7 +26,7 @@ from flowtally.ingest.block import (
 )
 from flowtally.ingest.holding import recall
 from flowtally.ingest.holds import HoldLimits, Holds
-from flowtally.ingest.prepare import prepare, prepare_rows
+from flowtally.ingest.prepare import prepare, prepare_rows, slim
 from flowtally.ingest.submission import NAMES, Outcome, Submission
 from flowtally.keys.values import Held, Refused, Source
 
@@ -279,7 +279,8 @@ def submissions(draw: st.DrawFn) -> Submission:
     faults = {index: "bad" for index in range(len(events)) if draw(st.integers(0, 7)) == 0}
     how = draw(st.sampled_from([None, prepare, prepare_rows]))
     prepared = how(events, faults) if how is not None else None
-    return Submission(WRITER, events, faults, 1, draw(st.integers(0, 3)) == 0, prepared=prepared)
+    kept = slim(prepared) if prepared is not None and draw(st.booleans()) else None
+    return Submission(WRITER, kept or events, faults, 1, draw(st.integers(0, 3)) == 0, prepared=prepared)
 
 
 @settings(max_examples=200, deadline=None)

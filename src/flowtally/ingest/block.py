@@ -147,10 +147,14 @@ def _sources(submission: Submission) -> tuple[set[str], set[str]]:
         return set(rows.sources()), set()
     if rows is not None and rows.named and not submission.faults:
         return set(), set(rows.sources())
-    numbered = {event.source for event in submission.events if event.sequence is not None}
+    if submission.prepared is None:
+        sent = [(event.source, event.sequence) for event in submission.events]
+    else:
+        sent = list(zip(submission.prepared.columns.source, submission.prepared.columns.sequence, strict=True))
+    numbered = {source for source, sequence in sent if sequence is not None}
     # An item that is no usage event and has no number leaves no trace, not even its source.
     faults = submission.faults
-    named = {event.source for i, event in enumerate(submission.events) if event.sequence is None and i not in faults}
+    named = {source for i, (source, sequence) in enumerate(sent) if sequence is None and i not in faults}
     return numbered, named
 
 
@@ -277,12 +281,13 @@ class Sorter:
         rows = None if submission.prepared is None else submission.prepared.made_rows()
         if submission.prepared is None or rows is None or not rows.first or not self._clean:
             return False
-        columns = submission.prepared.columns
-        source = self._sources[columns.source[-1]]
+        [name] = rows.sources()
+        source = self._sources[name]
         before = self._progress.get(source.name)
         if rows.first != (source.mark if before is None else before.mark) + 1:
             return False
-        self._progress[source.name] = SourceProgress(rows.first + len(rows) - 1, columns.position[-1], moved=True)
+        position = submission.prepared.columns.position[-1]
+        self._progress[source.name] = SourceProgress(rows.first + len(rows) - 1, position, moved=True)
         return True
 
     def _count(self, part: BlockPart) -> None:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
+import msgspec
 import structlog
 
 from flowtally.core.clock import SteadyClock, now_ms
@@ -38,7 +39,7 @@ from flowtally.ingest.lookup import Lookup, detail_of
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.newcomers import Newcomers
 from flowtally.ingest.overlaps import Overlaps
-from flowtally.ingest.prepare import Prepared, prepare_rows
+from flowtally.ingest.prepare import Prepared, prepare_rows, slim
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
 from flowtally.ingest.settings import IngestSettings, journal_path
@@ -94,6 +95,16 @@ LOOKS: Final = 50  # at rows that may have changed until the writer sees what wa
 # lists and columns at once; the others are bytes before, and columns after.
 VERY_LARGE: Final = 4 * 1024 * 1024
 SMALL: Final = 16_384  # a body up to here is decoded at once; a larger one on a thread, so that others are not kept
+
+
+class _Read(msgspec.Struct, eq=False):
+    """A body as events. `size`: the bytes it was before compression; what waits is bounded by what it holds."""
+
+    events: Sequence[UsageEvent]
+    faults: dict[int, str]
+    alone: bool
+    size: int
+    prepared: Prepared | None = None
 
 
 class Ingest:
@@ -237,14 +248,15 @@ class Ingest:
         read = partial(decode_request, media_type=content_type, headers=headers)
         reading = self._read(body, content_encoding, read, made, in_thread)
         del body  # it is gone when it was read: what waits is columns
-        decoded, prepared, size = await reading
-        if not decoded.events:
+        found = await reading
+        if not found.events:
             return EventsAnswer(0, 0, 0, 0, [])
-        writer = _writer(credential)
-        submission = Submission(writer, decoded.events, decoded.faults, size, atomic, prepared=prepared)
+        submission = Submission(
+            _writer(credential), found.events, found.faults, found.size, atomic, prepared=found.prepared
+        )
         if is_never_stored(submission) and self.ready()[0]:
-            return _told(await self._refuse(submission, receipts_all, in_thread), alone=decoded.alone)
-        return _told(await self._stored(submission, receipts_all), alone=decoded.alone)
+            return _told(await self._refuse(submission, receipts_all, in_thread), alone=found.alone)
+        return _told(await self._stored(submission, receipts_all), alone=found.alone)
 
     async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer:
         """Store what this process observed itself, as `sender`, which owns the sources it begins. Raises as `take`."""
@@ -352,26 +364,26 @@ class Ingest:
 
     async def _read(
         self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made, in_thread: InThread
-    ) -> tuple[Decoded, Prepared | None, int]:
-        """The events, and the bytes they were before compression: what waits is bounded by what it holds."""
+    ) -> _Read:
         if len(body) <= SMALL and (not encoding or encoding == "identity"):
             decoded = read(body)
             check_positions(decoded)
-            return decoded, None, len(body)
+            return _Read(decoded.events, decoded.faults, decoded.alone, len(body))
         reading = partial(self._read_large, body, encoding, read, made)
         del body
-        found: tuple[Decoded, Prepared | None, int] = await in_thread(reading)
+        found: _Read = await in_thread(reading)
         return found
 
-    def _read_large(
-        self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made
-    ) -> tuple[Decoded, Prepared | None, int]:
+    def _read_large(self, body: bytes, encoding: str | None, read: Callable[[bytes], Decoded], made: Made) -> _Read:
         plain = decompress(body, encoding, self._max_body_bytes, made)
         with self._one_at_a_time if len(plain) > VERY_LARGE else nullcontext():
             decoded = read(plain)
             check_positions(decoded)
-            prepared = prepare_rows(decoded.events, decoded.faults, decoded.columns) if decoded.events else None
-        return decoded, prepared, len(plain)
+            found = _Read(decoded.events, decoded.faults, decoded.alone, len(plain))
+            if decoded.events:
+                found.prepared = prepare_rows(decoded.events, decoded.faults, decoded.columns)
+                found.events = slim(found.prepared) or decoded.events
+            return found
 
     def source(self, name: str, credential: Credential) -> SourceAnswer:
         """Where a source stands. A source of another sender is as unknown as one that does not exist."""

@@ -127,10 +127,11 @@ class _Telling:
     def tell(self, submission: Submission, outcome: Outcome, rows: list[int]) -> list[NeverPaidEvents]:
         assert outcome.times is not None
         times = outcome.times.tolist()
-        self._look_up(submission, rows)
+        events = list(submission.events)  # together, which is quick whatever they are kept as
+        self._look_up([events[row] for row in rows])
         groups: dict[Group, _Found] = {}
         for row in rows:
-            event, at = submission.events[row], times[row]
+            event, at = events[row], times[row]
             id = self._purse_of(event, at) if self._funded else ""
             group = (event.account, event.user if id else "", id, event.product)
             found = groups.get(group)
@@ -142,9 +143,8 @@ class _Telling:
                 found.first = min(found.first, at)
         return self._shown(groups)
 
-    def _look_up(self, submission: Submission, rows: list[int]) -> None:
+    def _look_up(self, events: Iterable[UsageEvent]) -> None:
         """Which of these events may be of funded users."""
-        events = [submission.events[row] for row in rows]
         asked = {(one.account, one.user) for one in events if one.user != NOBODY and self._funds(one.account)}
         self._histories = names.histories(self._tx, asked) if asked else {}
         bearers = {one.user_id for history in self._histories.values() for one in history}

@@ -15,8 +15,9 @@ import numpy as np
 from flowtally.core.events import UsageEvent
 from flowtally.ingest import admission
 from flowtally.ingest.admission import Reasons, Times
-from flowtally.ingest.columns import Columns
+from flowtally.ingest.columns import Columns, SentEvents
 from flowtally.ingest.event_rows import UNFIT, EventRows, Names, names_of
+from flowtally.ingest.kept import keep
 from flowtally.keys.key_bytes import keys_of
 
 Key = tuple[str, bytes]  # source name, key bytes
@@ -101,6 +102,16 @@ def prepare_rows(
     prepared = _prepared(columns, *admission.faults(columns, unreadable, distinct))
     prepared.make_rows(names)
     return prepared
+
+
+def slim(prepared: Prepared) -> SentEvents | None:
+    """Its events, kept as small as its rows are, and so are its columns from now on. None where something is wrong with
+    one of them, or there are no rows yet."""
+    rows = prepared.made_rows()
+    if rows is None or prepared.faults:
+        return None
+    prepared.columns = keep(prepared.columns, rows)
+    return SentEvents(prepared.columns.anew())
 
 
 def _prepared(columns: Columns, times: Times, faults: Reasons) -> Prepared:

@@ -7,6 +7,7 @@ alone it is, `queue_key` whose turn it takes in the queue.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from flowtally.core.errors import HoldsFull
 from flowtally.core.events import UsageEvent, number_of
 from flowtally.core.readings import Reading
 from flowtally.ingest.admission import Reason, Submitter, Times
+from flowtally.ingest.columns import SentEvents
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import UnreadableReading
 from flowtally.keys.values import HeldWhere, Number
@@ -50,7 +52,7 @@ class Submission(_OfWriter, msgspec.Struct, gc=True, eq=False):
 
     alone: ClassVar[bool] = False  # others may be in its block
     writer: Submitter
-    events: list[UsageEvent]
+    events: Sequence[UsageEvent]
     faults: dict[int, str]
     size: int
     atomic: bool = False
@@ -61,6 +63,14 @@ class Submission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     @property
     def count(self) -> int:
         return len(self.events)
+
+    def key(self, index: int) -> tuple[str, str, int | str | None]:
+        """Source, id and number of an event, as they were sent."""
+        if isinstance(self.events, SentEvents):
+            columns = self.events.columns
+            return columns.source[index], columns.id[index], columns.sequence[index]
+        event = self.events[index]
+        return event.source, event.id, event.sequence
 
 
 class LookedUp(msgspec.Struct, frozen=True):
@@ -176,11 +186,11 @@ def answer_of(submission: Submission, outcome: Outcome, *, everything: bool = Fa
 
 
 def _receipt(submission: Submission, outcome: Outcome, index: int, status: int) -> Receipt:
-    event = submission.events[index]
-    name = event.id or ("" if event.sequence is None else str(number_of(event.sequence) or event.sequence))
+    source, id, sequence = submission.key(index)
+    name = id or ("" if sequence is None else str(number_of(sequence) or sequence))
     reason = outcome.reasons.get(index)
     if reason is None:
-        return Receipt(index, event.source, name, NAMES[status])
+        return Receipt(index, source, name, NAMES[status])
     return Receipt(
-        index, event.source, name, NAMES[status], reason.code, reason.detail, status == REFUSED and reason.retriable
+        index, source, name, NAMES[status], reason.code, reason.detail, status == REFUSED and reason.retriable
     )
