@@ -82,17 +82,22 @@ class Book:
         asked = [block.rows.keys[row] for row in (*world, *block.rows.faults)] if block.rows.keys else []
         guess = {key: self.known[key] for key in asked if key in self.known}
         found = self._sort(block, world, guess)
-        if any(key in self.known for key in found.claims):
-            found = self._sort(block, world, self.known)
-        assert not any(key in self.known for key in found.claims)
+        if self._claims_twice(block, found):
+            found = self._sort(block, world, self.known, guess=False)
+        assert not self._claims_twice(block, found)
         assert found.stored == sorted(set(found.stored))
         self._count(block, found)
         return [
             type(answer).__name__ if isinstance(answer, FlowtallyError) else _told(answer) for answer in found.answers
         ]
 
-    def _sort(self, block: Gathered, world: Any, known: Any) -> Sorted:
-        return Sorter(block, self.sources, self.refusals, world, known, self.fresh, self.holds.allowance(), 1).sort()
+    def _sort(self, block: Gathered, world: Any, known: Any, *, guess: bool = True) -> Sorted:
+        allowance = self.holds.allowance()
+        return Sorter(block, self.sources, self.refusals, world, known, self.fresh, allowance, 1, guess=guess).sort()
+
+    def _claims_twice(self, block: Gathered, found: Sorted) -> bool:
+        keys = [block.rows.keys[row] for row in found.claims]
+        return len(set(keys)) < len(keys) or not self.known.keys().isdisjoint(keys)
 
     def _recall(self, block: Gathered, submission: Submission, start: int) -> None:
         rows = [start + index for index, one in enumerate(submission.events) if one.sequence is not None]
@@ -105,7 +110,7 @@ class Book:
 
     def _count(self, block: Gathered, found: Sorted) -> None:
         columns = block.rows.columns
-        self.known |= {key: block.rows.digests[row] for key, row in found.claims.items()}
+        self.known |= {block.rows.keys[row]: int(block.rows.digests[row]) for row in found.claims}
         self.refused |= {(one.source, one.sequence): one for one in found.refused}
         self.held |= {(one.source, one.sequence): one for one in found.held}
         assert not found.ended, "here the world never changes"

@@ -48,7 +48,7 @@ def test_an_event_and_a_row_that_says_the_same_are_the_same_columns(made: list[N
         for row in made
     ]  # fmt: skip
     times = np.array([row.time for row in made], dtype=np.int64)
-    of = EventRows.of(Columns.of(events), times, {}, [row.digest for row in made])
+    of = EventRows.of(Columns.of(events), times, {}, np.array([row.digest for row in made], dtype=np.int64))
     of_events, of_rows = of.batch([user for _, users in of.groups for user in users], of.codes, {}), batch_of(made)
     assert of_rows.schema.names == list(TYPES)
     assert of_events.schema.names == [name for name in TYPES if name not in NEVER_AN_EVENTS]

@@ -62,13 +62,13 @@ class Gathered(msgspec.Struct):
 
 
 class Sorted(msgspec.Struct):
-    """What becomes of a block: `stored` are rows of the block, `claims` the keys of the named ones among them
-    with their rows, `advances` where the numbered sources stand once it is committed. `held` are new, `ended` were held
-    and are stored or refused now; `fresh` are sources that come into being."""
+    """What becomes of a block: `stored` are rows of the block, `claims` the named ones among them, which claim their
+    keys, both in order; `advances` where the numbered sources stand once it is committed. `held` are new, `ended` were
+    held and are stored or refused now; `fresh` are sources that come into being."""
 
     answers: list[Outcome | FlowtallyError]
     stored: list[int]
-    claims: dict[Key, int]
+    claims: list[int]
     advances: list[Advance]
     refused: list[Refused]
     held: list[Held] = []
@@ -93,7 +93,8 @@ class BlockPart(msgspec.Struct):
 
     outcome: Outcome
     stored: list[int]
-    claims: dict[Key, int]
+    claims: dict[Key, int]  # of those that were looked at one by one, their rows
+    unseen: Sequence[int]  # rows that claim their keys too, all at once
     refused: list[Refused]
     held: list[Held]
     ended: list[Held]
@@ -199,8 +200,9 @@ def check_source(writer: Submitter, source: Source, kind: SourceKind, *, fresh: 
 
 
 class Sorter:
-    """Sorts one block. Built anew for every attempt: `known` may be only a guess the first time. `fresh` are those of
-    the sources that are not there yet; `allowance` is what may still be held, of which this block takes."""
+    """Sorts one block. Built anew for every attempt: the first time it is a `guess` that `known` has all keys that are
+    there, and that requests have no key of one another; claiming them tells. `fresh` are those of the sources that are
+    not there yet; `allowance` is what may still be held, of which this block takes."""
 
     def __init__(
         self,
@@ -212,7 +214,10 @@ class Sorter:
         fresh: Collection[str] = (),
         allowance: Allowance | None = None,
         now: int = 0,
+        *,
+        guess: bool = True,
     ) -> None:
+        self._guess = guess
         self._block = block
         self._rows = block.rows
         self._sources = sources
@@ -225,7 +230,7 @@ class Sorter:
         self._clean = not block.rows.faults and not world
         self._claimed: dict[Key, int] = {}
         self._progress: dict[str, SourceProgress] = {}
-        self._sorted = Sorted([], [], {}, [], [])
+        self._sorted = Sorted([], [], [], [], [])
 
     def sort(self) -> Sorted:
         for submission, start in zip(self._block.submissions, self._block.starts, strict=True):
@@ -234,6 +239,7 @@ class Sorter:
             except FlowtallyError as error:
                 self._sorted.answers.append(error)
         self._sorted.stored.sort()
+        self._sorted.claims.sort()
         self._sorted.advances += self._advances()
         if self._fresh:
             written = self._written()
@@ -261,12 +267,11 @@ class Sorter:
             self._sorted.stored += range(start, start + count)
             return Outcome([STORED] * count, {}, times=times)
         outcome = Outcome([REFUSED] * count, {}, times=times)
-        part = BlockPart(outcome, [], {}, [], [], [], count)
-        sequences = self._rows.columns.sequence[start : start + count]
-        numbered = range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
+        part = BlockPart(outcome, [], {}, (), [], [], [], count)
+        numbered = self._numbered_of(submission, start, count)
         running = self._numbered(submission, start, numbered, part) if numbered else None
         if len(numbered) < count:
-            named = [i for i, one in enumerate(sequences) if one is None] if numbered else range(count)
+            named = sorted({*range(count)}.difference(numbered)) if numbered else range(count)
             self._named(start, named if part.stop == count else [i for i in named if i < part.stop], part)
         if submission.atomic and any(status in (CONFLICT, REFUSED) for status in part.outcome.statuses):
             raise _atomic_refused(submission, part.outcome)
@@ -274,6 +279,14 @@ class Sorter:
             self._progress[self._rows.columns.source[start + numbered[0]]] = running
         self._count(part)
         return _cut(part)
+
+    def _numbered_of(self, submission: Submission, start: int, count: int) -> Sequence[int]:
+        """Which of its events have a number."""
+        rows = None if submission.prepared is None else submission.prepared.made_rows()
+        if rows is not None and rows.named:
+            return ()
+        sequences = self._rows.columns.sequence[start : start + count]
+        return range(count) if None not in sequences else [i for i, one in enumerate(sequences) if one is not None]
 
     def _continues(self, submission: Submission) -> bool:
         """Whether all of it is new numbers without a hole, and nothing is wrong with any event of the block: then its
@@ -293,7 +306,7 @@ class Sorter:
     def _count(self, part: BlockPart) -> None:
         self._claimed |= part.claims
         self._sorted.stored += part.stored
-        self._sorted.claims |= part.claims
+        self._sorted.claims += part.unseen or part.claims.values()
         self._sorted.refused += part.refused
         self._sorted.held += part.held
         self._sorted.ended += part.ended
@@ -441,14 +454,12 @@ class Sorter:
     # Named events
 
     def _named(self, start: int, named: Sequence[int], part: BlockPart) -> None:
-        if self._clean and not self._known and len(named) == len(part.outcome.statuses):  # by far the usual case
-            rows = range(start, start + len(named))
-            claims = dict(zip(self._rows.keys[start : rows.stop], rows, strict=True))
-            if len(claims) == len(named) and self._claimed.keys().isdisjoint(claims):
-                part.outcome.statuses = [STORED] * len(named)
-                part.stored += rows
-                part.claims |= claims
-                return
+        is_whole = len(named) == len(part.outcome.statuses)
+        if self._guess and self._clean and not self._known and self._rows.differ and is_whole:  # by far the usual case
+            part.unseen = range(start, start + len(named))
+            part.outcome.statuses = [STORED] * len(named)
+            part.stored += part.unseen
+            return
         for index in named:
             self._one_named(start + index, index, part)
 
@@ -460,7 +471,7 @@ class Sorter:
         key = self._rows.keys[row]
         theirs = self._seen(key, part)
         if theirs is not None:
-            same = theirs == self._rows.digests[row]
+            same = theirs == int(self._rows.digests[row])
             part.outcome.statuses[index] = DUPLICATE if same else CONFLICT
             if not same:
                 part.outcome.reasons[index] = OTHER_CONTENT
@@ -474,7 +485,7 @@ class Sorter:
     def _seen(self, key: Key, part: BlockPart) -> int | None:
         """The digest this key was claimed with: before this block, or earlier in it."""
         row = part.claims.get(key, self._claimed.get(key))
-        return self._known.get(key) if row is None else self._rows.digests[row]
+        return self._known.get(key) if row is None else int(self._rows.digests[row])
 
 
 def first_number(asked: Sequence[int | str | None], source: str, mark: int) -> int:

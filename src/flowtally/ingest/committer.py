@@ -64,7 +64,7 @@ from flowtally.ingest.submission import (
 from flowtally.ingest.sweeps import BEGINNING, PAGE, Sweeps
 from flowtally.ingest.write_lock import WriteLock
 from flowtally.keys.store import Keys
-from flowtally.keys.values import Claim, Held, HeldWhere, Moved, Number, Refused
+from flowtally.keys.values import Held, HeldWhere, Moved, Number, Refused
 from flowtally.ledger.people.names import Name
 from flowtally.protocol import CorrectionsAnswer
 from flowtally.usage.journal import Journal
@@ -322,7 +322,7 @@ class Committer:
         if not held:
             return Swept()
         refused = [Refused(one.source, one.sequence, one.id, reason.code, reason.detail) for one in held]
-        sorted_ = Sorted([], [], {}, [], refused, ended=held)
+        sorted_ = Sorted([], [], [], [], refused, ended=held)
         self._carry_out(lambda number: (sorted_, None), sorted_)
         self.counts["dropped"] += len(held)
         return Swept(0, len(held), 0, _next(held, PAGE))
@@ -372,7 +372,7 @@ class Committer:
             claims = [(self.sources[source].no, key, digest) for (source, key), digest in plan.claims.items()]
             new = self._with_users(plan)
             fresh = sorted(self.sources.fresh.intersection(row.key_source for row in new))
-            sorted_ = Sorted([], list(range(len(new))), {}, [], [], fresh=fresh)
+            sorted_ = Sorted([], list(range(len(new))), [], [], [], fresh=fresh)
 
             def work(number: int) -> Written:
                 claimed = self._keys.claim(claims, number)
@@ -508,7 +508,7 @@ class Committer:
             self._late += late
             return self._block(submissions)
         if new := self._new_users(strange):
-            sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))  # no guess any more
+            sorted_ = self._sort_again(block, world)
             if over := crowding(block, sorted_.stored, new, self._newcomers):
                 rest = [one for index, one in enumerate(submissions) if index not in over]
                 return [(submissions[index], error) for index, error in over.items()] + self._block(rest)
@@ -541,9 +541,14 @@ class Committer:
         new = self._resolver.free_names(strange) if strange else set()
         return set() if not new or self._newcomers.may_all(new) else new
 
-    def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int]) -> Sorted:
+    def _sort(self, block: Gathered, world: admission.Reasons, known: dict[Key, int], *, guess: bool = True) -> Sorted:
         allowance, now = (self.holds.allowance(), self._clock()) if world else (None, 0)
-        return Sorter(block, self.sources, self._keys.refusals, world, known, self.sources.fresh, allowance, now).sort()
+        fresh = self.sources.fresh
+        return Sorter(block, self.sources, self._keys.refusals, world, known, fresh, allowance, now, guess=guess).sort()
+
+    def _sort_again(self, block: Gathered, world: admission.Reasons) -> Sorted:
+        """With all keys looked up: no guess any more."""
+        return self._sort(block, world, self._known(block, range(len(block.rows))), guess=False)
 
     def _recall(self, block: Gathered) -> None:
         """What is held of the numbers this block sends again; where the content is the same, it is what is held."""
@@ -671,17 +676,20 @@ class Committer:
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
         self._keys.savepoint()
-        if self._keys.claim(self._claims(block, sorted_), number) == len(sorted_.claims):
+        if self._claim_rows(block, sorted_, number) == len(sorted_.claims):
             return sorted_
         self._keys.unclaim()
-        sorted_ = self._sort(block, world, self._known(block, range(len(block.rows.keys))))
-        claimed = self._keys.claim(self._claims(block, sorted_), number)
+        sorted_ = self._sort_again(block, world)
+        claimed = self._claim_rows(block, sorted_, number)
         assert claimed == len(sorted_.claims), "what was looked up and not found cannot be there"
         return sorted_
 
-    def _claims(self, block: Gathered, sorted_: Sorted) -> list[Claim]:
-        numbers = {name: self.sources[name].no for name in {source for source, _ in sorted_.claims}}
-        return [(numbers[source], key, block.rows.digests[row]) for (source, key), row in sorted_.claims.items()]
+    def _claim_rows(self, block: Gathered, sorted_: Sorted, number: int) -> int:
+        """How many of their keys were new."""
+        if not sorted_.claims:
+            return 0
+        packed, others = block.rows.claims(sorted_.claims, lambda source: self.sources[source].no)
+        return self._keys.claim_packed(packed, number, others)
 
     def _outcome(self, doubt: Doubt) -> bool:
         """Whether the block is there. If so its receipts go out, whether the keys can follow now or only later."""

@@ -128,7 +128,7 @@ class CounterWriter:
         return Sorted(
             [],
             list(range(len(plan.rows))),
-            {},
+            [],
             [],
             [],
             fresh=fresh,

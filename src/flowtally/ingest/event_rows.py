@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowtally.core.events import MAX_SEQUENCE, METERED, number_of
-from flowtally.ingest.admission import Reasons, Times
+from flowtally.ingest.admission import Digests, Reasons, Times
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.rows import Numbers, column, constant, no_text, record
 from flowtally.keys.values import Advance
@@ -49,9 +49,7 @@ class EventRows(msgspec.Struct, eq=False):
         return len(self.codes)
 
     @classmethod
-    def of(
-        cls, columns: Columns, times: Times, faults: Reasons, digests: Sequence[int], names: Names | None = None
-    ) -> Self:
+    def of(cls, columns: Columns, times: Times, faults: Reasons, digests: Digests, names: Names | None = None) -> Self:
         """What cannot be a column is at fault and never stored: there is nothing in its place then. `names`: the
         columns of that kind, where they are made."""
         try:
@@ -63,7 +61,7 @@ class EventRows(msgspec.Struct, eq=False):
         return found
 
     @classmethod
-    def _of(cls, columns: Columns, times: Times, digests: Sequence[int], names: Names) -> Self:
+    def _of(cls, columns: Columns, times: Times, digests: Digests, names: Names) -> Self:
         groups, codes = _groups(names["account"], names["user"])
         sequence, first = numbers_of(columns.sequence)
         fields = {
@@ -187,6 +185,8 @@ def numbers_of(asked: Sequence[int | str | None]) -> tuple[Numbers, int]:
             if not texts.null_count:
                 numbers: Numbers = texts.cast(pa.uint64()).to_numpy()
                 return numbers, _first_of_run(numbers, pc.sum(pc.binary_length(texts)).as_py())
+    if asked.count(None) == len(asked):
+        return np.zeros(len(asked), dtype=np.uint64), 0
     return np.array([number_of(one) or 0 for one in asked], dtype=np.uint64), 0
 
 
@@ -253,10 +253,10 @@ def _few(texts: Mapping[int, bytes], count: int) -> Any:
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(written))
 
 
-def _of_named(digests: Sequence[int], sequence: Numbers) -> Any:
+def _of_named(digests: Digests, sequence: Numbers) -> Digests:
     # A numbered event's key is its number; it has no digest.
-    if not digests:
+    if not len(digests):
         return np.zeros(len(sequence), dtype=np.int64)
-    values = np.array(digests, dtype=np.int64)
+    values = digests.copy()
     values[sequence != 0] = 0
     return values

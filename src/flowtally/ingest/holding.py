@@ -38,7 +38,7 @@ def event_of(held: Held) -> UsageEvent:
 def digest_of(columns: Columns, row: int) -> int:
     """What must be equal for this row to be the same event."""
     [digest] = digests(columns.only([row]) if len(columns) > 1 else columns)
-    return digest
+    return int(digest)
 
 
 def recall(all_rows: Prepared, rows: Sequence[int], first: int, held: Mapping[int, Held]) -> None:

@@ -25,7 +25,7 @@ def sort_released(
 ) -> tuple[Sorted, list[Held]]:
     """What becomes of them: rows where nothing stands in their way, refusals where it always will, and those that are
     held on for another reason. Their sources stand where they stood."""
-    found, recoded = Sorted([], [], {}, [], []), []
+    found, recoded = Sorted([], [], [], [], []), []
     for row, one in enumerate(held):
         reason = block.rows.faults.get(row) or world.get(row)
         if reason is None:

@@ -17,7 +17,7 @@ PREFIX: Final = 5  # bytes of a key that keys which came together share: of a UU
 MANY: Final = 8  # of one source and length; fewer are not worth a statement of their own
 _WORD: Final = 8  # bytes that are compared to order keys, after the one that says what they are
 
-_Digests = np.ndarray[Any, np.dtype[np.int64]]
+Digests = np.ndarray[Any, np.dtype[np.int64]]
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -27,7 +27,7 @@ class Packed(msgspec.Struct, frozen=True, eq=False):
     source: int
     width: int
     keys: bytes
-    digests: _Digests
+    digests: Digests
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -71,10 +71,23 @@ def pack(claims: Iterable[Claim]) -> tuple[list[Packed], list[Claim]]:
     return packed, few
 
 
+def together(packed: Iterable[Packed]) -> list[Packed]:
+    """The same with one for each source and length, in their order."""
+    groups: dict[tuple[int, int], list[Packed]] = {}
+    for one in packed:
+        groups.setdefault((one.source, one.width), []).append(one)
+    return [
+        mine[0]
+        if len(mine) == 1
+        else Packed(source, width, b"".join([one.keys for one in mine]), np.concatenate([one.digests for one in mine]))
+        for (source, width), mine in groups.items()
+    ]
+
+
 def is_close(places: int, count: int) -> bool:
     """Whether so many keys in so many places lie close to each other."""
     return places <= 1 + count // 16
 
 
-def _digests(claims: Sequence[Claim]) -> _Digests:
+def _digests(claims: Sequence[Claim]) -> Digests:
     return np.array([digest for _, _, digest in claims], dtype=np.int64)

@@ -23,6 +23,7 @@ from flowtally.core.sqlite_faults import sqlite_meaning
 from flowtally.core.words import SourceKind
 from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
+from flowtally.keys.claims import Packed
 from flowtally.keys.key_index import KeyIndex
 from flowtally.keys.values import (
     Claim,
@@ -272,6 +273,10 @@ class Keys:
     def claim(self, claims: Sequence[Claim], block: int) -> int:
         """Put those keys there that are not yet; how many were new. Inside `begin`; if fewer than asked, `unclaim`."""
         return self._index.claim(claims, block)
+
+    def claim_packed(self, packed: Sequence[Packed], block: int, others: Sequence[Claim] = ()) -> int:
+        """The same, for keys that lie together, and `others`."""
+        return self._index.claim_packed(packed, block, others)
 
     def claimed(self, source: int, keys: Sequence[bytes]) -> Known:
         """`known`, for the committer's thread: quick for many keys."""
