@@ -37,12 +37,14 @@ STARTERS: Final = {
     ("scripts.audit", "main"): PROCESS,
     ("hypothesis.core", "given"): SOAK,
 }
+WAYS: Final = ("flushed", "in the tail", "half", "while flushing")  # how rows may lie: tests/usage/ways.py
 EVENTS: Final = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 # Parameters of fixtures: what they start, if anything.
 PARAMETERS: Final[dict[object, frozenset[str]]] = {
     "memory": frozenset(),
     "sqlite": frozenset(),
     "chdb": frozenset({ENGINE}),
+    **dict.fromkeys(WAYS, frozenset({ENGINE})),
     "server": frozenset({PROCESS}),
     "postgresql": frozenset({PROCESS, "system"}),
 }

@@ -73,6 +73,18 @@ def test_every_law_names_tests_that_exist(number: int) -> None:
     assert laws()[number].count("\n- `tests/") == len(named), "a test is written as `tests/file.py::name`"
 
 
+def test_what_is_random_of_the_usage_store_has_its_rows_in_every_way() -> None:
+    """By `store` or `written`; the other fixtures have them in one."""
+    random = [
+        (path.name, one.name, {argument.arg for argument in one.args.args})
+        for path in sorted((ROOT / "tests/usage").glob("test_*.py"))
+        for one in ast.walk(ast.parse(path.read_text()))
+        if isinstance(one, ast.FunctionDef) and any("given(" in ast.unparse(made) for made in one.decorator_list)
+    ]
+    assert [(file, name) for file, name, takes in random if takes & {"clickhouse", "flushed"}] == []
+    assert sum(not takes.isdisjoint({"store", "written"}) for _, _, takes in random) >= 7
+
+
 @pytest.mark.parametrize("page", LINKED_FROM)
 def test_the_page_is_linked_where_people_look_for_rules(page: str) -> None:
     assert re.search(r"\]\((\.\./|docs/)?laws\.md[)#]", (ROOT / page).read_text())

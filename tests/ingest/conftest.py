@@ -18,6 +18,7 @@ import pytest
 from tests.clickhouse import clickhouse_server, server_url  # noqa: F401
 from tests.conftest import BOUND, Clock, open_copy
 from tests.engine import chdb_directory, database_url  # noqa: F401
+from tests.kinds import WAYS
 
 from flowtally.config import load_config
 from flowtally.ingest import committer, queue, standing
@@ -291,18 +292,28 @@ STORES: Final = {"chdb": "database_url", "server": "server_url"}
 # How a block is committed, what is done where nobody knows whether it was, and what readers are told meanwhile. The
 # world (tests/world) has all that ingest does over the server, too.
 OVER_SERVER: Final = frozenset({"test_commit_protocol", "test_published", "test_standing", "test_stated_blocks"})
+# What is written on the ground of rows, wherever these lie.
+IN_ALL_WAYS: Final = frozenset({"test_corrections", "test_corrections_model"})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "empty_store" in metafunc.fixturenames:
-        over = ["server"] if metafunc.module.__name__.rpartition(".")[2] in OVER_SERVER else []
-        metafunc.parametrize("empty_store", ["memory", "chdb", *over], indirect=True)
+        module = metafunc.module.__name__.rpartition(".")[2]
+        over = ["server"] if module in OVER_SERVER else []
+        engines = WAYS if module in IN_ALL_WAYS else ["chdb"]
+        metafunc.parametrize("empty_store", ["memory", *engines, *over], indirect=True)
 
 
 @pytest.fixture
 def empty_store(request: pytest.FixtureRequest) -> Iterator[UsageStore]:
     if request.param == "memory":
         yield MemoryStore()
+        return
+    if request.param in WAYS:
+        from tests.usage.ways import opened_in_a_way
+
+        with opened_in_a_way(request.param, request.getfixturevalue("database_url")) as lying:
+            yield lying
         return
     from flowtally.usage.open import open_usage
 

@@ -148,7 +148,7 @@ def pages(store: UsageReader, where: Where, limit: int) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     blocks=many,
     cuts=st.lists(st.integers(0, 4 * BUCKET_MS), min_size=2, max_size=5, unique=True).map(sorted),
@@ -156,17 +156,17 @@ def pages(store: UsageReader, where: Where, limit: int) -> list[dict[str, Any]]:
     data=st.data(),
 )
 def test_the_engine_knows_every_past_moment_as_the_reference_does(
-    clickhouse: ClickHouseStore, blocks: list[list[dict[str, Any]]], cuts: list[int], limit: int, data: st.DataObject
+    written: ClickHouseStore, blocks: list[list[dict[str, Any]]], cuts: list[int], limit: int, data: st.DataObject
 ) -> None:
-    reference, series, numbers = fill(clickhouse, blocks)
+    reference, series, numbers = fill(written, blocks)
     until = data.draw(st.sampled_from([numbers[0] - 1, *numbers]))
     then = Where(series, "a", until_block=until)
     since = Where(series, after_block=until, accounts=("b", "a"))
     for where in (then, since):
-        assert clickhouse.sums(cuts, where, ("product",)) == reference.sums(cuts, where, ("product",))
-        assert clickhouse.block_sums(cuts, where) == reference.block_sums(cuts, where)
-        assert pages(clickhouse, where, limit) == pages(reference, where, limit + 1)
+        assert written.sums(cuts, where, ("product",)) == reference.sums(cuts, where, ("product",))
+        assert written.block_sums(cuts, where) == reference.block_sums(cuts, where)
+        assert pages(written, where, limit) == pages(reference, where, limit + 1)
     # Then and since are everything, whatever the moment.
-    parts = [*clickhouse.sums(cuts, Where(series, until_block=until)), *clickhouse.sums(cuts, since)]
-    whole = clickhouse.sums(cuts, Where(series))
+    parts = [*written.sums(cuts, Where(series, until_block=until)), *written.sums(cuts, since)]
+    whole = written.sums(cuts, Where(series))
     assert sum(one.bytes_up for one in parts) == sum(one.bytes_up for one in whole)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
+from tests.usage.ways import emptied
 
 from flowtally.core.errors import Unavailable
 from flowtally.usage import definitions, erasing, projections
@@ -80,13 +81,13 @@ def of_labels(store: UsageStore) -> dict[str, set[tuple[str, ...]]]:
     return {user: {one.by[1:] for one in found if one.by[0] == user} for user in USERS}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(blocks=BLOCKS, erased=st.sets(st.sampled_from(USERS[:3]), min_size=1))
 def test_all_that_is_counted_is_the_same_before_and_after(
     store: UsageStore, blocks: list[tuple[int, list[dict[str, Any]]]], erased: set[str]
 ) -> None:
     if isinstance(store, ClickHouseStore):
-        store.engine.command(f"TRUNCATE TABLE {TABLE}")
+        emptied(store)
     else:
         store.rows = []  # type: ignore[attr-defined]
     ids, day = count(1), 0

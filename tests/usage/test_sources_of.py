@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.usage.blocks import block
 from tests.usage.test_compaction import JANUARY, compact
+from tests.usage.ways import emptied
 
 from flowtally.core.corrections import reference
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -45,7 +46,7 @@ def correction_of(row: dict[str, Any], number: int, factor: int) -> dict[str, An
     return row | own | taken
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ROWS,
     st.lists(st.tuples(st.integers(0, 7), st.sampled_from([1, 1, -1, 0])), max_size=4),
@@ -53,7 +54,7 @@ def correction_of(row: dict[str, Any], number: int, factor: int) -> dict[str, An
     st.sampled_from(["s1", "s2", "s3"]),
 )
 def test_engine_and_list_find_the_same(
-    clickhouse: ClickHouseStore,
+    written: ClickHouseStore,
     rows: Sequence[tuple[CountedUse, str, tuple[str, int]]],
     corrected: Sequence[tuple[int, int]],
     asked: Sequence[CountedUse],
@@ -61,9 +62,8 @@ def test_engine_and_list_find_the_same(
 ) -> None:
     stored = [row_of(*row) for row in rows]
     fixes = [correction_of(stored[at], n, factor) for n, (at, factor) in enumerate(corrected) if at < len(stored)]
-    clickhouse.settle()
-    clickhouse.engine.command("TRUNCATE TABLE usage_events")
-    both = MemoryStore(), clickhouse
+    emptied(written)
+    both = MemoryStore(), written
     for store in both:
         for number, some in enumerate((stored, fixes), start=1):
             if some:
@@ -73,20 +73,20 @@ def test_engine_and_list_find_the_same(
     assert told[0] == told[1]
 
 
-def test_what_is_compacted_is_in_no_source_any_more(clickhouse: ClickHouseStore) -> None:
+def test_what_is_compacted_is_in_no_source_any_more(written: ClickHouseStore) -> None:
     use = CountedUse("acme", "u1", JANUARY, 1, 2, 1, 200)
-    clickhouse.append(block(1, row_of(use, "s1", ("a", 0)), received_at=JANUARY + 1))
-    assert (clickhouse.sources_of([use], "s2"), clickhouse.compacted_until()) == ({use: ["s1"]}, 0)
-    clickhouse.settle()
-    compact(clickhouse)
-    assert clickhouse.sources_of([use], "s2") == {}
-    assert JANUARY < clickhouse.compacted_until() <= JANUARY + BUCKET_MS
+    written.append(block(1, row_of(use, "s1", ("a", 0)), received_at=JANUARY + 1))
+    assert (written.sources_of([use], "s2"), written.compacted_until()) == ({use: ["s1"]}, 0)
+    written.settle()
+    compact(written)
+    assert written.sources_of([use], "s2") == {}
+    assert JANUARY < written.compacted_until() <= JANUARY + BUCKET_MS
 
 
-def test_one_of_a_part_that_has_no_numbers_is_found_beside_one_that_was_voided(clickhouse: ClickHouseStore) -> None:
+def test_one_of_a_part_that_has_no_numbers_is_found_beside_one_that_was_voided(written: ClickHouseStore) -> None:
     """The part's skip index knows one number, 0, which the voided one has, too."""
     use = CountedUse("acme", "u1", 1000, 1, 2, 1, 200)
     rows = [row_of(use, "s1", ("a", 0)), row_of(use, "s1", ("b", 0)), row_of(use, "s2", ("a", 0))]
-    clickhouse.append(block(1, *rows))
-    clickhouse.append(block(2, correction_of(rows[0], 1, 1), correction_of(rows[2], 2, 1)))
-    assert clickhouse.sources_of([use], "") == {use: ["s1"]}
+    written.append(block(1, *rows))
+    written.append(block(2, correction_of(rows[0], 1, 1), correction_of(rows[2], 2, 1)))
+    assert written.sources_of([use], "") == {use: ["s1"]}
