@@ -23,6 +23,7 @@ from flowtally.core.sqlite_faults import sqlite_meaning
 from flowtally.core.words import SourceKind
 from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
+from flowtally.keys.carrying import LogCarrier
 from flowtally.keys.claims import Packed
 from flowtally.keys.key_index import KeyIndex
 from flowtally.keys.values import (
@@ -44,7 +45,7 @@ KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 5
 CACHE_KIB: Final = 131_072
 READER_CACHE_KIB: Final = 8_192
-LOG_PAGES: Final = 16_384  # of the write-ahead log before it is carried over: pages written often are carried once
+LOG_MAX_PAGES: Final = 65_536  # of the write-ahead log (256 MB), at which a commit carries it over: nobody else did
 
 
 _SCHEMA: Final = f"""
@@ -144,6 +145,8 @@ class Keys:
         self._lease = lease or Lease(of_keys(path), "keys_url")
         self._local = threading.local()
         self._forgets = False
+        self._writing = threading.Lock()
+        self._carrier = LogCarrier(lambda: self._connect(READER_CACHE_KIB), self._writing)
         self._readers: list[sqlite3.Connection] = []
         try:
             self._db = self._connect()
@@ -164,7 +167,7 @@ class Keys:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
         db.execute("PRAGMA temp_store = MEMORY")
-        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_MAX_PAGES}")
         db.execute("PRAGMA secure_delete = OFF")
         return db
 
@@ -181,6 +184,13 @@ class Keys:
     @contextmanager
     def begin(self, *, durable: bool = False, forgets: bool = False) -> Iterator[None]:
         """One transaction; synced before it returns where `durable`. `forgets`: what it takes out is overwritten."""
+        with self._writing:
+            with self._transaction(durable=durable, forgets=forgets):
+                yield
+            self._carrier.committed(self._db.total_changes)
+
+    @contextmanager
+    def _transaction(self, *, durable: bool, forgets: bool) -> Iterator[None]:
         try:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             if forgets is not self._forgets:
@@ -446,6 +456,7 @@ class Keys:
 
     def close(self) -> None:
         """Close everything and give the lease back."""
+        self._carrier.stop()
         for reader in self._readers:
             reader.close()
         self._db.close()
