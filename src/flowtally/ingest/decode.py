@@ -21,7 +21,7 @@ import numpy as np
 from flowtally.core.errors import MalformedBody, TooLarge, Unprocessable
 from flowtally.core.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
 from flowtally.core.media import JSON, NDJSON
-from flowtally.core.members import Repeated, count_members, find_repeated
+from flowtally.core.members import Repeated, count_members, find_repeated, find_repeated_in
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import is_text, printable, text_fault
 from flowtally.ingest import once
@@ -52,6 +52,7 @@ MANY_COLONS: Final = 250_000  # of some 20,000 events; bodies of more are decode
 # Decoding is one thread's work at a time, whatever locks there are: so this costs nothing, and of bodies full of labels
 # that will be refused one is in memory.
 _one_at_a_time: Final = threading.Lock()
+_plain = msgspec.json.Decoder()
 _lines = msgspec.json.Decoder(UsageEvent)
 _array = msgspec.json.Decoder(list[UsageEvent])
 _cloud_array = msgspec.json.Decoder(list[CloudEvent])
@@ -154,7 +155,7 @@ def _decode_object(body: bytes) -> Decoded:
         event = _lines.decode(body)
     except NO_JSON:
         return _decode_lines(body) if is_lines(body) else _one_by_one(body, whole, alone=True)
-    if len(body) <= FEW_BYTES and find_repeated(body) is None:
+    if len(body) <= FEW_BYTES and find_repeated_in(body, _plain.decode(body)) is None:
         return Decoded([event], {}, alone=True)
     return _one_by_one(body, whole, alone=True)
 
