@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -112,6 +113,21 @@ class FaultyConnection:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+def gather(door: Ingest, count: int) -> None:
+    """The next block waits for so many requests, unless no more come: some are answered without a block."""
+    waiting: Any = door._queue
+
+    def linger(back: int) -> None:
+        here, came_at = 0, time.monotonic()
+        while waiting._count < count and time.monotonic() - came_at < 0.5:
+            if waiting._count > here:
+                here, came_at = waiting._count, time.monotonic()
+            time.sleep(0.001)
+        del waiting._linger
+
+    waiting._linger = linger
 
 
 def _raise_next(errors: list[BaseException]) -> None:

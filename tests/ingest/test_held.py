@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from tests.ingest.conftest import Death, Services, named, numbered, run
+from tests.ingest.conftest import Death, Services, gather, named, numbered, run
 from tests.ingest.test_commit_protocol import io_error, restore, snapshot, uses
 
 from flowtally.core.errors import (
@@ -61,7 +61,7 @@ def together(
     services: Services, *sent: tuple[list[dict[str, Any]], bool], by: dict[int, Credential] | None = None
 ) -> Any:
     """Requests (events, whether all or nothing; `by`: of these credentials) as one block, and what became of each."""
-    services.door._queue._usual = len(sent)
+    gather(services.door, len(sent))
 
     async def ask() -> Any:
         taking = [

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from tests.ingest.conftest import Services, named, numbered, services_in
+from tests.ingest.conftest import Services, gather, named, numbered, services_in
 from tests.ingest.test_held import together
 from tests.ingest.test_sources import issue
 from tests.soak import sampled
@@ -176,7 +176,7 @@ def test_who_waits_for_the_next_block_is_written_before_the_end(light: Services)
     light.open(max_new_users_per_request=3)
 
     async def ask() -> list[Any]:
-        light.door._queue._usual = 4
+        gather(light.door, 4)
         taking = [
             asyncio.ensure_future(
                 light.door.take(msgspec.json.encode(by(3, prefix)), "application/json", None, light.credential)

@@ -199,6 +199,42 @@ def test_who_comes_back_with_others_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert together.lingered == queues.QUIET
 
 
+def test_those_who_came_while_a_block_was_written_wait_for_those_who_were_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else two groups would take turns for ever, each with blocks of half the size."""
+    together = Together(monkeypatch)
+    for _ in range(3):
+        together.queue.put(sent(None))
+    answered = [5]
+
+    def one_comes_back(_seconds: float) -> None:
+        if answered[0]:
+            answered[0] -= 1
+            together.queue.put(sent(None))
+
+    monkeypatch.setattr(together, "sleep", one_comes_back)
+    assert len(together.queue.take(ALL, ALL) or ()) == 3 + 5
+
+
+def test_very_many_who_come_back_have_longer_until_the_first_of_them_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(monkeypatch)
+    for _ in range(120):
+        together.queue.put(sent(None))
+    together.queue.take(ALL, ALL)
+    together.lingered = 0
+    together.queue.put(sent(None))
+    together.queue.take(ALL, ALL)
+    assert together.lingered == 121 // 6
+
+
+def test_many_events_wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Together(monkeypatch)
+    together.queue.put(sent(None, queues.ENOUGH))
+    together.queue.take(ALL, ALL)
+    assert together.lingered == 0
+
+
 def test_a_lone_request_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     together = Together(monkeypatch)
     monkeypatch.setattr(queues, "TOGETHER_S", 0.0)  # the others would have come back by now

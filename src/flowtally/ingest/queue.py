@@ -22,9 +22,11 @@ from flowtally.ingest.submission import Again, Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 
 IDLE_S: Final = 1.0
-LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came
-LINGERS: Final = 16
+LINGER_S: Final = 0.001  # at a time, LINGERS times at most, and no longer than QUIET times in which nobody came;
+LINGERS: Final = 16  # of very many up to MOST_LINGERS times
+MOST_LINGERS: Final = 48
 QUIET: Final = 3
+ENOUGH: Final = 1_000  # events that are worth a block, whoever else may come
 TOGETHER_S: Final = LINGERS * LINGER_S  # by then those who were answered together have come back, or do not come
 LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
@@ -44,7 +46,7 @@ class WaitingQueue:
         self._changed = threading.Condition()
         self._open = True
         self._nudged = False
-        self._usual = 1  # submissions in the block before
+        self._answered = 1  # submissions in the block before
         self.events = 0
         self.bytes = 0
 
@@ -81,15 +83,16 @@ class WaitingQueue:
         """As many as go into one block, at least one; empty after a quiet second, or when nudged; None when closed and
         empty."""
         with self._changed:
+            back = self._answered + self._count  # with those that came while the others' block was written
             if not self._waiting and self._open and not self._nudged:
                 began = time.monotonic()
                 self._changed.wait(IDLE_S)
-                if time.monotonic() - began >= TOGETHER_S:
-                    self._usual = 1  # whoever comes now comes alone
+                if time.monotonic() - began >= max(TOGETHER_S, back * LINGER_S):
+                    back = 1  # whoever comes now comes alone
             self._nudged = False
             if not self._waiting:
                 return [] if self._open else None
-        self._linger()
+        self._linger(back)
         with self._changed:
             taken: list[Waiting] = []
             events = size = 0
@@ -114,7 +117,7 @@ class WaitingQueue:
                 size += one.size
                 if one.alone:
                     break
-            self._usual = len(taken)
+            self._answered = len(taken)
             return taken
 
     def put_back(self, submissions: Iterable[Waiting]) -> None:
@@ -136,12 +139,14 @@ class WaitingQueue:
             self._nudged = True
             self._changed.notify_all()
 
-    def _linger(self) -> None:
+    def _linger(self, back: int) -> None:
         # Those who were answered together come back together. Taking the first of them alone would make groups of
-        # callers that wait for each other's blocks, each smaller than it could be: so wait while they keep coming.
+        # callers that wait for each other's blocks, each smaller than it could be: so wait while they keep coming. The
+        # more they are the longer it takes, for each is answered and read one after the other.
+        most, patience = max(LINGERS, min(back // 2, MOST_LINGERS)), max(QUIET, back // 6)
         quiet, before = 0, self._count
-        for _ in range(LINGERS):
-            if before >= self._usual or quiet == QUIET or not self._open:
+        for _ in range(most):
+            if before >= back or quiet >= patience or self.events >= ENOUGH or not self._open:
                 return
             time.sleep(LINGER_S)
             here = self._count
