@@ -43,7 +43,7 @@ from flowtally.keys.values import (
 
 KEYS: Final = "the database of event keys"
 SCHEMA_VERSION: Final = 5
-CACHE_KIB: Final = 131_072
+CACHE_KIB: Final = 32_768  # pages that are used again and again; more took memory and saved no time
 READER_CACHE_KIB: Final = 8_192
 LOG_MAX_PAGES: Final = 65_536  # of the write-ahead log (256 MB), at which a commit carries it over: nobody else did
 
