@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any, Final
 
 from flowtally.cli.app import main
+from flowtally.ingest.sources import Sources
 from flowtally.keys.store import Keys
 from flowtally.usage import flusher, own_tables
 from flowtally.usage.clickhouse import ClickHouseStore
@@ -41,9 +42,10 @@ def _is_move(_: Any, text: str, *__: Any) -> bool:
 # Of whom, which method, of which of its calls, and when.
 MOMENTS: Final[dict[str, tuple[Any, str, Callable[..., bool], str]]] = {
     "before the journal's commit": (Journal, "commit", _always, "before"),
-    "between the journal's commit and the keys'": (Journal, "commit", _always, "after"),
-    "after the keys' commit": (ClickHouseStore, "append", _always, "before"),
-    "before anybody is told": (ClickHouseStore, "publish", _always, "after"),
+    "after the journal's commit": (Journal, "commit", _always, "after"),
+    "before readers see it": (ClickHouseStore, "append", _always, "before"),
+    "between the readers' sight of it and the keys' commit": (ClickHouseStore, "publish", _always, "after"),
+    "after the keys' commit, before anybody is told": (Sources, "move", _always, "before"),
     "in the middle of the staging insert": (Engine, "insert", _is_staging, "amid"),
     "between insert and move": (Engine, "command", _is_move, "before"),
     "in the middle of the move": (Engine, "command", _is_move, "amid"),

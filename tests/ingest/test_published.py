@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
-from tests.ingest.conftest import Death, Services, named, numbered
+from tests.ingest.conftest import Death, FaultyConnection, Services, named, numbered
 
 from flowtally.core.errors import FlowtallyError, Settling
 from flowtally.usage.values import Commit, Where
@@ -51,6 +52,25 @@ def test_a_block_is_published_though_the_commit_of_the_keys_failed(services: Ser
     services.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
     assert services.statuses(*named("2")) == ["stored"]
     assert services.store.last_commit() == Commit(2, services.clock.at)
+
+
+def test_readers_see_a_block_before_the_keys_say_that_it_is_there(services: Services) -> None:
+    """Else whoever asks for an event in between is told that it is compacted: its number counts and no row is there."""
+    services.send(*numbered(1, 1))
+    committed = services.keys._db.execute
+    seen: list[tuple[int, bool]] = []
+
+    class Looking(FaultyConnection):
+        def execute(self, text: str, *values: Any) -> Any:
+            if text.startswith("COMMIT"):
+                readers = services.store.inner
+                found = readers.find("log", id=None, sequence=2, block=None)
+                seen.append((readers.last_commit().block, found is not None))
+            return committed(text, *values)
+
+    services.keys._db = Looking(services.keys._db)
+    services.send(*numbered(2, 2))
+    assert seen[0] == (2, True)
 
 
 def test_a_block_that_was_burnt_is_never_published(services: Services) -> None:

@@ -1,6 +1,6 @@
 """The one writer: what waits becomes a block, a block becomes durable, then everyone is answered.
 
-    begin (keys) -> claim, move -> record of block n into the journal, synced -> commit -> take, publish -> receipts
+    begin (keys) -> claim, move -> record of block n into the journal, synced -> take, publish -> commit -> receipts
 
 The journal's commit is the acknowledgement: from there a block only goes forward. Where that commit failed the journal
 says whether it is there; if not, its number is burnt and the callers are told to retry. Where only the keys' commit
@@ -616,10 +616,10 @@ class Committer:
                     self._next = number + 1
                     self._journal.commit(record)
                     self.doubt.acknowledged = True
+                    # Before the keys say so: whoever finds the event's key there finds its row, too.
+                    self._show(self.doubt)
             if self.doubt is None:
                 self._usage.end_block()
-            else:
-                self._show(self.doubt)
         except Exception as error:
             self.standing.saw(error)
             self.sources.forget()
