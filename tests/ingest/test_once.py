@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,14 @@ CLOUDS_TWICE: Final = [
     ',"some":[{"a":1},{"a":1,"a":2}]',
     ',"sequence":"1","sequence":"2"',
 ]
+
+
+@pytest.fixture(scope="module", autouse=True, params=[0, 10**9])
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether lines in which a default may have been said are read apart from the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(once, "APART", request.param)
+        yield
 
 
 def refused(text: str, decoded: Decoded, at: int) -> None:
