@@ -29,7 +29,7 @@ from tests.live import clean_environment
 from tests.soak import done, rounds
 
 ROUNDS: Final = rounds(6, 20)
-LOOK_EVERY_S: Final = 0.2  # at each figure; what it costs to look goes from what is tried meanwhile
+LOOK_EVERY_S: Final = 0.05  # at each figure; what it costs to look goes from what is tried meanwhile
 TOKEN: Final = "ours-Zk3vQ9xTn2Wb7Jr5Hc8Pd4Ys6Lf1Mg"
 TIME: Final = "2026-01-01T00:00:00Z"
 DAY: Final = {"from": "2026-01-01", "to": "2026-01-02", "tz": "UTC", "bucket": "total", "by": "user"}
