@@ -244,8 +244,10 @@ def test_events_and_corrections_that_wait_together_keep_their_order(light: Servi
             body = msgspec.json.encode(right(id, **said))
             return light.door.correct(body, "application/json", None, light.credential)
 
-        slow = light.store.inner.append
-        light.store.inner.append = lambda block: (time.sleep(0.05), slow(block))  # type: ignore[assignment, func-returns-value]
+        # A block is there for all, and its writer not done with it.
+        sources = light.door._committer.sources
+        done = sources.move
+        sources.move = lambda advances: (time.sleep(0.05), done(advances))  # type: ignore[assignment, func-returns-value]
         asked = []
         for one in (take("e1"), correct("c1", bytes_up=5), take("e1", "e2"), correct("c2", void=True)):
             asked.append(asyncio.ensure_future(one))
