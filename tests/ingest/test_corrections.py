@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -235,6 +236,9 @@ def test_events_and_corrections_that_wait_together_keep_their_order(light: Servi
     """event, correction, event again (a retry), correction: each block sees the ones before it."""
     light.send(*named("e0"))
 
+    def waits(requests: int) -> bool:
+        return light.door._queue._count == requests
+
     async def all_at_once() -> list[Any]:
         def take(*ids: str) -> Any:
             body = msgspec.json.encode(named(*ids, bytes_up=9))
@@ -244,14 +248,16 @@ def test_events_and_corrections_that_wait_together_keep_their_order(light: Servi
             body = msgspec.json.encode(right(id, **said))
             return light.door.correct(body, "application/json", None, light.credential)
 
-        # A block is there for all, and its writer not done with it.
-        sources = light.door._committer.sources
+        # The first block is there for all, and its writer not done with it until the others wait.
+        sources, go_on = light.door._committer.sources, threading.Event()
         done = sources.move
-        sources.move = lambda advances: (time.sleep(0.05), done(advances))  # type: ignore[assignment, func-returns-value]
-        asked = []
-        for one in (take("e1"), correct("c1", bytes_up=5), take("e1", "e2"), correct("c2", void=True)):
+        sources.move = lambda advances: go_on.wait(20) and done(advances)  # type: ignore[assignment]
+        asked = [asyncio.ensure_future(take("e1"))]
+        await soon(lambda: light.keys.committed().block == 2)
+        for waiting, one in ((1, correct("c1", bytes_up=5)), (2, take("e1", "e2")), (3, correct("c2", void=True))):
             asked.append(asyncio.ensure_future(one))
-            await asyncio.sleep(0.02)  # in this order
+            await soon(partial(waits, waiting))
+        go_on.set()
         return await asyncio.gather(*asked)
 
     first, fixed, again, void = asyncio.run(all_at_once())
