@@ -125,11 +125,8 @@ class Committer:
         self._why_full = why_full
         self._to_flush = to_flush
         self._corrected = RecentCorrections(keys.committed().block)
-        self.shown = keys.committed().block  # all of blocks up to this one is there for readers
         # `rows_of` is for the threads of requests: this one asks the usage store nothing.
-        self.facts = CorrectionFacts(
-            rows_of, keys, resolver, clock, max_future_ms, create_users, self._corrected, lambda: self.shown
-        )
+        self.facts = CorrectionFacts(rows_of, keys, resolver, clock, max_future_ms, create_users, self._corrected)
         self.sources = Sources(keys, newcomers)
         differencer = Differencer(keys, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
         self._counters = CounterWriter(keys, self.sources, resolver, differencer, self._carry_out, clock)
@@ -672,7 +669,6 @@ class Committer:
         else:
             self._usage.end_block()
         doubt.shown = True
-        self.shown = record.block
 
     def _claim(self, block: Gathered, world: admission.Reasons, sorted_: Sorted, number: int) -> Sorted:
         self._keys.savepoint()

@@ -8,7 +8,6 @@ where they are not, the request reads them again (`RowsChanged`). Nothing is wri
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -16,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from flowtally.core.corrections import Correction, EventRef
-from flowtally.core.errors import Unavailable
 from flowtally.core.events import number_in
 from flowtally.ingest.admission import Reason, Submitter
 from flowtally.ingest.correction_plan import Facts, dated
@@ -30,10 +28,6 @@ from flowtally.keys.store import Keys
 from flowtally.keys.values import Known, Source
 from flowtally.usage.values import EventKey, StoredEvent
 from flowtally.usage.verbs import Entries
-
-SHOWN_S: Final = 5.0  # a block whose keys are committed is shown to readers at once
-LOOK_S: Final = 0.001
-
 
 NOTHING: Final = LookedUp(0, frozenset(), {}, {})
 
@@ -58,11 +52,9 @@ class CorrectionFacts:
         max_future_ms: int,
         create_users: bool,
         recent: RecentCorrections,
-        shown: Callable[[], int],
     ) -> None:
         self._usage = usage
         self._recent = recent
-        self._shown = shown
         self._keys = keys
         self._resolver = resolver
         self._clock = clock
@@ -71,22 +63,14 @@ class CorrectionFacts:
 
     def find(self, corrections: Sequence[Correction]) -> LookedUp:
         """The events these name, as far as they are there already, and what corrected them; any thread but the
-        committer's. Unavailable where what is committed is not shown to readers."""
+        committer's. What the keys have committed readers see already."""
         keys = _only_keys(self._event_keys(_named(corrections), self._keys.known))
         if not keys:
             return NOTHING
         block = self._keys.committed().block
-        self._wait_until_shown(block)
         events = self._usage.events_of(keys)
         entries = self._usage.corrections_of(list(events.values())) if events else {}
         return LookedUp(block, frozenset(keys), events, entries)
-
-    def _wait_until_shown(self, block: int) -> None:
-        until = time.monotonic() + SHOWN_S
-        while self._shown() < block:
-            if time.monotonic() > until:
-                raise Unavailable(f"Block {block} is committed and not shown yet; try again", retry_after_s=2)
-            time.sleep(LOOK_S)
 
     def gather(self, asked: Correcting, sources: Mapping[str, Source]) -> Facts:
         """`sources` are those of the corrections' own keys. Nothing is compacted while this is asked and planned.
