@@ -20,6 +20,7 @@ from flowtally.core.errors import FlowtallyError
 from flowtally.core.events import MAX_LABEL_NAME_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, labels_fault, time_of_id
 from flowtally.core.texts import is_text, printable, text_fault
 from flowtally.ingest.columns import Columns
+from flowtally.keys.claims import Digests
 from flowtally.ledger.texts import may_be_id
 
 
@@ -53,7 +54,6 @@ class Reason(msgspec.Struct, frozen=True):
 
 Reasons = dict[int, Reason]
 Times = np.ndarray[Any, np.dtype[np.int64]]
-Digests = np.ndarray[Any, np.dtype[np.int64]]
 
 _PLAIN_TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-5][0-9])$"

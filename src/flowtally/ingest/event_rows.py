@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowtally.core.events import MAX_SEQUENCE, METERED, number_of
-from flowtally.ingest.admission import Digests, Reasons, Times
+from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.rows import Numbers, column, constant, no_text, record
+from flowtally.keys.claims import Digests
 from flowtally.keys.values import Advance
 
 Codes = np.ndarray[Any, np.dtype[np.int32]]

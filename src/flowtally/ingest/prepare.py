@@ -15,11 +15,11 @@ import numpy as np
 
 from flowtally.core.events import UsageEvent
 from flowtally.ingest import admission
-from flowtally.ingest.admission import Digests, Reasons, Times
+from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns, SentEvents
 from flowtally.ingest.event_rows import UNFIT, EventRows, Names, names_of
 from flowtally.ingest.kept import keep
-from flowtally.keys.claims import Packed, pack, together
+from flowtally.keys.claims import Digests, Packed, pack, together
 from flowtally.keys.key_bytes import UUID_WIDTH, cut, differ, keys_of, packed_of
 from flowtally.keys.values import Claim
 
