@@ -1,0 +1,143 @@
+"""What a vendor says of an account with it, in our words. Pure.
+
+Owns the values that a puller makes of a vendor's answers, and what they mean: quantities in bytes or requests, instants
+in milliseconds, and what a vendor leaves unsaid said as such. Leaves the vendor's wire to `vendors/<vendor>/pull.py`.
+
+A vendor says again what it has said, and now and then something else. So each of its figures has a `key`: what it is a
+figure of. What was said last under a key is what stands; the difference to what was said before is a row of its own.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flowtally.core.edges import format_instant
+from flowtally.core.words import Unit
+
+Grain = Literal[
+    "hour", "day", "pull"
+]  # how long a span is that a vendor tells; `pull`: between two looks at its account
+GrantStanding = Literal["active", "ended"]
+
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+EVERYBODY: Final = ""  # use that the vendor ascribes to no sub-user of the account
+
+
+class FigureSaid(msgspec.Struct, frozen=True):
+    """One figure: under `key` the vendor says `amount`, dated `time`.
+
+    key: What it is a figure of, the same in each pull, such as a day of a sub-user.
+    time: The first instant of its span; of a figure that only grows (`grain` pull): when it was seen.
+    sub_user: The vendor's own name of who used it, or `EVERYBODY`.
+    amount: Bytes or requests, whole; the vendor tells no directions. Of `EVERYBODY` it may be below zero, where the
+        sub-users are said to have used more than the account.
+    """
+
+    key: str
+    time: int
+    sub_user: str
+    product: str
+    amount: int
+
+
+class UseSaid(msgspec.Struct, frozen=True):
+    """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing.
+
+    grain, zone: The spans it tells, and the calendar they are cut by: an IANA name or an offset such as `+08:00`.
+    starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since when it looked, and now; what has
+        no figure stays.
+    of: These are the figures of this sub-user alone (or of `EVERYBODY`); None: of all.
+    closes: With this report all is said of the stretch.
+    step: The smallest difference between two of its figures, in bytes or requests, rounded up: how exact they are.
+    """
+
+    quantity: Unit
+    grain: Grain
+    zone: str
+    starts_at: int
+    ends_at: int
+    step: int
+    figures: tuple[FigureSaid, ...]
+    of: str | None = None
+    closes: bool = True
+
+
+class BalanceSaid(msgspec.Struct, frozen=True):
+    """What is left at the vendor: traffic, requests, or money in micro-units of `currency`. `used`, `total`: of the
+    same, where the vendor tells them. `expires_at`: when the first of it ends. `label`: which of its balances."""
+
+    label: str
+    quantity: Literal["bytes", "requests", "money"]
+    left: int | None
+    used: int | None = None
+    total: int | None = None
+    currency: str = ""
+    expires_at: int | None = None
+    step: int = 1
+
+
+class GrantSaid(msgspec.Struct, frozen=True):
+    """One grant as the vendor lists it. `raw_created`, `raw_expires`: its own text, for its zone may not be known."""
+
+    id: str
+    order: str
+    kind: str
+    quantity: Unit
+    amount: int
+    used: int
+    created_at: int | None
+    expires_at: int | None
+    standing: GrantStanding
+    raw_created: str = ""
+    raw_expires: str = ""
+
+
+class SubUserSaid(msgspec.Struct, frozen=True):
+    """A sub-user as the vendor lists it. `limit`: None, there is none. `used`: since ever, where it is told."""
+
+    name: str
+    enabled: bool
+    limit: int | None = None
+    used: int | None = None
+
+
+class BalancesSaid(msgspec.Struct, frozen=True):
+    """All balances as they are now; those not in it are gone."""
+
+    balances: tuple[BalanceSaid, ...]
+
+
+class GrantsSaid(msgspec.Struct, frozen=True):
+    """All grants the vendor still lists."""
+
+    grants: tuple[GrantSaid, ...]
+
+
+class SubUsersSaid(msgspec.Struct, frozen=True):
+    """All sub-users the vendor lists."""
+
+    sub_users: tuple[SubUserSaid, ...]
+
+
+Statement = UseSaid | BalancesSaid | GrantsSaid | SubUsersSaid
+
+SubUserName = Annotated[str, Meta(max_length=256)]
+
+
+def span_key(grain: Grain, time: int, product: str, sub_user: str) -> str:
+    """The key of a figure of one span: by its first instant, never its local name: the zone may be set later."""
+    return f"{grain} {format_instant(time)} {product} {sub_user}"
+
+
+def whole(amount: Decimal, unit: int) -> int:
+    """A vendor's decimal figure in its unit as whole bytes; half a byte goes to the even one, so that no total leans.
+
+    >>> whole(Decimal("4719123.98"), KIB)
+    4832382956
+    """
+    return int((amount * unit).to_integral_value(ROUND_HALF_EVEN))

@@ -1,0 +1,149 @@
+"""What a puller is: a vendor's API asked with the customer's own key, declared as values.
+
+    PULLER = Puller(vendor="thordata", base_url="https://openapi.thordata.com/api", secrets=(...), check=..., pull=...)
+
+`check` and `pull` are handed `ask`, the only way out: it owns the connection, time-outs, bounds, the pace, what is
+retried, and which host the secrets go to (`asking`). They own the meaning of the answers: what is not as the vendor's
+notes say is a ChangedShape with a sample, never a zero. `pull` yields one statement at a time, oldest spans first, so
+that what was told is kept even where a later call fails; a pull that begins anew says the same again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from flowtally.core.reported import Statement
+
+MAX_SAMPLE: Final = 500  # characters of an answer that an error shows
+MAX_ANSWER: Final = 16 * 1024 * 1024  # bytes of one
+
+
+class Denied(Exception):
+    """The vendor refuses the secrets, or what they may see. Nothing is asked again until somebody changes them."""
+
+
+class Limited(Exception):
+    """The vendor wants to be asked later; `after_s`: when, where it says so."""
+
+    def __init__(self, detail: str, after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.after_s = after_s
+
+
+class Failed(Exception):
+    """No answer, or one that says that the vendor failed: it may work later."""
+
+
+class ChangedShape(Exception):
+    """An answer that means nothing known: what is wrong, and the beginning of the answer, without secrets."""
+
+    def __init__(self, what: str, sample: str = "") -> None:
+        super().__init__(what)
+        self.sample = sample[:MAX_SAMPLE]
+
+
+class VendorAnswer(msgspec.Struct, frozen=True):
+    """What came back. Header names are in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON, decimals exact. ChangedShape where it is none, such as a page for people."""
+        try:
+            return json.loads(self.body, parse_float=Decimal, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
+            told = self.headers.get("content-type", "no content type")
+            raise ChangedShape(f"HTTP {self.status} ({told}) is no JSON: {error}", self.text) from None
+
+
+class AskVendor(Protocol):
+    """One call of the vendor. GETs, and what `safe` says may be done twice, are tried again where nothing came back or
+    the vendor failed, with growing pauses. Raises Failed (no answer, HTTP 5xx to the end), Limited (429 to the end);
+    every other status is returned. Redirects are not followed: they are ChangedShape."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] = {},
+        form: Mapping[str, str] | None = None,
+        safe: bool = False,
+        again: Callable[[VendorAnswer], float | None] | None = None,
+    ) -> VendorAnswer:
+        """`path` is joined to the base URL. `again`: whether an answer means "later", as some vendors say it with HTTP
+        200: after how many seconds (0: as the pace says), or None."""
+        ...
+
+
+class ProviderSetting(msgspec.Struct, frozen=True):
+    """One thing that is said when a provider is added. `default` None: it must be given. `choices`: one of these."""
+
+    name: str
+    meaning: str
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How often a vendor may be asked: seconds between the beginnings of two calls, the pauses before another try."""
+
+    between_s: float
+    pauses_s: tuple[float, ...] = (3.0, 6.0, 12.0)
+
+
+class ToPull(msgspec.Struct, frozen=True):
+    """What a pull is to bring: usage from the instant `since` up to now. `secrets` and `settings` as they were given or
+    by default."""
+
+    secrets: Mapping[str, str]
+    settings: Mapping[str, str]
+    since: int
+    now: int
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """What the secrets can see, in a sentence each for people: `works` and `cannot`."""
+
+    works: tuple[str, ...]
+    cannot: tuple[str, ...] = ()
+
+
+class Puller(msgspec.Struct, frozen=True):
+    """How one vendor is asked.
+
+    vendor, title: Its name here and to people; base_url: where it lives.
+    secrets: What is sealed and never shown; settings: what is shown.
+    pace: Of all calls with one provider's secrets.
+    every_s: How often a pull is worth it, at most.
+    settle_days: Days back that the vendor may still change without a notice: they are asked again each time.
+    keeps_days: How far back the vendor answers, None: it does not say.
+    """
+
+    vendor: str
+    title: str
+    base_url: str
+    secrets: tuple[ProviderSetting, ...]
+    settings: tuple[ProviderSetting, ...]
+    pace: Pace
+    every_s: int
+    settle_days: int
+    keeps_days: int | None
+    check: Callable[[AskVendor, ToPull], Sight]
+    pull: Callable[[AskVendor, ToPull], Iterator[Statement]]
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
