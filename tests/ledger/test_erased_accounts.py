@@ -14,12 +14,14 @@ from tests.ledger.test_erasures import texts
 from tests.ledger.test_every_command import code
 
 from flowtally.core.errors import AccountErased, Conflict, NotFound, UnknownAccount
+from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.ledger import idempotency, used_keys
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
+from flowtally.ledger.providers import connected, pulls, said, stretches
 from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.tables import audit as audit_rows
 from flowtally.ledger.tables import audit_erased, metadata
@@ -37,13 +39,29 @@ EMPTIED = {
     "idempotency": {"key", "response"},
     "managed_users": {"name", "password"},
     "periods": {"statement"},
+    "provider_grants": {"id", "kind", "raw_created", "raw_expires", "said_order"},
+    "provider_pulls": {"detail"},
+    "provider_secrets": {"sealed"},
+    "provider_sub_users": {"name"},
+    "providers": {"address", "detail", "rules", "settings"},
     "senders": {"name"},
     "transfers": {"reason", "reference"},
     "used_keys": {"key"},
     "user_names": {"name"},
     "whitelist": {"address"},
 }
-KEYS = {"account", "id", "pool", "user_id", "grant_id", "allocation_id", "plan_id", "transfer_id", "voucher_id"}
+KEYS = {
+    "account",
+    "id",
+    "provider",
+    "pool",
+    "user_id",
+    "grant_id",
+    "allocation_id",
+    "plan_id",
+    "transfer_id",
+    "voucher_id",
+}
 CHOSEN = {"charge", "currency", "kind", "limit_unit", "limit_window", "overage", "scope", "status", "timezone"}
 HASHES = {"digest", "key_hash", "token_hash"}
 STAYS = {
@@ -57,6 +75,12 @@ STAYS = {
     "pools": {"name"},
     "product_pools": {"product"},
     "products_used": {"product"},
+    "provider_balances": {"label", "quantity"},  # the vendor's word for it
+    "provider_grants": {"quantity", "standing"},
+    "provider_pulls": {"outcome"},
+    "provider_secrets": {"name"},  # which of those its vendor wants
+    "provider_stretches": {"grain", "zone"},
+    "providers": {"name", "state", "vendor"},  # the name is an id: of the series, whose figures stay
     "purchases": {"name"},
     "transfer_entries": {"book"},
     "voucher_ends": {"redeemed_by"},
@@ -128,6 +152,7 @@ def fill(tx: Connection, account: str, word: str) -> None:
     whitelist.put_address(tx, account, f"{word} anne", "198.51.100.7", now=6, most=2)
     whitelist.put_address(tx, account, None, "198.51.100.8", now=6, most=2)
     used_keys.use_key(tx, account, f"{word} key", "0" * 64, now=6)
+    connect(tx, account, word)
     answers: list[tuple[str, dict[str, Any]]] = [
         ("", {"id": account, "name": f"{word} Ltd", "timezone": "UTC"}),
         ("", {"id": "grn_1", "account": account, "reference": f"{word} order", "amount": 7}),
@@ -138,6 +163,30 @@ def fill(tx: Connection, account: str, word: str) -> None:
     for number, (whose, answer) in enumerate(answers):
         key = f"{word if whose else account} {number}"
         idempotency.remember(tx, whose, key, "0" * 64, status=201, answer=answer, now=7)
+
+
+def connect(tx: Connection, account: str, word: str) -> None:
+    """A provider, all that it may say, and how asking it went."""
+    made = connected.add_provider(
+        tx,
+        account,
+        f"thor-{account}",
+        "thordata",
+        secrets={"token": f"{word} sealed"},
+        settings={"note": f"{word} zone"},
+        address=f"https://{word}.example",
+        since=0,
+        now=5,
+    )
+    connected.change_provider(tx, made.name, rules=f"{word} rules", now=6)
+    said.put_balances(tx, made, [BalanceSaid("traffic", "bytes", 500)], now=7)
+    order = GrantSaid(
+        f"{word} 7", f"{word} order", f"{word} kind", "bytes", 9, 3, 1, 2, "active", f"{word} a", f"{word} b"
+    )
+    said.put_grants(tx, made, [order], {}, now=7)
+    said.put_sub_users(tx, made, [SubUserSaid(f"{word} bob", True)], now=7)
+    stretches.put_stretch(tx, made, stretches.Stretch(0, 7, "day", "UTC", 1, 7))
+    pulls.end_pull(tx, made, "late", began_at=6, next_at=9, detail=f"{word} sample", now=7)
 
 
 def pay_out_and_close(ledger: Ledger) -> None:
@@ -172,7 +221,11 @@ def erase(ledger: Ledger, *, steps: int | None = None) -> int:
 
 def figures(tx: Connection) -> dict[str, list[Any]]:
     """All numbers of all tables but those of users and records."""
-    left_out = SEEN | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
+    left_out = (
+        SEEN
+        | {"providers", "provider_secrets", "provider_grants", "provider_pulls", "provider_sub_users"}
+        | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
+    )
     tables = [one for one in metadata.sorted_tables if one.name not in left_out | {"used_keys"}]
     return {
         one.name: sorted(tuple(value for value in row if isinstance(value, int)) for row in tx.execute(select(one)))
@@ -335,10 +388,10 @@ def test_the_records_keep_who_did_what_with_which_amounts(full: Ledger) -> None:
         same = ("number", "promise", "at", "credential", "of_account", "door", "action", "subject", "digest")
         assert [getattr(one, name) for name in same] == [getattr(other, name) for name in same]
         assert other.address == "" or other.of_account != "acme"
-        for said, left in ((one.before, other.before), (one.after, other.after)):
-            assert not said == "" != left
-            if said:
-                was, now = msgspec.json.decode(said), msgspec.json.decode(left)
-                assert {name for name in was if was[name] != now[name]} <= {
+        for was, left in ((one.before, other.before), (one.after, other.after)):
+            assert not was == "" != left
+            if was:
+                old, now = msgspec.json.decode(was), msgspec.json.decode(left)
+                assert {name for name in old if old[name] != now[name]} <= {
                     "name", "reference", "reason", "void_reason", "addresses",
                 }  # fmt: skip

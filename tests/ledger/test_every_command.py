@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.soak import few
 
 from flowtally.core.errors import IdempotencyMismatch
+from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.ledger import idempotency, pools, used_keys
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
@@ -26,6 +27,7 @@ from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
+from flowtally.ledger.providers import connected, pulls, said
 from flowtally.ledger.tables import audit, installation, metadata
 from flowtally.ledger.traffic import allocations, check_ins, grants, periods, vouchers
 from flowtally.ledger.traffic.codes import Code
@@ -44,6 +46,9 @@ MODULES += [
     vouchers,
     check_ins,
     used_keys,
+    connected,
+    pulls,
+    said,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -51,7 +56,7 @@ DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void; credentials to revoke, change and rotate and one that asks;
     users to change, delete, erase and allocate to, an allocation to take back, an erasure to finish; an account to
-    erase and one that was, its user's erasure to finish; money, a plan;
+    erase and one that was, its user's erasure to finish; money, a plan; providers;
     vouchers to end."""
 
     grant_id: str
@@ -65,6 +70,9 @@ class World(msgspec.Struct, frozen=True):
     revocable_voucher: str
     sender: str
 
+
+BALANCE = BalanceSaid("traffic", "bytes", 500)
+GRANT = GrantSaid("7", "A-1", "order", "bytes", 900, 30, 1, 2, "active")
 
 Command = Callable[[Connection, World], object]
 
@@ -113,10 +121,28 @@ COMMANDS: dict[str, Command] = {
     "close_period": lambda tx, w: periods.close_period(
         tx, "acme", 0, NOW, now=NOW, timezone="UTC", block=3, statement="{}", after=0
     ),
+    "add_provider": lambda tx, w: connected.add_provider(
+        tx, "acme", "another", "thordata", secrets={"token": "sealed"}, settings={"zone": "UTC"}, since=0, now=NOW
+    ),
+    "change_provider": lambda tx, w: connected.change_provider(
+        tx, "changed", secrets={"token": "sealed anew"}, settings={}, paused=True, now=NOW
+    ),
+    "remove_provider": lambda tx, w: connected.remove_provider(tx, "removed", now=NOW),
+    "end_pull": lambda tx, w: pulls.end_pull(
+        tx, connected.read_live(tx, "pulled"), "late", began_at=NOW, next_at=NOW + 1, detail="HTTP 500", now=NOW
+    ),
+    "ask_now": lambda tx, w: pulls.ask_now(tx, connected.read_live(tx, "asked"), now=3),
+    "put_balances": lambda tx, w: said.put_balances(tx, listed(tx), [BALANCE], now=NOW),
+    "put_grants": lambda tx, w: said.put_grants(tx, listed(tx), [GRANT], {"7": 3}, now=NOW),
+    "put_sub_users": lambda tx, w: said.put_sub_users(tx, listed(tx), [SubUserSaid("bob", True, 5)], now=NOW),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
 every_command = pytest.mark.parametrize("name", COMMANDS)
+
+
+def listed(tx: Connection) -> connected.Provider:
+    return connected.read_live(tx, "listed")
 
 
 def _issued(credential: credentials.Credential, token: str, key: str) -> dict[str, object]:
@@ -155,6 +181,10 @@ def make_world(tx: Connection) -> World:
     erased_accounts.erase_account(tx, "left", now=9)
     erase_users(tx, "left", None)
     assert revocable.sender is not None
+    for name in ("changed", "removed", "pulled", "asked", "listed"):
+        connected.add_provider(
+            tx, "acme", name, "thordata", secrets={"token": "sealed", "key": "sealed"}, settings={}, since=0, now=4
+        )
     made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
     return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender)
 
@@ -206,7 +236,9 @@ EVERY_ROW = {
 
 @cache
 def blotted(row: str) -> str:
-    return re.sub(r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b", "*", row)
+    return re.sub(
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b", "*", row
+    )
 
 
 def ask(ledger: Ledger, world: World, command: Command, *, digest: str = DIGEST) -> tuple[bool, dict[str, Any]]:

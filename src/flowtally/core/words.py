@@ -32,3 +32,5 @@ RefuseOrAllow = Literal["refuse", "allow"]  # what follows where something may b
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]  # in which header proxies tell whose request it is
 MetricKind = Literal["counter", "gauge"]
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]  # of an HTTP request that is served
+PullOutcome = Literal["ok", "late", "denied", "changed_shape"]  # what asking a vendor came to
+ProviderState = Literal["new", "ok", "late", "denied", "changed_shape", "removed"]

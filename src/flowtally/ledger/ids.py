@@ -25,6 +25,8 @@ Prefix = Literal[
     "ins_",
     "gen_",
     "snd_",
+    "prv_",
+    "pul_",
 ]
 
 

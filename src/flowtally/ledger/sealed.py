@@ -9,13 +9,14 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, bindparam, select, update
 
-from flowtally.ledger.tables import managed_users, vouchers
+from flowtally.ledger.tables import managed_users, provider_secrets, vouchers
 from flowtally.ledger.vault import Vault
 
 # (the key of a row, its secret)
 COLUMNS: Final[tuple[tuple[Column[str], Column[str]], ...]] = (
     (managed_users.c.user_id, managed_users.c.password),
     (vouchers.c.id, vouchers.c.sealed),
+    (provider_secrets.c.id, provider_secrets.c.sealed),
 )
 PAGE: Final = 1_000
 

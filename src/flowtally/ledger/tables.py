@@ -570,3 +570,142 @@ audit_erased = Table(
     CheckConstraint("length(digest) = 64", name="digest"),
 )
 Index("ix_audit_erased_promise", audit_erased.c.promise)
+
+# Accounts at vendors, asked with the customer's own key. `name` is the series of what they say, and never another's: a
+# provider that was removed stays, without its secrets. `settings` and `rules` are JSON. From `state` on it is what the
+# pulls came to.
+providers = Table(
+    "providers",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("vendor", Words, nullable=False),
+    Column("address", Words, nullable=False),  # '': the vendor's own
+    Column("settings", Words, nullable=False),
+    Column("rules", Words, nullable=False),  # how its figures are reconciled
+    Column("since", BigInteger, nullable=False),
+    Column("every_s", Integer),  # NULL: as often as the vendor's figures move
+    Column("paused", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    Column("state", Words, nullable=False),
+    Column("state_since", BigInteger, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("tried_at", BigInteger),
+    Column("pulled_at", BigInteger),
+    Column("next_at", BigInteger, nullable=False),
+    UniqueConstraint("name"),
+    CheckConstraint("length(name) BETWEEN 1 AND 64", name="name"),
+    CheckConstraint("state IN ('new', 'ok', 'late', 'denied', 'changed_shape', 'removed')", name="state"),
+    CheckConstraint("(state = 'removed') = (removed_at IS NOT NULL)", name="removed"),
+    CheckConstraint("paused IN (0, 1)", name="paused"),
+    CheckConstraint("failures >= 0", name="failures"),
+)
+Index("ix_providers_account_id", providers.c.account, providers.c.id)
+
+# What a provider is asked with, sealed by the vault; gone when it is removed.
+provider_secrets = Table(
+    "provider_secrets",
+    metadata,
+    Column("id", Words, primary_key=True),  # of the provider, a slash, and which secret it is
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("sealed", Words, nullable=False),
+    UniqueConstraint("provider", "name"),
+)
+
+# Of which stretches of time a provider has told its usage, and when it was asked last: they do not overlap.
+provider_stretches = Table(
+    "provider_stretches",
+    metadata,
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("grain", Words, nullable=False),
+    Column("zone", Words, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("provider", "starts_at"),
+    CheckConstraint("starts_at < ends_at", name="span"),
+    CheckConstraint("grain IN ('hour', 'day', 'pull')", name="grain"),
+    CheckConstraint("step >= 1", name="step"),
+)
+
+# What a provider says is left: a row each time that it says something else.
+provider_balances = Table(
+    "provider_balances",
+    metadata,
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("label", Words, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("quantity", Words, nullable=False),
+    Column("left", BigInteger),  # NULL: it is not told any more
+    Column("used", BigInteger),
+    Column("total", BigInteger),
+    Column("currency", Words, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("step", BigInteger, nullable=False),
+    PrimaryKeyConstraint("provider", "label", "seen_at"),
+    CheckConstraint("quantity IN ('bytes', 'requests', 'money')", name="quantity"),
+)
+
+# The grants a provider lists, as it said them last; `gone_at`: since when it lists one no more. `baseline`: what had
+# been used of it when the provider was added.
+provider_grants = Table(
+    "provider_grants",
+    metadata,
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("id", Words, nullable=False),
+    Column("said_order", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("quantity", Words, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("baseline", BigInteger, nullable=False),
+    Column("created_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("standing", Words, nullable=False),
+    Column("raw_created", Words, nullable=False),
+    Column("raw_expires", Words, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("gone_at", BigInteger),
+    PrimaryKeyConstraint("provider", "id"),
+    CheckConstraint("quantity IN ('bytes', 'requests')", name="quantity"),
+    CheckConstraint("standing IN ('active', 'ended')", name="standing"),
+)
+
+# The sub-users a provider lists, as it said them last.
+provider_sub_users = Table(
+    "provider_sub_users",
+    metadata,
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("limit_bytes", BigInteger),
+    Column("used", BigInteger),
+    Column("first_at", BigInteger, nullable=False),
+    Column("gone_at", BigInteger),
+    PrimaryKeyConstraint("provider", "name"),
+    CheckConstraint("enabled IN (0, 1)", name="enabled"),
+)
+
+# The last pulls of each provider, for people.
+provider_pulls = Table(
+    "provider_pulls",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("figures", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    CheckConstraint("outcome IN ('ok', 'late', 'denied', 'changed_shape')", name="outcome"),
+    CheckConstraint("began_at <= ended_at", name="span"),
+)
+Index("ix_provider_pulls_provider_id", provider_pulls.c.provider, provider_pulls.c.id)

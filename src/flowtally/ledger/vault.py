@@ -1,10 +1,10 @@
-"""The vault: proxy users' passwords and vouchers' codes, encrypted with a key that is not in the ledger.
+"""The vault: secrets that are shown or used again, encrypted with a key that is not in the ledger.
 
-Some vendors' APIs show a proxy user's password or a voucher's code again, so a hash will not do (every other secret is
-hashed, see `credentials`). Owns the key file: made at the first start, readable by its owner alone, never logged, part
-of every backup; and what it holds while a key is replaced (`care.rotate` does that). Fernet
-(https://github.com/fernet/spec): AES-128-CBC with HMAC-SHA256, so a damaged secret is an error rather than another
-secret.
+Some vendors' APIs show a proxy user's password or a voucher's code again, and a provider is asked with its secrets, so
+a hash will not do (every other secret is hashed, see `credentials`). Owns the key file: made at the first start,
+readable by its owner alone, never logged, part of every backup; and what it holds while a key is replaced
+(`care.rotate` does that). Fernet (https://github.com/fernet/spec): AES-128-CBC with HMAC-SHA256, so a damaged secret is
+an error rather than another secret.
 
 The file has a line for each key: `seal` for new secrets, `open` for those still sealed with one before it, `digest` for
 what is found again by a digest and so outlives every other key. A file of one bare key, as earlier versions made it, is
@@ -29,6 +29,7 @@ from flowtally.ledger.texts import check_text
 
 KEY_FILE: Final = "passwords.key"  # in the data directory
 MAX_PASSWORD_CHARS: Final = 256
+MAX_SECRET_CHARS: Final = 4_096
 
 
 class VaultKeys(NamedTuple):
@@ -71,9 +72,11 @@ class Vault:
 
     def seal(self, password: str) -> str:
         """The password as it may be kept; Unprocessable for one that is empty, too long or not printable."""
-        return self._fernet.encrypt(
-            check_text("password", password, least=1, most=MAX_PASSWORD_CHARS).encode()
-        ).decode()
+        return self.seal_secret("password", password, most=MAX_PASSWORD_CHARS)
+
+    def seal_secret(self, field: str, secret: str, *, most: int = MAX_SECRET_CHARS) -> str:
+        """The same of a secret that is called something else, and may be a long token."""
+        return self._fernet.encrypt(check_text(field, secret, least=1, most=most).encode()).decode()
 
     def renew(self, sealed: str) -> str:
         """The same secret, sealed with the present key. ConfigError where it cannot be opened."""

@@ -51,6 +51,11 @@ from flowtally.ledger.tables import (
     managed_users,
     past_settings,
     periods,
+    provider_grants,
+    provider_pulls,
+    provider_secrets,
+    provider_sub_users,
+    providers,
     purchases,
     senders,
     transfer_entries,
@@ -89,6 +94,7 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
         live = (credentials.c.account == account_id) & credentials.c.revoked_at.is_(None)
         revoked = list(tx.execute(select(credentials.c.id).where(live).order_by(credentials.c.id)).scalars())
         tx.execute(update(credentials).where(live).values(revoked_at=now))
+        _end_providers(tx, account_id, now)
         gone: dict[str, Any] = {"name": "", "erased_at": now, "changed_at": now}
         said = {"again": False, "credentials": trail.ids(revoked)}
     else:
@@ -96,6 +102,18 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
     tx.execute(update(accounts).where(accounts.c.id == account_id).values(gone))
     trail.note(tx, "account.erase", account=account_id, subject=account_id, after=said)
     return read_erasure(tx, account_id)
+
+
+def _end_providers(tx: Connection, account: str, now: int) -> None:
+    """They are asked no more, and what they were asked with is gone."""
+    tx.execute(delete(provider_secrets).where(provider_secrets.c.provider.in_(_providers_of(account))))
+    live = (providers.c.account == account) & providers.c.removed_at.is_(None)
+    ended = {"removed_at": now, "changed_at": now, "state": "removed", "state_since": now, "failures": 0}
+    tx.execute(update(providers).where(live).values(ended))
+
+
+def _providers_of(account: str) -> Any:
+    return select(providers.c.id).where(providers.c.account == account)
 
 
 def _check_closed(account: Account) -> None:
@@ -220,7 +238,17 @@ TEXTS: Final = (
         ("reason",),
     ),
     _Text(transfers, transfers.c.id, _paid, ("reference", "reason")),
+    _Text(
+        providers,
+        providers.c.id,
+        lambda account: providers.c.account == account,
+        ("address", "settings", "rules", "detail"),
+    ),
 )
+
+
+# What providers listed, and how asking them went.
+SAID: Final = {provider_sub_users: "name", provider_grants: "id", provider_pulls: "id"}
 
 
 def texts_left(tx: Connection, account: str) -> list[str]:
@@ -228,6 +256,9 @@ def texts_left(tx: Connection, account: str) -> list[str]:
     found = [str(one.table.name) for one in TEXTS if _is_there(tx, select(one.key).where(one.with_text(account)))]
     for table in (user_names, whitelist, used_keys):
         if _is_there(tx, select(table.c.account).where(table.c.account == account)):
+            found.append(str(table.name))
+    for table in SAID:
+        if _is_there(tx, select(table.c.provider).where(table.c.provider.in_(_providers_of(account)))):
             found.append(str(table.name))
     unerased = _unerased(account)
     if _is_there(tx, unerased):
@@ -330,6 +361,22 @@ def _delete_from(table: Table, key: str) -> Step:
     return step
 
 
+def _delete_said(table: Table, key: str) -> Step:
+    def step(tx: Connection, account: str, _place: Place) -> Place:
+        column = table.c[key]
+        query = select(table.c.provider, column).where(table.c.provider.in_(_providers_of(account)))
+        some = tx.execute(query.order_by(table.c.provider, column).limit(ROWS)).all()
+        if not some:
+            return None
+        of = some[0].provider
+        mine = [one[1] for one in some if one.provider == of]
+        tx.execute(delete(table).where(table.c.provider == of, column.in_(mine)))
+        _note(tx, account, table, len(mine))
+        return True
+
+    return step
+
+
 def _empty_answers(tx: Connection, account: str, place: Place) -> Place:
     """Answers to whoever runs flowtally, remembered for an Idempotency-Key: those that name the account lose their
     texts. The account's own are gone: none of its credentials can ask again."""
@@ -394,6 +441,7 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("answers", _delete_from(idempotency, "key")),
     ("answers", _empty_answers),
     *((str(one.table.name), _empty_texts(one)) for one in TEXTS),
+    *(("providers", _delete_said(table, key)) for table, key in SAID.items()),
     ("periods", _empty_statements),
     ("audit", _empty_audit),
 )

@@ -1,0 +1,178 @@
+"""What a provider says is left, which grants and sub-users it lists: as it said it last.
+
+Owns the lists and what became of what is listed no more. A balance has a row each time that it is another one. Nothing
+of this is counted: usage is in its series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Column, Connection, Table, delete, func, insert, select, update
+
+from flowtally.core.errors import TooLarge
+from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
+from flowtally.core.times import DAY_MS
+from flowtally.ledger import trail
+from flowtally.ledger.people.names import chunks
+from flowtally.ledger.providers.connected import Provider
+from flowtally.ledger.tables import provider_balances, provider_grants, provider_sub_users
+
+MOST: Final = 100_000  # grants or sub-users of one provider
+KEPT_DAYS: Final = 800  # of balances that were another one
+
+
+class BalanceSeen(msgspec.Struct, frozen=True):
+    """A balance, and since when it was said so."""
+
+    balance: BalanceSaid
+    seen_at: int
+
+
+class GrantSeen(msgspec.Struct, frozen=True):
+    """A grant as it was said last. baseline: What had been used of it when it was first seen as one of long before.
+    gone_at: Since when it is not listed."""
+
+    grant: GrantSaid
+    baseline: int
+    first_at: int
+    gone_at: int | None
+
+
+class SubUserSeen(msgspec.Struct, frozen=True):
+    """A sub-user as it was said last. gone_at: Since when it is not listed."""
+
+    sub_user: SubUserSaid
+    first_at: int
+    gone_at: int | None
+
+
+def put_balances(tx: Connection, provider: Provider, said: Sequence[BalanceSaid], *, now: int) -> int:
+    """All balances as they are now; how many are not as they were said before."""
+    b = provider_balances.c
+    before = {one.balance.label: one.balance for one in read_balances(tx, provider.id)}
+    gone = [
+        msgspec.structs.replace(one, left=None, used=None, total=None, expires_at=None)
+        for label, one in before.items()
+        if label not in {each.label for each in said}
+    ]
+    changed = [one for one in [*said, *gone] if before.get(one.label) != one]
+    for one in changed:
+        mine = (b.provider == provider.id, b.label == one.label)
+        tx.execute(delete(provider_balances).where(*mine, b.seen_at == now))
+        row = msgspec.structs.asdict(one) | {"provider": provider.id, "seen_at": now}
+        tx.execute(insert(provider_balances).values(row))
+        # The newest of those that are old enough stays: it is what was said until the next one came.
+        newest_old = select(func.max(b.seen_at)).where(*mine, b.seen_at < now - KEPT_DAYS * DAY_MS).scalar_subquery()
+        tx.execute(delete(provider_balances).where(*mine, b.seen_at < newest_old))
+    _note(tx, provider, "balances", len(changed))
+    return len(changed)
+
+
+def read_balances(tx: Connection, provider_id: str) -> list[BalanceSeen]:
+    """Each as it was said last, in order of label; those that are told no more have no figure."""
+    b = provider_balances.c
+    last = select(b.label, func.max(b.seen_at).label("at")).where(b.provider == provider_id).group_by(b.label)
+    newest = last.subquery()
+    query = select(*(b[name] for name in BalanceSaid.__struct_fields__), b.seen_at)
+    query = query.join(newest, (newest.c.label == b.label) & (newest.c.at == b.seen_at))
+    rows = tx.execute(query.where(b.provider == provider_id).order_by(b.label))
+    return [BalanceSeen(BalanceSaid(*row[:-1]), row[-1]) for row in rows]
+
+
+def put_grants(
+    tx: Connection, provider: Provider, said: Sequence[GrantSaid], baseline: Mapping[str, int], *, now: int
+) -> int:
+    """All grants it lists; how many are not as they were said before. `baseline`: what had been used of those that are
+    new here and were there long before. TooLarge."""
+    seen = {one.grant.id: one for one in read_grants(tx, provider.id, gone=True)}
+    fresh = [one for one in said if one.id not in seen]
+    _check_room("grants", len(seen) + len(fresh))
+    g = provider_grants.c
+    rows = [
+        _grant_row(one) | {"id": one.id, "provider": provider.id, "baseline": baseline.get(one.id, 0), "first_at": now}
+        for one in fresh
+    ]
+    if rows:
+        tx.execute(insert(provider_grants), rows)
+    changed = [
+        one for one in said if one.id in seen and (seen[one.id].grant != one or seen[one.id].gone_at is not None)
+    ]
+    for one in changed:
+        tx.execute(update(provider_grants).where(g.provider == provider.id, g.id == one.id).values(_grant_row(one)))
+    listed = {one.id for one in said}
+    gone = [key for key, one in seen.items() if key not in listed and one.gone_at is None]
+    _let_go(tx, provider_grants, g.id, provider.id, gone, now)
+    _note(tx, provider, "grants", count := len(fresh) + len(changed) + len(gone))
+    return count
+
+
+def _grant_row(one: GrantSaid) -> dict[str, Any]:
+    values = msgspec.structs.asdict(one)
+    del values["id"]
+    return {"said_order": values.pop("order"), "gone_at": None, **values}
+
+
+def read_grants(tx: Connection, provider_id: str, *, gone: bool = False) -> list[GrantSeen]:
+    """Those it lists, in order of id; `gone`: also those it lists no more."""
+    g = provider_grants.c
+    columns = (g.id, g.said_order, g.kind, g.quantity, g.amount, g.used, g.created_at, g.expires_at, g.standing)
+    query = select(*columns, g.raw_created, g.raw_expires, g.baseline, g.first_at, g.gone_at)
+    mine = [g.provider == provider_id, *([] if gone else [g.gone_at.is_(None)])]
+    rows = tx.execute(query.where(*mine).order_by(g.id))
+    return [GrantSeen(GrantSaid(*row[:-3]), *row[-3:]) for row in rows]
+
+
+def put_sub_users(tx: Connection, provider: Provider, said: Sequence[SubUserSaid], *, now: int) -> int:
+    """All sub-users it lists; how many are not as they were said before. TooLarge."""
+    seen = {one.sub_user.name: one for one in read_sub_users(tx, provider.id, gone=True)}
+    fresh = [one for one in said if one.name not in seen]
+    _check_room("sub-users", len(seen) + len(fresh))
+    u = provider_sub_users.c
+    rows = [_user_row(one) | {"name": one.name, "provider": provider.id, "first_at": now} for one in fresh]
+    if rows:
+        tx.execute(insert(provider_sub_users), rows)
+    changed = [
+        one
+        for one in said
+        if one.name in seen and (seen[one.name].sub_user != one or seen[one.name].gone_at is not None)
+    ]
+    for one in changed:
+        tx.execute(
+            update(provider_sub_users).where(u.provider == provider.id, u.name == one.name).values(_user_row(one))
+        )
+    listed = {one.name for one in said}
+    gone = [key for key, one in seen.items() if key not in listed and one.gone_at is None]
+    _let_go(tx, provider_sub_users, u.name, provider.id, gone, now)
+    _note(tx, provider, "sub-users", count := len(fresh) + len(changed) + len(gone))
+    return count
+
+
+def _user_row(one: SubUserSaid) -> dict[str, Any]:
+    return {"enabled": int(one.enabled), "limit_bytes": one.limit, "used": one.used, "gone_at": None}
+
+
+def read_sub_users(tx: Connection, provider_id: str, *, gone: bool = False) -> list[SubUserSeen]:
+    """Those it lists, in order of name; `gone`: also those it lists no more."""
+    u = provider_sub_users.c
+    query = select(u.name, u.enabled, u.limit_bytes, u.used, u.first_at, u.gone_at)
+    mine = [u.provider == provider_id, *([] if gone else [u.gone_at.is_(None)])]
+    rows = tx.execute(query.where(*mine).order_by(u.name))
+    return [SubUserSeen(SubUserSaid(row[0], bool(row[1]), row[2], row[3]), *row[4:]) for row in rows]
+
+
+def _let_go(tx: Connection, table: Table, key: Column[str], provider_id: str, gone: Sequence[str], now: int) -> None:
+    for some in chunks(gone):
+        tx.execute(update(table).where(table.c.provider == provider_id, key.in_(some)).values(gone_at=now))
+
+
+def _check_room(what: str, count: int) -> None:
+    if count > MOST:
+        raise TooLarge(f"this provider has listed {count} {what}; {MOST} are kept")
+
+
+def _note(tx: Connection, provider: Provider, of: str, count: int) -> None:
+    if count:
+        trail.note(tx, "provider.list", account=provider.account, subject=provider.id, after={"of": of, "count": count})

@@ -1,0 +1,80 @@
+"""Of which stretches of time a provider has told its usage: so that what was not asked is never taken for nothing.
+
+Owns how stretches lie: they do not overlap, and what was asked last stands. Instants are milliseconds, ends excluded.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, delete, insert, select
+
+from flowtally.core.reported import Grain
+from flowtally.ledger import trail
+from flowtally.ledger.providers.connected import Provider
+from flowtally.ledger.tables import provider_stretches
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """grain, zone: The spans it was told in. step: The smallest difference of two figures. asked_at: When it was told
+    last."""
+
+    starts_at: int
+    ends_at: int
+    grain: Grain
+    zone: str
+    step: int
+    asked_at: int
+
+
+def put_stretch(tx: Connection, provider: Provider, told: Stretch) -> None:
+    """This stretch was told: what was told of it before is replaced."""
+    s = provider_stretches.c
+    touched = read_stretches(tx, provider.id, told.starts_at - 1, told.ends_at + 1)
+    kept: list[Stretch] = []
+    for one in touched:
+        if one.starts_at < told.starts_at:
+            kept.append(replace(one, ends_at=min(one.ends_at, told.starts_at)))
+        if one.ends_at > told.ends_at:
+            kept.append(replace(one, starts_at=max(one.starts_at, told.ends_at)))
+    if touched:
+        starts = [one.starts_at for one in touched]
+        tx.execute(delete(provider_stretches).where(s.provider == provider.id, s.starts_at.in_(starts)))
+    rows = [msgspec.structs.asdict(one) | {"provider": provider.id} for one in _joined([*kept, told])]
+    tx.execute(insert(provider_stretches), rows)
+    trail.note(tx, "provider.told", account=provider.account, subject=provider.id, after=msgspec.structs.asdict(told))
+
+
+def read_stretches(tx: Connection, provider_id: str, start: int, end: int) -> list[Stretch]:
+    """Those that lie in these instants, in part or wholly, in order."""
+    s = provider_stretches.c
+    query = select(*(s[name] for name in Stretch.__struct_fields__))
+    mine = (s.provider == provider_id, s.ends_at > start, s.starts_at < end)
+    return [Stretch(*row) for row in tx.execute(query.where(*mine).order_by(s.starts_at))]
+
+
+def told_until(tx: Connection, provider_id: str, since: int) -> int:
+    """Up to which instant all was told without a hole, from `since` on; `since` where nothing was."""
+    s = provider_stretches.c
+    query = select(s.starts_at, s.ends_at).where(s.provider == provider_id, s.ends_at > since)
+    for starts_at, ends_at in tx.execute(query.order_by(s.starts_at)):
+        if starts_at > since:
+            break
+        since = ends_at
+    return since
+
+
+def _joined(stretches: list[Stretch]) -> list[Stretch]:
+    """Neighbours that differ in nothing else are one."""
+    joined: list[Stretch] = []
+    for one in sorted(stretches, key=lambda each: each.starts_at):
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.ends_at == one.starts_at
+            and replace(one, starts_at=last.starts_at) == replace(last, ends_at=one.ends_at)
+        ):
+            joined[-1] = replace(last, ends_at=one.ends_at)
+        else:
+            joined.append(one)
+    return joined
