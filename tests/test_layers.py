@@ -33,7 +33,9 @@ HOMES = {
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),
     "multipart": ("flowtally.vendors.reading",),
-    "httpx": ("flowtally.client", "flowtally.agents.counters"),  # servers like ours, and programs beside the agent
+    # servers like ours, programs beside the agent, and vendors
+    "httpx": ("flowtally.client", "flowtally.agents.counters", "flowtally.providers.asking"),
+    "httpcore": ("flowtally.providers.asking", "flowtally.providers.connecting"),
     "stamina": ("flowtally.client",),
     "typer": ("flowtally.cli",),
     "rich": ("flowtally.cli",),

@@ -20,7 +20,7 @@ import msgspec
 from flowtally.core.reported import Statement
 
 MAX_SAMPLE: Final = 500  # characters of an answer that an error shows
-MAX_ANSWER: Final = 16 * 1024 * 1024  # bytes of one
+MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes of one; as values it may take 20 times as much memory
 
 
 class Denied(Exception):
@@ -48,21 +48,23 @@ class ChangedShape(Exception):
 
 
 class VendorAnswer(msgspec.Struct, frozen=True):
-    """What came back. Header names are in small letters."""
+    """What came back. Header names are in small letters. `clean` takes secrets out of a text."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    clean: Callable[[str], str] = str
 
     @property
     def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
+        """For people: without secrets. What the answer means is read from `json`."""
+        return self.clean(self.body.decode("utf-8", "replace"))
 
     def json(self) -> Any:
         """The body as JSON, decimals exact. ChangedShape where it is none, such as a page for people."""
         try:
             return json.loads(self.body, parse_float=Decimal, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, ArithmeticError, RecursionError) as error:
             told = self.headers.get("content-type", "no content type")
             raise ChangedShape(f"HTTP {self.status} ({told}) is no JSON: {error}", self.text) from None
 
@@ -70,7 +72,8 @@ class VendorAnswer(msgspec.Struct, frozen=True):
 class AskVendor(Protocol):
     """One call of the vendor. GETs, and what `safe` says may be done twice, are tried again where nothing came back or
     the vendor failed, with growing pauses. Raises Failed (no answer, HTTP 5xx to the end), Limited (429 to the end);
-    every other status is returned. Redirects are not followed: they are ChangedShape."""
+    every other status is returned, and so is what `again` said is to come later, if it stays so to the end. Redirects
+    are not followed: they are ChangedShape."""
 
     def __call__(
         self,
@@ -83,8 +86,9 @@ class AskVendor(Protocol):
         safe: bool = False,
         again: Callable[[VendorAnswer], float | None] | None = None,
     ) -> VendorAnswer:
-        """`path` is joined to the base URL. `again`: whether an answer means "later", as some vendors say it with HTTP
-        200: after how many seconds (0: as the pace says), or None."""
+        """`path` is joined to the base URL. `again` sees each answer first: whether it means "later", as some vendors
+        say it with HTTP 200: after how many seconds (0: as the pace says), or None: its status decides. It may raise,
+        where a 429 means something else."""
         ...
 
 

@@ -1,0 +1,367 @@
+"""The only way out to a vendor: one provider's calls, bounded in time, size, number and in where they may go.
+
+Owns the connection, the pace, what is tried again and when, and that nothing secret is in what is told of a call.
+Leaves what answers mean to the pullers, and which addresses may be reached to `connecting`.
+
+Pauses are counted here and not by stamina: its sync form sleeps in `time.sleep`, which neither a server that stops nor
+a test's clock can end. Under httpcore and not httpx: there a connection can be handed in (httpx keeps that to itself),
+and no redirect, cookie, proxy or netrc file can get in between.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import random
+import threading
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Final, NoReturn
+from urllib.parse import quote, quote_plus, urlencode
+
+import httpcore
+import httpx
+import msgspec
+
+from flowtally.client.wire import retry_after_s
+from flowtally.core.media import FORM
+from flowtally.core.reported import Statement
+from flowtally.providers.connecting import Connecting, LookUp, OffLimits, ServerStops, Waiting, look_up
+from flowtally.providers.puller import (
+    MAX_ANSWER,
+    MAX_SAMPLE,
+    ChangedShape,
+    Denied,
+    Failed,
+    Limited,
+    Pace,
+    Puller,
+    Sight,
+    ToPull,
+    VendorAnswer,
+)
+
+MAX_PATIENCE_S: Final = 120  # a vendor that wants to be asked later than that is asked at a later pull
+SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
+_MIN_SECRET: Final = 4  # characters; what is shorter is none, and hiding it would make texts unreadable
+_JITTER: Final = 0.25  # how much longer a pause may be, so that two installations do not ask in step for ever
+_ACCEPTED: Final = "gzip"
+_NO_ANSWER: Final = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
+_UNSENT: Final = (httpcore.ConnectError, httpcore.ConnectTimeout)
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Of one call, without the pauses between its tries: seconds, and bytes of an answer, also when it is expanded."""
+
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    total_s: float = 90.0
+    answer_bytes: int = MAX_ANSWER
+
+
+USUAL: Final = Bounds()
+
+
+class _CutOff(Exception):
+    """The answer ended before its end."""
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """`told`: what people may read of it."""
+
+    method: str
+    url: httpx.URL
+    headers: list[tuple[bytes, bytes]]
+    content: bytes | None
+    told: str
+
+
+def check_base_url(text: str, *, plain: bool = False) -> httpx.URL:
+    """The address of a vendor's API. ValueError, without what may be secret in it, where it is none to be asked."""
+    try:
+        url = httpx.URL(text.rstrip("/"))
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise ValueError("the address cannot be read") from None
+    if url.scheme != "https" and not (plain and url.scheme == "http"):
+        raise ValueError("the address must begin with https://" + (" or http://" if plain else ""))
+    if not url.host or url.userinfo or url.query or url.fragment:
+        raise ValueError("the address must be a host and a path, without a user, a query or a fragment")
+    return url
+
+
+class VendorClient:
+    """`ask` for the pullers, of one provider. `plain`: without TLS, too; `private`: also where only this machine or its
+    networks are. Each of them only where an administrator has set the address. Not for two threads at once.
+
+    secrets: Values that no error shows, in any spelling.
+    stop: When it is set every wait ends in ServerStops.
+    wait: Waits so many seconds, True if the server stops: the event's own, or a test's.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        pace: Pace,
+        secrets: Collection[str] = (),
+        *,
+        plain: bool = False,
+        private: bool = False,
+        bounds: Bounds = USUAL,
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+        chance: Callable[[], float] = random.random,
+        look_up: LookUp = look_up,
+    ) -> None:
+        self._base = check_base_url(base_url, plain=plain)
+        self._pace = pace
+        self._spellings = _spellings(secrets)
+        self._bounds = bounds
+        self._clock = clock
+        stopping = stop or threading.Event()
+        self._wait = wait or stopping.wait
+        self._chance = chance
+        self._next_at = float("-inf")
+        self._waiting = Waiting(stopping)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context() if self._base.scheme == "https" else None,
+            max_connections=1,
+            keepalive_expiry=30,
+            network_backend=Connecting(self._waiting, private=private, look_up=look_up),
+        )
+
+    def __enter__(self) -> VendorClient:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def check(self, puller: Puller, to_pull: ToPull) -> Sight:
+        """What the secrets can see. What is raised shows none of them."""
+        with self._without_secrets():
+            return puller.check(self, to_pull)
+
+    def pull(self, puller: Puller, to_pull: ToPull) -> Iterator[Statement]:
+        """All statements, one at a time. What is raised shows no secret."""
+        with self._without_secrets():
+            yield from puller.pull(self, to_pull)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] = {},
+        form: Mapping[str, str] | None = None,
+        safe: bool = False,
+        again: Callable[[VendorAnswer], float | None] | None = None,
+    ) -> VendorAnswer:
+        request = self._request(method, path, query, headers, form)
+        repeatable = safe or method == "GET"
+        for pause_s in (*self._pace.pauses_s, None):  # None: it is the last try
+            self._keep_pace()
+            try:
+                answer = self._attempt(request)
+            except (*_NO_ANSWER, _CutOff) as error:
+                if pause_s is None or not (repeatable or isinstance(error, _UNSENT)):
+                    self._no_answer(request, error)
+                self._pause(pause_s)
+                continue
+            after_s = _later_s(answer, again)
+            if after_s is None or pause_s is None or after_s > MAX_PATIENCE_S or not repeatable:
+                return self._final(request, answer)
+            self._pause(max(pause_s, after_s))
+        raise AssertionError("the last try returns or raises")
+
+    def scrub(self, text: str) -> str:
+        """The text without secrets."""
+        for one in self._spellings:
+            text = text.replace(one, SECRET)
+        return text
+
+    # -- One call ------------------------------------------------------------------------------------------------------
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None,
+    ) -> _Request:
+        assert path.startswith("/"), "a path is joined to the base URL"
+        assert not set("?#\\") & set(path), "what is asked stands in `query`"
+        url = httpx.URL(f"{self._base}{path}")
+        told = f"{method} {url}"
+        if query:
+            url = url.copy_merge_params(list(query))
+        content = None if form is None else urlencode(form).encode()
+        sent = {"Accept": "application/json", "Accept-Encoding": _ACCEPTED, "User-Agent": "flowtally"}
+        if content is not None:
+            sent["Content-Type"] = FORM
+        return _Request(method, url, _as_sent({**sent, **headers}), content, self.scrub(told))
+
+    def _attempt(self, request: _Request) -> VendorAnswer:
+        """ChangedShape for what must not be followed or does not end."""
+        self._waiting.begin(self._bounds.total_s)
+        try:
+            return self._exchange(request)
+        except OffLimits as error:
+            raise OffLimits(f"{request.told} cannot be asked: {error}") from None
+
+    def _exchange(self, request: _Request) -> VendorAnswer:
+        bounds = self._bounds
+        timeouts = {"connect": bounds.connect_s, "read": bounds.read_s, "write": bounds.read_s, "pool": bounds.read_s}
+        with self._pool.stream(
+            request.method,
+            _as_core(request.url),
+            headers=request.headers,
+            content=request.content,
+            extensions={"timeout": timeouts},
+        ) as response:
+            headers = _read_headers(response.headers)
+            if not 200 <= response.status < 300 and response.status < 400:
+                raise ChangedShape(f"{request.told}: HTTP {response.status}{self._elsewhere(request, headers)}")
+            body = self._read(request, response, headers.get("content-encoding", ""))
+        return VendorAnswer(response.status, headers, body, self.scrub)
+
+    def _read(self, request: _Request, response: httpcore.Response, encoding: str) -> bytes:
+        got = bytearray()
+        for piece in response.iter_stream():
+            got += piece
+            if len(got) > self._bounds.answer_bytes:
+                self._too_long(request, bytes(got[: MAX_SAMPLE * 4]))
+        if encoding.strip().lower() in ("", "identity") or not got:
+            return bytes(got)
+        if encoding.strip().lower() not in ("gzip", "x-gzip"):
+            raise ChangedShape(f"{request.told}: the answer is written as {encoding[:40]}, which was not asked for")
+        return self._expand(request, bytes(got))
+
+    def _expand(self, request: _Request, body: bytes) -> bytes:
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            found = reader.decompress(body, self._bounds.answer_bytes + 1)
+        except zlib.error as error:
+            raise _CutOff(f"it is no gzip: {error}") from None
+        if len(found) > self._bounds.answer_bytes:
+            self._too_long(request, found[: MAX_SAMPLE * 4])
+        if not reader.eof:
+            raise _CutOff("it ends before its end")
+        return found
+
+    def _too_long(self, request: _Request, beginning: bytes) -> NoReturn:
+        sample = self.scrub(beginning.decode("utf-8", "replace"))
+        raise ChangedShape(f"{request.told}: the answer is longer than {self._bounds.answer_bytes} bytes", sample)
+
+    def _elsewhere(self, request: _Request, headers: Mapping[str, str]) -> str:
+        """Where a redirect goes, without what may be secret there: query, fragment and user."""
+        if not (location := headers.get("location", "")):
+            return ", which is no answer"
+        try:
+            target = request.url.join(location).copy_with(query=None, fragment=None, userinfo=b"")
+        except (httpx.InvalidURL, UnicodeError, ValueError):
+            return " to somewhere, which is not followed"
+        return f" to {self.scrub(str(target))[:MAX_SAMPLE]}, which is not followed"
+
+    # -- What becomes of it --------------------------------------------------------------------------------------------
+
+    def _final(self, request: _Request, answer: VendorAnswer) -> VendorAnswer:
+        if answer.status < 500 and answer.status != 429:
+            return answer
+        told = f"{request.told}: HTTP {answer.status}: {answer.text[:MAX_SAMPLE]}"
+        if answer.status == 429:
+            raise Limited(told, _retry_after_s(answer))
+        raise Failed(told)
+
+    def _no_answer(self, request: _Request, error: Exception) -> NoReturn:
+        kind = type(error).__name__.lstrip("_")
+        raise Failed(self.scrub(f"{request.told} was not answered: {kind} {error}".rstrip())) from None
+
+    # -- When ----------------------------------------------------------------------------------------------------------
+
+    def _keep_pace(self) -> None:
+        self._sleep(max(0.0, self._next_at - self._clock()))
+        self._next_at = self._clock() + self._pace.between_s
+
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds * (1 + _JITTER * self._chance()))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._wait(seconds):
+            raise ServerStops
+
+    @contextmanager
+    def _without_secrets(self) -> Iterator[None]:
+        """Pullers tell what a vendor said, and vendors repeat what they were sent."""
+        try:
+            yield
+        except (ChangedShape, Denied, Failed, Limited) as error:
+            error.args = (self.scrub(str(error)),)
+            if isinstance(error, ChangedShape):
+                error.sample = self._without_halves(self.scrub(error.sample))
+            raise error from None
+
+    def _without_halves(self, sample: str) -> str:
+        """A secret that the end of a sample cut in two is one of which the beginning is shown."""
+        if len(sample) < MAX_SAMPLE // 2:
+            return sample
+        halves = (one[:size] for one in self._spellings for size in range(len(one) - 1, _MIN_SECRET - 1, -1))
+        half = next((half for half in halves if sample.endswith(half)), "")
+        return sample.removesuffix(half) if half else sample
+
+
+def _later_s(answer: VendorAnswer, again: Callable[[VendorAnswer], float | None] | None) -> float | None:
+    """After how many seconds it is worth asking again; None: what came is the answer. `again` may raise."""
+    if again is not None and (after_s := again(answer)) is not None:
+        return after_s
+    if answer.status == 429 or answer.status >= 500:
+        return _retry_after_s(answer) or 0.0
+    return None
+
+
+def _retry_after_s(answer: VendorAnswer) -> float | None:
+    """By the vendor's own clock, where it tells it: ours may be another."""
+    try:
+        now_s = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        now_s = time.time()
+    return retry_after_s(answer.headers.get("retry-after", ""), now_s)
+
+
+def _as_core(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _as_sent(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Denied for a value that no header can hold: it is a secret that was pasted with something else in it."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise Denied(
+                f"what is to be sent as {name} holds characters that no header can: blanks around it, or others"
+            )
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+
+
+def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _spellings(secrets: Collection[str]) -> list[str]:
+    """How they may stand in a text, the longest first."""
+    ways: tuple[Callable[[str], str], ...] = (
+        str, lambda one: quote(one, safe=""), quote, quote_plus, html.escape, lambda one: json.dumps(one)[1:-1],
+        lambda one: json.dumps(one)[1:-1].replace("/", "\\/"), lambda one: json.dumps(one, ensure_ascii=False)[1:-1],
+    )  # fmt: skip
+    found = {way(one) for one in secrets if len(one) >= _MIN_SECRET for way in ways}
+    return sorted(found, key=len, reverse=True)
