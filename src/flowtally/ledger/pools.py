@@ -24,6 +24,8 @@ from flowtally.protocol.words import DEFAULT_POOL
 
 MAX_POOL_NAME_CHARS: Final = 64
 _CHUNK: Final = 500
+_CHARGES: Final = select(pools.c.name, pools.c.charge).order_by(pools.c.name)
+_MAPPED: Final = select(product_pools.c.product, product_pools.c.pool).order_by(product_pools.c.product)
 
 
 class Pools(msgspec.Struct, frozen=True):
@@ -54,9 +56,9 @@ class Pools(msgspec.Struct, frozen=True):
 
 def read_pools(tx: Connection) -> Pools:
     """All pools in order of name, with their products."""
-    charges = tx.execute(select(pools.c.name, pools.c.charge).order_by(pools.c.name))
-    mapped = tx.execute(select(product_pools.c.product, product_pools.c.pool).order_by(product_pools.c.product))
-    return Pools({row.name: row.charge for row in charges}, {row.product: row.pool for row in mapped})
+    charges: dict[str, Charge] = dict(map(tuple, tx.execute(_CHARGES)))
+    mapped: dict[str, str] = dict(map(tuple, tx.execute(_MAPPED)))
+    return Pools(charges, mapped)
 
 
 def create_pool(tx: Connection, name: str, charge: Charge, now: int) -> None:

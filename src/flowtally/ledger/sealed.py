@@ -19,12 +19,12 @@ COLUMNS: Final[tuple[tuple[Column[str], Column[str]], ...]] = (
     (provider_secrets.c.id, provider_secrets.c.sealed),
 )
 PAGE: Final = 1_000
+_ANY: Final = tuple(select(secret).where(secret.is_not(None)).limit(1) for _, secret in COLUMNS)
 
 
 def any_sealed(tx: Connection) -> str | None:
     """One of them: whoever holds the key must be able to open it. None when there is none."""
-    for _, secret in COLUMNS:
-        query = select(secret).where(secret.is_not(None)).limit(1)
+    for query in _ANY:
         if (found := tx.execute(query).scalar_one_or_none()) is not None:
             return str(found)
     return None

@@ -144,8 +144,7 @@ def write(tx: Connection, actor: Actor, at: int) -> tuple[int, str] | None:
     if not done.made and not done.tables:
         return None
     noted = done.made or [Note(OTHER, None, "", "", _shown({"tables": sorted(done.tables)}))]
-    row_of = installation.c
-    last = tx.execute(select(row_of.promises, row_of.last_at, row_of.audited, row_of.audit_head)).one()
+    last = tx.execute(_LAST).one()
     number, head, rows = last.audited, last.audit_head, []
     at = at or last.last_at  # work without a clock of its own is dated after all that was dated
     for one in noted:
@@ -154,10 +153,12 @@ def write(tx: Connection, actor: Actor, at: int) -> tuple[int, str] | None:
         row |= msgspec.structs.asdict(actor) | {"of_account": actor.account} | msgspec.structs.asdict(one)
         head = digest_of(head, tuple(row[name] for name in COLUMNS))
         rows.append(row | {"digest": head})
-    tx.execute(insert(audit), rows)
+    tx.execute(_NEW, rows)
     return number, head
 
 
+_LAST: Final = select(*(installation.c[name] for name in ("promises", "last_at", "audited", "audit_head")))
+_NEW: Final = insert(audit)
 COLUMNS: Final = tuple(column.name for column in audit.c if column.name != "digest")
 
 

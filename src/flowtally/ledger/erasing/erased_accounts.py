@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -70,6 +71,12 @@ from flowtally.ledger.tables import (
 ROWS: Final = 500  # of one step
 ANSWERS: Final = 5_000  # looked through in one step
 ACTION: Final = "account.erase_texts"
+_PENDING: Final = (
+    select(accounts.c.id)
+    .where(accounts.c.erased_at.is_not(None), accounts.c.erasure_finished_at.is_(None))
+    .order_by(accounts.c.erased_at, accounts.c.id)
+    .limit(bindparam("most"))
+)
 Place = Any  # where a step goes on; None: at its beginning, or at its end
 Step = Callable[[Connection, str, Place], Place]
 
@@ -146,8 +153,7 @@ def read_erasure(tx: Connection, account_id: str) -> AccountErasure:
 
 def pending(tx: Connection, limit: int) -> list[str]:
     """Accounts whose erasure is not finished, those asked for first."""
-    query = select(accounts.c.id).where(accounts.c.erased_at.is_not(None), accounts.c.erasure_finished_at.is_(None))
-    return list(tx.execute(query.order_by(accounts.c.erased_at, accounts.c.id).limit(limit)).scalars())
+    return list(tx.execute(_PENDING, {"most": limit}).scalars())
 
 
 def erased_among(tx: Connection, some: Iterable[str]) -> set[str]:

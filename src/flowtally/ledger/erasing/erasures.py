@@ -8,10 +8,10 @@ is gone too: whoever starts next goes on with those that have none. A record hol
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from flowtally.core.errors import NotFound
 from flowtally.core.texts import may_be_known
@@ -28,6 +28,15 @@ class Erasure(msgspec.Struct, frozen=True):
     account: str
     asked_at: int
     finished_at: int | None
+
+
+_WHOLE: Final = select(accounts.c.id).where(accounts.c.erased_at.is_not(None), accounts.c.erasure_finished_at.is_(None))
+_PENDING: Final = (
+    select(erasures.c.user_id)
+    .where(erasures.c.finished_at.is_(None), erasures.c.account.not_in(_WHOLE))
+    .order_by(erasures.c.asked_at, erasures.c.user_id)
+    .limit(bindparam("most"))
+)
 
 
 def erase_user(tx: Connection, account: str, user: str, *, now: int) -> Erasure:
@@ -58,9 +67,7 @@ def read_erasure(tx: Connection, account: str, user: str) -> Erasure:
 def pending(tx: Connection, limit: int) -> list[str]:
     """Ids of users whose erasure is not finished, those asked for first. Those of an account that is being erased end
     with it."""
-    whole = select(accounts.c.id).where(accounts.c.erased_at.is_not(None), accounts.c.erasure_finished_at.is_(None))
-    query = select(erasures.c.user_id).where(erasures.c.finished_at.is_(None), erasures.c.account.not_in(whole))
-    return list(tx.execute(query.order_by(erasures.c.asked_at, erasures.c.user_id).limit(limit)).scalars())
+    return list(tx.execute(_PENDING, {"most": limit}).scalars())
 
 
 def accounts_of(tx: Connection, user_ids: Iterable[str]) -> set[str]:

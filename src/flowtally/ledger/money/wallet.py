@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
 
 from flowtally.core.errors import ConfigError, Conflict, InsufficientFunds, Unprocessable
 from flowtally.core.events import MAX_QUANTITY
@@ -29,6 +29,9 @@ from flowtally.ledger.texts import MAX_REFERENCE_CHARS, check_known, check_money
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 
 BOOKS: Final[dict[TransferKind, str]] = {"deposit": "deposits", "adjustment": "adjustments", "purchase": "sales"}
+_OTHERS: Final = tuple(
+    select(table.c.currency).where(table.c.currency != bindparam("asked")).limit(1) for table in (transfers, plans)
+)
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -120,8 +123,8 @@ def shown_balance(tx: Connection, account: str) -> str:
 
 def check_currency(tx: Connection, currency: str) -> None:
     """ConfigError when the ledger holds money or prices in another currency: nothing is ever converted."""
-    for table in (transfers, plans):
-        other = tx.execute(select(table.c.currency).where(table.c.currency != currency).limit(1)).scalar_one_or_none()
+    for query in _OTHERS:
+        other = tx.execute(query, {"asked": currency}).scalar_one_or_none()
         if other is not None:
             raise ConfigError(f"currency = {currency!r}: the ledger keeps {other}, and money is never converted.")
 

@@ -7,7 +7,7 @@ what past use does to later grants, so they are fixed at creation; nothing that 
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowtally.core.edges import load_zone, second_of
 from flowtally.core.errors import AccountErased, AccountSuspended, Conflict, UnknownAccount
@@ -38,6 +38,8 @@ class Account(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = [accounts.c[field] for field in Account.__struct_fields__]
+_OF_ID = select(*_COLUMNS).where(accounts.c.id == bindparam("asked"))
+_NEW = insert(accounts)
 
 
 def create_account(
@@ -67,7 +69,7 @@ def create_account(
     )
     if _find(tx, account.id) is not None:
         raise Conflict(f"account {account.id!r} exists already", account=account.id)
-    tx.execute(insert(accounts).values(msgspec.structs.asdict(account)))
+    tx.execute(_NEW, msgspec.structs.asdict(account))
     trail.note(tx, "account.create", account=account.id, subject=account.id, after=trail.facts(account, "erased_at"))
     return account
 
@@ -145,7 +147,7 @@ def change_account(
 def _find(tx: Connection, account_id: str) -> Account | None:
     if not may_be_known(account_id):
         return None
-    row = tx.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one_or_none()
+    row = tx.execute(_OF_ID, {"asked": account_id}).one_or_none()
     return None if row is None else Account(*row)
 
 

@@ -87,6 +87,9 @@ class Credential(msgspec.Struct, frozen=True):
 _COLUMNS = [credentials.c[field] for field in Credential.__struct_fields__]
 _NOT_REVOKED: Final = credentials.c.revoked_at.is_(None)
 _NEVER_ENDS: Final = credentials.c.expires_at.is_(None)
+_OF_TOKEN: Final = select(*_COLUMNS, credentials.c.token_hash).where(credentials.c.token_hash == bindparam("asked"))
+_IMPORTED: Final = select(credentials.c.token_hash).where(credentials.c.key_hash.is_(None), _NOT_REVOKED)
+_NEW: Final = insert(credentials)
 
 
 def issue(
@@ -154,8 +157,7 @@ def import_token(tx: Connection, token: str, *, name: str, now: int, scope: Scop
 
 def imported(tx: Connection) -> frozenset[str]:
     """The SHA-256 (hex) of tokens that an operator chose: those need not look like ours."""
-    query = select(credentials.c.token_hash).where(credentials.c.key_hash.is_(None), _NOT_REVOKED)
-    return frozenset(tx.execute(query).scalars())
+    return frozenset(tx.execute(_IMPORTED).scalars())
 
 
 def authenticate(tx: Connection, token: str) -> Credential | None:
@@ -275,7 +277,7 @@ def live_credentials(tx: Connection, at: int) -> list[Credential]:
 def _insert(tx: Connection, wanted: Credential, *, token_hash: str, key_hash: str | None) -> Credential:
     credential = msgspec.structs.replace(wanted, id=new_id("crd_"))
     hashes = {"token_hash": token_hash, "key_hash": key_hash}
-    tx.execute(insert(credentials).values(msgspec.structs.asdict(credential) | hashes))
+    tx.execute(_NEW, msgspec.structs.asdict(credential) | hashes)
     account = credential.account
     trail.note(tx, "credential.issue", account=account, subject=credential.id, after=trail.facts(credential))
     return credential
@@ -312,7 +314,7 @@ def _key_hash(tx: Connection, credential_id: str) -> str | None:
 def _find_by_token(tx: Connection, token: str) -> Credential | None:
     """Found by hash over an index. How long that takes tells about hashes only, of which no secret follows."""
     wanted = _hash(token)
-    row = tx.execute(select(*_COLUMNS, credentials.c.token_hash).where(credentials.c.token_hash == wanted)).first()
+    row = tx.execute(_OF_TOKEN, {"asked": wanted}).first()
     if row is None or not hmac.compare_digest(row.token_hash, wanted):
         return None
     return Credential(*row[:-1])

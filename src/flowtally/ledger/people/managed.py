@@ -7,9 +7,11 @@ so it is fixed when the user is made. Passwords come here encrypted (`vault`).
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flowtally.core.edges import second_of
 from flowtally.core.errors import Conflict, LimitReached, NameTaken
@@ -22,6 +24,12 @@ from flowtally.ledger.people.accounts import read_open_account
 from flowtally.ledger.people.users import Limit, User, read_user
 from flowtally.ledger.tables import managed_users, users
 from flowtally.ledger.texts import check_number, check_text
+
+_FUNDED: Final = (
+    select(managed_users.c.user_id)
+    .where(managed_users.c.account == bindparam("asked"), managed_users.c.funded == 1)
+    .order_by(managed_users.c.user_id)
+)
 
 
 def create_user(
@@ -111,8 +119,7 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
 
 def funded_users(tx: Connection, account: str) -> tuple[str, ...]:
     """Ids of the account's funded users, deleted ones included, in order."""
-    query = select(managed_users.c.user_id).where(managed_users.c.account == account, managed_users.c.funded == 1)
-    return tuple(tx.execute(query.order_by(managed_users.c.user_id)).scalars())
+    return tuple(tx.execute(_FUNDED, {"asked": account}).scalars())
 
 
 def sealed_password(tx: Connection, user_id: str) -> str | None:

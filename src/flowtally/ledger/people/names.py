@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, insert, select, update
 
 from flowtally.core.events import NOBODY
 from flowtally.core.texts import may_be_known
@@ -27,6 +27,13 @@ Name = tuple[str, str]  # (account, name)
 
 CHUNK: Final = 500  # names per query: far below what a statement may bind, and no slower than more
 _STILL = user_names.c.valid_to.is_(None)
+_NAMED = and_(user_names.c.account == bindparam("asked"), user_names.c.name.in_(bindparam("names", expanding=True)))
+_HISTORIES = (
+    select(user_names.c.name, user_names.c.user_id, user_names.c.valid_to)
+    .where(_NAMED)
+    .order_by(user_names.c.name, user_names.c.valid_from)
+)
+_BEARERS = select(user_names.c.name, user_names.c.user_id).where(_NAMED, _STILL)
 
 
 class Bearer(msgspec.Struct, frozen=True):
@@ -57,9 +64,7 @@ def histories(tx: Connection, names: Iterable[Name]) -> dict[Name, History]:
     found: dict[Name, list[Bearer]] = {}
     asked = (name for name in set(names) if name[1] != NOBODY and may_be_known(name[0] + name[1]))
     for account, chunk in by_account(asked):
-        query = select(user_names.c.name, user_names.c.user_id, user_names.c.valid_to)
-        query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk))
-        for name, user_id, until in tx.execute(query.order_by(user_names.c.name, user_names.c.valid_from)):
+        for name, user_id, until in tx.execute(_HISTORIES, {"asked": account, "names": chunk}):
             found.setdefault((account, name), []).append(Bearer(user_id, until))
     return {name: tuple(history) for name, history in found.items()}
 
@@ -68,9 +73,8 @@ def present_bearers(tx: Connection, names: Iterable[Name]) -> dict[Name, str]:
     """The ids of those who bear these names still; free names are left out."""
     found: dict[Name, str] = {}
     for account, chunk in by_account(name for name in names if may_be_known(name[0] + name[1])):
-        query = select(user_names.c.name, user_names.c.user_id)
-        query = query.where(user_names.c.account == account, user_names.c.name.in_(chunk), _STILL)
-        found.update(((account, name), user_id) for name, user_id in tx.execute(query))
+        bearing = tx.execute(_BEARERS, {"asked": account, "names": chunk})
+        found.update(((account, name), user_id) for name, user_id in bearing)
     return found
 
 

@@ -8,10 +8,10 @@ set about one (a limit, a status, a password) is kept by `managed`, and read her
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select
 
 from flowtally.core.errors import UnknownAccount, UnknownUser
 from flowtally.core.events import NOBODY
@@ -129,12 +129,12 @@ def read_user(tx: Connection, account: str, user: str, known: Known | None = Non
     """
     row = None
     if may_be_known(account + user):
-        row = tx.execute(query_users(account).where(users.c.id == user)).one_or_none()
+        row = tx.execute(_OF_ID, {"asked": account, "user": user}).one_or_none()
         bearer = bearers(tx, [(account, user)], known).get((account, user)) if row is None else None
         if row is None and bearer is None and known is not None:
             bearer = history.next_bearer(tx, (account, user), known)
         if bearer is not None:
-            row = tx.execute(query_users(account).where(users.c.id == bearer)).one()
+            row = tx.execute(_OF_ID, {"asked": account, "user": bearer}).one()
     if row is None:
         read_account(tx, account)
         raise UnknownUser(f"account {account!r} has no user {user!r}", user=user)
@@ -234,6 +234,10 @@ def _end() -> Any:
 
 def query_users(account: str) -> Select[Any]:
     """Columns in the order of `as_user`'s arguments."""
+    return _ALL.where(users.c.account == account)
+
+
+def _all() -> Select[Any]:
     m = managed_users.c
     last = select(user_names.c.name).where(user_names.c.user_id == users.c.id).order_by(_end().desc()).limit(1)
     name = func.coalesce(m.name, last.correlate(users).scalar_subquery())
@@ -242,7 +246,11 @@ def query_users(account: str) -> Select[Any]:
         m.limit_unit, m.limit_window, m.password.is_not(None), erasures.c.asked_at,
     )  # fmt: skip
     query = query.outerjoin(managed_users, m.user_id == users.c.id)
-    return query.outerjoin(erasures, erasures.c.user_id == users.c.id).where(users.c.account == account)
+    return query.outerjoin(erasures, erasures.c.user_id == users.c.id)
+
+
+_ALL: Final = _all()
+_OF_ID: Final = _ALL.where(users.c.account == bindparam("asked"), users.c.id == bindparam("user"))
 
 
 def as_user(
