@@ -12,6 +12,8 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
+from datetime import timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import unquote
 
@@ -36,7 +38,7 @@ class AppClient(httpx.Client):
         self._ended = asyncio.Event()
         transport = _Transport(app, self._loop, raise_server_exceptions)
         headers = {"user-agent": "testclient"}
-        super().__init__(base_url=BASE, headers=headers, follow_redirects=True, transport=transport, timeout=None)
+        super().__init__(base_url=BASE, headers=headers, transport=transport, timeout=None)
 
     def __enter__(self) -> Self:
         self._life = self._loop.run(self._start())
@@ -49,6 +51,20 @@ class AppClient(httpx.Client):
             self._loop.run(_end(self._life))
         finally:
             self._loop.close()
+
+    def send(self, request: httpx.Request, **more: Any) -> httpx.Response:
+        """Without what only a client of the whole web needs, which takes a fifth of the time of a small question: the
+        application sets no cookies, sends nobody elsewhere, and asks for no password."""
+        assert not more.get("stream"), "an answer is whole"
+        began = perf_counter()
+        response = self._transport.handle_request(request)
+        assert not response.has_redirect_location, "nobody is sent elsewhere"
+        response.default_encoding = self._default_encoding
+        for hook in self._event_hooks["response"]:
+            hook(response)
+        response.read()
+        response.elapsed = timedelta(seconds=perf_counter() - began)
+        return response
 
     def in_loop(self, work: Callable[[], object]) -> None:
         """Does this in the loop: now when it runs, and otherwise before the next request."""

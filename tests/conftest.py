@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import httpx
 import pytest
 from tests.app_client import AppClient
+from tests.logged import Logged
 
 from flowtally.config import Config, load_config
 from flowtally.core.edges import parse_instant
@@ -44,16 +45,15 @@ Client = AppClient
 def pytest_collection() -> None:
     """Before the first test is looked for, where tests are run.
 
-    What is logged shows in the output of a test that fails. A trace in plain lines: where Rich is installed, structlog
-    prints every local variable of every frame, which takes half a second for each trace."""
+    What is logged shows in the output of a test that fails, in lines that cost little (tests/log_lines.py)."""
     import structlog
+    from tests.log_lines import write_line
     from tests.new_ledgers import write_once
     from tests.statements import compile_once
 
     compile_once()
     write_once()
-    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure([*structlog.get_config()["processors"][:-1], plain])
+    structlog.configure([*structlog.get_config()["processors"][:-1], write_line])
 
 
 class Clock:
@@ -69,6 +69,12 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    with Logged().hearing() as hearing:
+        yield hearing
 
 
 @pytest.fixture

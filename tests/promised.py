@@ -37,6 +37,13 @@ def paths() -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile("[^/]+".join(map(re.escape, re.split(r"\{\w+\}", path)))), path) for path in known]
 
 
+@lru_cache(10_000)
+def path_of(asked: bytes) -> str | None:
+    """As the document writes it; None where it has no such path."""
+    text = asked.decode("ascii")
+    return next((path for looks, path in paths() if looks.fullmatch(text)), None)
+
+
 @lru_cache
 def registry() -> jsonschema_rs.Registry:
     return jsonschema_rs.Registry([(WHOLE, {"components": {"schemas": document()["components"]["schemas"]}})])
@@ -63,9 +70,10 @@ def validator(path: str, method: str, status: str, kind: str) -> jsonschema_rs.D
 def check(response: httpx.Response) -> None:
     """AssertionError where the answer is not of the shape that is documented for its route and status."""
     kind = response.headers.get("content-type", "").partition(";")[0]
-    asked = response.request.url.raw_path.partition(b"?")[0].decode("ascii")
-    path = next((path for looks, path in paths() if looks.fullmatch(asked)), None)
-    if kind not in JSON or path is None or response.request.method == "HEAD":
+    if kind not in JSON or response.request.method == "HEAD":
+        return
+    path = path_of(response.request.url.raw_path.partition(b"?")[0])
+    if path is None:
         return
     found = validator(path, response.request.method.lower(), str(response.status_code), kind)
     if found is None:

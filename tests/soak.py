@@ -12,7 +12,7 @@ takes its numbers from here, carries the mark `soak`, and says what it did:
 
 A test of hypothesis needs none of it: conftest.py marks it, multiplies its examples and counts them. The time that a
 test may take is multiplied too. With FLOWTALLY_TEST_SAMPLE=1, which `make quick` sets, a campaign has one round or one
-seed, and a test of hypothesis has 5 examples at most, whatever its own settings say; a test whose cases cost much
+seed, and a test of hypothesis has 3 examples at most, whatever its own settings say; a test whose cases cost much
 says by `sampled` how few there are then.
 """
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 SOAK: Final = int(os.environ.get("FLOWTALLY_TEST_SOAK", "0"))  # 0: an ordinary run
 FIRST_SEED: Final = int(os.environ.get("FLOWTALLY_TEST_FIRST_SEED", "0"))
 SAMPLE: Final = os.environ.get("FLOWTALLY_TEST_SAMPLE") == "1" and not SOAK
-EXAMPLES_OF_A_SAMPLE: Final = 5
+EXAMPLES_OF_A_SAMPLE: Final = 3
 LIBRARIES: Final = ("chdb", "sqlalchemy", "litestar", "granian", "hypothesis", "schemathesis")
 
 _done: Final[Counter[str]] = Counter()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.client.model import FAULTS, Fault, ModelServer
+from tests.logged import Logged
 
 from flowtally.client import AsyncMeter, Counts, InDoubt, Limits, Meter, NumberedSource, Undelivered, Use
 from flowtally.client.errors import ApiError
@@ -22,8 +23,8 @@ SIZES = st.lists(st.integers(1, 1000), max_size=20)  # bytes of the events of on
 
 
 @pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "flowtally.client")
+def quiet(logged: Logged) -> None:
+    logged.set_level(logging.CRITICAL, "flowtally.client")
 
 
 def adds_up(counts: Counts) -> bool:

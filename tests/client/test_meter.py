@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 from tests.client.model import ModelServer, problem
+from tests.logged import Logged
 
 from flowtally.client import (
     ApiError,
@@ -205,15 +206,15 @@ def test_refusals_and_conflicts_are_told() -> None:
     assert (counts.stored, counts.refused, counts.conflict, counts.pending) == (1, 1, 1, 0)
 
 
-def test_by_default_refusals_are_logged_with_code_and_detail(caplog: pytest.LogCaptureFixture) -> None:
+def test_by_default_refusals_are_logged_with_code_and_detail(logged: Logged) -> None:
     with Meter(ModelServer().client(), "gw") as meter:
         for id in ("a", "b"):
             meter.record(account="amce", id=id)
-    (line,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    (line,) = [record.message for record in logged.records if record.levelno == logging.WARNING]
     assert line == "2 events of source 'gw' will not count, refused unknown_account: no account amce (first: a)"
 
 
-def test_a_callback_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_fails_stops_nothing(logged: Logged) -> None:
     def fail(event: PlainEvent, receipt: Receipt) -> None:
         raise RuntimeError("a bug of the caller's")
 
@@ -222,7 +223,7 @@ def test_a_callback_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -
         meter.record(account="amce")
         meter.record(account="acme")
     assert len(server.named) == 1
-    assert "a bug of the caller's" in caplog.text
+    assert "a bug of the caller's" in logged.text
 
 
 def test_an_event_too_large_even_alone_is_refused_and_told() -> None:
@@ -238,15 +239,15 @@ def test_an_event_too_large_even_alone_is_refused_and_told() -> None:
     assert [event.user for event in server.named.values()] == ["a", "b", "c"]
 
 
-def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "flowtally.client")
+def test_trouble_is_logged_once_and_its_end_too(logged: Logged) -> None:
+    logged.set_level(logging.INFO, "flowtally.client")
     server = ModelServer()
     server.faults = ["key revoked"] * 5
     with Meter(server.client(), "gw", limits=QUICK) as meter:
         meter.record(account="acme")
         assert meter.flush(5)
         assert meter.trouble is None
-    assert [record.message for record in caplog.records if record.name == "flowtally.client"] == [
+    assert [record.message for record in logged.records if record.name == "flowtally.client"] == [
         "source 'gw': events wait, and are tried again: unauthenticated it is (unauthenticated)",
         "source 'gw': the server takes events again",
     ]
@@ -269,7 +270,7 @@ def test_the_server_is_not_asked_before_it_wants_to_be(monkeypatch: pytest.Monke
     assert len(server.named) == 2
 
 
-def test_a_bug_in_sending_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_in_sending_loses_nothing(logged: Logged) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         bugs.append(1)
         if len(bugs) < 3:
@@ -280,7 +281,7 @@ def test_a_bug_in_sending_loses_nothing(caplog: pytest.LogCaptureFixture) -> Non
     with Meter(Client("http://x", transport=httpx.MockTransport(handle)), "gw", limits=QUICK) as meter:
         meter.record(account="acme")
     assert len(server.named) == 1
-    assert "a bug" in caplog.text
+    assert "a bug" in logged.text
 
 
 def test_recording_costs_microseconds() -> None:
@@ -333,7 +334,7 @@ def test_a_spool_belongs_to_one_meter(tmp_path: Path) -> None:
     Meter(ModelServer().client(), "gw", spool=tmp_path / "spool").close()
 
 
-def test_a_torn_line_of_a_spool_is_set_aside_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_torn_line_of_a_spool_is_set_aside_and_told(tmp_path: Path, logged: Logged) -> None:
     spool, server = tmp_path / "spool", ModelServer()
     good = b'{"source":"gw","account":"acme","id":"1"}\n'
     spool.write_bytes(good + b"\xff\xfe\n" + b'{"source":"gw","acc')
@@ -342,7 +343,7 @@ def test_a_torn_line_of_a_spool_is_set_aside_and_told(tmp_path: Path, caplog: py
         assert meter.counts.resumed == 1
     assert [id for _, id in server.named] == ["1"]
     assert (tmp_path / "spool.damaged").read_bytes() == b"\xff\xfe\n" + b'{"source":"gw","acc\n'
-    assert "line 2 of the spool" in caplog.text
+    assert "line 2 of the spool" in logged.text
     assert spool.read_bytes() == b""
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.conftest import Clock, ask_as_sent
 from tests.filling import Filled
+from tests.logged import Logged
 from tests.vendors.asking import issue
 from tests.vendors.thordata.conftest import Shop, answered, data_of, shop_of
 
@@ -164,16 +165,16 @@ def test_refusals_do_not_repeat_what_was_sent(refused: Shop) -> None:
         assert secret not in str(told)
 
 
-def test_secrets_in_a_query_reach_no_log(refused: Shop, capfd: pytest.CaptureFixture[str], caplog: Any) -> None:
+def test_secrets_in_a_query_reach_no_log(refused: Shop, capfd: pytest.CaptureFixture[str], logged: Logged) -> None:
     capfd.readouterr()
     for path in ("account/traffic-balance", "account/usage-statistics", "proxy-users/user-list", "nothing/there"):
         refused.client.get(f"/api/{path}", params={"token": refused.shown.token, "key": refused.shown.key})
     refused.client.get(BALANCE, params={"token": refused.shown.token, "key": "a-wrong-key"})
     said = capfd.readouterr()
-    logged = said.out + said.err + caplog.text
-    assert "/api/account/traffic-balance" in logged  # it is the log that was looked at
+    printed = said.out + said.err + logged.text
+    assert "/api/account/traffic-balance" in printed  # it is the log that was looked at
     for secret in (refused.shown.token, refused.shown.key, "a-wrong-key"):
-        assert secret not in logged
+        assert secret not in printed
 
 
 def test_accounts_do_not_see_each_other(shop: Shop) -> None:
