@@ -268,6 +268,13 @@ def test_usage_of_an_account_or_user_the_ledger_does_not_know_is_named(sick: Pat
     assert len(found) == 2
 
 
+def test_a_vendors_name_of_a_sub_user_is_no_unknown_user_but_its_account_is_known(sick: Patient) -> None:
+    sick.rows(copy("id = 'a'", series="'thor'", user="'bob'", id="'z'"))
+    assert "unknown_subject" not in sick.found()
+    sick.rows(copy("id = 'a'", series="'thor'", account="'ghost'", user="'bob'", id="'zz'"))
+    assert sick.found()["unknown_subject"] == ["account 'ghost': has usage and is not in the ledger"]
+
+
 def test_a_part_put_aside_is_named(sick: Patient) -> None:
     [(part,)] = sick.engine.rows("SELECT _part FROM usage_events WHERE id = 'c' LIMIT 1")
     sick.rows(f"ALTER TABLE usage_events DETACH PART '{part}'")

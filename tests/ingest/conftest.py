@@ -22,8 +22,10 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.kinds import WAYS
 
 from flowtally.config import load_config
+from flowtally.core.reported import UseSaid
 from flowtally.ingest import committer, queue, standing
 from flowtally.ingest.door import Ingest
+from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.ingest.settings import ingest_settings
 from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
@@ -226,6 +228,20 @@ class Services:
         body, who = msgspec.json.encode(readings), credential or self.credential
         return run(self.door.meter(body, "application/json", None, who))
 
+    def report(self, said: UseSaid, account: str = "acme", series: str = "thor") -> ReportAnswer:
+        return run(self.door.report(account, series, said))
+
+    def die_reporting(self, said: UseSaid, account: str = "acme", series: str = "thor") -> None:
+        """As `die`, with what a provider says."""
+
+        async def ask() -> None:
+            reporting = asyncio.ensure_future(self.door.report(account, series, said))
+            await asyncio.to_thread(self.door._committer._thread.join, 20)
+            reporting.cancel()
+
+        asyncio.run(ask())
+        self.crash()
+
     def die_metering(self, *readings: dict[str, Any]) -> None:
         """As `die`, with readings."""
 
@@ -309,7 +325,7 @@ STORES: Final = {"chdb": "database_url", "server": "server_url"}
 # world (tests/world) has all that ingest does over the server, too.
 OVER_SERVER: Final = frozenset({"test_commit_protocol", "test_published", "test_standing", "test_stated_blocks"})
 # What is written on the ground of rows, wherever these lie.
-IN_ALL_WAYS: Final = frozenset({"test_corrections", "test_corrections_model"})
+IN_ALL_WAYS: Final = frozenset({"test_corrections", "test_corrections_model", "test_reports"})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -245,3 +245,28 @@ def test_a_month_is_compacted_again_when_rows_were_added_to_it(clickhouse: Click
     compact(clickhouse)
     assert clickhouse.totals().rows == 2
     assert clickhouse.sums([0, BUCKET_MS], Where(account="acme"))[0].bytes_up == 11
+
+
+def test_what_a_provider_said_stays_as_it_is(clickhouse: ClickHouseStore) -> None:
+    """Its rows add up by keys, which a compacted row has not, and the vendor may say otherwise any day."""
+    key: dict[str, Any] = {"series": "thor", "refers_to": "day 1 bob", "key_source": "provider:thor"}
+    clickhouse.append(block(1, key | {"id": "k#0", "time": 1, "bytes_down": 9, "user": "bob"}, received_at=JANUARY))
+    assert compaction.months(clickhouse.engine) == [], "there is nothing to make fewer"
+    clickhouse.append(
+        block(
+            2,
+            *({"time": 2, "id": f"e{n}", "bytes_up": 1} for n in range(5)),
+            key | {"id": "k#1", "time": 10**9, "bytes_down": -2, "user": "bob", "kind": "correction", "place": 1},
+            received_at=JANUARY,
+        )
+    )
+    [month] = compaction.months(clickhouse.engine)
+    assert (month.rows, month.until) == (5, 3)
+    rows, claimed = clickhouse.read_rows(0, 2 * 10**9, Where("thor"), limit=9), claims(clickhouse, 2)
+    compact(clickhouse)
+    assert clickhouse.read_rows(0, 2 * 10**9, Where("thor"), limit=9) == rows
+    assert claims(clickhouse, 2) == claimed
+    [stands] = clickhouse.said_under("thor", "acme", ["day 1 bob"])
+    assert (stands.rows, stands.bytes_down) == (2, 7)
+    assert clickhouse.read_rows(0, BUCKET_MS, Where(), limit=9).num_rows == 1
+    assert compaction.months(clickhouse.engine) == []

@@ -203,3 +203,40 @@ def test_of_an_account_all_texts_go_and_of_others_none(store: UsageStore, accoun
     assert [(row["id"], row["bytes_up"], bool(row["labels"])) for row in found] == [
         ("e1", 5, False), ("e2", 6, False), ("e3", 7, True),
     ]  # fmt: skip
+
+
+def of_a_vendor(account: str, id: str, user: str = "usr_a", **more: Any) -> dict[str, Any]:
+    return {"series": "thor", "account": account, "id": id, "user": user, "refers_to": f"day 1 {user}"} | more
+
+
+def test_what_a_provider_said_of_an_erased_account_is_nobodys_and_adds_up_as_before(store: UsageStore) -> None:
+    store.append(block(1, of_a_vendor("acme", "k1", bytes_down=5), of_a_vendor("other", "k2", bytes_down=6)))
+    store.append(
+        block(2, of_a_vendor("acme", "k3", kind="correction", bytes_down=-1, reason="said otherwise", place=1))
+    )
+    store.append(block(3, {"account": "acme", "id": "e1", "user": "usr_a", "bytes_up": 7}))
+    before = [store.sums(EDGES, one, by) for one in (Where("thor"), Where()) for by in ((), ("product",), ("account",))]
+    assert store.accounts_with_texts(["acme", "other"]) == ["acme", "other"]
+    store.erase_texts_of_accounts(["acme"], heard)
+    assert store.accounts_with_texts(["acme", "other"]) == ["other"]
+    after = [store.sums(EDGES, one, by) for one in (Where("thor"), Where()) for by in ((), ("product",), ("account",))]
+    assert after == before
+    found = store.read_rows(0, 1, Where("thor"), limit=9).to_pylist()
+    assert [(row["id"], row["user"], row["refers_to"], row["reason"], row["bytes_down"]) for row in found] == [
+        ("k1", "", "", "", 5), ("k2", "usr_a", "day 1 usr_a", "", 6), ("k3", "", "", "", -1),
+    ]  # fmt: skip
+    assert store.sums(EDGES, Where("thor", "acme"), ("user",))[0].by == ("",)
+    assert store.sums(EDGES, Where(account="acme"), ("user",))[0].by == ("usr_a",)
+    if isinstance(store, ClickHouseStore):
+        parts = {name for (name,) in store.engine.rows(f"SELECT DISTINCT _part FROM {TABLE}")}
+        assert all(projections.agrees(store.engine, TABLE, part) for part in parts)
+        assert erasing._old_parts(store.engine, TABLE) == 0
+
+
+def test_a_users_erasure_is_not_about_a_vendors_sub_user_of_that_name(store: UsageStore) -> None:
+    said = of_a_vendor("acme", "k1", kind="correction", reason="said otherwise")
+    store.append(block(1, said, {"user": "usr_b", "id": "e1", "labels": {"k": "v"}}))
+    assert store.with_texts(["usr_a", "usr_b"]) == ["usr_b"]
+    store.erase_texts(["usr_a", "usr_b"], heard)
+    [kept] = store.read_rows(0, 1, Where("thor"), limit=9).to_pylist()
+    assert (kept["user"], kept["reason"]) == ("usr_a", "said otherwise")

@@ -21,7 +21,7 @@ SRC: Final = Path(flowtally.__file__).parent
 STORES: Final = ("ClickHouseStore", "MemoryStore")
 CAPABILITIES: Final = {"compaction", "rows_check", "freezing"}  # what only some stores can do
 READERS: Final = (v.Sums, v.Rows, v.Breakdowns, v.Commits, v.Entries)
-WRITERS: Final = (v.Blocks, v.Claims, v.Owned, v.Wholeness, v.Texts)
+WRITERS: Final = (v.SaidFigures, v.Blocks, v.Claims, v.Owned, v.Wholeness, v.Texts)
 
 
 def verbs(*kinds: type) -> list[str]:

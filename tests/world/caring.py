@@ -127,7 +127,7 @@ def ask_the_doctor(world: World, chance: Random) -> None:
     """Its figures are what is there."""
     told = world.ask("GET", "/v1/doctor")["installation"]
     place = world.services.keys.committed()
-    assert (told["events"], told["accounts"]) == (len(world.model.rows), len(world.model.accounts))
+    assert (told["events"], told["accounts"]) == (world.model.stored, len(world.model.accounts))
     assert (told["block"], told["waiting_events"], told["starts"]) == (place.block, 0, place.epoch)
 
 
@@ -211,7 +211,7 @@ def served(world: World, closing: ExitStack) -> World:
     place, restored = world.place / f"restored{world.made}", Restored(world, world.backup)
     done = fork_server.run("restore", str(world.backup.place), "--data", str(place), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["report"]["rows"] == len(restored.model.rows)
+    assert json.loads(done.stdout)["report"]["rows"] == restored.model.stored
     closing.callback(shutil.rmtree, place)
     live = closing.enter_context(live_server(place))
     headers = {"Authorization": f"Bearer {restored.token}"}

@@ -34,7 +34,7 @@ GROUPS: Final[dict[str, Callable[[Row], object]]] = {
 def nothing_is_lost(world: World, chance: Random) -> None:
     """Rows, keys and what was acknowledged are of one mind."""
     world.services.whole()
-    assert world.services.keys.committed().rows_total == len(world.model.rows)
+    assert world.services.keys.committed().rows_total == world.model.stored
     for source, (mark, position) in world.model.marks.items():
         told = world.ask("GET", "/v1/sources", source=source)
         assert (told["sequence"], told["position"]) == (mark, position)
@@ -161,7 +161,7 @@ def changes(world: World, chance: Random) -> None:
     while more:
         told = world.ask("GET", "/v1/changes", since=since, limit=chance.choice([50, 1000]))
         for one in told["items"]:
-            found[one["account"]].append(one)
+            found[one["account"] if one["series"] == "metered" else one["series"]].append(one)
         since, more = told["next"], told["more"]
     for account in ACCOUNTS:
         kept = world.model.rows[world.model.compacted :]
@@ -170,6 +170,18 @@ def changes(world: World, chance: Random) -> None:
             assert sum(one[name] for one in mine) == sum(row.kind == kind for row in rows)
         for name in ("bytes_up", "bytes_down", "requests"):
             assert sum(one[name] for one in mine) == getattr(total(rows), name)
+    for (_, series), keeper in world.model.providers.items():
+        if not world.model.rolled_up_to_block:
+            assert sum(one["use"] + one["corrections"] for one in found[series]) == keeper.changes
+            assert sum(one["bytes"] for one in found[series]) == keeper.total("bytes")
+
+
+def what_providers_said(world: World, chance: Random) -> None:
+    """Each series is what was said last, beside what was measured and never part of it."""
+    for (account, series), keeper in world.model.providers.items():
+        span: dict[str, Any] = {"from": format_instant(0), "to": format_instant(10**13), "bucket": "total"}
+        told = world.ask("GET", f"/v1/accounts/{account}/usage", **span, series=series)["total"]
+        assert (told["bytes"], told["requests"]) == (keeper.total("bytes"), keeper.total("requests"))
 
 
 def balances(world: World, chance: Random) -> None:
@@ -407,6 +419,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     nothing_is_lost,
     usage,
     usage_of_all,
+    what_providers_said,
     usage_as_it_stood,
     answers_of_the_past,
     changes,
@@ -433,7 +446,7 @@ def verify_finds_nothing(world: World) -> None:
     while told["state"] == "running" and time.monotonic() < until:
         time.sleep(0.05)
         told = world.ask("GET", "/v1/verify")
-    assert (told["state"], told["found"], told["rows"]) == ("done", 0, len(world.model.rows)), told
+    assert (told["state"], told["found"], told["rows"]) == ("done", 0, world.model.stored), told
 
 
 # What they have in common

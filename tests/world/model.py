@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from tests import burndown_model
+from tests.ingest.said import Bookkeeper
 
 from flowtally.core.burndown import Draw, Grant
 from flowtally.core.corrections import NOTHING, Quantities
@@ -151,7 +152,13 @@ class Model:
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
     counters: dict[str, Metered] = field(default_factory=lambda: defaultdict(Metered))
     erased: set[str] = field(default_factory=set)  # accounts
+    providers: dict[tuple[str, str], Bookkeeper] = field(default_factory=lambda: defaultdict(Bookkeeper))
     whitelist: dict[tuple[str, User | None, str, str], bool] = field(default_factory=dict)  # (..., pool, address)
+
+    @property
+    def stored(self) -> int:
+        """How many rows there are, those of what providers said included."""
+        return len(self.rows) + sum(one.changes for one in self.providers.values())
 
     # Users and their names
 

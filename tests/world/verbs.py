@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from tests.ingest.conftest import Death
+from tests.ingest.said import a_statement, figure
 from tests.world import checks
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
 from tests.world.world import DAY, NAMES, REWARD, Key, World
@@ -25,7 +26,7 @@ from tests.world.world import DAY, NAMES, REWARD, Key, World
 from flowtally.core.burndown import Grant
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.edges import format_instant, second_of
-from flowtally.core.errors import LedgerMissing, LedgerOlder
+from flowtally.core.errors import Conflict, LedgerMissing, LedgerOlder, Unavailable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
 from flowtally.usage.memory import MemoryStore
@@ -309,6 +310,42 @@ def adjust(world: World, chance: Random) -> None:
     for receipt, status in zip(found["receipts"], expected, strict=True):
         same(receipt, status, "", again)
     world.learn_users()
+
+
+@verb(6)
+def a_provider_says(world: World, chance: Random) -> None:
+    """Of one of its accounts, anything; through the faults that may befall a write. A second time nothing changes."""
+    account = chance.choice(list(world.model.accounts))
+    said, whose = a_statement(chance), (account, f"thor-{account}")
+    if account in world.model.erased:
+        said = msgspec.structs.replace(said, figures=(figure(1, "bob", world.made + 1),), grain="day", of=None)
+        with pytest.raises(Conflict):
+            world.services.report(msgspec.structs.replace(said, starts_at=0, ends_at=DAY * 9), *whose)
+        return
+    keeper = world.model.providers[whose]
+    before, changed = keeper.changes, keeper.copy()
+    changed.hear(said)
+    if changed.changes > before:
+        fault = chance.choice(["", "", "", "before", "after", "keys", "dies before", "dies after"])
+        if fault == "before":
+            world.services.journal.before.append(OSError("disk I/O error"))
+            with pytest.raises(Unavailable):
+                world.services.report(said, *whose)
+        elif fault == "after":
+            world.services.journal.after.append(TimeoutError("no answer"))
+        elif fault == "keys":
+            world.services.fail_keys("COMMIT", sqlite3.OperationalError("disk I/O error"))
+        elif fault:
+            journal = world.services.journal
+            (journal.before if fault == "dies before" else journal.after).append(Death())
+            world.services.die_reporting(said, *whose)
+            world.process.close()
+            world.reopen()
+    keeper.hear(said)
+    told = world.services.report(said, *whose)
+    assert told.new + told.changed + told.same == len(said.figures)
+    again = world.services.report(said, *whose)
+    assert (again.same, again.new + again.changed + again.gone) == (len(said.figures), 0)
 
 
 # Promises

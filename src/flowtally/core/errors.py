@@ -157,7 +157,7 @@ class SourceNotYours(Forbidden):
     """A source belongs to one sender, and this one is not yours. Nothing of the request is stored.
 
     Cause: Another credential used this name first: a source belongs to the sender that used it first. Names that begin
-    with `flowtally:` belong to the server.
+    with `flowtally:` or `provider:` belong to the server.
 
     Do: Choose another name for your source. If it is yours, an admin hands it over to your sender (`flowtally source
     hand-over`).

@@ -9,6 +9,7 @@ figure of. What was said last under a key is what stands; the difference to what
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Final, Literal
 
@@ -16,6 +17,9 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import format_instant
+from flowtally.core.events import MAX_NAME_CHARS, MAX_QUANTITY, METERED
+from flowtally.core.texts import text_fault
+from flowtally.core.times import LAST_INSTANT
 from flowtally.core.words import Unit
 
 Grain = Literal[
@@ -26,12 +30,20 @@ GrantStanding = Literal["active", "ended"]
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
 EVERYBODY: Final = ""  # use that the vendor ascribes to no sub-user of the account
+MAX_FIGURES: Final = 100_000  # of one statement
+MAX_KEY_CHARS: Final = 1_024
+PROVIDER: Final = "provider:"  # before a series it is the source of its rows
+_SERIES: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class Unsayable(ValueError):
+    """A statement that means nothing: what is wrong with which figure."""
 
 
 class FigureSaid(msgspec.Struct, frozen=True):
     """One figure: under `key` the vendor says `amount`, dated `time`.
 
-    key: What it is a figure of, the same in each pull, such as a day of a sub-user.
+    key: What it is a figure of, the same in each pull: of an hour or a day its `span_key`.
     time: The first instant of its span; of a figure that only grows (`grain` pull): when it was seen.
     sub_user: The vendor's own name of who used it, or `EVERYBODY`.
     amount: Bytes or requests, whole; the vendor tells no directions. Of `EVERYBODY` it may be below zero, where the
@@ -130,8 +142,51 @@ SubUserName = Annotated[str, Meta(max_length=256)]
 
 
 def span_key(grain: Grain, time: int, product: str, sub_user: str) -> str:
-    """The key of a figure of one span: by its first instant, never its local name: the zone may be set later."""
-    return f"{grain} {format_instant(time)} {product} {sub_user}"
+    """The key of a figure of one span: by its first instant, never its local name: the zone may be set later. A blank
+    of the product is written otherwise, so that no two figures have one key."""
+    return f"{grain} {format_instant(time)} {product.replace('%', '%25').replace(' ', '%20')} {sub_user}"
+
+
+def is_series(name: str) -> bool:
+    """Whether a provider may be called so."""
+    return name != METERED and _SERIES.fullmatch(name) is not None
+
+
+def check_said(said: UseSaid) -> None:
+    """Raises Unsayable. What follows relies on it: there is one row for each change of what is said under a key."""
+    if len(said.figures) > MAX_FIGURES:
+        raise Unsayable(f"{len(said.figures)} figures are said at once; at most {MAX_FIGURES}")
+    if not 0 <= said.starts_at <= said.ends_at <= LAST_INSTANT or (
+        said.grain != "pull" and said.starts_at == said.ends_at
+    ):
+        raise Unsayable(f"no stretch of time is from {said.starts_at} to {said.ends_at} ms")
+    seen: set[str] = set()
+    for one in said.figures:
+        if fault := "is said twice" if one.key in seen else _fault_of(one, said):
+            raise Unsayable(f"the figure {one.key[:MAX_KEY_CHARS]!r} {fault}")
+        seen.add(one.key)
+
+
+def _fault_of(one: FigureSaid, said: UseSaid) -> str | None:
+    for name, most in (("sub_user", MAX_NAME_CHARS), ("product", MAX_NAME_CHARS), ("key", MAX_KEY_CHARS)):
+        text = getattr(one, name)
+        if len(text) > most:
+            return f"has {len(text)} characters in its {name}; at most {most}"
+        if fault := text_fault(text):
+            return f"has a {name} that {fault}"
+    if abs(one.amount) > MAX_QUANTITY:
+        return f"is {one.amount}, beyond {MAX_QUANTITY}"
+    if one.amount < 0 and one.sub_user != EVERYBODY:
+        return f"is {one.amount}: what a sub-user used is not below zero"
+    if said.of not in (None, one.sub_user):
+        return f"is not of {said.of!r}, of whom alone these are said to be"
+    if said.grain == "pull":
+        is_span = one.key.startswith(("hour ", "day "))
+        return "has the key of a span" if is_span else None if 0 <= one.time <= said.ends_at else "is dated after now"
+    if not said.starts_at <= one.time < said.ends_at:
+        return f"is dated {one.time} ms, outside of the stretch from {said.starts_at} to {said.ends_at}"
+    key = span_key(said.grain, one.time, one.product, one.sub_user)
+    return None if one.key == key else f"is not called {key!r}"
 
 
 def whole(amount: Decimal, unit: int) -> int:

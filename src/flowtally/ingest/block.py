@@ -25,6 +25,7 @@ from flowtally.core.errors import (
     SourceNotYours,
 )
 from flowtally.core.events import MAX_SEQUENCE, UsageEvent, number_of
+from flowtally.core.reported import PROVIDER
 from flowtally.core.texts import is_text
 from flowtally.core.words import SourceKind
 from flowtally.ingest.admission import NOT_YOUR_ACCOUNT, Reason, Reasons, Submitter
@@ -180,6 +181,11 @@ def check_reserved(writer: Submitter, name: str, begins: SourceKind | None = Non
     `begins`: the source is not there yet and would be of this kind, for ever."""
     if name.startswith(OURS) and writer.sender != name:
         raise SourceNotYours(f"Source {name!r} is this server's own: names that begin with {OURS!r} are")
+    if name.startswith(PROVIDER) and writer.sender != name:
+        raise SourceNotYours(
+            f"Source {name!r} is kept for what a provider says: this server alone writes names that begin with"
+            f" {PROVIDER!r}; name another source"
+        )
     if name == DEFAULT_SOURCE and not writer.admin:
         raise SourceNotYours(f"The source {DEFAULT_SOURCE!r} is the administrators'; name a source of your own")
     if name == DEFAULT_SOURCE and begins == "numbered":

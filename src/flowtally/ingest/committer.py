@@ -48,6 +48,8 @@ from flowtally.ingest.queue import Answer, WaitingQueue
 from flowtally.ingest.recent_corrections import RecentCorrections
 from flowtally.ingest.records import mentioned, moves_anything, record_of
 from flowtally.ingest.releasing import release, sort_released
+from flowtally.ingest.report_plan import ReportAnswer
+from flowtally.ingest.report_writer import ReportWriter
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.standing import WriterState
 from flowtally.ingest.submission import (
@@ -56,6 +58,7 @@ from flowtally.ingest.submission import (
     Correcting,
     Outcome,
     ReadingsSubmission,
+    Reporting,
     Submission,
     Sweeping,
     Swept,
@@ -129,6 +132,7 @@ class Committer:
         self.facts = CorrectionFacts(rows_of, keys, resolver, clock, max_future_ms, create_users, self._corrected)
         self.sources = Sources(keys, newcomers)
         differencer = Differencer(keys, resolver, newcomers, clock, max_future_ms, create_users, counter_limits)
+        self._reports = ReportWriter(keys, self.sources, resolver, self._carry_out)
         self._counters = CounterWriter(keys, self.sources, resolver, differencer, self._carry_out, clock)
         self._newcomers = newcomers
         self._taken: list[Waiting] = []  # for the block that is being written
@@ -234,8 +238,8 @@ class Committer:
         """The queue puts nothing together that is not of one kind."""
         events = [one for one in submissions if isinstance(one, Submission)]
         readings = [one for one in submissions if isinstance(one, ReadingsSubmission)]
-        alone = [one for one in submissions if isinstance(one, Correcting | Sweeping)]
-        assert sum(map(bool, (events, readings, alone))) <= 1, "corrections and readings are blocks of their own"
+        alone = [one for one in submissions if isinstance(one, Correcting | Sweeping | Reporting)]
+        assert sum(map(bool, (events, readings, alone))) <= 1, "whatever is no event is a block of its own"
         if events:
             return self._answers(events)
         return self._take_readings(readings) if readings else [(one, self._alone(one)) for one in alone]
@@ -255,10 +259,12 @@ class Committer:
         if self.doubt is not None:
             self._settle()
 
-    def _alone(self, asked: Correcting | Sweeping) -> CorrectionsAnswer | Swept | Again:
+    def _alone(self, asked: Correcting | Sweeping | Reporting) -> CorrectionsAnswer | ReportAnswer | Swept | Again:
         self._resolver.look()
         if isinstance(asked, Correcting):
             return self._correct(asked)
+        if isinstance(asked, Reporting):
+            return self._report(asked)
         if asked.drop is not None:
             return self._drop(asked.where, asked.after, asked.drop)
         return self._look_again(asked.where, asked.after, PAGE)
@@ -392,6 +398,12 @@ class Committer:
         times = np.array([row.time for row in free], dtype=np.int64)
         ids = self._resolver.user_ids([(row.account, row.user) for row in free], times)
         return correction_plan.with_users(plan.rows, dict(zip(plan.named, ids, strict=True)))
+
+    def _report(self, asked: Reporting) -> ReportAnswer | Again:
+        try:
+            return self._reports.write(asked)
+        except _BlockSkipped as skipped:
+            raise _told(skipped) from skipped
 
     # Readings of counters
 
@@ -727,6 +739,7 @@ class Committer:
                 return False
         self._show(doubt)
         self._corrected.forget(block)
+        self._reports.forget(block)
         recovery.follow(self._keys, doubt.record)
         self.doubt = None
         self._place = self._keys.committed()

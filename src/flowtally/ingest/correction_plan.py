@@ -16,9 +16,18 @@ from msgspec.structs import replace
 from flowtally.core.corrections import Correction, EventRef, Quantities
 from flowtally.core.edges import parse_if_any, parse_instant
 from flowtally.core.errors import NotAsExpected
-from flowtally.core.events import NOBODY
+from flowtally.core.events import METERED, NOBODY
 from flowtally.ingest.admission import Reason, Submitter, closed_account, in_future
-from flowtally.ingest.correction_receipts import NEEDS_ADMIN, OTHER_CONTENT, compacted, receipt, remark, told, unknown
+from flowtally.ingest.correction_receipts import (
+    NEEDS_ADMIN,
+    OTHER_CONTENT,
+    compacted,
+    of_a_provider,
+    receipt,
+    remark,
+    told,
+    unknown,
+)
 from flowtally.ingest.prepare import Key
 from flowtally.ingest.rows import NewRow, digest_of
 from flowtally.keys.key_bytes import key_of
@@ -245,6 +254,8 @@ class _Planning:
             return compacted(event) if mine is None and self._is_compacted(key) else unknown(event)
         if mine not in (None, stored.account):
             return unknown(event)
+        if stored.series != METERED:
+            return of_a_provider(event)
         return _Standing.of(stored, facts.entries[stored.reference], (stored.account, stored.user) in facts.erased)
 
     def _is_compacted(self, key: EventKey) -> bool:

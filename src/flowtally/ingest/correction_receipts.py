@@ -39,6 +39,11 @@ def compacted(event: EventRef) -> Reason:
     return Reason("rolled_up", told)
 
 
+def of_a_provider(event: EventRef) -> Reason:
+    told = f"{event.id!r} of source {event.source!r} is what a provider said, and stands until it says otherwise"
+    return Reason("of_a_provider", told)
+
+
 def remark(one: Correction, before: Quantities, after: Quantities) -> Reason | None:
     if one.void and before == NOTHING:
         return Reason("already_void", "the event counted for nothing already; an entry of zero was stored")

@@ -25,6 +25,7 @@ from flowtally.core.errors import EventConflict, EventRefused, Unavailable
 from flowtally.core.events import UsageEvent
 from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
+from flowtally.core.reported import UseSaid, check_said, is_series
 from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Submitter
@@ -42,6 +43,7 @@ from flowtally.ingest.overlaps import Overlaps
 from flowtally.ingest.prepare import Prepared, prepare_rows, slim
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
+from flowtally.ingest.report_plan import ReportAnswer, plan, source_of, stretch_of
 from flowtally.ingest.settings import IngestSettings, journal_path
 from flowtally.ingest.submission import (
     NAMES,
@@ -50,6 +52,7 @@ from flowtally.ingest.submission import (
     LookedUp,
     Outcome,
     ReadingsSubmission,
+    Reporting,
     Submission,
     Sweeping,
     Swept,
@@ -315,7 +318,32 @@ class Ingest:
             "Others correct these events all the time, and nothing of this was stored; try again", retry_after_s=1
         )
 
-    async def _answered(self, waiting: Correcting | ReadingsSubmission) -> Any:
+    async def report(self, account: str, series: str, said: UseSaid) -> ReportAnswer:
+        """Make what stands in a provider's series what it says now; stored durably. The series belongs to the account.
+        Raises Unsayable, UnknownAccount, Conflict (of a closed one), SourceKindMismatch, QueueFull…"""
+        assert is_series(series), series
+        check_said(said)
+        for _ in range(LOOKS):
+            asked = await asyncio.to_thread(self._plan_report, account, series, said)
+            if not asked.plan.rows:
+                return asked.plan.answer
+            done = await self._answered(asked)
+            if not isinstance(done, Again):
+                reported: ReportAnswer = done
+                return reported
+        raise Unavailable("This series is written all the time, and nothing of this was stored", retry_after_s=1)
+
+    def _plan_report(self, account: str, series: str, said: UseSaid) -> Reporting:
+        block = self._keys.committed().block  # what the keys have committed readers see already
+        stretch = stretch_of(account, series, said)
+        if stretch is None:
+            stood = self._usage.said_under(series, account, [one.key for one in said.figures])
+        else:
+            stood = self._usage.said_in(stretch)
+        planned = plan(account, series, said, stood)
+        return Reporting(source_of(series), account, planned, block, len(planned.rows) * OWN_EVENT_BYTES)
+
+    async def _answered(self, waiting: Correcting | ReadingsSubmission | Reporting) -> Any:
         waiting.loop = asyncio.get_running_loop()
         waiting.answer = waiting.loop.create_future()
         self._queue.put(waiting)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from flowtally.core.corrections import Quantities, referred
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, RowsCompacted, UnknownAccount
-from flowtally.core.events import MAX_SEQUENCE, number_in
+from flowtally.core.events import MAX_SEQUENCE, METERED, number_in
 from flowtally.ingest.holding import event_of
 from flowtally.ingest.sweeps import BEGINNING
 from flowtally.keys.key_bytes import key_of
@@ -201,6 +201,8 @@ class Lookup:
             return users.names_of(tx, [user_id]).get(user_id, "") if user_id else ""
 
     def _answer(self, source: Source, stored: StoredEvent) -> EventAnswer:
+        if stored.series != METERED:  # one row of several under a key: nothing by itself
+            return self._show(stored, stored.source, stored.id)
         total, corrections = self._corrected(stored)
         shown = self._show(stored, stored.source, stored.id or str(stored.sequence))
         sequence = stored.sequence if source.kind == "numbered" else None
@@ -209,7 +211,7 @@ class Lookup:
     def _entry_answer(self, row: Row) -> EventAnswer:
         """A correction is dated and grouped as its event, under which it counts; its key is its own."""
         entry = row.entry
-        corrects = referred(entry.refers_to) if entry.refers_to else None
+        corrects = referred(entry.refers_to) if entry.refers_to and row.event.series == METERED else None
         shown = self._show(row.event, entry.source, entry.id)
         return replace(shown, kind=entry.kind, corrects=corrects, reason=entry.reason)
 
@@ -223,8 +225,8 @@ class Lookup:
             detail="",
             series=stored.series,
             account=stored.account,
-            user=self._name(stored.user),
-            user_id=stored.user,
+            user=self._name(stored.user) if stored.series == METERED else stored.user,
+            user_id=stored.user if stored.series == METERED else "",
             product=stored.product,
             time=format_instant(stored.time),
             received_at=format_instant(stored.received_at),

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from flowtally.core.errors import FlowtallyError, QueueFull, Unavailable
 from flowtally.core.tallies import tally
+from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.ingest.submission import Again, Outcome, Swept, Waiting
 from flowtally.protocol import CorrectionsAnswer, ReadingsAnswer
 
@@ -30,7 +31,7 @@ ENOUGH: Final = 1_000  # events that are worth a block, whoever else may come
 TOGETHER_S: Final = LINGERS * LINGER_S  # by then those who were answered together have come back, or do not come
 LARGE: Final = 10_000  # events of a request beyond which it takes long enough for others to feel it
 
-Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | Swept | Again | FlowtallyError
+Answer = Outcome | CorrectionsAnswer | ReadingsAnswer | ReportAnswer | Swept | Again | FlowtallyError
 
 
 class WaitingQueue:

@@ -1,5 +1,6 @@
 """Which events were corrected lately, and in which block: whether what a request read of them before it waited still
-holds. In memory alone, so that a correction asks nothing of the usage store while it is planned.
+holds. In memory alone, so that a correction asks nothing of the usage store while it is planned. The same is asked of
+the series of providers (`report_writer`).
 """
 
 from __future__ import annotations

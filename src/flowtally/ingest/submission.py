@@ -20,6 +20,7 @@ from flowtally.ingest.admission import Reason, Submitter, Times
 from flowtally.ingest.columns import SentEvents
 from flowtally.ingest.prepare import Prepared
 from flowtally.ingest.reading_body import UnreadableReading
+from flowtally.ingest.report_plan import ReportPlan
 from flowtally.keys.values import HeldWhere, Number
 from flowtally.protocol import EventsAnswer, Receipt, ReceiptStatus
 from flowtally.usage.values import Entry, EventKey, StoredEvent
@@ -100,6 +101,34 @@ class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
         return len(self.corrections)
 
 
+class Reporting(msgspec.Struct, gc=True, eq=False):
+    """What a provider of an account says: a block of its own, planned on all rows of blocks up to `block`. It takes
+    turns of its own, and nobody of the account waits for it."""
+
+    alone: ClassVar[bool] = True
+    account: ClassVar[str | None] = None
+    source: str
+    account_said: str
+    plan: ReportPlan
+    block: int
+    size: int
+    loop: AbstractEventLoop | None = None
+    answer: Future[Any] | None = None
+
+    @property
+    def writer(self) -> Submitter:
+        """This server, which may write these sources whoever had one of them before."""
+        return Submitter(self.source, admin=True)
+
+    @property
+    def queue_key(self) -> str:
+        return self.source
+
+    @property
+    def count(self) -> int:
+        return len(self.plan.rows)
+
+
 class ReadingsSubmission(_OfWriter, msgspec.Struct, gc=True, eq=False):
     """One request of readings, in their order, and when each was read. Others of readings may be in its block, and
     nothing else. `positions`: of rows that were asked for before (`Again`), None where there is no such row."""
@@ -153,7 +182,7 @@ class Again(msgspec.Struct, frozen=True):
     keys: frozenset[EventKey] = frozenset()
 
 
-Waiting = Submission | Correcting | ReadingsSubmission | Sweeping
+Waiting = Submission | Correcting | ReadingsSubmission | Sweeping | Reporting
 
 
 class Outcome(msgspec.Struct, eq=False):

@@ -241,7 +241,8 @@ class EventAnswer(msgspec.Struct, frozen=True):
     """An event and what happened to it: `bytes_up`, `bytes_down` and `requests` are as received.
 
     Or, by its own key, a correction of the event it `corrects`, dated and grouped like it, or a free adjustment: the
-    quantities are what it added (negative: took away), with its `reason`; it has no `sum`.
+    quantities are what it added (negative: took away), with its `reason`; it has no `sum`. Or a row of what a provider
+    reported (`series`): it has no `sum` either, `user` is the vendor's own name and `user_id` is empty.
 
     id: The event's id.
     sequence: The event's number in its source; null for a named source.

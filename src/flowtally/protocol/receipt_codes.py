@@ -93,6 +93,11 @@ OF_CORRECTIONS: Final[Mapping[str, Advice]] = {
         "The setting `FLOWTALLY_RETAIN_ROWS_DAYS` lets old rows be summed up.",
         "Send an adjustment: a correction without `corrects`.",
     ),
+    "of_a_provider": Advice(
+        "This is no event but what a provider said of an account with it. It stands until the provider says otherwise.",
+        "A figure of another series than `metered` was taken for an event.",
+        "Have the vendor correct its figures; the next pull brings them. What was measured is corrected by itself.",
+    ),
     "adjustment_needs_admin": Advice(
         "An adjustment without an event needs the right `sources:write`, which this credential does not have.",
         "A program that sends usage also tries to give or take usage freely.",

@@ -21,6 +21,7 @@ from flowtally.usage import (
     definitions,
     entries,
     erasing,
+    figures,
     installation,
     own_tables,
     projections,
@@ -54,11 +55,13 @@ from flowtally.usage.values import (
     Entry,
     EventKey,
     Extent,
+    FigureStretch,
     Identity,
     Move,
     Part,
     Place,
     Row,
+    Said,
     StoredEvent,
     StoreTotals,
     Sum,
@@ -335,6 +338,14 @@ class ClickHouseStore(Publishing):
         query = entries.sources_of(uses, without, standing=standing)
         rows = self._ask(query)
         return {CountedUse(*said): list(sources) for *said, sources in rows}
+
+    def said_in(self, stretch: FigureStretch) -> list[Said]:
+        return [Said(*row) for row in self._ask(figures.said_in(stretch))]
+
+    def said_under(self, series: str, account: str, keys: Sequence[str]) -> list[Said]:
+        parts = (sorted(set(keys[part])) for part in entries.chunks(keys))
+        found = {row[0]: Said(*row) for part in parts for row in self._ask(figures.said_under(series, account, part))}
+        return [found[key] for key in sorted(found)]
 
     def compacted_until(self) -> int:
         return self.guard.extents.until

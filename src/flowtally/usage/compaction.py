@@ -23,6 +23,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from flowtally.core.errors import FoldBroken
+from flowtally.core.events import METERED
 from flowtally.usage.compacted import TIME, Guard
 from flowtally.usage.engine import Engine
 from flowtally.usage.fingerprint import ENTRY_SQL
@@ -34,6 +35,8 @@ INSTANTS: Final = "usage_fold_instants"
 CLOSINGS: Final = "usage_fold_closings"
 READY: Final = re.compile(r"usage_fold_([0-9]{6})")
 PORTION: Final = 1_000_000  # rows grouped in one statement
+# What providers said stays: what stands under a key is the sum of its rows, and the vendor may say otherwise any day.
+_RAW: Final = f"entries = 1 AND keys = 1 AND series = '{METERED}'"
 ALONE: Final = 2**40  # a quantity from here on stays a row of its own: sums of millions of others fit 64 bits
 _SETTINGS: Final = (
     "SETTINGS max_execution_time = 0, max_threads = 1, optimize_use_projections = 0,"
@@ -115,8 +118,8 @@ def abandon(engine: Engine) -> None:
 def months(engine: Engine) -> list[Month]:
     """Months that have rows as they came in, in order."""
     raw = engine.rows(
-        f"SELECT toYYYYMM(received_at) AS month, countIf(entries = 1 AND keys = 1) AS raw,"
-        f" toUnixTimestamp64Milli(max(time)) + 1 FROM {TABLE}"
+        f"SELECT toYYYYMM(received_at) AS month, countIf({_RAW}) AS raw,"
+        f" toUnixTimestamp64Milli(maxIf(time, {_RAW})) + 1 FROM {TABLE}"
         " GROUP BY month HAVING raw > 0 ORDER BY month",
         **_ASK,
     )
@@ -136,9 +139,7 @@ def stage(engine: Engine, month: Month, cuts: Cuts, say: Tell) -> None:
     engine.command(f"CREATE TABLE {STAGING} AS {TABLE}")
     _write_cuts(engine, cuts)
     portions = 1 + month.rows // PORTION
-    engine.command(
-        f"INSERT INTO {STAGING} SELECT * FROM {TABLE} WHERE {_in(month)} AND NOT (entries = 1 AND keys = 1) {_SETTINGS}"
-    )
+    engine.command(f"INSERT INTO {STAGING} SELECT * FROM {TABLE} WHERE {_in(month)} AND NOT ({_RAW}) {_SETTINGS}")
     for portion in range(portions):
         say("roll up", portion, portions)
         engine.command(_compact(month, portion, portions))
@@ -201,7 +202,7 @@ def _in(month: Month) -> str:
 
 
 def _raw(month: Month) -> str:
-    return f"{_in(month)} AND entries = 1 AND keys = 1"
+    return f"{_in(month)} AND {_RAW}"
 
 
 def _drop(engine: Engine, *tables: str) -> None:

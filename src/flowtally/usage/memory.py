@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -32,11 +32,13 @@ from flowtally.usage.values import (
     Entry,
     EventKey,
     Extent,
+    FigureStretch,
     Identity,
     Move,
     Part,
     Place,
     Row,
+    Said,
     StoredEvent,
     StoreTotals,
     Sum,
@@ -169,6 +171,15 @@ class MemoryStore(Publishing):
         stands = (row[name] + sum(one[name] for one in corrections) for name in QUANTITIES)
         return bool(corrections) and not any(stands)
 
+    def said_in(self, stretch: FigureStretch) -> list[Said]:
+        mine = self._inside(stretch.start, stretch.end, Where(stretch.series, stretch.account))
+        return _said(
+            row for row in mine if row["refers_to"].startswith(stretch.prefix) and stretch.user in (None, row["user"])
+        )
+
+    def said_under(self, series: str, account: str, keys: Sequence[str]) -> list[Said]:
+        return _said(row for row in self.rows if _counts(row, Where(series, account)) and row["refers_to"] in keys)
+
     def compacted_until(self) -> int:
         return 0
 
@@ -287,24 +298,41 @@ class MemoryStore(Publishing):
         return []
 
     def erase_texts(self, users: Sequence[str], tell: Tell) -> None:
-        self.rows = [row if row["user"] not in users else _without_texts(row) for row in self.rows]
+        self.rows = [_without_texts(row) if _is_of(row, users) else row for row in self.rows]
 
     def with_texts(self, users: Sequence[str]) -> list[str]:
-        rows = [row for row in self.rows if row["user"] in users]
+        rows = [row for row in self.rows if _is_of(row, users)]
         return sorted({row["user"] for row in rows if row["labels"] or _written_reason(row)})
 
     def erase_texts_of_accounts(self, accounts: Sequence[str], tell: Tell) -> None:
-        self.rows = [row if row["account"] not in accounts else _without_texts(row) for row in self.rows]
+        mine = (row["account"] in accounts for row in self.rows)
+        self.rows = [
+            _without_names(_without_texts(row)) if is_mine else row
+            for row, is_mine in zip(self.rows, mine, strict=True)
+        ]
 
     def accounts_with_texts(self, accounts: Sequence[str]) -> list[str]:
         rows = [row for row in self.rows if row["account"] in accounts]
-        return sorted({row["account"] for row in rows if row["labels"] or _written_reason(row)})
+        return sorted({row["account"] for row in rows if row["labels"] or _written_reason(row) or _has_names(row)})
 
     def measures(self) -> dict[str, float]:
         return {"usage_rows": len(self.rows)}
 
     def close(self) -> None:
         """Rows stay: a test may open the same list again, as if the process had been started anew."""
+
+
+def _said(rows: Iterable[Mapping[str, Any]]) -> list[Said]:
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["refers_to"]].append(row)
+    return [_sum_of(key, found[key]) for key in sorted(found)]
+
+
+def _sum_of(key: str, rows: Sequence[Mapping[str, Any]]) -> Said:
+    first = min(rows, key=lambda row: (row["block"], row["place"]))
+    sums = (sum(row[name] for row in rows) for name in ("bytes_down", "requests"))
+    return Said(key, min(row["time"] for row in rows), first["user"], first["product"], len(rows), *sums)
 
 
 def _stored(row: Mapping[str, Any]) -> StoredEvent:
@@ -325,6 +353,19 @@ def _written_reason(row: Mapping[str, Any]) -> str:
 def _without_texts(row: dict[str, Any]) -> dict[str, Any]:
     kept = row.get("reason", "") if _kind(row) == "use" else ""
     return {**row, "labels": {}, "reason": kept}
+
+
+def _is_of(row: Mapping[str, Any], users: Sequence[str]) -> bool:
+    """Elsewhere than among our own measurements no user is one of ours, whatever it is called."""
+    return bool(row["series"] == METERED and row["user"] in users)
+
+
+def _has_names(row: Mapping[str, Any]) -> bool:
+    return bool(row["series"] != METERED and (row["user"] or row.get("refers_to")))
+
+
+def _without_names(row: dict[str, Any]) -> dict[str, Any]:
+    return row if row["series"] == METERED else {**row, "user": "", "refers_to": ""}
 
 
 def _kind(row: Mapping[str, Any]) -> str:

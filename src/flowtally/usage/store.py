@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from flowtally.usage.verbs import Blocks, Claims, Owned, Texts, UsageReader, Wholeness
+from flowtally.usage.verbs import Blocks, Claims, Owned, SaidFigures, Texts, UsageReader, Wholeness
 
 if TYPE_CHECKING:
     from flowtally.usage.checks.rows import RowsCheck
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowtally.usage.frozen import Freezing
 
 
-class UsageStore(UsageReader, Blocks, Claims, Owned, Wholeness, Texts, Protocol):
+class UsageStore(UsageReader, SaidFigures, Blocks, Claims, Owned, Wholeness, Texts, Protocol):
     """For who opens and closes a store, and hands its parts to those who ask. What a store cannot do is None."""
 
     @property

@@ -213,9 +213,35 @@ class CountedUse(msgspec.Struct, frozen=True):
     status: int
 
 
+class FigureStretch(msgspec.Struct, frozen=True):
+    """Figures that a provider said: of a series of an account, dated start <= time < end, of keys that begin with
+    `prefix`; `user`: of this name alone."""
+
+    series: str
+    account: str
+    start: int
+    end: int
+    prefix: str
+    user: str | None = None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """How many rows of a series there are under a key, and what they add up to: what was said last. `time`, `user` and
+    `product` are those of the first of them."""
+
+    key: str
+    time: int
+    user: str
+    product: str
+    rows: int
+    bytes_down: int
+    requests: int
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """A row that is no event: a correction of the event `refers_to` names, or a free adjustment (empty). `user` is the
-    immutable id; `source` and `id` are the entry's own key; within a block entries are in order of `place`."""
+    """A row that is no event: a correction of the event `refers_to` names (of a provider's series: of what was said
+    under that key), or a free adjustment (empty). `user` is the immutable id; `source` and `id` are the entry's own
+    key; within a block entries are in order of `place`."""
 
     kind: str
     source: str
@@ -274,7 +300,7 @@ class Cuts(msgspec.Struct, frozen=True):
 
 
 class Month(msgspec.Struct, frozen=True):
-    """A month of receipt: rows as they came in, all dated before `until`; bytes on the disk of all its rows."""
+    """A month of receipt: metered rows as they came in, all dated before `until`; bytes on the disk of all its rows."""
 
     month: int
     rows: int

@@ -24,11 +24,13 @@ from flowtally.usage.values import (
     Entry,
     EventKey,
     Extent,
+    FigureStretch,
     Identity,
     Move,
     Part,
     Place,
     Row,
+    Said,
     StoredEvent,
     StoreTotals,
     Sum,
@@ -143,6 +145,16 @@ class Entries(Protocol):
 
     def compacted_until(self) -> int:
         """All instants of compacted rows are before this one; 0: there are none."""
+
+
+class SaidFigures(Protocol):
+    """What providers said: their series, by the keys of the figures. These rows are never compacted."""
+
+    def said_in(self, stretch: FigureStretch) -> list[Said]:
+        """What stands in a stretch of time, in order of key."""
+
+    def said_under(self, series: str, account: str, keys: Sequence[str]) -> list[Said]:
+        """What stands under those of these keys that have rows, whenever they are dated, in order of key."""
 
 
 class UsageReader(Sums, Rows, Breakdowns, Commits, Entries, Protocol):

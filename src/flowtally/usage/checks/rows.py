@@ -16,7 +16,7 @@ import xxhash
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from flowtally.core.errors import StoreDamaged
-from flowtally.core.events import MAX_QUANTITY
+from flowtally.core.events import MAX_QUANTITY, METERED
 from flowtally.usage import projections, relation
 from flowtally.usage.checks.parts import look_at_all
 from flowtally.usage.checks.sums import SETTINGS, Ask, SumsCheck
@@ -312,9 +312,11 @@ class RowsCheck:
             yield block, [ClaimedRow(*row[1:]) for row in mine]
 
     def users(self, part: int, parts: int) -> list[tuple[str, str]]:
-        """(account, user id) of all rows, of one class out of `parts`; from the projection."""
+        """(account, user id) of all rows, of one class out of `parts`; from the projection. What providers said names
+        no user of ours."""
         mine = "account != '' AND cityHash64(account, user) % {parts:UInt64} = {part:UInt64}"
-        some = relation.leaf("toString(account) AS a, toString(user) AS u", mine, then=" GROUP BY account, user")
+        whose = f"toString(account) AS a, if(series = '{METERED}', toString(user), '') AS u"
+        some = relation.leaf(whose, mine, then=" GROUP BY series, account, user")
         text = f"SELECT DISTINCT a, u FROM ({some})"
         return [(row[0], row[1]) for row in self._ask(text, part=part, parts=parts, optimize_use_projections=1)]
 
