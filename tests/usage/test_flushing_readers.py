@@ -1,8 +1,10 @@
 """Readers while blocks come and are flushed: no answer has a block twice, in part, or not at all.
 
 Every block adds its number to two accounts, so an answer tells up to which block it is; it must be one that was
-published when the question began, or later. A block comes with every question and a flush with every fourth block, so
-that all of it overlaps as much on a loaded machine as on an idle one.
+published when the question began, or later. A block comes with every question and a flush with every eighth block, so
+that all of it overlaps as much on a loaded machine as on an idle one: three of four questions meet a flush. Most of
+what this costs is the engine's planning, some 15 ms a statement. So the verbs whose statements are short are asked
+most, and most is asked in this process, where a question costs half of what it costs over HTTP.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from tests.usage.blocks import block
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.values import BUCKET_MS, Commit, Where
 
-QUESTIONS: Final = 3 * rounds(334, 33_334)  # over each engine: 2,000 in all
 READERS: Final = 3
-BLOCKS_OF_A_FLUSH: Final = 4
+# Of each reader: 2,000 questions in all, and 100,000 with SOAK=1.
+QUESTIONS: Final = {"chdb": rounds(534, 26_667), "server": rounds(133, 6_667)}
+BLOCKS_OF_A_FLUSH: Final = 8
 END: Final = 64 * BUCKET_MS
 ACCOUNTS: Final = ("a", "b")
 TRIANGLES: Final = {number * (number + 1) // 2: number for number in range(200_000)}
@@ -64,17 +67,18 @@ def ask_event(store: ClickHouseStore, chance: Random) -> set[int]:
     return {last}
 
 
-QUESTIONS_OF: Final[tuple[Callable[[ClickHouseStore, Random], set[int]], ...]] = (
-    ask_sums,
-    ask_until,
-    ask_extent,
-    ask_moves,
-    ask_event,
-)
+SHARES: Final[dict[Callable[[ClickHouseStore, Random], set[int]], int]] = {
+    ask_sums: 1,
+    ask_until: 1,
+    ask_moves: 1,
+    ask_extent: 4,
+    ask_event: 3,
+}
 
 
 @pytest.mark.soak
 def test_no_answer_has_a_block_twice_in_part_or_not_at_all(clickhouse: ClickHouseStore) -> None:
+    questions = QUESTIONS["chdb" if clickhouse.engine.embedded else "server"]
     ended, wrong, asked = threading.Event(), [], []
     due, full = threading.Semaphore(1), threading.Semaphore(0)  # a block, a flush
     clickhouse.publish(Commit(0, 0))
@@ -96,8 +100,7 @@ def test_no_answer_has_a_block_twice_in_part_or_not_at_all(clickhouse: ClickHous
 
     def read(seed: int) -> None:
         chance = Random(seed)
-        for turn in range(QUESTIONS // READERS):
-            ask = chance.choice(QUESTIONS_OF)
+        for turn, ask in enumerate(chance.choices([*SHARES], [*SHARES.values()], k=questions)):
             due.release()
             before = clickhouse.published().block
             try:
@@ -122,8 +125,8 @@ def test_no_answer_has_a_block_twice_in_part_or_not_at_all(clickhouse: ClickHous
     for thread in writers:
         thread.join()
     assert wrong == []
-    assert len(asked) == QUESTIONS
-    done(questions=QUESTIONS)
+    assert len(asked) == READERS * questions
+    done(questions=len(asked))
     last = clickhouse.published().block
     clickhouse.settle()
     assert clickhouse.engine.rows("SELECT sum(bytes_up) FROM usage_events") == [(last * (last + 1),)]
