@@ -16,6 +16,7 @@ import pytest
 from tests.live import live_server
 
 ANSWERS: Final = 200
+PAUSE_S: Final = 0.05  # of each writer between two requests: without it writing takes the time, and all ask about more
 ACCOUNTS: Final = ("acme", "beta")
 
 Told = tuple[str, dict[str, str], Any]
@@ -41,6 +42,8 @@ class Trade:
         while not self.stop.is_set():
             work(chance, count)
             count += 1
+            if work != self.read:
+                self.stop.wait(PAUSE_S)
         return count
 
     def use(self, writer: int, chance: Random, count: int) -> None:
