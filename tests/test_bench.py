@@ -1,12 +1,19 @@
-"""The bench runs from end to end at a size that measures nothing. What it prints at real sizes: docs/benchmarks.md."""
+"""The bench runs from end to end at a size that measures nothing. What it prints at real sizes: docs/benchmarks.md.
+
+Its servers and helpers are forks of the fork server here, which have no modules to load; stopped by Ctrl-C, it has
+those it starts by itself.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,6 +28,7 @@ from bench.rounds import take_turns
 from bench.server import RATIONS_NOBODY
 from bench.sizes import SIZES
 from bench.targets import DIALECTS, TARGETS, stand
+from tests.fork_server import Program
 
 from flowtally.config import load_config
 from flowtally.core.events import UsageEvent, time_of_id
@@ -119,11 +127,25 @@ def test_an_unknown_part_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     assert "coffee" in capsys.readouterr().err
 
 
+def fork(command: Sequence[str | Path], *, env: dict[str, str] | None = None, **streams: Any) -> Program:
+    """As `bench.process.spawn` starts `python -m MODULE ARGUMENTS`; its pipes carry bytes."""
+    python, option, module, *arguments = map(str, command)
+    assert (python, option) == (sys.executable, "-m")
+    program: Any = Program(*arguments, module=module, env=os.environ if env is None else env, **streams)
+    for name in ("stdin", "stdout"):
+        if (pipe := getattr(program, name)) is not None:
+            setattr(program, name, pipe.detach())
+    return program  # type: ignore[no-any-return]
+
+
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """All parts, once: real servers, a real PostgreSQL where there is one, as few events as make sense."""
     place = tmp_path_factory.mktemp("bench")
-    report = run("tiny", PARTS, beside=place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.process.spawn", fork)
+        patch.setattr("bench.server.spawn", fork)
+        report = run("tiny", PARTS, beside=place)
     assert report.stopped == ""
     assert list(place.iterdir()) == [], "it leaves nothing behind"
     return report
