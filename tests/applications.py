@@ -9,24 +9,45 @@ that a test has at once are two. `test_applications.py` holds that one of these 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
+import msgspec
 from litestar import Litestar
 from tests import promised
 from tests.app_client import AppClient
 
-from flowtally.api.application import build_application
+from flowtally.api import application
+from flowtally.api.reference import serving
 from flowtally.config import Config
 from flowtally.server import open_services
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import Served, enabled
+from flowtally.web.openapi import describe
+from flowtally.web.operation import OPERATIONS, Operation
+from flowtally.web.schemas import Document
 from flowtally.web.services import Services
 
 Opening = Callable[[], AbstractContextManager[Services]]
+
+
+@cache
+def _described() -> bytes:
+    return msgspec.json.encode(describe(OPERATIONS))
+
+
+def _described_once(_operations: Sequence[Operation]) -> Document:
+    """Half of what an application takes to build is the part of its document that is the same in all of them."""
+    document: Document = msgspec.json.decode(_described())
+    return document
+
+
+building: Any = application
+building.describe = _described_once
+serving.make = cache(serving.make)  # the page of a document is the same whoever serves it
 
 
 class Kept:
@@ -35,7 +56,7 @@ class Kept:
     def __init__(self, config: Config) -> None:
         self._served = [Served(dialect, config) for dialect in enabled(VENDORS, config)]
         self._opening: Opening | None = None
-        self.app = build_application(
+        self.app = application.build_application(
             [self._lifespan],
             dialects=[handler for one in self._served for handler in one.handlers()],
             more=partial(describe_dialects, enabled(VENDORS, config)),

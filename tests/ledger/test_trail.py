@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import Connection, insert, select, text
-from tests.ledger.test_every_command import COMMANDS, World, make_world
+from tests.ledger.test_every_command import COMMANDS, World, made, make_world
 
 import flowtally
 from flowtally.ledger import trail
@@ -39,8 +40,21 @@ def records(ledger: Ledger) -> list[Any]:
     return others
 
 
+__all__ = ["made"]  # a fixture, found by name
+
+
 @pytest.fixture
-def world(ledger: Ledger) -> World:
+def url(request: pytest.FixtureRequest, kind: str, url: str, made: tuple[Path, World]) -> str:
+    """Of a ledger that has the world already, where a file is one and the test asks for it."""
+    if kind == "sqlite" and "world" in request.fixturenames:
+        shutil.copy(made[0], url.removeprefix("sqlite:///"))
+    return url
+
+
+@pytest.fixture
+def world(kind: str, ledger: Ledger, made: tuple[Path, World]) -> World:
+    if kind == "sqlite":
+        return made[1]
     with ledger.begin() as tx:
         return make_world(tx)
 
