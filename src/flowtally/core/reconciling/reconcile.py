@@ -93,6 +93,16 @@ def plan_cut(facts: BothSides, names: MatchedNames, clocks: Sequence[int], grid:
     return fit_cut(facts.edges, clocks, billed, [bound] * facts.spans, facts.steady, grid)
 
 
+def differ(facts: BothSides, names: MatchedNames) -> bool:
+    """Whether any span that stands still differs by more than rounding: else no calendar needs to be looked for."""
+    known = [line for line in names.lines if line.both]
+    measured = _sum(facts.measured, (name for line in known for name in line.measured), facts.spans)
+    billed = _sum(facts.billed, (name for line in known for name in line.billed), facts.spans)
+    bound = sum(_bound(facts, line) for line in known)
+    both = zip(measured, billed, facts.steady, strict=True)
+    return any(stands and abs(said - used) > bound for used, said, stands in both)
+
+
 def reconcile(
     facts: BothSides,
     names: MatchedNames,
@@ -220,6 +230,11 @@ def _match(sides: Explained, amount: int, per_mille: int) -> Match:
         return "matches"
     allowed = max(amount, max(abs(sides.measured), abs(sides.billed)) * per_mille // 1000)
     return "within_tolerance" if abs(sides.disputed) <= allowed else "beyond"
+
+
+def is_beyond(cell: Explained, tolerances: Tolerances) -> bool:
+    """Whether a user in a span is beyond what may be left over of a span."""
+    return _match(cell, tolerances.span_amount, tolerances.span_per_mille) == "beyond"
 
 
 def _lean(cells: Iterable[Cell]) -> Lean:

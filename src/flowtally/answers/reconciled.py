@@ -1,0 +1,145 @@
+"""A reconciliation in words: what was compared, as the message that routes and commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from flowtally.answers.moment import show_moment
+from flowtally.answers.reconciliation import Compared
+from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.reconciling.calendars import show_offset
+from flowtally.core.reconciling.cut import Candidate, CutFit
+from flowtally.core.reconciling.oddities import Oddity
+from flowtally.core.reconciling.parts import Explained
+from flowtally.core.reconciling.reconcile import is_beyond
+from flowtally.core.reconciling.steady import ShareFit
+from flowtally.protocol import (
+    AmbiguousName,
+    CutTold,
+    DisputedCell,
+    OddityTold,
+    OffsetFit,
+    OverheadTold,
+    ReconciliationAnswer,
+    RoundingTold,
+    Sides,
+    SpanReconciled,
+    UserReconciled,
+)
+
+MAX_DISPUTED: Final = 10_000
+_MILLION: Final = 1_000  # billionths in a millionth
+
+
+def show_reconciliation(one: Compared) -> ReconciliationAnswer:
+    """The answer; of users in spans only those beyond tolerance, at most 10,000."""
+    found, calendar = one.found, one.calendar
+    spans = [
+        SpanReconciled(
+            start=calendar.show(span.start),
+            end=calendar.show(span.end),
+            told=span.told,
+            settled=span.settled,
+            asked_at=format_if_any(asked_at),
+            match=span.match,
+            sides=show_sides(span.sides),
+        )
+        for span, asked_at in zip(found.spans, one.asked_at, strict=True)
+    ]
+    lines = [
+        UserReconciled(
+            line.line.name, list(line.line.measured), list(line.line.billed), line.match, show_sides(line.sides)
+        )
+        for line in found.lines
+    ]
+    return ReconciliationAnswer(
+        account=one.provider.account,
+        provider=one.provider.name,
+        vendor=one.provider.vendor,
+        start=spans[0].start,
+        end=spans[-1].end,
+        zone=calendar.name,
+        grain=one.grain,
+        quantity=one.quantity,
+        products=one.rules.products,
+        since=format_if_any(one.since),
+        match=found.match,
+        total=show_sides(found.sides),
+        spans=spans,
+        users=lines,
+        disputed=list(_disputed(one)),
+        cut=None if found.cut is None else _cut(found.cut),
+        overhead=_overhead(found.share),
+        rounding=RoundingTold(one.sides.step, found.lean.above, found.lean.below, found.lean.equal),
+        oddities=[_oddity(one, oddity) for oddity in found.oddities],
+        ambiguous=[AmbiguousName(name.side, name.name, list(name.candidates)) for name in one.names.ambiguous],
+        as_of=show_moment(one.moment),
+    )
+
+
+def show_sides(sides: Explained) -> Sides:
+    return Sides(
+        measured=sides.measured,
+        billed=sides.billed,
+        difference=sides.difference,
+        cut=sides.cut,
+        overhead=sides.overhead,
+        corrected=sides.corrected,
+        late=sides.late,
+        rounding=sides.rounding,
+        only_billed=sides.only_billed,
+        only_measured=sides.only_measured,
+        unexplained=sides.unexplained,
+        rounding_bound=sides.rounding_bound,
+    )
+
+
+def _disputed(one: Compared) -> Iterator[DisputedCell]:
+    count = 0
+    for number, span in enumerate(one.found.spans):
+        asked_at = one.asked_at[number]
+        if asked_at is None or not span.settled:
+            continue
+        start, end = one.calendar.show(span.start), one.calendar.show(span.end)
+        for line in one.found.lines:
+            cell = line.cells[number]
+            if (cell[7] or cell[8] or cell[9]) and is_beyond(line.cell(number), one.rules.tolerances):
+                if count == MAX_DISPUTED:
+                    return
+                count += 1
+                yield DisputedCell(start, end, line.line.name, format_instant(asked_at), show_sides(line.cell(number)))
+
+
+def _cut(fit: CutFit) -> CutTold:
+    def show(candidate: Candidate | None) -> OffsetFit | None:
+        return None if candidate is None else OffsetFit(show_offset(candidate.offset), candidate.residual)
+
+    best, second = show(fit.best), show(fit.second)
+    return CutTold(fit.reason, fit.spans, fit.declared, fit.volume, best, second, fit.better_per_mille)
+
+
+def _overhead(fit: ShareFit) -> OverheadTold:
+    above, constant = fit.above, fit.constant
+    return OverheadTold(
+        outcome=fit.reason,
+        spans=fit.spans,
+        low=above.low // _MILLION,
+        middle=above.middle // _MILLION,
+        high=above.high // _MILLION,
+        either=fit.either,
+        constant_low=constant.low,
+        constant_middle=constant.middle,
+        constant_high=constant.high,
+    )
+
+
+def _oddity(one: Compared, oddity: Oddity) -> OddityTold:
+    span = None if oddity.span is None else one.found.spans[oddity.span]
+    return OddityTold(
+        kind=oddity.kind,
+        amount=oddity.amount,
+        start=None if span is None else one.calendar.show(span.start),
+        end=None if span is None else one.calendar.show(span.end),
+        user=None if oddity.line is None else one.found.lines[oddity.line].line.name,
+    )

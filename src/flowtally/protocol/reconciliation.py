@@ -1,0 +1,227 @@
+"""Whether what a vendor bills is what was measured."""
+
+from __future__ import annotations
+
+import msgspec
+
+from flowtally.core.edges import Instant
+from flowtally.core.reconciling.cut import CutReason
+from flowtally.core.reconciling.names import Side
+from flowtally.core.reconciling.oddities import OddityKind
+from flowtally.core.reconciling.reconcile import Match
+from flowtally.core.reconciling.steady import SteadyReason
+from flowtally.core.reported import Grain
+from flowtally.core.words import Unit
+from flowtally.protocol.words import AsOf
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """Both sides and what explains their difference, in bytes or requests. The difference is the sum of all that
+    follows it but the bound, exactly.
+
+    difference: Billed less measured.
+    cut: Because the vendor cuts its days by another calendar, where one fits far better than its own.
+    overhead: The share that the vendor bills on top of everything.
+    corrected: What either side has corrected since the instant that was asked for.
+    late: What came in after the vendor was asked, or may still come, for its figure still moves.
+    rounding: Because of the steps in which the vendor tells its figures.
+    only_billed: Of sub-users that only the vendor knows.
+    only_measured: Of users that the vendor does not know; below zero.
+    unexplained: What is left.
+    rounding_bound: How much rounding can be at most, either way.
+    """
+
+    measured: int
+    billed: int
+    difference: int
+    cut: int
+    overhead: int
+    corrected: int
+    late: int
+    rounding: int
+    only_billed: int
+    only_measured: int
+    unexplained: int
+    rounding_bound: int
+
+
+class SpanReconciled(msgspec.Struct, frozen=True):
+    """One span of the vendor, all users.
+
+    told: Whether the vendor has told it. If not, nothing of it counts on either side.
+    settled: Whether the vendor's figure stands still.
+    asked_at: When the vendor was asked for it last; null: it was not.
+    match: What is unexplained, and what only one side knows, is nothing (`matches`), within tolerance, or beyond it.
+    """
+
+    start: Instant
+    end: Instant
+    told: bool
+    settled: bool
+    asked_at: Instant | None
+    match: Match
+    sides: Sides
+
+
+class UserReconciled(msgspec.Struct, frozen=True):
+    """A user over the whole range: names of both sides that mean the same.
+
+    user: What it is called: its name here, else the vendor's.
+    measured_users: Users here. Empty: only the vendor knows it.
+    billed_users: Sub-users of the vendor. Empty: only we know it.
+    """
+
+    user: str
+    measured_users: list[str]
+    billed_users: list[str]
+    match: Match
+    sides: Sides
+
+
+class DisputedCell(msgspec.Struct, frozen=True):
+    """A user in a span that is beyond tolerance.
+
+    user: As in `users`.
+    asked_at: When the vendor was asked for the span last.
+    """
+
+    start: Instant
+    end: Instant
+    user: str
+    asked_at: Instant
+    sides: Sides
+
+
+class OffsetFit(msgspec.Struct, frozen=True):
+    """A calendar, and what it leaves of the difference, the worst tenth of the days left out.
+
+    offset: Its offset from UTC.
+    """
+
+    offset: str
+    residual: int
+
+
+class CutTold(msgspec.Struct, frozen=True):
+    """Which calendar the vendor's days follow.
+
+    outcome: `claimed`: the best offset is taken, for it leaves less than a quarter of what the vendor's own leaves.
+        Else why not.
+    days: How many days were looked at.
+    declared: What the vendor's own calendar leaves.
+    billed: What the vendor tells of these days, to compare with.
+    better_per_mille: How much of what the vendor's own leaves goes with the best offset, in thousandths.
+    """
+
+    outcome: CutReason
+    days: int
+    declared: int
+    billed: int
+    best: OffsetFit | None
+    second: OffsetFit | None
+    better_per_mille: int
+
+
+class OverheadTold(msgspec.Struct, frozen=True):
+    """The share that the vendor bills on top, in millionths of what was measured: half of the spans are below `middle`,
+    a quarter below `low`, a quarter above `high`.
+
+    outcome: `claimed`, or why it is not taken as overhead.
+    either: The traffic is so even that it may be the same amount in each span as well.
+    constant_middle: The difference of the span in the middle, as an amount.
+    """
+
+    outcome: SteadyReason
+    spans: int
+    low: int
+    middle: int
+    high: int
+    either: bool
+    constant_low: int
+    constant_middle: int
+    constant_high: int
+
+
+class RoundingTold(msgspec.Struct, frozen=True):
+    """How the vendor rounds.
+
+    step: The smallest difference of two of its figures.
+    above: How many figures it told above what is to be expected, where rounding explains all of the difference; a
+        vendor that rounds to the nearest is as often above as below.
+    below: How many below.
+    equal: How many exactly so.
+    """
+
+    step: int
+    above: int
+    below: int
+    equal: int
+
+
+class OddityTold(msgspec.Struct, frozen=True):
+    """What stands out in what is unexplained. It explains nothing.
+
+    kind: `lost`: the vendor told nothing where there was traffic. `doubled`: twice of it. `share`: a share on top of
+        everything that no protocol needs. `constant`: the same amount on top of each span.
+    amount: How much of the unexplained.
+    start: The span; null: all of them.
+    user: As in `users`; null: all that both sides know.
+    """
+
+    kind: OddityKind
+    amount: int
+    start: Instant | None
+    end: Instant | None
+    user: str | None
+
+
+class AmbiguousName(msgspec.Struct, frozen=True):
+    """A name that rules lead to several names of the other side. None was taken.
+
+    side: Whose name it is.
+    """
+
+    side: Side
+    name: str
+    candidates: list[str]
+
+
+class ReconciliationAnswer(msgspec.Struct, frozen=True):
+    """What a vendor bills beside what was measured.
+
+    vendor: Whose figures they are.
+    from: The first instant of the first whole span.
+    zone: The calendar that the vendor says its days are cut by.
+    grain: How finely the vendor tells its usage; `pull`: from look to look.
+    quantity: What is compared.
+    products: Only these products were measured against it; empty: all.
+    since: The instant from which corrections count as such; null: none do.
+    total: The whole range.
+    spans: One for each span of the vendor, in order of time.
+    users: One for each user, in order of their names.
+    disputed: Users in spans that are beyond tolerance and stand still, the spans in order of time.
+    cut: Null where there was nothing to look for: the days agree, or are not days.
+    ambiguous: Names that could not be decided.
+    """
+
+    account: str
+    provider: str
+    vendor: str
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
+    zone: str
+    grain: Grain
+    quantity: Unit
+    products: list[str]
+    since: Instant | None
+    match: Match
+    total: Sides
+    spans: list[SpanReconciled]
+    users: list[UserReconciled]
+    disputed: list[DisputedCell]
+    cut: CutTold | None
+    overhead: OverheadTold
+    rounding: RoundingTold
+    oddities: list[OddityTold]
+    ambiguous: list[AmbiguousName]
+    as_of: AsOf
