@@ -120,7 +120,7 @@ def test_a_failure_to_the_end_is_told(failure: Reply) -> None:
     ):  # fmt: skip
         ask("GET", "/api/x", query=[("token", KEY)])
     assert waits.waited == [3, 6, 12]
-    assert len(stub.heard) == 4
+    assert len(stub.heard) == ask.calls == 4
 
 
 def test_who_cannot_be_reached_is_tried_again_whatever_is_asked() -> None:
@@ -188,6 +188,13 @@ def test_an_answer_that_means_later_is_asked_again_and_returned_if_it_stays_so()
     with Stub(ok("later")) as stub, client_of(stub.url, PACE) as ask:
         assert ask("GET", "/x", again=later).text == "later"
         assert len(stub.heard) == 4
+
+
+def test_a_vendor_that_says_when_is_waited_for_also_where_its_status_means_something_else() -> None:
+    waits = Waits()
+    with Stub(say(400, "later", Retry_After="30"), ok()) as stub, client_of(stub.url, PACE, waits) as ask:
+        ask("GET", "/x", again=later)
+    assert waits.waited == [30]
 
 
 def test_who_reads_an_answer_first_may_end_the_tries() -> None:

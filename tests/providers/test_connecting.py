@@ -183,7 +183,7 @@ def test_who_is_not_vouched_for_is_told_nothing(
 def test_who_speaks_no_tls_is_told_nothing() -> None:
     with (
         Stub(stubs.garbage()) as stub,
-        client_of(f"https://127.0.0.1:{stub.port}") as ask,
+        client_of(f"https://127.0.0.1:{stub.port}", bounds=Bounds(connect_s=0.2)) as ask,
         pytest.raises(Failed, match=r"ConnectError|ConnectTimeout"),
     ):
         ask("GET", "/x", headers={"X-Key": "secret"})

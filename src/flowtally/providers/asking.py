@@ -99,6 +99,7 @@ class VendorClient:
     secrets: Values that no error shows, in any spelling.
     stop: When it is set every wait ends in ServerStops.
     wait: Waits so many seconds, True if the server stops: the event's own, or a test's.
+    calls: How many requests were made, with those that were tried again.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class VendorClient:
         self._wait = wait or stopping.wait
         self._chance = chance
         self._next_at = float("-inf")
+        self.calls = 0
         self._waiting = Waiting(stopping)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context() if self._base.scheme == "https" else None,
@@ -210,6 +212,7 @@ class VendorClient:
 
     def _attempt(self, request: _Request) -> VendorAnswer:
         """ChangedShape for what must not be followed or does not end."""
+        self.calls += 1
         self._waiting.begin(self._bounds.total_s)
         try:
             return self._exchange(request)
@@ -319,11 +322,10 @@ class VendorClient:
 
 def _later_s(answer: VendorAnswer, again: Callable[[VendorAnswer], float | None] | None) -> float | None:
     """After how many seconds it is worth asking again; None: what came is the answer. `again` may raise."""
-    if again is not None and (after_s := again(answer)) is not None:
-        return after_s
-    if answer.status == 429 or answer.status >= 500:
-        return _retry_after_s(answer) or 0.0
-    return None
+    after_s = again(answer) if again is not None else None
+    if after_s is None and answer.status != 429 and answer.status < 500:
+        return None
+    return max(after_s or 0.0, _retry_after_s(answer) or 0.0)
 
 
 def _retry_after_s(answer: VendorAnswer) -> float | None:
