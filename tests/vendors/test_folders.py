@@ -14,7 +14,10 @@ from flowtally.vendors.base import Dialect, Nothing
 
 VENDOR_DIR = Path(flowtally.vendors.__file__).parent
 NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "samples", "README"}
-MORE = {"rows"}  # which rows a range has, and what time each stands for
+MORE = {
+    "rows",  # which rows a range has, and what time each stands for
+    "pull",  # how the vendor itself is asked
+}
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.
 FRAME = {"base", "figures", "printing"}
 SERVES = {"flowtally.web", "flowtally.api", "flowtally.cli", "flowtally.config", "flowtally.ingest", "litestar"}

@@ -61,11 +61,12 @@ class UseSaid(msgspec.Struct, frozen=True):
     """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing.
 
     grain, zone: The spans it tells, and the calendar they are cut by: an IANA name or an offset such as `+08:00`.
-    starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since when it looked, and now; what has
-        no figure stays.
+    starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since the look before this one up to
+        this one, which is within; what has no figure stays.
     of: These are the figures of this sub-user alone (or of `EVERYBODY`); None: of all.
     closes: With this report all is said of the stretch.
     step: The smallest difference between two of its figures, in bytes or requests, rounded up: how exact they are.
+    doubts: What does not fit together in what was said, for people; the figures stand.
     """
 
     quantity: Unit
@@ -77,6 +78,7 @@ class UseSaid(msgspec.Struct, frozen=True):
     figures: tuple[FigureSaid, ...]
     of: str | None = None
     closes: bool = True
+    doubts: tuple[str, ...] = ()
 
 
 class BalanceSaid(msgspec.Struct, frozen=True):

@@ -108,14 +108,29 @@ class Pace(msgspec.Struct, frozen=True):
     pauses_s: tuple[float, ...] = (3.0, 6.0, 12.0)
 
 
+class EarlierLooks(msgspec.Struct, frozen=True):
+    """The looks at an account before this one, for vendors that tell no spans (`grain` pull): their use is what grants
+    say more of from look to look.
+
+    at: When the last of them ended: the end of its UseSaid.
+    baseline: What had been used of each grant, by its id, when the account was looked at for the first time: that is no
+        part of the series. A grant that is not in it came later, and all of its use is. It is made of the first
+        GrantsSaid, which comes before the first UseSaid: whoever keeps both keeps them in this order, or at once.
+    """
+
+    at: int
+    baseline: Mapping[str, int]
+
+
 class ToPull(msgspec.Struct, frozen=True):
     """What a pull is to bring: usage from the instant `since` up to now. `secrets` and `settings` as they were given or
-    by default."""
+    by default. `looked`: None where no look came to an end."""
 
     secrets: Mapping[str, str]
     settings: Mapping[str, str]
     since: int
     now: int
+    looked: EarlierLooks | None = None
 
 
 class Sight(msgspec.Struct, frozen=True):
